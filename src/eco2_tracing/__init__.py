@@ -1,0 +1,1 @@
+"""Tracing for FastAPI services behind an Istio/Envoy mesh."""

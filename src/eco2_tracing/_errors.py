@@ -1,0 +1,44 @@
+"""What eco2-tracing raises.
+
+Eco2TracingError
+├── ConfigurationError    wrong configuration, raised only where asked for (strict mode)
+└── MissingExtraError     a feature whose optional package is not installed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class Eco2TracingError(Exception):
+    """The base of every exception that this library raises on purpose."""
+
+
+class ConfigurationError(Eco2TracingError, ValueError):
+    """Configuration that strict mode does not let pass.
+
+    Args:
+        problems: One sentence a problem: the variable, what was found, what to do.
+
+    Attributes:
+        problems: The same sentences, as a tuple.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class MissingExtraError(Eco2TracingError, ImportError):
+    """A feature needs a package that is not installed.
+
+    Args:
+        feature: What was asked for, such as ``eco2-tracing demo``.
+        package: The package that it needs.
+        extra: The extra of eco2-tracing that brings it.
+    """
+
+    def __init__(self, feature: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs {package}, which is not installed: pip install 'eco2-tracing[{extra}]'"
+        )
