@@ -1,0 +1,165 @@
+"""Send every case through one mode, in a process of its own, and print the spans as JSON.
+
+Usage: ``python -m tests.differential.record stock|contrib|lean``
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+
+from tests.differential.client_cases import CLIENT_CASES, ClientCase, answering_server
+from tests.differential.server_app import build_app
+from tests.differential.server_cases import SERVER_CASES, ServerCase
+
+CAPTURE = {
+    "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST": "x-captured.*,X-Secret-Token",
+    "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE": "x-reply,x-secret-.*",
+    "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST": "x-captured.*,X-Secret-Token",
+    "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE": "x-reply,x-secret-.*",
+    "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS": ".*secret.*",
+}
+
+
+class Collector(SpanProcessor):
+    """Keeps the ended spans of the current case."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Keep the span."""
+        self.spans.append(span)
+
+    def take(self) -> list[dict[str, Any]]:
+        """Give the spans of the case as plain data, in the order of their starts."""
+        spans, self.spans = sorted(self.spans, key=lambda s: s.start_time or 0), []
+        names = {s.context.span_id: s.name for s in spans if s.context}
+        return [_plain(span, names) for span in spans]
+
+
+def _plain(span: ReadableSpan, names: dict[int, str]) -> dict[str, Any]:
+    parent = span.parent and names.get(span.parent.span_id, "remote")
+    return {
+        "name": span.name,
+        "kind": span.kind.name,
+        "parent": parent,
+        "status": span.status.status_code.name,
+        "description": span.status.description,
+        "attributes": {k: v for k, v in sorted((span.attributes or {}).items())},
+        "events": [
+            {"name": e.name, "type": (e.attributes or {}).get("exception.type")}
+            for e in span.events
+        ],
+        "scope": span.instrumentation_scope.name if span.instrumentation_scope else None,
+    }
+
+
+def hook(span: Any, scope: dict[str, Any]) -> None:
+    """Mark the span, as a user's request hook would."""
+    span.set_attribute("test.hook", scope["type"])
+
+
+def _stock(collector: Collector) -> Callable[[Any], None]:
+    """Set up OpenTelemetry's own packages alone, with stable conventions."""
+    from opentelemetry import trace
+    from opentelemetry.instrumentation import httpx as contrib
+    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+
+    provider = TracerProvider()
+    provider.add_span_processor(collector)
+    trace.set_tracer_provider(provider)
+    contrib.HTTPXClientInstrumentor().instrument()
+    contrib.HTTPX2ClientInstrumentor().instrument()
+    return lambda app: FastAPIInstrumentor.instrument_app(
+        app, server_request_hook=hook, excluded_urls="^https?://[^/]*/health$"
+    )
+
+
+def _ours(collector: Collector) -> Callable[[Any], None]:
+    """Set up this library; the environment says which mode."""
+    import eco2_tracing
+
+    eco2_tracing.configure_tracing(service_name="compared", span_processors=(collector,))
+    return lambda app: eco2_tracing.instrument_app(app, server_request_hook=hook)
+
+
+async def _send(app: Any, case: ServerCase) -> None:
+    messages: Iterator[dict[str, Any]] = iter(case.messages())
+
+    async def receive() -> dict[str, Any]:
+        return next(messages)
+
+    async def send(message: dict[str, Any]) -> None:
+        await asyncio.sleep(0)
+
+    try:
+        await app(case.build_scope(), receive, send)
+    except Exception as error:  # noqa: BLE001 - what a server would log; the case tells which
+        logging.getLogger("record").debug("%s raised %r", case.name, error)
+
+
+def _call(module: Any, case: ClientCase, port: int) -> None:
+    with module.Client(timeout=case.timeout_s, follow_redirects=case.follow) as client:
+        _swallow(module, lambda: client.request(case.method, case.url(port), headers=_headers(case)))
+
+
+async def _call_async(module: Any, case: ClientCase, port: int) -> None:
+    async with module.AsyncClient(timeout=case.timeout_s, follow_redirects=case.follow) as client:
+        try:
+            await client.request(case.method, case.url(port), headers=_headers(case))
+        except module.HTTPError:
+            return
+
+
+def _headers(case: ClientCase) -> list[tuple[str, bytes]]:
+    return [(key, value.encode()) for key, value in case.headers.items()]
+
+
+def _swallow(module: Any, call: Callable[[], object]) -> None:
+    try:
+        call()
+    except module.HTTPError:
+        return
+
+
+def record(mode: str) -> dict[str, list[dict[str, Any]]]:
+    """Run every case in this process.
+
+    Args:
+        mode: ``stock``, or anything else for this library as the environment sets it.
+
+    Returns:
+        The spans of each case, by the case's name.
+    """
+    collector = Collector()
+    instrument = _stock(collector) if mode == "stock" else _ours(collector)
+    app = build_app()
+    instrument(app)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for case in SERVER_CASES:
+        asyncio.run(_send(app, case))
+        found[f"server: {case.name}"] = collector.take()
+    with answering_server() as port:
+        for name in ("httpx", "httpx2"):
+            module = importlib.import_module(name)
+            for call in CLIENT_CASES:
+                _call(module, call, port)
+                found[f"{name}: {call.name}"] = collector.take()
+                asyncio.run(_call_async(module, call, port))
+                found[f"{name} async: {call.name}"] = collector.take()
+    text = json.dumps(found).replace(f":{port}", ":PORT").replace(f'port": {port}', 'port": 0')
+    plain: dict[str, list[dict[str, Any]]] = json.loads(text)
+    return plain
+
+
+if __name__ == "__main__":
+    logging.disable(logging.ERROR)
+    json.dump(record(sys.argv[1]), sys.stdout)
