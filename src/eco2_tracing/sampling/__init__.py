@@ -1,0 +1,30 @@
+"""Which traces are kept: head samplers, by the names of ``OTEL_TRACES_SAMPLER``."""
+
+from eco2_tracing.sampling._base import NOT_CHOSEN, UNKNOWN, HeadSampler
+from eco2_tracing.sampling._build import BuiltSampler, build_sampler
+from eco2_tracing.sampling._custom import CustomSampler
+from eco2_tracing.sampling._fixed import AlwaysOff, AlwaysOn, TraceIdRatio
+from eco2_tracing.sampling._rate import RateLimiting
+from eco2_tracing.sampling._tracestate import (
+    ot_member,
+    randomness_value,
+    threshold,
+    with_probability,
+)
+
+__all__ = [
+    "NOT_CHOSEN",
+    "UNKNOWN",
+    "AlwaysOff",
+    "AlwaysOn",
+    "BuiltSampler",
+    "CustomSampler",
+    "HeadSampler",
+    "RateLimiting",
+    "TraceIdRatio",
+    "build_sampler",
+    "ot_member",
+    "randomness_value",
+    "threshold",
+    "with_probability",
+]

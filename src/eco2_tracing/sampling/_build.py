@@ -1,0 +1,200 @@
+"""From ``OTEL_TRACES_SAMPLER`` and its argument to a sampler, and to words about it."""
+
+# ruff: noqa: ARG001 - makers share one signature
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+
+from opentelemetry.sdk.trace.sampling import Sampler
+
+from eco2_tracing.sampling._base import HeadSampler
+from eco2_tracing.sampling._custom import CustomSampler
+from eco2_tracing.sampling._fixed import AlwaysOff, AlwaysOn, TraceIdRatio
+from eco2_tracing.sampling._rate import RateLimiting
+
+DEFAULT = "parentbased_always_on"
+_PARENT_BASED = "parentbased_"
+_DEFAULT_PER_SECOND = 100.0
+_BARE = (
+    "OTEL_TRACES_SAMPLER={name} ignores the decision that comes with a request, as specified: "
+    "traces of the mesh are torn; parentbased_{name} honours it"
+)
+_ARG = "OTEL_TRACES_SAMPLER_ARG"
+
+
+@dataclass(frozen=True)
+class BuiltSampler:
+    """A head sampler, and what there is to say about it.
+
+    Attributes:
+        root: Decides where nobody has decided before.
+        parent_based: True when a decision that came with the request is honoured.
+        name: The name in use, as in ``OTEL_TRACES_SAMPLER``.
+        description: One line in words: what applies to which requests.
+        problems: What was wrong with the settings, a sentence each, the value in use included.
+        advice: What is allowed but hardly meant: a sentence each, for a warning, never an error.
+    """
+
+    root: HeadSampler
+    parent_based: bool
+    name: str
+    description: str
+    problems: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+
+    @property
+    def needs_attributes(self) -> bool:
+        """True when the root is to be asked through ``should_sample`` with real attributes."""
+        return self.root.needs_attributes
+
+    def close(self) -> None:
+        """End the sampler's thread, if it has one. Safe to call twice."""
+        self.root.close()
+
+
+@dataclass
+class _Request:
+    """What a sampler is made from; problems are gathered on the way."""
+
+    kind: str
+    arg: str | None
+    workers: int
+    service_name: str | None
+    clock: Callable[[], float]
+    problems: list[str] = field(default_factory=list)
+
+
+Made = tuple[HeadSampler, str]
+"""A sampler, and in words what it does to a request."""
+
+
+def build_sampler(
+    name: str = DEFAULT,
+    arg: str | None = None,
+    *,
+    workers: int = 1,
+    service_name: str | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> BuiltSampler:
+    """Make the sampler that ``OTEL_TRACES_SAMPLER`` and ``OTEL_TRACES_SAMPLER_ARG`` ask for.
+
+    Never raises: what cannot be used is told in ``problems``, with what is used instead.
+
+    Args:
+        name: A name of the specification, ``rate_limiting``, ``parentbased_rate_limiting``, or
+            that of an entry point of the group ``opentelemetry_traces_sampler``; any case.
+        arg: The argument as text; empty is unset.
+        workers: Over how many processes a rate is shared.
+        service_name: Whose strategy a Jaeger server is asked for.
+        clock: Seconds that never step back.
+    """
+    name = name.strip().lower() or DEFAULT
+    kind = name.removeprefix(_PARENT_BASED)
+    request = _Request(kind, (arg or "").strip() or None, max(workers, 1), service_name, clock)
+    maker = _MAKERS.get(kind)
+    if maker is None:
+        return _installed(name, request) or _fallback(name, request)
+    parent_based = kind != name
+    root, words = maker(request)
+    advice = () if parent_based else (_BARE.format(name=name),)
+    words = _describe(parent_based, words, kind)
+    return BuiltSampler(root, parent_based, name, words, tuple(request.problems), advice)
+
+
+def _describe(parent_based: bool, words: str, kind: str) -> str:
+    if parent_based:
+        return f"requests with a decision follow the mesh; others: {words} ({kind})"
+    return f"every request, whatever the mesh decided: {words} ({kind})"
+
+
+def _always_on(request: _Request) -> Made:
+    return AlwaysOn(), "all"
+
+
+def _always_off(request: _Request) -> Made:
+    return AlwaysOff(), "none"
+
+
+def _ratio(request: _Request) -> Made:
+    ratio = _number(request, 1.0, "a number from 0 to 1", lambda value: 0.0 <= value <= 1.0)
+    return TraceIdRatio(ratio), f"{ratio * 100:.10g} %"
+
+
+def _rate(request: _Request) -> Made:
+    rate = _number(
+        request, _DEFAULT_PER_SECOND, "a number of traces a second over 0",
+        lambda value: 0.0 < value < float("inf"), required=True,
+    )  # fmt: skip
+    words = f"{rate:g} traces a second"
+    if request.workers > 1:
+        words += f" over {request.workers} processes"
+    return RateLimiting(rate, workers=request.workers, clock=request.clock), words
+
+
+def _number(
+    request: _Request,
+    default: float,
+    what: str,
+    accept: Callable[[float], bool],
+    *,
+    required: bool = False,
+) -> float:
+    """The argument as a number; the default, and a problem told, where it is none."""
+    if request.arg is None:
+        if required:
+            request.problems.append(f"{_ARG} is not set, {what} is expected: {default:g} is used")
+        return default
+    try:
+        value = float(request.arg)
+    except ValueError:
+        value = float("nan")
+    if accept(value):
+        return value
+    request.problems.append(f"{_ARG}={request.arg!r} is not {what}: {default:g} is used")
+    return default
+
+
+_MAKERS: dict[str, Callable[[_Request], Made]] = {
+    "always_off": _always_off,
+    "always_on": _always_on,
+    "rate_limiting": _rate,
+    "traceidratio": _ratio,
+}
+
+
+def _installed(name: str, request: _Request) -> BuiltSampler | None:
+    """A sampler of another package; ``None`` when there is none that works."""
+    for entry in entry_points(group="opentelemetry_traces_sampler"):
+        if entry.name.lower() != name:
+            continue
+        try:
+            root = _as_head_sampler(entry.load()(request.arg))
+        except Exception as error:  # noqa: BLE001 - code of another package
+            request.problems.append(
+                f"OTEL_TRACES_SAMPLER={name} cannot be made ({type(error).__name__}: {error}): "
+                f"{DEFAULT} is used"
+            )
+            return _default(request)
+        return BuiltSampler(root, False, name, f"every request: the installed sampler {name}")
+    return None
+
+
+def _as_head_sampler(made: object) -> HeadSampler:
+    if not isinstance(made, Sampler):
+        raise TypeError(f"the entry point made {type(made).__name__}, not a Sampler")
+    return made if isinstance(made, HeadSampler) else CustomSampler(made)
+
+
+def _fallback(name: str, request: _Request) -> BuiltSampler:
+    request.problems.append(
+        f"OTEL_TRACES_SAMPLER={name!r} is neither built in nor installed: {DEFAULT} is used"
+    )
+    return _default(request)
+
+
+def _default(request: _Request) -> BuiltSampler:
+    words = _describe(True, "all", "always_on")
+    return BuiltSampler(AlwaysOn(), True, DEFAULT, words, tuple(request.problems))

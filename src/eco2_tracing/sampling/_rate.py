@@ -1,0 +1,106 @@
+"""N new traces a second, decided by a probability that everybody can know.
+
+A token bucket would leave the probability unknown, and services that share a trace would disagree.
+Here each trace is compared with an estimated probability p, as a ratio sampler does. For p there are
+two parts:
+
+- N / rate, where the rate of offered traces is an exponentially decaying count. By itself this is
+  what OpenTelemetry's Java ``ConsistentRateLimitingSampler`` does; it keeps N on average, but drifts
+  by N * window * ln(rate now / rate before) whenever the load changes, and a small N scatters as
+  independent coin tosses do.
+- a correction by the balance: what N a second allowed up to now, less what was kept. It is bounded
+  above (no savings for a storm after a quiet time) and pulls back within a fraction of a second.
+
+p depends on the past only, never on the trace being decided: 1/p stays a fair weight for counts.
+"""
+
+# ruff: noqa: ARG002 - a sampler may do with less than it is told
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from math import exp
+
+from eco2_tracing.sampling._base import NOT_CHOSEN, HeadSampler, JaegerTags
+from eco2_tracing.sampling._fixed import LOW_64_BITS
+from eco2_tracing.sampling._forks import renew_after_fork
+
+_WINDOW_S = 1.0
+_SAVINGS_S = 0.6  # the balance never exceeds what so many seconds allow
+_CREDIT_S = 0.25  # a balance of so many seconds' worth makes p e times higher …
+_DEBT_S = 0.1  # … a debt of so many makes it e times lower
+_STEP = 1.0  # traces: but one kept trace alone never changes p by more than e times
+_MAX_CORRECTION = 5.0  # natural logarithm
+
+
+class RateLimiting(HeadSampler):
+    """Chooses about N new traces a second, evenly spread, the same ones in services that agree.
+
+    Args:
+        per_second: N, over 0.
+        workers: Over how many processes N is shared; each takes an equal part.
+        clock: Seconds that never step back.
+
+    Raises:
+        ValueError: N or the workers are not over 0.
+    """
+
+    def __init__(
+        self, per_second: float, *, workers: int = 1, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        if not 0 < per_second < float("inf") or workers < 1:
+            raise ValueError(f"{per_second!r} traces a second in {workers!r} processes")
+        self._per_second = per_second
+        self._target = target = per_second / workers
+        self._clock = clock
+        self._savings = max(target * _SAVINGS_S, _STEP)
+        self._credit = max(target * _CREDIT_S, _STEP)
+        self._debt = max(target * _DEBT_S, _STEP)
+        # begins as if N a second had been offered for ever: the first trace is kept
+        self._count = target * _WINDOW_S
+        self._balance = 0.0
+        self._last = clock()
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """In a child: whoever held the lock is not there any more."""
+        self._lock = threading.Lock()
+
+    def sample(self, trace_id: int, name: str) -> float:
+        """Count one offered trace, and compare its id with the probability in force."""
+        now = self._clock()
+        low = trace_id & LOW_64_BITS
+        with self._lock:  # uncontended 50 ns; nothing is called inside
+            elapsed = now - self._last
+            balance = self._balance
+            count = self._count
+            if elapsed > 0.0:
+                self._last = now
+                count *= exp(-elapsed / _WINDOW_S)
+                balance = min(balance + elapsed * self._target, self._savings)
+            self._count = count = count + 1.0
+            p = self._estimate(count, balance)
+            chosen = low < p * 18446744073709551616.0
+            self._balance = balance - 1.0 if chosen else balance
+        return p if chosen else NOT_CHOSEN
+
+    def _estimate(self, count: float, balance: float) -> float:
+        correction = balance / (self._credit if balance > 0.0 else self._debt)
+        correction = max(min(correction, _MAX_CORRECTION), -_MAX_CORRECTION)
+        return min(1.0, self._target * _WINDOW_S / count * exp(correction))
+
+    def probability(self, name: str) -> float:
+        """The probability that a trace offered now would be chosen with."""
+        elapsed = max(self._clock() - self._last, 0.0)
+        balance = min(self._balance + elapsed * self._target, self._savings)
+        return self._estimate(self._count * exp(-elapsed / _WINDOW_S) + 1.0, balance)
+
+    def jaeger_tags(self, name: str = "") -> JaegerTags:
+        """Jaeger calls this ``ratelimiting``; the parameter is N for the whole service."""
+        return ("ratelimiting", self._per_second)
+
+    def get_description(self) -> str:
+        """N and this process's share."""
+        return f"RateLimiting{{{self._per_second:g}/s, here {self._target:g}/s}}"
