@@ -1,0 +1,85 @@
+"""OTLP protobuf to received spans. Protobuf is imported when a receiver starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from opentelemetry.trace import SpanKind, StatusCode
+
+from eco2_tracing.testing._model import ReceivedEvent, ReceivedLink, ReceivedSpan
+
+if TYPE_CHECKING:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+    from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+    from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
+
+# opentelemetry-proto, trace.proto: SpanKind and Status.StatusCode; unknown numbers fall back.
+_KINDS = {
+    1: SpanKind.INTERNAL,
+    2: SpanKind.SERVER,
+    3: SpanKind.CLIENT,
+    4: SpanKind.PRODUCER,
+    5: SpanKind.CONSUMER,
+}
+_STATUSES = {1: StatusCode.OK, 2: StatusCode.ERROR}
+
+
+def _value(value: AnyValue) -> object:
+    which = value.WhichOneof("value")
+    if which is None:
+        return None
+    if which == "array_value":
+        return tuple(_value(item) for item in value.array_value.values)
+    if which == "kvlist_value":
+        return _attributes(value.kvlist_value.values)
+    plain: object = getattr(value, which)
+    return plain
+
+
+def _attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
+    return {pair.key: _value(pair.value) for pair in pairs}
+
+
+def _span(span: Span, resource: dict[str, object], scoped: ScopeSpans) -> ReceivedSpan:
+    return ReceivedSpan(
+        name=span.name,
+        kind=_KINDS.get(span.kind, SpanKind.INTERNAL),
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        parent_span_id=span.parent_span_id.hex() or None,
+        attributes=_attributes(span.attributes),
+        resource=resource,
+        status=_STATUSES.get(span.status.code, StatusCode.UNSET),
+        status_description=span.status.message,
+        events=tuple(
+            ReceivedEvent(event.name, event.time_unix_nano, _attributes(event.attributes))
+            for event in span.events
+        ),
+        links=tuple(
+            ReceivedLink(
+                link.trace_id.hex(),
+                link.span_id.hex(),
+                _attributes(link.attributes),
+                link.trace_state,
+            )
+            for link in span.links
+        ),
+        trace_state=span.trace_state,
+        start_ns=span.start_time_unix_nano,
+        end_ns=span.end_time_unix_nano,
+        scope=scoped.scope.name,
+        scope_version=scoped.scope.version,
+        flags=span.flags,
+        dropped_attributes=span.dropped_attributes_count,
+    )
+
+
+def spans_of_request(request: ExportTraceServiceRequest) -> list[ReceivedSpan]:
+    """The spans of one export request, in order."""
+    received: list[ReceivedSpan] = []
+    for group in request.resource_spans:
+        resource = _attributes(group.resource.attributes)
+        for scoped in group.scope_spans:
+            received.extend(_span(span, resource, scoped) for span in scoped.spans)
+    return received

@@ -1,0 +1,222 @@
+"""The two servers of a receiver: HTTP on the standard library, gRPC on grpcio."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from eco2_tracing.testing._faults import Fault
+
+LOOPBACK = "127.0.0.1"
+_PROTOBUF = "application/x-protobuf"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files that make a receiver speak TLS.
+
+    Attributes:
+        certificate: The server's certificate chain.
+        private_key: Its key.
+        client_ca: Clients must show a certificate signed by this one; ``None`` asks for none.
+    """
+
+    certificate: Path
+    private_key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server sends back.
+
+    Attributes:
+        fault: How the request fails, if it does.
+        body: The response message, as protobuf bytes.
+    """
+
+    fault: Fault
+    body: bytes = b""
+
+
+# (transport, path, headers, uncompressed body) -> answer
+Handle = Callable[[str, str, Mapping[str, str], bytes], Answer]
+
+
+def _error_status(fault: Fault) -> bytes:
+    """A ``google.rpc.Status`` message, with ``RetryInfo`` where the fault asks for it."""
+    import grpc
+    from google.rpc.error_details_pb2 import RetryInfo
+    from google.rpc.status_pb2 import Status
+
+    code = grpc.StatusCode[fault.grpc_code or "UNKNOWN"].value[0]
+    status = Status(code=code, message=fault.message)
+    if fault.retry_after_s is not None:
+        info = RetryInfo()
+        info.retry_delay.FromMilliseconds(round(fault.retry_after_s * 1000))
+        status.details.add().Pack(info)
+    encoded: bytes = status.SerializeToString()
+    return encoded
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _HttpServer
+
+    def do_POST(self) -> None:
+        """Answer one export request."""
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(headers.get("content-length", "0")))
+        try:
+            if headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
+            answer = self.server.handle("http", self.path, headers, body)
+        except Exception as reason:  # noqa: BLE001 - an unreadable body is the sender's fault
+            answer = Answer(Fault("INVALID_ARGUMENT", 400, repr(reason)))
+        self._respond(answer)
+
+    def _respond(self, answer: Answer) -> None:
+        fault = answer.fault
+        failed = fault.http_status is not None
+        body = _error_status(fault) if failed else answer.body
+        self.send_response(fault.http_status or 200)
+        self.send_header("content-type", _PROTOBUF)
+        self.send_header("content-length", str(len(body)))
+        if fault.retry_after_s is not None:
+            self.send_header("retry-after", f"{fault.retry_after_s:g}")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Say nothing: what was received is there to be asked for."""
+
+
+class _HttpServer(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, port: int, handle: Handle, tls: TlsFiles | None) -> None:
+        self.handle = handle
+        self._tls = None if tls is None else _ssl_context(tls)
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__((LOOPBACK, port), _Handler)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Serve one connection, in its own thread, so that a slow handshake blocks nobody."""
+        with self._lock:
+            self._open.add(request)
+        try:
+            if self._tls is None:
+                super().finish_request(request, client_address)
+            else:
+                with self._tls.wrap_socket(request, server_side=True) as secure:
+                    super().finish_request(secure, client_address)
+        finally:
+            with self._lock:
+                self._open.discard(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that went away or did not get past the handshake."""
+
+    def close_connections(self) -> None:
+        """End the connections that clients keep open, as a server that dies does."""
+        with self._lock:
+            for connection in self._open:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    continue
+
+
+def _ssl_context(tls: TlsFiles) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.certificate, tls.private_key)
+    if tls.client_ca is not None:
+        context.load_verify_locations(tls.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def serve_http(port: int, handle: Handle, tls: TlsFiles | None) -> tuple[int, Callable[[], None]]:
+    """Serve OTLP/HTTP on loopback.
+
+    Args:
+        port: 0 for any free one.
+        handle: Called for each request, from several threads.
+        tls: Files for TLS; ``None`` for plain text.
+
+    Returns:
+        The port, and a function that stops the server.
+    """
+    server = _HttpServer(port, handle, tls)
+    thread = threading.Thread(
+        target=server.serve_forever, args=(0.05,), name="otlp-receiver-http", daemon=True
+    )
+    thread.start()
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        server.close_connections()
+        thread.join()
+
+    return int(server.server_address[1]), stop
+
+
+def serve_grpc(port: int, handle: Handle, tls: TlsFiles | None) -> tuple[int, Callable[[], None]]:
+    """Serve OTLP/gRPC on loopback; the arguments are those of :func:`serve_http`."""
+    import grpc
+
+    def export(body: bytes, context: Any) -> bytes:
+        metadata = context.invocation_metadata()
+        headers = {key: value for key, value in metadata if isinstance(value, str)}
+        answer = handle("grpc", "/v1/traces", headers, body)
+        fault = answer.fault
+        if fault.grpc_code is not None:
+            context.set_trailing_metadata((("grpc-status-details-bin", _error_status(fault)),))
+            context.abort(grpc.StatusCode[fault.grpc_code], fault.message)
+        return answer.body
+
+    method = grpc.unary_unary_rpc_method_handler(export)
+    server = grpc.server(
+        ThreadPoolExecutor(max_workers=8, thread_name_prefix="otlp-receiver-grpc"),
+        handlers=(
+            grpc.method_handlers_generic_handler(
+                "opentelemetry.proto.collector.trace.v1.TraceService", {"Export": method}
+            ),
+        ),
+        # A port that another receiver holds is an error, not something to share.
+        options=(("grpc.so_reuseport", 0),),
+    )
+    address = f"{LOOPBACK}:{port}"
+    if tls is None:
+        bound = server.add_insecure_port(address)
+    else:
+        bound = server.add_secure_port(address, _grpc_credentials(tls))
+    server.start()
+
+    def stop() -> None:
+        server.stop(grace=None).wait()
+
+    return int(bound), stop
+
+
+def _grpc_credentials(tls: TlsFiles) -> Any:
+    import grpc
+
+    client_ca = None if tls.client_ca is None else tls.client_ca.read_bytes()
+    return grpc.ssl_server_credentials(
+        [(tls.private_key.read_bytes(), tls.certificate.read_bytes())],
+        root_certificates=client_ca,
+        require_client_auth=client_ca is not None,
+    )

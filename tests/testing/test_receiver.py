@@ -1,0 +1,292 @@
+"""The receiver takes what real exporters send, and misbehaves on request."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import ssl
+import threading
+import urllib.error
+import urllib.request
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode
+
+from eco2_tracing.testing import OtlpReceiver
+
+
+@pytest.fixture
+def receiver():
+    """A receiver that is listening."""
+    with OtlpReceiver() as started:
+        yield started
+
+
+def exporters(receiver):
+    """The official exporters, with each transport and compression."""
+    http = f"{receiver.http_endpoint}/v1/traces"
+    return {
+        "grpc": GrpcExporter(receiver.grpc_endpoint, insecure=True, headers={"x-tenant": "eco2"}),
+        "grpc+gzip": GrpcExporter(
+            receiver.grpc_endpoint,
+            insecure=True,
+            headers={"x-tenant": "eco2"},
+            compression=grpc.Compression.Gzip,
+        ),
+        "http": HttpExporter(http, headers={"x-tenant": "eco2"}),
+        "http+gzip": HttpExporter(
+            http,
+            headers={"x-tenant": "eco2"},
+            compression=Compression.Gzip,
+        ),
+    }
+
+
+@pytest.mark.parametrize("which", ["grpc", "grpc+gzip", "http", "http+gzip"])
+def test_every_transport_delivers_a_span_in_full(receiver, which):
+    """Everything that a span carries is there after the trip, whatever the transport."""
+    provider = TracerProvider(resource=Resource({"service.name": "auth-api"}))
+    provider.add_span_processor(BatchSpanProcessor(exporters(receiver)[which]))
+    other = SpanContext(0xA1, 0xB2, is_remote=True)
+    tracer = provider.get_tracer("scope", "1.0")
+    with tracer.start_as_current_span(
+        "parent", kind=SpanKind.SERVER, attributes={"n": 1, "list": ["a", "b"], "f": 0.5, "b": True}
+    ) as parent:
+        parent.set_status(StatusCode.ERROR, "broken")
+        parent.add_event("happened", {"k": "v"}, timestamp=5)
+        with tracer.start_as_current_span("child", links=[Link(other, {"why": "test"})]):
+            pass
+    provider.shutdown()
+
+    receiver.wait_for(2)
+    span = receiver.one("parent", kind=SpanKind.SERVER, service="auth-api")
+    child = receiver.one("child", trace_id=span.trace_id.upper())
+    assert dict(span.attributes) == {"n": 1, "list": ("a", "b"), "f": 0.5, "b": True}
+    assert (span.is_error, span.status_description) == (True, "broken")
+    assert [(e.name, e.time_ns, dict(e.attributes)) for e in span.events] == [("happened", 5, {"k": "v"})]
+    assert [(link.trace_id, link.span_id) for link in child.links] == [(f"{0xA1:032x}", f"{0xB2:016x}")]
+    assert dict(child.links[0].attributes) == {"why": "test"}
+    assert (span.scope, span.scope_version) == ("scope", "1.0")
+    assert (span.parent_span_id, child.parent_span_id) == (None, span.span_id)
+    assert span.end_ns >= child.end_ns
+    assert span.duration_ms >= 0
+    request = receiver.requests[-1]
+    assert request.transport == which.partition("+")[0]
+    assert (request.answer, request.spans) == ("ok", 2)
+    assert request.compression == ("gzip" if which == "http+gzip" else "")
+    assert receiver.last_headers["x-tenant"] == "eco2"
+
+
+def post(receiver, body=b"", path="/v1/traces", **headers):
+    """Send one request by hand: its status, headers and body."""
+    request = urllib.request.Request(f"{receiver.http_endpoint}{path}", body, headers, method="POST")
+    try:
+        with urllib.request.urlopen(request) as response:
+            return response.status, response.headers, response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers, error.read()
+
+
+def some_spans(count=2):
+    """An export request of so many spans, one of them with values of every type."""
+    request = ExportTraceServiceRequest()
+    scoped = request.resource_spans.add().scope_spans.add()
+    for number in range(1, count + 1):
+        scoped.spans.add(name=f"span {number}", trace_id=b"\1" * 16, span_id=bytes([number] * 8), kind=99)
+    attributes = scoped.spans[0].attributes
+    attributes.add(key="nothing")
+    attributes.add(key="map").value.kvlist_value.values.add(key="k").value.int_value = 3
+    attributes.add(key="bytes").value.bytes_value = b"raw"
+    return request.SerializeToString()
+
+
+def call(receiver, body):
+    """Send one request over gRPC by hand: the response, or the error raised."""
+    with grpc.insecure_channel(f"127.0.0.1:{receiver.grpc_port}") as channel:
+        export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+        return ExportTraceServiceResponse.FromString(export(body, timeout=10))
+
+
+def test_values_of_every_type_arrive(receiver):
+    """Empty, map and bytes values become plain Python values; unknown kinds are internal."""
+    assert post(receiver, some_spans(1))[0] == 200
+    span = receiver.one()
+    assert dict(span.attributes) == {"nothing": None, "map": {"k": 3}, "bytes": b"raw"}
+    assert (span.kind, span.status, span.service) == (SpanKind.INTERNAL, StatusCode.UNSET, "")
+
+
+def test_a_body_that_nobody_can_read_is_refused(receiver):
+    """Broken gzip, broken protobuf and broken Zipkin are answered with 400 and not kept."""
+    assert post(receiver, b"not gzip", **{"Content-Encoding": "gzip"})[0] == 400
+    assert post(receiver, b"\xff\xff\xff")[0] == 400
+    assert post(receiver, b'{"an": "object"}', "/api/v2/spans")[0] == 400
+    assert post(receiver, gzip.compress(b"[]"), "/api/v2/spans", **{"Content-Encoding": "gzip"})[0] == 200
+    assert receiver.spans == ()
+
+
+def test_another_path_is_not_found(receiver):
+    """Only the two paths of spans are served."""
+    assert post(receiver, b"", "/v1/metrics")[0] == 404
+    assert receiver.requests == ()
+
+
+def test_failures_reach_both_transports_and_end(receiver):
+    """A failing receiver keeps nothing, tells how long to wait, and recovers after so many times."""
+    receiver.fail_with(
+        grpc_code="RESOURCE_EXHAUSTED", http_status=429, times=2, retry_after_s=1.5, message="later"
+    )
+    status, headers, body = post(receiver, some_spans())
+    assert (status, headers["retry-after"]) == (429, "1.5")
+    assert Status.FromString(body).message == "later"
+    with pytest.raises(grpc.RpcError) as raised:
+        call(receiver, some_spans())
+    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    trailing = dict(raised.value.trailing_metadata())
+    info = RetryInfo()
+    Status.FromString(trailing["grpc-status-details-bin"]).details[0].Unpack(info)
+    assert info.retry_delay.ToMilliseconds() == 1500
+    assert receiver.spans == ()
+    assert [one.answer for one in receiver.requests] == ["429", "RESOURCE_EXHAUSTED"]
+    assert post(receiver, some_spans())[0] == 200
+    assert len(receiver.spans) == 2
+
+
+def test_failures_last_until_told_otherwise(receiver):
+    """Without a number the receiver fails until it recovers."""
+    receiver.fail_with()
+    assert [post(receiver, some_spans())[0] for _ in range(3)] == [503, 503, 503]
+    assert "retry-after" not in post(receiver, some_spans())[1]
+    receiver.recover()
+    assert post(receiver, some_spans())[0] == 200
+
+
+def test_partial_success_keeps_the_first_spans(receiver):
+    """Rejected spans are told of, with the message, and are not kept."""
+    receiver.reject_partly(1, "too old", times=1)
+    response = call(receiver, some_spans())
+    assert response.partial_success.rejected_spans == 1
+    assert response.partial_success.error_message == "too old"
+    assert [span.name for span in receiver.spans] == ["span 1"]
+    assert not call(receiver, some_spans()).HasField("partial_success")
+
+
+def test_a_late_answer_ends_when_the_receiver_recovers(receiver):
+    """The spans of a delayed request are held at once; its answer comes when delays end."""
+    receiver.answer_after(600)
+    answers = []
+    sender = threading.Thread(target=lambda: answers.append(post(receiver, some_spans())[0]))
+    sender.start()
+    receiver.wait_for(2)
+    assert answers == []
+    receiver.recover()
+    sender.join(10)
+    assert answers == [200]
+
+
+def test_zipkin_spans_of_a_proxy_are_held_beside_the_others(receiver):
+    """What Envoy's Zipkin tracer sends becomes the same kind of span, short ids padded."""
+    spans = [
+        {
+            "traceId": "A1",
+            "id": "B2",
+            "parentId": "C3",
+            "name": "gateway",
+            "kind": "SERVER",
+            "timestamp": 1000,
+            "duration": 500,
+            "localEndpoint": {"serviceName": "envoy"},
+            "tags": {"error": "503"},
+            "annotations": [{"timestamp": 1, "value": "sent"}],
+        },
+        {"traceId": "A1", "id": "C3"},
+    ]
+    assert post(receiver, json.dumps(spans).encode(), "/api/v2/spans")[0] == 200
+    gateway = receiver.one("gateway", kind=SpanKind.SERVER, service="envoy")
+    assert gateway.trace_id == "a1".zfill(32)
+    assert gateway.parent_span_id == "c3".zfill(16)
+    assert (gateway.is_error, gateway.duration_ms) == (True, 0.5)
+    assert [(event.name, event.time_ns) for event in gateway.events] == [("sent", 1000)]
+    assert receiver.one("").parent_span_id is None
+    assert receiver.requests[-1].transport == "zipkin"
+
+
+def test_a_receiver_comes_back_on_its_ports(receiver):
+    """Stopped, it refuses and keeps what it has; started again, it is where it was."""
+    post(receiver, some_spans(1))
+    before = (receiver.grpc_endpoint, receiver.http_endpoint)
+    receiver.stop()
+    with pytest.raises(urllib.error.URLError):
+        post(receiver, some_spans(1))
+    receiver.start()
+    assert (receiver.grpc_endpoint, receiver.http_endpoint) == before
+    call(receiver, some_spans(1))
+    assert len(receiver.spans) == 2
+    with pytest.raises(RuntimeError, match="already"):
+        receiver.start()
+
+
+def test_stopping_ends_connections_that_clients_keep(receiver):
+    """A stopped receiver is gone for clients with a connection open, too."""
+    http = HttpExporter(f"{receiver.http_endpoint}/v1/traces", timeout=0.5)
+    provider = TracerProvider()
+    with provider.get_tracer("t").start_as_current_span("a") as span:
+        pass
+    assert http.export([span]).name == "SUCCESS"
+    receiver.stop()
+    assert http.export([span]).name == "FAILURE"
+    http.shutdown()
+
+
+def test_forgetting_spans_and_requests(receiver):
+    """A cleared receiver holds nothing, as a new one."""
+    post(receiver, some_spans())
+    receiver.clear()
+    assert (receiver.spans, receiver.requests, dict(receiver.last_headers)) == ((), (), {})
+
+
+def test_waiting_for_requests(receiver):
+    """Requests can be waited for, failed ones included, and the wait is bounded."""
+    receiver.fail_with()
+    post(receiver, some_spans())
+    assert len(receiver.wait_for_requests(1)) == 1
+    with pytest.raises(TimeoutError, match="2 requests; 1 came"):
+        receiver.wait_for_requests(2, timeout_s=0)
+
+
+def test_tls_on_both_ports(tls_files):
+    """With PEM files, both ports speak TLS and ask for a client certificate when told to."""
+    tls = tls_files
+    credentials = grpc.ssl_channel_credentials(
+        tls.client_ca.read_bytes(), tls.private_key.read_bytes(), tls.certificate.read_bytes()
+    )
+    context = ssl.create_default_context(cafile=tls.client_ca)
+    anonymous = ssl.create_default_context(cafile=tls.client_ca)
+    context.load_cert_chain(tls.certificate, tls.private_key)
+    with OtlpReceiver(tls=tls) as receiver:
+        assert receiver.grpc_endpoint.startswith("https://")
+        url = f"https://localhost:{receiver.http_port}/v1/traces"
+        urllib.request.urlopen(
+            urllib.request.Request(url, some_spans(1), method="POST"), context=context
+        ).close()
+        with pytest.raises((urllib.error.URLError, OSError)):
+            urllib.request.urlopen(
+                urllib.request.Request(url, some_spans(1), method="POST"), context=anonymous
+            )
+        with grpc.secure_channel(f"localhost:{receiver.grpc_port}", credentials) as channel:
+            export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+            export(some_spans(1), timeout=10)
+        assert len(receiver.spans) == 2
