@@ -25,7 +25,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode
 
-from eco2_tracing.testing import OtlpReceiver
+from eco2_tracing.testing import OtlpReceiver, TlsFiles
 
 
 @pytest.fixture
@@ -267,26 +267,42 @@ def test_waiting_for_requests(receiver):
         receiver.wait_for_requests(2, timeout_s=0)
 
 
+def send_over_tls(receiver, context, credentials):
+    """Send one span to each port; the certificate is one for localhost."""
+    request = urllib.request.Request(
+        f"https://localhost:{receiver.http_port}/v1/traces", some_spans(1), method="POST"
+    )
+    urllib.request.urlopen(request, context=context).close()
+    with grpc.secure_channel(f"localhost:{receiver.grpc_port}", credentials) as channel:
+        export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+        export(some_spans(1), timeout=10)
+
+
 def test_tls_on_both_ports(tls_files):
-    """With PEM files, both ports speak TLS and ask for a client certificate when told to."""
+    """With a certificate and a key, both ports speak TLS."""
+    authority = tls_files.client_ca
+    with OtlpReceiver(tls=TlsFiles(tls_files.certificate, tls_files.private_key)) as receiver:
+        assert receiver.grpc_endpoint.startswith("https://")
+        send_over_tls(
+            receiver,
+            ssl.create_default_context(cafile=authority),
+            grpc.ssl_channel_credentials(authority.read_bytes()),
+        )
+        assert len(receiver.spans) == 2
+
+
+def test_client_certificates_are_asked_for(tls_files):
+    """With an authority for clients, a client without a certificate is turned away."""
     tls = tls_files
+    anonymous = ssl.create_default_context(cafile=tls.client_ca)
+    known = ssl.create_default_context(cafile=tls.client_ca)
+    known.load_cert_chain(tls.certificate, tls.private_key)
     credentials = grpc.ssl_channel_credentials(
         tls.client_ca.read_bytes(), tls.private_key.read_bytes(), tls.certificate.read_bytes()
     )
-    context = ssl.create_default_context(cafile=tls.client_ca)
-    anonymous = ssl.create_default_context(cafile=tls.client_ca)
-    context.load_cert_chain(tls.certificate, tls.private_key)
     with OtlpReceiver(tls=tls) as receiver:
-        assert receiver.grpc_endpoint.startswith("https://")
-        url = f"https://localhost:{receiver.http_port}/v1/traces"
-        urllib.request.urlopen(
-            urllib.request.Request(url, some_spans(1), method="POST"), context=context
-        ).close()
-        with pytest.raises((urllib.error.URLError, OSError)):
-            urllib.request.urlopen(
-                urllib.request.Request(url, some_spans(1), method="POST"), context=anonymous
-            )
-        with grpc.secure_channel(f"localhost:{receiver.grpc_port}", credentials) as channel:
-            export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
-            export(some_spans(1), timeout=10)
+        with pytest.raises(OSError):
+            send_over_tls(receiver, anonymous, credentials)
+        assert receiver.requests == ()
+        send_over_tls(receiver, known, credentials)
         assert len(receiver.spans) == 2

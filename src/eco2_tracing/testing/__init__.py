@@ -1,12 +1,24 @@
-"""Helpers for tests: an OTLP receiver, received spans, headers of an inbound trace."""
+"""Helpers for tests: an OTLP receiver, captured spans, headers of an inbound trace."""
 
+from eco2_tracing.testing._captured import CapturedSpans
 from eco2_tracing.testing._faults import ReceivedRequest
+from eco2_tracing.testing._headers import (
+    SPAN_ID,
+    TRACE_ID,
+    assert_continued,
+    assert_sent_on,
+    b3_headers,
+    traceparent_headers,
+)
 from eco2_tracing.testing._model import ReceivedEvent, ReceivedLink, ReceivedSpan, ReceivedTrace
 from eco2_tracing.testing._receiver import OtlpReceiver
 from eco2_tracing.testing._servers import TlsFiles
 from eco2_tracing.testing._store import SpanStore
 
 __all__ = [
+    "SPAN_ID",
+    "TRACE_ID",
+    "CapturedSpans",
     "OtlpReceiver",
     "ReceivedEvent",
     "ReceivedLink",
@@ -15,4 +27,8 @@ __all__ = [
     "ReceivedTrace",
     "SpanStore",
     "TlsFiles",
+    "assert_continued",
+    "assert_sent_on",
+    "b3_headers",
+    "traceparent_headers",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import socket
 import ssl
@@ -132,10 +133,8 @@ class _HttpServer(ThreadingHTTPServer):
         """End the connections that clients keep open, as a server that dies does."""
         with self._lock:
             for connection in self._open:
-                try:
+                with contextlib.suppress(OSError):  # the client may have gone first
                     connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    continue
 
 
 def _ssl_context(tls: TlsFiles) -> ssl.SSLContext:
