@@ -97,9 +97,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", "0")
         self.end_headers()
 
-    do_GET = do_POST = do_HEAD = do_BREW = do_QUERY = do_get = _answer  # noqa: N815 - http.server's names
+    do_GET = do_POST = do_HEAD = do_BREW = do_QUERY = do_get = _answer
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Write nothing."""
 
 

@@ -138,9 +138,7 @@ SERVER_CASES: tuple[ServerCase, ...] = (
     ServerCase("host in IPv6", "/plain", host=((b"host", b"[2001:db8::1]:8080"),)),
     ServerCase("host that is malformed", "/plain", host=((b"host", b"[::1"),)),
     ServerCase("missing host", "/plain", host=()),
-    ServerCase(
-        "server in IPv6", "/plain", scope={"server": ("::1", 8080), "client": ("2001:db8::7", 50123)}
-    ),
+    ServerCase("server in IPv6", "/plain", scope={"server": ("::1", 8080), "client": ("2001:db8::7", 50123)}),
     ServerCase("server on port 80", "/plain", scope={"server": ("10.9.8.7", 80)}),
     ServerCase("server on port 443", "/plain", scope={"server": ("10.9.8.7", 443), "scheme": "https"}),
     ServerCase("server unknown", "/plain", scope={"server": None}),
@@ -176,10 +174,14 @@ SERVER_CASES: tuple[ServerCase, ...] = (
     ServerCase("WebSocket that fails", "/ws-boom", method="WEBSOCKET"),
     ServerCase("WebSocket without a route", "/ws-nothing", method="WEBSOCKET"),
     ServerCase("WebSocket on an HTTP route", "/plain", method="WEBSOCKET"),
-    ServerCase("parent in traceparent", "/plain", headers=(
-        (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
-        (b"tracestate", b"vendor=1"),
-    )),
+    ServerCase(
+        "parent in traceparent",
+        "/plain",
+        headers=(
+            (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            (b"tracestate", b"vendor=1"),
+        ),
+    ),
     ServerCase("excluded", "/health"),
     ServerCase("path that starts like an excluded one", "/health-records"),
 )
