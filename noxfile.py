@@ -10,10 +10,19 @@ from pathlib import Path
 
 import nox
 
-
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["tests", "coverage", "tests_fastapi", "tests_otel", "minimal", "types", "lint", "docs", "demo"]
+nox.options.sessions = [
+    "tests",
+    "coverage",
+    "tests_fastapi",
+    "tests_otel",
+    "minimal",
+    "types",
+    "lint",
+    "docs",
+    "demo",
+]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -44,7 +53,9 @@ def wheel(extras: str = "") -> str:
 def otel_floor() -> list[str]:
     """Every OpenTelemetry requirement of the project at the oldest version it allows."""
     stable, beta = OTEL_FLOOR
-    names = [line.split(">=") for line in PROJECT["project"]["dependencies"] if line.startswith("opentelemetry-")]
+    names = [
+        line.split(">=") for line in PROJECT["project"]["dependencies"] if line.startswith("opentelemetry-")
+    ]
     return [f"{name}=={beta if 'b' in floor else stable}" for name, floor in names]
 
 

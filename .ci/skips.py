@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 
 def main(path: str) -> None:
@@ -13,11 +13,11 @@ def main(path: str) -> None:
     Args:
         path: What ``pytest --junit-xml`` wrote.
     """
-    cases = list(ElementTree.parse(path).iter("testcase"))  # noqa: S314 - pytest wrote it
+    cases = list(ET.parse(path).iter("testcase"))  # noqa: S314 - pytest wrote it
     skipped = Counter(skip.get("message", "") for case in cases for skip in case.iter("skipped"))
-    print(f"{len(cases)} tests, {skipped.total()} skipped")  # noqa: T201
+    print(f"{len(cases)} tests, {skipped.total()} skipped")
     for reason, count in skipped.most_common():
-        print(f"  {count} x {reason}")  # noqa: T201
+        print(f"  {count} x {reason}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Tests of the repository itself: layers, names, style, documents, what is shipped."""

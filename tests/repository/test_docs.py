@@ -1,0 +1,94 @@
+"""Every Python snippet of the README and of `docs/` runs; every link of theirs leads somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.repository.sources import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def snippets(text: str) -> list[tuple[int, str]]:
+    """The Python blocks of a page, each with the line that it begins on."""
+    return [
+        (text.count("\n", 0, found.start(2)) + 1, found[2])
+        for found in FENCE.finditer(text)
+        if found[1] in {"python", "py"}
+    ]
+
+
+def script(page: str, blocks: list[tuple[int, str]]) -> str:
+    """One program of a page's blocks; each keeps its line, so that a traceback points into the page."""
+    lines = [f"def run(line, text, names): exec(compile('\\n' * (line - 1) + text, {page!r}, 'exec'), names)"]
+    lines += ["names = {'__name__': 'snippet'}"]
+    lines += [f"run({line}, {text!r}, names)" for line, text in blocks]
+    return "\n".join(lines)
+
+
+def run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program that neither exports nor inherits a configuration."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "ECO2_"))}
+    environ |= {"OTEL_TRACES_EXPORTER": "none"}
+    return subprocess.run(
+        command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def name(page: Path) -> str:
+    """A page's path in the repository."""
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if snippets(page.read_text())], ids=name)
+def test_snippets_run(page, tmp_path):
+    """The blocks of a page run one after the other, as a reader would paste them."""
+    blocks = [block for block in snippets(page.read_text()) if "def test_" not in block[1]]
+    (tmp_path / "snippets.py").write_text(script(name(page), blocks))
+    done = run([sys.executable, "snippets.py"], tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "\ndef test_" in page.read_text()], ids=name)
+def test_snippets_that_are_tests_pass(page, tmp_path):
+    """The blocks that hold tests pass under pytest, with nothing but the library's own plugin."""
+    for line, text in snippets(page.read_text()):
+        if "def test_" in text:
+            (tmp_path / f"test_line_{line}.py").write_text(text)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    done = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=name)
+def test_links_lead_somewhere(page):
+    """A relative link names a file of the repository."""
+    targets = [target for target in LINK.findall(page.read_text()) if "://" not in target]
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_page_is_in_the_index():
+    """A reader finds each page from the index."""
+    index = (ROOT / "docs" / "index.md").read_text()
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert {page for page in pages if f"({page})" not in index} == set()
+
+
+def test_every_decision_is_in_its_list():
+    """A record that nobody can find decides nothing."""
+    listed = (ROOT / "docs" / "decisions" / "README.md").read_text()
+    records = {path.name for path in (ROOT / "docs" / "decisions").glob("0*.md")}
+    assert {record for record in records if f"({record})" not in listed} == set()
+
+
+def test_the_reader_of_snippets():
+    """It takes Python blocks alone, with their lines, and keeps what they hold apart from prose."""
+    assert snippets("a\n```python\nx = 1\n```\n```console\n$ x\n```\n") == [(3, "x = 1\n")]

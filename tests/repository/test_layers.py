@@ -1,0 +1,177 @@
+"""Imports go down only, siblings do not import each other, and nothing goes round in a circle."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+
+import pytest
+
+from tests.repository.sources import PACKAGE, Function, Module, library, parse
+
+LAYERS = {
+    "_errors": 1,
+    "_guard": 1,
+    "_redaction": 1,
+    "_settings": 2,
+    "_resource": 2,
+    "propagation": 3,
+    "sampling": 3,
+    "_export": 3,
+    "logs": 3,
+    "_spans": 3,
+    "_instrumentation": 4,
+    "_lifecycle": 5,
+    "": 6,  # the top level only re-exports
+    "_cli": 7,
+    "testing": 7,
+    "__main__": 8,
+}
+# Siblings that are one thing in two parts: (importer, imported).
+ALLOWED: set[tuple[str, str]] = set()
+# Optional, or slow to load: imported in the function that needs them, never with the library.
+LAZY = {"grpc", "google", "httpcore", "httpx", "httpx2", "pytest", "requests", "rich", "urllib3", "uvicorn"}
+# An edge is imported by name, by someone who has its extra.
+EDGES = {"_cli", "testing", "__main__"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: who, what, on which line, and whether it stands in a function or is for types alone."""
+
+    source: Module
+    target: str
+    line: int
+    in_function: bool
+    for_types: bool
+
+    def __str__(self) -> str:
+        return f"{self.source.name}:{self.line} imports {self.target}"
+
+
+def imports(module: Module, known: set[str]) -> Iterator[Import]:
+    """Read what a module imports; ``from a import b`` is ``a.b`` where that is a module."""
+    spans = [
+        (node.lineno, node.end_lineno or 0, isinstance(node, Function))
+        for node in ast.walk(module.tree)
+        if isinstance(node, Function)
+        or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+    ]
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        around = [in_function for first, last, in_function in spans if first <= node.lineno <= last]
+        for target in _targets(module, node, known):
+            yield Import(module, target, node.lineno, any(around), False in around)
+
+
+def _targets(module: Module, node: ast.Import | ast.ImportFrom, known: set[str]) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    base = node.module or ""
+    if node.level:
+        package = module.name.split(".")
+        package = package[: len(package) - node.level + module.is_package]
+        base = ".".join([*package, base]).rstrip(".")
+    for alias in node.names:
+        full = f"{base}.{alias.name}"
+        yield full if full in known else base
+
+
+def internal(modules: Iterable[Module]) -> list[Import]:
+    """The imports of the library's modules by each other."""
+    modules = tuple(modules)
+    known = {module.name for module in modules}
+    found = [one for module in modules for one in imports(module, known)]
+    return [one for one in found if one.target.partition(".")[0] == PACKAGE]
+
+
+def broken_layers(modules: Iterable[Module]) -> list[str]:
+    """Imports that go up or sideways."""
+    found = []
+    for one in internal(modules):
+        target = one.target.partition(".")[2].partition(".")[0]
+        source = one.source.room
+        if source == target or (source, target) in ALLOWED:
+            continue
+        if LAYERS.get(target, 99) >= LAYERS.get(source, 0):
+            found.append(str(one))
+    return found
+
+
+def cycle(modules: Iterable[Module]) -> list[str]:
+    """The modules of one cycle of imports; none for the sake of types alone counts."""
+    graph: dict[str, set[str]] = {}
+    for one in internal(modules):
+        if not one.for_types:
+            graph.setdefault(one.source.name, set()).add(one.target)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_every_room_has_a_layer():
+    """A new room must be given its place."""
+    assert {module.room for module in library()} <= set(LAYERS)
+
+
+def test_imports_go_down():
+    """No module imports a room of its own layer or of one above."""
+    assert broken_layers(library()) == []
+
+
+def test_no_cycles():
+    """The modules can be put in an order; imports in functions count."""
+    assert cycle(library()) == []
+
+
+def test_optional_packages_are_imported_where_they_are_needed():
+    """What is optional or slow is never imported with the library, and nothing else hides in a function."""
+    wrong = []
+    for module in library():
+        for one in imports(module, {module.name for module in library()}):
+            top = one.target.partition(".")[0]
+            if one.for_types or module.room in EDGES or top in sys.stdlib_module_names:
+                continue
+            own_room = one.target.startswith(f"{PACKAGE}.{module.room}.")
+            if one.in_function and top not in LAZY and not top.startswith("opentelemetry") and not own_room:
+                wrong.append(f"{one} in a function")
+            elif not one.in_function and top in LAZY:
+                wrong.append(f"{one} at its top")
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("source", "broken"),
+    [
+        ("from eco2_tracing._lifecycle import x", True),
+        ("from eco2_tracing import _lifecycle", True),
+        ("from eco2_tracing import configure_tracing", True),
+        ("def f():\n    from eco2_tracing.sampling import y", True),
+        ("from ..sampling import y", True),
+        ("from eco2_tracing._settings import z", False),
+        ("from eco2_tracing.logs._other import z", False),
+        ("import logging", False),
+    ],
+)
+def test_the_reader_of_layers(source, broken):
+    """It finds what goes up or sideways, relative or in a function, and lets the rest be."""
+    modules = [
+        parse("eco2_tracing.logs._ecs", source),
+        parse("eco2_tracing._lifecycle", "", is_package=True),
+        parse("eco2_tracing.logs", "", is_package=True),
+    ]
+    assert bool(broken_layers(modules)) is broken
+
+
+def test_the_reader_of_cycles():
+    """It finds a cycle that an import in a function hides, and none where types alone go round."""
+    first = parse("eco2_tracing.a", "import eco2_tracing.b")
+    assert cycle([first, parse("eco2_tracing.b", "def f():\n    import eco2_tracing.a")])
+    assert not cycle([first, parse("eco2_tracing.b", "if TYPE_CHECKING:\n    import eco2_tracing.a")])

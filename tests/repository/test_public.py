@@ -1,0 +1,90 @@
+"""The public names are the contract, each is documented, and no other is added by accident."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.resources
+import inspect
+
+import pytest
+
+import eco2_tracing
+from tests.repository.sources import library
+
+TOP_LEVEL = [
+    "TracingSettings",
+    "TracingStatus",
+    "bind_log_fields",
+    "configure_logging",
+    "configure_tracing",
+    "current_span_id",
+    "current_trace_id",
+    "flush_tracing",
+    "instrument_app",
+    "instrument_httpx",
+    "instrument_libraries",
+    "shutdown_tracing",
+    "span",
+    "traced",
+    "tracing_status",
+]
+SUBMODULES = ["logs", "propagation", "sampling", "testing"]
+PUBLIC = ["eco2_tracing", *(f"eco2_tracing.{name}" for name in SUBMODULES)]
+
+
+def members(name: str) -> list[tuple[str, object]]:
+    """The public names of a module, and those that its classes define themselves."""
+    module = importlib.import_module(name)
+    found = []
+    for public in module.__all__:
+        thing = getattr(module, public)
+        found.append((f"{name}.{public}", thing))
+        if inspect.isclass(thing):
+            own = [key for key in vars(thing) if not key.startswith("_")]
+            found += [(f"{name}.{public}.{key}", getattr(thing, key)) for key in own]
+    return found
+
+
+def _is_code(value: object) -> bool:
+    return inspect.isroutine(value) or isinstance(value, property)
+
+
+def test_top_level():
+    """The top level holds the contract's names, sorted, and nothing else."""
+    assert eco2_tracing.__all__ == TOP_LEVEL
+    assert not [name for name in TOP_LEVEL if not hasattr(eco2_tracing, name)]
+
+
+def test_top_level_shows_no_other_names():
+    """What a reader finds by completion is the contract, submodules aside."""
+    shown = {name for name in vars(eco2_tracing) if not name.startswith("_")}
+    assert shown - set(TOP_LEVEL) <= {*SUBMODULES, "annotations"}
+
+
+@pytest.mark.parametrize("name", SUBMODULES)
+def test_submodules_say_what_is_public(name):
+    """A public submodule lists its names, and has them."""
+    module = importlib.import_module(f"eco2_tracing.{name}")
+    assert [public for public in module.__all__ if not hasattr(module, public)] == []
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_everything_public_is_documented(name):
+    """Each public name has a docstring, its own or an inherited one, and so has each method."""
+    undocumented = [path for path, thing in members(name) if _needs(thing) and not inspect.getdoc(thing)]
+    assert undocumented == []
+
+
+def _needs(thing: object) -> bool:
+    return inspect.isclass(thing) or _is_code(thing)
+
+
+def test_modules_say_what_they_are_for():
+    """Each module opens with a docstring."""
+    assert [module.name for module in library() if not ast.get_docstring(module.tree)] == []
+
+
+def test_the_package_is_typed():
+    """Type checkers read the annotations of an installed package."""
+    assert importlib.resources.files(eco2_tracing).joinpath("py.typed").is_file()

@@ -1,0 +1,89 @@
+"""What is shipped: one version, a whole wheel, commands that a reader can run, nobody's paths."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import version
+
+from tests.repository.sources import PYPROJECT, ROOT, tracked
+
+CI = (ROOT / ".ci" / "run").read_text()
+README = (ROOT / "README.md").read_text()
+
+
+def commands(text: str) -> list[str]:
+    """The shell commands of a page, in order."""
+    return re.findall(r"^\$ (.+)$", text, re.MULTILINE)
+
+
+def test_one_version():
+    """The changelog's newest version is the project's, and the installed one."""
+    newest = re.search(
+        r"^## \[(\d[^]]*)] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+    assert newest
+    assert newest[1] == PYPROJECT["project"]["version"] == version("eco2-tracing")
+
+
+def test_the_wheel_is_whole(tmp_path):
+    """The wheel holds every module, the types' marker and the license, under one name."""
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    sources = (ROOT / "src").rglob("*.py")
+    assert {str(path.relative_to(ROOT / "src")) for path in sources} <= set(names)
+    assert "eco2_tracing/py.typed" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"eco2_tracing"}
+
+
+def test_ci_runs_the_commands_of_the_readme():
+    """What the README promises is what every change must pass."""
+    ci = CI.replace('"$python"', "python3.11")
+    ci = re.sub(r'"\$(?:venv|demo)(/[^"]*)?"', r".venv\1", ci)
+    demo, tests = commands(README)[:2]
+    install, _, test = tests.rpartition(" && ")
+    assert demo in ci
+    assert install in ci
+    assert test.endswith("-m pytest")
+    assert "-m pytest" in ci
+
+
+def test_every_extra_is_in_all():
+    """`all` brings each instrumented library; the other extras are named here."""
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    everything = {name for line in extras["all"] for name in line.partition("[")[2].rstrip("]").split(",")}
+    assert everything == set(extras) - {"all", "cli", "demo", "testing"}
+
+
+def test_no_paths_of_anybodys_machine():
+    """The tree speaks of no home directory or working directory of a machine."""
+    private = re.compile(r"(?<![\w.$}{])/(?:root|home|Users|work)/[\w.]")
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in tracked()
+        for line in path.read_text(errors="replace").splitlines()
+        if private.search(line)
+    ]
+    assert found == []
+
+
+def test_every_exception_has_a_reason():
+    """A rule is switched off with its code and a reason; so is the measuring of a line."""
+    bare = re.compile(r"#\s*(?:noqa(?!: [A-Z]+\d+)|type: ignore(?!\[)|pragma: no (?:cover|branch)(?! - ))")
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in tracked()
+        if path.suffix == ".py" and path.name != "test_shipping.py"
+        for line in path.read_text().splitlines()
+        if bare.search(line)
+    ]
+    assert found == []
