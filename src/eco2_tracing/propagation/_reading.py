@@ -1,0 +1,176 @@
+"""From raw headers to what they said: the hot path of every request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+from opentelemetry.trace import TraceState
+
+from .._guard import internal_failure
+from . import _names
+from ._adapters import Adapter
+from ._baggage import parse_baggage
+from ._ids import Candidate
+from ._inbound import Inbound, remote_span_context
+from ._traceparent import read_traceparent
+from ._tracestate import parse_tracestate
+
+Found = Mapping[bytes, bytes]
+Form = Callable[[Found], Candidate | None]
+
+_LONGEST_COMBINED = 32_768
+_LONGEST_REQUEST_ID = 128
+_PRINTABLE = bytes(range(0x21, 0x7F))
+_LISTS = (_names.TRACESTATE, _names.BAGGAGE)
+
+
+class Reader:
+    """Reads headers, first valid wins.
+
+    Args:
+        forms: Header forms and other propagators, in the order in which they are believed.
+        wanted: The lower-case names of the headers that are read.
+        baggage: Whether baggage is read.
+        trust: Whether the caller is believed at all.
+    """
+
+    __slots__ = ("_adapted", "_baggage", "_forms", "_order", "_trust", "_wanted")
+
+    def __init__(
+        self, order: Sequence[Form | Adapter], wanted: frozenset[bytes], baggage: bool, trust: bool
+    ) -> None:
+        self._order = tuple(order)
+        self._forms = tuple(form for form in order if not isinstance(form, Adapter))
+        self._adapted = len(self._forms) != len(self._order)
+        self._wanted = wanted
+        self._baggage = baggage
+        self._trust = trust
+
+    def read(self, headers: Iterable[tuple[bytes, bytes]]) -> Inbound | None:
+        """Read header pairs; ``None`` where they say nothing. Never raises."""
+        try:
+            if self._adapted:
+                headers = list(headers)
+            wanted = self._wanted
+            found: dict[bytes, bytes] = {}
+            for name, value in headers:
+                if name in wanted:
+                    found[name] = _combined(name, found[name], value) if name in found else value
+            if self._adapted:
+                return self._read_adapted(found, headers)
+            return self._fold(found, self._forms, {}) if found else None
+        except Exception:
+            internal_failure("reading trace headers")
+            return None
+
+    def _read_adapted(
+        self, found: Found, headers: Iterable[tuple[bytes, bytes]]
+    ) -> Inbound | None:
+        """Read where other propagators stand in the order: they see all headers."""
+        extras: dict[str, object] = {}
+        forms = [
+            partial(_read_adapter, each, headers, extras) if isinstance(each, Adapter) else each
+            for each in self._order
+        ]
+        return self._fold(found, forms, extras)
+
+    def _fold(
+        self, found: Found, forms: Iterable[Form], extras: Mapping[str, object]
+    ) -> Inbound | None:
+        """Take ids from the first valid form, and the decision from the first that may give it.
+
+        That is a bare deny, or a form with a decision that carries those ids' trace id.
+        """
+        trace_id = span_id = random = 0
+        sampled: bool | None = None
+        debug = denied = False
+        bare: Candidate | None = None
+        state: TraceState | None = None
+        for form in forms:
+            candidate = form(found)
+            if candidate is None:
+                continue
+            its_trace_id, its_span_id, its_decision, its_debug, its_random = candidate
+            if not its_trace_id:
+                if bare is None:
+                    bare = candidate
+                if sampled is None and its_decision is False:
+                    sampled, denied = False, True
+                continue
+            if not trace_id:
+                trace_id, span_id = its_trace_id, its_span_id
+            elif its_trace_id != trace_id:
+                continue
+            random |= its_random
+            if sampled is None:
+                sampled, debug = its_decision, its_debug
+            if state is None and form is read_traceparent and _names.TRACESTATE in found:
+                state = parse_tracestate(found[_names.TRACESTATE])
+        if bare is not None and not trace_id:
+            sampled, debug = bare[2], bare[3]
+            denied = not sampled
+        if not self._trust:
+            return _untrusted(trace_id, span_id, sampled, random)
+        baggage_headers = found.get(_names.BAGGAGE)
+        baggage = parse_baggage(baggage_headers) if baggage_headers and self._baggage else None
+        request_id = found.get(_names.REQUEST_ID)
+        if request_id is not None and not _is_sound(request_id):
+            request_id = None
+        if not (trace_id or bare or baggage_headers or request_id or extras):
+            return None
+        return Inbound(
+            trace_id,
+            span_id,
+            sampled,
+            debug,
+            denied,
+            random,
+            state,
+            baggage,
+            baggage_headers,
+            request_id,
+            None,
+            extras,
+        )
+
+
+def _untrusted(trace_id: int, span_id: int, sampled: bool | None, random: int) -> Inbound | None:
+    """Keep a caller's ids as a link: a stranger decides nothing and stores nothing here."""
+    if not trace_id:
+        return None
+    flags = (1 if sampled else 0) | random
+    return Inbound(link=remote_span_context(trace_id, span_id, flags, None))
+
+
+def _combined(name: bytes, first: bytes, second: bytes) -> bytes:
+    """Combine a header that came again.
+
+    Lists are joined (RFC 9110, section 5.3), a second ``traceparent`` makes both invalid (W3C),
+    and of anything else the first one stands.
+    """
+    if name == _names.TRACEPARENT:
+        return b""
+    if name in _LISTS and len(first) + len(second) < _LONGEST_COMBINED:
+        return first + b"," + second
+    return first
+
+
+def _is_sound(request_id: bytes) -> bool:
+    """Tell whether a request id may travel on: printable ASCII of a bounded length."""
+    return 0 < len(request_id) <= _LONGEST_REQUEST_ID and not request_id.translate(
+        None, _PRINTABLE
+    )
+
+
+def _read_adapter(
+    adapter: Adapter,
+    headers: Iterable[tuple[bytes, bytes]],
+    extras: dict[str, object],
+    _found: Found,
+) -> Candidate | None:
+    """Read with another propagator; what it finds beside the ids goes to ``extras``."""
+    candidate, its_extras = adapter.read(headers)
+    for key, value in its_extras.items():
+        extras.setdefault(key, value)
+    return candidate
