@@ -1,0 +1,65 @@
+"""Reads the settings of this process and reports what is wrong with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from eco2_tracing._errors import ConfigurationError
+from eco2_tracing._guard import warn_once
+from eco2_tracing._settings._model import TracingSettings
+from eco2_tracing._settings._near_misses import is_about_environment
+
+if TYPE_CHECKING:
+    from eco2_tracing._settings._problem import Problem
+
+
+def load_settings(
+    settings: TracingSettings | None = None,
+    *,
+    service_name: str | None = None,
+    service_version: str | None = None,
+    environment: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> TracingSettings:
+    """Return the settings to use: those given, else the environment, else the arguments, else the defaults.
+
+    Args:
+        settings: Explicit settings, which have read the environment themselves.
+        service_name: Used where neither settings nor environment name the service.
+        service_version: The same for its version.
+        environment: The same for the deployment environment.
+        environ: The environment to read.
+
+    Raises:
+        ConfigurationError: In strict mode, with every problem.
+    """
+    arguments = {"service_name": service_name, "service_version": service_version, "environment": environment}
+    if settings is None:
+        return TracingSettings(_environ=environ, _arguments=arguments)
+    update: dict[str, object] = {
+        key: value for key, value in arguments.items() if getattr(settings, key) is None
+    }
+    if update.get("environment"):
+        update["problems"] = tuple(
+            problem for problem in settings.problems if not is_about_environment(problem)
+        )
+    return settings.model_copy(update=update)
+
+
+def report_problems(settings: TracingSettings, further: Iterable[Problem] = ()) -> None:
+    """Tell what is wrong: one WARNING for each problem, once in a process.
+
+    Args:
+        settings: The settings; those read in strict mode hold doubts alone.
+        further: Problems that others found in the same settings.
+
+    Raises:
+        ConfigurationError: In strict mode, if there is more than doubts.
+    """
+    problems = (*settings.problems, *further)
+    if settings.strict and (wrong := [problem.message for problem in problems if not problem.advisory]):
+        raise ConfigurationError(wrong)
+    for problem in problems:
+        warn_once(f"setting:{problem.message}", "%s", problem.message)

@@ -1,0 +1,243 @@
+"""From the text of a variable to its value.
+
+Every parser takes text that is neither empty nor padded and returns the value or raises `BadValueError`.
+The types are those of the specification: https://opentelemetry.io/docs/specs/otel/configuration/common/
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from urllib.parse import unquote
+
+from eco2_tracing._settings._problem import MASK, BadValueError
+
+Parser = Callable[[str], object]
+
+MAX_INT = 2**31 - 1
+_INTEGER = re.compile(r"[+-]?[0-9]{1,10}")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+# Headers that frame or protect a response; a trace id there would break it.
+_TAKEN_HEADERS = frozenset(
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "location",
+        "set-cookie",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"false", "0", "no", "off"})
+
+
+def text(value: str) -> str:
+    """Return the text itself."""
+    return value
+
+
+def spec_boolean(value: str) -> bool:
+    """Read a boolean as the specification does: only ``true`` is true, anything odd is false and told."""
+    word = value.lower()
+    if word not in ("true", "false"):
+        raise BadValueError("expected true or false", False)
+    return word == "true"
+
+
+def boolean(value: str) -> bool:
+    """Read a boolean of our own: ``true``, ``1``, ``yes``, ``on`` or their opposites."""
+    word = value.lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise BadValueError("expected true or false")
+
+
+def integer(minimum: int, unit: str = "") -> Parser:
+    """Make a parser of whole numbers from ``minimum`` to 2**31 - 1."""
+
+    def parse(value: str) -> int:
+        number = int(value) if _INTEGER.fullmatch(value) else -1
+        if not minimum <= number <= MAX_INT:
+            raise BadValueError(f"expected a whole number{unit} from {minimum} to {MAX_INT}")
+        return number
+
+    return parse
+
+
+def timeout(value: str) -> int:
+    """Read milliseconds; 0 means no limit, which is the largest value here."""
+    return _MILLISECONDS(value) or MAX_INT
+
+
+_MILLISECONDS: Callable[[str], int] = integer(0, " of milliseconds")  # type: ignore[assignment]  # Parser hides int
+
+
+def _number(value: str, complaint: str) -> float:
+    number = float(value) if _NUMBER.fullmatch(value) else math.nan
+    if not math.isfinite(number):
+        raise BadValueError(complaint)
+    return number
+
+
+def rate(value: str) -> float:
+    """Read a probability."""
+    complaint = "expected a number from 0 to 1"
+    number = _number(value, complaint)
+    if not 0 <= number <= 1:
+        raise BadValueError(complaint)
+    return number
+
+
+def positive_ms(value: str) -> float:
+    """Read a number of milliseconds above 0."""
+    complaint = "expected a number of milliseconds above 0"
+    number = _number(value, complaint)
+    if number <= 0:
+        raise BadValueError(complaint)
+    return number
+
+
+def one_of(*allowed: str, **also: str) -> Parser:
+    """Make a parser of words, in any case; ``also`` maps further words to allowed ones."""
+
+    def parse(value: str) -> str:
+        word = value.lower()
+        word = also.get(word, word)
+        if word not in allowed:
+            raise BadValueError(f"expected one of {', '.join(allowed)}")
+        return word
+
+    return parse
+
+
+def items(value: str) -> tuple[str, ...]:
+    """Split a comma-separated list; empty items and repeats fall away, the order stays."""
+    return tuple(dict.fromkeys(item for part in value.split(",") if (item := part.strip())))
+
+
+def lower_items(value: str) -> tuple[str, ...]:
+    """Split a comma-separated list of names in any case."""
+    return items(value.lower())
+
+
+def key_set(value: str) -> frozenset[str]:
+    """Split a comma-separated list into a set of lower-case keys."""
+    return frozenset(lower_items(value))
+
+
+def patterns(value: str) -> tuple[str, ...]:
+    """Split a comma-separated list of regular expressions; those that do not compile fall away and are told."""
+    found = items(value)
+    good = tuple(item for item in found if _compiles(item))
+    if len(good) < len(found):
+        bad = ", ".join(repr(item) for item in found if item not in good)
+        raise BadValueError(f"no regular expression: {bad}", good)
+    return good
+
+
+def _compiles(pattern: str) -> bool:
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError):
+        return False
+    return True
+
+
+def header_name(value: str) -> str:
+    """Read the name of a response header that may be added."""
+    if not _TOKEN.fullmatch(value) or value.lower() in _TAKEN_HEADERS:
+        raise BadValueError(
+            "expected the name of a header that responses do not need themselves, such as x-trace-id"
+        )
+    return value
+
+
+def hosts(value: str) -> tuple[str, ...]:
+    """Split a comma-separated list of host names; entries that are no host fall away and are told."""
+    found = lower_items(value)
+    good = tuple(host for host in found if not re.search(r"[/@\s]", host))
+    if len(good) < len(found):
+        raise BadValueError("expected host names without scheme and path, such as api.example.com", good)
+    return good
+
+
+def pairs(value: str) -> Mapping[str, str]:
+    """Read ``key=value,…`` with percent-encoding, all or nothing as ``OTEL_RESOURCE_ATTRIBUTES`` demands.
+
+    https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable
+    """
+    found: dict[str, str] = {}
+    for item in value.split(","):
+        if not item.strip():
+            continue
+        key, equals, content = item.partition("=")
+        try:
+            key, content = (unquote(part.strip(), errors="strict") for part in (key, content))
+        except UnicodeDecodeError:
+            key = ""
+        if not equals or not key:
+            raise BadValueError(
+                "expected key=value,… percent-encoded; the whole value is discarded, as specified"
+            )
+        found[key] = content
+    return found
+
+
+class SecretHeaders(dict[str, str]):
+    """Headers whose values stay out of ``repr``."""
+
+    def __repr__(self) -> str:
+        """Return the names alone."""
+        return repr(dict.fromkeys(self, MASK))
+
+    __str__ = __repr__
+
+
+def headers(value: str) -> SecretHeaders:
+    """Read OTLP headers, ``key=value,…`` percent-encoded; bad pairs fall away and are told by their position.
+
+    https://opentelemetry.io/docs/specs/otel/protocol/exporter/#specifying-headers-via-environment-variables
+    """
+    found = SecretHeaders()
+    bad: list[str] = []
+    for position, item in enumerate(value.split(","), start=1):
+        if not item.strip():
+            continue
+        key, equals, content = item.partition("=")
+        key, content = unquote(key.strip()).lower(), unquote(content.strip())
+        # The values stay out of the message: they are credentials.
+        if not equals or not _TOKEN.fullmatch(key):
+            bad.append(f"pair {position} is not name=value")
+        elif not (content.isascii() and content.isprintable()):
+            bad.append(f"pair {position} ({key}) has characters that a header cannot carry")
+        else:
+            found[key] = content
+    if bad:
+        raise BadValueError(f"expected name=value,… percent-encoded, but {' and '.join(bad)}", found)
+    return found
+
+
+def thresholds(value: str) -> Mapping[str, float]:
+    """Read ``/route=ms,…``; bad entries fall away and are told."""
+    found: dict[str, float] = {}
+    bad: list[str] = []
+    for item in items(value):
+        route, _, number = item.rpartition("=")
+        try:
+            milliseconds = positive_ms(number.strip())
+        except BadValueError:
+            milliseconds = 0.0
+        if milliseconds and route.startswith("/"):
+            found[unquote(route.strip())] = milliseconds
+        else:
+            bad.append(repr(item))
+    if bad:
+        raise BadValueError(f"expected /route=milliseconds,… but found {', '.join(bad)}", found)
+    return found

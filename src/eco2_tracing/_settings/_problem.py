@@ -1,0 +1,76 @@
+"""What is wrong with a configuration, kept until somebody reports it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MASK = "**********"
+_SECRET_NAME = re.compile(r"HEADER|TOKEN|SECRET|PASSWORD|KEY(?!S)", re.IGNORECASE)
+_USERINFO = re.compile(r"(?<=//)[^/@]*@")
+_SHOWN = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to tell about one variable.
+
+    Attributes:
+        variable: Its name.
+        found: The value found, secrets masked.
+        used: What is used instead, in words or as ``repr``.
+        message: The whole sentence: variable, value found, what is wrong, value used.
+        advisory: The value found *is* used; strict mode warns and does not raise.
+    """
+
+    variable: str
+    found: str
+    used: str
+    message: str
+    advisory: bool = False
+
+
+class BadValueError(ValueError):
+    """A parser cannot use a text, or not all of it.
+
+    Args:
+        complaint: What is wrong, or what was expected.
+        used: What remains usable; without it the default is used.
+    """
+
+    def __init__(self, complaint: str, *used: object) -> None:
+        super().__init__(complaint)
+        self.complaint = complaint
+        self.used = used
+
+
+class Findings:
+    """Collects problems while settings are read."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def replaced(self, variable: str, found: str, complaint: str, used: object) -> None:
+        """Note a value that is not used as it stands."""
+        self._note(variable, found, complaint, "nothing" if used is None else repr(used), advisory=False)
+
+    def doubted(self, variable: str, found: str, complaint: str) -> None:
+        """Note a value that is used although it looks like a mistake."""
+        self._note(variable, found, complaint, "it as it is", advisory=True)
+
+    def supplanted(self, variable: str, found: str, complaint: str, used: str) -> None:
+        """Note a value that works, though under a name or in a form that others beat."""
+        self._note(variable, found, complaint, used, advisory=True)
+
+    def _note(self, variable: str, found: str, complaint: str, used: str, *, advisory: bool) -> None:
+        seen = shown(variable, found)
+        message = f"{variable}={seen!r}: {complaint}; using {used}"
+        self.problems.append(Problem(variable, seen, used, message, advisory))
+
+
+def shown(variable: str, text: str) -> str:
+    """Return a value as a log may show it: bounded, credentials masked."""
+    if _SECRET_NAME.search(variable):
+        return MASK
+    text = _USERINFO.sub(f"{MASK}@", text)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

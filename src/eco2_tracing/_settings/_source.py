@@ -1,0 +1,229 @@
+"""From keywords, environment and arguments to the values of the fields."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pydantic import SecretStr
+from pydantic_settings import PydanticBaseSettingsSource
+
+from eco2_tracing._errors import ConfigurationError
+from eco2_tracing._settings._destination import resolve_otlp
+from eco2_tracing._settings._near_misses import report_near_misses
+from eco2_tracing._settings._parse import boolean, pairs, rate
+from eco2_tracing._settings._problem import BadValueError, Findings
+from eco2_tracing._settings._variables import (
+    ENVIRONMENT,
+    KEYWORDS,
+    SERVICE_FACTS,
+    SERVICE_NAME,
+    SERVICE_VERSION,
+    SETTINGS,
+    VARIABLES,
+    Setting,
+)
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from pydantic_settings import BaseSettings
+
+Level = dict[str, str]
+ENVIRON, ARGUMENTS = "_environ", "_arguments"
+
+
+class VariablesSource(PydanticBaseSettingsSource):
+    """Reads every field, and notes what is wrong instead of raising.
+
+    Args:
+        settings_cls: The model; its defaults are named in warnings.
+        keywords: What the constructor was given, ``_environ`` and ``_arguments`` among it.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], keywords: Mapping[str, Any]) -> None:
+        super().__init__(settings_cls)
+        self._findings = Findings()
+        self._environ: Mapping[str, str] = keywords.get(ENVIRON, os.environ)
+        explicit = self._explicit({key: keywords[key] for key in keywords if key not in (ENVIRON, ARGUMENTS)})
+        environment = {name: value for name in VARIABLES if (value := _clean(self._environ.get(name, "")))}
+        arguments = {
+            SERVICE_FACTS[key]: value
+            for key, given in keywords.get(ARGUMENTS, {}).items()
+            if (value := _text(given))
+        }
+        self._levels: tuple[Level, ...] = (explicit, environment, arguments)
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the base's
+        """Answer for one field; unused, because all are read at once."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the values of all fields that do not keep their default.
+
+        Raises:
+            ConfigurationError: In strict mode, with all problems.
+        """
+        self._translate_aliases()
+        values = {setting.field: value for setting in SETTINGS if (value := self._value(setting)) is not None}
+        values |= self._service()
+        values["error_sampling_rate_is_set"] = "error_sampling_rate" in values
+        self._check_sampler(values)
+        self._fit_batch(values)
+        values |= resolve_otlp(values, self._found, self._findings)
+        settled = {name for level in self._levels for name in level}
+        settled |= {ENVIRONMENT} if values["environment"] else set()
+        report_near_misses(self._environ, settled, self._findings)
+        if values.get("strict") and (wrong := [p.message for p in self._findings.problems if not p.advisory]):
+            raise ConfigurationError(wrong)
+        values["problems"] = tuple(self._findings.problems)
+        return values
+
+    def _explicit(self, keywords: Mapping[str, Any]) -> Level:
+        level: Level = {}
+        for key, given in keywords.items():
+            variable = KEYWORDS.get(key.lower())
+            text = _text(given)
+            if variable is None:
+                self._findings.replaced(key, text, "there is no such setting", None)
+            elif text:
+                level[variable] = text
+        return level
+
+    def _found(self, variables: Iterable[str]) -> tuple[str, str] | None:
+        """Find the first variable that is set, in the first level where one is."""
+        for level in self._levels:
+            for variable in variables:
+                if variable in level:
+                    return variable, level[variable]
+        return None
+
+    def _value(self, setting: Setting) -> Any:
+        """Read one setting; None keeps the model's default."""
+        found = self._found(setting.variables)
+        if found is None:
+            return None
+        variable, text = found
+        try:
+            return setting.parse(text)
+        except BadValueError as bad:
+            # A variable that fills several fields is told once.
+            if all(problem.variable != variable for problem in self._findings.problems):
+                used = bad.used[0] if bad.used else self._default(setting.field)
+                self._findings.replaced(variable, text, bad.complaint, used)
+            return bad.used[0] if bad.used else None
+
+    def _default(self, field: str) -> Any:
+        return self.settings_cls.model_fields[field].default
+
+    def _translate_aliases(self) -> None:
+        """Give the older names OTEL_ENABLED and OTEL_SAMPLING_RATE their meaning, unless others say it already."""
+        for level in self._levels:
+            if enabled := level.get("OTEL_ENABLED"):
+                self._translate_enabled(level, enabled)
+            if ratio := level.get("OTEL_SAMPLING_RATE"):
+                self._translate_ratio(level, ratio)
+
+    def _translate_enabled(self, level: Level, text: str) -> None:
+        name, proper = "OTEL_ENABLED", "OTEL_SDK_DISABLED"
+        if self._found([proper]):
+            self._findings.supplanted(name, text, f"{proper} is set and wins", proper)
+            return
+        try:
+            disabled = "false" if boolean(text) else "true"
+        except BadValueError as bad:
+            self._findings.replaced(name, text, bad.complaint, used=True)
+            return
+        level[proper] = disabled
+        self._findings.supplanted(name, text, "an older name", f"{proper}={disabled}")
+
+    def _translate_ratio(self, level: Level, text: str) -> None:
+        name, proper = "OTEL_SAMPLING_RATE", "OTEL_TRACES_SAMPLER"
+        if self._found([proper]):
+            self._findings.supplanted(name, text, f"{proper} is set and wins", proper)
+            return
+        try:
+            rate(text)
+        except BadValueError as bad:
+            self._findings.replaced(name, text, bad.complaint, self._default("traces_sampler"))
+            return
+        level[proper] = "parentbased_traceidratio"
+        argument = self._found([f"{proper}_ARG"])
+        level.setdefault(f"{proper}_ARG", argument[1] if argument else text)
+        self._findings.supplanted(
+            name,
+            text,
+            "an older name",
+            f"{proper}=parentbased_traceidratio {proper}_ARG={level[f'{proper}_ARG']}",
+        )
+
+    def _service(self) -> dict[str, Any]:
+        """Find name, version and environment: in each level the variable first, then the resource attributes."""
+        name = version = environment = None
+        for level in self._levels:
+            facts = _facts(level.get("OTEL_RESOURCE_ATTRIBUTES", ""))
+            name = name or level.get(SERVICE_NAME) or facts.get("service.name")
+            version = version or level.get(SERVICE_VERSION) or facts.get("service.version")
+            named = level.get(ENVIRONMENT) or facts.get(ENVIRONMENT) or facts.get("deployment.environment")
+            environment = environment or named
+        return {"service_name": name, "service_version": version, "environment": environment}
+
+    def _check_sampler(self, values: dict[str, Any]) -> None:
+        sampler = values.get("traces_sampler", self._default("traces_sampler"))
+        found = self._found(["OTEL_TRACES_SAMPLER_ARG"])
+        if found is None:
+            return
+        variable, text = found
+        if sampler.endswith(("always_on", "always_off")):
+            self._findings.supplanted(variable, text, f"the sampler {sampler} takes no argument", "nothing")
+        elif sampler.endswith("traceidratio"):
+            try:
+                rate(text)
+            except BadValueError as bad:
+                # As if it were not set, says the specification of the variable.
+                values["traces_sampler_arg"] = None
+                self._findings.replaced(variable, text, bad.complaint, "1.0")
+
+    def _fit_batch(self, values: dict[str, Any]) -> None:
+        """Keep a batch within the queue: OTEL_BSP_MAX_EXPORT_BATCH_SIZE "must be less than or equal"."""
+        queue = values.get("bsp_max_queue_size", self._default("bsp_max_queue_size"))
+        batch = values.get("bsp_max_export_batch_size", self._default("bsp_max_export_batch_size"))
+        if batch > queue:
+            values["bsp_max_export_batch_size"] = queue
+            complaint = f"a batch cannot be larger than the queue (OTEL_BSP_MAX_QUEUE_SIZE={queue})"
+            self._findings.replaced("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", str(batch), complaint, queue)
+
+
+def _facts(text: str) -> Mapping[str, str]:
+    try:
+        return pairs(text)
+    except BadValueError:
+        return {}
+
+
+def _text(given: object) -> str:
+    """Write a keyword as its variable would hold it, so that both are read by the same rules."""
+    match given:
+        case None:
+            return ""
+        case bool():
+            return str(given).lower()
+        case SecretStr():
+            return _clean(given.get_secret_value())
+        case Mapping():
+            return ",".join(f"{_quoted(key)}={_quoted(value)}" for key, value in given.items())
+        case list() | tuple():
+            return ",".join(map(_text, given)) or ","
+        case set() | frozenset():
+            return ",".join(sorted(map(_text, given))) or ","
+    return _clean(str(given))
+
+
+def _quoted(given: object) -> str:
+    return quote(_text(given), safe="/{}:")
+
+
+def _clean(text: str) -> str:
+    """Strip, and mend bytes of the environment that are not UTF-8."""
+    return text.strip().encode("utf-8", "surrogatepass").decode("utf-8", "replace")
