@@ -9,7 +9,8 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter, TextMapPropagator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
 
-from .._guard import internal_failure, warn_once
+from eco2_tracing._guard import internal_failure, warn_once
+
 from ._ids import KNOWN_FLAGS, Candidate
 from ._inbound import SPAN_KEY
 from ._names import TRACE_HEADERS
@@ -46,9 +47,7 @@ class Adapter:
         self._propagator = propagator
         self.fields = frozenset(field.lower().encode("ascii") for field in propagator.fields)
 
-    def read(
-        self, headers: Iterable[tuple[bytes, bytes]]
-    ) -> tuple[Candidate | None, dict[str, object]]:
+    def read(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[Candidate | None, dict[str, object]]:
         """Extract; what it raises is logged once and counts as nothing found.
 
         Returns:
@@ -61,7 +60,7 @@ class Adapter:
             context = self._propagator.extract(carrier, Context(), _GETTER)
             extras = {key: value for key, value in context.items() if key != SPAN_KEY}
             return _candidate(get_current_span(context).get_span_context()), extras
-        except Exception:
+        except Exception:  # noqa: BLE001 - somebody else's code
             internal_failure(f"reading headers with the propagator {self.name}")
             return None, {}
 
@@ -73,10 +72,9 @@ class Adapter:
         try:
             self._propagator.inject(carrier, context)
             pairs = [
-                (name.lower().encode("ascii"), value.encode("latin-1"))
-                for name, value in carrier.items()
+                (name.lower().encode("ascii"), value.encode("latin-1")) for name, value in carrier.items()
             ]
-        except Exception:
+        except Exception:  # noqa: BLE001 - somebody else's code
             internal_failure(f"writing headers with the propagator {self.name}")
             return []
         return pairs if own else [pair for pair in pairs if pair[0] in TRACE_HEADERS]
@@ -105,7 +103,7 @@ def load_adapter(name: str) -> Adapter | None:
         if entry.name.lower() == name:
             try:
                 return Adapter(name, entry.load()())
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - somebody else's code
                 warn_once(
                     f"propagator:{name}",
                     "OTEL_PROPAGATORS: %r does not load (%s: %s) and is left out",

@@ -75,9 +75,7 @@ def _state(text: bytes) -> _State:
     return _STATES.get(text) or _STATES.get(text.strip().lower(), _UNDECIDED)
 
 
-def _candidate(
-    trace_text: bytes, span_text: bytes, sampled: bool | None, debug: bool
-) -> Candidate | None:
+def _candidate(trace_text: bytes, span_text: bytes, sampled: bool | None, debug: bool) -> Candidate | None:
     """Join ids of 16 or 32, and 16, hexadecimal digits in either case; zeros are invalid."""
     if len(trace_text) != 32 and len(trace_text) != 16:
         trace_text = trace_text.strip()

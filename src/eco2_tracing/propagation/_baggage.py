@@ -10,10 +10,10 @@ MAX_BYTES = 8192
 MAX_MEMBER_BYTES = 4096
 MAX_MEMBERS = 180
 
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _OCTETS = r"[!#-+\--:<-\[\]-~]*"
-_MEMBER_PATTERN = re.compile(rf"({_TOKEN})[ \t]*=[ \t]*({_OCTETS})")
-_PROPERTY_PATTERN = re.compile(rf"[ \t]*{_TOKEN}[ \t]*(?:=[ \t]*{_OCTETS}[ \t]*)?")
+_MEMBER_PATTERN = re.compile(rf"({_NAME})[ \t]*=[ \t]*({_OCTETS})")
+_PROPERTY_PATTERN = re.compile(rf"[ \t]*{_NAME}[ \t]*(?:=[ \t]*{_OCTETS}[ \t]*)?")
 # What a key and a value may hold unescaped; "%" is the escape itself.
 _SAFE_IN_KEY = "!#$&'*+-.^_`|~"
 _SAFE_IN_VALUE = "!#$&'()*+-./:<=>?@[]^_`{|}~"
@@ -98,7 +98,7 @@ def _members(baggage: Mapping[str, object]) -> Iterator[bytes]:
             member = _encoded(key, _SAFE_IN_KEY) + "=" + _encoded(text, _SAFE_IN_VALUE)
             if isinstance(value, BaggageValue):
                 member += ";" + value.properties
-        except Exception:  # noqa: S112 - `str` of an application's object; one member is lost
+        except Exception:  # noqa: BLE001, S112 - `str` of an application's object; one member is lost
             continue
         if len(member) <= MAX_MEMBER_BYTES:
             yield member.encode("ascii")

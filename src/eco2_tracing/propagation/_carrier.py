@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from opentelemetry.propagators.textmap import CarrierT, Getter
+if TYPE_CHECKING:
+    from opentelemetry.propagators.textmap import CarrierT, Getter
 
 Pairs = list[tuple[bytes, bytes]]
 

@@ -16,7 +16,8 @@ from opentelemetry.propagators.textmap import (
 )
 from opentelemetry.trace import SpanContext, get_current_span
 
-from .._guard import internal_failure
+from eco2_tracing._guard import internal_failure
+
 from . import _names
 from ._adapters import Adapter, load_adapter
 from ._b3 import read_multi, read_single
@@ -125,9 +126,7 @@ class Propagation(TextMapPropagator):
         """
         return self._reader.read(headers)
 
-    def context(
-        self, inbound: Inbound, base: Context | None = None, *, excluded: bool = False
-    ) -> Context:
+    def context(self, inbound: Inbound, base: Context | None = None, *, excluded: bool = False) -> Context:
         """Put what the headers said into a context.
 
         Args:
@@ -141,9 +140,7 @@ class Propagation(TextMapPropagator):
         """
         return context_of(inbound.unsampled() if excluded else inbound, base)
 
-    def write(
-        self, span_context: SpanContext, context: Context, *, own: bool
-    ) -> list[tuple[bytes, bytes]]:
+    def write(self, span_context: SpanContext, context: Context, *, own: bool) -> list[tuple[bytes, bytes]]:
         """Format the headers for a call.
 
         Args:
@@ -211,7 +208,7 @@ class Propagation(TextMapPropagator):
         base = Context() if context is None else context
         try:
             inbound = self.read(pairs_of(carrier, getter, self._wanted))
-        except Exception:
+        except Exception:  # noqa: BLE001 - a carrier and its getter are somebody else's
             internal_failure("reading a carrier of trace context")
             return base
         return base if inbound is None else context_of(inbound, base)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
-from opentelemetry.trace import TraceState
+from eco2_tracing._guard import internal_failure
 
-from .._guard import internal_failure
-from . import _names
 from ._adapters import Adapter
 from ._baggage import parse_baggage
 from ._ids import Candidate
 from ._inbound import Inbound, remote_span_context
+from ._names import BAGGAGE, REQUEST_ID, TRACEPARENT, TRACESTATE
 from ._traceparent import read_traceparent
 from ._tracestate import parse_tracestate
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TraceState
 
 Found = Mapping[bytes, bytes]
 Form = Callable[[Found], Candidate | None]
@@ -22,7 +25,8 @@ Form = Callable[[Found], Candidate | None]
 _LONGEST_COMBINED = 32_768
 _LONGEST_REQUEST_ID = 128
 _PRINTABLE = bytes(range(0x21, 0x7F))
-_LISTS = (_names.TRACESTATE, _names.BAGGAGE)
+_NOT_RANDOM = (b"", b"-00", b"-01")
+_LISTS = (TRACESTATE, BAGGAGE)
 
 
 class Reader:
@@ -59,14 +63,12 @@ class Reader:
                     found[name] = _combined(name, found[name], value) if name in found else value
             if self._adapted:
                 return self._read_adapted(found, headers)
-            return self._fold(found, self._forms, {}) if found else None
-        except Exception:
+            return self._fold(found, self._forms, None) if found else None
+        except Exception:  # noqa: BLE001 - whatever a server hands over, the request goes on
             internal_failure("reading trace headers")
             return None
 
-    def _read_adapted(
-        self, found: Found, headers: Iterable[tuple[bytes, bytes]]
-    ) -> Inbound | None:
+    def _read_adapted(self, found: Found, headers: Iterable[tuple[bytes, bytes]]) -> Inbound | None:
         """Read where other propagators stand in the order: they see all headers."""
         extras: dict[str, object] = {}
         forms = [
@@ -75,9 +77,7 @@ class Reader:
         ]
         return self._fold(found, forms, extras)
 
-    def _fold(
-        self, found: Found, forms: Iterable[Form], extras: Mapping[str, object]
-    ) -> Inbound | None:
+    def _fold(self, found: Found, forms: Iterable[Form], extras: dict[str, object] | None) -> Inbound | None:
         """Take ids from the first valid form, and the decision from the first that may give it.
 
         That is a bare deny, or a form with a decision that carries those ids' trace id.
@@ -88,6 +88,8 @@ class Reader:
         bare: Candidate | None = None
         state: TraceState | None = None
         for form in forms:
+            if trace_id and sampled is not None and _adds_nothing(form, found):
+                continue
             candidate = form(found)
             if candidate is None:
                 continue
@@ -105,34 +107,45 @@ class Reader:
             random |= its_random
             if sampled is None:
                 sampled, debug = its_decision, its_debug
-            if state is None and form is read_traceparent and _names.TRACESTATE in found:
-                state = parse_tracestate(found[_names.TRACESTATE])
+            if state is None and form is read_traceparent and TRACESTATE in found:
+                state = parse_tracestate(found[TRACESTATE])
         if bare is not None and not trace_id:
-            sampled, debug = bare[2], bare[3]
-            denied = not sampled
+            sampled, debug, denied = bare[2], bare[3], not bare[2]
         if not self._trust:
             return _untrusted(trace_id, span_id, sampled, random)
-        baggage_headers = found.get(_names.BAGGAGE)
-        baggage = parse_baggage(baggage_headers) if baggage_headers and self._baggage else None
-        request_id = found.get(_names.REQUEST_ID)
-        if request_id is not None and not _is_sound(request_id):
-            request_id = None
-        if not (trace_id or bare or baggage_headers or request_id or extras):
-            return None
-        return Inbound(
-            trace_id,
-            span_id,
-            sampled,
-            debug,
-            denied,
-            random,
-            state,
-            baggage,
-            baggage_headers,
-            request_id,
-            None,
-            extras,
+        inbound = Inbound(trace_id, span_id, sampled, debug, denied, random, state)
+        return inbound if self._add_companions(inbound, found, extras) else None
+
+    def _add_companions(self, inbound: Inbound, found: Found, extras: dict[str, object] | None) -> bool:
+        """Add what travels beside the ids; tell whether anything came in at all."""
+        if BAGGAGE in found:
+            inbound.baggage_headers = found[BAGGAGE]
+            if self._baggage:
+                inbound.baggage = parse_baggage(found[BAGGAGE])
+        if REQUEST_ID in found and _is_sound(found[REQUEST_ID]):
+            inbound.request_id = found[REQUEST_ID]
+        if extras:
+            inbound.extras = extras
+        return bool(
+            inbound.trace_id
+            or inbound.sampled is not None
+            or inbound.baggage_headers
+            or inbound.request_id
+            or extras
         )
+
+
+def _adds_nothing(form: Form, found: Found) -> bool:
+    """Tell early that a traceparent has nothing to add to ids and a decision that are known.
+
+    Behind Envoy's Zipkin tracer every request may have a stale one; the look costs a tenth of
+    parsing it.
+    """
+    return (
+        form is read_traceparent
+        and TRACESTATE not in found
+        and found.get(TRACEPARENT, b"")[-3:] in _NOT_RANDOM
+    )
 
 
 def _untrusted(trace_id: int, span_id: int, sampled: bool | None, random: int) -> Inbound | None:
@@ -149,7 +162,7 @@ def _combined(name: bytes, first: bytes, second: bytes) -> bytes:
     Lists are joined (RFC 9110, section 5.3), a second ``traceparent`` makes both invalid (W3C),
     and of anything else the first one stands.
     """
-    if name == _names.TRACEPARENT:
+    if name == TRACEPARENT:
         return b""
     if name in _LISTS and len(first) + len(second) < _LONGEST_COMBINED:
         return first + b"," + second
@@ -158,9 +171,7 @@ def _combined(name: bytes, first: bytes, second: bytes) -> bytes:
 
 def _is_sound(request_id: bytes) -> bool:
     """Tell whether a request id may travel on: printable ASCII of a bounded length."""
-    return 0 < len(request_id) <= _LONGEST_REQUEST_ID and not request_id.translate(
-        None, _PRINTABLE
-    )
+    return 0 < len(request_id) <= _LONGEST_REQUEST_ID and not request_id.translate(None, _PRINTABLE)
 
 
 def _read_adapter(

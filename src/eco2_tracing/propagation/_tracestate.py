@@ -72,9 +72,8 @@ def parse_tracestate(text: bytes) -> PropagatedTraceState | None:
         if match is None or len(members) == MAX_MEMBERS:
             return None
         members.setdefault(*match.groups())
-    if not members:
-        return None
-    return PropagatedTraceState(_shortened(list(members.items()), MAX_LENGTH))
+    kept = _shortened(list(members.items()), MAX_LENGTH)
+    return PropagatedTraceState(kept) if kept else None
 
 
 def write_tracestate(state: TraceState) -> bytes:

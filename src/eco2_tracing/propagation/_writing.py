@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, cast
 
-from opentelemetry.context import Context
-from opentelemetry.trace import SpanContext
-
-from . import _names
-from ._adapters import Adapter
 from ._baggage import write_baggage
 from ._inbound import BAGGAGE_KEY, INBOUND_KEY, Inbound
+from ._names import (
+    B3_FLAGS,
+    B3_SAMPLED,
+    B3_SPAN_ID,
+    B3_TRACE_ID,
+    BAGGAGE,
+    REQUEST_ID,
+    TRACE_HEADERS,
+    TRACEPARENT,
+    TRACESTATE,
+    VENDOR_BAGGAGE_PREFIXES,
+)
 from ._tracestate import write_tracestate
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import SpanContext
+
+    from ._adapters import Adapter
 
 Pairs = list[tuple[bytes, bytes]]
 
-_SAMPLED = (_names.B3_SAMPLED, b"1")
-_NOT_SAMPLED = (_names.B3_SAMPLED, b"0")
-_DEBUG = (_names.B3_FLAGS, b"1")  # implies accept, so that X-B3-Sampled is not sent with it
+_SAMPLED = (B3_SAMPLED, b"1")
+_NOT_SAMPLED = (B3_SAMPLED, b"0")
+_DEBUG = (B3_FLAGS, b"1")  # implies accept, so that X-B3-Sampled is not sent with it
+_MAYBE_INHERITED = (BAGGAGE, REQUEST_ID)
 _TRACEPARENT_ENDS = (b"00", b"01", b"02", b"03")  # by the flags that are known
 
 
@@ -53,7 +67,7 @@ class Writer:
         self._adapters = tuple(adapters)
         self._externally = externally
         fields = frozenset[bytes]().union(*(adapter.fields for adapter in adapters))
-        self._strip = _names.TRACE_HEADERS | fields - {_names.BAGGAGE, _names.REQUEST_ID}
+        self._strip = TRACE_HEADERS | fields - {BAGGAGE, REQUEST_ID}
 
     @property
     def stripped(self) -> frozenset[bytes]:
@@ -72,17 +86,17 @@ class Writer:
             trace_text = b"%032x" % trace_id
             span_text = b"%016x" % span_id
             if self._b3:
-                pairs.append((_names.B3_TRACE_ID, trace_text))
-                pairs.append((_names.B3_SPAN_ID, span_text))
+                pairs.append((B3_TRACE_ID, trace_text))
+                pairs.append((B3_SPAN_ID, span_text))
                 if flags & 1:
                     pairs.append(_DEBUG if inbound is not None and inbound.debug else _SAMPLED)
                 elif not (remote and inbound is not None and inbound.sampled is None):
                     pairs.append(_NOT_SAMPLED)
             if self._w3c:
                 end = _TRACEPARENT_ENDS[flags & 3]
-                pairs.append((_names.TRACEPARENT, b"00-%b-%b-%b" % (trace_text, span_text, end)))
-                if state and own:
-                    pairs.append((_names.TRACESTATE, write_tracestate(state)))
+                pairs.append((TRACEPARENT, b"00-%b-%b-%b" % (trace_text, span_text, end)))
+                if state and own and (state_text := write_tracestate(state)):
+                    pairs.append((TRACESTATE, state_text))
         elif self._b3 and inbound is not None and not inbound.trace_id:
             pairs.extend(_bare_decision(inbound))
         if self._adapters:
@@ -93,7 +107,7 @@ class Writer:
             if baggage:
                 pairs.extend(_baggage_pair(baggage))
             if inbound is not None and inbound.request_id is not None and self._request_id:
-                pairs.append((_names.REQUEST_ID, inbound.request_id))
+                pairs.append((REQUEST_ID, inbound.request_id))
         return pairs
 
     def rewrite(
@@ -104,34 +118,20 @@ class Writer:
         own: bool,
     ) -> Pairs:
         """Take what an attempt came with off it, and put ours on."""
-        inherited = self._inherited(context)
         kept: Pairs = []
-        own_names: set[bytes] = set()
+        set_by_app: set[bytes] = set()
         for pair in headers:
             name = pair[0].lower()
-            if name in self._strip or (self._adapters and name.startswith(_VENDOR_BAGGAGE)):
+            if name in self._strip or (self._adapters and name.startswith(VENDOR_BAGGAGE_PREFIXES)):
                 continue
-            if name in inherited:
-                if pair[1] in inherited[name]:
+            if name in _MAYBE_INHERITED:
+                if _is_inherited(name, pair[1], context):
                     continue
-                own_names.add(name)
+                set_by_app.add(name)
             kept.append(pair)
         ours = self.write(span_context, context, own)
-        kept.extend(pair for pair in ours if pair[0] not in own_names)
+        kept.extend([pair for pair in ours if pair[0] not in set_by_app] if set_by_app else ours)
         return kept
-
-    def _inherited(self, context: Context) -> Mapping[bytes, Sequence[bytes]]:
-        """Give the values by which an inherited ``baggage`` or ``x-request-id`` is known."""
-        inbound = cast("Inbound | None", context.get(INBOUND_KEY))
-        written = [value for _, value in _baggage_pair(context.get(BAGGAGE_KEY))]
-        if inbound is None:
-            return {_names.BAGGAGE: written, _names.REQUEST_ID: ()}
-        received = () if inbound.baggage_headers is None else (inbound.baggage_headers,)
-        request_ids = () if inbound.request_id is None else (inbound.request_id,)
-        return {_names.BAGGAGE: (*written, *received), _names.REQUEST_ID: request_ids}
-
-
-_VENDOR_BAGGAGE = _names.VENDOR_BAGGAGE_PREFIXES
 
 
 def _bare_decision(inbound: Inbound) -> Pairs:
@@ -145,5 +145,22 @@ def _bare_decision(inbound: Inbound) -> Pairs:
 
 def _baggage_pair(baggage: object) -> Pairs:
     """Format the baggage of a context, where there is any."""
-    value = write_baggage(baggage) if isinstance(baggage, Mapping) else b""
-    return [(_names.BAGGAGE, value)] if value else []
+    value = write_baggage(baggage) if isinstance(baggage, dict) else b""
+    return [(BAGGAGE, value)] if value else []
+
+
+def _is_inherited(name: bytes, value: bytes, context: Context) -> bool:
+    """Tell whether a header was taken over from the inbound request or an earlier attempt.
+
+    Baggage was where all its members were among those that came in, or where it is what the
+    context holds now.
+    """
+    inbound = cast("Inbound | None", context.get(INBOUND_KEY))
+    if name == REQUEST_ID:
+        return inbound is not None and value == inbound.request_id
+    came_in = (inbound.baggage_headers if inbound is not None else None) or b""
+    return _members(value) <= _members(came_in) or [(name, value)] == _baggage_pair(context.get(BAGGAGE_KEY))
+
+
+def _members(baggage_headers: bytes) -> set[bytes]:
+    return {member.strip() for member in baggage_headers.split(b",")}
