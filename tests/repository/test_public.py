@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.resources
 import inspect
 
 import pytest
@@ -83,8 +82,3 @@ def _needs(thing: object) -> bool:
 def test_modules_say_what_they_are_for():
     """Each module opens with a docstring."""
     assert [module.name for module in library() if not ast.get_docstring(module.tree)] == []
-
-
-def test_the_package_is_typed():
-    """Type checkers read the annotations of an installed package."""
-    assert importlib.resources.files(eco2_tracing).joinpath("py.typed").is_file()
