@@ -5,6 +5,7 @@ from eco2_tracing.sampling._build import BuiltSampler, build_sampler
 from eco2_tracing.sampling._custom import CustomSampler
 from eco2_tracing.sampling._fixed import AlwaysOff, AlwaysOn, TraceIdRatio
 from eco2_tracing.sampling._rate import RateLimiting
+from eco2_tracing.sampling._remote import JaegerRemote
 from eco2_tracing.sampling._tracestate import (
     ot_member,
     randomness_value,
@@ -20,6 +21,7 @@ __all__ = [
     "BuiltSampler",
     "CustomSampler",
     "HeadSampler",
+    "JaegerRemote",
     "RateLimiting",
     "TraceIdRatio",
     "build_sampler",

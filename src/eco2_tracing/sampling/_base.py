@@ -1,6 +1,5 @@
 """What every head sampler of this library is: an SDK sampler that answers with one float."""
 
-# ruff: noqa: ARG002 - a sampler may do with less than it is told
 from __future__ import annotations
 
 from abc import abstractmethod

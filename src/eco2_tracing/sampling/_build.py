@@ -12,16 +12,23 @@ from opentelemetry.sdk.trace.sampling import Sampler
 
 from eco2_tracing.sampling._base import HeadSampler
 from eco2_tracing.sampling._custom import CustomSampler
+from eco2_tracing.sampling._fetch import Endpoint, parse_endpoint
 from eco2_tracing.sampling._fixed import AlwaysOff, AlwaysOn, TraceIdRatio
 from eco2_tracing.sampling._rate import RateLimiting
+from eco2_tracing.sampling._remote import JaegerRemote
+from eco2_tracing.sampling._strategies import rate_limiter
 
 DEFAULT = "parentbased_always_on"
 _PARENT_BASED = "parentbased_"
 _DEFAULT_PER_SECOND = 100.0
+_DEFAULT_ENDPOINT = "http://localhost:5778/sampling"
+_DEFAULT_INTERVAL_MS = 60_000.0
+_DEFAULT_INITIAL_RATIO = 0.001
 _BARE = (
     "OTEL_TRACES_SAMPLER={name} ignores the decision that comes with a request, as specified: "
     "traces of the mesh are torn; parentbased_{name} honours it"
 )
+_DAY_MS = 86_400_000.0
 _ARG = "OTEL_TRACES_SAMPLER_ARG"
 
 
@@ -134,6 +141,66 @@ def _rate(request: _Request) -> Made:
     return RateLimiting(rate, workers=request.workers, clock=request.clock), words
 
 
+def _jaeger_remote(request: _Request) -> Made:
+    given = _pairs(request)
+    interval_ms = _option(request, given, "pollingIntervalMs", _DEFAULT_INTERVAL_MS, 1.0, _DAY_MS)
+    ratio = _option(request, given, "initialSamplingRate", _DEFAULT_INITIAL_RATIO, 0.0, 1.0)
+    endpoint = _endpoint(request, given.get("endpoint", _DEFAULT_ENDPOINT))
+    sampler = JaegerRemote(
+        endpoint,
+        request.service_name or "unknown_service",
+        interval_s=interval_ms / 1000,
+        initial_ratio=ratio,
+        limiter=rate_limiter(request.workers, request.clock),
+    )
+    return sampler, f"as {endpoint.url} says, {ratio * 100:.10g} % until it answers"
+
+
+def _pairs(request: _Request) -> dict[str, str]:
+    """The ``key=value`` list of ``jaeger_remote``; keys in the specification's spelling."""
+    known = {key.lower(): key for key in ("endpoint", "pollingIntervalMs", "initialSamplingRate")}
+    pairs: dict[str, str] = {}
+    for part in (request.arg or "").split(","):
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        if key.lower() in known and value:
+            pairs[known[key.lower()]] = value
+        elif part.strip():
+            request.problems.append(
+                f"{_ARG}: {part.strip()!r} is none of endpoint=…, pollingIntervalMs=…, "
+                "initialSamplingRate=…: it is left out"
+            )
+    return pairs
+
+
+def _option(
+    request: _Request, given: dict[str, str], key: str, default: float, least: float, most: float
+) -> float:
+    if key not in given:
+        return default
+    value = _float(given[key])
+    if least <= value <= most:
+        return value
+    request.problems.append(
+        f"{_ARG}: {key}={given[key]!r} is not a number from {least:g} to {most:g}: {default:g} is used"
+    )
+    return default
+
+
+def _endpoint(request: _Request, text: str) -> Endpoint:
+    try:
+        return parse_endpoint(text)
+    except ValueError as error:
+        request.problems.append(f"{_ARG}: endpoint: {error}: {_DEFAULT_ENDPOINT} is used")
+        return parse_endpoint(_DEFAULT_ENDPOINT)
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
 def _number(
     request: _Request,
     default: float,
@@ -147,10 +214,7 @@ def _number(
         if required:
             request.problems.append(f"{_ARG} is not set, {what} is expected: {default:g} is used")
         return default
-    try:
-        value = float(request.arg)
-    except ValueError:
-        value = float("nan")
+    value = _float(request.arg)
     if accept(value):
         return value
     request.problems.append(f"{_ARG}={request.arg!r} is not {what}: {default:g} is used")
@@ -160,6 +224,7 @@ def _number(
 _MAKERS: dict[str, Callable[[_Request], Made]] = {
     "always_off": _always_off,
     "always_on": _always_on,
+    "jaeger_remote": _jaeger_remote,
     "rate_limiting": _rate,
     "traceidratio": _ratio,
 }

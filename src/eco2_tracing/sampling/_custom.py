@@ -1,6 +1,5 @@
 """Samplers that other packages install, behind a guard."""
 
-# ruff: noqa: ARG002 - a sampler may do with less than it is told
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar

@@ -1,6 +1,5 @@
 """Samplers whose probability never changes: all, none, a ratio."""
 
-# ruff: noqa: ARG002 - a sampler may do with less than it is told
 from __future__ import annotations
 
 from eco2_tracing.sampling._base import NOT_CHOSEN, HeadSampler, JaegerTags
