@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import ssl
 import threading
 import urllib.error
@@ -142,6 +143,18 @@ def test_another_path_is_not_found(receiver):
     """Only the two paths of spans are served."""
     assert post(receiver, b"", "/v1/metrics")[0] == 404
     assert receiver.requests == ()
+
+
+def test_a_chunked_body_is_read(receiver):
+    """Envoy sends its spans in chunks; extensions and trailers do no harm."""
+    body = some_spans(1)
+    with socket.create_connection(("127.0.0.1", receiver.http_port)) as connection:
+        connection.sendall(
+            b"POST /v1/traces HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+            + b"3;ext=1\r\n%b\r\n%x\r\n%b\r\n0\r\nk: v\r\n\r\n" % (body[:3], len(body) - 3, body[3:])
+        )
+        assert connection.recv(12) == b"HTTP/1.1 200"
+    assert receiver.one().name == "span 1"
 
 
 def test_failures_reach_both_transports_and_end(receiver):

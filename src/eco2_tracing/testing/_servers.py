@@ -76,14 +76,26 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer one export request."""
         headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self.rfile.read(int(headers.get("content-length", "0")))
         try:
+            body = self._read_body(headers)
             if headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
             answer = self.server.handle("http", self.path, headers, body)
         except Exception as reason:  # noqa: BLE001 - an unreadable body is the sender's fault
             answer = Answer(Fault("INVALID_ARGUMENT", 400, repr(reason)))
         self._respond(answer)
+
+    def _read_body(self, headers: Mapping[str, str]) -> bytes:
+        if headers.get("transfer-encoding") != "chunked":
+            return self.rfile.read(int(headers.get("content-length", "0")))
+        # RFC 9112, section 7.1: size in hex, data, CRLF; the last chunk has size 0.
+        chunks = []
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            continue  # trailers
+        return b"".join(chunks)
 
     def _respond(self, answer: Answer) -> None:
         fault = answer.fault
