@@ -1,0 +1,8 @@
+"""Secrets are masked here before they reach a span or a log line."""
+
+from __future__ import annotations
+
+from eco2_tracing._redaction._keys import MASK
+from eco2_tracing._redaction._redactor import LONGEST_TEXT, Redactor, cut, printable
+
+__all__ = ["LONGEST_TEXT", "MASK", "Redactor", "cut", "printable"]
