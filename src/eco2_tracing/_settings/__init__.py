@@ -7,7 +7,7 @@ from eco2_tracing._settings._early import protect_propagators_variable
 # Before pydantic: a pydantic plugin may import opentelemetry.propagate as soon as a model is made.
 protect_propagators_variable()
 
-from eco2_tracing._settings._hosts import is_own_host  # noqa: E402
+from eco2_tracing._settings._hosts import OwnHosts  # noqa: E402
 from eco2_tracing._settings._load import load_settings, report_problems  # noqa: E402
 from eco2_tracing._settings._model import TracingSettings  # noqa: E402
 from eco2_tracing._settings._otlp import OtlpSettings  # noqa: E402
@@ -15,9 +15,9 @@ from eco2_tracing._settings._problem import Problem  # noqa: E402
 
 __all__ = [
     "OtlpSettings",
+    "OwnHosts",
     "Problem",
     "TracingSettings",
-    "is_own_host",
     "load_settings",
     "protect_propagators_variable",
     "report_problems",

@@ -1,28 +1,80 @@
-"""Which hosts are our own, told by name alone: no DNS look-up."""
+"""Which hosts are our own, told from the name alone: there is no DNS look-up."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable
+
+_NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*)(?:\.[a-z0-9_][a-z0-9_-]*)*")
+# A name that ends in a number is an address to somebody: inet_aton reads "134744072" as 8.8.8.8.
+# The URL standard draws the same line (https://url.spec.whatwg.org/#ends-in-a-number-checker).
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_LONGEST = 255
+
+_PRIVATE = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/32",  # connects to the machine itself
+        "10.0.0.0/8",  # RFC 1918
+        "100.64.0.0/10",  # RFC 6598; pods have these addresses on some clouds
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "::/128",
+        "::1/128",
+        "fc00::/7",
+        "fe80::/10",
+    )
+)
 
 
-def is_own_host(host: str, targets: Sequence[str] = ()) -> bool:
-    """Tell whether a host is inside: loopback, a private literal, dotless, of the cluster, or listed.
+class OwnHosts:
+    """The hosts that may have baggage, tracestate and request ids.
 
     Args:
-        host: A name or an address, without port, brackets allowed.
-        targets: Further hosts of our own, lower case; ``*.example.com`` and ``.example.com`` mean all below.
+        targets: Hosts beside the usual ones: ``host`` (exactly), ``*.suffix`` or ``.suffix``
+            (anything below).
     """
-    name = host.strip("[]").rstrip(".").lower()
+
+    __slots__ = ("_exact", "_suffixes")
+
+    def __init__(self, targets: Iterable[str] = ()) -> None:
+        names = [_normal(target.removeprefix("*")) for target in targets]
+        self._exact = frozenset(name for name in names if name and name[0] != ".")
+        self._suffixes = tuple(name for name in names if len(name) > 1 and name[0] == ".")
+
+    def __contains__(self, host: object) -> bool:
+        """Tell whether a host, without its port, is our own."""
+        if not isinstance(host, str) or len(host) > _LONGEST:
+            return False
+        name = _normal(host)
+        if name in self._exact:
+            return True
+        if ":" in name or _NUMBER.fullmatch(name.rpartition(".")[2]):
+            return _is_private_address(name)
+        return bool(_NAME.fullmatch(name)) and ("." not in name or self._is_own_domain(name))
+
+    def _is_own_domain(self, name: str) -> bool:
+        """Tell whether a dotted name is the cluster's, loopback's or a target's."""
+        return (
+            ".svc." in name
+            or name.endswith((".svc", ".cluster.local", ".localhost"))
+            or (bool(self._suffixes) and name.endswith(self._suffixes))
+        )
+
+
+def _normal(host: str) -> str:
+    """Spell a host in the one way that it is compared in."""
+    return host.strip().lower().removesuffix(".").removeprefix("[").removesuffix("]")
+
+
+def _is_private_address(name: str) -> bool:
+    """Tell whether this is the literal of a loopback, private or link-local address."""
     try:
-        return ipaddress.ip_address(name.partition("%")[0]).is_private or name in targets
+        address = ipaddress.ip_address(name)
     except ValueError:
-        pass
-    if "." not in name or name.endswith((".svc", ".cluster.local", ".localhost")) or ".svc." in name:
-        return True
-    return any(name == target or _below(name, target) for target in targets)
-
-
-def _below(name: str, target: str) -> bool:
-    suffix = target.removeprefix("*")
-    return suffix.startswith(".") and name.endswith(suffix)
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return any((mapped or address) in network for network in _PRIVATE)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr
+from pydantic_core import CoreSchema, core_schema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from eco2_tracing._settings._otlp import OtlpSettings
 from eco2_tracing._settings._problem import Problem
 from eco2_tracing._settings._source import VariablesSource
+
+
+class _AsItIs:
+    """Marks what the source has made: a schema for it would cost milliseconds of every start."""
+
+    @staticmethod
+    def __get_pydantic_core_schema__(_source: object, _handler: object) -> CoreSchema:
+        return core_schema.any_schema()
 
 
 class TracingSettings(BaseSettings):
@@ -109,7 +118,7 @@ class TracingSettings(BaseSettings):
     exporter_otlp_certificate: str | None = None
     exporter_otlp_client_certificate: str | None = None
     exporter_otlp_client_key: str | None = None
-    otlp: OtlpSettings = Field(default=OtlpSettings(), exclude=True)
+    otlp: Annotated[OtlpSettings, _AsItIs] = Field(default=OtlpSettings(), exclude=True)
 
     bsp_schedule_delay: int = 1000
     bsp_max_queue_size: int = 2048
@@ -150,7 +159,7 @@ class TracingSettings(BaseSettings):
     instrumentations: tuple[str, ...] = ()
     disabled_instrumentations: tuple[str, ...] = ()
     strict: bool = False
-    problems: tuple[Problem, ...] = Field(default=(), exclude=True, repr=False)
+    problems: Annotated[tuple[Problem, ...], _AsItIs] = Field(default=(), exclude=True, repr=False)
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
@@ -160,9 +169,9 @@ class TracingSettings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base's, as the next two
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Replace the usual sources by one that knows the specification's names, units and precedence."""
         keywords: Mapping[str, Any] = getattr(init_settings, "init_kwargs", {})

@@ -37,7 +37,7 @@ _UNSUPPORTED: Mapping[str, str] = {
 }
 # Names that belong to others: signals and languages, the Operator's own, and the links that Kubernetes sets for
 # a Service called otel-something.
-_FOREIGN = re.compile(
+_FOREIGN = (
     r"OTEL_(METRIC|LOGS?_|LOGRECORD_|BLRP_|PROFILES?_|EXPORTER_OTLP_(METRICS|LOGS|PROFILES)_|EXPORTER_(PROMETHEUS|ZIPKIN)"
     r"|INSTRUMENTATION_|PYTHON_|RESOURCE_ATTRIBUTES_|EXPERIMENTAL_|JAVA|NODE_|GO_|DOTNET_|PHP_|POD_|INJECTOR_)"
     r"|.*(_SERVICE_HOST|_SERVICE_PORT(_.*)?|_PORT|_PORT_[0-9]+_(TCP|UDP|SCTP)(_.*)?)$"
@@ -63,7 +63,7 @@ def report_near_misses(environ: Mapping[str, str], settled: AbstractSet[str], fi
         elif proper := _OTHERS_NAMES.get(name):
             if settled.isdisjoint(proper):
                 findings.replaced(name, value, f"this name is not read, set {proper[0]}", None)
-        elif name.upper().startswith(_OURS) and not _FOREIGN.match(name):
+        elif name.upper().startswith(_OURS) and not re.match(_FOREIGN, name):
             _report_similar(name, value, findings)
 
 

@@ -9,10 +9,10 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from eco2_tracing._settings._hosts import is_own_host
+from eco2_tracing._settings._hosts import OwnHosts
 from eco2_tracing._settings._parse import SecretHeaders
 from eco2_tracing._settings._problem import BadValueError
 
@@ -22,7 +22,7 @@ _PATH = "/v1/traces"
 _OTLP_PORT: Mapping[str, int] = {"grpc": 4317, "http/protobuf": 4318}
 _OTHER_PORT: Mapping[str, int] = {"grpc": 4318, "http/protobuf": 4317}
 # Targets that gRPC resolves itself (https://github.com/grpc/grpc/blob/master/doc/naming.md); "dns:4317" is a host.
-_GRPC_TARGET = re.compile(r"(unix|unix-abstract|vsock|dns|ipv4|ipv6|xds):(?!\d{1,5}$)")
+_GRPC_TARGET = r"(unix|unix-abstract|vsock|dns|ipv4|ipv6|xds):(?!\d{1,5}$)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,7 @@ class OtlpSettings:
     client_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """What the text of an endpoint says.
 
     Attributes:
@@ -71,8 +70,7 @@ class Endpoint:
     doubt: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What the meaning of an endpoint depends on.
 
     Attributes:
@@ -106,14 +104,14 @@ def read_endpoint(text: str, reading: Reading) -> Endpoint:
     Raises:
         BadValueError: It is none of these.
     """
-    if reading.protocol == "grpc" and _GRPC_TARGET.match(text):
+    if reading.protocol == "grpc" and re.match(_GRPC_TARGET, text):
         host = re.sub(r":\d+$", "", text.rpartition("/")[2])
-        local = text.startswith("unix") or is_own_host(host, reading.targets)
+        local = text.startswith("unix") or host in OwnHosts(reading.targets)
         return Endpoint(text, _plaintext(reading, own=local), text)
     parts = _split(text)
     host, port = parts.hostname or "", parts.port
     insecure = (
-        parts.scheme == "http" if parts.scheme else _plaintext(reading, is_own_host(host, reading.targets))
+        parts.scheme == "http" if parts.scheme else _plaintext(reading, host in OwnHosts(reading.targets))
     )
     if port is None and not (parts.scheme and reading.protocol == "http/protobuf"):
         port = _default_port(reading.protocol, insecure, with_scheme=bool(parts.scheme))

@@ -16,9 +16,10 @@ from eco2_tracing._settings._problem import MASK, BadValueError
 Parser = Callable[[str], object]
 
 MAX_INT = 2**31 - 1
-_INTEGER = re.compile(r"[+-]?[0-9]{1,10}")
-_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+# Compiled by `re` when they are first needed: most starts need none of them.
+_INTEGER = r"[+-]?[0-9]{1,10}"
+_NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 # Headers that frame or protect a response; a trace id there would break it.
 _TAKEN_HEADERS = frozenset(
     {
@@ -63,7 +64,7 @@ def integer(minimum: int, unit: str = "") -> Parser:
     """Make a parser of whole numbers from ``minimum`` to 2**31 - 1."""
 
     def parse(value: str) -> int:
-        number = int(value) if _INTEGER.fullmatch(value) else -1
+        number = int(value) if re.fullmatch(_INTEGER, value) else -1
         if not minimum <= number <= MAX_INT:
             raise BadValueError(f"expected a whole number{unit} from {minimum} to {MAX_INT}")
         return number
@@ -80,7 +81,7 @@ _MILLISECONDS: Callable[[str], int] = integer(0, " of milliseconds")  # type: ig
 
 
 def _number(value: str, complaint: str) -> float:
-    number = float(value) if _NUMBER.fullmatch(value) else math.nan
+    number = float(value) if re.fullmatch(_NUMBER, value) else math.nan
     if not math.isfinite(number):
         raise BadValueError(complaint)
     return number
@@ -152,7 +153,7 @@ def _compiles(pattern: str) -> bool:
 
 def header_name(value: str) -> str:
     """Read the name of a response header that may be added."""
-    if not _TOKEN.fullmatch(value) or value.lower() in _TAKEN_HEADERS:
+    if not re.fullmatch(_NAME, value) or value.lower() in _TAKEN_HEADERS:
         raise BadValueError(
             "expected the name of a header that responses do not need themselves, such as x-trace-id"
         )
@@ -213,7 +214,7 @@ def headers(value: str) -> SecretHeaders:
         key, equals, content = item.partition("=")
         key, content = unquote(key.strip()).lower(), unquote(content.strip())
         # The values stay out of the message: they are credentials.
-        if not equals or not _TOKEN.fullmatch(key):
+        if not equals or not re.fullmatch(_NAME, key):
             bad.append(f"pair {position} is not name=value")
         elif not (content.isascii() and content.isprintable()):
             bad.append(f"pair {position} ({key}) has characters that a header cannot carry")

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 
 MASK = "**********"
-_SECRET_NAME = re.compile(r"HEADER|TOKEN|SECRET|PASSWORD|KEY(?!S)", re.IGNORECASE)
-_USERINFO = re.compile(r"(?<=//)[^/@]*@")
+_MASKED_NAME = r"(?i)_HEADERS?$|TOKEN|SECRET|PASSWORD|_KEY$"
+# Greedy, because a password with a slash makes no URL but is a password still.
+_USERINFO = r"(^|//)\S*@"
 _SHOWN = 120
 
 
@@ -70,7 +71,7 @@ class Findings:
 
 def shown(variable: str, text: str) -> str:
     """Return a value as a log may show it: bounded, credentials masked."""
-    if _SECRET_NAME.search(variable):
+    if re.search(_MASKED_NAME, variable):
         return MASK
-    text = _USERINFO.sub(f"{MASK}@", text)
+    text = re.sub(_USERINFO, rf"\1{MASK}@", text)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -55,7 +55,7 @@ class VariablesSource(PydanticBaseSettingsSource):
         }
         self._levels: tuple[Level, ...] = (explicit, environment, arguments)
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the base's
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """Answer for one field; unused, because all are read at once."""
         return None, field_name, False
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from eco2_tracing._settings import _parse
 from eco2_tracing._settings._installed import name_list, one_name
@@ -19,8 +18,7 @@ SAMPLERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One field and where its value may come from.
 
     Attributes:

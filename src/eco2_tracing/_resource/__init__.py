@@ -1,0 +1,7 @@
+"""What a process is: the resource of its spans."""
+
+from __future__ import annotations
+
+from eco2_tracing._resource._build import after_fork_resource, build_resource
+
+__all__ = ["after_fork_resource", "build_resource"]
