@@ -82,7 +82,7 @@ class RateLimiting(HeadSampler):
                 self._last = now
                 count *= exp(-elapsed / self._window)
                 balance += elapsed * self._target
-                if balance > self._savings:
+                if balance > self._savings:  # noqa: PLR1730 - as in _estimate
                     balance = self._savings
             self._count = count = count + 1.0
             p = self._estimate(count, balance)
@@ -98,7 +98,7 @@ class RateLimiting(HeadSampler):
         elif correction < -_MAX_CORRECTION:
             correction = -_MAX_CORRECTION
         p = self._expected / count * exp(correction)
-        return p if p < 1.0 else 1.0
+        return p if p < 1.0 else 1.0  # noqa: FURB136
 
     def probability(self, name: str) -> float:
         """The probability that a trace offered now would be chosen with."""
