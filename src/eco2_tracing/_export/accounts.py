@@ -1,0 +1,193 @@
+"""Which spans are queued, under way, delivered or lost: every span that was accepted is one of them."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from eco2_tracing._export.reply import REASONS, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+NEVER = 1 << 62
+"""A number of queued spans at which nobody is woken."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStats:
+    """What became of the spans handed to one processor, since the process began (or was forked).
+
+    Attributes:
+        endpoint: Where they go, without credentials.
+        sent: Accepted by the receiver.
+        queued: Waiting or under way.
+        dropped: Lost, by reason: ``queue_full``, ``export_failed``, ``rejected``, ``unauthenticated``,
+            ``unencodable``, ``shutdown``.
+        last_error: The latest failure in words, or ``None``.
+        last_error_at: When that was (UTC), or ``None``.
+    """
+
+    endpoint: str
+    sent: int
+    queued: int
+    dropped: Mapping[str, int]
+    last_error: str | None
+    last_error_at: datetime | None
+
+
+class SpanQueue:
+    """The queue between the threads that end spans and the worker.
+
+    Appending takes no lock. All else happens under one that the same thread may take twice: a signal handler that
+    flushes may interrupt a flush.
+
+    Args:
+        capacity: Spans that wait at most.
+        batch_size: Spans that the worker takes at most.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, capacity: int, batch_size: int, clock: Callable[[], float]) -> None:
+        self.spans: deque[ReadableSpan] = deque()
+        self.capacity = capacity
+        self.batch_size = batch_size
+        self.wake_at = NEVER
+        # SimpleQueue alone may be put to from a signal handler or a destructor that interrupted a put.
+        self.bell: SimpleQueue[None] = SimpleQueue()
+        self.flush_target = 0
+        self.stop_at: float | None = None
+        self.closed = False
+        self.taken = 0
+        self.settled = 0
+        self.sent = 0
+        self.dropped: dict[Reason, int] = dict.fromkeys(REASONS, 0)
+        self.last_error: str | None = None
+        self.last_error_at: datetime | None = None
+        self._clock = clock
+        self._changed = threading.Condition(threading.RLock())
+
+    def refuse(self) -> None:
+        """Count a span that finds no room."""
+        with self._changed:
+            self.dropped["shutdown" if self.stop_at is not None else "queue_full"] += 1
+
+    def take(self) -> list[ReadableSpan]:
+        """Take the next batch, the oldest first."""
+        with self._changed:
+            count = min(len(self.spans), self.batch_size)
+            self.taken += count
+            return [self.spans.popleft() for _ in range(count)]
+
+    def settle(self, sent: int, lost: int = 0, reason: Reason = "export_failed") -> None:
+        """Note the fate of spans that were taken.
+
+        Args:
+            sent: How many arrived.
+            lost: How many did not.
+            reason: Why those did not.
+        """
+        with self._changed:
+            if self.closed:
+                return
+            self.sent += sent
+            self.dropped[reason] += lost
+            self.settled += sent + lost
+            self._changed.notify_all()
+
+    def note_error(self, error: str) -> None:
+        """Keep the latest error for those who ask."""
+        with self._changed:
+            self.last_error, self.last_error_at = error, datetime.now(UTC)
+
+    def flush(self, deadline: float) -> bool:
+        """Wait until all that is queued now has met its fate.
+
+        Args:
+            deadline: Reading of the clock at which to stop waiting.
+
+        Returns:
+            All of it arrived.
+        """
+        with self._changed:
+            target = self.taken + len(self.spans)
+            lost = self._lost_in_delivery()
+            self.flush_target = max(self.flush_target, target)
+            self.bell.put(None)
+            while self.settled < target:
+                left = deadline - self._clock()
+                if left <= 0:
+                    return False
+                self._changed.wait(left)
+            return self._lost_in_delivery() == lost
+
+    def stop(self, deadline: float) -> bool:
+        """Take no more spans, and let the worker finish.
+
+        Args:
+            deadline: Reading of the clock at which it must have.
+
+        Returns:
+            This was the first call.
+        """
+        with self._changed:
+            if self.stop_at is not None:
+                return False
+            self.stop_at = deadline
+            self.capacity = 0
+            self.bell.put(None)
+            return True
+
+    def close(self) -> bool:
+        """Give up what has not arrived by now, once the time is over.
+
+        Returns:
+            Nothing had to be given up, now or earlier while stopping.
+        """
+        with self._changed:
+            if not self.closed:
+                self.closed = True
+                given_up = len(self.spans) + self.taken - self.settled
+                self.dropped["shutdown"] += given_up
+                self.taken += len(self.spans)
+                self.spans.clear()
+                self.settled = self.taken
+                self._changed.notify_all()
+            return self.dropped["shutdown"] == 0
+
+    def has_work(self) -> bool:
+        """Tell whether the worker should take a batch now, without waiting for more spans."""
+        if not self.spans:
+            return False
+        return (
+            len(self.spans) >= self.batch_size or self.flush_target > self.taken or self.stop_at is not None
+        )
+
+    def is_flushing(self) -> bool:
+        """Tell whether somebody waits for spans that are not yet settled."""
+        return self.flush_target > self.settled
+
+    def queued(self) -> int:
+        """Return how many spans wait or are under way."""
+        return len(self.spans) + self.taken - self.settled
+
+    def lost(self) -> int:
+        """Return how many spans were lost, for whatever reason."""
+        return sum(self.dropped.values())
+
+    def stats(self, endpoint: str) -> DeliveryStats:
+        """Return all figures at one moment."""
+        with self._changed:
+            dropped = {str(reason): count for reason, count in self.dropped.items()}
+            return DeliveryStats(
+                endpoint, self.sent, self.queued(), dropped, self.last_error, self.last_error_at
+            )
+
+    def _lost_in_delivery(self) -> int:
+        return self.lost() - self.dropped["queue_full"]

@@ -1,0 +1,125 @@
+"""A socket with one deadline for all that is done on it, which another thread can cut short.
+
+Python's own timeouts are per call, so a server that answers a byte at a time holds a caller for ever.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import ssl
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CHUNK = 64 * 1024
+
+
+class Connection:
+    """A connected stream.
+
+    Args:
+        sock: A socket that this object now owns.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, sock: socket.socket, clock: Callable[[], float] = time.monotonic) -> None:
+        self._sock = sock
+        self._clock = clock
+        self._deadline = 0.0
+
+    def until(self, deadline: float) -> None:
+        """Bound everything from here on.
+
+        Args:
+            deadline: Reading of the clock at which the peer has had its time.
+        """
+        self._deadline = deadline
+
+    def secure(self, context: ssl.SSLContext, host: str) -> None:
+        """Make it TLS.
+
+        Args:
+            context: Whom to trust, and who we are.
+            host: The name that the certificate must have.
+
+        Raises:
+            OSError: The peer is not who it should be, or does not speak TLS.
+        """
+        self._sock.settimeout(self._left())
+        self._sock = context.wrap_socket(self._sock, server_hostname=host)
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of it.
+
+        Raises:
+            TimeoutError: The deadline passed.
+            OSError: The connection broke.
+        """
+        view = memoryview(data)
+        for start in range(0, len(view), _CHUNK):
+            self._sock.settimeout(self._left())
+            self._sock.sendall(view[start : start + _CHUNK])
+
+    def recv(self, size: int = _CHUNK) -> bytes:
+        """Receive what is there, at least a byte; nothing once the peer has closed.
+
+        Raises:
+            TimeoutError: The deadline passed.
+            OSError: The connection broke.
+        """
+        self._sock.settimeout(self._left())
+        return self._sock.recv(size)
+
+    def makefile(self, mode: str, buffering: int = -1) -> io.BufferedReader:
+        """Return a reader, as `http.client` asks for it."""
+        return io.BufferedReader(_Reader(self))
+
+    def glance(self) -> bytes | None:
+        """Read without waiting.
+
+        Returns:
+            What is there; nothing in it when the peer has closed or broken off; ``None`` when all is quiet.
+        """
+        try:
+            self._sock.settimeout(0)
+            return self._sock.recv(_CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+        except OSError:
+            return b""
+
+    def abort(self) -> None:
+        """Fail whatever another thread is waiting for on this socket."""
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        """Close the descriptor, without a word to the peer: a forked child may do it."""
+        try:
+            self._sock.close()
+        except OSError:
+            pass
+
+    def _left(self) -> float:
+        left = self._deadline - self._clock()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # typeshed: any buffer
+        data = self._connection.recv(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)

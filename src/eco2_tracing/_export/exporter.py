@@ -1,0 +1,97 @@
+"""The OTLP exporter: encoder and transport together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from eco2_tracing._export.encoder import SpanEncoder
+from eco2_tracing._export.reply import Reply
+from eco2_tracing._export.worker import Package
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+_ERROR_LENGTH = 300
+
+
+class Transport(Protocol):
+    """Carries encoded requests to one receiver."""
+
+    def send(self, body: bytes, timeout_s: float) -> Reply:
+        """Send one request, within the time; never raises for what the network or the server does."""
+
+    def cancel(self) -> None:
+        """From another thread: fail the running call and all later ones."""
+
+    def close(self) -> None:
+        """Close the connection; a later request opens another."""
+
+
+class OtlpExporter(SpanExporter):
+    """Exports spans over OTLP.
+
+    Made for `SpanBatcher`, which retries and keeps count; by itself it tries once, as any SDK exporter may be asked to.
+
+    Args:
+        transport: Carries the requests.
+        endpoint: Where to, for people: without credentials.
+        timeout_s: Seconds for one try.
+        secrets: Texts that must not show in an error, such as header values.
+    """
+
+    def __init__(
+        self, transport: Transport, *, endpoint: str, timeout_s: float = 10.0, secrets: Sequence[str] = ()
+    ) -> None:
+        self.endpoint = endpoint
+        self._transport = transport
+        self._timeout_s = timeout_s
+        # The longest first: one secret may be a part of another.
+        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
+        self._encoder = SpanEncoder()
+
+    def pack(self, spans: Sequence[ReadableSpan]) -> tuple[list[Package], int]:
+        """Encode a batch; see `SpanEncoder.encode`."""
+        requests, lost = self._encoder.encode(spans)
+        return [Package(request.body, request.spans) for request in requests], lost
+
+    def send(self, package: Package, timeout_s: float) -> Reply:
+        """Send one encoded request."""
+        reply = self._transport.send(package.content, min(timeout_s, self._timeout_s))
+        if not reply.error:
+            return reply
+        return Reply(
+            reply.outcome, self._clean(reply.error), reply.reason, reply.rejected, reply.retry_after_s
+        )
+
+    def cancel(self) -> None:
+        """Fail the running call and all later ones."""
+        self._transport.cancel()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._transport.close()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send spans now, one try each request."""
+        packages, lost = self.pack(spans)
+        replies = [self.send(package, self._timeout_s) for package in packages]
+        complete = not lost and all(reply.outcome == "sent" and not reply.rejected for reply in replies)
+        return SpanExportResult.SUCCESS if complete else SpanExportResult.FAILURE
+
+    def shutdown(self) -> None:
+        """Close the connection."""
+        self.close()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Do nothing: nothing is buffered here."""
+        return True
+
+    def _clean(self, error: str) -> str:
+        """Keep a server's text from leaking secrets or breaking log lines."""
+        for secret in self._secrets:
+            error = error.replace(secret, "***")
+        return "".join(c if c.isprintable() else " " for c in error[:_ERROR_LENGTH])

@@ -1,0 +1,194 @@
+"""From settings to span processors."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.metadata import entry_points, version
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
+
+from eco2_tracing._export.batcher import SpanBatcher
+from eco2_tracing._export.dialing import Address, Credentials, Dialer, grpc_address
+from eco2_tracing._export.exporter import OtlpExporter, Transport
+from eco2_tracing._export.grpc_transport import GrpcTransport
+from eco2_tracing._export.http_transport import HttpTransport
+from eco2_tracing._guard import logger, warn_once
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from opentelemetry.sdk.trace import SpanProcessor
+
+    from eco2_tracing._settings._otlp import OtlpSettings
+
+_GROUP = "opentelemetry_traces_exporter"
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\x20-\x7e\t]*")
+# Set by the transports themselves; a second one would make the request invalid.
+_OWN_HEADERS = frozenset(
+    {"host", "content-length", "content-type", "content-encoding", "transfer-encoding", "connection", "te"}
+)
+
+
+class ExportSettings(Protocol):
+    """What this room needs of the settings; units and defaults as in `TracingSettings`."""
+
+    @property
+    def traces_exporter(self) -> tuple[str, ...]:
+        """Names of exporters."""
+
+    @property
+    def otlp(self) -> OtlpSettings:
+        """The OTLP destination."""
+
+    @property
+    def bsp_schedule_delay(self) -> int:
+        """Milliseconds between two exports."""
+
+    @property
+    def bsp_max_queue_size(self) -> int:
+        """Spans held at most."""
+
+    @property
+    def bsp_max_export_batch_size(self) -> int:
+        """Spans in one export at most."""
+
+    @property
+    def bsp_export_timeout(self) -> int:
+        """Milliseconds that an export may take."""
+
+
+def build_processors(settings: ExportSettings) -> list[SpanProcessor]:
+    """Build one processor for each exporter that ``OTEL_TRACES_EXPORTER`` names.
+
+    A name that cannot be used is one warning, with its cure, and is left out.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        The processors, all of them `SpanBatcher`; none for ``none``.
+    """
+    processors: list[SpanProcessor] = []
+    for name in dict.fromkeys(settings.traces_exporter):
+        exporter = _exporter(name, settings)
+        if exporter is not None:
+            processors.append(_batcher(exporter, settings))
+    return processors
+
+
+def _batcher(exporter: SpanExporter, settings: ExportSettings) -> SpanBatcher:
+    return SpanBatcher(
+        exporter,
+        schedule_delay_s=settings.bsp_schedule_delay / 1000,
+        max_queue_size=settings.bsp_max_queue_size,
+        max_batch_size=settings.bsp_max_export_batch_size,
+        export_timeout_s=settings.bsp_export_timeout / 1000,
+    )
+
+
+def _exporter(name: str, settings: ExportSettings) -> SpanExporter | None:
+    if name == "none":
+        return None
+    if name == "otlp":
+        return build_otlp(settings.otlp)
+    if name == "console":
+        # Given explicitly: the default is what stdout was when the SDK was imported.
+        return ConsoleSpanExporter(out=sys.stdout)
+    return _installed(name)
+
+
+def build_otlp(otlp: OtlpSettings) -> OtlpExporter:
+    """Build the OTLP exporter; nothing is opened or imported before the first export.
+
+    Args:
+        otlp: The destination.
+    """
+    build = _grpc if otlp.protocol == "grpc" else _http
+    common: dict[str, Any] = {
+        "headers": tuple(_usable(otlp.headers)),
+        "compress": otlp.compression == "gzip",
+        "user_agent": f"eco2-tracing/{version('eco2-tracing')} OTel-OTLP-Exporter-Python",
+    }
+    return OtlpExporter(
+        build(otlp, common),
+        endpoint=_shown(otlp.endpoint),
+        timeout_s=otlp.timeout_s,
+        secrets=tuple(_secrets(otlp.headers)),
+    )
+
+
+def _grpc(otlp: OtlpSettings, common: dict[str, Any]) -> Transport:
+    address = grpc_address(otlp.endpoint, 80 if otlp.insecure else 443)
+    # The same order as in gRPC: https://github.com/grpc/grpc/blob/master/doc/environment_variables.md
+    dialer = Dialer(
+        address, None if otlp.insecure else _credentials(otlp), ("h2",), ("grpc", "https", "http")
+    )
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    authority = f"{host}:{address.port}" if address.port else "localhost"
+    return GrpcTransport(authority, dialer, secure=not otlp.insecure, **common)
+
+
+def _http(otlp: OtlpSettings, common: dict[str, Any]) -> Transport:
+    parts = urlsplit(otlp.endpoint)
+    secure = parts.scheme == "https"
+    address = Address(parts.hostname or "", parts.port or (443 if secure else 80))
+    dialer = Dialer(
+        address, _credentials(otlp) if secure else None, ("http/1.1",), (parts.scheme,), tunnel=secure
+    )
+    return HttpTransport(otlp.endpoint, dialer, **common)
+
+
+def _credentials(otlp: OtlpSettings) -> Credentials:
+    return Credentials(otlp.certificate, otlp.client_certificate, otlp.client_key)
+
+
+def _usable(headers: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    for name, value in headers.items():
+        lower = name.lower()
+        if _NAME.fullmatch(name) and _VALUE.fullmatch(value) and lower not in _OWN_HEADERS:
+            yield lower, value.strip()
+        else:
+            warn_once(
+                f"header:{lower}",
+                "OTEL_EXPORTER_OTLP_HEADERS: the header %r cannot be sent and is left out "
+                "(its value, not shown here, may hold a character that no header may)",
+                name,
+            )
+
+
+def _secrets(headers: Mapping[str, str]) -> Iterable[str]:
+    """Yield header values, and the credentials inside ``Bearer …``."""
+    for value in headers.values():
+        yield value.strip()
+        yield from (word for word in value.split() if len(word) >= 6)
+
+
+def _shown(endpoint: str) -> str:
+    before, at, after = endpoint.rpartition("@")
+    return f"{before.partition('//')[0]}//{after}" if at and "//" in before else after
+
+
+def _installed(name: str) -> SpanExporter | None:
+    for found in entry_points(group=_GROUP, name=name):
+        try:
+            exporter: SpanExporter = found.load()()
+        except Exception as error:  # noqa: BLE001 - code of others
+            logger.warning(
+                "OTEL_TRACES_EXPORTER: %r cannot be used and is left out: %s: %s",
+                name,
+                type(error).__name__,
+                error,
+            )
+            return None
+        return exporter
+    logger.warning(
+        "OTEL_TRACES_EXPORTER: no installed package provides %r, it is left out; "
+        "known are otlp, console and none, others come with a package: pip install opentelemetry-exporter-%s",
+        name,
+        name.replace("_", "-"),
+    )
+    return None

@@ -1,0 +1,54 @@
+"""Exporters of the SDK's kind, as a batch processor drives them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from eco2_tracing._export.reply import Reply
+from eco2_tracing._export.worker import Package, Sink
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+
+def sink_for(exporter: SpanExporter) -> Sink:
+    """Return the exporter itself where it is one of ours, else an adapter."""
+    return cast("Sink", exporter) if hasattr(exporter, "pack") else ForeignSink(exporter)
+
+
+class ForeignSink:
+    """Drives any SDK exporter: it encodes, bounds and retries by itself, and tells success or failure.
+
+    Args:
+        exporter: The exporter.
+    """
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self.endpoint = type(exporter).__name__
+
+    def pack(self, spans: Sequence[ReadableSpan]) -> tuple[list[Package], int]:
+        """Keep the batch as it is."""
+        return [Package(spans, len(spans))], 0
+
+    def send(self, package: Package, timeout_s: float) -> Reply:
+        """Export the batch; ``timeout_s`` means nothing to these exporters."""
+        try:
+            result = self._exporter.export(package.content)
+        except Exception as error:  # noqa: BLE001 - code of others
+            return Reply("dropped", f"{type(error).__name__} in the exporter")
+        if result is SpanExportResult.SUCCESS:
+            return Reply("sent")
+        return Reply("dropped", "the exporter failed")
+
+    def cancel(self) -> None:
+        """Shut the exporter down, which is the only way to stop it."""
+        self.close()
+
+    def close(self) -> None:
+        """Shut the exporter down."""
+        self._exporter.shutdown()

@@ -1,0 +1,166 @@
+"""One call at a time over an HTTP/2 connection (RFC 9113), on the h2 state machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+)
+from h2.exceptions import H2Error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from eco2_tracing._export.connection import Connection
+
+_MAX_ANSWER_BYTES = 64 * 1024
+_MAX_STREAMS = 1 << 30
+# doc/PROTOCOL-HTTP2.md, "Errors": the gRPC status that stands for an HTTP/2 error code.
+_STATUS_OF_RESET = {
+    ErrorCodes.REFUSED_STREAM: 14,
+    ErrorCodes.CANCEL: 1,
+    ErrorCodes.ENHANCE_YOUR_CALM: 8,
+    ErrorCodes.INADEQUATE_SECURITY: 7,
+}
+
+
+@dataclass(slots=True)
+class Answer:
+    """A response.
+
+    Attributes:
+        status: The HTTP status.
+        headers: Headers and trailers together.
+        data: The body, as far as it is of interest.
+        reset: gRPC status of a stream that the server broke off.
+        reusable: The connection can take another call.
+    """
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    data: bytes = b""
+    reset: int | None = None
+    reusable: bool = True
+    ended: bool = False
+
+
+class Http2Session:
+    """An HTTP/2 client on a connected stream.
+
+    Args:
+        connection: The stream; its deadline bounds each call.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+        self._answer = Answer()
+        self._going_away = False
+        self._h2.initiate_connection()
+
+    def is_usable(self) -> bool:
+        """Read what came in meanwhile, and tell whether the server still takes calls."""
+        while (data := self._connection.glance()) is not None:
+            if not data:
+                return False
+            try:
+                self._handle(self._h2.receive_data(data))
+            except H2Error:
+                return False
+        return not self._going_away
+
+    def call(self, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
+        """Send a request and read its whole answer.
+
+        Args:
+            headers: Pseudo-headers first.
+            body: All of the body.
+
+        Raises:
+            TimeoutError: The deadline of the connection passed.
+            OSError: The connection broke, or the peer does not speak HTTP/2.
+        """
+        answer = self._answer = Answer()
+        try:
+            stream = self._h2.get_next_available_stream_id()
+            self._h2.send_headers(stream, headers)
+            self._upload(stream, body)
+            self._flush()
+            while not answer.ended:
+                self._read()
+        except H2Error as error:
+            raise ConnectionError(f"the server does not speak HTTP/2 as it should: {error}") from None
+        if self._going_away or stream > _MAX_STREAMS or answer.reset is not None:
+            answer.reusable = False
+        return answer
+
+    def _upload(self, stream: int, body: bytes) -> None:
+        at, size = 0, len(body)
+        while at < size and not self._answer.ended:
+            room = min(self._h2.local_flow_control_window(stream), self._h2.max_outbound_frame_size)
+            if room <= 0:
+                self._flush()
+                self._read()
+                continue
+            self._h2.send_data(stream, body[at : at + room])
+            at += room
+        if self._answer.ended:
+            # Answered before it was all sent: the rest is not wanted, nor is this connection.
+            self._answer.reusable = False
+        else:
+            self._h2.end_stream(stream)
+
+    def _flush(self) -> None:
+        data = self._h2.data_to_send()
+        if data:
+            self._connection.sendall(data)
+
+    def _read(self) -> None:
+        data = self._connection.recv()
+        if not data:
+            raise ConnectionError("the server closed the connection")
+        self._handle(self._h2.receive_data(data))
+        self._flush()
+
+    def _handle(self, events: Sequence[Event]) -> None:
+        answer = self._answer
+        for event in events:
+            if isinstance(event, ResponseReceived | TrailersReceived):
+                self._headers(event)
+            elif isinstance(event, DataReceived):
+                if event.data and len(answer.data) < _MAX_ANSWER_BYTES:
+                    answer.data += event.data
+                if event.stream_id and event.flow_controlled_length:
+                    self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            elif isinstance(event, StreamEnded):
+                answer.ended = True
+            elif isinstance(event, StreamReset):
+                code = event.error_code
+                # NO_ERROR: "answered already, send no more of the request" (RFC 9113, 8.1).
+                if code != ErrorCodes.NO_ERROR or "grpc-status" not in answer.headers:
+                    answer.reset = _STATUS_OF_RESET.get(ErrorCodes(code), 13) if code in _CODES else 13
+                answer.ended = True
+            elif isinstance(event, ConnectionTerminated):
+                self._going_away = True
+
+    def _headers(self, event: ResponseReceived | TrailersReceived) -> None:
+        for name, value in event.headers or ():
+            text, content = str(name), str(value)
+            if text == ":status":
+                self._answer.status = int(content)
+            else:
+                self._answer.headers[text] = content
+
+
+_CODES = frozenset(map(int, ErrorCodes))

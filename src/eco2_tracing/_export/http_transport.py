@@ -1,0 +1,142 @@
+"""OTLP over HTTP/1.1 with protobuf bodies.
+
+Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp
+"""
+
+from __future__ import annotations
+
+import gzip
+import time
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from eco2_tracing._export.reply import Reply, failed, http_reply, success
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eco2_tracing._export.connection import Connection
+    from eco2_tracing._export.dialing import Dialer
+
+_MAX_ANSWER_BYTES = 64 * 1024
+
+
+class HttpTransport:
+    """Posts requests to a URL, over one connection that is kept.
+
+    Redirects are not followed: headers that may hold credentials do not go to a stranger.
+
+    Args:
+        url: Where to, path included.
+        dialer: Opens connections.
+        headers: Names and values, sent with each request.
+        compress: Send bodies with gzip.
+        user_agent: Who we are.
+        clock: Monotonic seconds.
+        wall_clock: Seconds since the epoch; a ``Retry-After`` date is compared with it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        dialer: Dialer,
+        *,
+        headers: tuple[tuple[str, str], ...] = (),
+        compress: bool = False,
+        user_agent: str = "eco2-tracing",
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        parts = urlsplit(url)
+        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._host = parts.netloc.rpartition("@")[2]
+        self._secure = parts.scheme == "https"
+        self._url = f"{parts.scheme}://{self._host}{self._path}"
+        self._dialer = dialer
+        self._compress = compress
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._connection: Connection | None = None
+        self._headers = {
+            "Host": self._host,
+            "User-Agent": user_agent,
+            "Content-Type": "application/x-protobuf",
+            **({"Content-Encoding": "gzip"} if compress else {}),
+            **dict(headers),
+        }
+
+    def send(self, body: bytes, timeout_s: float) -> Reply:
+        """Send one request and wait for the answer.
+
+        Args:
+            body: An encoded ``ExportTraceServiceRequest``.
+            timeout_s: Seconds for all of it.
+        """
+        deadline = self._clock() + timeout_s
+        content = gzip.compress(body, 5) if self._compress else body
+        while True:
+            fresh = self._connection is None
+            try:
+                return self._post(content, deadline)
+            except (OSError, HTTPException, ValueError) as error:
+                self.close()
+                if not fresh and not isinstance(error, TimeoutError) and self._clock() < deadline:
+                    # The kept connection was closed from the other side; that tells nothing about the server.
+                    continue
+                return failed(str(error) or type(error).__name__)
+
+    def cancel(self) -> None:
+        """Let the running call in another thread fail, and all later ones."""
+        self._dialer.abort()
+        if self._connection is not None:
+            self._connection.abort()
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _ready(self, deadline: float) -> Connection:
+        if self._connection is not None and self._connection.glance() is not None:
+            self.close()
+        if self._connection is None:
+            self._connection = self._dialer.open(deadline)
+        self._connection.until(deadline)
+        return self._connection
+
+    def _post(self, content: bytes, deadline: float) -> Reply:
+        client = HTTPConnection("unused")
+        client.sock = _Lent(self._ready(deadline))
+        client.auto_open = 0
+        # Plaintext is forwarded by a proxy, which wants the whole URL (RFC 9112, 3.2.2); TLS goes by a tunnel.
+        proxy = None if self._secure else self._dialer.proxy()
+        client.putrequest(
+            "POST", self._url if proxy else self._path, skip_host=True, skip_accept_encoding=True
+        )
+        for name, value in self._headers.items():
+            client.putheader(name, value.encode("latin-1", "replace"))
+        if proxy and proxy.authorization:
+            client.putheader("Proxy-Authorization", proxy.authorization)
+        client.putheader("Content-Length", str(len(content)))
+        client.endheaders(content)
+        with client.getresponse() as response:
+            answer = response.read(_MAX_ANSWER_BYTES)
+            if response.will_close or not response.isclosed():
+                self.close()
+        if 200 <= response.status < 300:
+            return success(answer)
+        after = response.getheader("Retry-After")
+        return http_reply(response.status, response.reason, after, self._wall_clock())
+
+
+class _Lent:
+    """What `http.client` uses of a socket; it closes it as soon as it has the headers, so that does nothing."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.sendall = connection.sendall
+        self.makefile = connection.makefile
+
+    def close(self) -> None:
+        pass

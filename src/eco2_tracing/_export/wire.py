@@ -1,0 +1,80 @@
+"""The few parts of the protobuf wire format that OTLP needs, written and read by hand.
+
+Source: https://protobuf.dev/programming-guides/encoding/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SMALL = tuple(bytes((n,)) for n in range(128))
+
+
+def varint(number: int) -> bytes:
+    """Encode a number as a base-128 varint; negative ones as 64-bit two's complement."""
+    if 0 <= number < 128:
+        return _SMALL[number]
+    number &= 0xFFFF_FFFF_FFFF_FFFF
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def block(tag: bytes, body: bytes) -> bytes:
+    """Encode a length-delimited field: its tag, the length of the body, the body."""
+    return tag + varint(len(body)) + body
+
+
+def utf8(text: str) -> bytes:
+    """Encode text; surrogate pairs are joined, a lone surrogate becomes U+FFFD.
+
+    A protobuf string must be valid UTF-8, or the whole request is refused.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+
+
+def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Walk over the top-level fields of a message.
+
+    Yields:
+        Number and value of each field: an ``int`` for varints, else the raw bytes.
+
+    Raises:
+        ValueError: The bytes are no protobuf message.
+    """
+    at, end = 0, len(message)
+    while at < end:
+        key, at = _read_varint(message, at)
+        number, kind = key >> 3, key & 7
+        if kind == 0:
+            value, at = _read_varint(message, at)
+            yield number, value
+            continue
+        if kind == 2:
+            size, at = _read_varint(message, at)
+        elif kind in (1, 5):
+            size = 8 if kind == 1 else 4
+        else:
+            raise ValueError(f"wire type {kind}")
+        if at + size > end:
+            raise ValueError("truncated message")
+        yield number, message[at : at + size]
+        at += size
+
+
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+    number = 0
+    for shift, byte in enumerate(message[at : at + 10]):
+        number |= (byte & 127) << 7 * shift
+        if byte < 128:
+            return number, at + shift + 1
+    raise ValueError("truncated varint")

@@ -1,0 +1,222 @@
+"""The thread that delivers: waits, batches, sends, tries again."""
+
+from __future__ import annotations
+
+import random
+from queue import Empty
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from opentelemetry.context import (
+    _SUPPRESS_HTTP_INSTRUMENTATION_KEY,
+    _SUPPRESS_INSTRUMENTATION_KEY,
+    Context,
+    attach,
+    detach,
+)
+
+from eco2_tracing._export.accounts import NEVER, SpanQueue
+from eco2_tracing._export.reports import Reporter
+from eco2_tracing._guard import internal_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from eco2_tracing._export.reply import Reply
+
+FIRST_BACKOFF_S = 0.5
+MAX_BACKOFF_S = 4.0
+"""With the export timeout of 10 s, delivery resumes within 15 s after the collector's return."""
+_SHORTEST_PAUSE_S = 0.1
+_TRIES_AT_STOP = 3
+_SUPPRESSED = Context(
+    {
+        _SUPPRESS_INSTRUMENTATION_KEY: True,
+        _SUPPRESS_HTTP_INSTRUMENTATION_KEY: True,
+        "suppress_instrumentation": True,
+    }
+)
+
+
+class Package(NamedTuple):
+    """Something to send.
+
+    Attributes:
+        content: What the sink made of the spans.
+        spans: How many it holds.
+    """
+
+    content: Any
+    spans: int
+
+
+class Sink(Protocol):
+    """Where batches go.
+
+    Attributes:
+        endpoint: Its name for people, without credentials.
+    """
+
+    endpoint: str
+
+    def pack(self, spans: Sequence[ReadableSpan]) -> tuple[list[Package], int]:
+        """Make packages of a batch; also return how many spans cannot be sent at all."""
+
+    def send(self, package: Package, timeout_s: float) -> Reply:
+        """Send one package, in bounded time."""
+
+    def cancel(self) -> None:
+        """From another thread: fail the running call and all later ones."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
+class Worker:
+    """Delivers what is queued until it is told to stop.
+
+    Args:
+        queue: What to deliver.
+        sink: Where to.
+        schedule_delay_s: Seconds that spans wait for company.
+        export_timeout_s: Seconds after which a batch that cannot be delivered makes room, where room is needed.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        queue: SpanQueue,
+        sink: Sink,
+        *,
+        schedule_delay_s: float,
+        export_timeout_s: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._queue = queue
+        self._sink = sink
+        self._schedule_delay_s = schedule_delay_s
+        self._export_timeout_s = export_timeout_s
+        self._clock = clock
+        self._reporter = Reporter(sink.endpoint, queue, clock)
+        self._given_up = False
+
+    def run(self) -> None:
+        """Work until the queue is stopped and empty."""
+        token = attach(_SUPPRESSED)
+        try:
+            while self._queue.stop_at is None:
+                self._wait()
+                self._work()
+            self._work()
+            self._sink.close()
+        except Exception:  # noqa: BLE001 - the thread ends, the application goes on
+            internal_failure("delivering spans")
+        finally:
+            detach(token)
+
+    def _wait(self) -> None:
+        """Wait for a full batch, a flush, the stop, or the end of the delay."""
+        queue = self._queue
+        queue.wake_at = queue.batch_size - 1
+        try:
+            if not queue.has_work():
+                queue.bell.get(timeout=self._schedule_delay_s)
+        except Empty:
+            pass
+        finally:
+            queue.wake_at = NEVER
+
+    def _work(self) -> None:
+        """Deliver one batch at least, and more while there is a reason."""
+        while True:
+            spans = self._queue.take()
+            if spans:
+                self._deliver(spans)
+            if not self._queue.has_work():
+                return
+
+    def _deliver(self, spans: Sequence[ReadableSpan]) -> None:
+        left = len(spans)
+        try:
+            packages, lost = self._sink.pack(spans)
+            self._queue.settle(0, lost, "unencodable")
+            left -= lost
+            for package in packages:
+                self._insist(package)
+                left -= package.spans
+        except Exception:  # noqa: BLE001 - an exporter that is not ours
+            internal_failure("delivering a batch of spans")
+            self._queue.settle(0, left, "export_failed")
+
+    def _insist(self, package: Package) -> None:
+        """Send a package until it arrives, is refused for good, or has to be given up."""
+        begun = self._clock()
+        tries = 0
+        while not self._given_up:
+            started = self._clock()
+            timeout_s = self._time_for_one_try(started)
+            if timeout_s <= 0:
+                break
+            reply = self._sink.send(package, timeout_s)
+            if self._settled(package, reply):
+                return
+            tries = tries + 1
+            if self._queue.stop_at is not None and tries >= _TRIES_AT_STOP:
+                break
+            if self._must_make_room(begun):
+                self._queue.settle(0, package.spans, "export_failed")
+                return
+            self._pause(self._backoff(tries, started, reply), heed_flush=reply.retry_after_s is None)
+        self._given_up = True
+        self._queue.settle(0, package.spans, "shutdown")
+
+    def _settled(self, package: Package, reply: Reply) -> bool:
+        if reply.error:
+            self._reporter.failed(reply.error)
+        if reply.outcome == "retry":
+            return False
+        if reply.outcome == "dropped":
+            self._queue.settle(0, package.spans, reply.reason)
+            return True
+        rejected = min(reply.rejected, package.spans)
+        self._queue.settle(package.spans - rejected, rejected, "rejected")
+        if not reply.error:
+            self._reporter.delivered()
+        return True
+
+    def _time_for_one_try(self, now: float) -> float:
+        stop_at = self._queue.stop_at
+        return self._export_timeout_s if stop_at is None else min(self._export_timeout_s, stop_at - now)
+
+    def _must_make_room(self, begun: float) -> bool:
+        """Tell whether newer spans are being lost for an old batch's sake."""
+        queue = self._queue
+        full = queue.stop_at is None and len(queue.spans) >= queue.capacity
+        return full and self._clock() - begun >= self._export_timeout_s
+
+    def _backoff(self, tries: int, started: float, reply: Reply) -> float:
+        if reply.retry_after_s is not None:
+            return reply.retry_after_s
+        longest = (
+            FIRST_BACKOFF_S if self._queue.is_flushing() or self._queue.stop_at is not None else MAX_BACKOFF_S
+        )
+        # Between the beginnings of two tries: one that took all its time was wait enough.
+        interval = min(FIRST_BACKOFF_S * float(1 << min(tries - 1, 8)), longest) * random.uniform(0.8, 1.0)  # noqa: S311 - jitter
+        return max(interval - (self._clock() - started), _SHORTEST_PAUSE_S)
+
+    def _pause(self, seconds: float, *, heed_flush: bool) -> None:
+        """Wait before the next try; a stop ends it, and a new flush unless the server set the time."""
+        queue = self._queue
+        deadline = self._clock() + seconds
+        stop_at, flush_target = queue.stop_at, queue.flush_target
+        if stop_at is not None:
+            deadline = min(deadline, stop_at)
+        while queue.stop_at == stop_at and not (heed_flush and queue.flush_target > flush_target):
+            left = deadline - self._clock()
+            if left <= 0:
+                return
+            try:
+                queue.bell.get(timeout=left)
+            except Empty:
+                return
