@@ -1,0 +1,206 @@
+"""Other libraries' instrumentations, switched on when the service imports the library.
+
+Nothing is imported here before the service does so itself: what a service does not use costs it
+no start-up time.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from wrapt import register_post_import_hook
+
+from eco2_tracing._guard import warn_once
+from eco2_tracing._instrumentation._conventions import stable_semconv
+from eco2_tracing._instrumentation._executors import instrument_executors, uninstrument_executors
+from eco2_tracing._instrumentation._tested import REFUSED, TESTED, Library, key_of
+
+_GROUP = "opentelemetry_instrumentor"
+_EXECUTORS = {"executors", "threading"}
+
+
+class _Switchboard:
+    """What is wanted, and what is on.
+
+    Args:
+        lock: Guards the rest; nothing of anybody else's is called while it is held.
+    """
+
+    __slots__ = ("_hooked", "_lock", "_on", "_wanted", "disabled")
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self._wanted: set[str] = set()
+        self._hooked: set[str] = set()
+        self._on: dict[str, Any] = {}
+        self.disabled: frozenset[str] = frozenset()
+
+    def want(self, library: Library) -> None:
+        """Switch a library on now if it is imported, else when it will be."""
+        with self._lock:
+            self._wanted.add(library.name)
+            first = library.name not in self._hooked
+            self._hooked.add(library.name)
+        if not library.watched:
+            self._imported(library)
+        elif first:
+            register_post_import_hook(partial(self._imported, library), library.watched)
+        elif library.watched in sys.modules:
+            self._imported(library)
+
+    def _imported(self, library: Library, _module: ModuleType | None = None) -> None:
+        """Switch a library on; runs inside the service's own import of it, so nothing is raised."""
+        with self._lock:
+            if library.name not in self._wanted or library.name in self._on:
+                return
+            self._on[library.name] = None
+        instrumentor = _guarded(library.name, library.package, partial(_switch_on, library))
+        with self._lock:
+            self._on[library.name] = instrumentor
+
+    def forget(self) -> list[tuple[str, Any]]:
+        """Want nothing more, and give what is to be switched off."""
+        with self._lock:
+            ours = [(name, found) for name, found in self._on.items() if found is not None]
+            self._on.clear()
+            self._wanted.clear()
+            self.disabled = frozenset()
+        return ours
+
+
+_switchboard = _Switchboard(threading.Lock())
+
+
+def _guarded(name: str, package: str, work: Callable[[], Any]) -> Any:
+    """Do what another package may fail at; a failure is one warning."""
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - the package is anybody's, and start-up goes on
+        warn_once(
+            f"library:{name}", "%s is not traced: %s: %s: %s", name, package, type(error).__name__, error
+        )
+        return None
+
+
+def _switch_on(library: Library) -> Any:
+    """Give the instrumentor, or ``None`` when somebody else has switched it on."""
+    instrumentor = getattr(import_module(library.module), library.instrumentor)()
+    if instrumentor.is_instrumented_by_opentelemetry:
+        return None
+    instrumentor.instrument(raise_exception_on_conflict=True)
+    return instrumentor
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # a parent that is missing, or a module put there by hand
+        return module in sys.modules
+
+
+def _find(name: str) -> Library | None:
+    """Find an instrumentation that was asked for by name; tell why there is none."""
+    key = key_of(name)
+    if key in REFUSED:
+        warn_once(f"library:{key}", "Instrumentation %s is not switched on: %s", name, REFUSED[key])
+        return None
+    for library in TESTED:
+        if key_of(library.name) == key:
+            return library
+    # Scanning every installed package costs tens of milliseconds; only names that are not tested pay it.
+    for point in entry_points(group=_GROUP):
+        if key_of(point.name) == key:
+            module, _, instrumentor = point.value.partition(":")
+            package = point.dist.name if point.dist else module
+            return Library(point.name, "", package, module, instrumentor, "")
+    warn_once(
+        f"library:{key}",
+        "Instrumentation %s is not installed: pip install opentelemetry-instrumentation-%s",
+        name,
+        key,
+    )
+    return None
+
+
+def _asked(library: Library) -> bool:
+    """Whether what was asked for by name is there; a warning tells what is missing."""
+    if not library.watched:
+        return True
+    if not _installed(library.module):
+        warn_once(
+            f"library:{library.name}",
+            "Instrumentation %s needs %s, which is not installed: pip install 'eco2-tracing[%s]'",
+            library.name,
+            library.package,
+            library.extra,
+        )
+        return False
+    if not _installed(library.watched.partition(".")[0]):
+        warn_once(
+            f"library:{library.name}",
+            "Instrumentation %s has nothing to trace: %s is not installed",
+            library.name,
+            library.watched,
+        )
+        return False
+    return True
+
+
+def _present(library: Library) -> bool:
+    """Whether a tested library is there, in silence."""
+    return _installed(library.watched.partition(".")[0]) and _installed(library.module)
+
+
+def instrument_libraries(
+    names: Iterable[str] | None = None, *, more: Iterable[str] = (), disabled: Iterable[str] | None = None
+) -> tuple[str, ...]:
+    """Trace other libraries: databases, caches, brokers, HTTP and gRPC clients.
+
+    A library is switched on when the service imports it, or now if it has. Needs its OpenTelemetry
+    instrumentation, which the extra of the same name brings. Safe to call twice. Never server frameworks, and
+    not logging: ``instrument_app`` and ``configure_logging`` do that. Nothing is raised.
+
+    Args:
+        names: Which ones, by the names of OpenTelemetry's entry points, in any case, with ``-`` or ``_``.
+            Unless given, every tested one that is installed.
+        more: Names beside the tested ones.
+        disabled: Names to leave off, ``*`` for all; kept for later calls, because operators have the last
+            word. ``None`` leaves it as it was.
+
+    Returns:
+        The names that are on, or will be when their library is imported.
+    """
+    stable_semconv()
+    if disabled is not None:
+        _switchboard.disabled = frozenset(map(key_of, disabled))
+    off = _switchboard.disabled
+    if "*" in off:
+        return ()
+    asked = list(more) if names is None else [*names, *more]
+    found = [library for name in asked if key_of(name) not in off | _EXECUTORS and (library := _find(name))]
+    wanted = [library for library in found if _asked(library)]
+    if names is None:
+        wanted += [library for library in TESTED if library not in found and _present(library)]
+    on = dict.fromkeys(library.name for library in wanted if key_of(library.name) not in off)
+    for library in wanted:
+        if library.name in on:
+            _guarded(library.name, library.package, partial(_switchboard.want, library))
+    if (names is None or _EXECUTORS.intersection(map(key_of, asked))) and not off & _EXECUTORS:
+        instrument_executors()
+        on["executors"] = None
+    return tuple(on)
+
+
+def uninstrument_libraries() -> None:
+    """Undo ``instrument_libraries``; what somebody else switched on stays on."""
+    for name, instrumentor in _switchboard.forget():
+        _guarded(name, name, instrumentor.uninstrument)
+    uninstrument_executors()

@@ -1,0 +1,92 @@
+"""The libraries that are traced by default, and what is never switched on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """One library and OpenTelemetry's instrumentation of it.
+
+    Attributes:
+        name: The instrumentation's entry-point name, which the environment variables use.
+        watched: The module whose import means that the service uses the library.
+        package: The distribution of the instrumentation.
+        module: The instrumentation's module.
+        instrumentor: Its class.
+        extra: The extra of eco2-tracing that brings it.
+    """
+
+    name: str
+    watched: str
+    package: str
+    module: str
+    instrumentor: str
+    extra: str
+
+
+def _library(name: str, watched: str, part: str, instrumentor: str, extra: str) -> Library:
+    return Library(
+        name,
+        watched,
+        "opentelemetry-instrumentation-" + ("kafka-python" if part == "kafka" else part.replace("_", "-")),
+        f"opentelemetry.instrumentation.{part}",
+        instrumentor,
+        extra,
+    )
+
+
+TESTED = (
+    _library("asyncpg", "asyncpg", "asyncpg", "AsyncPGInstrumentor", "asyncpg"),
+    _library("psycopg", "psycopg", "psycopg", "PsycopgInstrumentor", "psycopg"),
+    _library("psycopg2", "psycopg2", "psycopg2", "Psycopg2Instrumentor", "psycopg2"),
+    _library("sqlalchemy", "sqlalchemy", "sqlalchemy", "SQLAlchemyInstrumentor", "sqlalchemy"),
+    _library("pymysql", "pymysql", "pymysql", "PyMySQLInstrumentor", "pymysql"),
+    _library("mysql", "mysql.connector", "mysql", "MySQLInstrumentor", "mysql"),
+    _library("redis", "redis", "redis", "RedisInstrumentor", "redis"),
+    _library("pymongo", "pymongo", "pymongo", "PymongoInstrumentor", "pymongo"),
+    _library("requests", "requests", "requests", "RequestsInstrumentor", "requests"),
+    _library("aiohttp-client", "aiohttp", "aiohttp_client", "AioHttpClientInstrumentor", "aiohttp"),
+    _library("grpc_client", "grpc", "grpc", "GrpcInstrumentorClient", "grpc"),
+    _library("grpc_aio_client", "grpc", "grpc", "GrpcAioInstrumentorClient", "grpc"),
+    _library("botocore", "botocore", "botocore", "BotocoreInstrumentor", "botocore"),
+    _library("aiobotocore", "aiobotocore", "botocore", "AiobotocoreInstrumentor", "botocore"),
+    _library("kafka", "kafka", "kafka", "KafkaInstrumentor", "kafka-python"),
+    _library("aiokafka", "aiokafka", "aiokafka", "AIOKafkaInstrumentor", "aiokafka"),
+    _library(
+        "confluent_kafka",
+        "confluent_kafka",
+        "confluent_kafka",
+        "ConfluentKafkaInstrumentor",
+        "confluent-kafka",
+    ),
+    _library("pika", "pika", "pika", "PikaInstrumentor", "pika"),
+    _library("aio-pika", "aio_pika", "aio_pika", "AioPikaInstrumentor", "aio-pika"),
+    _library("celery", "celery", "celery", "CeleryInstrumentor", "celery"),
+)
+"""On by default, where the instrumentation and its library are installed."""
+
+REFUSED = {
+    "aiohttp-server": "server frameworks make a second server span",
+    "asgi": "server frameworks make a second server span",
+    "django": "server frameworks make a second server span",
+    "falcon": "server frameworks make a second server span",
+    "fastapi": "instrument_app traces FastAPI",
+    "flask": "server frameworks make a second server span; switch it on in the Flask service itself",
+    "grpc-aio-server": "server frameworks make a second server span; add its interceptor to the server itself",
+    "grpc-server": "server frameworks make a second server span; add its interceptor to the server itself",
+    "httpx": "eco2-tracing traces httpx itself",
+    "httpx2": "eco2-tracing traces httpx2 itself",
+    "logging": "configure_logging writes the trace ids",
+    "pyramid": "server frameworks make a second server span",
+    "starlette": "server frameworks make a second server span",
+    "tornado": "server frameworks make a second server span",
+    "wsgi": "server frameworks make a second server span",
+}
+"""Never switched on, by ``key_of`` the name, and why."""
+
+
+def key_of(name: str) -> str:
+    """Compare names as people write them: in any case, with ``-`` or ``_``."""
+    return name.strip().lower().replace("_", "-")
