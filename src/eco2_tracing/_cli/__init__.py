@@ -1,0 +1,70 @@
+"""The command ``eco2-tracing``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+
+from eco2_tracing._errors import MissingExtraError
+
+_USAGE = 2  # the exit code for a command that cannot run, as argparse has it
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    for package in ("rich", "uvicorn", "httpx"):
+        if find_spec(package) is None:
+            raise MissingExtraError("eco2-tracing demo", package, "demo")
+    from eco2_tracing._cli._demo import run_demo
+
+    return run_demo(endpoint=arguments.endpoint, use_envoy=arguments.envoy)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="eco2-tracing", description="Tracing for FastAPI services behind a mesh."
+    )
+    parser.add_argument("--version", action="version", version=version("eco2-tracing"))
+    commands = parser.add_subparsers(required=True, metavar="command")
+    demo = commands.add_parser(
+        "demo",
+        help="run two services and show their traces",
+        description=(
+            "Run two services behind Envoy (where the command `envoy` is found), send them"
+            " requests, and show each trace with the log lines that share its id."
+        ),
+    )
+    demo.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help="send spans to this OTLP endpoint instead (port 4318: HTTP, else gRPC unless"
+        " OTEL_EXPORTER_OTLP_PROTOCOL says otherwise); Envoy's go to port 9411 of the same host",
+    )
+    demo.add_argument(
+        "--no-envoy", dest="envoy", action="store_false", help="call the services without a gateway"
+    )
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Arguments without the program's name; ``None`` takes those of the process.
+
+    Returns:
+        The exit code: 0 when all is well, 1 when a check failed, 2 when the command could not
+        run, 130 when it was interrupted.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+    except MissingExtraError as missing:
+        print(missing, file=sys.stderr)
+        return _USAGE
+    except KeyboardInterrupt:
+        return 130
+    return code

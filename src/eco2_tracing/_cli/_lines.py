@@ -1,0 +1,77 @@
+"""ECS log lines as a person reads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.text import Text
+
+LogLine = dict[str, Any]
+
+_LEVELS = {"warning": ("WARN", "yellow"), "error": ("ERROR", "bold red"), "critical": ("FATAL", "bold red")}
+_NOISE = {"httpx", "httpx2"}  # they tell of each call, as its span does
+# Fields that the columns show already, or that are the same on every line.
+_SHOWN = ("@timestamp", "message", "log.", "ecs.", "service.", "trace.", "span.", "process.", "event.")
+_LEFT_OUT = ("error.", "url.", "http.", "client.", "user_agent.", "labels.color_message")
+
+
+def parse_lines(lines: Iterable[str]) -> tuple[LogLine, ...]:
+    """The lines that are ECS JSON, in their order; others are left out."""
+    parsed = []
+    for line in lines:
+        try:
+            fields = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(fields, dict) and "@timestamp" in fields:
+            parsed.append(flat(fields))
+    return tuple(parsed)
+
+
+def flat(fields: Mapping[str, Any], prefix: str = "") -> LogLine:
+    """Nested objects as dotted names."""
+    found: LogLine = {}
+    for key, value in fields.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
+def _extras(line: LogLine) -> str:
+    wanted = {key: value for key, value in line.items() if not key.startswith((*_SHOWN, *_LEFT_OUT))}
+    return " ".join(f"{key.removeprefix('labels.')}={value}" for key, value in wanted.items())
+
+
+def log_lines(lines: Iterable[LogLine], colour: Mapping[str, str], width: int) -> Text:
+    """Lay log lines out: time, level, service, message and the line's own fields.
+
+    Args:
+        lines: What :func:`parse_lines` gave.
+        colour: The colour of each service.
+        width: Cells of a line; what is longer is cut.
+    """
+    column = max((len(service) for service in colour), default=0)
+    return Text("\n").join(_laid_out(line, colour, column, width) for line in lines if not _is_noise(line))
+
+
+def _is_noise(line: LogLine) -> bool:
+    return line.get("log.logger") in _NOISE
+
+
+def _laid_out(line: LogLine, colour: Mapping[str, str], column: int, width: int) -> Text:
+    found, service = str(line.get("log.level", "")), str(line.get("service.name", ""))
+    level, style = _LEVELS.get(found.lower(), (found.upper()[:5], "dim"))
+    text = Text(str(line["@timestamp"])[11:23], style="dim")
+    text.append(f" {level:<5} ", style=f"not dim {style}" if style != "dim" else "")
+    text.append(f"{service:<{column}}  ", style=f"not dim {colour.get(service, '')}")
+    text.append(str(line.get("message", "")), style="not dim")
+    if "error.type" in line:
+        kind = str(line["error.type"]).rpartition(".")[2]
+        text.append(f" {kind}: {line.get('error.message', '')}", style="not dim red")
+    text.append(f"  {_extras(line)}".rstrip())
+    text.truncate(width, overflow="ellipsis")
+    return text
