@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from eco2_tracing import logs
 from eco2_tracing._guard import warn_once
 from eco2_tracing._instrumentation._conventions import stable_semconv
+from eco2_tracing._instrumentation._engine import current
+from eco2_tracing._instrumentation._excluded import DEFAULT_EXCLUDED_PATHS, split_urls
+from eco2_tracing._instrumentation._lifespan import lifespan
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-    from opentelemetry.trace import Span, TracerProvider
+    from opentelemetry.trace import Span
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from eco2_tracing._settings import TracingSettings
+
+    ServerRequestHook = Callable[[Span, dict[str, Any]], None]
+
+__all__ = ["excluded_regexes", "instrument_app", "instrument_httpx", "stable_semconv", "uninstrument_httpx"]
 
 _FASTAPI = "opentelemetry.instrumentation.fastapi"
 _HTTPX = "opentelemetry.instrumentation.httpx"
@@ -23,8 +33,8 @@ _ORIGIN = r"^\w+://[^/]*"
 _API = r"(?:/api(?:/v\d+[\w.]*)?|/v\d+[\w.]*)?"
 
 
-class _WithoutNativeTelemetry:
-    """Stops FastAPI's own spans, which a mounted application makes beside the contrib one.
+class _Inside:
+    """What contrib's middleware does not do: flush, keep log fields to a request, make one server span.
 
     Args:
         app: The application inside contrib's middleware.
@@ -34,10 +44,20 @@ class _WithoutNativeTelemetry:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # FastAPI looks for the key alone; a mounted application gets a copy of this scope.
-        if scope["type"] != "lifespan":
-            scope.setdefault("fastapi.telemetry", None)
-        await self._app(scope, receive, send)
+        engine = current.engine
+        if scope["type"] == "lifespan":
+            if engine is None:
+                await self._app(scope, receive, send)
+            else:
+                await lifespan(self._app, engine, scope, receive, send)
+            return
+        # FastAPI's own telemetry looks for the key alone; a mounted application gets a copy of this scope.
+        scope.setdefault("fastapi.telemetry", None)
+        bound = logs.begin_request(scope)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            logs.end_request(bound)
 
 
 def excluded_regexes(paths: Iterable[str], root_path: str = "") -> tuple[str, ...]:
@@ -49,7 +69,7 @@ def excluded_regexes(paths: Iterable[str], root_path: str = "") -> tuple[str, ..
         root_path: The application's root path; may be empty.
 
     Returns:
-        One regular expression an entry, without commas, because contrib splits its list at those.
+        One regular expression an entry.
     """
     root = f"(?:{re.escape(root_path.rstrip('/'))})?" if root_path.rstrip("/") else ""
     regexes = []
@@ -59,54 +79,54 @@ def excluded_regexes(paths: Iterable[str], root_path: str = "") -> tuple[str, ..
     return tuple(regexes)
 
 
-def instrument_app_with_contrib(
+def _excluded(app: FastAPI, settings: TracingSettings, argument: str | Iterable[str] | None) -> str:
+    words, regexes = split_urls(settings.excluded_urls)
+    paths: Iterable[str] | None = settings.excluded_paths
+    if paths is None:
+        paths = argument.split(",") if isinstance(argument, str) else argument
+    if paths is None:
+        paths = DEFAULT_EXCLUDED_PATHS
+    return ",".join([*excluded_regexes([*paths, *words], app.root_path), *regexes])
+
+
+def instrument_app(
     app: FastAPI,
-    *,
-    excluded_paths: Sequence[str] = (),
-    excluded_urls: Sequence[str] = (),
-    server_request_hook: Callable[[Span, dict[str, Any]], None] | None = None,
-    request_headers: Sequence[str] = (),
-    response_headers: Sequence[str] = (),
-    sanitize_fields: Sequence[str] = (),
-    tracer_provider: TracerProvider | None = None,
+    settings: TracingSettings,
+    excluded_paths: str | Iterable[str] | None = None,
+    server_request_hook: ServerRequestHook | None = None,
 ) -> None:
     """Trace an application with ``FastAPIInstrumentor``; safe to call twice and after its start.
 
     Args:
         app: The application.
-        excluded_paths: As ``excluded_regexes`` reads them.
-        excluded_urls: contrib's regular expressions, beside those.
+        settings: Excluded paths and URLs, and captured headers.
+        excluded_paths: Paths to leave out, where the settings name none.
         server_request_hook: Called with the span and the ASGI scope of each request.
-        request_headers: Names or regular expressions of headers to capture.
-        response_headers: The same for responses.
-        sanitize_fields: Captured headers whose values are masked.
-        tracer_provider: The provider; the global one unless given.
     """
     if getattr(app, "_is_instrumented_by_opentelemetry", False):
         return
     stable_semconv()
     build = app.build_middleware_stack
 
-    def build_without_native_telemetry() -> ASGIApp:
+    def build_middleware_stack() -> Any:
         stack: Any = build()
         # contrib takes the stack apart: what stands inside ServerErrorMiddleware comes inside its own.
-        stack.app = _WithoutNativeTelemetry(stack.app)
-        return stack  # type: ignore[no-any-return]
+        stack.app = _Inside(stack.app)
+        return stack
 
-    app.build_middleware_stack = build_without_native_telemetry  # type: ignore[method-assign]
+    app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
     import_module(_FASTAPI).FastAPIInstrumentor.instrument_app(
         app,
         server_request_hook=server_request_hook,
-        excluded_urls=",".join([*excluded_regexes(excluded_paths, app.root_path), *excluded_urls]),
-        http_capture_headers_server_request=list(request_headers),
-        http_capture_headers_server_response=list(response_headers),
-        http_capture_headers_sanitize_fields=list(sanitize_fields),
-        tracer_provider=tracer_provider,
+        excluded_urls=_excluded(app, settings, excluded_paths),
+        http_capture_headers_server_request=list(settings.http_capture_headers_server_request),
+        http_capture_headers_server_response=list(settings.http_capture_headers_server_response),
+        http_capture_headers_sanitize_fields=list(settings.http_capture_headers_sanitize_fields),
     )
     app.middleware_stack = None  # built anew at the next request, also where it was built already
 
 
-def instrument_httpx_with_contrib() -> tuple[str, ...]:
+def instrument_httpx() -> tuple[str, ...]:
     """Trace httpx and httpx2 with contrib's instrumentors, where installed; safe to call twice.
 
     Returns:
@@ -116,17 +136,14 @@ def instrument_httpx_with_contrib() -> tuple[str, ...]:
     return tuple(name for name in _CLIENTS if _switch_on(name))
 
 
-def uninstrument_httpx_with_contrib() -> None:
-    """Undo ``instrument_httpx_with_contrib``."""
-    for name in _CLIENTS:
-        instrumentor = _instrumentor(name)
-        if instrumentor is not None and instrumentor.is_instrumented_by_opentelemetry:
-            instrumentor.uninstrument()
+def uninstrument_httpx() -> None:
+    """Undo ``instrument_httpx``."""
+    for instrumentor in list(_switched_on):
+        _switched_on.remove(instrumentor)
+        instrumentor.uninstrument()
 
 
-def _instrumentor(name: str) -> Any:
-    kind = getattr(import_module(_HTTPX), _CLIENTS[name], None)
-    return kind and kind()
+_switched_on: list[Any] = []
 
 
 def _switch_on(name: str) -> bool:
@@ -134,15 +151,18 @@ def _switch_on(name: str) -> bool:
         import_module(name)
     except ImportError:
         return False
-    instrumentor = _instrumentor(name)
-    if instrumentor is None:
+    kind = getattr(import_module(_HTTPX), _CLIENTS[name], None)
+    if kind is None:
         warn_once(
             f"contrib:{name}",
-            "%s calls are not traced: opentelemetry-instrumentation-httpx is too old for %s; pip install -U it",
+            "%s calls are not traced: this opentelemetry-instrumentation-httpx is older than %s; pip install -U it",
             name,
             name,
         )
         return False
+    instrumentor = kind()
     if not instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.instrument()
+        if instrumentor.is_instrumented_by_opentelemetry:
+            _switched_on.append(instrumentor)
     return bool(instrumentor.is_instrumented_by_opentelemetry)

@@ -18,7 +18,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, Status
 from starlette.exceptions import HTTPException
 
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._spans._exceptions import exception_attributes, message, type_name
+from eco2_tracing._spans._exceptions import exception_attributes, message
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -81,7 +81,7 @@ class Scope:
         """Start the span without making it current."""
         try:
             return _tracers.get().start_span(self._name, kind=self._kind, attributes=self._attributes)
-        except Exception:
+        except Exception:  # noqa: BLE001 - of samplers, processors and bad arguments alike
             internal_failure("starting a manual span")
             return NonRecordingSpan(trace.get_current_span().get_span_context())
 
@@ -118,7 +118,7 @@ def _finish(span: Span, error: BaseException | None) -> None:
         if error is not None and span.is_recording() and _is_error(error):
             _record(span, error)
         span.end()
-    except Exception:
+    except Exception:  # noqa: BLE001 - processors are anybody's
         internal_failure("ending a manual span")
 
 
@@ -130,13 +130,17 @@ def _record(span: Span, error: BaseException) -> None:
     if known.get(RECORDED_KEY) != trace_id:
         known[RECORDED_KEY] = trace_id
         span.add_event("exception", exception_attributes(error))
-    kind = type_name(error)
+    kind = type(error).__qualname__  # as on server and client spans
     span.set_attribute("error.type", kind)
     span.set_status(Status(StatusCode.ERROR, f"{kind}: {message(error)}"))
 
 
 def span(
-    name: str, /, *, attributes: Mapping[str, AttributeValue] | None = None, kind: SpanKind = SpanKind.INTERNAL
+    name: str,
+    /,
+    *,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    kind: SpanKind = SpanKind.INTERNAL,
 ) -> Scope:
     """Make a span around a ``with`` block.
 
