@@ -1,0 +1,105 @@
+"""The HTTP fields of a server's access lines."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from ipaddress import ip_address
+from time import perf_counter_ns
+
+from eco2_tracing._redaction import Redactor
+from eco2_tracing.logs._plain import LONGEST_VALUE, repaired
+from eco2_tracing.logs._request import Request
+
+AccessFields = Callable[[logging.LogRecord, Redactor, Request | None], dict[str, object]]
+
+
+def uvicorn_fields(
+    record: logging.LogRecord, redactor: Redactor, request: Request | None
+) -> dict[str, object]:
+    """Read the arguments of uvicorn's access records: address, method, path, version, status."""
+    args = record.args
+    if not isinstance(args, tuple) or len(args) != 5:
+        return {}
+    address, method, target, version, status = args
+    path, _, query = str(target).partition("?")
+    fields = _http_fields(method, status, path, query, version, redactor)
+    host, _, port = str(address).rpartition(":")
+    _add_client(fields, host.strip("[]"), port)
+    if request is not None and request.scope is not None:
+        _add_from_scope(fields, request, redactor)
+    return fields
+
+
+def atoms_fields(
+    record: logging.LogRecord,
+    redactor: Redactor,
+    request: Request | None,  # noqa: ARG001 - called as `uvicorn_fields`
+) -> dict[str, object]:
+    """Read the atoms of gunicorn's and hypercorn's access records."""
+    atoms = record.args
+    if not isinstance(atoms, Mapping) or "s" not in atoms:
+        return {}
+    version = str(atoms.get("H") or "").rpartition("/")[2]
+    fields = _http_fields(
+        atoms.get("m"), atoms["s"], str(atoms.get("U") or ""), str(atoms.get("q") or ""), version, redactor
+    )
+    _add_client(fields, str(atoms.get("h") or "").rpartition(":")[0] or str(atoms.get("h") or ""), "")
+    agent = atoms.get("a")
+    if agent and agent != "-":
+        fields["user_agent.original"] = repaired(redactor.text(str(agent)))
+    microseconds = atoms.get("D")
+    if isinstance(microseconds, int):
+        fields["event.duration"] = microseconds * 1000
+    return fields
+
+
+ACCESS: Mapping[str, AccessFields] = {
+    "uvicorn.access": uvicorn_fields,
+    "gunicorn.access": atoms_fields,
+    "hypercorn.access": atoms_fields,
+}
+"""Which loggers write access lines, and how their records are read."""
+
+
+def _http_fields(
+    method: object, status: object, path: str, query: str, version: object, redactor: Redactor
+) -> dict[str, object]:
+    fields: dict[str, object] = {"http.request.method": repaired(str(method))}
+    code = int(status) if isinstance(status, int) or str(status).isdecimal() else 0  # type: ignore[call-overload]
+    if code:
+        fields["http.response.status_code"] = code
+    fields["url.path"] = repaired(redactor.url(path[:LONGEST_VALUE]))
+    if query and query != "-":
+        fields["url.query"] = repaired(redactor.query(query[:LONGEST_VALUE]))
+    if version:
+        fields["http.version"] = repaired(str(version))
+    # As the span's status: a refused request is the client's failure, not the server's.
+    fields["event.outcome"] = "failure" if code >= 500 else "success" if code else "unknown"
+    return fields
+
+
+def _add_client(fields: dict[str, object], host: str, port: str) -> None:
+    if host and _is_ip(host[:64]):
+        fields["client.ip"] = host
+    if port.isdecimal() and port.isascii():
+        fields["client.port"] = int(port)
+
+
+@lru_cache(1024)
+def _is_ip(host: str) -> bool:
+    """Tell an IP address from a name: Elasticsearch rejects a line whose `client.ip` is none."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _add_from_scope(fields: dict[str, object], request: Request, redactor: Redactor) -> None:
+    for name, value in request.scope.get("headers", ()) if request.scope else ():
+        if name == b"user-agent":
+            fields["user_agent.original"] = redactor.text(value[:LONGEST_VALUE].decode("latin-1"))
+            break
+    fields["event.duration"] = perf_counter_ns() - request.started

@@ -1,0 +1,84 @@
+"""Where a field of the application goes in an ECS document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import orjson
+
+from eco2_tracing.logs._plain import Plain
+
+if TYPE_CHECKING:
+    from eco2_tracing._redaction import Redactor
+
+ECS_VERSION = "8.11.0"
+
+RESERVED = frozenset(
+    {
+        "@timestamp", "log.level", "message", "ecs.version", "log.logger", "process.pid",
+        "process.thread.name", "service.name", "service.version", "service.environment",
+        "service.node.name", "trace.id", "span.id",
+    }
+)  # fmt: skip
+"""Written by the formatter alone: an `extra` of that name is a label, it forges nothing."""
+
+_USER = {
+    "user_id": "user.id",
+    "user_name": "user.name",
+    "user_email": "user.email",
+    "user_full_name": "user.full_name",
+    "user_domain": "user.domain",
+    "user_roles": "user.roles",
+}
+# ecs-logging specification, `labels`: these characters of a key are replaced.
+_NOT_IN_LABELS = re.compile(r"[.*\\]")
+
+
+def add_fields(fields: dict[str, object], given: Mapping[str, object], redactor: Redactor) -> None:
+    """Put the application's fields where ECS has them, never over one that is there.
+
+    Args:
+        fields: The document so far, without what the formatter writes itself.
+        given: The application's fields.
+        redactor: Masks secrets.
+    """
+    plain = Plain(redactor)
+    labels: dict[str, object] = {}
+    for key, value in given.items():
+        name = plain.name(key)
+        name = _USER.get(name, name)
+        if name == "labels" and isinstance(value, Mapping):
+            for label, item in value.items():
+                _add_label(labels, plain.name(label), item, plain)
+        elif name.startswith("labels."):
+            _add_label(labels, name[7:], value, plain)
+        elif _is_free(name, fields):
+            fields[name] = plain.named(name, value)
+        else:
+            _add_label(labels, name, value, plain)
+    if labels:
+        fields["labels"] = labels
+
+
+def _is_free(name: str, fields: Mapping[str, object]) -> bool:
+    """Tell whether a name is a dotted one that clashes with no field, as part of it or as a whole."""
+    if "." not in name or name in RESERVED or name in fields:
+        return False
+    parts = name.split(".")
+    if not all(parts):  # Elasticsearch rejects a document with an empty part
+        return False
+    heads = [".".join(parts[:length]) for length in range(1, len(parts))]
+    if any(head in RESERVED or head in fields for head in heads):
+        return False
+    below = f"{name}."
+    return not any(other.startswith(below) for other in (*RESERVED, *fields))
+
+
+def _add_label(labels: dict[str, object], name: str, value: object, plain: Plain) -> None:
+    item = plain.named(name, value)
+    if isinstance(item, dict) or (isinstance(item, list) and any(isinstance(x, dict | list) for x in item)):
+        # ECS: labels "should not contain nested objects"; Elasticsearch maps them as keywords.
+        item = orjson.dumps(item).decode()
+    labels[_NOT_IN_LABELS.sub("_", name)] = item

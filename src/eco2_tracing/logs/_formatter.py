@@ -1,0 +1,246 @@
+"""One ECS line for each log record, whatever it contains."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Iterable, Mapping
+
+import orjson
+from opentelemetry.trace import INVALID_SPAN, get_current_span
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+from eco2_tracing._redaction import Redactor, printable
+from eco2_tracing.logs._access import ACCESS, AccessFields
+from eco2_tracing.logs._exceptions import ExcInfo, error_fields, ids_of, raised
+from eco2_tracing.logs._fields import ECS_VERSION, add_fields
+from eco2_tracing.logs._plain import repaired
+from eco2_tracing.logs._request import Request, current
+from eco2_tracing.logs._shared import shared
+from eco2_tracing.logs._trace import current_ids
+
+_STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
+_STANDARD_COUNT = len(_STANDARD)
+_NOT_FIELDS = _STANDARD | {
+    "message", "asctime", "taskName",  # added by formatters and by Python 3.12
+    "color_message",  # uvicorn's message with terminal colours
+    "otelTraceID", "otelSpanID", "otelTraceSampled", "otelServiceName",  # opentelemetry-instrumentation-logging
+}  # fmt: skip
+
+_LEVELS = {name: name.lower() for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "TRACE")}
+_MOST_TAILS = 512
+
+# Control characters above ASCII, line separators, and those that change the direction of text:
+# a JSON string may hold them, a terminal or a viewer must not act on them.
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
+
+_Tail = tuple[str, AccessFields | None]
+_Tails = tuple[Mapping[str, str], int | None, dict[tuple[str, str | None], _Tail]]
+
+
+class EcsFormatter(OrjsonFormatter):
+    """Formats records as ECS JSON: one parseable line each, with trace ids, without secrets.
+
+    The line is put together from parts that seldom change and those that do, because this runs
+    for every line: building and encoding a dictionary costs three times as much.
+
+    Args:
+        redact_keys: More names whose values are masked, beside those of `configure_tracing`.
+        static_fields: Fields of every line, as ``{"event.dataset": "auth-api.log"}``.
+        use_colors: Ignored; uvicorn sets it on every formatter of its configuration.
+    """
+
+    def __init__(
+        self,
+        *,
+        redact_keys: Iterable[str] = (),
+        static_fields: Mapping[str, object] | None = None,
+        use_colors: object = None,
+    ) -> None:
+        super().__init__()
+        own_keys = tuple(redact_keys)
+        self._redactor = Redactor(own_keys) if own_keys else None
+        self._static = dict(static_fields or {})
+        self._second = (0, "")
+        self._tails: _Tails = ({}, None, {})
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record as one line of JSON, without its line break.
+
+        Args:
+            record: Any record; never raises.
+        """
+        try:
+            line = self._line(record)
+        except Exception:  # noqa: BLE001 - a log call must not fail, nor lose the line
+            line = _last_resort(record)
+        if line.isascii() and "\x7f" not in line:
+            return line
+        return _UNSAFE.sub(_escaped, line)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        redactor = self._redactor or shared.redactor
+        message = redactor.text(_message(record))
+        if message[-1:] == "\n":
+            message = message.rstrip("\r\n")
+        try:
+            encoded = orjson.dumps(message).decode()
+        except TypeError:
+            encoded = orjson.dumps(repaired(message)).decode()
+
+        created = record.created
+        second = int(created)
+        stamp = self._second
+        if stamp[0] != second:
+            stamp = self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
+
+        tails = self._tails
+        if tails[0] is not shared.service or tails[1] != record.process:
+            tails = self._tails = (shared.service, record.process, {})
+        tail = tails[2].get((record.name, record.threadName)) or self._new_tail(record, tails)
+
+        level = _LEVELS.get(record.levelname) or _level(record)
+        line = (
+            f'{{"@timestamp":"{stamp[1]}.{int((created - second) * 1000):03d}Z",'
+            f'"log.level":"{level}","message":{encoded}{tail[0]}'
+        )
+        span = get_current_span()
+        if span is not INVALID_SPAN:
+            context = span.get_span_context()
+            if context.is_valid:
+                line = f'{line},"trace.id":"{context.trace_id:032x}","span.id":"{context.span_id:016x}"'
+        request = current.get()
+        if (
+            len(record.__dict__) != _STANDARD_COUNT
+            or record.exc_info
+            or record.stack_info
+            or record.exc_text
+            or tail[1] is not None
+            or (request is not None and request.fields)
+            or type(record.msg) is dict
+            or self._static
+        ):
+            line += self._more(record, redactor, tail[1], request)
+        return line + "}"
+
+    def _new_tail(self, record: logging.LogRecord, tails: _Tails) -> _Tail:
+        """Write the fields that are the same for all lines of one logger and thread."""
+        fields: dict[str, object] = {
+            "ecs.version": ECS_VERSION,
+            "log.logger": repaired(printable(record.name)),
+        }
+        if record.process is not None:
+            fields["process.pid"] = record.process
+        if record.threadName is not None:
+            fields["process.thread.name"] = repaired(printable(record.threadName))
+        fields.update((name, repaired(value)) for name, value in tails[0].items())
+        tail = (_fragment(fields), ACCESS.get(record.name))
+        if len(tails[2]) >= _MOST_TAILS:  # loggers named by data; the next line begins anew
+            self._tails = ({}, None, {})
+        tails[2][record.name, record.threadName] = tail
+        return tail
+
+    def _more(
+        self,
+        record: logging.LogRecord,
+        redactor: Redactor,
+        access: AccessFields | None,
+        request: Request | None,
+    ) -> str:
+        """Write what few lines have: an exception, HTTP fields, fields of the application."""
+        exc_info = raised(record)
+        fragment = ""
+        if exc_info is not None and current_ids() is None:
+            ids = ids_of(exc_info[1])
+            if ids is not None:
+                fragment = f',"trace.id":"{ids[0]:032x}","span.id":"{ids[1]:016x}"'
+        exc_text = record.exc_text if record.exc_text and record.exc_text.strip() else None
+        fields = error_fields(exc_info, exc_text or record.stack_info, self._traceback, redactor)
+        if access is not None:
+            fields.update(access(record, redactor, request))
+        given = {**self._static}
+        if request is not None and request.fields:
+            given.update(request.fields)
+        given.update(_extras(record))
+        if given:
+            add_fields(fields, given, redactor)
+        return fragment + _fragment(fields)
+
+    def _traceback(self, exc_info: ExcInfo) -> str:
+        return str(self.formatException(exc_info))
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Return the message, or template and arguments where they do not fit together."""
+    message = record.msg
+    if type(message) is dict:  # as python-json-logger has it: a dictionary is a set of fields
+        return printable(message.get("message", ""))
+    try:
+        message = record.getMessage()
+    except Exception:  # noqa: BLE001 - the arguments are the application's
+        message = f"{printable(record.msg)} {_arguments(record.args)}"
+    return message if type(message) is str else printable(message)
+
+
+def _arguments(args: object) -> str:
+    if isinstance(args, tuple):
+        return f"({', '.join(map(_represented, args))})"
+    return _represented(args)
+
+
+def _represented(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - the object is the application's
+        return f"<unprintable {type(value).__name__}>"
+
+
+def _extras(record: logging.LogRecord) -> dict[str, object]:
+    """Return what `extra=` gave, and what a dictionary logged as message holds."""
+    extras: dict[str, object] = {}
+    if type(record.msg) is dict:
+        extras.update(record.msg)
+        extras.pop("message", None)
+    for name, value in record.__dict__.items():
+        if name in _NOT_FIELDS:
+            continue
+        if name == "extra" and type(value) is dict:  # loguru hands its fields on like that
+            extras.update(value)
+        elif name not in ("trace_id", "span_id") or not _is_filters(name, value):
+            extras[name] = value
+    return extras
+
+
+def _is_filters(name: str, value: object) -> bool:
+    """Tell whether the value is what `TraceContextFilter` put there, which the line has already."""
+    ids = current_ids()
+    return value == "-" if ids is None else value == ids[name == "span_id"]
+
+
+def _level(record: logging.LogRecord) -> str:
+    return orjson.dumps(repaired(printable(record.levelname).lower())).decode()[1:-1]
+
+
+def _fragment(fields: Mapping[str, object]) -> str:
+    """Encode fields as the continuation of a JSON object."""
+    return f",{orjson.dumps(fields).decode()[1:-1]}" if fields else ""
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
+
+
+def _last_resort(record: logging.LogRecord) -> str:
+    """Write the least that makes an ECS line, for a record that no logger makes."""
+    second = time.time()
+    document = {
+        "@timestamp": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{int(second % 1 * 1000):03d}Z",
+        "log.level": _represented(getattr(record, "levelname", "error")).strip("'").lower(),
+        "message": shared.redactor.text(_represented(getattr(record, "msg", ""))),
+        "ecs.version": ECS_VERSION,
+        "process.pid": os.getpid(),
+    }
+    return json.dumps(document)
