@@ -31,7 +31,7 @@ FASTAPI = {
 
 def group(*names: str) -> list[str]:
     """The requirements of some dependency groups, for a pip of any age."""
-    return nox.project.dependency_groups(PROJECT, *names)
+    return list(nox.project.dependency_groups(PROJECT, *names))
 
 
 def wheel(extras: str = "") -> str:
