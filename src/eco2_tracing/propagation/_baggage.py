@@ -14,9 +14,10 @@ _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _OCTETS = r"[!#-+\--:<-\[\]-~]*"
 _MEMBER_PATTERN = re.compile(rf"({_NAME})[ \t]*=[ \t]*({_OCTETS})")
 _PROPERTY_PATTERN = re.compile(rf"[ \t]*{_NAME}[ \t]*(?:=[ \t]*{_OCTETS}[ \t]*)?")
-# What a key and a value may hold unescaped; "%" is the escape itself.
-_SAFE_IN_KEY = "!#$&'*+-.^_`|~"
-_SAFE_IN_VALUE = "!#$&'()*+-./:<=>?@[]^_`{|}~"
+# What a key and a value may hold unescaped; "%" is the escape itself, and some readers take
+# "+" for a space.
+_SAFE_IN_KEY = "!#$&'*-.^_`|~"
+_SAFE_IN_VALUE = "!#$&'()*-./:<=>?@[]^_`{|}~"
 
 
 class BaggageValue(str):

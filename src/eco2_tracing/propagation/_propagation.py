@@ -103,7 +103,7 @@ class Propagation(TextMapPropagator):
             adapters=adapters,
             externally=propagate_externally,
         )
-        self._is_own = lru_cache(maxsize=_HOSTS_REMEMBERED)(OwnHosts(targets).__contains__)
+        self._is_own = lru_cache(maxsize=_HOSTS_REMEMBERED)(OwnHosts(targets).includes)
 
     @property
     def names(self) -> tuple[str, ...]:
