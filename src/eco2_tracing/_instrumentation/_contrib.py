@@ -17,7 +17,6 @@ from eco2_tracing._instrumentation._lifespan import lifespan
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from opentelemetry.trace import Span
-    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from eco2_tracing._settings import TracingSettings
 
@@ -40,10 +39,10 @@ class _Inside:
         app: The application inside contrib's middleware.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: Any) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         engine = current.engine
         if scope["type"] == "lifespan":
             if engine is None:

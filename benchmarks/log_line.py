@@ -1,0 +1,98 @@
+"""CPU time of one log line, from the log call to the stream: plain text against JSON of several makes.
+
+Run it as ``python benchmarks/log_line.py``. All formatters write through the same kind of
+handler, in turns within one run, so that the ratios hold on any machine.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from opentelemetry import trace
+from pythonjsonlogger.json import JsonFormatter
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+from eco2_tracing import logs
+from eco2_tracing.logs._configure import StdoutHandler
+
+PLAIN = "%(asctime)s %(levelname)s %(name)s %(message)s"
+CALLS = 2_000
+ROUNDS = 41
+
+
+def logger_with(name: str, handler: logging.Handler) -> logging.Logger:
+    """Make a logger that writes through one handler alone."""
+    logger = logging.getLogger(f"benchmark.{name}")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+    return logger
+
+
+def stream_handler(formatter: logging.Formatter) -> logging.Handler:
+    """Make the standard handler on a stream that costs what a pipe's buffer costs, without a pipe."""
+    handler = logging.StreamHandler(Path(os.devnull).open("w", encoding="utf-8"))
+    handler.setFormatter(formatter)
+    return handler
+
+
+def own_handler() -> logging.Handler:
+    """Make the handler that `configure_logging` installs."""
+    handler = StdoutHandler()
+    handler.stream = Path(os.devnull).open("w", encoding="utf-8")
+    return handler
+
+
+def cpu_us(call: Callable[[], None]) -> float:
+    """Measure the CPU time of one call, in µs."""
+    begin = time.process_time_ns()
+    for _ in range(CALLS):
+        call()
+    return (time.process_time_ns() - begin) / CALLS / 1000
+
+
+def main() -> None:
+    """Measure and print the table."""
+    logs.set_service("auth-api", "1.2.0", "production", "auth-api-7d9f")
+    formatters: dict[str, logging.Handler] = {
+        "text": stream_handler(logging.Formatter(PLAIN)),
+        "python-json-logger": stream_handler(JsonFormatter(PLAIN)),
+        "python-json-logger, orjson": stream_handler(OrjsonFormatter(PLAIN)),
+        "EcsFormatter": stream_handler(logs.EcsFormatter()),
+        "configure_logging()": own_handler(),
+    }
+    if importlib.util.find_spec("ecs_logging"):
+        import ecs_logging
+
+        formatters["ecs-logging"] = stream_handler(ecs_logging.StdlibFormatter())
+    messages: dict[str, Callable[[logging.Logger], Callable[[], None]]] = {
+        "plain": lambda log: lambda: log.info("user %s logged in from %s", "bob", "10.0.0.1"),
+        "key=value": lambda log: lambda: log.info("order created: id=%d items=%d total=%s", 7, 3, "12.50"),
+    }
+    span = trace.NonRecordingSpan(trace.SpanContext(1 << 100, 1 << 50, is_remote=False))
+    for traced in (False, True):
+        for title, make in messages.items():
+            calls = {name: make(logger_with(name, handler)) for name, handler in formatters.items()}
+            times: dict[str, list[float]] = {name: [] for name in calls}
+            for _ in range(ROUNDS):
+                for name, call in calls.items():
+                    if traced:
+                        with trace.use_span(span):
+                            times[name].append(cpu_us(call))
+                    else:
+                        times[name].append(cpu_us(call))
+            base = statistics.median(times["text"])
+            print(f"\n{title}, {'in a trace' if traced else 'no trace'}, µs a line")  # noqa: T201
+            for name, taken in times.items():
+                median = statistics.median(taken)
+                print(f"  {name:28} {median:6.2f}  {median / base:5.2f} x text")  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

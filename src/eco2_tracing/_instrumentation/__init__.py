@@ -1,0 +1,1 @@
+"""FastAPI, httpx and the other libraries, instrumented."""

@@ -1,0 +1,49 @@
+"""Background tasks: a span of their own, because they run after the server span has ended."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from opentelemetry import trace
+from starlette.background import BackgroundTask
+
+from eco2_tracing._instrumentation._engine import current
+from eco2_tracing._spans._manual import span
+
+_ORIGINAL = "_eco2_original_call"
+
+
+def instrument_background_tasks() -> None:
+    """Give each ``BackgroundTask`` of a traced request a span; safe to call twice.
+
+    Starlette offers no other place: the task is called by the response, inside the application.
+    Outside a traced request the call passes untouched.
+    """
+    if hasattr(BackgroundTask, _ORIGINAL):
+        return
+    original = BackgroundTask.__call__
+
+    @functools.wraps(original)
+    async def call(self: BackgroundTask) -> None:
+        recording = current.engine is not None and trace.get_current_span().get_span_context().is_valid
+        if not recording:
+            await original(self)
+            return
+        with span(f"BackgroundTask {_name(self.func)}"):
+            await original(self)
+
+    setattr(BackgroundTask, _ORIGINAL, original)
+    BackgroundTask.__call__ = call  # type: ignore[method-assign]
+
+
+def uninstrument_background_tasks() -> None:
+    """Undo ``instrument_background_tasks``."""
+    original = getattr(BackgroundTask, _ORIGINAL, None)
+    if original is not None:
+        BackgroundTask.__call__ = original  # type: ignore[method-assign]
+        delattr(BackgroundTask, _ORIGINAL)
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))

@@ -1,0 +1,89 @@
+"""From the settings to what the instrumentations work with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eco2_tracing._instrumentation._engine import Engine, Recording
+from eco2_tracing._instrumentation._excluded import ExcludedPaths, ExcludedUrls, split_urls
+from eco2_tracing._instrumentation._headers import SECRET_HEADER, HeaderCapture
+from eco2_tracing._spans._lean import SpanSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from eco2_tracing._redaction import Redactor
+    from eco2_tracing._settings import TracingSettings
+    from eco2_tracing.propagation import Propagation
+    from eco2_tracing.sampling._rescue import Rescuer
+
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0"
+"""Of the stable HTTP conventions that the lean spans follow."""
+
+
+def engine(settings: TracingSettings, propagation: Propagation, redactor: Redactor) -> Engine:
+    """Make the engine, without recording.
+
+    Args:
+        settings: The settings in force.
+        propagation: Reads and writes headers.
+        redactor: Masks secrets.
+    """
+    words, regexes = split_urls(settings.excluded_urls)
+    capture = _Capture(settings.http_capture_headers_sanitize_fields)
+    paths = settings.excluded_paths
+    return Engine(
+        propagation=propagation,
+        redactor=redactor,
+        trust_inbound=settings.trust_inbound,
+        response_header=settings.response_header.lower().encode("latin-1") if settings.response_header else None,
+        server_request_headers=capture("request", settings.http_capture_headers_server_request),
+        server_response_headers=capture("response", settings.http_capture_headers_server_response),
+        client_request_headers=capture("request", settings.http_capture_headers_client_request),
+        client_response_headers=capture("response", settings.http_capture_headers_client_response),
+        excluded_paths=ExcludedPaths(paths) if paths is not None else None,
+        excluded_words=ExcludedPaths(words) if words else None,
+        excluded_urls=ExcludedUrls(regexes) if regexes else None,
+        excluded_calls=ExcludedUrls(settings.httpx_excluded_urls) if settings.httpx_excluded_urls else None,
+    )
+
+
+class _Capture:
+    def __init__(self, sanitized: Sequence[str]) -> None:
+        self._sanitized = sanitized
+
+    def __call__(self, direction: str, names: Sequence[str]) -> HeaderCapture | None:
+        if not names:
+            return None
+        return HeaderCapture(f"http.{direction}.header.", names, self._sanitized, SECRET_HEADER)
+
+
+def recording(
+    provider: TracerProvider, rescuer: Rescuer, on_start: Callable[[Any, Context | None], None] | None
+) -> Recording:
+    """Make what lean spans need of a provider.
+
+    Args:
+        provider: Ours.
+        rescuer: Begins and decides local traces.
+        on_start: Tells the application's processors.
+    """
+    generator = provider.id_generator
+    is_random: Callable[[], bool] = getattr(generator, "is_trace_id_random", lambda: False)
+    return Recording(
+        rescuer=rescuer,
+        server=_source(provider, "eco2_tracing.fastapi"),
+        client=_source(provider, "eco2_tracing.httpx"),
+        new_trace_id=generator.generate_trace_id,
+        new_span_id=generator.generate_span_id,
+        random_flag=2 if is_random() else 0,
+        on_start=on_start,
+    )
+
+
+def _source(provider: TracerProvider, name: str) -> SpanSource:
+    tracer: Any = provider.get_tracer(name, schema_url=SCHEMA_URL)
+    return SpanSource(tracer._instrumentation_scope, provider.resource, tracer._span_limits, tracer.span_processor)

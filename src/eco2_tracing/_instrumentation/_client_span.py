@@ -1,0 +1,123 @@
+"""The span of one attempt of an outgoing HTTP call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from eco2_tracing._instrumentation._server_attributes import method_of
+from eco2_tracing._spans._exceptions import message
+from eco2_tracing._spans._lean import LeanSpan
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
+    from eco2_tracing._instrumentation._engine import Engine
+    from eco2_tracing._spans._lean import SpanSource
+    from eco2_tracing.sampling._local_trace import LocalTrace
+
+_ERROR = Status(StatusCode.ERROR)
+_CLIENT_ERROR = 400
+
+
+class ClientSpan(LeanSpan):
+    """The span of one attempt.
+
+    It keeps what the attributes are derived from, never the request or the response themselves:
+    their bodies must not live as long as the span.
+
+    Args:
+        engine: The configuration in force.
+        source: What all client spans share.
+        context: The span's own context.
+        parent: The current span's context; ``None`` for a root.
+        local: The local trace that the span belongs to.
+        method: The request's method.
+        url: The request's URL.
+    """
+
+    _kind = SpanKind.CLIENT
+    _status_code: int | None = None
+    _version: str | None = None
+    _exception: BaseException | None = None
+    _request_headers: Any = None
+    _response_headers: Any = None
+
+    def __init__(
+        self,
+        engine: Engine,
+        source: SpanSource,
+        context: SpanContext,
+        parent: SpanContext | None,
+        local: LocalTrace,
+        method: str,
+        url: Any,
+    ) -> None:
+        self._engine = engine
+        self._source = source
+        self._context = context
+        self._parent = parent
+        self._eco2_local = local
+        self._method = method
+        self._url = url
+        self._start_time = local.now()
+
+    def answered(self, status_code: int, extensions: dict[str, Any], headers: Any) -> None:
+        """The response has begun: end the span.
+
+        Args:
+            status_code: The response's status.
+            extensions: httpx's; the HTTP version is there.
+            headers: The response's raw headers, where they are captured.
+        """
+        self._status_code = status_code
+        self._version = extensions.get("http_version")
+        self._response_headers = headers
+        if status_code >= _CLIENT_ERROR and self._status.status_code is StatusCode.UNSET:
+            self._status = _ERROR
+        self.end()
+
+    def raised(self, exception: BaseException) -> None:
+        """The attempt failed without a response: end the span."""
+        if isinstance(exception, Exception) and self._end_time is None:
+            self._exception = exception
+            if self._eco2_local.keep("error"):
+                self.record_exception(exception, timestamp=self._eco2_local.now())
+            self._status = Status(StatusCode.ERROR, f"{type(exception).__name__}: {message(exception)}")
+        self.end()
+
+    def _derive_name(self) -> str:
+        method = method_of(self._method)
+        return "HTTP" if method == "_OTHER" else method
+
+    def _derive_attributes(self) -> dict[str, Any]:
+        url = self._url
+        method = method_of(self._method)
+        attributes: dict[str, Any] = {
+            "http.request.method": method,
+            "url.full": self._engine.redactor.url(str(url)),
+        }
+        if method != self._method and method == "_OTHER":
+            attributes["http.request.method_original"] = self._method
+        if url.host:
+            attributes["server.address"] = attributes["network.peer.address"] = url.host
+        if url.port:
+            attributes["server.port"] = attributes["network.peer.port"] = url.port
+        status = self._status_code
+        if status is not None:
+            attributes["http.response.status_code"] = status
+            if status >= _CLIENT_ERROR:
+                attributes["error.type"] = str(status)
+        version: Any = self._version
+        if status is not None:
+            version = version.decode("ascii", "ignore") if isinstance(version, bytes) else "HTTP/1.1"
+            attributes["network.protocol.version"] = version.replace("HTTP/", "")
+        if self._exception is not None:
+            attributes["error.type"] = type(self._exception).__qualname__
+        engine = self._engine
+        if engine.client_request_headers is not None and self._request_headers is not None:
+            attributes.update(engine.client_request_headers.attributes(self._request_headers))
+        if engine.client_response_headers is not None and self._response_headers is not None:
+            attributes.update(engine.client_response_headers.attributes(self._response_headers))
+        return attributes

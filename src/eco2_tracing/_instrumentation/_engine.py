@@ -1,0 +1,102 @@
+"""What the instrumentations work with: set by the lifecycle, read once a request or call."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Tracer
+
+    from eco2_tracing._instrumentation._excluded import ExcludedPaths, ExcludedUrls
+    from eco2_tracing._instrumentation._headers import HeaderCapture
+    from eco2_tracing._redaction import Redactor
+    from eco2_tracing._spans._lean import SpanSource
+    from eco2_tracing.propagation import Propagation
+    from eco2_tracing.sampling._rescue import Rescuer
+
+
+@dataclass(slots=True)
+class Recording:
+    """What making lean spans takes; absent where no spans are made.
+
+    Attributes:
+        rescuer: Begins and decides local traces.
+        server: Shared by all server spans.
+        client: Shared by all client spans.
+        new_trace_id: The provider's generator.
+        new_span_id: The provider's generator.
+        random_flag: W3C level 2's random flag for new trace ids, 2 or 0.
+        on_start: Tells the application's span processors of a span's beginning; ``None`` without any.
+    """
+
+    rescuer: Rescuer
+    server: SpanSource
+    client: SpanSource
+    new_trace_id: Callable[[], int]
+    new_span_id: Callable[[], int]
+    random_flag: int
+    on_start: Callable[[Any, Context | None], None] | None
+
+
+@dataclass(slots=True)
+class Engine:
+    """One configuration, as the request path needs it.
+
+    Attributes:
+        propagation: Reads and writes headers.
+        redactor: Masks secrets.
+        recording: How spans are made; ``None`` when tracing is disabled or another provider is in charge.
+        tracer: The tracer of another provider that is in charge; ``None`` otherwise.
+        trust_inbound: Whether callers are told that their trace was kept.
+        response_header: Name of the response header with the trace id, in lower case.
+        server_request_headers: Captured from requests that come in.
+        server_response_headers: Captured from the responses to them.
+        client_request_headers: Captured from requests that go out.
+        client_response_headers: Captured from the responses to them.
+        excluded_paths: From the environment; ``None`` where the application's argument counts.
+        excluded_words: Bare words of contrib's lists, which add to the excluded paths.
+        excluded_urls: contrib's regular expressions.
+        excluded_calls: URLs of outgoing calls that get no span.
+        startup: Called when a lifespan begins.
+        shutdown: Awaited when a lifespan has ended.
+        external_hosts: Hosts that got trace context alone, in order of appearance.
+    """
+
+    propagation: Propagation
+    redactor: Redactor
+    recording: Recording | None = None
+    tracer: Tracer | None = None
+    trust_inbound: bool = True
+    response_header: bytes | None = None
+    server_request_headers: HeaderCapture | None = None
+    server_response_headers: HeaderCapture | None = None
+    client_request_headers: HeaderCapture | None = None
+    client_response_headers: HeaderCapture | None = None
+    excluded_paths: ExcludedPaths | None = None
+    excluded_words: ExcludedPaths | None = None
+    excluded_urls: ExcludedUrls | None = None
+    excluded_calls: ExcludedUrls | None = None
+    startup: Callable[[], None] | None = None
+    shutdown: Callable[[], Awaitable[None]] | None = None
+    external_hosts: dict[str, None] = field(default_factory=dict)
+
+
+class Current:
+    """The one global of the instrumentations.
+
+    Attributes:
+        engine: The configuration in force; ``None`` before ``configure_tracing``.
+        calls: Whether httpx calls are instrumented.
+    """
+
+    __slots__ = ("calls", "engine")
+
+    def __init__(self) -> None:
+        self.engine: Engine | None = None
+        self.calls = False
+
+
+current = Current()

@@ -1,0 +1,58 @@
+"""Headers that the operator wants on spans, by contrib's variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+REDACTED = "[REDACTED]"
+
+
+def text(value: bytes) -> str:
+    """A header's bytes as text: UTF-8, else Latin-1, which cannot fail."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+class HeaderCapture:
+    """Picks headers by name and gives them as span attributes.
+
+    Args:
+        prefix: ``http.request.header.`` or ``http.response.header.``.
+        names: Regular expressions for whole names, in any case.
+        sanitized: Regular expressions for names whose values are masked.
+        secret_names: Whether a header of this name is always masked.
+    """
+
+    __slots__ = ("_match", "_prefix", "_sanitized", "_secret")
+
+    def __init__(self, prefix: str, names: Sequence[str], sanitized: Sequence[str], secret: re.Pattern[str]) -> None:
+        self._prefix = prefix
+        self._match = re.compile("|".join(f"(?:{name})" for name in names), re.IGNORECASE).fullmatch
+        self._sanitized = re.compile("|".join(f"(?:{name})" for name in sanitized), re.IGNORECASE) if sanitized else None
+        self._secret = secret
+
+    def attributes(self, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:
+        """The captured headers, all values of a name together.
+
+        Args:
+            headers: Pairs as ASGI and httpx hold them.
+        """
+        found: dict[str, list[str]] = {}
+        for raw_name, raw_value in headers:
+            name = text(raw_name).lower()
+            if self._match(name):
+                key = self._prefix + name.replace("-", "_")
+                found.setdefault(key, []).append(REDACTED if self._masks(name) else text(raw_value))
+        return found
+
+    def _masks(self, name: str) -> bool:
+        if self._sanitized is not None and self._sanitized.search(name):
+            return True
+        return self._secret.search(name) is not None
+
+
+SECRET_HEADER = re.compile(r"authorization|cookie|token|secret|password|api[-_]?key", re.IGNORECASE)
+"""Names of headers that carry credentials; masked whatever the operator captures."""

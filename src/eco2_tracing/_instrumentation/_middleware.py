@@ -1,0 +1,245 @@
+"""The outermost ASGI middleware: one server span a request, at the cost of a few microseconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.trace import NonRecordingSpan, SpanContext
+
+from eco2_tracing import logs
+from eco2_tracing._guard import internal_failure
+from eco2_tracing._instrumentation._engine import current
+from eco2_tracing._instrumentation._excluded import ExcludedPaths
+from eco2_tracing._instrumentation._foreign import foreign_request
+from eco2_tracing._instrumentation._lifespan import lifespan
+from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
+from eco2_tracing._instrumentation._server_span import ServerSpan
+from eco2_tracing._instrumentation._suppressed import is_suppressed
+from eco2_tracing.propagation._inbound import BAGGAGE_KEY, FLAGS, INBOUND_KEY, NO_STATE, SPAN_KEY, Inbound
+from eco2_tracing.sampling._tracestate import with_probability
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from opentelemetry.trace import Span
+
+    from eco2_tracing._instrumentation._engine import Engine, Recording
+
+    Scope = dict[str, Any]
+    Message = dict[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+    ServerRequestHook = Callable[[Span, Scope], None]
+
+_MARK = "eco2_tracing"
+_NATIVE = "fastapi.telemetry"
+
+
+class TracingMiddleware:
+    """Traces what an application does, outside everything else of it.
+
+    Args:
+        app: The rest of the application.
+        owner: The FastAPI application, for its routes.
+        excluded_paths: What to leave out where the environment says nothing.
+        hook: Called with every recording server span and the scope.
+    """
+
+    def __init__(
+        self, app: ASGIApp, owner: Any, excluded_paths: ExcludedPaths, hook: ServerRequestHook | None
+    ) -> None:
+        self.app = app
+        self._owner = owner
+        self._excluded_paths = excluded_paths
+        self._hook = hook
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; never changes what the application and the client see of each other."""
+        engine = current.engine
+        kind = scope["type"]
+        if engine is None or kind not in ("http", "websocket") or _MARK in scope:
+            if engine is not None and kind == "lifespan":
+                await lifespan(self.app, engine, scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
+            return
+        scope[_MARK] = True
+        if _NATIVE not in scope:
+            scope[_NATIVE] = None  # FastAPI's own telemetry steps aside, in mounted applications too
+        base = get_current()
+        if base and is_suppressed(base):
+            await self.app(scope, receive, send)
+            return
+        inbound = engine.propagation.read(scope["headers"])
+        if self._is_excluded(engine, scope):
+            await self._passed_on(engine, scope, receive, send, base, _denied(inbound))
+        elif engine.recording is not None:
+            await self._traced(engine, engine.recording, scope, receive, send, base, inbound)
+        elif engine.tracer is not None:
+            await foreign_request(engine, engine.tracer, self, scope, receive, send, inbound)
+        else:
+            await self._passed_on(engine, scope, receive, send, base, inbound)
+
+    def _is_excluded(self, engine: Engine, scope: Scope) -> bool:
+        excluded = engine.excluded_paths
+        if excluded is None:
+            excluded = self._excluded_paths
+        root_path = scope.get("root_path", "")
+        if excluded(scope["path"], root_path):
+            return True
+        words, urls = engine.excluded_words, engine.excluded_urls
+        if words is not None and words(scope["path"], root_path):
+            return True
+        return urls is not None and urls(_url(scope))
+
+    async def _passed_on(
+        self, engine: Engine, scope: Scope, receive: Receive, send: Send, base: Context, inbound: Inbound | None
+    ) -> None:
+        """No span: the caller's context goes on as it came."""
+        context = base if inbound is None else engine.propagation.context(inbound, base)
+        bound = logs.begin_request()
+        token = attach(context)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            detach(token)
+            logs.end_request(bound)
+
+    async def _traced(
+        self,
+        engine: Engine,
+        recording: Recording,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        base: Context,
+        inbound: Inbound | None,
+    ) -> None:
+        span = self._begin(engine, recording, scope, send, base, inbound)
+        values: dict[str, Any] = {**base, SPAN_KEY: span} if base else {SPAN_KEY: span}
+        if inbound is not None:
+            values[INBOUND_KEY] = inbound
+            if inbound.baggage is not None:
+                values[BAGGAGE_KEY] = inbound.baggage
+            if inbound.extras:
+                values.update(inbound.extras)
+        recorded = type(span) is ServerSpan
+        if recorded:
+            if self._hook is not None or recording.on_start is not None:
+                self._announce(recording, span, scope, base)
+            send = span.forward  # type: ignore[union-attr]
+        elif engine.response_header is not None:
+            send = _with_trace_id(send, engine.response_header, span.get_span_context().trace_id)
+        bound = logs.begin_request()
+        token = attach(Context(values))
+        try:
+            await self.app(scope, receive, send)
+        except BaseException as exception:
+            _remember(exception, span)
+            if recorded:
+                span.raised(exception)  # type: ignore[union-attr]
+            raise
+        finally:
+            detach(token)
+            logs.end_request(bound)
+            if recorded:
+                span.close()  # type: ignore[union-attr]
+
+    def _begin(
+        self, engine: Engine, recording: Recording, scope: Scope, send: Send, base: Context, inbound: Inbound | None
+    ) -> ServerSpan | NonRecordingSpan:
+        """Decide about a request; a span that records nothing where nothing can be kept."""
+        flags = recording.random_flag
+        decided: bool | None = None
+        trace_state = None
+        trace_id = 0
+        if inbound is not None:
+            decided = inbound.sampled
+            trace_id = inbound.trace_id
+            trace_state = inbound.trace_state
+            if trace_id:
+                flags = inbound.random
+        true_root = not trace_id
+        if true_root:
+            trace_id = recording.new_trace_id()
+        rescuer = recording.rescuer
+        if inbound is not None and inbound.denied:
+            local = None
+        elif rescuer.needs_attributes and decided is None:
+            attributes = request_attributes(scope, engine.redactor)
+            context = base if inbound is None else engine.propagation.context(inbound, base)
+            local, answer = rescuer.begin_custom(trace_id, span_method(scope), context, ServerSpan._kind, attributes)
+            trace_state = answer.trace_state
+        else:
+            local = rescuer.begin(trace_id, decided, scope.get("method", "HTTP"))
+        span_id = recording.new_span_id()
+        if local is None:
+            state = NO_STATE if trace_state is None else trace_state
+            return NonRecordingSpan(SpanContext(trace_id, span_id, False, FLAGS[flags], state))
+        if local.sampled:
+            flags |= 1
+            if local.decided_here:
+                trace_state = with_probability(trace_state, local.probability, trace_id)
+        state = NO_STATE if trace_state is None else trace_state
+        span = ServerSpan(
+            engine,
+            recording.server,
+            SpanContext(trace_id, span_id, False, FLAGS[flags], state),
+            inbound,
+            local,
+            scope,
+            send,
+            self._owner,
+        )
+        local.root = span
+        local.true_root = true_root
+        if scope["type"] == "websocket":
+            local.stream = True
+        if inbound is not None and inbound.link is not None:
+            span.add_link(inbound.link)
+        return span
+
+    def _announce(self, recording: Recording, span: Any, scope: Scope, base: Context) -> None:
+        try:
+            if recording.on_start is not None:
+                recording.on_start(span, base)
+        except Exception:
+            internal_failure("a span processor's on_start")
+        if self._hook is not None:
+            try:
+                self._hook(span, scope)
+            except Exception as exception:
+                internal_failure("the server_request_hook")
+                span.record_exception(exception)
+
+
+def _denied(inbound: Inbound | None) -> Inbound:
+    return Inbound(denied=True, sampled=False) if inbound is None else inbound.unsampled()
+
+
+def _url(scope: Scope) -> str:
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), None)
+    if host is None:
+        server = scope.get("server") or ("0.0.0.0", 80)  # noqa: S104 - contrib's word for unknown
+        host = str(server[0]) if server[1] == 80 else f"{server[0]}:{server[1]}"  # noqa: PLR2004 - http
+    return f"{scope.get('scheme', 'http')}://{host}{scope['path']}"
+
+
+def _remember(exception: BaseException, span: Span) -> None:
+    """Keep the ids on the exception: the server logs its traceback when the context is gone."""
+    context = span.get_span_context()
+    try:
+        exception.__eco2_trace_ids__ = (context.trace_id, context.span_id)  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001, S110 - an exception class without room for attributes
+        pass
+
+
+def _with_trace_id(send: Send, name: bytes, trace_id: int) -> Send:
+    async def forward(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (name, b"%032x" % trace_id)]}
+        await send(message)
+
+    return forward

@@ -1,0 +1,92 @@
+"""Stable HTTP semantic conventions of a request, with contrib's readings of an ASGI scope."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eco2_tracing._instrumentation._headers import text
+
+if TYPE_CHECKING:
+    from eco2_tracing._redaction import Redactor
+
+KNOWN_METHODS = frozenset(
+    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
+)
+"""RFC 9110, RFC 5789 and the QUERY draft; others are ``_OTHER`` by the HTTP conventions."""
+
+_HTTP_PORT = 80
+_TEST_AGENTS = ("alwayson",)
+_BOT_AGENTS = ("googlebot", "bingbot")
+
+
+def method_of(method: str) -> str:
+    """A method as the conventions want it: upper case, ``_OTHER`` when unknown."""
+    upper = method.upper()
+    return upper if upper in KNOWN_METHODS else "_OTHER"
+
+
+def span_method(scope: dict[str, Any]) -> str:
+    """The method as it stands in a span's name."""
+    if scope["type"] == "websocket":
+        return "HTTP"
+    method = method_of(scope.get("method", ""))
+    return "HTTP" if method == "_OTHER" else method
+
+
+def request_attributes(scope: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """The attributes that are known from the request alone.
+
+    Args:
+        scope: The ASGI scope.
+        redactor: Masks secrets in the query.
+    """
+    attributes: dict[str, Any] = {}
+    method = scope.get("method")
+    if method:
+        known = attributes["http.request.method"] = method_of(method)
+        if known != method:
+            attributes["http.request.method_original"] = method
+    scheme = scope.get("scheme")
+    if scheme:
+        attributes["url.scheme"] = scheme
+    if scope.get("path"):
+        attributes["url.path"] = scope["path"]
+    query = scope.get("query_string")
+    if query:
+        attributes["url.query"] = redactor.query(text(query))
+    if scope.get("http_version"):
+        attributes["network.protocol.version"] = scope["http_version"]
+    _set_peers(attributes, scope)
+    agent = _header(scope, b"user-agent")
+    if agent:
+        _set_agent(attributes, agent)
+    return attributes
+
+
+def _set_peers(attributes: dict[str, Any], scope: dict[str, Any]) -> None:
+    host, port = (scope.get("server") or ("0.0.0.0", _HTTP_PORT))[:2]  # noqa: S104 - contrib's word for unknown
+    attributes["server.address"] = host if port == _HTTP_PORT else f"{host}:{port}"
+    if port:
+        attributes["server.port"] = port
+    client = scope.get("client")
+    if client:
+        if client[0]:
+            attributes["client.address"] = client[0]
+        if client[1]:
+            attributes["client.port"] = client[1]
+
+
+def _set_agent(attributes: dict[str, Any], raw: bytes) -> None:
+    agent = attributes["user_agent.original"] = text(raw)
+    lower = agent.lower()
+    if any(word in lower for word in _TEST_AGENTS):
+        attributes["user_agent.synthetic.type"] = "test"
+    elif any(word in lower for word in _BOT_AGENTS):
+        attributes["user_agent.synthetic.type"] = "bot"
+
+
+def _header(scope: dict[str, Any], wanted: bytes) -> bytes | None:
+    for name, value in scope.get("headers") or ():
+        if name == wanted:
+            return bytes(value)
+    return None

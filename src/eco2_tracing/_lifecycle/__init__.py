@@ -1,0 +1,1 @@
+"""Configuring, flushing, shutting down and telling how it goes."""

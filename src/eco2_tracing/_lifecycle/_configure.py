@@ -1,0 +1,235 @@
+"""The public verbs over the one configuration that a process has."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from eco2_tracing import logs
+from eco2_tracing._guard import forget_warnings, internal_failure, logger, warn_once
+from eco2_tracing._instrumentation import _contrib
+from eco2_tracing._instrumentation._background import uninstrument_background_tasks
+from eco2_tracing._instrumentation._engine import current
+from eco2_tracing._instrumentation._fastapi import install
+from eco2_tracing._instrumentation._httpx import instrument_httpx, uninstrument_httpx
+from eco2_tracing._instrumentation._libraries import instrument_libraries as switch_on
+from eco2_tracing._instrumentation._libraries import uninstrument_libraries
+from eco2_tracing._lifecycle._status import TracingStatus
+from eco2_tracing._lifecycle._tracing import Tracing
+from eco2_tracing._settings import Problem, TracingSettings, load_settings, report_problems
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.trace import Span
+
+
+class _Process:
+    """What this process has configured.
+
+    Args:
+        lock: Guards configuring and shutting down; never held while spans are delivered.
+    """
+
+    __slots__ = ("lock", "tracing")
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self.lock = lock
+        self.tracing: Tracing | None = None
+
+
+_process = _Process(threading.RLock())
+
+
+def configure_tracing(
+    service_name: str | None = None,
+    service_version: str | None = None,
+    environment: str | None = None,
+    *,
+    settings: TracingSettings | None = None,
+    resource_attributes: Mapping[str, Any] | None = None,
+    span_processors: Sequence[SpanProcessor] = (),
+) -> bool:
+    """Set tracing up for this process: provider, sampler, exporter, propagator, libraries.
+
+    The environment wins over the arguments, because operators own the Deployment; explicit
+    ``settings`` win over both. Safe to call twice: the second call changes nothing.
+
+    Args:
+        service_name: ``service.name``, where ``OTEL_SERVICE_NAME`` does not say.
+        service_version: ``service.version``, where ``OTEL_RESOURCE_ATTRIBUTES`` does not say.
+        environment: The deployment environment, likewise.
+        settings: Used as they are, in place of the environment.
+        resource_attributes: More attributes of the service; the environment's win.
+        span_processors: The application's own; they see what will be exported, kept errors included.
+
+    Returns:
+        Whether spans are made.
+
+    Raises:
+        ConfigurationError: In strict mode (``ECO2_TRACING_STRICT=true``), for wrong configuration.
+    """
+    with _process.lock:
+        if _process.tracing is not None:
+            return _process.tracing.makes_spans
+        loaded = load_settings(
+            settings, service_name=service_name, service_version=service_version, environment=environment
+        )
+        if loaded.log_level:
+            logger.setLevel(loaded.log_level.upper())
+        tracing = Tracing(loaded, resource_attributes, span_processors)
+        report_problems(loaded, _sampler_problems(tracing))
+        tracing.install()
+        _process.tracing = tracing
+    _instrument(tracing)
+    tracing.announce()
+    return tracing.makes_spans
+
+
+def _sampler_problems(tracing: Tracing) -> list[Problem]:
+    built = tracing.sampler
+    if built is None:
+        return []
+    settings = tracing.settings
+    found = settings.traces_sampler
+    wrong = [Problem("OTEL_TRACES_SAMPLER", found, built.name, text) for text in built.problems]
+    advice = [Problem("OTEL_TRACES_SAMPLER", found, built.name, text, advisory=True) for text in built.advice]
+    return [*wrong, *advice]
+
+
+def _instrument(tracing: Tracing) -> None:
+    settings = tracing.settings
+    try:
+        if settings.instrumentation == "contrib":
+            _contrib.instrument_httpx()
+        else:
+            instrument_httpx()
+        switch_on(more=settings.instrumentations, disabled=settings.disabled_instrumentations)
+    except Exception:
+        internal_failure("switching library instrumentations on")
+
+
+def instrument_app(
+    app: FastAPI,
+    *,
+    excluded_paths: str | Iterable[str] | None = None,
+    server_request_hook: Callable[[Span, dict[str, Any]], None] | None = None,
+) -> None:
+    """Trace one FastAPI application, in place, outside all its middleware.
+
+    Safe to call twice, before or after ``configure_tracing``, and before or after the application
+    has served its first request.
+
+    Args:
+        app: The application.
+        excluded_paths: Paths that get no span, in place of the default
+            ``health,healthz,ready,readyz,livez,metrics``; ``ECO2_TRACING_EXCLUDED_PATHS`` wins.
+        server_request_hook: Called with each recording server span and the ASGI scope.
+    """
+    tracing = _process.tracing
+    settings = tracing.settings if tracing is not None else load_settings()
+    if settings.instrumentation == "contrib" and not settings.disabled:
+        _contrib.instrument_app(app, settings, excluded_paths, server_request_hook)
+    else:
+        install(app, excluded_paths, server_request_hook)
+
+
+def instrument_libraries(names: Iterable[str] | None = None) -> tuple[str, ...]:
+    """Switch on the instrumentations of installed libraries, by hand.
+
+    Args:
+        names: Which, by their entry points' names such as ``redis``; ``None`` for the tested list.
+
+    Returns:
+        The names that are on now.
+    """
+    return switch_on(names)
+
+
+def flush_tracing(timeout_s: float = 5.0) -> bool:
+    """Deliver every span that is queued.
+
+    Args:
+        timeout_s: Seconds to wait at most.
+
+    Returns:
+        ``True`` when everything that was queued has been delivered.
+    """
+    tracing = _process.tracing
+    return True if tracing is None else tracing.flush(timeout_s)
+
+
+def shutdown_tracing(timeout_s: float = 5.0) -> bool:
+    """Deliver what can be delivered in time, stop every thread and undo ``configure_tracing``.
+
+    Requests are served as before; they make no spans any more.
+
+    Args:
+        timeout_s: Seconds to wait at most.
+
+    Returns:
+        ``True`` when everything that was queued has been delivered.
+    """
+    with _process.lock:
+        tracing, _process.tracing = _process.tracing, None
+        if tracing is None:
+            return True
+        tracing.uninstall()
+        _uninstrument(tracing)
+    return tracing.shutdown(timeout_s)
+
+
+def _uninstrument(tracing: Tracing) -> None:
+    try:
+        uninstrument_httpx()
+        if tracing.settings.instrumentation == "contrib":
+            _contrib.uninstrument_httpx()
+        uninstrument_libraries()
+    except Exception:
+        internal_failure("switching library instrumentations off")
+
+
+def tracing_status() -> TracingStatus:
+    """How tracing stands in this process at this moment."""
+    tracing = _process.tracing
+    return TracingStatus() if tracing is None else tracing.status()
+
+
+def reset_tracing() -> None:
+    """Undo everything that this library has done to the process. For tests.
+
+    Nothing queued is delivered, warnings are given again, and logging is left alone.
+    """
+    shutdown_tracing(0.0)
+    uninstrument_background_tasks()
+    current.engine = None
+    forget_warnings()
+
+
+@atexit.register
+def _at_exit() -> None:
+    tracing = _process.tracing
+    if tracing is None:
+        return
+    try:
+        tracing.shutdown(tracing.budget.remaining_s())
+    except Exception:
+        internal_failure("the end of the process")
+    finally:
+        tracing.signals.release()
+
+
+def _after_fork() -> None:
+    _process.lock = threading.RLock()
+    tracing = _process.tracing
+    if tracing is not None:
+        try:
+            tracing.after_fork()
+        except Exception:
+            internal_failure("a fork")
+
+
+os.register_at_fork(after_in_child=_after_fork)

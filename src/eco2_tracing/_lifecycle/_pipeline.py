@@ -1,0 +1,81 @@
+"""The last stretch of a span: redaction, the application's processors, the exporters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.trace import Status
+
+from eco2_tracing._guard import internal_failure
+from eco2_tracing._spans._lean import LeanSpan
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import SpanProcessor
+
+    from eco2_tracing._redaction import Redactor
+
+
+class Pipeline:
+    """What every span that is exported passes, once.
+
+    Args:
+        redactor: Masks secrets and cuts lengths.
+        processors: The application's; they see what will be exported.
+        exporters: Ours.
+    """
+
+    def __init__(
+        self, redactor: Redactor, processors: Sequence[SpanProcessor], exporters: Sequence[SpanProcessor]
+    ) -> None:
+        self._redactor = redactor
+        self._processors = tuple(processors)
+        self._exporters = tuple(exporters)
+
+    @property
+    def has_processors(self) -> bool:
+        """Whether the application gave processors."""
+        return bool(self._processors)
+
+    def started(self, span: Any, parent_context: Context | None) -> None:
+        """Tell the application's processors of a recorded span's beginning."""
+        for processor in self._processors:
+            try:
+                processor.on_start(span, parent_context)
+            except Exception:
+                internal_failure(f"{type(processor).__name__}.on_start")
+
+    def emit(self, span: Any) -> None:
+        """Send one ended span on its way."""
+        try:
+            self._redact(span)
+        except Exception:
+            internal_failure("redacting a span")
+            span._attributes = {}
+        for processor in self._processors:
+            try:
+                processor.on_end(span)
+            except Exception:
+                internal_failure(f"{type(processor).__name__}.on_end")
+        for exporter in self._exporters:
+            exporter.on_end(span)
+
+    def _redact(self, span: Any) -> None:
+        redactor = self._redactor
+        if isinstance(span, LeanSpan):
+            # What a lean span derives is clean already; what was set on it is not.
+            span.redact(redactor.attributes)
+        else:
+            masked = redactor.attributes(span._attributes)
+            if masked is not None:
+                span._attributes = masked
+        for event in span._events or ():
+            masked = redactor.attributes(event.attributes or {})
+            if masked is not None:
+                event._attributes = masked
+        description = span._status.description
+        if description:
+            text = redactor.text(description)
+            if text != description:
+                span._status = Status(span._status.status_code, text)

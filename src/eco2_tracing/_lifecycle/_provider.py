@@ -1,0 +1,118 @@
+"""The global tracer provider: ours, or somebody else's that stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import propagate, trace
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
+
+from eco2_tracing._guard import internal_failure, warn_once
+
+if TYPE_CHECKING:
+    from opentelemetry.propagators.textmap import TextMapPropagator
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace.sampling import Sampler
+
+    from eco2_tracing._settings import TracingSettings
+
+
+def foreign_provider() -> trace.TracerProvider | None:
+    """The provider that somebody else installed; ``None`` when there is none."""
+    provider = trace.get_tracer_provider()
+    return None if isinstance(provider, trace.ProxyTracerProvider) else provider
+
+
+def make_provider(settings: TracingSettings, resource: Resource, sampler: Sampler) -> TracerProvider:
+    """Make the SDK's provider, with nothing of it read from the environment behind the settings' back.
+
+    Args:
+        settings: For limits and the id generator.
+        resource: What the spans are about.
+        sampler: Decides about every span of it.
+    """
+    provider = TracerProvider(
+        sampler=sampler,
+        resource=resource,
+        shutdown_on_exit=False,
+        id_generator=id_generator(settings.id_generator),
+        span_limits=span_limits(settings),
+    )
+    # ``OTEL_SDK_DISABLED`` was read with the settings, where explicit ones win.
+    provider._disabled = False
+    return provider
+
+
+def span_limits(settings: TracingSettings) -> SpanLimits:
+    """The SDK's limits object with every number given."""
+    unlimited: Any = SpanLimits.UNSET
+    length = settings.attribute_value_length_limit
+    span_length = settings.span_attribute_value_length_limit
+    return SpanLimits(
+        max_attributes=settings.attribute_count_limit,
+        max_span_attributes=settings.span_attribute_count_limit,
+        max_events=settings.span_event_count_limit,
+        max_links=settings.span_link_count_limit,
+        max_event_attributes=settings.event_attribute_count_limit,
+        max_link_attributes=settings.link_attribute_count_limit,
+        max_attribute_length=unlimited if length is None else length,
+        max_span_attribute_length=unlimited if span_length is None else span_length,
+    )
+
+
+def id_generator(name: str) -> IdGenerator:
+    """The id generator by its entry point's name (group ``opentelemetry_id_generator``).
+
+    Args:
+        name: ``random``, or a name that an installed package gives, such as ``xray``.
+    """
+    if name == "random":
+        return RandomIdGenerator()
+    from importlib.metadata import entry_points  # noqa: PLC0415 - scanning costs milliseconds
+
+    for point in entry_points(group="opentelemetry_id_generator", name=name):
+        try:
+            made = point.load()()
+        except Exception:
+            internal_failure(f"loading the id generator {name!r}")
+            continue
+        if isinstance(made, IdGenerator):
+            return made
+    warn_once(f"id_generator:{name}", "OTEL_PYTHON_ID_GENERATOR=%s: no such id generator; random is used", name)
+    return RandomIdGenerator()
+
+
+def install(provider: TracerProvider | None, propagator: TextMapPropagator) -> Any:
+    """Make them the global ones.
+
+    Args:
+        provider: Ours; ``None`` leaves the global one.
+        propagator: Ours.
+
+    Returns:
+        The propagator that was global before, for ``uninstall``.
+    """
+    before = propagate.get_global_textmap()
+    propagate.set_global_textmap(propagator)
+    if provider is not None:
+        trace.set_tracer_provider(provider)
+    return before
+
+
+def uninstall(provider: TracerProvider | None, propagator: TextMapPropagator) -> None:
+    """Undo ``install``: the API has no word for it, so its own state is put back.
+
+    Args:
+        provider: The one that was installed, if any.
+        propagator: What ``install`` returned.
+    """
+    propagate.set_global_textmap(propagator)
+    if provider is None or trace.get_tracer_provider() is not provider:
+        return
+    state: Any = trace
+    try:
+        state._TRACER_PROVIDER = None
+        state._TRACER_PROVIDER_SET_ONCE._done = False
+    except AttributeError:
+        internal_failure("putting the API's tracer provider back")
