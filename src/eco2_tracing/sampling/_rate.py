@@ -59,9 +59,9 @@ class RateLimiting(HeadSampler):
         self._expected = target * self._window
         self._savings = max(target * _SAVINGS_S, _STEP)
         self._pull = max(target * _PULL_S, _STEP)
-        # begins as if N a second had been offered for ever
+        # begins rested, and as if N a second had been offered for ever
         self._count = self._expected - 1.0
-        self._balance = 0.0
+        self._balance = self._savings
         self._last = clock()
         self._lock = threading.Lock()
         renew_after_fork(self)

@@ -109,7 +109,7 @@ class PerOperation(HeadSampler):
 
 
 def _ratios(strategies: Mapping[str, Any]) -> Iterator[tuple[str, TraceIdRatio]]:
-    listed = strategies.get("perOperationStrategies") or []
+    listed = strategies.get("perOperationStrategies", [])
     if not isinstance(listed, list):
         raise ValueError("perOperationStrategies is no list")  # noqa: TRY004 - one error for all
     for item in listed:
