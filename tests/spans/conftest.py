@@ -1,48 +1,7 @@
-"""A provider in charge for one test, and what it recorded."""
+"""Fixtures of the manual spans' tests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from tests.support.recorded import provider, spans
 
-import pytest
-from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
-
-class Recorded:
-    """The spans of one test.
-
-    Args:
-        exporter: Where they end up.
-    """
-
-    def __init__(self, exporter: InMemorySpanExporter) -> None:
-        self._exporter = exporter
-
-    @property
-    def names(self) -> list[str]:
-        """Names in the order of the spans' ends."""
-        return [span.name for span in self._exporter.get_finished_spans()]
-
-    def __getitem__(self, name: str) -> ReadableSpan:
-        (found,) = [s for s in self._exporter.get_finished_spans() if s.name == name]
-        return found
-
-
-@pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[TracerProvider]:
-    """Put a provider of the SDK in charge, for this test alone."""
-    provider = TracerProvider()
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
-    yield provider
-    provider.shutdown()
-
-
-@pytest.fixture
-def spans(provider: TracerProvider) -> Recorded:
-    """Give what was recorded so far."""
-    exporter = InMemorySpanExporter()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    return Recorded(exporter)
+__all__ = ["provider", "spans"]

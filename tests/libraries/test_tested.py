@@ -1,0 +1,183 @@
+"""The tested table, library by library, against real libraries and real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, StatusCode
+
+from eco2_tracing._instrumentation._tested import TESTED
+from tests.differential.client_cases import answering_server
+
+
+def client_spans(spans, *scopes):
+    """The spans of an instrumentation, in the order of their ends."""
+    return [s for s in spans.all if s.instrumentation_scope.name.endswith(scopes)]
+
+
+def parent_of(recorded):
+    """The id of a span's parent."""
+    return recorded.parent and recorded.parent.span_id
+
+
+@pytest.fixture
+def request_span(spans):
+    """A span that stands for the request."""
+    with trace.get_tracer("test").start_as_current_span("request") as span:
+        yield span
+
+
+@pytest.mark.parametrize("library", TESTED, ids=lambda library: library.name)
+def test_table_names_what_exists(library):
+    """Each row's module and class are those of the installed instrumentation, and its entry point's."""
+    if importlib.util.find_spec(library.module) is None:
+        pytest.skip(f"{library.package} is not installed")
+    (point,) = [
+        p for p in importlib.metadata.entry_points(group="opentelemetry_instrumentor") if p.name == library.name
+    ]
+    assert point.value == f"{library.module}:{library.instrumentor}"
+    assert point.dist.name == library.package
+
+
+def test_asyncpg(switch_on, postgres_url, request_span):
+    """A query is a client span below the request."""
+    asyncpg = pytest.importorskip("asyncpg")
+    spans = switch_on("asyncpg")
+
+    async def query():
+        connection = await asyncpg.connect(postgres_url)
+        try:
+            return await connection.fetchval("SELECT 40 + $1::int", 2)
+        finally:
+            await connection.close()
+
+    assert asyncio.run(query()) == 42
+    (found,) = client_spans(spans, "asyncpg")
+    assert (found.name, found.kind) == ("SELECT", SpanKind.CLIENT)
+    assert parent_of(found) == request_span.context.span_id
+    assert found.attributes["db.system.name"] == "postgresql"
+    assert found.attributes["db.query.text"] == "SELECT 40 + $1::int"
+
+
+def test_psycopg(switch_on, postgres_url, request_span):
+    """A query is a client span, and a failing one is marked."""
+    psycopg = pytest.importorskip("psycopg")
+    spans = switch_on("psycopg")
+    with psycopg.connect(postgres_url) as connection:
+        assert connection.execute("SELECT 42").fetchone() == (42,)
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            connection.execute("SELECT * FROM nothing")
+    good, bad = client_spans(spans, "psycopg")
+    assert parent_of(good) == request_span.context.span_id
+    assert good.attributes["db.query.text"] == "SELECT 42"
+    assert bad.status.status_code is StatusCode.ERROR
+
+
+def test_sqlalchemy(switch_on, request_span):
+    """A query of an engine that was made afterwards is a client span."""
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    spans = switch_on("sqlalchemy")
+    engine = sqlalchemy.create_engine("sqlite://")
+    with engine.connect() as connection:
+        assert connection.execute(sqlalchemy.text("SELECT 42")).scalar() == 42
+    engine.dispose()
+    found = [s for s in client_spans(spans, "sqlalchemy") if "db.query.text" in s.attributes]
+    if not found:
+        pytest.skip("the instrumentation does not take this SQLAlchemy")
+    assert found[0].attributes["db.system.name"] == "sqlite"
+    assert parent_of(found[0]) == request_span.context.span_id
+
+
+def test_sqlalchemy_async(switch_on, postgres_url, request_span):
+    """An async engine's queries are spans as well, on the event loop's own context."""
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    pytest.importorskip("asyncpg")
+    aio = pytest.importorskip("sqlalchemy.ext.asyncio")
+    spans = switch_on("sqlalchemy")
+
+    async def query():
+        engine = aio.create_async_engine(postgres_url.replace("postgresql", "postgresql+asyncpg"))
+        async with engine.connect() as connection:
+            value = (await connection.execute(sqlalchemy.text("SELECT 42"))).scalar()
+        await engine.dispose()
+        return value
+
+    assert asyncio.run(query()) == 42
+    found = [s for s in client_spans(spans, "sqlalchemy") if s.attributes.get("db.query.text") == "SELECT 42"]
+    assert len(found) == 1
+    assert parent_of(found[0]) == request_span.context.span_id
+
+
+def test_redis(switch_on, redis_port, request_span):
+    """Commands are client spans, sync and async, without their values."""
+    redis = pytest.importorskip("redis")
+    aio = pytest.importorskip("redis.asyncio")
+    spans = switch_on("redis")
+
+    async def read():
+        async with aio.Redis(port=redis_port) as client:
+            return await client.get("greeting")
+
+    with redis.Redis(port=redis_port) as client:
+        client.set("greeting", "hush")
+    assert asyncio.run(read()) == b"hush"
+    found = [s for s in client_spans(spans, "redis") if s.name in {"SET", "GET"}]
+    assert [s.name for s in found] == ["SET", "GET"]
+    assert {parent_of(s) for s in found} == {request_span.context.span_id}
+    assert {s.attributes["db.system.name"] for s in found} == {"redis"}
+    assert found[0].attributes["db.query.text"] == "SET ? ?"
+
+
+def test_requests(switch_on, request_span):
+    """A call is a client span by the stable conventions, and carries the trace on."""
+    requests = pytest.importorskip("requests")
+    spans = switch_on("requests")
+    with answering_server() as port:
+        sent = requests.get(f"http://127.0.0.1:{port}/status/404", timeout=5).request.headers
+    (found,) = client_spans(spans, "requests")
+    assert found.attributes["http.request.method"] == "GET"
+    assert found.attributes["http.response.status_code"] == 404
+    assert f"{found.context.span_id:016x}" in sent["traceparent"]
+    assert parent_of(found) == request_span.context.span_id
+
+
+def test_aiohttp_client(switch_on, request_span):
+    """A session that was made afterwards makes client spans."""
+    aiohttp = pytest.importorskip("aiohttp")
+    spans = switch_on("aiohttp-client")
+
+    async def call(port):
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/status/500") as answer:
+            return answer.status
+
+    with answering_server() as port:
+        assert asyncio.run(call(port)) == 500
+    (found,) = client_spans(spans, "aiohttp_client")
+    assert found.attributes["http.response.status_code"] == 500
+    assert found.status.status_code is StatusCode.ERROR
+
+
+def test_grpc(switch_on, request_span):
+    """A unary call is a client span below the request."""
+    grpc = pytest.importorskip("grpc")
+    from concurrent.futures import ThreadPoolExecutor
+
+    spans = switch_on("grpc_client")
+
+    class Echo(grpc.GenericRpcHandler):
+        def service(self, details):
+            return grpc.unary_unary_rpc_method_handler(lambda request, context: request)
+
+    with ThreadPoolExecutor(1) as pool:
+        server = grpc.server(pool, handlers=(Echo(),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            assert channel.unary_unary("/test.Echo/Say")(b"hello", timeout=5) == b"hello"
+        server.stop(None).wait(5)
+    (found,) = client_spans(spans, "grpc")
+    assert found.name == "/test.Echo/Say"
+    assert parent_of(found) == request_span.context.span_id

@@ -1,0 +1,86 @@
+"""Real servers for the tests that need one, each on a free port and as an unprivileged user.
+
+A program that is not on PATH skips the tests that need it; the reason says how to get it.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+START_S = 30.0
+
+
+def command(name: str, debian: str) -> str:
+    """Find a program, or skip."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"no command {name} on PATH; Debian has it in {debian}")
+    return found
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def unprivileged() -> str | None:
+    """The user to run servers as; ``None`` keeps the present one, which is not root."""
+    return None if os.geteuid() else "nobody"
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A short-named folder that the unprivileged user owns: paths of UNIX sockets are limited."""
+    with tempfile.TemporaryDirectory(prefix="eco2-", ignore_cleanup_errors=True) as name:
+        if (user := unprivileged()) is not None:
+            os.chown(name, pwd.getpwnam(user).pw_uid, -1)
+        yield Path(name)
+
+
+@contextmanager
+def running(arguments: Sequence[str], ready: Callable[[], bool], home: Path) -> Iterator[None]:
+    """Run a server until the block ends.
+
+    Args:
+        arguments: Its command line.
+        ready: Whether it answers.
+        home: Its working folder; its output goes to ``log`` there.
+    """
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(arguments, cwd=home, stdout=log, stderr=log, user=unprivileged())
+        try:
+            end = time.monotonic() + START_S
+            while not ready():
+                assert process.poll() is None, (home / "log").read_text()
+                assert time.monotonic() < end, (home / "log").read_text()
+                time.sleep(0.02)
+            yield
+        finally:
+            process.terminate()
+            process.wait(START_S)
+
+
+def answers(port: int) -> Callable[[], bool]:
+    """Make a check of whether anybody accepts connections on a port."""
+
+    def check() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    return check
