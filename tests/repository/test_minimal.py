@@ -13,7 +13,17 @@ from pathlib import Path
 
 MISSING = ("httpx", "httpx2", "mypy", "pytest", "requests", "rich", "structlog", "uvicorn")
 # Start-up time is a goal, and these would be most of it.
-SLOW = ("google.protobuf", "grpc", "httpx", "httpx2", "opentelemetry.proto", "requests", "rich", "urllib3")
+SLOW = (
+    "google.protobuf",
+    "grpc",
+    "h2",
+    "httpx",
+    "httpx2",
+    "opentelemetry.proto",
+    "requests",
+    "rich",
+    "urllib3",
+)
 
 WITHOUT = f"import sys; sys.modules.update(dict.fromkeys({MISSING!r}))\n"
 

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from importlib.metadata import version
 
+from eco2_tracing._instrumentation._tested import TESTED
 from tests.repository.sources import PYPROJECT, ROOT, tracked
 
 CI = (ROOT / ".ci" / "run").read_text()
@@ -57,11 +58,16 @@ def test_ci_runs_the_commands_of_the_readme():
     assert "-m pytest" in ci
 
 
-def test_every_extra_is_in_all():
-    """`all` brings each instrumented library; the other extras are named here."""
+def test_every_tested_library_has_its_extra():
+    """An extra brings the instrumentation that a warning says it brings, and `all` brings each."""
     extras = PYPROJECT["project"]["optional-dependencies"]
+    for library in TESTED:
+        (requirement,) = extras[library.extra]
+        assert requirement.partition(">=")[0] == library.package
     everything = {name for line in extras["all"] for name in line.partition("[")[2].rstrip("]").split(",")}
-    assert everything == set(extras) - {"all", "cli", "demo", "testing"}
+    assert (
+        everything == {library.extra for library in TESTED} == set(extras) - {"all", "cli", "demo", "testing"}
+    )
 
 
 def test_no_paths_of_anybodys_machine():
