@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-
-from eco2_tracing._instrumentation._libraries import instrument_libraries, uninstrument_libraries
 from tests.support.postgres import Postgres, postgres
 from tests.support.recorded import Recorded, provider, spans
 from tests.support.redis import redis_server
+
+from eco2_tracing._instrumentation._libraries import instrument_libraries, uninstrument_libraries
 
 __all__ = ["provider", "spans"]
 

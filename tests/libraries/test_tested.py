@@ -8,9 +8,9 @@ import importlib.util
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
+from tests.differential.client_cases import answering_server
 
 from eco2_tracing._instrumentation._tested import TESTED
-from tests.differential.client_cases import answering_server
 
 
 def client_spans(spans, *scopes):
@@ -36,7 +36,9 @@ def test_table_names_what_exists(library):
     if importlib.util.find_spec(library.module) is None:
         pytest.skip(f"{library.package} is not installed")
     (point,) = [
-        p for p in importlib.metadata.entry_points(group="opentelemetry_instrumentor") if p.name == library.name
+        p
+        for p in importlib.metadata.entry_points(group="opentelemetry_instrumentor")
+        if p.name == library.name
     ]
     assert point.value == f"{library.module}:{library.instrumentor}"
     assert point.dist.name == library.package
@@ -150,7 +152,10 @@ def test_aiohttp_client(switch_on, request_span):
     spans = switch_on("aiohttp-client")
 
     async def call(port):
-        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/status/500") as answer:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}/status/500") as answer,
+        ):
             return answer.status
 
     with answering_server() as port:
