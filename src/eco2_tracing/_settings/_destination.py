@@ -32,7 +32,11 @@ def resolve_otlp(values: Mapping[str, Any], find: Find, findings: Findings) -> d
     files = {name: values.get(f"exporter_otlp_{name}") for name in _FILES}
     _check_files(files, find, findings)
     if bool(files["client_certificate"]) != bool(files["client_key"]):
-        _unpaired(find, findings)
+        for found in map(find, (_names("CLIENT_CERTIFICATE"), _names("CLIENT_KEY"))):
+            if found:
+                findings.replaced(
+                    *found, "a client certificate and its key go together, the other is not set", None
+                )
         files["client_certificate"] = files["client_key"] = None
     endpoint = _endpoint(values, find, findings, guarded=bool(headers) or any(files.values()))
     if endpoint.authorization:
@@ -95,11 +99,3 @@ def _check_files(files: Mapping[str, str | None], find: Find, findings: Findings
         found = find(_names(name.upper()))
         if path and found and not os.access(path, os.R_OK):
             findings.doubted(*found, "there is no such file that can be read")
-
-
-def _unpaired(find: Find, findings: Findings) -> None:
-    found = find((*_names("CLIENT_CERTIFICATE"), *_names("CLIENT_KEY")))
-    if found:
-        findings.replaced(
-            *found, "a client certificate and its key go together, one of them is not set", None
-        )

@@ -29,16 +29,14 @@ def protect_propagators_variable(environ: MutableMapping[str, str] = os.environ)
         return
     lower = ",".join(name.strip().lower() for name in value.split(","))
     try:
-        for attempt in (value, lower, ""):
-            environ[_VARIABLE] = attempt
-            if _imports():
-                return
+        any(_imports_under(attempt, environ) for attempt in (value, lower, ""))
     finally:
         environ[_VARIABLE] = value
 
 
-def _imports() -> bool:
+def _imports_under(value: str, environ: MutableMapping[str, str]) -> bool:
     """Tell whether the module could be imported; what it raises differs with its version and with the propagator."""
+    environ[_VARIABLE] = value
     try:
         importlib.import_module(_MODULE)
     except Exception:  # noqa: BLE001 - a propagator's package may raise anything when it is loaded

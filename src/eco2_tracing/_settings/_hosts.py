@@ -10,7 +10,6 @@ _NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*)(?:\.[a-z0-9_][a-z0-9_-]*)*")
 # A name that ends in a number is an address to somebody: inet_aton reads "134744072" as 8.8.8.8.
 # The URL standard draws the same line (https://url.spec.whatwg.org/#ends-in-a-number-checker).
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_LONGEST = 255
 
 _PRIVATE = tuple(
     ipaddress.ip_network(network)
@@ -45,10 +44,8 @@ class OwnHosts:
         self._exact = frozenset(name for name in names if name and name[0] != ".")
         self._suffixes = tuple(name for name in names if len(name) > 1 and name[0] == ".")
 
-    def __contains__(self, host: object) -> bool:
+    def includes(self, host: str) -> bool:
         """Tell whether a host, without its port, is our own."""
-        if not isinstance(host, str) or len(host) > _LONGEST:
-            return False
         name = _normal(host)
         if name in self._exact:
             return True
@@ -67,7 +64,8 @@ class OwnHosts:
 
 def _normal(host: str) -> str:
     """Spell a host in the one way that it is compared in."""
-    return host.strip().lower().removesuffix(".").removeprefix("[").removesuffix("]")
+    name = host.strip().lower().removesuffix(".")
+    return name[1:-1] if name[:1] == "[" and name[-1:] == "]" and ":" in name else name
 
 
 def _is_private_address(name: str) -> bool:

@@ -43,7 +43,8 @@ _FOREIGN = (
     r"|.*(_SERVICE_HOST|_SERVICE_PORT(_.*)?|_PORT|_PORT_[0-9]+_(TCP|UDP|SCTP)(_.*)?)$"
 )
 _OURS = ("OTEL_", "ECO2_TRACING_")
-_LIKENESS = 0.88
+# Nobody else uses our prefix, so a distant likeness is worth a question there.
+_LIKENESS, _LIKENESS_OF_OURS = 0.88, 0.7
 
 
 def report_near_misses(environ: Mapping[str, str], settled: AbstractSet[str], findings: Findings) -> None:
@@ -75,7 +76,8 @@ def is_about_environment(problem: Problem) -> bool:
 def _report_similar(name: str, value: str, findings: Findings) -> None:
     from difflib import get_close_matches  # rarely needed, and its import is not free
 
-    close = get_close_matches(name.upper(), VARIABLES, n=1, cutoff=_LIKENESS)
+    likeness = _LIKENESS_OF_OURS if name.startswith("ECO2_TRACING_") else _LIKENESS
+    close = get_close_matches(name.upper(), VARIABLES, n=1, cutoff=likeness)
     if close:
         findings.replaced(name, value, f"this name is not read, did you mean {close[0]}?", None)
     elif name.startswith("ECO2_TRACING_"):

@@ -106,12 +106,14 @@ def read_endpoint(text: str, reading: Reading) -> Endpoint:
     """
     if reading.protocol == "grpc" and re.match(_GRPC_TARGET, text):
         host = re.sub(r":\d+$", "", text.rpartition("/")[2])
-        local = text.startswith("unix") or host in OwnHosts(reading.targets)
+        local = text.startswith("unix") or OwnHosts(reading.targets).includes(host)
         return Endpoint(text, _plaintext(reading, own=local), text)
     parts = _split(text)
     host, port = parts.hostname or "", parts.port
     insecure = (
-        parts.scheme == "http" if parts.scheme else _plaintext(reading, host in OwnHosts(reading.targets))
+        parts.scheme == "http"
+        if parts.scheme
+        else _plaintext(reading, OwnHosts(reading.targets).includes(host))
     )
     if port is None and not (parts.scheme and reading.protocol == "http/protobuf"):
         port = _default_port(reading.protocol, insecure, with_scheme=bool(parts.scheme))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from urllib.parse import unquote
 
@@ -145,8 +146,11 @@ def patterns(value: str) -> tuple[str, ...]:
 
 def _compiles(pattern: str) -> bool:
     try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError):
+        with warnings.catch_warnings():
+            # A pattern that `re` warns of would warn again wherever it is used, and raise where warnings are errors.
+            warnings.simplefilter("error")
+            re.compile(pattern)
+    except (re.error, OverflowError, RecursionError, Warning):
         return False
     return True
 

@@ -9,7 +9,7 @@ MASK = "**********"
 _MASKED_NAME = r"(?i)_HEADERS?$|TOKEN|SECRET|PASSWORD|_KEY$"
 # Greedy, because a password with a slash makes no URL but is a password still.
 _USERINFO = r"(^|//)\S*@"
-_SHOWN = 120
+_SHOWN, _SAID = 120, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ class Findings:
         self._note(variable, found, complaint, used, advisory=True)
 
     def _note(self, variable: str, found: str, complaint: str, used: str, *, advisory: bool) -> None:
-        seen = shown(variable, found)
-        message = f"{variable}={seen!r}: {complaint}; using {used}"
+        seen, used = shown(variable, found), _cut(used, _SAID)
+        message = f"{variable}={seen!r}: {_cut(complaint, _SAID)}; using {used}"
         self.problems.append(Problem(variable, seen, used, message, advisory))
 
 
@@ -73,5 +73,8 @@ def shown(variable: str, text: str) -> str:
     """Return a value as a log may show it: bounded, credentials masked."""
     if re.search(_MASKED_NAME, variable):
         return MASK
-    text = re.sub(_USERINFO, rf"\1{MASK}@", text)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return _cut(re.sub(_USERINFO, rf"\1{MASK}@", text), _SHOWN)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}…"

@@ -55,8 +55,14 @@ class VariablesSource(PydanticBaseSettingsSource):
         }
         self._levels: tuple[Level, ...] = (explicit, environment, arguments)
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Answer for one field; unused, because all are read at once."""
+    def get_field_value(
+        self,
+        field: FieldInfo,
+        field_name: str,
+    ) -> tuple[
+        Any, str, bool
+    ]:  # pragma: no cover - the base asks for it, but __call__ reads everything at once
+        """Answer for one field."""
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
@@ -119,15 +125,16 @@ class VariablesSource(PydanticBaseSettingsSource):
 
     def _translate_aliases(self) -> None:
         """Give the older names OTEL_ENABLED and OTEL_SAMPLING_RATE their meaning, unless others say it already."""
-        for level in self._levels:
+        for index, level in enumerate(self._levels):
+            above = self._levels[: index + 1]
             if enabled := level.get("OTEL_ENABLED"):
-                self._translate_enabled(level, enabled)
+                self._translate_enabled(level, enabled, any("OTEL_SDK_DISABLED" in one for one in above))
             if ratio := level.get("OTEL_SAMPLING_RATE"):
-                self._translate_ratio(level, ratio)
+                self._translate_ratio(level, ratio, any("OTEL_TRACES_SAMPLER" in one for one in above))
 
-    def _translate_enabled(self, level: Level, text: str) -> None:
+    def _translate_enabled(self, level: Level, text: str, beaten: bool) -> None:
         name, proper = "OTEL_ENABLED", "OTEL_SDK_DISABLED"
-        if self._found([proper]):
+        if beaten:
             self._findings.supplanted(name, text, f"{proper} is set and wins", proper)
             return
         try:
@@ -138,9 +145,9 @@ class VariablesSource(PydanticBaseSettingsSource):
         level[proper] = disabled
         self._findings.supplanted(name, text, "an older name", f"{proper}={disabled}")
 
-    def _translate_ratio(self, level: Level, text: str) -> None:
-        name, proper = "OTEL_SAMPLING_RATE", "OTEL_TRACES_SAMPLER"
-        if self._found([proper]):
+    def _translate_ratio(self, level: Level, text: str, beaten: bool) -> None:
+        name, proper, argument = "OTEL_SAMPLING_RATE", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
+        if beaten:
             self._findings.supplanted(name, text, f"{proper} is set and wins", proper)
             return
         try:
@@ -149,13 +156,9 @@ class VariablesSource(PydanticBaseSettingsSource):
             self._findings.replaced(name, text, bad.complaint, self._default("traces_sampler"))
             return
         level[proper] = "parentbased_traceidratio"
-        argument = self._found([f"{proper}_ARG"])
-        level.setdefault(f"{proper}_ARG", argument[1] if argument else text)
+        ratio = level.setdefault(argument, text)
         self._findings.supplanted(
-            name,
-            text,
-            "an older name",
-            f"{proper}=parentbased_traceidratio {proper}_ARG={level[f'{proper}_ARG']}",
+            name, text, "an older name", f"{proper}=parentbased_traceidratio {argument}={ratio}"
         )
 
     def _service(self) -> dict[str, Any]:
@@ -225,5 +228,5 @@ def _quoted(given: object) -> str:
 
 
 def _clean(text: str) -> str:
-    """Strip, and mend bytes of the environment that are not UTF-8."""
-    return text.strip().encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    """Strip, and mend what no environment holds as text: bytes that are not UTF-8, and NUL."""
+    return text.strip().replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")

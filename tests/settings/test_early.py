@@ -1,0 +1,73 @@
+"""A bad OTEL_PROPAGATORS and `import fastapi`, in both orders, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+REPORT = """
+from eco2_tracing._settings import load_settings, report_problems
+settings = load_settings()
+report_problems(settings)
+print(os.environ.get("OTEL_PROPAGATORS"), *settings.propagators)
+"""
+
+
+def run(code: str, propagators: str | None) -> tuple[str, str]:
+    """Run code under a value of the variable; return what it wrote to both streams."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    if propagators is not None:
+        environ["OTEL_PROPAGATORS"] = propagators
+    done = subprocess.run(
+        [sys.executable, "-c", "import os, sys\n" + code],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip(), done.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("value", "used", "told"),
+    [
+        ("b3,typo", "b3", True),
+        ("typo", "b3 tracecontext baggage", True),
+        ("B3,TraceContext", "b3 tracecontext", False),
+        (" b3 , BAGGAGE", "b3 baggage", False),
+        ("tracecontext", "tracecontext", False),
+    ],
+)
+def test_eco2_tracing_first(value, used, told):
+    """Whatever the value, FastAPI can be imported later; a bad one is told, and children inherit it unchanged."""
+    out, err = run("import eco2_tracing._settings\nimport fastapi" + REPORT, value)
+    assert out == f"{value.strip()} {used}"
+    assert ("OTEL_PROPAGATORS" in err) is told
+
+
+@pytest.mark.parametrize(("value", "used"), [("b3,typo", "b3"), ("B3", "b3")])
+def test_fastapi_first_where_it_survives(value, used):
+    """A FastAPI that did not read the variable is left as it is, and the settings tell the same."""
+    code = "value = os.environ.pop('OTEL_PROPAGATORS')\nimport fastapi, opentelemetry.propagate\n"
+    out, err = run(
+        code + "os.environ['OTEL_PROPAGATORS'] = value\nimport eco2_tracing._settings" + REPORT, value
+    )
+    assert out == f"{value} {used}"
+    assert ("OTEL_PROPAGATORS" in err) is (value != "B3")
+
+
+def test_upper_case_names_keep_their_meaning():
+    """The value is corrected as little as can be: names in upper case still choose the propagators."""
+    code = "import eco2_tracing._settings, opentelemetry.propagate as p\nprint(sorted(p.get_global_textmap().fields))"
+    assert run(code, "B3")[0] == run(code, "b3")[0]
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_nothing_is_imported_without_need(value):
+    """An unset variable needs no protection, and no import."""
+    code = "import eco2_tracing._settings._early as early\nbefore = set(sys.modules)\n"
+    code += "early.protect_propagators_variable()\nprint(len(set(sys.modules) - before))"
+    assert run(code, value)[0] == "0"

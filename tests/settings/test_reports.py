@@ -1,0 +1,139 @@
+"""How problems reach people: one warning each, or one error in strict mode; and names that are near misses."""
+
+from __future__ import annotations
+
+import pytest
+
+from eco2_tracing._errors import ConfigurationError
+from eco2_tracing._settings import Problem, TracingSettings, load_settings, report_problems
+
+FURTHER = Problem("OTEL_TRACES_SAMPLER_ARG", "x", "1", "OTEL_TRACES_SAMPLER_ARG='x': no; using 1")
+
+
+def test_one_warning_each(read, caplog):
+    """Each problem is one WARNING of the library's logger, once in a process."""
+    settings = read(OTEL_LOG_LEVEL="loud", OTEL_BSP_SCHEDULE_DELAY="fast")
+    report_problems(settings, [FURTHER])
+    report_problems(settings, [FURTHER])
+    assert [(record.name, record.levelname) for record in caplog.records] == [("eco2_tracing", "WARNING")] * 3
+    assert "OTEL_LOG_LEVEL='loud'" in caplog.text
+
+
+def test_nothing_to_report(read, caplog):
+    """Good settings are silent."""
+    report_problems(read())
+    assert not caplog.records
+
+
+def test_strict_mode_lists_everything():
+    """One error names every variable."""
+    environ = {"ECO2_TRACING_STRICT": "true", "OTEL_LOG_LEVEL": "loud", "OTEL_SERVCE_NAME": "x"}
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(environ=environ)
+    assert len(caught.value.problems) == 2
+    assert "OTEL_LOG_LEVEL" in str(caught.value)
+    assert "OTEL_SERVCE_NAME" in str(caught.value)
+
+
+def test_strict_mode_by_keyword():
+    """Strict can be asked for in code."""
+    with pytest.raises(ConfigurationError):
+        TracingSettings(_environ={"OTEL_LOG_LEVEL": "loud"}, strict=True)
+
+
+def test_strict_mode_lets_doubts_pass(read, caplog):
+    """What is used as it stands is a warning in strict mode too."""
+    settings = read(ECO2_TRACING_STRICT="true", OTEL_EXPORTER_OTLP_TIMEOUT="10", OTEL_ENABLED="true")
+    report_problems(settings)
+    assert len(caplog.records) == 2
+
+
+def test_strict_mode_raises_for_what_others_found(read):
+    """A problem found later raises as well."""
+    with pytest.raises(ConfigurationError, match="no; using 1"):
+        report_problems(read(ECO2_TRACING_STRICT="true"), [FURTHER])
+
+
+@pytest.mark.parametrize(
+    ("name", "proper"),
+    [
+        ("OTEL_EXPORTER_OLTP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("OTEL_EXPORTER_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("OTEL_EXPORTER_OTLP_TRACE_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        ("OTEL_TRACE_SAMPLER", "OTEL_TRACES_SAMPLER"),
+        ("OTEL_SERVICENAME", "OTEL_SERVICE_NAME"),
+        ("otel_service_name", "OTEL_SERVICE_NAME"),
+        ("OTEL_PROPAGATOR", "OTEL_PROPAGATORS"),
+        ("ECO2_TRACING_ERROR_RATE", "ECO2_TRACING_ERROR_SAMPLING_RATE"),
+        ("ECO2_TRACING_SLOW_TRESHOLD_MS", "ECO2_TRACING_SLOW_THRESHOLD_MS"),
+        ("ECO2_TRACING_COLOUR_OF_THE_WATERFALL", "not read; using nothing"),
+        ("OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("JAEGER_HOST", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("JAEGER_AGENT_HOST", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("ENVIRONMENT", "deployment.environment.name"),
+        ("OTEL_CONFIG_FILE", "not supported"),
+        ("OTEL_SEMCONV_STABILITY_OPT_IN", "not supported"),
+    ],
+)
+def test_names_that_are_not_read(only_problem, name, proper):
+    """A near miss, an older name or an unsupported one is told with what to do."""
+    _, problem = only_problem(**{name: "value"})
+    assert problem.variable == name
+    assert "value" in problem.message
+    assert proper in problem.message
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "OTEL_METRICS_EXPORTER",
+        "OTEL_LOGS_EXPORTER",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
+        "OTEL_BLRP_SCHEDULE_DELAY",
+        "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+        "OTEL_PYTHON_DJANGO_EXCLUDED_URLS",
+        "OTEL_RESOURCE_ATTRIBUTES_POD_NAME",
+        "OTEL_NODE_IP",
+        "OTEL_COLLECTOR_SERVICE_HOST",
+        "OTEL_COLLECTOR_PORT_4317_TCP_ADDR",
+        "OTEL_EXPORTER_OTLP_ENDPOINT_PORT",
+        "OTEL_UNHEARD_OF",
+        "JAEGER_PORT",
+        "SERVICE_NAME",
+        "PATH",
+    ],
+)
+def test_names_of_others(read, name):
+    """Variables of other signals, of the Operator and of Kubernetes raise no alarm."""
+    assert read(**{name: "value"}).problems == ()
+
+
+def test_empty_near_miss(read):
+    """An empty variable means nothing, whatever its name."""
+    assert read(OTEL_SERVCE_NAME=" ").problems == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "proper"),
+    [
+        ("OTLP_ENDPOINT", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317"}),
+        ("JAEGER_HOST", {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c:4317"}),
+        ("ENVIRONMENT", {"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=prod"}),
+    ],
+)
+def test_older_names_beside_the_proper_one(read, name, proper):
+    """An older name is not told where the proper variable settles the matter."""
+    assert read(**{name: "x"}, **proper).problems == ()
+
+
+def test_environment_given_as_argument():
+    """An app that hands over its ENVIRONMENT itself hears nothing."""
+    assert load_settings(environment="dev", environ={"ENVIRONMENT": "dev"}).problems == ()
+
+
+def test_near_miss_of_a_secret_is_masked(only_problem):
+    """The value of a misspelled credential stays out of the log."""
+    _, problem = only_problem(OTEL_EXPORTER_OLTP_HEADERS="k=geheim")
+    assert "geheim" not in problem.message

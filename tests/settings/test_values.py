@@ -1,0 +1,209 @@
+"""Each kind of variable: what is taken, what is replaced, and how that is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from eco2_tracing._settings import OtlpSettings, TracingSettings
+
+
+def test_defaults(read):
+    """Without variables the documented defaults hold and nothing is wrong."""
+    settings = read()
+    assert settings.problems == ()
+    assert settings.propagators == ("b3", "tracecontext", "baggage")
+    assert settings.traces_exporter == ("otlp",)
+    assert settings.traces_sampler == "parentbased_always_on"
+    assert settings.otlp == OtlpSettings()
+    assert (settings.otlp.endpoint, settings.otlp.insecure) == ("localhost:4317", True)
+    assert (settings.bsp_schedule_delay, settings.bsp_max_queue_size) == (1000, 2048)
+    assert settings.excluded_paths is None
+    assert settings.error_sampling_rate == 1.0
+    assert not settings.error_sampling_rate_is_set
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_empty_is_unset(read, empty):
+    """An empty variable means nothing, as the specification demands."""
+    settings = read(
+        OTEL_TRACES_SAMPLER=empty, OTEL_BSP_SCHEDULE_DELAY=empty, OTEL_EXPORTER_OTLP_ENDPOINT=empty
+    )
+    assert settings == read()
+
+
+GOOD = [
+    ("OTEL_SDK_DISABLED", "TRUE", "disabled", True),
+    ("OTEL_SDK_DISABLED", "false", "disabled", False),
+    ("OTEL_PROPAGATORS", "TraceContext, B3,b3", "propagators", ("tracecontext", "b3")),
+    ("OTEL_PROPAGATORS", "none", "propagators", ("none",)),
+    ("OTEL_TRACES_EXPORTER", "console,otlp", "traces_exporter", ("console", "otlp")),
+    ("OTEL_TRACES_SAMPLER", "Always_Off", "traces_sampler", "always_off"),
+    ("OTEL_PYTHON_ID_GENERATOR", "random", "id_generator", "random"),
+    ("OTEL_LOG_LEVEL", "WARN", "log_level", "warning"),
+    ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "exporter_otlp_compression", "gzip"),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500", "exporter_otlp_timeout", 2500),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "exporter_otlp_timeout", 2**31 - 1),
+    ("OTEL_BSP_EXPORT_TIMEOUT", "9", "bsp_export_timeout", 9),
+    ("OTEL_SPAN_EVENT_COUNT_LIMIT", "0", "span_event_count_limit", 0),
+    ("OTEL_ATTRIBUTE_COUNT_LIMIT", "7", "span_attribute_count_limit", 7),
+    ("OTEL_ATTRIBUTE_COUNT_LIMIT", "7", "event_attribute_count_limit", 7),
+    ("OTEL_ATTRIBUTE_COUNT_LIMIT", "7", "link_attribute_count_limit", 7),
+    ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "9", "span_attribute_value_length_limit", 9),
+    ("OTEL_PYTHON_EXCLUDED_URLS", "a.*,b", "excluded_urls", ("a.*", "b")),
+    ("OTEL_PYTHON_EXCLUDED_URLS", "a.*,b", "httpx_excluded_urls", ("a.*", "b")),
+    ("ECO2_TRACING_EXCLUDED_PATHS", "health,/a/b", "excluded_paths", ("health", "/a/b")),
+    ("ECO2_TRACING_EXCLUDED_PATHS", ",", "excluded_paths", ()),
+    ("ECO2_TRACING_ERROR_SAMPLING_RATE", ".5", "error_sampling_rate", 0.5),
+    ("ECO2_TRACING_ERROR_SAMPLING_RATE", "1", "error_sampling_rate_is_set", True),
+    ("ECO2_TRACING_SLOW_THRESHOLD_MS", "1e3", "slow_threshold_ms", 1000.0),
+    ("ECO2_TRACING_SLOW_THRESHOLDS_MS", "/a=5,/b/{c}=7.5", "slow_thresholds_ms", {"/a": 5.0, "/b/{c}": 7.5}),
+    ("ECO2_TRACING_WORKERS", "4", "workers", 4),
+    ("WEB_CONCURRENCY", "3", "workers", 3),
+    ("ECO2_TRACING_REDACT_KEYS", "SSN,iban", "redact_keys", frozenset({"ssn", "iban"})),
+    ("ECO2_TRACING_RESPONSE_HEADER", "x-trace-id", "response_header", "x-trace-id"),
+    ("ECO2_TRACING_TRUST_INBOUND", "no", "trust_inbound", False),
+    ("ECO2_TRACING_TRUST_INBOUND", "ON", "trust_inbound", True),
+    ("ECO2_TRACING_PROPAGATION_TARGETS", "API.example.com", "propagation_targets", ("api.example.com",)),
+    ("ECO2_TRACING_PROPAGATE_EXTERNALLY", "0", "propagate_externally", False),
+    ("ECO2_TRACING_INSTRUMENTATION", "Contrib", "instrumentation", "contrib"),
+    ("ECO2_TRACING_INSTRUMENTATIONS", "Redis", "instrumentations", ("redis",)),
+    ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "redis", "disabled_instrumentations", ("redis",)),
+    ("ECO2_TRACING_MAX_KEPT_TRACES_PER_SECOND", "0", "max_kept_traces_per_second", 0),
+    (
+        "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST",
+        "x-.*,accept",
+        "http_capture_headers_server_request",
+        ("x-.*", "accept"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("variable", "text", "field", "value"), GOOD)
+def test_good_values(read, variable, text, field, value):
+    """A good value is used and nothing is reported."""
+    settings = read(**{variable: text})
+    assert getattr(settings, field) == value
+    assert settings.problems == ()
+
+
+BAD = [
+    ("OTEL_SDK_DISABLED", "yes", "disabled", False),
+    ("OTEL_PROPAGATORS", "b33", "propagators", ("b3", "tracecontext", "baggage")),
+    ("OTEL_PROPAGATORS", "b3,typo", "propagators", ("b3",)),
+    ("OTEL_PROPAGATORS", "b3,none", "propagators", ("none",)),
+    ("OTEL_PROPAGATORS", ",", "propagators", ("b3", "tracecontext", "baggage")),
+    ("OTEL_TRACES_EXPORTER", "otpl", "traces_exporter", ("otlp",)),
+    ("OTEL_TRACES_SAMPLER", "alwayson", "traces_sampler", "parentbased_always_on"),
+    ("OTEL_PYTHON_ID_GENERATOR", "mine", "id_generator", "random"),
+    ("OTEL_LOG_LEVEL", "loud", "log_level", None),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "exporter_otlp_protocol", "grpc"),
+    ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "exporter_otlp_compression", "none"),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "exporter_otlp_timeout", 10_000),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1", "exporter_otlp_timeout", 10_000),
+    ("OTEL_BSP_SCHEDULE_DELAY", "0", "bsp_schedule_delay", 1000),
+    ("OTEL_BSP_SCHEDULE_DELAY", "1_000", "bsp_schedule_delay", 1000),
+    ("OTEL_BSP_SCHEDULE_DELAY", "٣", "bsp_schedule_delay", 1000),
+    ("OTEL_BSP_SCHEDULE_DELAY", "9" * 5000, "bsp_schedule_delay", 1000),
+    ("OTEL_ATTRIBUTE_COUNT_LIMIT", "many", "attribute_count_limit", 128),
+    ("OTEL_RESOURCE_ATTRIBUTES", "team=x,broken", "resource_attributes", {}),
+    ("OTEL_RESOURCE_ATTRIBUTES", "team=%ff", "resource_attributes", {}),
+    ("OTEL_PYTHON_EXCLUDED_URLS", "ok,(", "excluded_urls", ("ok",)),
+    ("ECO2_TRACING_STRICT", "maybe", "strict", False),
+    ("ECO2_TRACING_ERROR_SAMPLING_RATE", "2", "error_sampling_rate", 1.0),
+    ("ECO2_TRACING_ERROR_SAMPLING_RATE", "nan", "error_sampling_rate_is_set", False),
+    ("ECO2_TRACING_SLOW_THRESHOLD_MS", "1e999", "slow_threshold_ms", None),
+    ("ECO2_TRACING_SLOW_THRESHOLD_MS", "0", "slow_threshold_ms", None),
+    ("ECO2_TRACING_SLOW_THRESHOLDS_MS", "/a=5,b=6,/c=x", "slow_thresholds_ms", {"/a": 5.0}),
+    ("ECO2_TRACING_WORKERS", "0", "workers", 1),
+    ("ECO2_TRACING_RESPONSE_HEADER", "content-length", "response_header", None),
+    ("ECO2_TRACING_RESPONSE_HEADER", "x trace", "response_header", None),
+    ("ECO2_TRACING_PROPAGATION_TARGETS", "a.io,https://b.io", "propagation_targets", ("a.io",)),
+    ("ECO2_TRACING_INSTRUMENTATION", "fast", "instrumentation", "lean"),
+]
+
+
+@pytest.mark.parametrize(("variable", "text", "field", "value"), BAD)
+def test_bad_values(only_problem, variable, text, field, value):
+    """A bad value is one problem that names the variable, what was found and what is used."""
+    settings, problem = only_problem(**{variable: text})
+    assert getattr(settings, field) == value
+    assert problem.variable == variable
+    assert not problem.advisory
+    assert problem.message.startswith(f"{variable}={problem.found!r}: ")
+    assert problem.message.endswith(f"; using {problem.used}")
+
+
+def test_what_is_shown_is_bounded(only_problem):
+    """A huge value does not flood the log."""
+    _, problem = only_problem(OTEL_TRACES_SAMPLER="x" * 10_000)
+    assert len(problem.message) < 1000
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "cure"),
+    [
+        ("OTEL_PROPAGATORS", "jaeger", "pip install opentelemetry-propagator-jaeger"),
+        ("OTEL_TRACES_EXPORTER", "zipkin", "pip install opentelemetry-exporter-zipkin"),
+    ],
+)
+def test_missing_package_names_its_cure(only_problem, variable, text, cure):
+    """A name that a package would bring is told with the line that installs it."""
+    _, problem = only_problem(**{variable: text})
+    assert cure in problem.message
+
+
+def test_installed_names(read, tmp_path, monkeypatch):
+    """Names of installed entry points are taken in any case, and used as they are spelled."""
+    info = tmp_path / "mine-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(
+        "[opentelemetry_propagator]\nMyFormat = mine:P\nOther = mine:O\n[opentelemetry_traces_sampler]\nmine = mine:S\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings = read(
+        OTEL_PROPAGATORS="myformat,other,b3", OTEL_TRACES_SAMPLER="MINE", OTEL_TRACES_SAMPLER_ARG="any"
+    )
+    assert settings.problems == ()
+    assert settings.propagators == ("MyFormat", "Other", "b3")
+    assert (settings.traces_sampler, settings.traces_sampler_arg) == ("mine", "any")
+
+
+def test_batch_fits_its_queue(only_problem):
+    """A queue smaller than a batch makes the batch smaller, with one warning."""
+    settings, problem = only_problem(OTEL_BSP_MAX_QUEUE_SIZE="100")
+    assert (settings.bsp_max_queue_size, settings.bsp_max_export_batch_size) == (100, 100)
+    assert problem.variable == "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
+
+
+def test_sampler_argument_is_checked(only_problem):
+    """A ratio that is none is as if it were not set."""
+    settings, problem = only_problem(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="5%")
+    assert (settings.traces_sampler, settings.traces_sampler_arg) == ("traceidratio", None)
+    assert problem.variable == "OTEL_TRACES_SAMPLER_ARG"
+
+
+def test_sampler_argument_of_a_good_ratio(read):
+    """A ratio stays text, for whoever builds the sampler."""
+    settings = read(OTEL_TRACES_SAMPLER="parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG="0.25")
+    assert settings.traces_sampler_arg == "0.25"
+    assert settings.problems == ()
+
+
+def test_sampler_argument_without_use_is_told(only_problem):
+    """A ratio beside a sampler that takes none is a common mistake."""
+    settings, problem = only_problem(OTEL_TRACES_SAMPLER_ARG="0.1")
+    assert settings.traces_sampler == "parentbased_always_on"
+    assert problem.advisory
+    assert "takes no argument" in problem.message
+
+
+def test_bytes_that_are_no_text(read):
+    """Bytes of the environment that are not UTF-8 are mended."""
+    assert read(OTEL_SERVICE_NAME="caf\udce9").service_name.encode().startswith(b"caf")
+
+
+def test_settings_are_frozen():
+    """Nobody changes settings that others have read."""
+    with pytest.raises(ValueError, match="frozen"):
+        TracingSettings(_environ={}).disabled = True
