@@ -35,9 +35,11 @@ class Clock:
         return self.now
 
 
-def simulate(load: Load, offered: float, per_second: float) -> tuple[list[float], int, float, float]:
+def simulate(
+    load: Load, offered: float, per_second: float, seed: str
+) -> tuple[list[float], int, float, float]:
     """When traces were kept, how many were offered, how many the weights say, and with which error."""
-    source = random.Random(11)
+    source = random.Random(seed)
     clock = Clock()
     sampler = RateLimiting(per_second, clock=clock)
     times = load(offered, DURATION_S, source)
@@ -60,7 +62,7 @@ def limits(per_second: float) -> bool:
     good = True
     for offered in OFFERED:
         for shape, load in LOADS.items():
-            kept, traces, weight, error = simulate(load, offered, per_second)
+            kept, traces, weight, error = simulate(load, offered, per_second, f"{offered} {shape}")
             counts = windows(kept, DURATION_S)
             expected = min(per_second, offered) * 10
             low, high = min(counts), max(counts)
