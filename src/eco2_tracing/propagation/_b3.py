@@ -33,7 +33,10 @@ def read_multi(found: Mapping[bytes, bytes]) -> Candidate | None:
     trace_text = found.get(B3_TRACE_ID)
     span_text = found.get(B3_SPAN_ID)
     state_text = found.get(B3_SAMPLED)
-    sampled, debug = _UNDECIDED if state_text is None else _state(state_text)
+    if state_text is None:
+        sampled, debug = _UNDECIDED
+    else:
+        sampled, debug = _STATES.get(state_text) or _state(state_text)
     if B3_FLAGS in found and found[B3_FLAGS].strip() == b"1":
         sampled = debug = True
     if not trace_text and not span_text:
@@ -72,7 +75,7 @@ def read_single(found: Mapping[bytes, bytes]) -> Candidate | None:
 
 def _state(text: bytes) -> _State:
     """Read a decision: sampled (``None`` where none is told) and debug."""
-    return _STATES.get(text) or _STATES.get(text.strip().lower(), _UNDECIDED)
+    return _STATES.get(text.strip().lower(), _UNDECIDED)
 
 
 def _candidate(trace_text: bytes, span_text: bytes, sampled: bool | None, debug: bool) -> Candidate | None:
@@ -85,7 +88,7 @@ def _candidate(trace_text: bytes, span_text: bytes, sampled: bool | None, debug:
         span_text = span_text.strip()
         if len(span_text) != 16:
             return None
-    if trace_text.translate(None, HEX_DIGITS) or span_text.translate(None, HEX_DIGITS):
+    if (trace_text + span_text).translate(None, HEX_DIGITS):
         return None
     trace_id = int(trace_text, 16)
     span_id = int(span_text, 16)

@@ -122,17 +122,18 @@ class Reader:
             inbound.baggage_headers = found[BAGGAGE]
             if self._baggage:
                 inbound.baggage = parse_baggage(found[BAGGAGE])
-        if REQUEST_ID in found and _is_sound(found[REQUEST_ID]):
-            inbound.request_id = found[REQUEST_ID]
+        request_id = found.get(REQUEST_ID)
+        if (
+            request_id
+            and len(request_id) <= _LONGEST_REQUEST_ID
+            and not request_id.translate(None, _PRINTABLE)
+        ):
+            inbound.request_id = request_id
         if extras:
             inbound.extras = extras
-        return bool(
-            inbound.trace_id
-            or inbound.sampled is not None
-            or inbound.baggage_headers
-            or inbound.request_id
-            or extras
-        )
+        if inbound.trace_id or inbound.sampled is not None:
+            return True
+        return bool(inbound.baggage_headers or inbound.request_id or extras)
 
 
 def _adds_nothing(form: Form, found: Found) -> bool:
@@ -167,11 +168,6 @@ def _combined(name: bytes, first: bytes, second: bytes) -> bytes:
     if name in _LISTS and len(first) + len(second) < _LONGEST_COMBINED:
         return first + b"," + second
     return first
-
-
-def _is_sound(request_id: bytes) -> bool:
-    """Tell whether a request id may travel on: printable ASCII of a bounded length."""
-    return 0 < len(request_id) <= _LONGEST_REQUEST_ID and not request_id.translate(None, _PRINTABLE)
 
 
 def _read_adapter(
