@@ -13,7 +13,7 @@ from eco2_tracing._errors import MissingExtraError
 _USAGE = 2  # the exit code for a command that cannot run, as argparse has it
 
 
-def _demo(arguments: argparse.Namespace) -> int:
+def _run_demo(arguments: argparse.Namespace) -> int:
     for package in ("rich", "uvicorn", "httpx"):
         if find_spec(package) is None:
             raise MissingExtraError("eco2-tracing demo", package, "demo")
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--no-envoy", dest="envoy", action="store_false", help="call the services without a gateway"
     )
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(run=_run_demo)
     return parser
 
 

@@ -175,7 +175,7 @@ class _Demo:
             self._print(log_lines(outcome.lines, _COLOUR, width - 2))
 
     def _print(self, text: Text) -> None:
-        self._console.print(Padding(text, (0, 0, 0, 2)), no_wrap=True, crop=False)
+        self._console.print(Padding(text, (0, 0, 0, 2), expand=False), no_wrap=True, crop=False)
 
     def _judge(self, checks: list[Check]) -> int:
         self._console.print()

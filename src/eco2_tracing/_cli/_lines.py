@@ -41,7 +41,15 @@ def flat(fields: Mapping[str, Any], prefix: str = "") -> LogLine:
     return found
 
 
+def _message(line: LogLine) -> str:
+    """The message; of an access line what was asked and answered, and no more."""
+    asked = [line.get(key) for key in ("http.request.method", "url.path", "http.response.status_code")]
+    return str(line.get("message", "")) if None in asked else " ".join(map(str, asked))
+
+
 def _extras(line: LogLine) -> str:
+    if "http.request.method" in line:
+        return ""
     wanted = {key: value for key, value in line.items() if not key.startswith((*_SHOWN, *_LEFT_OUT))}
     return " ".join(f"{key.removeprefix('labels.')}={value}" for key, value in wanted.items())
 
@@ -68,7 +76,7 @@ def _laid_out(line: LogLine, colour: Mapping[str, str], column: int, width: int)
     text = Text(str(line["@timestamp"])[11:23], style="dim")
     text.append(f" {level:<5} ", style=f"not dim {style}" if style != "dim" else "")
     text.append(f"{service:<{column}}  ", style=f"not dim {colour.get(service, '')}")
-    text.append(str(line.get("message", "")), style="not dim")
+    text.append(_message(line), style="not dim")
     if "error.type" in line:
         kind = str(line["error.type"]).rpartition(".")[2]
         text.append(f" {kind}: {line.get('error.message', '')}", style="not dim red")

@@ -30,12 +30,15 @@ def service_environ(environ: Mapping[str, str], endpoint: str | None, receiver: 
     """The environment of the services.
 
     Args:
-        environ: That of this process. Its tracing variables count only for a real backend, which
-            may need headers and certificates.
+        environ: That of this process. Of its tracing variables only the exporter's count, and
+            only for a real backend, which may need headers and certificates.
         endpoint: The OTLP endpoint asked for, or ``None``.
         receiver: The demo's own OTLP endpoint (gRPC).
     """
-    made = {key: value for key, value in environ.items() if endpoint is not None or not key.startswith(_OURS)}
+    wanted = "OTEL_EXPORTER_OTLP_" if endpoint is not None else ()
+    made = {
+        key: value for key, value in environ.items() if not key.startswith(_OURS) or key.startswith(wanted)
+    }
     made |= {
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint or receiver,
         "OTEL_BSP_SCHEDULE_DELAY": "200",

@@ -99,7 +99,7 @@ def check_spans(
     """
     path = [GATEWAY, AUTH, CHARACTER] if gateway else [AUTH, CHARACTER]
     login, failed = outcomes[LOGIN].trace, outcomes[FAILED].trace
-    exceptions = [span for span in failed.spans if span.is_error and span.events]
+    exceptions = [event for span in failed.spans for event in span.events if event.name == "exception"]
     return [
         Check(
             f"one trace, one tree, through {', '.join(path[:-1])} and {path[-1]}",

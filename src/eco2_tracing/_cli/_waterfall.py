@@ -84,8 +84,8 @@ def _label(guide: str, span: ReceivedSpan, service: str) -> Text:
     return label.append(f" {target}" if target else "")
 
 
-def _cells(text: Text, width: int) -> Text:
-    text.truncate(width, overflow="ellipsis", pad=True)
+def _cells(text: Text, width: int, *, pad: bool = False) -> Text:
+    text.truncate(width, overflow="ellipsis", pad=pad)
     return text
 
 
@@ -111,7 +111,7 @@ def waterfall(trace: ReceivedTrace, colour: Mapping[str, str], width: int) -> Te
         before = span.service
         lines.append(
             Text.assemble(
-                _cells(label, _LABEL),
+                _cells(label, _LABEL, pad=True),
                 "  ",
                 (line, "red" if span.is_error else style),
                 f"{span.duration_ms:>{_TIME - 3},.1f} ms  ",

