@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from eco2_tracing._instrumentation._headers import HeaderCapture
     from eco2_tracing._redaction import Redactor
     from eco2_tracing._spans._lean import SpanSource
-    from eco2_tracing.propagation import Propagation
+    from eco2_tracing.propagation import Inbound, Propagation
     from eco2_tracing.sampling._rescue import Rescuer
 
 
@@ -62,6 +62,7 @@ class Engine:
         excluded_calls: URLs of outgoing calls that get no span.
         startup: Called when a lifespan begins.
         shutdown: Awaited when a lifespan has ended.
+        read: The propagation's own, one look-up nearer.
         external_hosts: Hosts that got trace context alone, in order of appearance.
     """
 
@@ -82,6 +83,10 @@ class Engine:
     startup: Callable[[], None] | None = None
     shutdown: Callable[[], Awaitable[None]] | None = None
     external_hosts: dict[str, None] = field(default_factory=dict)
+    read: Callable[[Iterable[tuple[bytes, bytes]]], Inbound | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.read = self.propagation.read
 
 
 class Current:

@@ -57,9 +57,6 @@ class ExcludedPaths:
         prefixes = ("/" + entry.strip("/") for entry in self.entries if "/" in entry)
         self._prefixes = tuple((prefix, prefix.rstrip("/") + "/") for prefix in prefixes)
 
-    def __bool__(self) -> bool:
-        return bool(self.entries)
-
     def __call__(self, path: str, root_path: str) -> bool:
         """Tell whether a request is left out.
 
