@@ -26,6 +26,7 @@ from eco2_tracing.sampling._fetch import MAX_ANSWER, Fetcher, parse_endpoint
         ("http://localhost:14250", "http://localhost:14250", None, False),
         ("https://jaeger:5779", "https://jaeger:5779", None, True),
         ("grpc://jaeger", "grpc://jaeger", None, False),
+        ("http://me:secret@jaeger:80/s", "http://jaeger:80/s", "jaeger:80/s", False),
         ("grpc://jaeger:80/", "grpc://jaeger:80/", None, False),
     ],
 )  # fmt: skip

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from opentelemetry.sdk.trace.sampling import Sampler
 
+from eco2_tracing.sampling._arguments import DEFAULT_ENDPOINT, Request, endpoint_of, number, option, pairs
 from eco2_tracing.sampling._base import HeadSampler
 from eco2_tracing.sampling._custom import CustomSampler
-from eco2_tracing.sampling._fetch import Endpoint, parse_endpoint
 from eco2_tracing.sampling._fixed import AlwaysOff, AlwaysOn, TraceIdRatio
 from eco2_tracing.sampling._rate import RateLimiting
 from eco2_tracing.sampling._remote import JaegerRemote
@@ -21,7 +21,6 @@ from eco2_tracing.sampling._strategies import rate_limiter
 DEFAULT = "parentbased_always_on"
 _PARENT_BASED = "parentbased_"
 _DEFAULT_PER_SECOND = 100.0
-_DEFAULT_ENDPOINT = "http://localhost:5778/sampling"
 _DEFAULT_INTERVAL_MS = 60_000.0
 _DEFAULT_INITIAL_RATIO = 0.001
 _BARE = (
@@ -29,7 +28,6 @@ _BARE = (
     "traces of the mesh are torn; parentbased_{name} honours it"
 )
 _DAY_MS = 86_400_000.0
-_ARG = "OTEL_TRACES_SAMPLER_ARG"
 
 
 @dataclass(frozen=True)
@@ -62,18 +60,6 @@ class BuiltSampler:
         self.root.close()
 
 
-@dataclass
-class _Request:
-    """What a sampler is made from; problems are gathered on the way."""
-
-    kind: str
-    arg: str | None
-    workers: int
-    service_name: str | None
-    clock: Callable[[], float]
-    problems: list[str] = field(default_factory=list)
-
-
 Made = tuple[HeadSampler, str]
 """A sampler, and in words what it does to a request."""
 
@@ -100,7 +86,7 @@ def build_sampler(
     """
     name = name.strip().lower() or DEFAULT
     kind = name.removeprefix(_PARENT_BASED)
-    request = _Request(kind, (arg or "").strip() or None, max(workers, 1), service_name, clock)
+    request = Request(kind, (arg or "").strip() or None, max(workers, 1), service_name, clock)
     maker = _MAKERS.get(kind)
     if maker is None:
         return _installed(name, request) or _fallback(name, request)
@@ -117,21 +103,21 @@ def _describe(parent_based: bool, words: str, kind: str) -> str:
     return f"every request, whatever the mesh decided: {words} ({kind})"
 
 
-def _always_on(request: _Request) -> Made:
+def _always_on(request: Request) -> Made:
     return AlwaysOn(), "all"
 
 
-def _always_off(request: _Request) -> Made:
+def _always_off(request: Request) -> Made:
     return AlwaysOff(), "none"
 
 
-def _ratio(request: _Request) -> Made:
-    ratio = _number(request, 1.0, "a number from 0 to 1", lambda value: 0.0 <= value <= 1.0)
+def _ratio(request: Request) -> Made:
+    ratio = number(request, 1.0, "a number from 0 to 1", lambda value: 0.0 <= value <= 1.0)
     return TraceIdRatio(ratio), f"{ratio * 100:.10g} %"
 
 
-def _rate(request: _Request) -> Made:
-    rate = _number(
+def _rate(request: Request) -> Made:
+    rate = number(
         request, _DEFAULT_PER_SECOND, "a number of traces a second over 0",
         lambda value: 0.0 < value < float("inf"), required=True,
     )  # fmt: skip
@@ -141,11 +127,11 @@ def _rate(request: _Request) -> Made:
     return RateLimiting(rate, workers=request.workers, clock=request.clock), words
 
 
-def _jaeger_remote(request: _Request) -> Made:
-    given = _pairs(request)
-    interval_ms = _option(request, given, "pollingIntervalMs", _DEFAULT_INTERVAL_MS, 1.0, _DAY_MS)
-    ratio = _option(request, given, "initialSamplingRate", _DEFAULT_INITIAL_RATIO, 0.0, 1.0)
-    endpoint = _endpoint(request, given.get("endpoint", _DEFAULT_ENDPOINT))
+def _jaeger_remote(request: Request) -> Made:
+    given = pairs(request)
+    interval_ms = option(request, given, "pollingIntervalMs", _DEFAULT_INTERVAL_MS, 1.0, _DAY_MS)
+    ratio = option(request, given, "initialSamplingRate", _DEFAULT_INITIAL_RATIO, 0.0, 1.0)
+    endpoint = endpoint_of(request, given.get("endpoint", DEFAULT_ENDPOINT))
     sampler = JaegerRemote(
         endpoint,
         request.service_name or "unknown_service",
@@ -156,72 +142,7 @@ def _jaeger_remote(request: _Request) -> Made:
     return sampler, f"as {endpoint.url} says, {ratio * 100:.10g} % until it answers"
 
 
-def _pairs(request: _Request) -> dict[str, str]:
-    """The ``key=value`` list of ``jaeger_remote``; keys in the specification's spelling."""
-    known = {key.lower(): key for key in ("endpoint", "pollingIntervalMs", "initialSamplingRate")}
-    pairs: dict[str, str] = {}
-    for part in (request.arg or "").split(","):
-        key, _, value = (piece.strip() for piece in part.partition("="))
-        if key.lower() in known and value:
-            pairs[known[key.lower()]] = value
-        elif part.strip():
-            request.problems.append(
-                f"{_ARG}: {part.strip()!r} is none of endpoint=…, pollingIntervalMs=…, "
-                "initialSamplingRate=…: it is left out"
-            )
-    return pairs
-
-
-def _option(
-    request: _Request, given: dict[str, str], key: str, default: float, least: float, most: float
-) -> float:
-    if key not in given:
-        return default
-    value = _float(given[key])
-    if least <= value <= most:
-        return value
-    request.problems.append(
-        f"{_ARG}: {key}={given[key]!r} is not a number from {least:g} to {most:g}: {default:g} is used"
-    )
-    return default
-
-
-def _endpoint(request: _Request, text: str) -> Endpoint:
-    try:
-        return parse_endpoint(text)
-    except ValueError as error:
-        request.problems.append(f"{_ARG}: endpoint: {error}: {_DEFAULT_ENDPOINT} is used")
-        return parse_endpoint(_DEFAULT_ENDPOINT)
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
-def _number(
-    request: _Request,
-    default: float,
-    what: str,
-    accept: Callable[[float], bool],
-    *,
-    required: bool = False,
-) -> float:
-    """The argument as a number; the default, and a problem told, where it is none."""
-    if request.arg is None:
-        if required:
-            request.problems.append(f"{_ARG} is not set, {what} is expected: {default:g} is used")
-        return default
-    value = _float(request.arg)
-    if accept(value):
-        return value
-    request.problems.append(f"{_ARG}={request.arg!r} is not {what}: {default:g} is used")
-    return default
-
-
-_MAKERS: dict[str, Callable[[_Request], Made]] = {
+_MAKERS: dict[str, Callable[[Request], Made]] = {
     "always_off": _always_off,
     "always_on": _always_on,
     "jaeger_remote": _jaeger_remote,
@@ -230,7 +151,7 @@ _MAKERS: dict[str, Callable[[_Request], Made]] = {
 }
 
 
-def _installed(name: str, request: _Request) -> BuiltSampler | None:
+def _installed(name: str, request: Request) -> BuiltSampler | None:
     """A sampler of another package; ``None`` when there is none that works."""
     for entry in entry_points(group="opentelemetry_traces_sampler"):
         if entry.name.lower() != name:
@@ -253,13 +174,13 @@ def _as_head_sampler(made: object) -> HeadSampler:
     return made if isinstance(made, HeadSampler) else CustomSampler(made)
 
 
-def _fallback(name: str, request: _Request) -> BuiltSampler:
+def _fallback(name: str, request: Request) -> BuiltSampler:
     request.problems.append(
         f"OTEL_TRACES_SAMPLER={name!r} is neither built in nor installed: {DEFAULT} is used"
     )
     return _default(request)
 
 
-def _default(request: _Request) -> BuiltSampler:
+def _default(request: Request) -> BuiltSampler:
     words = _describe(True, "all", "always_on")
     return BuiltSampler(AlwaysOn(), True, DEFAULT, words, tuple(request.problems))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,11 +48,13 @@ def parse_endpoint(text: str) -> Endpoint:
     """Read ``scheme://host:port/path``.
 
     With a path it is HTTP. Without one it is gRPC on Jaeger's ports for that (5779, and 14250 of the
-    specification's example) and with the scheme ``grpc``; else it is HTTP at ``/sampling``.
+    specification's example) and with the scheme ``grpc``; else it is HTTP at ``/sampling``. A user and
+    a password are left out.
 
     Raises:
         ValueError: This is no such URL.
     """
+    text = re.sub("//[^/]*@", "//", text)  # a password would end up in the startup line
     parts = urlsplit(text if "://" in text else f"http://{text}")
     if parts.scheme not in ("http", "https", "grpc") or not parts.hostname:
         raise ValueError(f"{text!r} is no http, https or grpc URL")

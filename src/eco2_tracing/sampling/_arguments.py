@@ -1,0 +1,90 @@
+"""The argument of a sampler, ``OTEL_TRACES_SAMPLER_ARG``: what can be used of it, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from eco2_tracing.sampling._fetch import Endpoint, parse_endpoint
+
+ARG = "OTEL_TRACES_SAMPLER_ARG"
+DEFAULT_ENDPOINT = "http://localhost:5778/sampling"
+
+
+@dataclass
+class Request:
+    """What a sampler is made from; problems are gathered on the way."""
+
+    kind: str
+    arg: str | None
+    workers: int
+    service_name: str | None
+    clock: Callable[[], float]
+    problems: list[str] = field(default_factory=list)
+
+
+def number(
+    request: Request,
+    default: float,
+    what: str,
+    accept: Callable[[float], bool],
+    *,
+    required: bool = False,
+) -> float:
+    """The argument as a number; the default, and a problem told, where it is none."""
+    if request.arg is None:
+        if required:
+            request.problems.append(f"{ARG} is not set, {what} is expected: {default:g} is used")
+        return default
+    value = _float(request.arg)
+    if accept(value):
+        return value
+    request.problems.append(f"{ARG}={request.arg!r} is not {what}: {default:g} is used")
+    return default
+
+
+def pairs(request: Request) -> dict[str, str]:
+    """The ``key=value`` list of ``jaeger_remote``; keys in the specification's spelling."""
+    known = {key.lower(): key for key in ("endpoint", "pollingIntervalMs", "initialSamplingRate")}
+    found: dict[str, str] = {}
+    for part in (request.arg or "").split(","):
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        if key.lower() in known and value:
+            found[known[key.lower()]] = value
+        elif part.strip():
+            request.problems.append(
+                f"{ARG}: {part.strip()!r} is none of endpoint=…, pollingIntervalMs=…, "
+                "initialSamplingRate=…: it is left out"
+            )
+    return found
+
+
+def option(
+    request: Request, given: dict[str, str], key: str, default: float, least: float, most: float
+) -> float:
+    """One number of the list; the default where it is left out, and a problem told where it is wrong."""
+    if key not in given:
+        return default
+    value = _float(given[key])
+    if least <= value <= most:
+        return value
+    request.problems.append(
+        f"{ARG}: {key}={given[key]!r} is not a number from {least:g} to {most:g}: {default:g} is used"
+    )
+    return default
+
+
+def endpoint_of(request: Request, text: str) -> Endpoint:
+    """Where to ask; the default, and a problem told, where that is no URL."""
+    try:
+        return parse_endpoint(text)
+    except ValueError as error:
+        request.problems.append(f"{ARG}: endpoint: {error}: {DEFAULT_ENDPOINT} is used")
+        return parse_endpoint(DEFAULT_ENDPOINT)
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
