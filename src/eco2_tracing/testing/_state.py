@@ -20,12 +20,12 @@ def clean_state() -> Iterator[None]:
     """
     reset_tracing()
     # OpenTelemetry lets a provider be set once in a process and offers no way back but these.
-    before = (trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE, propagate.get_global_textmap())  # noqa: SLF001
-    trace._TRACER_PROVIDER = None  # noqa: SLF001
-    trace._TRACER_PROVIDER_SET_ONCE = Once()  # noqa: SLF001
+    before = (trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE, propagate.get_global_textmap())
+    trace._TRACER_PROVIDER = None
+    trace._TRACER_PROVIDER_SET_ONCE = Once()
     try:
         yield
     finally:
         reset_tracing()
-        trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE, textmap = before  # noqa: SLF001
+        trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE, textmap = before
         propagate.set_global_textmap(textmap)

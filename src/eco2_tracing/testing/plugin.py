@@ -24,18 +24,20 @@ def clean_tracing() -> Iterator[None]:
 
 
 @pytest.fixture
-def captured_spans(clean_tracing: None) -> CapturedSpans:  # noqa: ARG001 - it cleans up
-    """The spans that would be exported, tracing being configured from the environment.
+def captured_spans() -> Iterator[CapturedSpans]:
+    """The spans that would be exported; but for the exporter the environment counts.
 
-    Nothing leaves the process. Call ``configure_tracing`` before this fixture, as an app does
-    that is imported first, or after it: the test's configuration stands.
+    Nothing leaves the process. An app that configured tracing when it was imported is captured
+    too, and one that does so during the test changes nothing.
     """
     from eco2_tracing import TracingSettings, configure_tracing
     from eco2_tracing.testing import CapturedSpans
+    from eco2_tracing.testing._state import clean_state
 
     captured = CapturedSpans()
-    configure_tracing(settings=TracingSettings(traces_exporter=("none",)), span_processors=(captured,))
-    return captured
+    with clean_state():
+        configure_tracing(settings=TracingSettings(traces_exporter=("none",)), span_processors=(captured,))
+        yield captured
 
 
 @pytest.fixture

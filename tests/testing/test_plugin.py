@@ -1,0 +1,126 @@
+"""The fixtures that users' own tests get."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from opentelemetry import propagate, trace
+from opentelemetry.sdk.trace import TracerProvider
+
+from eco2_tracing import configure_tracing, flush_tracing, instrument_app, tracing_status
+from eco2_tracing.testing import (
+    SPAN_ID,
+    CapturedSpans,
+    assert_continued,
+    assert_sent_on,
+    b3_headers,
+)
+from eco2_tracing.testing._state import clean_state
+
+
+@pytest.fixture
+def no_exporter(monkeypatch):
+    """What is configured in the test sends nothing."""
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+
+
+def make_app(peer):
+    """An app as a service has it; its one route calls a peer."""
+    app = FastAPI()
+    instrument_app(app)
+
+    @app.get("/call")
+    async def call():
+        async with httpx.AsyncClient(transport=httpx.MockTransport(peer)) as client:
+            return (await client.get("http://character-api/")).status_code
+
+    return app
+
+
+def test_captured_spans_see_a_request(captured_spans):
+    """A test of a service sees its spans, and what the call sent on, without a network."""
+    sent = []
+
+    def peer(request):
+        sent.append(request.headers)
+        return httpx.Response(200)
+
+    with TestClient(make_app(peer)) as client:
+        assert client.get("/call", headers=b3_headers()).json() == 200
+    traces = assert_continued(captured_spans)
+    assert [span.name for _, span in traces.walk()] == ["GET /call", "GET"]
+    assert traces.spans[0].parent_span_id == SPAN_ID
+    assert assert_sent_on(sent[0]) == captured_spans.one("GET").span_id
+
+
+def test_captured_spans_stand_for_an_app_made_before(no_exporter, request):
+    """An app that was configured when it was imported is captured all the same."""
+    configure_tracing(service_name="imported", span_processors=(before := CapturedSpans(),))
+    app = make_app(lambda _request: httpx.Response(500))
+    captured = request.getfixturevalue("captured_spans")
+    configure_tracing(service_name="again")
+    with TestClient(app) as client:
+        client.get("/call")
+    assert [span.name for span in captured.spans] == ["GET", "GET /call"]
+    assert before.spans == ()
+
+
+def test_captured_spans_follow_the_environment(monkeypatch, request):
+    """But for the exporter, the environment counts, as it does for the service."""
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "from-environment")
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
+    captured = request.getfixturevalue("captured_spans")
+    with trace.get_tracer("t").start_as_current_span("a"):
+        pass
+    assert captured.one("a").service == "from-environment"
+
+
+def test_a_receiver_gets_what_the_service_exports(clean_tracing, otlp_receiver, monkeypatch):
+    """The receiver's endpoint in the environment is all that a test of the whole way needs."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp_receiver.grpc_endpoint)
+    configure_tracing(service_name="auth-api")
+    with trace.get_tracer("t").start_as_current_span("a"):
+        pass
+    assert flush_tracing()
+    assert otlp_receiver.one("a", service="auth-api").is_error is False
+
+
+def test_state_is_as_in_a_new_process(no_exporter):
+    """Inside and after the block there is no provider and no configuration of ours."""
+    configure_tracing(service_name="before")
+    with clean_state():
+        assert not tracing_status().enabled
+        configure_tracing(service_name="inside")
+        assert tracing_status().enabled
+        assert isinstance(trace.get_tracer_provider(), TracerProvider)
+    assert not tracing_status().enabled
+    assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+def test_the_state_of_others_is_put_back(no_exporter):
+    """A provider and a propagator that somebody else installed are there again after the block."""
+    provider, textmap = TracerProvider(), propagate.get_global_textmap()
+    trace.set_tracer_provider(provider)
+    with pytest.raises(RuntimeError, match="test"), clean_state():
+        configure_tracing(service_name="inside")
+        assert trace.get_tracer_provider() is not provider
+        raise RuntimeError("a test that fails")
+    assert trace.get_tracer_provider() is provider
+    assert propagate.get_global_textmap() is textmap
+
+
+def test_the_plugin_is_found_and_light():
+    """Pytest finds the plugin by itself, and importing it imports no gRPC, protobuf or httpx."""
+    (point,) = entry_points(group="pytest11", name="eco2_tracing")
+    program = (
+        f"import sys, {point.value};"
+        "print([name for name in ('grpc', 'google.protobuf', 'httpx', 'rich') if name in sys.modules])"
+    )
+    done = subprocess.run((sys.executable, "-c", program), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
