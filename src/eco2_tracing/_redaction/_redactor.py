@@ -86,7 +86,9 @@ class Redactor:
         Args:
             text: A log message, an exception's text, an attribute of unknown shape.
         """
-        return self._scan(self._bounded(text), 0)
+        if type(text) is not str or len(text) > self._limit:
+            text = self._bounded(text)
+        return self._scan(text, 0)
 
     def _scan(self, text: str, depth: int) -> str:
         # Literal look-ups first: nearly all lines end here, after half a microsecond.

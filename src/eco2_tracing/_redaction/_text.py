@@ -37,8 +37,7 @@ _SCHEME = re.compile(r"\b(bearer|basic)([ \t]{1,4}|%20|\+)([\w.~+/=-]{4,})")
 _JWT = re.compile(r"(?<![\w-])eyj[\w-]{8,}\.[\w-]{4,}\.?[\w-]*")
 _PEM = re.compile(r"(-----begin [a-z ]{0,40}private key-----).*?(?:(?=-----end)|\Z)", re.DOTALL)
 # Each built-in name contains one of these: what the literal look-up searches for.
-_STEMS = ("token", "key", "passw", "secret", "authorization", "cookie", "pwd", "sig", "passphrase",
-          "credential", "verifier")  # fmt: skip
+_STEMS = ("token", "key", "pass", "secret", "authorization", "cookie", "pwd", "sig", "credential", "verifier")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 

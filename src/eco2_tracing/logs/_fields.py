@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import orjson
@@ -23,6 +24,10 @@ RESERVED = frozenset(
     }
 )  # fmt: skip
 """Written by the formatter alone: an `extra` of that name is a label, it forges nothing."""
+
+_RESERVED_OBJECTS = frozenset(
+    name[:at] for name in RESERVED for at, character in enumerate(name) if character == "."
+)
 
 _USER = {
     "user_id": "user.id",
@@ -64,16 +69,24 @@ def add_fields(fields: dict[str, object], given: Mapping[str, object], redactor:
 
 def _is_free(name: str, fields: Mapping[str, object]) -> bool:
     """Tell whether a name is a dotted one that clashes with no field, as part of it or as a whole."""
-    if "." not in name or name in RESERVED or name in fields:
+    heads = _heads(name)
+    if not heads or name in fields:
         return False
-    parts = name.split(".")
-    if not all(parts):  # Elasticsearch rejects a document with an empty part
-        return False
-    heads = [".".join(parts[:length]) for length in range(1, len(parts))]
-    if any(head in RESERVED or head in fields for head in heads):
-        return False
+    for head in heads:
+        if head in fields:
+            return False
     below = f"{name}."
-    return not any(other.startswith(below) for other in (*RESERVED, *fields))
+    return not any(other.startswith(below) for other in fields)
+
+
+@lru_cache(1024)
+def _heads(name: str) -> tuple[str, ...]:
+    """Return the objects that a dotted name lies in; none if the name cannot stand at top level."""
+    parts = name.split(".")
+    heads = tuple(".".join(parts[:length]) for length in range(1, len(parts)))
+    # Elasticsearch rejects a document with an empty part, or with a field that is an object elsewhere.
+    clashes = name in RESERVED or name in _RESERVED_OBJECTS or any(head in RESERVED for head in heads)
+    return () if clashes or not all(parts) else heads
 
 
 def _add_label(labels: dict[str, object], name: str, value: object, plain: Plain) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 import orjson
-from opentelemetry.trace import INVALID_SPAN, get_current_span
+from opentelemetry.trace import INVALID_SPAN, INVALID_SPAN_CONTEXT, SpanContext, get_current_span
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from eco2_tracing._redaction import Redactor, printable
@@ -31,6 +31,7 @@ _NOT_FIELDS = _STANDARD | {
 }  # fmt: skip
 
 _LEVELS = {name: name.lower() for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "TRACE")}
+_MILLISECONDS = [f"{number:03d}" for number in range(1000)]
 _MOST_TAILS = 512
 
 # Control characters above ASCII, line separators, and those that change the direction of text:
@@ -65,6 +66,7 @@ class EcsFormatter(OrjsonFormatter):
         self._redactor = Redactor(own_keys) if own_keys else None
         self._static = dict(static_fields or {})
         self._second = (0, "")
+        self._ids: tuple[SpanContext, str] = (INVALID_SPAN_CONTEXT, "")
         self._tails: _Tails = ({}, None, {})
 
     def format(self, record: logging.LogRecord) -> str:
@@ -84,7 +86,7 @@ class EcsFormatter(OrjsonFormatter):
     def _line(self, record: logging.LogRecord) -> str:
         redactor = self._redactor or shared.redactor
         message = redactor.text(_message(record))
-        if message[-1:] == "\n":
+        if message.endswith("\n"):
             message = message.rstrip("\r\n")
         try:
             encoded = orjson.dumps(message).decode()
@@ -104,14 +106,16 @@ class EcsFormatter(OrjsonFormatter):
 
         level = _LEVELS.get(record.levelname) or _level(record)
         line = (
-            f'{{"@timestamp":"{stamp[1]}.{int((created - second) * 1000):03d}Z",'
+            f'{{"@timestamp":"{stamp[1]}.{_MILLISECONDS[int((created - second) * 1000)]}Z",'
             f'"log.level":"{level}","message":{encoded}{tail[0]}'
         )
         span = get_current_span()
         if span is not INVALID_SPAN:
             context = span.get_span_context()
-            if context.is_valid:
-                line = f'{line},"trace.id":"{context.trace_id:032x}","span.id":"{context.span_id:016x}"'
+            ids = self._ids
+            if ids[0] is not context:
+                ids = self._ids = (context, _ids_fragment(context))
+            line += ids[1]
         request = current.get()
         if (
             len(record.__dict__) != _STANDARD_COUNT
@@ -119,11 +123,15 @@ class EcsFormatter(OrjsonFormatter):
             or record.stack_info
             or record.exc_text
             or tail[1] is not None
-            or (request is not None and request.fields)
             or type(record.msg) is dict
             or self._static
         ):
             line += self._more(record, redactor, tail[1], request)
+        elif request is not None and request.fields:
+            written = request.written
+            if written is None or written[0] is not redactor or written[1] != request.revision:
+                written = request.written = _bound(request, request.fields, redactor)
+            line += written[2]
         return line + "}"
 
     def _new_tail(self, record: logging.LogRecord, tails: _Tails) -> _Tail:
@@ -175,13 +183,16 @@ class EcsFormatter(OrjsonFormatter):
 
 def _message(record: logging.LogRecord) -> str:
     """Return the message, or template and arguments where they do not fit together."""
-    message = record.msg
-    if type(message) is dict:  # as python-json-logger has it: a dictionary is a set of fields
-        return printable(message.get("message", ""))
+    template = record.msg
     try:
+        if type(template) is str and type(record) is logging.LogRecord:  # spares a call and `str`
+            return template % record.args if record.args else template
+        if type(template) is dict:  # as python-json-logger has it: a dictionary is a set of fields
+            return printable(template.get("message", ""))
         message = record.getMessage()
     except Exception:  # noqa: BLE001 - the arguments are the application's
-        message = f"{printable(record.msg)} {_arguments(record.args)}"
+        text = printable(template)
+        message = f"{text} {_arguments(record.args)}" if record.args else text
     return message if type(message) is str else printable(message)
 
 
@@ -222,6 +233,21 @@ def _is_filters(name: str, value: object) -> bool:
 
 def _level(record: logging.LogRecord) -> str:
     return orjson.dumps(repaired(printable(record.levelname).lower())).decode()[1:-1]
+
+
+def _ids_fragment(context: SpanContext) -> str:
+    if not context.is_valid:
+        return ""
+    trace_id, span_id = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
+    return f',"trace.id":"{trace_id.hex()}","span.id":"{span_id.hex()}"'
+
+
+def _bound(request: Request, bound: dict[str, object], redactor: Redactor) -> tuple[Redactor, int, str]:
+    """Write the request's fields, for all its lines until they change."""
+    revision = request.revision  # read first: what another thread binds meanwhile is written again
+    fields: dict[str, object] = {}
+    add_fields(fields, dict(bound), redactor)
+    return redactor, revision, _fragment(fields)
 
 
 def _fragment(fields: Mapping[str, object]) -> str:

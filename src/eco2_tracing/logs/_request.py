@@ -15,13 +15,17 @@ class Request:
         fields: What was bound, or ``None``; changed in place within a request.
         scope: The ASGI scope, where the middleware gave it.
         started: `perf_counter_ns` at the begin, 0 without a scope.
+        revision: Counts the changes of the fields.
+        written: The fields as the formatter wrote them: with which redactor, of which revision.
     """
 
-    __slots__ = ("fields", "is_request", "scope", "started")
+    __slots__ = ("fields", "is_request", "revision", "scope", "started", "written")
 
     def __init__(self, fields: dict[str, object] | None, *, is_request: bool) -> None:
         self.fields = fields
         self.is_request = is_request
+        self.revision = 0
+        self.written: tuple[object, int, str] | None = None
         self.scope: Mapping[str, Any] | None = None
         self.started = 0
 
@@ -77,6 +81,7 @@ def bind_log_fields(**fields: object) -> None:
             request.fields = fields
         else:
             request.fields.update(fields)
+        request.revision += 1
         return
     # Outside a request the context alone is meant: tasks started before must not see it.
     bound = dict(request.fields) if request is not None and request.fields else {}
