@@ -12,5 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 def test_every_variable_is_in_a_table():
     """Each variable that is read stands in the first column of a table."""
-    rows = [line.split("|")[1] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    rows = [
+        line.split("|")[1] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("|")
+    ]
     assert set(VARIABLES) <= set(re.findall(r"`([A-Z0-9_]+)`", " ".join(rows)))
