@@ -64,7 +64,7 @@ def build(session: nox.Session) -> None:
 @nox.session(python=PYTHONS, requires=["build"])
 def tests(session: nox.Session) -> None:
     """The whole suite, measured."""
-    session.install(wheel(), *group("test"))
+    session.install(wheel("[all,demo]"), *group("test"))
     install_programs(session)
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
 
@@ -81,7 +81,7 @@ def coverage(session: nox.Session) -> None:
 @nox.parametrize("fastapi", list(FASTAPI), ids=list(FASTAPI))
 def tests_fastapi(session: nox.Session, fastapi: str) -> None:
     """The suite on the oldest FastAPI, the last without spans of its own, and the newest."""
-    session.install(wheel(), *FASTAPI[fastapi], *group("test"))
+    session.install(wheel("[all,demo]"), *FASTAPI[fastapi], *group("test"))
     session.run("pytest", *session.posargs)
 
 
@@ -90,7 +90,7 @@ def tests_fastapi(session: nox.Session, fastapi: str) -> None:
 def tests_otel(session: nox.Session, otel: str) -> None:
     """The suite on the oldest OpenTelemetry that the project allows, and on the newest."""
     pins = otel_floor() if otel == "oldest" else []
-    session.install(wheel(), *pins, *group("test"))
+    session.install(wheel("[all,demo]"), *pins, *group("test"))
     session.run("pytest", *session.posargs)
 
 
@@ -104,7 +104,7 @@ def minimal(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def types(session: nox.Session) -> None:
     """Mypy, strict; the typing test of the public API is among its files."""
-    session.install("-e", ".", *group("types"))
+    session.install("-e", ".[all,demo]", *group("types"))
     session.run("mypy")
 
 
@@ -119,7 +119,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=OLDEST, requires=["build"])
 def docs(session: nox.Session) -> None:
     """Run every snippet of the README and of `docs/`."""
-    session.install(wheel(), *group("docs"))
+    session.install(wheel("[all,demo]"), *group("docs"))
     session.run("pytest", "tests/repository/test_docs.py", *session.posargs)
 
 

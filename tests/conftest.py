@@ -1,11 +1,9 @@
-"""What every test gets: bounded generation of examples, and global state as it was."""
+"""What every test gets: bounded generation of examples, and global state as in a new process."""
 
 from __future__ import annotations
 
 import hypothesis
 import pytest
-
-from eco2_tracing import _guard
 
 hypothesis.settings.register_profile(
     "suite",
@@ -18,7 +16,5 @@ hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)
-def _clean_state():
-    """Report again what was reported once."""
-    yield
-    _guard.forget_warnings()
+def _clean_state(clean_tracing):
+    """Undo what a test configured: provider, propagator, instrumentations, warnings given once."""
