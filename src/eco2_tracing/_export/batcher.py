@@ -50,6 +50,7 @@ class SpanBatcher(BatchSpanProcessor):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._exporter = exporter
+        self._sink = sink_for(exporter)
         self._schedule_delay_s = schedule_delay_s
         self._max_queue_size = max_queue_size
         self._max_batch_size = min(max_batch_size, max_queue_size)
@@ -62,7 +63,6 @@ class SpanBatcher(BatchSpanProcessor):
         self._queue = SpanQueue(self._max_queue_size, self._max_batch_size, self._clock)
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._sink = sink_for(self._exporter)
 
     def __repr__(self) -> str:
         """Name the destination."""
@@ -140,7 +140,10 @@ class SpanBatcher(BatchSpanProcessor):
             self._start()
 
     def _start(self) -> None:
-        with self._starting:
+        # A signal handler may interrupt a start and end a span: whoever comes second leaves it to the first.
+        if not self._starting.acquire(blocking=False):
+            return
+        try:
             if self._thread is not None or self._queue.stop_at is not None:
                 return
             thread = threading.Thread(name="eco2-tracing-export", target=self._worker().run, daemon=True)
@@ -150,6 +153,8 @@ class SpanBatcher(BatchSpanProcessor):
                 # The interpreter is ending, or is out of threads: shutdown delivers by itself.
                 return
             self._thread = thread
+        finally:
+            self._starting.release()
 
     def _worker(self) -> Worker:
         return Worker(
@@ -170,7 +175,7 @@ class SpanBatcher(BatchSpanProcessor):
     def _after_fork_in_child(self) -> None:
         """Begin anew: thread, locks and connections stay with the parent, and so do the spans that it queued."""
         stopped = self._queue.stop_at
-        self._sink.close()
+        self._sink.forget()
         self._begin()
         if stopped is not None:
             self._queue.stop(stopped)

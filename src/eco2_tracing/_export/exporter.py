@@ -75,6 +75,11 @@ class OtlpExporter(SpanExporter):
         """Close the connection."""
         self._transport.close()
 
+    def forget(self) -> None:
+        """In a forked child: close our copy of the connection; the parent's stays open."""
+        self._transport.close()
+        self._encoder = SpanEncoder()
+
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send spans now, one try each request."""
         packages, lost = self.pack(spans)

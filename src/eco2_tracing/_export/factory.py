@@ -94,11 +94,21 @@ def _exporter(name: str, settings: ExportSettings) -> SpanExporter | None:
     if name == "none":
         return None
     if name == "otlp":
-        return build_otlp(settings.otlp)
+        return _otlp(settings.otlp)
     if name == "console":
         # Given explicitly: the default is what stdout was when the SDK was imported.
         return ConsoleSpanExporter(out=sys.stdout)
     return _installed(name)
+
+
+def _otlp(otlp: OtlpSettings) -> OtlpExporter | None:
+    try:
+        return build_otlp(otlp)
+    except ValueError as error:
+        logger.warning(
+            "OTEL_EXPORTER_OTLP_ENDPOINT: %r cannot be used, no spans are sent: %s", otlp.endpoint, error
+        )
+        return None
 
 
 def build_otlp(otlp: OtlpSettings) -> OtlpExporter:
@@ -106,6 +116,9 @@ def build_otlp(otlp: OtlpSettings) -> OtlpExporter:
 
     Args:
         otlp: The destination.
+
+    Raises:
+        ValueError: The endpoint is of a kind that is not supported.
     """
     build = _grpc if otlp.protocol == "grpc" else _http
     common: dict[str, Any] = {

@@ -29,6 +29,7 @@ class ForeignSink:
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
+        self._open = True
         self.endpoint = type(exporter).__name__
 
     def pack(self, spans: Sequence[ReadableSpan]) -> tuple[list[Package], int]:
@@ -51,4 +52,9 @@ class ForeignSink:
 
     def close(self) -> None:
         """Shut the exporter down."""
-        self._exporter.shutdown()
+        if self._open:
+            self._open = False
+            self._exporter.shutdown()
+
+    def forget(self) -> None:
+        """Do nothing: what a fork means to the exporter, it must know itself."""

@@ -9,7 +9,6 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
-    ConnectionTerminated,
     DataReceived,
     Event,
     ResponseReceived,
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
 
 _MAX_ANSWER_BYTES = 64 * 1024
 _MAX_STREAMS = 1 << 30
+_FRAME_HEADER = 9
+_GOAWAY = 7
+_MAX_FRAME = 1 << 14
 # doc/PROTOCOL-HTTP2.md, "Errors": the gRPC status that stands for an HTTP/2 error code.
 _STATUS_OF_RESET = {
     ErrorCodes.REFUSED_STREAM: 14,
@@ -64,9 +66,11 @@ class Http2Session:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+        self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding=None))
         self._answer = Answer()
         self._going_away = False
+        self._stream = 0
+        self._received = b""
         self._h2.initiate_connection()
 
     def is_usable(self) -> bool:
@@ -75,8 +79,9 @@ class Http2Session:
             if not data:
                 return False
             try:
-                self._handle(self._h2.receive_data(data))
-            except H2Error:
+                self._receive(data)
+                self._flush()
+            except (H2Error, OSError):
                 return False
         return not self._going_away
 
@@ -93,14 +98,14 @@ class Http2Session:
         """
         answer = self._answer = Answer()
         try:
-            stream = self._h2.get_next_available_stream_id()
+            stream = self._stream = self._h2.get_next_available_stream_id()
             self._h2.send_headers(stream, headers)
             self._upload(stream, body)
             self._flush()
             while not answer.ended:
                 self._read()
         except H2Error as error:
-            raise ConnectionError(f"the server does not speak HTTP/2 as it should: {error}") from None
+            raise ConnectionError(f"no HTTP/2 is spoken there ({error})") from None
         if self._going_away or stream > _MAX_STREAMS or answer.reset is not None:
             answer.reusable = False
         return answer
@@ -130,8 +135,25 @@ class Http2Session:
         data = self._connection.recv()
         if not data:
             raise ConnectionError("the server closed the connection")
-        self._handle(self._h2.receive_data(data))
+        self._receive(data)
         self._flush()
+
+    def _receive(self, data: bytes) -> None:
+        """Hand on whole frames, but for GOAWAY: h2 takes it as the end, while the server finishes what it took on.
+
+        Raises:
+            ConnectionError: The server will not answer the running call.
+        """
+        received = self._received + data
+        while len(received) >= _FRAME_HEADER and len(received) >= (size := _frame_size(received)):
+            frame, received = received[:size], received[size:]
+            if frame[3] == _GOAWAY:
+                self._going_away = True
+                if _last_stream(frame) < self._stream and not self._answer.ended:
+                    raise ConnectionError("the server closed the connection before it took the call")
+            else:
+                self._handle(self._h2.receive_data(frame))
+        self._received = received
 
     def _handle(self, events: Sequence[Event]) -> None:
         answer = self._answer
@@ -151,12 +173,10 @@ class Http2Session:
                 if code != ErrorCodes.NO_ERROR or "grpc-status" not in answer.headers:
                     answer.reset = _STATUS_OF_RESET.get(ErrorCodes(code), 13) if code in _CODES else 13
                 answer.ended = True
-            elif isinstance(event, ConnectionTerminated):
-                self._going_away = True
 
     def _headers(self, event: ResponseReceived | TrailersReceived) -> None:
         for name, value in event.headers or ():
-            text, content = str(name), str(value)
+            text, content = _text(name), _text(value)
             if text == ":status":
                 self._answer.status = int(content)
             else:
@@ -164,3 +184,24 @@ class Http2Session:
 
 
 _CODES = frozenset(map(int, ErrorCodes))
+
+
+def _text(field_part: bytes | str) -> str:
+    return field_part if isinstance(field_part, str) else field_part.decode("utf-8", "replace")
+
+
+def _frame_size(frame: bytes) -> int:
+    """Return the whole size of the frame that begins here (RFC 9113, 4.1).
+
+    Raises:
+        ConnectionError: It is larger than we allow, as the text of an HTTP/1 answer looks.
+    """
+    size = int.from_bytes(frame[:3], "big")
+    if size > _MAX_FRAME:
+        raise ConnectionError("no HTTP/2 is spoken there: is it the port of OTLP over gRPC?")
+    return _FRAME_HEADER + size
+
+
+def _last_stream(goaway: bytes) -> int:
+    """Return the last stream that the server takes on (RFC 9113, 6.8)."""
+    return int.from_bytes(goaway[_FRAME_HEADER : _FRAME_HEADER + 4], "big") & 0x7FFF_FFFF

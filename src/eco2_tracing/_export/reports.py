@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eco2_tracing._guard import logger
+from eco2_tracing._guard import internal_failure, logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ class Reporter:
         if not self._may_speak(now):
             return
         self._told = True
-        logger.warning(
+        _say(
             "Spans do not reach %s: %s (%d queued, %d dropped so far); retrying, next report in %d s at the earliest",
             self._endpoint,
             error,
@@ -63,7 +63,7 @@ class Reporter:
         now = self._clock()
         if self._failing_since is not None:
             if self._told:
-                logger.warning(
+                _say(
                     "Spans reach %s again after %.0f s (%d queued, %d dropped so far)",
                     self._endpoint,
                     now - self._failing_since,
@@ -75,7 +75,7 @@ class Reporter:
         elif self._queue.dropped["queue_full"] > self._overflown and self._may_speak(now):
             overflow = self._queue.dropped["queue_full"] - self._overflown
             self._overflown += overflow
-            logger.warning(
+            _say(
                 "%d spans were dropped: they end faster than %s takes them "
                 "(OTEL_BSP_MAX_QUEUE_SIZE is %d, OTEL_BSP_SCHEDULE_DELAY may be shortened)",
                 overflow,
@@ -88,3 +88,10 @@ class Reporter:
             return False
         self._quiet_until = now + QUIET_S
         return True
+
+
+def _say(message: str, *args: object) -> None:
+    try:
+        logger.warning(message, *args)
+    except Exception:  # noqa: BLE001 - a handler of the application; deliveries go on
+        internal_failure("logging about deliveries")

@@ -72,6 +72,9 @@ class Sink(Protocol):
     def close(self) -> None:
         """Let go of what is open."""
 
+    def forget(self) -> None:
+        """In a forked child: let go of what is the parent's, without a word to the peer."""
+
 
 class Worker:
     """Delivers what is queued until it is told to stop.
@@ -172,7 +175,8 @@ class Worker:
         self._queue.settle(0, package.spans, "shutdown")
 
     def _settled(self, package: Package, reply: Reply) -> bool:
-        if reply.error:
+        # What fails once the time is over was cut short by ourselves: no news of the receiver.
+        if reply.error and self._time_for_one_try(self._clock()) > 0:
             self._reporter.failed(reply.error)
         if reply.outcome == "retry":
             return False

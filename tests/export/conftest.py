@@ -1,0 +1,58 @@
+"""Receivers, and batchers that end with their test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from eco2_tracing._export import SpanBatcher, build_otlp
+from eco2_tracing._settings._otlp import OtlpSettings
+from tests.export.receivers import GrpcReceiver, HttpReceiver
+
+Open = Callable[..., SpanBatcher]
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the proxies of whoever runs the tests out of them."""
+    for name in ("grpc_proxy", "http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def open_batcher() -> Iterator[Open]:
+    """Open batchers to an OTLP destination, which are shut down with the test."""
+    opened: list[SpanBatcher] = []
+
+    def open_one(endpoint: str, *, batcher: dict[str, Any] | None = None, **otlp: Any) -> SpanBatcher:
+        protocol = "http/protobuf" if "://" in endpoint else "grpc"
+        settings = OtlpSettings(endpoint=endpoint, **({"protocol": protocol, "insecure": True} | otlp))
+        opened.append(SpanBatcher(build_otlp(settings), **({"schedule_delay_s": 0.05} | (batcher or {}))))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.shutdown(2000)
+
+
+@pytest.fixture
+def grpc_receiver() -> Iterator[GrpcReceiver]:
+    """A gRPC receiver."""
+    with GrpcReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def http_receiver() -> Iterator[HttpReceiver]:
+    """An HTTP receiver."""
+    with HttpReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(params=["grpc", "http"])
+def receiver(request: pytest.FixtureRequest) -> Any:
+    """Each kind of receiver in turn."""
+    return request.getfixturevalue(f"{request.param}_receiver")

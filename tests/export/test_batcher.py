@@ -1,0 +1,456 @@
+"""The batch processor: bounded, truthful, quiet, and gone when it is shut down."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry.instrumentation.utils import is_http_instrumentation_enabled, is_instrumentation_enabled
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+from eco2_tracing._export import SpanBatcher
+from eco2_tracing._export.accounts import SpanQueue
+from eco2_tracing._export.reports import QUIET_S, Reporter
+from tests.export.receivers import GrpcReceiver, eventually, free_port
+from tests.export.spans import make_span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.export.conftest import Open
+
+
+def export_threads() -> list[threading.Thread]:
+    """Return our threads that run."""
+    return [thread for thread in threading.enumerate() if thread.name == "eco2-tracing-export"]
+
+
+class Recording(SpanExporter):
+    """An exporter of the SDK's kind."""
+
+    def __init__(self, results: Sequence[Any] = ()) -> None:
+        self.results = list(results)
+        self.batches: list[list[str]] = []
+        self.suppressed: list[bool] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.shutdowns = 0
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Note the batch, and answer as ordered."""
+        self.gate.wait(20)
+        self.suppressed.append(is_instrumentation_enabled() or is_http_instrumentation_enabled())
+        result = self.results.pop(0) if self.results else SpanExportResult.SUCCESS
+        if isinstance(result, Exception):
+            raise result
+        self.batches.append([span.name for span in spans])
+        return result
+
+    def shutdown(self) -> None:
+        """Count."""
+        self.shutdowns += 1
+        self.gate.set()
+
+
+def test_it_is_the_sdks_processor(open_batcher: Open) -> None:
+    """Code that looks for the SDK's type finds it, and the exporter in it."""
+    batcher = open_batcher("127.0.0.1:1")
+    assert isinstance(batcher, BatchSpanProcessor)
+    assert batcher.span_exporter.force_flush()
+    assert "127.0.0.1:1" in repr(batcher)
+
+
+def test_with_a_tracer_provider(grpc_receiver: GrpcReceiver, open_batcher: Open) -> None:
+    """Spans of a real tracer arrive, and the provider's flush and shutdown reach the processor."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(open_batcher(grpc_receiver.endpoint))
+    with provider.get_tracer("t").start_as_current_span("a"):
+        pass
+    assert provider.force_flush()
+    assert grpc_receiver.names == ["a"]
+    provider.shutdown()
+    assert not export_threads()
+
+
+def test_unsampled_spans_are_passed_over() -> None:
+    """Spans without the sampled flag, and things that are no span, are not queued."""
+    batcher = SpanBatcher(Recording())
+    batcher.on_end(make_span(sampled=False))
+    batcher.on_end(make_span(context=None))
+    batcher.on_end(object())  # type: ignore[arg-type]  # what is tested
+    assert batcher.stats().queued == 0
+    assert not export_threads()
+    provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    provider.add_span_processor(batcher)
+    provider.get_tracer("t").start_span("a").end()
+    assert batcher.shutdown()
+    assert not export_threads()
+
+
+def test_a_full_batch_goes_at_once() -> None:
+    """The delay is not waited for when a batch is full."""
+    exporter = Recording()
+    batcher = SpanBatcher(exporter, schedule_delay_s=3600, max_batch_size=10)
+    for n in range(25):
+        batcher.on_end(make_span(f"s{n}"))
+    eventually(lambda: len(exporter.batches) == 2)
+    assert batcher.stats().queued == 5
+    assert batcher.force_flush(20_000)
+    assert sum(exporter.batches, []) == [f"s{n}" for n in range(25)]
+    assert batcher.shutdown()
+
+
+def test_the_delay() -> None:
+    """A lonely span goes when the delay has passed."""
+    exporter = Recording()
+    batcher = SpanBatcher(exporter, schedule_delay_s=0.01)
+    batcher.on_end(make_span())
+    eventually(lambda: batcher.stats().sent == 1)
+    assert batcher.shutdown()
+
+
+def test_a_full_queue_counts_what_it_refuses() -> None:
+    """Spans beyond the queue are counted, without a line for each, from any number of threads."""
+    exporter = Recording()
+    exporter.gate.clear()
+    batcher = SpanBatcher(exporter, schedule_delay_s=0.01, max_queue_size=100, max_batch_size=500)
+    threads = [
+        threading.Thread(target=lambda: [batcher.on_end(make_span()) for _ in range(500)]) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stats = batcher.stats()
+    assert stats.dropped["queue_full"] + stats.queued == 2000
+    assert stats.queued <= 200 + 4
+    exporter.gate.set()
+    assert batcher.force_flush(20_000)
+    assert batcher.shutdown()
+    assert batcher.stats().sent + batcher.stats().dropped["queue_full"] == 2000
+
+
+def test_flush_is_truthful_about_time() -> None:
+    """A flush that runs out of time says so, and does not stop the work."""
+    exporter = Recording()
+    exporter.gate.clear()
+    batcher = SpanBatcher(exporter)
+    batcher.on_end(make_span("slow"))
+    assert not batcher.force_flush(50)
+    exporter.gate.set()
+    assert batcher.force_flush(20_000)
+    assert exporter.batches == [["slow"]]
+    assert batcher.shutdown()
+
+
+def test_flush_is_truthful_about_loss() -> None:
+    """A flush after which spans are lost says so; the next one is judged by itself."""
+    exporter = Recording([SpanExportResult.FAILURE, RuntimeError("boom")])
+    batcher = SpanBatcher(exporter, schedule_delay_s=3600)
+    for expected in (False, False, True):
+        batcher.on_end(make_span())
+        assert batcher.force_flush(20_000) == expected
+    stats = batcher.stats()
+    assert (stats.sent, stats.dropped["export_failed"]) == (1, 2)
+    assert stats.last_error == "RuntimeError in the exporter"
+    assert batcher.force_flush()
+    assert batcher.shutdown()
+    assert batcher.force_flush()
+    assert exporter.shutdowns == 1
+
+
+def test_flush_from_many_threads() -> None:
+    """Everybody who flushes gets an answer."""
+    batcher = SpanBatcher(Recording(), schedule_delay_s=3600)
+    answers: list[bool] = []
+
+    def work() -> None:
+        for _ in range(50):
+            batcher.on_end(make_span())
+            answers.append(batcher.force_flush(20_000))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [True] * 200
+    assert batcher.shutdown()
+
+
+def test_flush_interrupts_a_backoff(open_batcher: Open) -> None:
+    """Whoever flushes does not wait for a retry that is due much later."""
+    port = free_port()
+    batcher = open_batcher(f"127.0.0.1:{port}")
+    batcher.on_end(make_span())
+    eventually(lambda: batcher.stats().last_error)
+    with GrpcReceiver(port) as receiver:
+        assert batcher.force_flush(20_000)
+        assert len(receiver.names) == 1
+        batcher.shutdown()
+
+
+def test_flush_in_a_signal_handler_that_interrupts_a_flush(open_batcher: Open) -> None:
+    """A signal handler may flush and end spans while its thread does the same."""
+    batcher = open_batcher(f"127.0.0.1:{free_port()}")
+    handled = []
+
+    def handler(*_: object) -> None:
+        batcher.on_end(make_span())
+        handled.append(batcher.force_flush(50))
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        batcher.on_end(make_span())
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        assert not batcher.force_flush(300)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert handled == [False]
+
+
+def test_shutdown_delivers_and_ends() -> None:
+    """Shutting down delivers what is queued; afterwards spans are counted as lost, and once is enough."""
+    exporter = Recording()
+    batcher = SpanBatcher(exporter, schedule_delay_s=3600)
+    for _ in range(700):
+        batcher.on_end(make_span())
+    assert batcher.shutdown()
+    assert batcher.stats().sent == 700
+    assert not export_threads()
+    batcher.on_end(make_span())
+    assert batcher.stats().dropped["shutdown"] == 1
+    assert not export_threads()
+    batcher.shutdown()
+    assert exporter.shutdowns == 1
+
+
+def test_shutdown_of_one_never_used() -> None:
+    """A processor that saw no span has nothing to end but its exporter."""
+    exporter = Recording()
+    assert SpanBatcher(exporter).shutdown()
+    assert exporter.shutdowns == 1
+
+
+def test_shutdown_without_a_collector(open_batcher: Open) -> None:
+    """A full queue and nobody there: some tries, then all is counted as lost."""
+    batcher = open_batcher(f"127.0.0.1:{free_port()}", batcher={"schedule_delay_s": 3600})
+    for _ in range(3000):
+        batcher.on_end(make_span())
+    assert not batcher.shutdown(5000)
+    stats = batcher.stats()
+    assert (stats.queued, sum(stats.dropped.values())) == (0, 3000)
+    assert stats.dropped["shutdown"] >= 2048
+    assert not export_threads()
+
+
+def test_shutdown_tries_until_the_collector_comes(grpc_receiver: GrpcReceiver, open_batcher: Open) -> None:
+    """A hiccup at shutdown is got over."""
+    grpc_receiver.faults.append((grpc.StatusCode.UNAVAILABLE, "hiccup", ()))
+    batcher = open_batcher(grpc_receiver.endpoint, batcher={"schedule_delay_s": 3600})
+    batcher.on_end(make_span())
+    assert batcher.shutdown(10_000)
+    assert grpc_receiver.attempts == 2
+
+
+class Deaf(Recording):
+    """An exporter that goes on when it is shut down."""
+
+    def shutdown(self) -> None:
+        """Count, and leave the call hanging."""
+        self.shutdowns += 1
+
+
+def test_shutdown_of_an_exporter_that_hangs() -> None:
+    """An exporter that does not return is left behind, and its spans are counted as lost, once."""
+    exporter = Deaf()
+    exporter.gate.clear()
+    batcher = SpanBatcher(exporter, schedule_delay_s=0.01)
+    batcher.on_end(make_span())
+    eventually(lambda: not batcher._queue.spans)
+    assert not batcher.shutdown(100)
+    assert exporter.shutdowns == 1
+    exporter.gate.set()
+    eventually(lambda: not export_threads())
+    assert (batcher.stats().sent, batcher.stats().dropped["shutdown"]) == (0, 1)
+
+
+def test_shutdown_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the interpreter gives no more threads, the caller's own delivers."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    exporter = Recording()
+    batcher = SpanBatcher(exporter)
+    batcher.on_end(make_span("late"))
+    assert batcher.shutdown()
+    assert exporter.batches == [["late"]]
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+def test_no_threads_after_many_cycles(grpc_receiver: GrpcReceiver, open_batcher: Open) -> None:
+    """Twenty processors come and go, and their threads with them."""
+    before = threading.active_count()
+    for _ in range(20):
+        batcher = open_batcher(grpc_receiver.endpoint)
+        batcher.on_end(make_span())
+        assert batcher.shutdown(20_000)
+    assert not export_threads()
+    assert threading.active_count() <= before + 8  # the receiver's own
+    assert len(grpc_receiver.names) == 20
+
+
+def test_deliveries_are_not_traced() -> None:
+    """Nothing that the worker does is instrumented, and the caller's context is its own."""
+    exporter = Recording()
+    batcher = SpanBatcher(exporter)
+    batcher.on_end(make_span())
+    assert batcher.force_flush(20_000)
+    assert exporter.suppressed == [False]
+    assert not context_api.get_current()
+    assert batcher.shutdown()
+
+
+def test_an_old_batch_makes_room(grpc_receiver: GrpcReceiver, open_batcher: Open) -> None:
+    """A batch that cannot be delivered waits as long as there is room, then gives way to newer spans."""
+    grpc_receiver.always = (grpc.StatusCode.UNAVAILABLE, "never", ())
+    batcher = open_batcher(
+        grpc_receiver.endpoint, batcher={"max_queue_size": 5, "max_batch_size": 5, "export_timeout_s": 0.3}
+    )
+    batcher.on_end(make_span())
+    eventually(lambda: grpc_receiver.attempts >= 2)
+    assert batcher.stats().queued == 1
+    for n in range(20):
+        batcher.on_end(make_span(f"s{n}"))
+    eventually(lambda: batcher.stats().dropped["export_failed"])
+    batcher.shutdown(1)
+
+
+def test_the_servers_wish_is_respected(grpc_receiver: GrpcReceiver, open_batcher: Open) -> None:
+    """A flush does not go against the delay that a server asked for; a shutdown does not wait for it."""
+    from google.protobuf.duration_pb2 import Duration
+    from google.rpc.error_details_pb2 import RetryInfo
+
+    info = RetryInfo(retry_delay=Duration(seconds=600)).SerializeToString()
+    trailers = (("google.rpc.retryinfo-bin", info),)
+    grpc_receiver.faults.append((grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", trailers))
+    batcher = open_batcher(grpc_receiver.endpoint)
+    batcher.on_end(make_span())
+    eventually(lambda: batcher.stats().last_error)
+    assert not batcher.force_flush(100)
+    assert grpc_receiver.attempts == 1
+    assert batcher.shutdown(20_000)
+    assert len(grpc_receiver.names) == 1
+
+
+class Broken:
+    """A sink with a fault that no sink should have."""
+
+    endpoint = "broken"
+
+    def pack(self, spans: Any) -> Any:
+        """Fail."""
+        raise RuntimeError("boom")
+
+    def close(self) -> None:
+        """Fail too."""
+        raise RuntimeError("boom")
+
+
+def test_a_fault_of_our_own(caplog: pytest.LogCaptureFixture) -> None:
+    """An internal failure is logged, its batch is counted, and the processor goes on."""
+    batcher = SpanBatcher(Broken())  # type: ignore[arg-type]  # what is tested
+    batcher.on_end(make_span())
+    assert not batcher.force_flush(20_000)
+    assert batcher.stats().dropped["export_failed"] == 1
+    batcher.shutdown()
+    assert "delivering" in caplog.text
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+@pytest.fixture
+def reporting(caplog: pytest.LogCaptureFixture) -> Any:
+    """A reporter with a clock, its queue, and the lines that it wrote."""
+    clock = Clock()
+    queue = SpanQueue(10, 5, clock)
+    caplog.set_level(logging.INFO)
+    return Reporter("collector:4317", queue, clock), clock, queue, caplog
+
+
+def test_an_outage_is_two_lines_at_most_a_minute(reporting: Any) -> None:
+    """One line a minute while the collector is away, with the counts, and one when it is back."""
+    reporter, clock, queue, log = reporting
+    for second in range(121):
+        reporter.failed("refused")
+        if second == 30:
+            queue.refuse()
+        clock.now += 1
+    reporter.delivered()
+    reporter.delivered()
+    lines = log.messages
+    assert len(lines) == 4
+    assert lines[0].startswith("Spans do not reach collector:4317: refused (0 queued, 0 dropped so far)")
+    assert "1 dropped" in lines[1]
+    assert lines[3] == "Spans reach collector:4317 again after 121 s (0 queued, 1 dropped so far)"
+
+
+def test_coming_and_going_stays_quiet(reporting: Any) -> None:
+    """A collector that comes and goes every second makes two lines a minute."""
+    reporter, clock, _, log = reporting
+    for _ in range(int(QUIET_S) - 1):
+        reporter.failed("refused")
+        reporter.delivered()
+        clock.now += 1
+    assert len(log.messages) == 2
+
+
+def test_an_overflow_is_told_with_its_cure(reporting: Any) -> None:
+    """Spans that end faster than they can be sent are reported, seldom."""
+    reporter, clock, queue, log = reporting
+    for _ in range(3):
+        queue.refuse()
+        reporter.delivered()
+        clock.now += 1
+    clock.now += QUIET_S
+    reporter.delivered()
+    assert [line.split(" spans")[0] for line in log.messages] == ["1", "2"]
+    assert "OTEL_BSP_MAX_QUEUE_SIZE" in log.text
+
+
+def test_a_log_handler_that_raises(reporting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler of the application cannot stop deliveries."""
+    reporter, _, queue, _ = reporting
+
+    class Raising(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "Spans do not" in record.getMessage():
+                raise RuntimeError("handler")
+
+    handler = Raising()
+    logger = logging.getLogger("eco2_tracing")
+    logger.addHandler(handler)
+    try:
+        reporter.failed("refused")
+    finally:
+        logger.removeHandler(handler)
+    assert queue.stats("x").last_error == "refused"

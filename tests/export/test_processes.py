@@ -1,0 +1,111 @@
+"""Forks and exits, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.export.receivers import BlackHole, GrpcReceiver, HttpReceiver
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of its own."""
+    inherited = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=inherited | {"PYTHONPATH": str(ROOT)} | environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def expected(plan: str, children: int) -> list[str]:
+    """Return the names of all spans of all processes."""
+    names = ["parent-queued", "parent-late"] + (["parent-early"] if plan != "before" else [])
+    for n in range(children):
+        for depth in range(3 if plan == "nested" else 1):
+            names += [f"c{n}{'.0' * depth}-first", f"c{n}{'.0' * depth}-second"]
+    return sorted(names)
+
+
+@pytest.mark.parametrize("support", ["", "0", "1"])
+@pytest.mark.parametrize("plan", ["before", "after", "busy", "nested"])
+@pytest.mark.parametrize("kind", [GrpcReceiver, HttpReceiver])
+def test_fork(kind: Any, plan: str, support: str) -> None:
+    """Every span of every process arrives once, whenever it forks and whatever gRPC is told about forks."""
+    environ = {"GRPC_ENABLE_FORK_SUPPORT": support} if support else {}
+    with kind() as receiver, BlackHole() as hole:
+        done = run(
+            "-m", "tests.export.forking", receiver.endpoint, plan, "3", f"127.0.0.1:{hole.port}", **environ
+        )
+        assert (done.returncode, done.stderr.replace("\n", "")) == (
+            0,
+            "",
+        ) or "Spans do not reach" in done.stderr
+        assert sorted(receiver.names) == expected(plan, 3)
+
+
+def test_fifty_children() -> None:
+    """A process with many children loses none of their spans."""
+    with GrpcReceiver() as receiver:
+        assert run("-m", "tests.export.forking", receiver.endpoint, "after", "50").returncode == 0
+        assert sorted(receiver.names) == expected("after", 50)
+
+
+EXIT = """
+import sys
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from tests.export.forking import open_batcher
+provider = TracerProvider()
+provider.add_span_processor(open_batcher(sys.argv[1]))
+trace.set_tracer_provider(provider)
+with trace.get_tracer("t").start_as_current_span("last"):
+    pass
+"""
+
+
+def test_exit_delivers_silently() -> None:
+    """At the end of the interpreter, spans arrive and nothing is printed."""
+    with GrpcReceiver() as receiver:
+        done = run("-c", EXIT, receiver.endpoint)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert receiver.names == ["last"]
+
+
+@pytest.mark.parametrize("shut_down", [True, False])
+def test_exit_without_a_collector(shut_down: bool) -> None:
+    """With a silent collector the interpreter ends all the same, without a traceback."""
+    with BlackHole() as hole:
+        script = (
+            EXIT if shut_down else EXIT.replace("TracerProvider()", "TracerProvider(shutdown_on_exit=False)")
+        )
+        done = run("-c", script, f"127.0.0.1:{hole.port}")
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+
+
+IMPORTS = """
+import sys
+from tests.export.forking import open_batcher
+open_batcher("localhost:4317").force_flush(100)
+print(sorted({"grpc", "h2", "urllib3", "requests", "google.protobuf", "http.client"} & set(sys.modules)))
+"""
+
+
+def test_building_imports_nothing_heavy() -> None:
+    """Neither grpc nor protobuf nor an HTTP/2 library is imported before there is a span to send."""
+    done = run("-c", IMPORTS)
+    assert "h2" not in done.stdout, done.stderr
+    assert "grpc" not in done.stdout
+    assert "google.protobuf" not in done.stdout

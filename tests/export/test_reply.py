@@ -1,0 +1,171 @@
+"""What servers' answers mean, by the words of the OTLP specification."""
+
+from __future__ import annotations
+
+import base64
+
+import grpc
+import pytest
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eco2_tracing._export.reply import (
+    MAX_SERVER_DELAY_S,
+    Reply,
+    grpc_code_of_http,
+    grpc_reply,
+    http_reply,
+    success,
+)
+from eco2_tracing._export.wire import fields, varint
+from tests.export.receivers import partial_success
+
+RETRY_INFO = RetryInfo(retry_delay=Duration(seconds=2, nanos=500_000_000))
+RETRYABLE = {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
+CREDENTIALS = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
+
+
+def text(message: bytes) -> str:
+    """Encode a binary header as gRPC does: without padding."""
+    return base64.b64encode(message).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "code", [code for code in grpc.StatusCode if code.name != "OK"], ids=lambda code: code.name
+)
+def test_grpc_statuses(code: grpc.StatusCode) -> None:
+    """The retryable codes of the specification's table are tried again; RESOURCE_EXHAUSTED alone is not."""
+    reply = grpc_reply(code.value[0], "why", {})
+    assert reply.error == f"{code.name}: why"
+    assert reply.outcome == ("retry" if code.name in RETRYABLE else "dropped")
+    if reply.outcome == "dropped":
+        assert reply.reason == ("unauthenticated" if code.name in CREDENTIALS else "rejected")
+
+
+def test_an_unknown_grpc_status() -> None:
+    """A code that does not exist is final."""
+    assert grpc_reply(99, "", {}) == Reply("dropped", "status 99", "rejected")
+
+
+@pytest.mark.parametrize(
+    "trailers",
+    [
+        {"google.rpc.retryinfo-bin": text(RETRY_INFO.SerializeToString())},
+        {"grpc-status-details-bin": ""},
+    ],
+    ids=["alone", "details"],
+)
+def test_resource_exhausted_with_retry_info(trailers: dict[str, str]) -> None:
+    """RESOURCE_EXHAUSTED is tried again when the server says when, in either place."""
+    if "grpc-status-details-bin" in trailers:
+        details = [AnyMessage(), AnyMessage()]
+        details[0].Pack(ErrorInfo(reason="other"))
+        details[1].Pack(RETRY_INFO)
+        trailers = {"grpc-status-details-bin": text(Status(code=8, details=details).SerializeToString())}
+    assert grpc_reply(8, "", trailers) == Reply("retry", "RESOURCE_EXHAUSTED", retry_after_s=2.5)
+
+
+def test_retry_info_is_bounded() -> None:
+    """Nobody is waited for longer than the limit; no delay at all is one of zero."""
+    long = RetryInfo(retry_delay=Duration(seconds=86_400))
+    header = "google.rpc.retryinfo-bin"
+    assert grpc_reply(14, "", {header: text(long.SerializeToString())}).retry_after_s == MAX_SERVER_DELAY_S
+    assert (
+        grpc_reply(8, "", {header: text(RetryInfo(retry_delay=Duration()).SerializeToString())}).retry_after_s
+        == 0
+    )
+
+
+@pytest.mark.parametrize("garbage", ["!", "AAA", "CgE", "DQ", "/////w", "CgIBAQ"])
+def test_garbage_for_retry_info(garbage: str) -> None:
+    """Details that cannot be read are none."""
+    for name in ("google.rpc.retryinfo-bin", "grpc-status-details-bin"):
+        reply = grpc_reply(14, "", {name: garbage})
+        assert (reply.outcome, reply.error) == ("retry", "UNAVAILABLE")
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "reason"),
+    [
+        (400, "dropped", "rejected"),
+        (401, "dropped", "unauthenticated"),
+        (403, "dropped", "unauthenticated"),
+        (404, "dropped", "rejected"),
+        (408, "dropped", "rejected"),
+        (413, "dropped", "rejected"),
+        (429, "retry", "export_failed"),
+        (500, "dropped", "rejected"),
+        (502, "retry", "export_failed"),
+        (503, "retry", "export_failed"),
+        (504, "retry", "export_failed"),
+        (307, "dropped", "rejected"),
+    ],
+)
+def test_http_statuses(status: int, outcome: str, reason: str) -> None:
+    """Only the four statuses of the specification are tried again."""
+    reply = http_reply(status, "Phrase", None, 0)
+    assert (reply.outcome, reply.reason) == (outcome, reason)
+    assert reply.error.startswith(f"HTTP {status} Phrase")
+    assert ("redirects are not followed" in reply.error) == (status == 307)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7),
+        ("1.5", 1.5),
+        ("-3", 0),
+        ("86400", MAX_SERVER_DELAY_S),
+        ("nan", 0),
+        ("inf", 0),
+        ("Thu, 01 Jan 1970 00:01:40 GMT", 10),
+        ("yesterday", None),
+        (None, None),
+    ],
+)
+def test_retry_after(header: str | None, seconds: float | None) -> None:
+    """Retry-After is read as seconds or as a date, within the limit."""
+    assert http_reply(503, "", header, 90).retry_after_s == seconds
+
+
+def test_partial_success() -> None:
+    """Rejected spans and the server's words are told; a warning without rejections too."""
+    assert success(b"") == Reply("sent", reason="rejected")
+    assert success(partial_success(3, "too old")).rejected == 3
+    assert success(partial_success(3, "too old")).error == "partial success, 3 spans rejected: too old"
+    assert success(partial_success(0, "beware")).error == "partial success, 0 spans rejected: beware"
+    assert success(partial_success(-1, "")).rejected == 0
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_can_be_an_answer(body: bytes) -> None:
+    """An answer that is no message counts as accepted, and nothing is raised."""
+    assert success(body).outcome == "sent"
+
+
+def test_http_answers_to_a_grpc_call() -> None:
+    """The mapping that gRPC defines for proxies' answers."""
+    assert [grpc_code_of_http(status) for status in (401, 404, 503, 418)] == [16, 12, 14, 2]
+
+
+@given(st.integers(-(2**63), 2**64 - 1))
+def test_varints(number: int) -> None:
+    """Numbers survive the way there and back, negative ones as two's complement."""
+    ((_, value),) = fields(b"\x08" + varint(number))
+    assert value == number % 2**64
+
+
+@pytest.mark.parametrize("message", [b"\x0a\x05ab", b"\x0b", b"\x08" + b"\xff" * 12, b"\x09\x00", b"\x80"])
+def test_broken_messages(message: bytes) -> None:
+    """What is cut short or of a type that is not used is told by an error."""
+    with pytest.raises(ValueError, match=r"truncated|wire type"):
+        list(fields(message))
+
+
+def test_fixed_fields_are_passed_over() -> None:
+    """Fields of fixed size are read as bytes."""
+    assert list(fields(b"\x09" + bytes(8) + b"\x15" + bytes(4))) == [(1, bytes(8)), (2, bytes(4))]
