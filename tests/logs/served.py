@@ -1,0 +1,56 @@
+"""A small service for the tests that run real servers; run as a program it serves itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import uvicorn
+from fastapi import FastAPI
+from opentelemetry import trace
+
+from eco2_tracing import logs
+
+TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
+SPAN_ID = 0xB7AD6B7169203331
+
+if "ECS_BY_CONFIGURATION" not in os.environ:
+    logs.configure_logging(service_name="served")
+
+service = FastAPI(telemetry={"tracing": False}) if "telemetry" in FastAPI.__init__.__code__.co_varnames else FastAPI()
+
+
+@service.get("/items/{item}")
+def read_item(item: int) -> int:
+    """Log from the thread pool."""
+    logs.bind_log_fields(item=item)
+    logging.getLogger("served").info("item %d read, token=%s", item, "planted-secret")
+    return item
+
+
+@service.get("/fail")
+async def fail() -> None:
+    """Fail as services do."""
+    raise RuntimeError("password=planted-secret")
+
+
+async def app(scope, receive, send) -> None:
+    """Trace each request as a middleware would."""
+    if scope["type"] != "http":
+        await service(scope, receive, send)
+        return
+    token = logs.begin_request(scope)
+    try:
+        span = trace.NonRecordingSpan(trace.SpanContext(TRACE_ID, SPAN_ID, is_remote=False))
+        with trace.use_span(span):
+            await service(scope, receive, send)
+    except Exception as error:
+        error.__eco2_trace_ids__ = (TRACE_ID, SPAN_ID)
+        raise
+    finally:
+        logs.end_request(token)
+
+
+if __name__ == "__main__":
+    uvicorn.run(app, port=int(sys.argv[1]))

@@ -1,0 +1,145 @@
+"""Lines of real servers: one ECS line each on stdout, whoever sets logging up first."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from eco2_tracing.logs import uvicorn_log_config
+from tests.logs.served import SPAN_ID, TRACE_ID
+from tests.support.servers import free_port
+
+APP = "tests.logs.served:app"
+LIMIT_S = 30.0
+UVICORN = [sys.executable, "-m", "uvicorn", APP, "--port", "{port}"]
+GUNICORN = [sys.executable, "-m", "gunicorn", APP, "-k", "uvicorn_worker.UvicornWorker", "-b", "127.0.0.1:{port}"]
+SERVERS = {
+    "uvicorn": UVICORN,
+    "uvicorn with colours": [*UVICORN, "--use-colors"],
+    "uvicorn, two workers": [*UVICORN, "--workers", "2"],
+    "uvicorn.run": [sys.executable, "-m", "tests.logs.served", "{port}"],
+    "gunicorn": GUNICORN,
+    "gunicorn, access log on": [*GUNICORN, "--access-logfile", "-"],
+    "gunicorn, preloaded": [*GUNICORN, "--preload"],
+    "gunicorn, preloaded, access log on": [*GUNICORN, "--preload", "--access-logfile", "-"],
+}
+
+
+@dataclass
+class Served:
+    """A running server and what it wrote so far."""
+
+    port: int
+    out: Path
+    err: Path
+
+    def get(self, path: str) -> int:
+        """Send one request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_S)
+        try:
+            connection.request("GET", path, headers={"User-Agent": "test/1"})
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def lines(self) -> list[dict[str, object]]:
+        """Parse all of stdout; fails on a line that is no JSON object."""
+        return [json.loads(line) for line in self.out.read_text().splitlines()]
+
+    def wait_for(self, reached: Callable[[], bool]) -> None:
+        """Wait until a condition holds."""
+        end = time.monotonic() + LIMIT_S
+        while not reached():
+            assert time.monotonic() < end, self.out.read_text() + self.err.read_text()
+            time.sleep(0.02)
+
+    def answers(self) -> bool:
+        """Tell whether the app answers."""
+        try:
+            return self.get("/ready") == 404
+        except OSError:
+            return False
+
+
+@contextmanager
+def serving(command: list[str], folder: Path, **environ: str) -> Iterator[Served]:
+    """Run a server until the block ends."""
+    served = Served(free_port(), folder / "out", folder / "err")
+    arguments = [argument.format(port=served.port) for argument in command]
+    with served.out.open("wb") as out, served.err.open("wb") as err:
+        process = subprocess.Popen(arguments, stdout=out, stderr=err, env=os.environ | environ)
+        try:
+            served.wait_for(served.answers)
+            yield served
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(LIMIT_S)
+
+
+def access_lines(lines: list[dict[str, object]], path: str) -> list[dict[str, object]]:
+    """The access lines of one path."""
+    return [line for line in lines if line["log.logger"] == "uvicorn.access" and line.get("url.path") == path]
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_every_line_is_one_ecs_document(name, tmp_path):
+    """Application, access and traceback lines come once each, with HTTP fields, ids and no secret."""
+    if "gunicorn" in name:
+        pytest.importorskip("uvicorn_worker")
+    with serving(SERVERS[name], tmp_path) as served:
+        for item in range(4):
+            assert served.get(f"/items/{item}?code=planted-secret&page=2") == 200
+        assert served.get("/fail") == 500
+        served.wait_for(lambda: any("error.type" in line for line in served.lines()))
+    lines = served.lines()
+    written = served.out.read_text() + served.err.read_text()
+
+    for item in range(4):
+        (access,) = access_lines(lines, f"/items/{item}")
+        assert access["http.request.method"] == "GET"
+        assert access["http.response.status_code"] == 200
+        assert access["url.query"] == "code=REDACTED&page=2"
+        assert access["client.ip"] == "127.0.0.1"
+        assert access["user_agent.original"] == "test/1"
+        assert access["trace.id"] == f"{TRACE_ID:032x}"
+        assert access["labels"] == {"item": item}
+    assert [line["labels"] for line in lines if line["log.logger"] == "served"] == [
+        {"item": item} for item in range(4)
+    ]
+    (failed,) = [line for line in lines if "error.type" in line]
+    assert failed["log.logger"] == "uvicorn.error"
+    assert (failed["trace.id"], failed["span.id"]) == (f"{TRACE_ID:032x}", f"{SPAN_ID:016x}")
+    assert "planted-secret" not in written
+    assert all(list(line)[:4] == ["@timestamp", "log.level", "message", "ecs.version"] for line in lines)
+    assert {line["service.name"] for line in lines} == {"served"}
+    assert "GET /items" not in served.err.read_text()
+
+
+def test_access_lines_that_are_switched_off_stay_off(tmp_path):
+    """`--no-access-log` is the operator's word."""
+    with serving([*UVICORN, "--no-access-log"], tmp_path) as served:
+        assert served.get("/items/1") == 200
+    assert not [line for line in served.lines() if line["log.logger"] == "uvicorn.access"]
+
+
+def test_the_configuration_for_uvicorn_alone(tmp_path):
+    """`--log-config` gives ECS lines from the first on, without a call."""
+    config = tmp_path / "log.json"
+    config.write_text(json.dumps(uvicorn_log_config()))
+    command = [*UVICORN, "--log-config", str(config), "--use-colors"]
+    with serving(command, tmp_path, ECS_BY_CONFIGURATION="1") as served:
+        assert served.get("/items/1?token=planted-secret") == 200
+    (access,) = access_lines(served.lines(), "/items/1")
+    assert access["url.query"] == "token=REDACTED"
+    assert served.err.read_text() == ""
