@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 
+import httpx
 import pytest
 
-from eco2_tracing._cli import _services
+from eco2_tracing._cli import _demo, _services
 from eco2_tracing._cli._demo import run_demo
-from eco2_tracing._cli._envoy import find_envoy
-from eco2_tracing._cli._services import examples, service_environ
+from eco2_tracing._cli._envoy import GATEWAY, find_envoy
+from eco2_tracing._cli._services import examples, service_environ, start_service
+from eco2_tracing._cli._story import STEPS
 from eco2_tracing.testing import OtlpReceiver
 
 needs_envoy = pytest.mark.skipif(
@@ -83,14 +86,24 @@ def test_a_backend_of_ones_own_gets_the_spans():
 
 
 @needs_envoy
-def test_spans_of_the_gateway_that_nobody_takes_are_told():
-    """A backend without a Zipkin port loses the gateway's spans; the demo says so."""
+def test_a_backend_gets_the_spans_of_the_gateway(monkeypatch):
+    """The gateway's spans go to the backend's Zipkin port, where its traces become whole."""
     with OtlpReceiver() as backend:
-        # 127.0.0.2 is this host, too, and nothing listens on its Zipkin port.
-        endpoint = backend.grpc_endpoint.replace("127.0.0.1", "localhost")
-        code, output = demo("--endpoint", endpoint)
-    assert code == 0, output
-    assert "nothing takes Zipkin spans at localhost:9411" in output
+        monkeypatch.setattr(_demo, "_ZIPKIN_PORT", backend.http_port)
+        assert run_demo(endpoint=backend.grpc_endpoint) == 0
+        backend.wait_for(lambda spans: sum(span.service == GATEWAY for span in spans) >= len(STEPS))
+        assert all(trace.is_one_tree for trace in backend.traces())
+
+
+@needs_envoy
+def test_spans_of_the_gateway_that_nobody_takes_are_told(monkeypatch, capsys):
+    """A backend without a Zipkin port loses the gateway's spans; the demo says so."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setattr(_demo, "_ZIPKIN_PORT", port)
+    with OtlpReceiver() as backend:
+        assert run_demo(endpoint=backend.grpc_endpoint) == 0
+    assert f"nothing takes Zipkin spans at 127.0.0.1:{port}" in capsys.readouterr().out
 
 
 def test_a_service_that_does_not_start_is_told(monkeypatch, tmp_path, capsys):
@@ -111,15 +124,26 @@ def test_a_check_that_fails_is_the_exit_code(monkeypatch, tmp_path, capsys):
     assert "✘ every answer has the status expected of it" in capsys.readouterr().out
 
 
-def test_stopping_the_demo_stops_its_processes():
-    """SIGTERM ends the services, too; nothing is left behind."""
-    command = [sys.executable, "-m", "eco2_tracing", "demo", "--no-envoy"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as started:
-        for line in started.stdout:
-            if "client" in line:
-                started.send_signal(signal.SIGTERM)
-        code = started.wait(60)
-    assert code in {0, 128 + signal.SIGTERM}
+@pytest.mark.parametrize(
+    ("number", "ending", "code"),
+    [(signal.SIGTERM, SystemExit, (143,)), (signal.SIGINT, KeyboardInterrupt, ())],
+)
+def test_stopping_the_demo_stops_its_processes(number, ending, code, monkeypatch):
+    """However the demo is ended in the middle, its processes end with it, and its handler is gone."""
+    started = []
+
+    def start(module, environ):
+        started.append(start_service(module, environ))
+        return started[-1]
+
+    monkeypatch.setattr(_demo, "start_service", start)
+    monkeypatch.setattr(httpx.Client, "request", lambda *_, **__: os.kill(os.getpid(), number))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(ending) as raised:
+        run_demo(find=lambda: None)
+    assert raised.value.args == code
+    assert [child._process.poll() is not None for child in started] == [True, True]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_examples_are_found_in_the_wheel_and_in_the_checkout(monkeypatch, tmp_path):

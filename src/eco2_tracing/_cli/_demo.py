@@ -8,7 +8,9 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
 from types import FrameType
+from typing import cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -103,7 +105,9 @@ class _Demo:
                 self._receiver.wait_for(
                     lambda spans: sum(span.service == GATEWAY for span in spans) >= len(STEPS)
                 )
-        # The services have been asked to end by now, and have delivered what they had.
+            # They deliver what they have left when they are asked to end.
+            for service in self._services:
+                service.stop()
         return self._tell(answers)
 
     def _start(self, stack: ExitStack) -> str:
@@ -201,9 +205,8 @@ def run_demo(
     Returns:
         0, or 1 when a check failed or a process did not start.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without these characters
+    # A terminal without these characters shows others.
+    cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")
     console = _console()
     with _orderly_end():
         try:
