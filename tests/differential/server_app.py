@@ -62,7 +62,7 @@ def _responses(app: FastAPI) -> None:
     async def unicode_path(name: str) -> dict[str, str]:
         return {"name": name}
 
-    @app.api_route("/many", methods=["GET", "HEAD", "OPTIONS", "BREW"])
+    @app.api_route("/many", methods=["GET", "HEAD", "OPTIONS", "BREW"], include_in_schema=False)
     async def many() -> PlainTextResponse:
         return PlainTextResponse("")
 
@@ -139,6 +139,12 @@ def _sockets(app: FastAPI) -> None:
         await socket.accept()
         await socket.send_text(await socket.receive_text())
         await socket.close()
+
+    @app.websocket("/ws-loop")
+    async def loop(socket: WebSocket) -> None:
+        await socket.accept()
+        while True:
+            await socket.send_text(await socket.receive_text())
 
     @app.websocket("/ws-denied")
     async def denied(socket: WebSocket) -> None:

@@ -22,6 +22,8 @@ class ServerCase:
         headers: Raw headers beside ``host``.
         host: The ``host`` header's pair, or nothing.
         scope: What else differs in the scope.
+        gone_after: After how many messages to the client sending fails, because it is gone.
+        close_code: With what code the client of a WebSocket closes it.
     """
 
     name: str
@@ -30,6 +32,8 @@ class ServerCase:
     headers: Headers = ()
     host: Headers = HOST
     scope: dict[str, Any] = field(default_factory=dict)
+    gone_after: int | None = None
+    close_code: int = 1000
 
     def build_scope(self) -> dict[str, Any]:
         """Build the ASGI connection scope."""
@@ -59,7 +63,7 @@ class ServerCase:
         if self.method == "WEBSOCKET":
             yield {"type": "websocket.connect"}
             yield {"type": "websocket.receive", "text": "hello"}
-            yield {"type": "websocket.disconnect", "code": 1000}
+            yield {"type": "websocket.disconnect", "code": self.close_code}
         else:
             yield {"type": "http.request", "body": b"", "more_body": False}
             yield {"type": "http.disconnect"}
@@ -112,6 +116,7 @@ SERVER_CASES: tuple[ServerCase, ...] = (
     ServerCase("dependency error", "/dependency"),
     ServerCase("streaming", "/stream"),
     ServerCase("streaming that fails", "/stream-boom"),
+    ServerCase("streaming to a client that has gone", "/stream", gone_after=2),
     ServerCase("server-sent events", "/events"),
     ServerCase("background task", "/background"),
     ServerCase("background task that fails", "/background-boom"),
@@ -167,8 +172,12 @@ SERVER_CASES: tuple[ServerCase, ...] = (
             (b"x-other", b"no"),
         ),
     ),
+    ServerCase("captured credentials", "/headers", headers=((b"x-captured-token", b"hush"),)),
     ServerCase("captured headers, error", "/boom", headers=((b"x-captured", b"one"),)),
     ServerCase("WebSocket", "/ws/lobby?token=s3cret", method="WEBSOCKET"),
+    ServerCase("WebSocket that the client closes", "/ws-loop", method="WEBSOCKET"),
+    ServerCase("WebSocket whose client goes away", "/ws-loop", method="WEBSOCKET", close_code=1001),
+    ServerCase("WebSocket that breaks off", "/ws-loop", method="WEBSOCKET", close_code=1006),
     ServerCase("WebSocket closed before accept", "/ws-denied", method="WEBSOCKET"),
     ServerCase("WebSocket refused with a response", "/ws-refused", method="WEBSOCKET"),
     ServerCase("WebSocket that fails", "/ws-boom", method="WEBSOCKET"),

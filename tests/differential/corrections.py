@@ -1,0 +1,176 @@
+"""The closed list of what lean spans have other than contrib's, and why. docs/instrumentation.md gives it too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Change = tuple[Any, Any]
+"""contrib's value, and ours; ``None`` is absence."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One difference, wherever it shows.
+
+    Args:
+        title: As the docs call it.
+        why: What is wrong with contrib's way.
+        cases: For each case the span fields and attributes that differ. A case that starts with
+            ``client:`` stands for httpx and httpx2, sync and async.
+    """
+
+    title: str
+    why: str
+    cases: Mapping[str, Mapping[str, Change]]
+
+
+def _route(contrib: str, ours: str) -> dict[str, Change]:
+    return {"name": (f"GET {contrib}", f"GET {ours}"), "http.route": (contrib, ours)}
+
+
+def _raised(name: str) -> dict[str, Change]:
+    return {"error.type": ("500", name)}
+
+
+def _twice(name: str) -> dict[str, Change]:
+    return {"events": ([name, name], [name])}
+
+
+_TENANT = "/tenants/{tenant}"
+_FILES = _route("/files/{path:path}", "/files/{path}")
+_CLOSED = "starlette.websockets.WebSocketDisconnect"
+_UNREADABLE = (
+    "UnicodeDecodeError: 'unicodeescape' codec can't decode bytes in position 1-2: truncated \\xXX escape"
+)
+_GONE = "starlette.requests.ClientDisconnect"
+
+CORRECTIONS = (
+    Correction(
+        "Full routes of mounts",
+        "contrib stops at the mount: all requests of a mounted application share one route.",
+        {
+            "server: mounted FastAPI": _route(_TENANT, _TENANT + "/items/{item_id}"),
+            "server: 422 in a mounted FastAPI": _route(_TENANT, _TENANT + "/items/{item_id}"),
+            "server: exception in a mounted FastAPI": _route(_TENANT, _TENANT + "/boom"),
+            "server: root path in a mounted FastAPI": _route(_TENANT, _TENANT + "/items/{item_id}"),
+            "server: mounted Starlette": _route("/starlette", "/starlette/stars/{name}"),
+            "server: mount in a mounted Starlette": _route("/starlette", "/starlette/deep/stars/{name}"),
+        },
+    ),
+    Correction(
+        "Routes without converters",
+        "`:path` is Python's part of the route; the OpenAPI document and FastAPI's own telemetry leave it out.",
+        {"server: path with slashes": _FILES, "server: path that only looks encoded": _FILES},
+    ),
+    Correction(
+        "`error.type` is the exception's class",
+        "contrib writes `500`, which the status code says already, or nothing where the response had begun.",
+        {
+            "server: exception in an included router": _raised("RuntimeError"),
+            "server: exception in a mounted FastAPI": _raised("RuntimeError"),
+            "server: unhandled exception": _raised("RuntimeError"),
+            "server: unhandled exception in a sync endpoint": _raised("RuntimeError"),
+            "server: captured headers, error": _raised("RuntimeError"),
+            "server: dependency error": _raised("LookupError"),
+            "server: streaming that fails": {"error.type": (None, "ValueError")},
+            "server: streaming to a client that has gone": {"error.type": (None, "ClientDisconnect")},
+            "server: background task that fails": {"error.type": (None, "OSError")},
+            "server: WebSocket that fails": {"error.type": (None, "RuntimeError")},
+            "server: WebSocket that breaks off": {"error.type": (None, "WebSocketDisconnect")},
+        },
+    ),
+    Correction(
+        "Exceptions are recorded once",
+        "contrib records one twice where the response had begun, and not at all in a mounted application.",
+        {
+            "server: exception in a mounted FastAPI": {"events": ([], ["RuntimeError"])},
+            "server: streaming that fails": _twice("ValueError"),
+            "server: streaming to a client that has gone": _twice(_GONE),
+            "server: WebSocket that fails": _twice("RuntimeError"),
+            "server: WebSocket that breaks off": _twice(_CLOSED),
+        },
+    ),
+    Correction(
+        "A WebSocket that its client closes is no error",
+        "Codes 1000 and 1001 are how connections end; Starlette tells the application by an exception.",
+        {
+            "server: WebSocket that the client closes": {
+                "status": ("ERROR", "UNSET"),
+                "description": ("WebSocketDisconnect: (1000, None)", None),
+                "events": ([_CLOSED, _CLOSED], []),
+            },
+            "server: WebSocket whose client goes away": {
+                "status": ("ERROR", "UNSET"),
+                "description": ("WebSocketDisconnect: (1001, None)", None),
+                "events": ([_CLOSED, _CLOSED], []),
+            },
+        },
+    ),
+    Correction(
+        "Hostile headers are survived",
+        "contrib reads bytes that are not UTF-8 as Python escapes: it changes them, and `\\x` fails the request.",
+        {
+            "server: hostile headers": {
+                "status": ("ERROR", "UNSET"),
+                "description": (_UNREADABLE, None),
+                "events": (["UnicodeDecodeError"], []),
+                "http.response.status_code": (None, 200),
+                "http.request.header.x_captured": (None, ["ÿ\\xzz"]),
+                "user_agent.original": ("ÿþA cafÃ", "ÿþ\\x41 cafÃ"),
+                "test.hook": (None, "http"),
+            },
+        },
+    ),
+    Correction(
+        "Credentials among captured headers are masked",
+        "Capturing `x-.*` is asked for easily; a header named like a credential is masked without being listed.",
+        {
+            "server: captured credentials": {
+                "http.request.header.x_captured_token": (["hush"], ["[REDACTED]"])
+            },
+            "client: captured credentials": {
+                "http.request.header.x_captured_token": (["hush"], ["[REDACTED]"])
+            },
+        },
+    ),
+    Correction(
+        "Captured header values stay whole",
+        "contrib's httpx package splits values at commas, which dates and user agents contain; its server does not.",
+        {
+            "client: captured headers": {
+                "http.request.header.x_captured": (["one", "two"], ["one, two"]),
+                "http.response.header.x_reply": (["one", "two", "three"], ["one", "two, three"]),
+            },
+        },
+    ),
+    Correction(
+        "Masking changes the secret alone",
+        "contrib writes the rest of the query anew when it masks one value.",
+        {
+            "client: query with contrib's secrets": {
+                "url.full": (
+                    "http://127.0.0.1:PORT/status/200?sig=REDACTED&a=+b&X-Goog-Signature=REDACTED",
+                    "http://127.0.0.1:PORT/status/200?sig=REDACTED&a=%20b&X-Goog-Signature=REDACTED",
+                )
+            },
+        },
+    ),
+)
+
+NO_MESSAGE_SPANS = "No send and receive spans"
+"""contrib's spans for each ASGI message, which lean mode has none of."""
+
+REDACTED_QUERIES = "Redacted queries"
+"""What contrib writes unmasked; masked in both modes here, by the pipeline."""
+
+
+def expected(case: str) -> dict[str, Change]:
+    """Gather what differs in a case, over all corrections."""
+    prefix, _, name = case.partition(": ")
+    key = case if prefix == "server" else f"client: {name}"
+    changes: dict[str, Change] = {}
+    for correction in CORRECTIONS:
+        changes |= correction.cases.get(key, {})
+    return changes

@@ -1,0 +1,198 @@
+"""Contrib mode's own parts: exclusions, lifespan, log fields, switching on and off."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import re
+import sys
+import types
+
+import pytest
+from fastapi import FastAPI
+
+from eco2_tracing._instrumentation import _contrib
+from eco2_tracing._instrumentation._engine import current
+from eco2_tracing._instrumentation._excluded import ExcludedPaths
+from eco2_tracing._settings import TracingSettings
+from eco2_tracing.logs import bind_log_fields
+from tests.differential.server_cases import ServerCase
+from tests.support.recorded import provider, spans
+
+__all__ = ["provider", "spans"]
+
+PATHS = (
+    "/",
+    "/health",
+    "/health/",
+    "/health/db",
+    "/healthy",
+    "/health-records",
+    "/api/health",
+    "/api/v1/health/db",
+    "/v2/health",
+    "/v2.1/health",
+    "/apis/health",
+    "/patients/1/health",
+    "/internal/debug",
+    "/internal/debug/vars",
+    "/internal/debugger",
+    "/root/health",
+    "/root/api/v1/health",
+    "/root/internal/debug",
+    "/rootless/health",
+)
+
+
+def serve(app, *cases):
+    """Send requests straight to an application; gives the statuses."""
+    statuses = []
+
+    async def one(case):
+        messages = iter(case.messages())
+
+        async def receive():
+            return next(messages)
+
+        async def send(message):
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        await app(case.build_scope(), receive, send)
+
+    for case in cases:
+        asyncio.run(one(case))
+    return statuses
+
+
+@pytest.fixture
+def app(provider):
+    """An application, and contrib's process-wide patches undone after the test."""
+    app = FastAPI()
+
+    @app.get("/health")
+    @app.get("/work")
+    async def work():
+        bind_log_fields(user_id=7)
+        return {}
+
+    yield app
+    if getattr(app, "_is_instrumented_by_opentelemetry", False):
+        fastapi = importlib.import_module("opentelemetry.instrumentation.fastapi")
+        fastapi.FastAPIInstrumentor.uninstrument_app(app)
+
+
+def get(path):
+    """A plain request."""
+    return ServerCase(path, path)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_excludes_what_lean_mode_excludes(path):
+    """The regular expressions say of each path what lean mode says."""
+    entries = ("health", " ", "/internal/debug")
+    regex = re.compile("|".join(_contrib.excluded_regexes(entries, "/root/")))
+    found = regex.search(f"https://shop.example:8080{path}") is not None
+    assert found == ExcludedPaths(entries)(path, "/root")
+
+
+def test_excluded_words_are_escaped():
+    """An entry is text, not a regular expression, and cannot reach into the host."""
+    (regex,) = _contrib.excluded_regexes(["a.b"])
+    assert re.search(regex, "http://a.b/a.b")
+    assert not re.search(regex, "http://a.b/axb")
+
+
+@pytest.mark.parametrize(
+    ("settings", "argument", "traced"),
+    [
+        ({}, None, ["/work"]),
+        ({}, "work", ["/health"]),
+        ({}, ["work"], ["/health"]),
+        ({"excluded_paths": ("work",)}, "health", ["/health"]),
+        ({"excluded_urls": ("work", "nothing.*here")}, None, []),
+    ],
+)
+def test_exclusions_by_source(app, spans, settings, argument, traced):
+    """The environment replaces the argument, which replaces the default; contrib's list adds to both."""
+    _contrib.instrument_app(app, TracingSettings(**settings), argument)
+    serve(app, get("/work"), get("/health"))
+    assert [s.attributes["url.path"] for s in spans.all if s.kind.name == "SERVER"] == traced
+
+
+def test_twice_and_after_the_start(app, spans):
+    """A second call changes nothing, and an application that has served requests is traced from then on."""
+    assert serve(app, get("/work")) == [200]
+    _contrib.instrument_app(app, TracingSettings())
+    _contrib.instrument_app(app, TracingSettings())
+    assert serve(app, get("/work")) == [200]
+    ours = [s for s in spans.all if s.instrumentation_scope.name != "fastapi"]  # it traced the first one
+    assert [s.name for s in ours if s.kind.name == "SERVER"] == ["GET /work"]
+
+
+@pytest.mark.parametrize("configured", [True, False])
+def test_lifespan_flushes(app, monkeypatch, configured):
+    """The lifespan's end flushes as in lean mode; without a configuration it passes."""
+    flushed = []
+
+    async def shutdown():
+        flushed.append(True)
+
+    engine = types.SimpleNamespace(startup=None, shutdown=shutdown)
+    monkeypatch.setattr(current, "engine", engine if configured else None)
+    _contrib.instrument_app(app, TracingSettings())
+    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    sent = []
+
+    async def receive():
+        return next(messages)
+
+    async def send(message):
+        sent.append((message["type"], len(flushed)))
+
+    asyncio.run(app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send))
+    assert sent == [("lifespan.startup.complete", 0), ("lifespan.shutdown.complete", int(configured))]
+
+
+def test_httpx_on_and_off():
+    """Both instrumentors are switched on once, and off again; what is not installed is left alone."""
+    package = importlib.import_module("opentelemetry.instrumentation.httpx")
+    httpx = importlib.import_module("httpx")
+    try:
+        names = _contrib.instrument_httpx()
+        assert names == _contrib.instrument_httpx()
+        assert "httpx" in names
+        assert hasattr(httpx.HTTPTransport.handle_request, "__wrapped__")
+    finally:
+        _contrib.uninstrument_httpx()
+    assert not package.HTTPXClientInstrumentor().is_instrumented_by_opentelemetry
+    _contrib.uninstrument_httpx()
+
+
+def test_httpx_that_is_not_installed(monkeypatch):
+    """A client that is not installed is not mentioned."""
+    monkeypatch.setattr(_contrib, "_CLIENTS", {"httpx3": "HTTPX3ClientInstrumentor"})
+    assert _contrib.instrument_httpx() == ()
+
+
+def test_httpx_that_the_package_does_not_know(monkeypatch, caplog):
+    """An installed client that an older package has no instrumentor for is one warning."""
+    monkeypatch.setitem(sys.modules, "httpx3", types.ModuleType("httpx3"))
+    monkeypatch.setattr(_contrib, "_CLIENTS", {"httpx3": "HTTPX3ClientInstrumentor"})
+    assert _contrib.instrument_httpx() == ()
+    assert [r.name for r in caplog.records] == ["eco2_tracing"]
+
+
+def test_httpx_that_does_not_fit(monkeypatch):
+    """A version that the package refuses is left alone."""
+
+    class Refusing:
+        is_instrumented_by_opentelemetry = False
+
+        def instrument(self):
+            """Log a conflict and do nothing, as contrib does."""
+
+    package = importlib.import_module("opentelemetry.instrumentation.httpx")
+    monkeypatch.setattr(package, "Refusing", Refusing, raising=False)
+    monkeypatch.setattr(_contrib, "_CLIENTS", {"httpx": "Refusing"})
+    assert _contrib.instrument_httpx() == ()
