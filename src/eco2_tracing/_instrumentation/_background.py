@@ -18,7 +18,8 @@ def instrument_background_tasks() -> None:
     """Give each ``BackgroundTask`` of a traced request a span; safe to call twice.
 
     Starlette offers no other place: the task is called by the response, inside the application.
-    Outside a traced request the call passes untouched.
+    Outside a traced request, and where nothing is configured, the call passes untouched, so that
+    there is nothing to undo.
     """
     if hasattr(BackgroundTask, _ORIGINAL):
         return
@@ -35,14 +36,6 @@ def instrument_background_tasks() -> None:
 
     setattr(BackgroundTask, _ORIGINAL, original)
     BackgroundTask.__call__ = call  # type: ignore[method-assign]
-
-
-def uninstrument_background_tasks() -> None:
-    """Undo ``instrument_background_tasks``."""
-    original = getattr(BackgroundTask, _ORIGINAL, None)
-    if original is not None:
-        BackgroundTask.__call__ = original  # type: ignore[method-assign]
-        delattr(BackgroundTask, _ORIGINAL)
 
 
 def _name(function: Any) -> str:

@@ -218,7 +218,7 @@ def _write(engine: Engine, request: Any, told: SpanContext, context: Context) ->
     headers = request.headers._list
     pairs = propagation.rewrite([(item[0], item[2]) for item in headers], told, context, own=own)
     headers[:] = [(name, name.lower(), value) for name, value in pairs]
-    if not own and host not in engine.external_hosts and len(engine.external_hosts) < _HOSTS_LIMIT:
+    if not own and told.is_valid and propagation.sends_externally and host not in engine.external_hosts and len(engine.external_hosts) < _HOSTS_LIMIT:
         engine.external_hosts[host] = None
 
 
@@ -243,7 +243,7 @@ def _hear(span: ClientSpan, local: LocalTrace, headers: Any) -> None:
         if item[1] == b"server-timing":
             told = told or read_server_timing([item[2]])
         elif item[1] == b"traceresponse":
-            told = told or read_trace_response([item[2]])
+            told = told or read_trace_response(item[2])
     if told is not None and told[0] == local.trace_id and told[2]:
         engine = span._engine
         if engine.propagation.is_own_host(span._url.host):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 _DEPTH_LIMIT = 16
@@ -22,9 +22,12 @@ def route_of(scope: dict[str, Any], root_path: str, app: Any) -> str | None:
     mounted = _mounted(scope, root_path)
     own = _own_template(scope)
     if mounted:
-        prefix = _mount_template(getattr(app, "routes", ()), mounted)
+        routes = getattr(app, "routes", ())
+        prefix = _mount_template(routes, mounted)
         if prefix is not None:
-            return prefix + own if own is not None else prefix
+            if own is not None:
+                return prefix + own
+            return _plain_route(routes, scope["path"].removeprefix(root_path)) or prefix
     return own if own is not None else _partial(scope, root_path, app, mounted)
 
 
@@ -44,28 +47,48 @@ def _own_template(scope: dict[str, Any]) -> str | None:
         template = getattr(native.get("effective_route_context"), "path_format", None)
         if isinstance(template, str):
             return template
-    template = getattr(scope.get("route"), "path_format", None)
+    route = scope.get("route")
+    template = None if hasattr(route, "routes") else getattr(route, "path_format", None)
     return template if isinstance(template, str) else None
 
 
 def _mount_template(routes: Iterable[Any], path: str, depth: int = 0) -> str | None:
+    """The templates of the mounts that took this part of the path."""
+    for route, template, rest in _mounts(routes, path):
+        if not rest:
+            return template
+        inner = _mount_template(route.routes, "/" + rest, depth + 1) if depth < _DEPTH_LIMIT else None
+        if inner is not None:
+            return template + inner
+    return None
+
+
+def _mounts(routes: Iterable[Any], path: str) -> Iterator[tuple[Any, str, str]]:
+    """The mounts that fit the beginning of a path: each with its template and the rest of the path."""
     for route in routes:
-        children = getattr(route, "routes", None)
         regex = getattr(route, "path_regex", None)
         template = getattr(route, "path_format", None)
-        if children is None or regex is None or not isinstance(template, str):
+        if regex is None or not isinstance(template, str) or not hasattr(route, "routes"):
             continue
         found = regex.match(path + "/")
-        if found is None or "path" not in found.groupdict():
-            continue
-        prefix = template.removesuffix("/{path}")
-        rest = found.group("path").rstrip("/")
-        if not rest:
-            return prefix
-        inner = _mount_template(children, "/" + rest, depth + 1) if depth < _DEPTH_LIMIT else None
-        if inner is not None:
-            return prefix + inner
+        if found is not None and "path" in found.groupdict():
+            yield route, template.removesuffix("/{path}"), found.group("path").rstrip("/")
+
+
+def _plain_route(routes: Iterable[Any], path: str, depth: int = 0) -> str | None:
+    """The template of a plain Starlette route in a mount: such a route leaves no trace in the scope."""
+    for route, template, rest in _mounts(routes, path):
+        leaf = next((str(one.path_format) for one in route.routes if _is_leaf_for(one, "/" + rest)), None)
+        if leaf is None and depth < _DEPTH_LIMIT:
+            leaf = _plain_route(route.routes, "/" + rest, depth + 1)
+        if leaf is not None:
+            return template + leaf
     return None
+
+
+def _is_leaf_for(route: Any, path: str) -> bool:
+    regex = getattr(route, "path_regex", None)
+    return regex is not None and not hasattr(route, "routes") and regex.match(path) is not None
 
 
 def _partial(scope: dict[str, Any], root_path: str, app: Any, mounted: str) -> str | None:

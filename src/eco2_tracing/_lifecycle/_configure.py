@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from eco2_tracing import logs
 from eco2_tracing._guard import forget_warnings, internal_failure, logger, warn_once
 from eco2_tracing._instrumentation import _contrib
-from eco2_tracing._instrumentation._background import uninstrument_background_tasks
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._fastapi import install
 from eco2_tracing._instrumentation._httpx import instrument_httpx, uninstrument_httpx
@@ -201,10 +200,10 @@ def tracing_status() -> TracingStatus:
 def reset_tracing() -> None:
     """Undo everything that this library has done to the process. For tests.
 
-    Nothing queued is delivered, warnings are given again, and logging is left alone.
+    Nothing queued is delivered and warnings are given again. Logging is left alone, and
+    applications stay instrumented: without a configuration their requests pass untouched.
     """
     shutdown_tracing(0.0)
-    uninstrument_background_tasks()
     current.engine = None
     forget_warnings()
 

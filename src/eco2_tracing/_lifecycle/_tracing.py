@@ -280,4 +280,4 @@ def caller_decision(context: Context) -> CallerDecision:
     inbound = inbound_of(context)
     if inbound is None:
         return CallerDecision(deferred=False, denied=False)
-    return CallerDecision(deferred=inbound.sampled is None, denied=inbound.denied)
+    return CallerDecision(inbound.sampled is None, inbound.denied, inbound.sampled is True)

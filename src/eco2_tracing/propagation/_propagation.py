@@ -115,6 +115,11 @@ class Propagation(TextMapPropagator):
         """``TRACE_HEADERS`` and those of the other propagators in use."""
         return self._writer.stripped
 
+    @property
+    def sends_externally(self) -> bool:
+        """Whether hosts that are not our own get the trace context."""
+        return self._writer.externally
+
     def read(self, headers: Iterable[tuple[bytes, bytes]]) -> Inbound | None:
         """Read the headers of a request. Never raises.
 

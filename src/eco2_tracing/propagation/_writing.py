@@ -48,7 +48,7 @@ class Writer:
         externally: Whether hosts that are not our own get anything.
     """
 
-    __slots__ = ("_adapters", "_b3", "_baggage", "_externally", "_request_id", "_strip", "_w3c")
+    __slots__ = ("_adapters", "_b3", "_baggage", "_request_id", "_strip", "_w3c", "externally")
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Writer:
         self._baggage = baggage
         self._request_id = request_id
         self._adapters = tuple(adapters)
-        self._externally = externally
+        self.externally = externally
         fields = frozenset[bytes]().union(*(adapter.fields for adapter in adapters))
         self._strip = TRACE_HEADERS | fields - {BAGGAGE, REQUEST_ID}
 
@@ -76,7 +76,7 @@ class Writer:
 
     def write(self, span_context: SpanContext, context: Context, own: bool) -> Pairs:
         """Format the headers of one attempt."""
-        if not own and not self._externally:
+        if not own and not self.externally:
             return []
         pairs: Pairs = []
         inbound = cast("Inbound | None", context.get(INBOUND_KEY))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from time import time_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from opentelemetry.context import get_current
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import get_current_span
@@ -35,10 +36,12 @@ class CallerDecision(NamedTuple):
     Attributes:
         deferred: The caller left the decision to us.
         denied: Nothing may be recorded: a bare deny, or an excluded path.
+        accepted: The caller wants a new trace that is sampled: a bare accept or debug.
     """
 
     deferred: bool
     denied: bool
+    accepted: bool = False
 
 
 class RescueSampler(Sampler):
@@ -96,12 +99,13 @@ class RescueSampler(Sampler):
     ) -> SamplingResult:
         inherited = caller.trace_state if caller.is_valid else None
         decided: bool | None = bool(caller.trace_flags.sampled) if caller.is_valid else None
-        if parent_context:
-            deferred, denied = self._decision_of(parent_context)
-            if denied:
-                return SamplingResult(Decision.DROP, None, inherited)
-            if deferred:
-                decided = None
+        deferred, denied, accepted = self._decision_of(get_current() if parent_context is None else parent_context)
+        if denied:
+            return SamplingResult(Decision.DROP, None, inherited)
+        if deferred:
+            decided = None
+        elif accepted and not caller.is_valid:
+            decided = True
         extra: Any = None
         if self._rescuer.needs_attributes:
             local, answer = self._rescuer.begin_custom(trace_id, name, parent_context, kind, attributes)  # type: ignore[arg-type]

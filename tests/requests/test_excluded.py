@@ -1,0 +1,93 @@
+"""What is left out, and what goes on all the same."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.testclient import TestClient
+
+import eco2_tracing
+from eco2_tracing.testing import SPAN_ID, TRACE_ID, CapturedSpans, b3_headers
+from tests.requests.conftest import make_app
+
+
+@pytest.mark.parametrize(
+    ("path", "traced"),
+    [
+        ("/health", False),
+        ("/health/db", False),
+        ("/api/v1/ready", False),
+        ("/health-records", True),
+        ("/patients/1/health", True),
+    ],
+)
+def test_paths_match_by_whole_segments(client, captured_spans, path, traced):
+    """A word is that path or below it, also behind /api and a version."""
+    client.get(path)
+    assert bool(captured_spans.spans) is traced
+
+
+def test_an_excluded_request_keeps_the_callers_ids(client, captured_spans):
+    """Its log lines still carry the caller's trace."""
+    assert client.get("/health", headers=b3_headers()).json() == {"trace": TRACE_ID, "span": SPAN_ID}
+    assert not captured_spans.spans
+
+
+def test_what_an_excluded_request_does_is_not_recorded(captured_spans):
+    """No span of a library becomes an orphan."""
+    made = make_app()
+
+    @made.get("/ready")
+    async def ready():
+        with eco2_tracing.span("SELECT 1"):
+            return {}
+
+    eco2_tracing.instrument_app(made)
+    with TestClient(made) as client:
+        client.get("/ready")
+        client.get("/ready", headers=b3_headers())
+    assert not captured_spans.spans
+
+
+def configured(paths=None, **settings):
+    """An application under settings of its own."""
+    made, captured = make_app(), CapturedSpans()
+    eco2_tracing.configure_tracing(
+        settings=eco2_tracing.TracingSettings(traces_exporter="none", **settings), span_processors=[captured]
+    )
+    eco2_tracing.instrument_app(made, excluded_paths=paths)
+    return TestClient(made), captured
+
+
+def test_the_argument_replaces_the_default():
+    """``excluded_paths=`` is the whole list."""
+    client, captured = configured("items")
+    with client:
+        client.get("/items/7")
+        client.get("/health")
+    assert [span.name for span in captured.spans] == ["GET /health"]
+
+
+def test_the_environment_replaces_the_argument():
+    """Operators own the Deployment."""
+    client, captured = configured(["items"], excluded_paths="/health/db,/sync")
+    with client:
+        for path in ("/items/7", "/health", "/health/db", "/sync/1"):
+            client.get(path)
+    assert [span.name for span in captured.spans] == ["GET /items/{item_id}", "GET /health"]
+
+
+def test_contribs_list_adds_to_it():
+    """Its regular expressions are searched for; a bare word means a path here."""
+    client, captured = configured(excluded_urls="items/\\d,boom")
+    with client:
+        for path in ("/items/7", "/boom-box", "/health", "/status/200"):
+            client.get(path)
+    assert [span.name for span in captured.spans] == ["GET", "GET /status/{code}"]
+
+
+def test_suppressed_requests_pass_untouched(client, captured_spans):
+    """``suppress_instrumentation`` is honoured."""
+    from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+    with suppress_instrumentation():
+        assert client.get("/items/7").status_code == 200
