@@ -22,7 +22,7 @@ from . import _names
 from ._adapters import Adapter, load_adapter
 from ._b3 import read_multi, read_single
 from ._carrier import pairs_of
-from ._hosts import OwnHosts
+from eco2_tracing._settings import OwnHosts
 from ._inbound import Inbound, context_of
 from ._reading import Form, Reader
 from ._traceparent import read_traceparent
