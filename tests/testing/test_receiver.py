@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import ssl
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -26,6 +27,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode
 
+from eco2_tracing._errors import MissingExtraError
 from eco2_tracing.testing import OtlpReceiver, TlsFiles
 
 
@@ -250,6 +252,16 @@ def test_a_receiver_comes_back_on_its_ports(receiver):
     assert len(receiver.spans) == 2
     with pytest.raises(RuntimeError, match="already"):
         receiver.start()
+
+
+@pytest.mark.parametrize("package", ["grpc", "opentelemetry.proto", "google.rpc"])
+def test_a_missing_package_names_its_cure(package, monkeypatch):
+    """Without the extra the receiver does not start, and says which command helps."""
+    absent = {"grpc": "grpc", "opentelemetry.proto": "opentelemetry.proto", "google.rpc": "google"}[package]
+    monkeypatch.setitem(sys.modules, absent, None)
+    monkeypatch.delitem(sys.modules, "google.rpc")
+    with pytest.raises(MissingExtraError, match=rf"OtlpReceiver needs {package}.*eco2-tracing\[testing\]"):
+        OtlpReceiver().start()
 
 
 def test_stopping_ends_connections_that_clients_keep(receiver):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from eco2_tracing._errors import MissingExtraError
 from eco2_tracing.testing._faults import OK, Fault, FaultPlan, ReceivedRequest
 from eco2_tracing.testing._servers import (
     LOOPBACK,
@@ -20,6 +22,16 @@ from eco2_tracing.testing._zipkin import spans_of_zipkin
 
 if TYPE_CHECKING:
     from eco2_tracing.testing._model import ReceivedSpan
+
+# What OTLP is spoken with.
+_PACKAGES = ("grpc", "opentelemetry.proto", "google.rpc")
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # its parent is not there either
+        return False
 
 
 class OtlpReceiver(SpanStore):
@@ -49,11 +61,15 @@ class OtlpReceiver(SpanStore):
         """Listen on both ports.
 
         Raises:
+            MissingExtraError: A package of the extra ``testing`` is not installed.
             RuntimeError: It is listening already.
             OSError: The HTTP port is taken (grpcio raises ``RuntimeError`` for its own).
         """
         if self._stops:
             raise RuntimeError("this receiver has been started already")
+        for package in _PACKAGES:
+            if not _is_installed(package):
+                raise MissingExtraError("OtlpReceiver", package, "testing")
         handle = self._make_handle()
         self._http_port, stop = serve_http(self._http_port, handle, self._tls)
         self._stops.append(stop)
