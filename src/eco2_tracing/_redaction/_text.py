@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from eco2_tracing._redaction._keys import EXACT, MASK, STRONG, words
 
-# A value that is one of these words is prose or source code ("token: expired", "token: str").
+# Behind a colon, a value that is one of these words is prose or source code: "token: expired", "token: str".
 _PROSE = frozenset((
     "a", "an", "any", "are", "authentication", "authorization", "bool", "bytes", "cannot", "empty",
     "error", "expired", "failed", "false", "has", "header", "in", "int", "invalid", "is", "malformed",
@@ -15,6 +15,7 @@ _PROSE = frozenset((
     "required", "revoked", "scheme", "secretstr", "str", "string", "token", "tokens", "too", "true",
     "undefined", "unknown", "unsupported", "valid", "was",
 ))  # fmt: skip
+_LITERALS = frozenset(("none", "null", "true", "false", "undefined"))
 _SEPARATOR = r"""(?:(?:\\{0,3}["'])?[ \t]{0,4}(?:=>|[:=]=?)[ \t]{0,4})"""
 # A header as a pair: ("authorization", "Bearer ...") or [b"cookie", b"..."].
 _PAIRED = r"""(?:(?<=authorization)|(?<=cookie)|(?<=key))["'][ \t]{0,4},[ \t]{0,4}(?=b?["'])"""
@@ -38,6 +39,7 @@ _JWT = re.compile(r"(?<![\w-])eyj[\w-]{8,}\.[\w-]{4,}\.?[\w-]*")
 _PEM = re.compile(r"(-----begin [a-z ]{0,40}private key-----).*?(?:(?=-----end)|\Z)", re.DOTALL)
 # Each built-in name contains one of these: what the literal look-up searches for.
 _STEMS = ("token", "key", "pass", "secret", "authorization", "cookie", "pwd", "sig", "credential", "verifier")
+_LONGEST_NAME = 64
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
@@ -87,10 +89,12 @@ class FreeText:
             at = found.end("key")
             if not self._is_whole(text, found.start(), found["key"]):
                 continue
-            span = _value_span(text, found.end(), found["key"])
+            harmless = _PROSE if ":" in found["separator"] else _LITERALS
+            span = _value_span(text, found.end(), found["key"], harmless)
             if span is not None:
                 spans.append(span)
-                at = span[1]
+                # The end of a value can be the name of the next: `token= "password": "x"`.
+                at = max(span[0], span[1] - _LONGEST_NAME)
         return spans
 
     def _is_whole(self, text: str, start: int, key: str) -> bool:
@@ -103,7 +107,7 @@ class FreeText:
         return before not in "_-" or "".join(words(key)) not in self._exact
 
 
-def _value_span(text: str, start: int, key: str) -> tuple[int, int] | None:
+def _value_span(text: str, start: int, key: str, harmless: frozenset[str]) -> tuple[int, int] | None:
     pattern = _COOKIES if key.endswith("cookie") and text[start : start + 1] not in "\"'b" else _VALUE
     found = pattern.match(text, start)
     if found is None:
@@ -115,7 +119,7 @@ def _value_span(text: str, start: int, key: str) -> tuple[int, int] | None:
     end = begin + len(text[begin:end].rstrip(",.)]}:")) or end
     if text[begin] in "[{":
         end = found.end()
-    return None if text[begin:end].lower() in _PROSE or end == begin else (begin, end)
+    return None if text[begin:end].lower() in harmless or end == begin else (begin, end)
 
 
 def _schemes(text: str, low: str) -> list[tuple[int, int]]:
@@ -139,11 +143,11 @@ def _covered(text: str, spans: list[tuple[int, int]]) -> str:
     parts: list[str] = []
     done = 0
     for begin, end in sorted(spans):
-        if begin >= done and end > begin:
+        if begin == end:
+            continue  # an empty text in quotes hides nothing
+        if begin > done or not parts:
             parts += (text[done:begin], MASK)
-            done = end
-        elif end > done:
-            done = end
+        done = max(done, end)
     parts.append(text[done:])
     return "".join(parts)
 

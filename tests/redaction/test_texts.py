@@ -1,0 +1,242 @@
+"""Free text and SQL: secrets found, prose left alone, time bounded."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eco2_tracing._redaction import MASK, Redactor, cut, printable
+
+PROSE = [
+    "error code: 404, status code=5",
+    "token count: 5 tokens, 3 tokens/s",
+    "Invalid token: expired",
+    "password: str = Field()",
+    "Basic authentication failed. Basic info is here",
+    "Bearer token required",
+    "secretary=bob monkey=1 tokenizer=x next_token=3",
+    "signal: SIGTERM received; design=flat",
+    '"token": null, "password": none',
+    "cookie jar is empty: nothing",
+    "see http://host:8080/@scope/package",
+    "the key is: under the mat",
+    "token=",
+    'password="" or nothing',
+    "a: b = c",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", PROSE)
+def test_ordinary_words_stay(text):
+    """A line about tokens is no token."""
+    assert Redactor().text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("password=hunter2, user=bob", f"password={MASK}, user=bob"),
+        ("db_password: hunter2.", f"db_password: {MASK}."),
+        ("dbPassword=x1", f"dbPassword={MASK}"),
+        ("token:=abc", f"token:={MASK}"),
+        ("secret => 's'", f"secret => '{MASK}'"),
+        ('{"password": "hun\\"ter2", "a": 1}', f'{{"password": "{MASK}", "a": 1}}'),
+        ("{'token': 'abc', 'x': 1}", f"{{'token': '{MASK}', 'x': 1}}"),
+        ('{\\"password\\": \\"hunter2\\"}', f'{{\\"password\\": \\"{MASK}\\"}}'),
+        ('"token": 123, "user": 1', f'"token": {MASK}, "user": 1'),
+        ('"secret": ["a", "b"], 1', f'"secret": {MASK}, 1'),
+        ('password="never closed', f'password="{MASK}'),
+        ("password='never closed\\", f"password='{MASK}\\"),
+        ("Authorization: Bearer abc.def", f"Authorization: {MASK}"),
+        ('Authorization: Digest username="x", response="y"', f"Authorization: {MASK}"),
+        ("Authorization: Bearer abcd.", f"Authorization: {MASK}"),
+        ("token=expired, token: expired", f"token={MASK}, token: expired"),
+        ("sent Bearer abcdef12 to", f"sent Bearer {MASK} to"),
+        ("Basic dXNlcjpwYXNz", f"Basic {MASK}"),
+        ("Cookie: a=b; c=d", f"Cookie: {MASK}"),
+        ("{'cookie': 'a=b; c=d'}", f"{{'cookie': '{MASK}'}}"),
+        ("[(b'authorization', b'Bearer x'), (b'a', b'b')]", f"[(b'authorization', b'{MASK}'), (b'a', b'b')]"),
+        ("X-API-Key: 123", f"X-API-Key: {MASK}"),
+        ("GET /x?code=abc&state=1 HTTP/1.1", f"GET /x?code={MASK}&state=1 HTTP/1.1"),
+        ("GET /x?access%5Ftoken=abc HTTP", f"GET /x?access%5Ftoken={MASK} HTTP"),
+        ("call https://u:p@h/x failed", f"call https://{MASK}:{MASK}@h/x failed"),
+        ("jwt eyJhbGciOiJI.eyJzdWIi.c2ln.", f"jwt {MASK}."),
+        ("password=eyJhbGciOiJI.eyJzdWIi.c2ln;", f"password={MASK};"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----",
+            f"-----BEGIN RSA PRIVATE KEY-----{MASK}-----END RSA PRIVATE KEY-----",
+        ),
+        ("-----BEGIN PRIVATE KEY-----\ntoken=a", f"-----BEGIN PRIVATE KEY-----{MASK}"),
+        ('token= "token": "abc', f'token= "{MASK}": "{MASK}'),
+        ("Bearer token=\\", f"Bearer {MASK}"),
+        ("İİ token=abc", f"İİ token={MASK}"),
+        ("mytoken=a token=b", f"mytoken=a token={MASK}"),
+        ("token=,", "token=,"),
+        ("token=a token=b", f"token={MASK} token={MASK}"),
+    ],
+)
+def test_secrets_in_text(text, masked):
+    """The forms in which secrets stand in messages."""
+    assert Redactor().text(text) == masked
+
+
+@given(
+    st.text(max_size=80), st.sampled_from(["password=", '"token": "', "Authorization: Basic ", "api_key: "])
+)
+def test_a_planted_secret_never_comes_through(before, form):
+    """Whatever stands before it."""
+    assert "S3CRET" not in Redactor().text(f"{before} {form}S3CRET-value")
+
+
+@pytest.mark.parametrize(
+    ("statement", "masked"),
+    [
+        ("SELECT * FROM u WHERE n = 'it''s' AND x = 5", "SELECT * FROM u WHERE n = ? AND x = 5"),
+        ('x = "sec" AND "u"."id" = "t"."id"', 'x = ? AND "u"."id" = "t"."id"'),
+        ('INSERT INTO u ("a") VALUES (\'x\', "y")', 'INSERT INTO u ("a") VALUES (?, ?)'),
+        ("a = 'C:\\' or b = 'secret' or c = 1", "a = ? or c = 1"),
+        ('a = "x\\"y"', "a = ?"),
+        ("SELECT $$abc$$, $tag$ $$ $tag$, $1", "SELECT ?, ?, $1"),
+        ("x = 'unfinished", "x = ?"),
+        ("SELECT 1", "SELECT 1"),
+    ],
+)
+@pytest.mark.parametrize("key", ["db.statement", "db.query.text"])
+def test_sql_literals(key, statement, masked):
+    """Strings become `?`, identifiers and numbers stay."""
+    assert Redactor().value(key, statement) == masked
+
+
+ENDLESS = [
+    "a", "password=", "://", "eyj", "eyJa.", "'", "token='", 'token="\\', "&a=b", "bearer ", "://a:b", "cookie=a;",
+    "token=[", "$a$", "%3D", "&code=%253Fcode%253D", "-----begin private key-----", "token=\\'", "?a", '="', "/;a=",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", ENDLESS)
+def test_ten_megabytes_take_bounded_time(piece):
+    """The text is cut before it is searched, and no pattern is quadratic in what is left."""
+    text = piece * (10_000_000 // len(piece))
+    redactor = Redactor()
+    begin = time.process_time()
+    for mask in (redactor.text, redactor.query, redactor.url):
+        assert len(mask(text)) < 200_000
+    redactor.attributes({"db.statement": text, "url.full": text, "x": text})
+    assert time.process_time() - begin < 5  # half an hour for a quadratic pattern
+
+
+def test_the_cut_is_marked():
+    """A shortened text ends with an ellipsis, within its limit."""
+    assert Redactor(limit=5).text("abcdefgh") == "abcd…"
+    assert Redactor(limit=5).text("abcde") == "abcde"
+    assert cut("abc", 2) == "a…"
+
+
+class Unprintable:
+    """An object of an application that fights back."""
+
+    def __str__(self) -> str:
+        raise ValueError("no")
+
+
+class LoudText(str):
+    """A text that runs code of its own."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise AssertionError("not to be called")
+
+
+def test_objects_that_are_no_text():
+    """Anything is taken; a subclass of `str` does not get to run."""
+    assert Redactor().text(Unprintable()) == "<unprintable Unprintable>"
+    assert Redactor().query(LoudText("token=a")) == f"token={MASK}"
+    assert Redactor().url(12) == "12"
+    assert printable(LoudText("a")) == "a"
+    assert Redactor().text("\ud800 token=\udfff") == f"\ud800 token={MASK}"
+
+
+@given(
+    st.dictionaries(st.text(max_size=30), st.one_of(st.none(), st.text(), st.integers(), st.lists(st.text())))
+)
+def test_any_attributes(attributes):
+    """Nothing raises, and keys stay what they are."""
+    masked = Redactor().attributes(attributes)
+    assert masked is None or list(masked) == list(attributes)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "masked"),
+    [
+        ("http.request.header.authorization", ("Bearer x",), (MASK,)),
+        ("http.request.header.cookie", ["a=b", "c"], [MASK, MASK]),
+        ("app.password", "x", MASK),
+        ("app.password", 12345, MASK),
+        ("app.password", b"x", MASK),
+        ("app.password", "", ""),
+        ("app.password", None, None),
+        ("app.password", True, True),
+        ("url.query", "token=x", f"token={MASK}"),
+        ("url.full", "http://u:p@h/", f"http://{MASK}:{MASK}@h/"),
+        ("http.target", "/a?sig=1", f"/a?sig={MASK}"),
+        ("code", "abc", MASK),
+        ("code", 5, 5),
+        ("error.code", "abc", "abc"),
+        ("code.function", "f", "f"),
+        ("message", "token=abc", f"token={MASK}"),
+        ("messages", ["token=abc", "b", 3], [f"token={MASK}", "b", 3]),
+        ("http.route", "/token={token}", "/token={token}"),
+        ("plain", LoudText("token=abc"), f"token={MASK}"),
+        ("plain", ["a"], ["a"]),
+        (5, "token=abc", f"token={MASK}"),
+    ],
+)
+def test_attributes(key, value, masked):
+    """By name, by the conventions' meaning of the name, and by what the text looks like."""
+    given = {"http.request.method": "GET", key: value, "n": 1}
+    changed = Redactor().attributes(given)
+    assert (changed or given) == {"http.request.method": "GET", key: masked, "n": 1}
+    assert (changed is None) == (masked == value)
+    assert given[key] is value
+
+
+class HostileList(list):
+    """A list that cannot be read."""
+
+    def __iter__(self):
+        raise ValueError("no")
+
+
+def test_values_that_cannot_be_read_are_masked():
+    """Nothing unseen leaves."""
+    assert Redactor().attributes({"x": HostileList("ab")}) == {"x": MASK}
+
+
+def test_long_attributes_are_cut():
+    """An attribute keeps 16 Ki characters."""
+    (value,) = Redactor().attributes({"x": "a" * 20_000}).values()
+    assert len(value) == 16 * 1024
+    assert value.endswith("…")
+
+
+def test_a_subclass_of_list_becomes_a_list():
+    """What was masked in it is kept in a plain list."""
+
+    class Other(list):
+        """A list of an application."""
+
+    assert Redactor().value("x", Other(["token=abc"])) == [f"token={MASK}"]
+
+
+def test_clean_attributes_make_nothing():
+    """The common case allocates no mapping."""
+    attributes = {"http.request.method": "GET", "url.path": "/items/5", "http.response.status_code": 200}
+    before = sys.getrefcount(attributes)
+    assert Redactor().attributes(attributes) is None
+    assert sys.getrefcount(attributes) == before
