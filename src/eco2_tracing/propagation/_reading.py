@@ -10,9 +10,19 @@ from eco2_tracing._guard import internal_failure
 
 from ._adapters import Adapter
 from ._baggage import parse_baggage
-from ._ids import Candidate
+from ._b3 import read_multi
+from ._ids import HEX_DIGITS, Candidate
 from ._inbound import Inbound, remote_span_context
-from ._names import BAGGAGE, REQUEST_ID, TRACEPARENT, TRACESTATE
+from ._names import (
+    B3_FLAGS,
+    B3_SAMPLED,
+    B3_SPAN_ID,
+    B3_TRACE_ID,
+    BAGGAGE,
+    REQUEST_ID,
+    TRACEPARENT,
+    TRACESTATE,
+)
 from ._traceparent import read_traceparent
 from ._tracestate import parse_tracestate
 
@@ -27,6 +37,7 @@ _LONGEST_REQUEST_ID = 128
 _PRINTABLE = bytes(range(0x21, 0x7F))
 _NOT_RANDOM = (b"", b"-00", b"-01")
 _LISTS = (TRACESTATE, BAGGAGE)
+_UNUSUAL = frozenset({B3_FLAGS, TRACESTATE, BAGGAGE})
 
 
 class Reader:
@@ -39,7 +50,7 @@ class Reader:
         trust: Whether the caller is believed at all.
     """
 
-    __slots__ = ("_adapted", "_baggage", "_forms", "_order", "_trust", "_wanted")
+    __slots__ = ("_adapted", "_b3_leads", "_baggage", "_forms", "_order", "_trust", "_wanted")
 
     def __init__(
         self, order: Sequence[Form | Adapter], wanted: frozenset[bytes], baggage: bool, trust: bool
@@ -50,6 +61,7 @@ class Reader:
         self._wanted = wanted
         self._baggage = baggage
         self._trust = trust
+        self._b3_leads = trust and self._order[:1] == (read_multi,)
 
     def read(self, headers: Iterable[tuple[bytes, bytes]]) -> Inbound | None:
         """Read header pairs; ``None`` where they say nothing. Never raises."""
@@ -63,7 +75,9 @@ class Reader:
                     found[name] = _combined(name, found[name], value) if name in found else value
             if self._adapted:
                 return self._read_adapted(found, headers)
-            return self._fold(found, self._forms, None) if found else None
+            if not found:
+                return None
+            return (self._b3_leads and _read_usual(found)) or self._fold(found, self._forms, None)
         except Exception:  # noqa: BLE001 - whatever a server hands over, the request goes on
             internal_failure("reading trace headers")
             return None
@@ -134,6 +148,31 @@ class Reader:
         if inbound.trace_id or inbound.sampled is not None:
             return True
         return bool(inbound.baggage_headers or inbound.request_id or extras)
+
+
+def _read_usual(found: Found) -> Inbound | None:
+    """Read what Envoy's Zipkin tracer sends, and nothing else: ``None`` for whatever is unusual.
+
+    Nearly every request behind such a mesh looks like this, and the general way, which gives the
+    same answer, takes twice as long.
+    """
+    trace_text = found.get(B3_TRACE_ID, b"")
+    span_text = found.get(B3_SPAN_ID, b"")
+    state = found.get(B3_SAMPLED)
+    if (
+        len(trace_text) != 32
+        or len(span_text) != 16
+        or (state != b"0" and state != b"1")
+        or not _UNUSUAL.isdisjoint(found)
+        or found.get(TRACEPARENT, b"")[-3:] not in _NOT_RANDOM
+        or (trace_text + span_text).translate(None, HEX_DIGITS)
+    ):
+        return None
+    inbound = Inbound(int(trace_text, 16), int(span_text, 16), state == b"1")
+    request_id = found.get(REQUEST_ID)
+    if request_id and len(request_id) <= _LONGEST_REQUEST_ID and not request_id.translate(None, _PRINTABLE):
+        inbound.request_id = request_id
+    return inbound if inbound.trace_id and inbound.span_id else None
 
 
 def _adds_nothing(form: Form, found: Found) -> bool:
