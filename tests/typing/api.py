@@ -43,7 +43,7 @@ configure_tracing(
     resource_attributes={"team": "auth"},
     span_processors=[SpanProcessor()],
 )
-configure_tracing("auth-api", "1.2.0", "prod", TracingSettings())  # type: ignore[misc]
+configure_tracing("auth-api", "1.2.0", "prod", TracingSettings())  # type: ignore[call-arg]
 configure_tracing(service_name=1)  # type: ignore[arg-type]
 
 instrument_app(app)
