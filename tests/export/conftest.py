@@ -29,8 +29,9 @@ def open_batcher() -> Iterator[Open]:
 
     def open_one(endpoint: str, *, batcher: dict[str, Any] | None = None, **otlp: Any) -> SpanBatcher:
         protocol = "http/protobuf" if "://" in endpoint else "grpc"
-        settings = OtlpSettings(endpoint=endpoint, **({"protocol": protocol, "insecure": True} | otlp))
-        opened.append(SpanBatcher(build_otlp(settings), **({"schedule_delay_s": 0.05} | (batcher or {}))))
+        fields: dict[str, Any] = {"protocol": protocol, "insecure": True, **otlp}
+        limits: dict[str, Any] = {"schedule_delay_s": 0.05, **(batcher or {})}
+        opened.append(SpanBatcher(build_otlp(OtlpSettings(endpoint=endpoint, **fields)), **limits))
         return opened[-1]
 
     yield open_one

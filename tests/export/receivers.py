@@ -9,7 +9,7 @@ import time
 from collections import deque
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 import grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -34,7 +34,7 @@ def eventually(condition: Any, limit_s: float = LIMIT_S) -> None:
 def partial_success(rejected: int, message: str) -> bytes:
     """Return an answer that accepts a part."""
     part = ExportTracePartialSuccess(rejected_spans=rejected, error_message=message)
-    return ExportTraceServiceResponse(partial_success=part).SerializeToString()
+    return bytes(ExportTraceServiceResponse(partial_success=part).SerializeToString())
 
 
 class Received:
@@ -106,7 +106,7 @@ class GrpcReceiver(Received):
         self._server.start()
         self.endpoint = f"127.0.0.1:{self.port}"
 
-    def __enter__(self) -> GrpcReceiver:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -119,7 +119,7 @@ class GrpcReceiver(Received):
         self._server.stop(grace).wait()
 
 
-class _Handlers(grpc.GenericRpcHandler):
+class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
     def __init__(self, receiver: GrpcReceiver) -> None:
         self._receiver = receiver
 
@@ -185,7 +185,7 @@ class HttpReceiver(Received):
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
 
-    def __enter__(self) -> HttpReceiver:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -199,7 +199,7 @@ class HttpReceiver(Received):
 class BlackHole:
     """Takes connections and never says a word."""
 
-    def __enter__(self) -> BlackHole:
+    def __enter__(self) -> Self:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         return self
@@ -219,7 +219,7 @@ class Scripted:
         self._script = script
         self.connections = 0
 
-    def __enter__(self) -> Scripted:
+    def __enter__(self) -> Self:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._serve)

@@ -18,7 +18,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from eco2_tracing._export import SpanBatcher
 from eco2_tracing._export.accounts import SpanQueue
+from eco2_tracing._export.batcher import _after_fork_in_child
 from eco2_tracing._export.reports import QUIET_S, Reporter
+from eco2_tracing._export.wire import block, varint
 from tests.export.receivers import GrpcReceiver, eventually, free_port
 from tests.export.spans import make_span
 
@@ -104,7 +106,7 @@ def test_a_full_batch_goes_at_once() -> None:
     eventually(lambda: len(exporter.batches) == 2)
     assert batcher.stats().queued == 5
     assert batcher.force_flush(20_000)
-    assert sum(exporter.batches, []) == [f"s{n}" for n in range(25)]
+    assert [name for batch in exporter.batches for name in batch] == [f"s{n}" for n in range(25)]
     assert batcher.shutdown()
 
 
@@ -122,9 +124,12 @@ def test_a_full_queue_counts_what_it_refuses() -> None:
     exporter = Recording()
     exporter.gate.clear()
     batcher = SpanBatcher(exporter, schedule_delay_s=0.01, max_queue_size=100, max_batch_size=500)
-    threads = [
-        threading.Thread(target=lambda: [batcher.on_end(make_span()) for _ in range(500)]) for _ in range(4)
-    ]
+
+    def work() -> None:
+        for _ in range(500):
+            batcher.on_end(make_span())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -338,11 +343,7 @@ def test_an_old_batch_makes_room(grpc_receiver: GrpcReceiver, open_batcher: Open
 
 def test_the_servers_wish_is_respected(grpc_receiver: GrpcReceiver, open_batcher: Open) -> None:
     """A flush does not go against the delay that a server asked for; a shutdown does not wait for it."""
-    from google.protobuf.duration_pb2 import Duration
-    from google.rpc.error_details_pb2 import RetryInfo
-
-    info = RetryInfo(retry_delay=Duration(seconds=600)).SerializeToString()
-    trailers = (("google.rpc.retryinfo-bin", info),)
+    trailers = (("google.rpc.retryinfo-bin", block(b"\x0a", b"\x08" + varint(600))),)
     grpc_receiver.faults.append((grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", trailers))
     batcher = open_batcher(grpc_receiver.endpoint)
     batcher.on_end(make_span())
@@ -454,3 +455,58 @@ def test_a_log_handler_that_raises(reporting: Any, monkeypatch: pytest.MonkeyPat
     finally:
         logger.removeHandler(handler)
     assert queue.stats("x").last_error == "refused"
+
+
+def test_a_forked_child_begins_anew(grpc_receiver: GrpcReceiver, open_batcher: Open) -> None:
+    """What the hook after a fork does: the parent's spans are not the child's, and its own arrive."""
+    batcher = open_batcher(grpc_receiver.endpoint, batcher={"schedule_delay_s": 3600})
+    batcher.on_end(make_span("one"))
+    assert batcher.force_flush(20_000)
+    parents = batcher._queue
+    _after_fork_in_child()
+    parents.stop(0)  # its thread, which no child would have
+    eventually(lambda: not export_threads())
+    assert (batcher.stats().sent, batcher.stats().queued) == (0, 0)
+    batcher.on_end(make_span("two"))
+    assert batcher.force_flush(20_000)
+    assert grpc_receiver.names == ["one", "two"]
+    batcher.shutdown()
+    _after_fork_in_child()
+    batcher.on_end(make_span("late"))
+    assert batcher.stats().dropped["shutdown"] == 1
+    foreign = SpanBatcher(Recording())
+    _after_fork_in_child()
+    assert foreign.shutdown()
+
+
+def test_a_fault_after_a_fork(caplog: pytest.LogCaptureFixture) -> None:
+    """A processor that cannot begin anew does not keep the child from going on."""
+    batcher = SpanBatcher(Broken())  # type: ignore[arg-type]  # what is tested
+    _after_fork_in_child()
+    assert "forked process" in caplog.text
+    del batcher
+
+
+def test_shutdown_by_the_worker_itself() -> None:
+    """An exporter that shuts its own processor down does not wait for itself."""
+
+    class Suicidal(Recording):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            batcher.shutdown()
+            return super().export(spans)
+
+    batcher = SpanBatcher(Suicidal(), schedule_delay_s=0.01)
+    batcher.on_end(make_span())
+    eventually(lambda: batcher._thread is not None and not export_threads())
+    assert batcher.stats().dropped["shutdown"] == 1
+
+
+def test_a_start_that_is_interrupted() -> None:
+    """A span that ends while the thread is being started is queued, and the start is left to the first."""
+    batcher = SpanBatcher(Recording())
+    batcher._starting.acquire()
+    batcher.on_end(make_span())
+    assert not export_threads()
+    batcher._starting.release()
+    assert batcher.force_flush(20_000)
+    assert batcher.shutdown()

@@ -262,8 +262,12 @@ def test_a_property_of_a_subclass_is_respected() -> None:
 )
 def test_a_span_with_an_impossible_part_is_sent_without_it(fields: dict[str, Any]) -> None:
     """What can be sent of a broken span is: its ids, its attributes; and its neighbours are unharmed."""
-    fields = {"name": "broken", "attributes": {"kept": 1}, "status": Status(StatusCode.ERROR, "why")} | fields
-    message = encoded(make_span("before"), make_span(**fields), make_span("after"))
+    whole: dict[str, Any] = {
+        "name": "x",
+        "attributes": {"kept": 1},
+        "status": Status(StatusCode.ERROR, "why"),
+    }
+    message = encoded(make_span("before"), make_span(**(whole | fields)), make_span("after"))
     before, broken, after = message.resource_spans[0].scope_spans[0].spans
     assert (before.name, after.name) == ("before", "after")
     assert attributes_of(broken) == {"kept": 1}

@@ -48,10 +48,8 @@ def test_fork(kind: Any, plan: str, support: str) -> None:
         done = run(
             "-m", "tests.export.forking", receiver.endpoint, plan, "3", f"127.0.0.1:{hole.port}", **environ
         )
-        assert (done.returncode, done.stderr.replace("\n", "")) == (
-            0,
-            "",
-        ) or "Spans do not reach" in done.stderr
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
         assert sorted(receiver.names) == expected(plan, 3)
 
 

@@ -6,8 +6,8 @@ import base64
 
 import grpc
 import pytest
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.duration_pb2 import Duration
+from google.protobuf.any_pb2 import Any as AnyMessage  # type: ignore[import-untyped]  # no types installed
+from google.protobuf.duration_pb2 import Duration  # type: ignore[import-untyped]  # the same
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from hypothesis import given

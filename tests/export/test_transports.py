@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -76,7 +77,7 @@ def test_large_batches_are_split(receiver: Any, open_batcher: Open) -> None:
 
 @pytest.mark.parametrize("code", [c for c in grpc.StatusCode if c.name != "OK"], ids=lambda code: code.name)
 def test_each_grpc_error(grpc_receiver: GrpcReceiver, open_batcher: Open, code: grpc.StatusCode) -> None:
-    """Each status that the specification calls retryable is tried again, each other is counted; the next one arrives."""
+    """Each status that the specification calls retryable is tried again, others are counted."""
     grpc_receiver.faults.append((code, "because", ()))
     batcher = open_batcher(grpc_receiver.endpoint)
     batcher.on_end(make_span("first"))
@@ -229,7 +230,7 @@ def test_something_else_on_the_http_port(grpc_receiver: GrpcReceiver, open_batch
 
 def test_the_service_is_not_there(open_batcher: Open) -> None:
     """A gRPC server without the trace service says so, and the spans are dropped."""
-    server = grpc.server(__import__("concurrent.futures").futures.ThreadPoolExecutor(1))
+    server = grpc.server(futures.ThreadPoolExecutor(1))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     batcher = open_batcher(f"127.0.0.1:{port}")

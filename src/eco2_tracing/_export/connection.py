@@ -9,6 +9,7 @@ import io
 import socket
 import ssl
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -93,17 +94,13 @@ class Connection:
 
     def abort(self) -> None:
         """Fail whatever another thread is waiting for on this socket."""
-        try:
+        with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
     def close(self) -> None:
         """Close the descriptor, without a word to the peer: a forked child may do it."""
-        try:
+        with suppress(OSError):
             self._sock.close()
-        except OSError:
-            pass
 
     def _left(self) -> float:
         left = self._deadline - self._clock()

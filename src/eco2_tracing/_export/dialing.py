@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -179,10 +180,8 @@ class Dialer:
         self._aborted = True
         pending = self._socket
         if pending is not None:
-            try:
+            with suppress(OSError):
                 pending.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
     def proxy(self) -> Proxy | None:
         """Return the proxy that the environment names for the server now."""

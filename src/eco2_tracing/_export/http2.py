@@ -97,15 +97,20 @@ class Http2Session:
             OSError: The connection broke, or the peer does not speak HTTP/2.
         """
         answer = self._answer = Answer()
+        stream = self._stream = self._h2.get_next_available_stream_id()
         try:
-            stream = self._stream = self._h2.get_next_available_stream_id()
             self._h2.send_headers(stream, headers)
             self._upload(stream, body)
             self._flush()
             while not answer.ended:
                 self._read()
-        except H2Error as error:
-            raise ConnectionError(f"no HTTP/2 is spoken there ({error})") from None
+        except (H2Error, OSError) as error:
+            # What goes wrong behind a whole answer costs the connection; sending again would duplicate spans.
+            answer.reusable = False
+            if not answer.ended:
+                if isinstance(error, OSError):
+                    raise
+                raise ConnectionError(f"no HTTP/2 is spoken there ({error})") from None
         if self._going_away or stream > _MAX_STREAMS or answer.reset is not None:
             answer.reusable = False
         return answer
