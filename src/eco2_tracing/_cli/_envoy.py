@@ -44,6 +44,7 @@ def cluster(name: str, host: str, port: int, *, http2: bool = False) -> Config:
         "name": name,
         "type": "STRICT_DNS",
         "connect_timeout": "2s",
+        "dns_lookup_family": "V4_PREFERRED",
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
