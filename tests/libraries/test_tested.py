@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+from typing import ClassVar
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 from tests.differential.client_cases import answering_server
 
+from eco2_tracing._instrumentation._libraries import uninstrument_libraries
+from eco2_tracing._instrumentation._sqlalchemy import early_engines
 from eco2_tracing._instrumentation._tested import TESTED
 
 
@@ -93,8 +97,16 @@ def test_sqlalchemy(switch_on, request_span):
     assert parent_of(found[0]) == request_span.context.span_id
 
 
-def test_sqlalchemy_async(switch_on, postgres_url, request_span):
-    """An async engine's queries are spans as well, on the event loop's own context."""
+def test_sqlalchemy_async(switch_on, postgres_url, request_span, provider):
+    """An async engine's queries are one span each, on the event loop's own context."""
+
+    class Started(SpanProcessor):
+        names: ClassVar[list[str]] = []
+
+        def on_start(self, span, parent_context=None):
+            self.names.append(span.name)
+
+    provider.add_span_processor(Started())
     sqlalchemy = pytest.importorskip("sqlalchemy")
     pytest.importorskip("asyncpg")
     aio = pytest.importorskip("sqlalchemy.ext.asyncio")
@@ -110,7 +122,48 @@ def test_sqlalchemy_async(switch_on, postgres_url, request_span):
     assert asyncio.run(query()) == 42
     found = [s for s in client_spans(spans, "sqlalchemy") if s.attributes.get("db.query.text") == "SELECT 42"]
     assert len(found) == 1
+    assert Started.names.count(found[0].name) == 1
     assert parent_of(found[0]) == request_span.context.span_id
+
+
+def queries(spans):
+    """The statements that SQLAlchemy's spans have, in order."""
+    found = client_spans(spans, "sqlalchemy")
+    return [s.attributes["db.query.text"] for s in found if "db.query.text" in s.attributes]
+
+
+def test_sqlalchemy_engines_made_before(switch_on, request_span):
+    """An engine, and a ``create_engine`` imported, before the switch are traced too, each query once."""
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    create_engine = sqlalchemy.create_engine
+    early = create_engine("sqlite://")
+    spans = switch_on("sqlalchemy")
+    late = create_engine("sqlite://")
+    seen = sqlalchemy.create_engine("sqlite://")
+    copy = early.execution_options(logging_token="copy")
+    for number, engine in enumerate((early, late, seen, copy, early)):
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text(f"SELECT {number}"))
+    assert queries(spans) == [f"SELECT {number}" for number in range(5)]
+    uninstrument_libraries()
+    with early.connect() as connection:
+        connection.execute(sqlalchemy.text("SELECT 6"))
+    assert len(queries(spans)) == 5
+    for engine in (early, late, seen):
+        engine.dispose()
+
+
+def test_sqlalchemy_whose_parts_have_moved(switch_on, request_span, monkeypatch, caplog):
+    """When an early engine cannot be traced the query runs, and one warning says so."""
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    early = sqlalchemy.create_engine("sqlite://")
+    spans = switch_on("sqlalchemy")
+    monkeypatch.setattr(early_engines, "_trace", len)
+    with early.connect() as connection:
+        assert connection.execute(sqlalchemy.text("SELECT 1")).scalar() == 1
+    early.dispose()
+    assert queries(spans) == []
+    assert [r.name for r in caplog.records] == ["eco2_tracing"]
 
 
 def test_redis(switch_on, redis_port, request_span):

@@ -1,6 +1,6 @@
 """OpenTelemetry's instrumentation packages, made to speak the stable semantic conventions."""
 
-# ruff: noqa: SLF001 - there is no public way to choose the conventions but the environment
+
 from __future__ import annotations
 
 from types import ModuleType

@@ -21,6 +21,7 @@ from wrapt import register_post_import_hook
 from eco2_tracing._guard import warn_once
 from eco2_tracing._instrumentation._conventions import stable_semconv
 from eco2_tracing._instrumentation._executors import instrument_executors, uninstrument_executors
+from eco2_tracing._instrumentation._sqlalchemy import early_engines
 from eco2_tracing._instrumentation._tested import REFUSED, TESTED, Library, key_of
 
 _GROUP = "opentelemetry_instrumentor"
@@ -95,7 +96,12 @@ def _switch_on(library: Library) -> Any:
     instrumentor = getattr(import_module(library.module), library.instrumentor)()
     if instrumentor.is_instrumented_by_opentelemetry:
         return None
+    is_sqlalchemy = library.name == "sqlalchemy"
+    if is_sqlalchemy:
+        early_engines.prepare()
     instrumentor.instrument(raise_exception_on_conflict=True)
+    if is_sqlalchemy:
+        early_engines.begin()
     return instrumentor
 
 
@@ -202,5 +208,7 @@ def instrument_libraries(
 def uninstrument_libraries() -> None:
     """Undo ``instrument_libraries``; what somebody else switched on stays on."""
     for name, instrumentor in _switchboard.forget():
+        if name == "sqlalchemy":
+            _guarded(name, name, early_engines.end)
         _guarded(name, name, instrumentor.uninstrument)
     uninstrument_executors()
