@@ -82,6 +82,20 @@ def test_psycopg(switch_on, postgres_url, request_span):
     assert bad.status.status_code is StatusCode.ERROR
 
 
+def test_psycopg2(switch_on, postgres_url, request_span):
+    """A query is a client span below the request."""
+    psycopg2 = pytest.importorskip("psycopg2")
+    spans = switch_on("psycopg2")
+    connection = psycopg2.connect(postgres_url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 42")
+        assert cursor.fetchone() == (42,)
+    connection.close()
+    (found,) = client_spans(spans, "psycopg2")
+    assert found.attributes["db.query.text"] == "SELECT 42"
+    assert parent_of(found) == request_span.context.span_id
+
+
 def test_sqlalchemy(switch_on, request_span):
     """A query of an engine that was made afterwards is a client span."""
     sqlalchemy = pytest.importorskip("sqlalchemy")
@@ -239,3 +253,42 @@ def test_grpc(switch_on, request_span):
     (found,) = client_spans(spans, "grpc")
     assert found.name == "/test.Echo/Say"
     assert parent_of(found) == request_span.context.span_id
+
+
+def test_botocore(switch_on, request_span):
+    """A call of a service is one client span, whatever HTTP library carries it."""
+    session = pytest.importorskip("botocore.session")
+    spans = switch_on("botocore")
+    with answering_server() as port:
+        client = session.Session().create_client(
+            "s3",
+            region_name="eu-west-1",
+            endpoint_url=f"http://127.0.0.1:{port}",
+            aws_access_key_id="key",
+            aws_secret_access_key="hush",
+        )
+        client.head_object(Bucket="bucket", Key="key")
+    (found,) = client_spans(spans, "botocore.s3", "botocore")
+    assert found.name == "S3.HeadObject"
+    assert found.kind is SpanKind.CLIENT
+    assert parent_of(found) == request_span.context.span_id
+
+
+def test_celery(switch_on, request_span):
+    """A task continues the trace of the code that sent it, in its worker."""
+    celery = pytest.importorskip("celery")
+    worker = pytest.importorskip("celery.contrib.testing.worker")
+    spans = switch_on("celery")
+    app = celery.Celery("tasks", broker="memory://", backend="cache+memory://", set_as_current=False)
+    app.conf.worker_redirect_stdouts = False
+
+    @app.task(name="add")
+    def add(one, two):
+        return one + two
+
+    with worker.start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=30):
+        assert add.delay(40, 2).get(timeout=30) == 42
+    sent, run = sorted(client_spans(spans, "celery"), key=lambda span: span.start_time)
+    assert (sent.kind, run.kind) == (SpanKind.PRODUCER, SpanKind.CONSUMER)
+    assert parent_of(sent) == request_span.context.span_id
+    assert parent_of(run) == sent.context.span_id
