@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 
 logger = logging.getLogger("eco2_tracing")
@@ -35,7 +36,13 @@ class _Once:
             self._seen.clear()
 
 
+    def after_fork(self) -> None:
+        """In a child: another thread may have held the lock when the process was copied."""
+        self._lock = threading.Lock()
+
+
 _reported = _Once(threading.Lock())
+os.register_at_fork(after_in_child=_reported.after_fork)
 
 
 def warn_once(key: str, message: str, *args: object) -> None:
