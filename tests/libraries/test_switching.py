@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
 import subprocess
 import sys
 import textwrap
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,7 @@ from eco2_tracing._instrumentation import _libraries
 from eco2_tracing._instrumentation._libraries import instrument_libraries, uninstrument_libraries
 from eco2_tracing._instrumentation._tested import REFUSED, TESTED, Library, key_of
 
+ROOT = Path(__file__).parents[2]
 INSTRUMENTATION = '''
 """A stand-in for an instrumentation package."""
 
@@ -244,6 +248,18 @@ def test_names_compare_as_people_write_them():
     keys = [key_of(library.name) for library in TESTED]
     assert len(set(keys)) == len(keys)
     assert not set(keys) & REFUSED.keys()
+
+
+def test_docs_have_a_row_for_each():
+    """The page of libraries lists the whole table, with the extras that the distribution has."""
+    page = (ROOT / "docs" / "libraries.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\S+)` \| `(\S+)` \|", page, re.MULTILINE)
+    assert rows == [(library.name, library.extra) for library in TESTED]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    for library in TESTED:
+        assert any(line.startswith(library.package) for line in extras[library.extra]), library.name
 
 
 def test_configuring_imports_no_library():

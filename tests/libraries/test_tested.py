@@ -123,6 +123,7 @@ def test_sqlalchemy_async(switch_on, postgres_url, request_span, provider):
     provider.add_span_processor(Started())
     sqlalchemy = pytest.importorskip("sqlalchemy")
     pytest.importorskip("asyncpg")
+    pytest.importorskip("greenlet")
     aio = pytest.importorskip("sqlalchemy.ext.asyncio")
     spans = switch_on("sqlalchemy")
 
