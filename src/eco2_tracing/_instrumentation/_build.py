@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from eco2_tracing._redaction import Redactor
     from eco2_tracing._settings import TracingSettings
     from eco2_tracing.propagation import Propagation
+    from eco2_tracing.sampling import HeadSampler
     from eco2_tracing.sampling._rescue import Rescuer
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0"
@@ -62,19 +63,24 @@ class _Capture:
 
 
 def recording(
-    provider: TracerProvider, rescuer: Rescuer, on_start: Callable[[Any, Context | None], None] | None
+    provider: TracerProvider,
+    rescuer: Rescuer,
+    head: HeadSampler,
+    on_start: Callable[[Any, Context | None], None] | None,
 ) -> Recording:
     """Make what lean spans need of a provider.
 
     Args:
         provider: Ours.
         rescuer: Begins and decides local traces.
+        head: The head sampler.
         on_start: Tells the application's processors.
     """
     generator = provider.id_generator
     is_random: Callable[[], bool] = getattr(generator, "is_trace_id_random", lambda: False)
     return Recording(
         rescuer=rescuer,
+        head=head,
         server=_source(provider, "eco2_tracing.fastapi"),
         client=_source(provider, "eco2_tracing.httpx"),
         new_trace_id=generator.generate_trace_id,

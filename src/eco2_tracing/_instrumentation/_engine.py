@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from eco2_tracing._redaction import Redactor
     from eco2_tracing._spans._lean import SpanSource
     from eco2_tracing.propagation import Inbound, Propagation
+    from eco2_tracing.sampling import HeadSampler
     from eco2_tracing.sampling._rescue import Rescuer
 
 
@@ -24,6 +25,7 @@ class Recording:
 
     Attributes:
         rescuer: Begins and decides local traces.
+        head: The head sampler, which may need the name of the operation.
         server: Shared by all server spans.
         client: Shared by all client spans.
         new_trace_id: The provider's generator.
@@ -33,6 +35,7 @@ class Recording:
     """
 
     rescuer: Rescuer
+    head: HeadSampler
     server: SpanSource
     client: SpanSource
     new_trace_id: Callable[[], int]

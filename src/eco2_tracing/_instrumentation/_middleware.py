@@ -12,6 +12,7 @@ from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._excluded import ExcludedPaths
 from eco2_tracing._instrumentation._foreign import foreign_request
 from eco2_tracing._instrumentation._lifespan import lifespan
+from eco2_tracing._instrumentation._route import operation_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
 from eco2_tracing._instrumentation._server_span import ServerSpan
 from eco2_tracing._instrumentation._suppressed import is_suppressed
@@ -181,7 +182,10 @@ class TracingMiddleware:
             local, answer = rescuer.begin_custom(trace_id, span_method(scope), context, ServerSpan._kind, attributes)
             trace_state = answer.trace_state
         else:
-            local = rescuer.begin(trace_id, decided, scope.get("method", "HTTP"))
+            name = scope.get("method", "HTTP")
+            if decided is None and recording.head.needs_name:
+                name = operation_of(scope, self._owner)
+            local = rescuer.begin(trace_id, decided, name)
         span_id = recording.new_span_id()
         if local is None:
             state = NO_STATE if trace_state is None else trace_state
@@ -231,7 +235,7 @@ def _url(scope: Scope) -> str:
     host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), None)
     if host is None:
         server = scope.get("server") or ("0.0.0.0", 80)  # noqa: S104 - contrib's word for unknown
-        host = str(server[0]) if server[1] == 80 else f"{server[0]}:{server[1]}"  # noqa: PLR2004 - http
+        host = str(server[0]) if server[1] == 80 else f"{server[0]}:{server[1]}"
     return f"{scope.get('scheme', 'http')}://{host}{scope['path']}"
 
 

@@ -5,6 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from starlette.routing import Match
+
+from eco2_tracing._instrumentation._server_attributes import span_method
+
+try:
+    # Since FastAPI 0.137 included routers are nodes of a tree; this flattens them.
+    from fastapi.routing import iter_route_contexts
+except ImportError:
+    iter_route_contexts = None
+
 _DEPTH_LIMIT = 16
 
 
@@ -93,14 +103,41 @@ def _is_leaf_for(route: Any, path: str) -> bool:
 
 def _partial(scope: dict[str, Any], root_path: str, app: Any, mounted: str) -> str | None:
     """A route whose path fits and whose method does not (405), or one that names itself nowhere."""
-    if mounted or scope.get("endpoint") is None and scope.get("type") == "websocket":
+    if mounted or (scope.get("endpoint") is None and scope.get("type") == "websocket"):
         return None
-    for route in getattr(app, "routes", ()):
+    return _matching(getattr(app, "routes", ()), {**scope, "root_path": root_path})
+
+
+def operation_of(scope: dict[str, Any], app: Any) -> str:
+    """The server span's name as far as it can be told before the request is routed.
+
+    This matches routes a second time, so it is asked for only where a sampler tells operations apart.
+
+    Args:
+        scope: The ASGI scope before the application has run.
+        app: The instrumented application.
+    """
+    method = span_method(scope)
+    route = _matching(getattr(app, "routes", ()), {**scope, "app": app})
+    return f"{method} {route}" if route else method
+
+
+def _matching(routes: Iterable[Any], scope: dict[str, Any], depth: int = 0) -> str | None:
+    """The template of the first route that matches, or else of one whose path does."""
+    by_path = None
+    for route in routes if iter_route_contexts is None else iter_route_contexts(routes):
         try:
-            match, _ = route.matches({**scope, "root_path": root_path})
+            match, child = route.matches(scope)
         except Exception:  # noqa: BLE001, S112 - a route of the application's own that cannot match here
             continue
-        if match.value:
-            template = getattr(route, "path_format", None)
-            return template if isinstance(template, str) else getattr(route, "path", None)
-    return None
+        if not match.value:
+            continue
+        template = getattr(route, "path_format", None) or getattr(route, "path", None)
+        children = getattr(getattr(route, "original_route", route), "routes", None)
+        if children and isinstance(template, str) and depth < _DEPTH_LIMIT:
+            inner = _matching(children, {**scope, **child}, depth + 1)
+            template = template.removesuffix("/{path}") + (inner or "")
+        if match is Match.FULL:
+            return template
+        by_path = by_path or template
+    return by_path

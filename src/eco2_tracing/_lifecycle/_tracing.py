@@ -23,7 +23,8 @@ from eco2_tracing._redaction import Redactor
 from eco2_tracing._resource import after_fork_resource, build_resource
 from eco2_tracing.propagation import Propagation, inbound_of
 from eco2_tracing.sampling import build_sampler
-from eco2_tracing.sampling._rescue import RescueLimits, Rescuer, RescueRules
+from eco2_tracing.sampling._rescue import Rescuer
+from eco2_tracing.sampling._rules import RescueLimits, RescueRules
 from eco2_tracing.sampling._sdk import CallerDecision, RescueProcessor, RescueSampler
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ class Tracing:
         on_start = pipeline.started if pipeline.has_processors else None
         resource = build_resource(settings, resource_attributes)
         self.provider = make_provider(settings, resource, sampler)
-        self.provider.add_span_processor(RescueProcessor(self.rescuer, sampler, on_start))
-        self.engine.recording = _build.recording(self.provider, self.rescuer, on_start)
+        self.provider.add_span_processor(RescueProcessor(sampler, on_start))
+        self.engine.recording = _build.recording(self.provider, self.rescuer, self.sampler.root, on_start)
 
     def _rules(self) -> RescueRules:
         settings = self.settings

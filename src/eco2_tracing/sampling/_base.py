@@ -31,9 +31,11 @@ class HeadSampler(Sampler):
 
     Attributes:
         needs_attributes: True when only :meth:`should_sample` with real attributes is fair to it.
+        needs_name: True while the span's name decides, so that it must be known at the start.
     """
 
     needs_attributes: ClassVar[bool] = False
+    needs_name: bool = False
 
     @abstractmethod
     def sample(self, trace_id: int, name: str) -> float:

@@ -66,6 +66,11 @@ class JaegerRemote(HeadSampler):
             self._start()
         return self._current.sample(trace_id, name)
 
+    @property
+    def needs_name(self) -> bool:  # type: ignore[override]  # changes with the strategy
+        """Whether the strategy in force tells operations apart."""
+        return self._current.needs_name
+
     def probability(self, name: str) -> float | None:
         """That of the strategy in force."""
         return self._current.probability(name)

@@ -64,6 +64,8 @@ class PerOperation(HeadSampler):
         ValueError: The strategies cannot be read.
     """
 
+    needs_name = True
+
     def __init__(self, strategies: Mapping[str, Any], limiter: Limiter) -> None:
         self._ratios = dict(_ratios(strategies))
         self._default = TraceIdRatio(_number(strategies, "defaultSamplingProbability", most=1.0))
