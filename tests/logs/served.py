@@ -18,7 +18,11 @@ SPAN_ID = 0xB7AD6B7169203331
 if "ECS_BY_CONFIGURATION" not in os.environ:
     logs.configure_logging(service_name="served")
 
-service = FastAPI(telemetry={"tracing": False}) if "telemetry" in FastAPI.__init__.__code__.co_varnames else FastAPI()
+service = (
+    FastAPI(telemetry={"tracing": False})
+    if "telemetry" in FastAPI.__init__.__code__.co_varnames
+    else FastAPI()
+)
 
 
 @service.get("/items/{item}")

@@ -23,7 +23,16 @@ from tests.support.servers import free_port
 APP = "tests.logs.served:app"
 LIMIT_S = 30.0
 UVICORN = [sys.executable, "-m", "uvicorn", APP, "--port", "{port}"]
-GUNICORN = [sys.executable, "-m", "gunicorn", APP, "-k", "uvicorn_worker.UvicornWorker", "-b", "127.0.0.1:{port}"]
+GUNICORN = [
+    sys.executable,
+    "-m",
+    "gunicorn",
+    APP,
+    "-k",
+    "uvicorn_worker.UvicornWorker",
+    "-b",
+    "127.0.0.1:{port}",
+]
 SERVERS = {
     "uvicorn": UVICORN,
     "uvicorn with colours": [*UVICORN, "--use-colors"],
@@ -40,6 +49,7 @@ SERVERS = {
 class Served:
     """A running server and what it wrote so far."""
 
+    process: subprocess.Popen[bytes]
     port: int
     out: Path
     err: Path
@@ -61,6 +71,7 @@ class Served:
         """Wait until a condition holds."""
         end = time.monotonic() + LIMIT_S
         while not reached():
+            assert self.process.poll() is None, self.err.read_text()
             assert time.monotonic() < end, self.out.read_text() + self.err.read_text()
             time.sleep(0.02)
 
@@ -75,10 +86,11 @@ class Served:
 @contextmanager
 def serving(command: list[str], folder: Path, **environ: str) -> Iterator[Served]:
     """Run a server until the block ends."""
-    served = Served(free_port(), folder / "out", folder / "err")
-    arguments = [argument.format(port=served.port) for argument in command]
-    with served.out.open("wb") as out, served.err.open("wb") as err:
+    port = free_port()
+    arguments = [argument.format(port=port) for argument in command]
+    with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         process = subprocess.Popen(arguments, stdout=out, stderr=err, env=os.environ | environ)
+        served = Served(process, port, folder / "out", folder / "err")
         try:
             served.wait_for(served.answers)
             yield served

@@ -91,7 +91,7 @@ def test_urls(url, masked):
 
 def test_extra_keys():
     """Additional keys count in any case and spelling, as whole names."""
-    redactor = Redactor(["Patient-SSN", "", "주민번호"])
+    redactor = Redactor(["Patient-SSN", "", "session_token", "주민번호"])
     assert redactor.query("patient_ssn=1&patientSsn=2&ssn=3") == f"patient_ssn={MASK}&patientSsn={MASK}&ssn=3"
     assert (
         redactor.query("%EC%A3%BC%EB%AF%BC%EB%B2%88%ED%98%B8=1")

@@ -1,0 +1,92 @@
+"""Access lines as HTTP fields."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from eco2_tracing import logs
+
+UVICORN = '%s - "%s %s HTTP/%s" %d'
+
+
+def test_uvicorns_lines(out):
+    """Its arguments as fields, secrets masked in fields and message."""
+    logs.configure_logging()
+    arguments = ("[::1]:55", "GET", "/a%20b?code=planted&page=2", "1.1", 503)
+    logging.getLogger("uvicorn.access").info(UVICORN, *arguments)
+    (line,) = out()
+    assert line["message"] == '[::1]:55 - "GET /a%20b?code=REDACTED&page=2 HTTP/1.1" 503'
+    assert {name: line[name] for name in list(line)[list(line).index("http.request.method") :]} == {
+        "http.request.method": "GET",
+        "http.response.status_code": 503,
+        "url.path": "/a%20b",
+        "url.query": "code=REDACTED&page=2",
+        "http.version": "1.1",
+        "event.outcome": "failure",
+        "client.ip": "::1",
+        "client.port": 55,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fields"),
+    [
+        (("", "GET", "/", "1.1", 404), {"event.outcome": "success", "http.response.status_code": 404}),
+        (
+            ("testclient:50000", "GET", "/", "", "200"),
+            {"client.port": 50000, "http.response.status_code": 200},
+        ),
+        (("unix:", "GET", "/", "2", "none"), {"event.outcome": "unknown", "http.version": "2"}),
+    ],
+)
+def test_what_servers_leave_out(out, arguments, fields):
+    """A name is no `client.ip`, a missing value no field."""
+    logs.configure_logging()
+    logging.getLogger("uvicorn.access").info("%s %s %s %s %s", *arguments)
+    (line,) = out()
+    assert "client.ip" not in line
+    assert fields.items() <= line.items()
+
+
+def test_other_records_of_the_access_loggers(out):
+    """What is no access record is a line as any."""
+    logs.configure_logging()
+    logging.getLogger("uvicorn.access").info("three %s %s %s", 1, 2, 3)
+    logging.getLogger("uvicorn.access").info("none")
+    logging.getLogger("gunicorn.access").info("none")
+    logging.getLogger("gunicorn.access").info("%(x)s", {"x": 1})
+    assert not any("http.request.method" in line for line in out())
+
+
+@pytest.mark.parametrize("headers", [[(b"host", b"h"), (b"user-agent", b"curl/8")], []])
+def test_fields_of_the_request(out, headers):
+    """The user agent and the time since the begin, where the middleware gave the scope."""
+    logs.configure_logging()
+    token = logs.begin_request({"headers": headers})
+    logging.getLogger("uvicorn.access").info(UVICORN, "1.2.3.4:5", "GET", "/", "1.1", 200)
+    logs.end_request(token)
+    (line,) = out()
+    assert line.get("user_agent.original") == ("curl/8" if headers else None)
+    assert line["event.duration"] > 0
+
+
+@pytest.mark.parametrize("name", ["gunicorn.access", "hypercorn.access"])
+def test_atoms(out, name):
+    """Gunicorn's and hypercorn's records carry a mapping."""
+    logs.configure_logging()
+    atoms = {
+        "h": "10.0.0.1", "m": "POST", "U": "/x", "q": "token=planted", "s": 201, "H": "HTTP/1.1", "a": "curl/8",
+        "D": 1500, "r": "POST /x?token=planted HTTP/1.1",
+    }  # fmt: skip
+    logging.getLogger(name).info('%(h)s "%(r)s" %(s)s', atoms)
+    logging.getLogger(name).info("%(s)s", {"s": "200", "h": "10.0.0.1:5", "a": "-", "q": "-", "D": "-"})
+    full, bare = out()
+    assert full["event.duration"] == 1_500_000
+    assert full["url.query"] == "token=REDACTED"
+    assert full["user_agent.original"] == "curl/8"
+    assert (full["http.version"], full["client.ip"]) == ("1.1", "10.0.0.1")
+    assert "planted" not in str(full)
+    assert bare["client.ip"] == "10.0.0.1"
+    assert not {"event.duration", "user_agent.original", "url.query"} & set(bare)

@@ -1,0 +1,120 @@
+"""Fields of a request: shared by its threads and tasks, unknown to all others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+from eco2_tracing import logs
+
+log = logging.getLogger("requests")
+
+
+def labels(lines) -> list[object]:
+    """The labels of each line."""
+    return [line.get("labels") for line in lines]
+
+
+def test_bound_fields_are_on_every_later_line(out):
+    """Until the request ends; later ones replace, a line's own win."""
+    logs.configure_logging()
+    log.info("before")
+    token = logs.begin_request()
+    log.info("nothing yet")
+    logs.bind_log_fields(user_id="7", plan="free")
+    log.info("bound")
+    logs.bind_log_fields(plan="paid")
+    log.info("changed")
+    log.info("own", extra={"plan": "own"})
+    logs.end_request(token)
+    log.info("after")
+    lines = out()
+    assert labels(lines) == [None, None, {"plan": "free"}, {"plan": "paid"}, {"plan": "own"}, None]
+    assert [line.get("user.id") for line in lines] == [None, None, "7", "7", "7", None]
+
+
+def test_secrets_that_are_bound(out):
+    """Masked as those of a line."""
+    logs.configure_logging()
+    token = logs.begin_request()
+    logs.bind_log_fields(password="planted", note="token=planted")
+    log.info("m")
+    log.info("m", extra={"a": 1})
+    logs.end_request(token)
+    assert "planted" not in str(out())
+
+
+def test_requests_do_not_see_each_other(out):
+    """Also when they run at the same time in one thread."""
+    logs.configure_logging()
+
+    async def request(number: int, gate: asyncio.Barrier) -> None:
+        token = logs.begin_request()
+        await gate.wait()
+        logs.bind_log_fields(number=number)
+        await gate.wait()
+        log.info("%d", number)
+        logs.end_request(token)
+
+    async def main() -> None:
+        gate = asyncio.Barrier(5)
+        await asyncio.gather(*(request(number, gate) for number in range(5)))
+
+    asyncio.run(main())
+    lines = out()
+    assert len(lines) == 5
+    assert all(line["labels"] == {"number": int(line["message"])} for line in lines)
+
+
+def test_what_a_thread_or_task_binds_reaches_the_request(out):
+    """As a synchronous endpoint's fields reach the access line."""
+    logs.configure_logging()
+
+    async def request() -> None:
+        token = logs.begin_request()
+        await asyncio.to_thread(logs.bind_log_fields, thread=1)
+        await asyncio.create_task(in_task())
+        log.info("m")
+        logs.end_request(token)
+
+    async def in_task() -> None:
+        logs.bind_log_fields(task=2)
+
+    asyncio.run(request())
+    assert labels(out()) == [{"thread": 1, "task": 2}]
+
+
+def test_outside_a_request_the_context_alone_is_meant(out):
+    """What a task binds stays in it, and goes to those it starts."""
+    logs.configure_logging()
+
+    def child() -> None:
+        logs.bind_log_fields(child=1)
+        log.info("child")
+
+    def main() -> None:
+        logs.bind_log_fields(main=1)
+        contextvars.copy_context().run(child)
+        log.info("main")
+
+    contextvars.Context().run(main)
+    log.info("none")
+    assert labels(out()) == [{"main": 1, "child": 1}, {"main": 1}, None]
+
+
+def test_a_request_that_ends_elsewhere(out):
+    """A token of another context is no error."""
+    logs.configure_logging()
+    token = contextvars.copy_context().run(logs.begin_request)
+
+    def end() -> None:
+        logs.begin_request()
+        logs.bind_log_fields(a=1)
+        logs.end_request(token)
+        log.info("m")
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(contextvars.Context().run, end).result()
+    assert labels(out()) == [None]
