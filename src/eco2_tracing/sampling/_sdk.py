@@ -16,7 +16,8 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import get_current_span
 
-from eco2_tracing.sampling._local_trace import UNDECIDED, LocalTrace
+from eco2_tracing._guard import internal_failure
+from eco2_tracing.sampling._local_trace import HEAD, KEPT, UNDECIDED, LocalTrace
 from eco2_tracing.sampling._tracestate import with_probability
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from eco2_tracing.sampling._rescue import Rescuer
 
 _SAME_MOMENT_NS = 50_000_000
+_EXPORTED = (HEAD, KEPT)
+_DROP = Decision.DROP
+_RECORD = Decision.RECORD_ONLY
+_SAMPLE = Decision.RECORD_AND_SAMPLE
 
 
 class CallerDecision(NamedTuple):
@@ -44,6 +49,21 @@ class CallerDecision(NamedTuple):
     accepted: bool = False
 
 
+class Answer(SamplingResult):
+    """The SDK's result without its read-only views, which cost more than the decision."""
+
+    def __init__(self, decision: Decision, attributes: Any, trace_state: TraceState | None) -> None:
+        self.decision = decision
+        self.attributes = attributes
+        self.trace_state = trace_state
+
+
+class Pending(threading.local):
+    """What the sampler tells the processor, in the thread in which a span begins."""
+
+    local: LocalTrace | None = None
+
+
 class RescueSampler(Sampler):
     """The provider's sampler.
 
@@ -51,6 +71,9 @@ class RescueSampler(Sampler):
         rescuer: Begins local traces.
         decision_of: Reads what propagation left in a context.
         description: What the sampler does, in words.
+
+    Attributes:
+        pending: The local trace of the span that this thread is beginning.
     """
 
     def __init__(
@@ -59,7 +82,7 @@ class RescueSampler(Sampler):
         self._rescuer = rescuer
         self._decision_of = decision_of
         self._description = description
-        self.pending = threading.local()
+        self.pending = Pending()
 
     def should_sample(
         self,
@@ -72,23 +95,41 @@ class RescueSampler(Sampler):
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
         """Follow the local trace; begin one where there is none."""
-        parent = get_current_span(parent_context)
-        context = parent.get_span_context()
-        local: LocalTrace | None = getattr(parent, "_eco2_local", None)
-        inherited = context.trace_state if context.is_valid else None
-        if local is not None:
-            if context.trace_flags.sampled:
-                return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, inherited)
-            if local.state == UNDECIDED:
-                return SamplingResult(Decision.RECORD_ONLY, attributes, inherited)
-            return SamplingResult(Decision.DROP, None, inherited)
-        if context.is_valid and not context.is_remote:
-            # A local span that nothing can keep: the decision of its local root stands.
-            decision = Decision.RECORD_AND_SAMPLE if context.trace_flags.sampled else Decision.DROP
-            return SamplingResult(decision, attributes if context.trace_flags.sampled else None, inherited)
-        return self._local_root(parent_context, context, trace_id, name, kind, attributes)
+        try:
+            parent: Any = get_current_span(parent_context)
+            context = parent.get_span_context()
+            local: LocalTrace | None = getattr(parent, "_eco2_local", None)
+            # One of another keeper was begun before a fork: its spans are a caller's here.
+            if local is not None and local.keeper is self._rescuer.keeper:
+                return self._followed(local, context, attributes)
+            if (
+                not context.is_remote
+                and local is None
+                and context.is_valid
+                and not context.trace_flags.sampled
+            ):
+                # A span of ours that nothing can keep: the decision of its local root stands.
+                return Answer(_DROP, None, context.trace_state)
+            return self._begun(parent_context, context, trace_id, name, kind, attributes)
+        except Exception:  # noqa: BLE001 - the application only wanted a span
+            internal_failure("deciding about a span")
+            return Answer(_DROP, None, None)
 
-    def _local_root(
+    def _followed(self, local: LocalTrace, parent: SpanContext, attributes: Attributes) -> SamplingResult:
+        state = local.state
+        if state == UNDECIDED:
+            self.pending.local = local
+            return Answer(_RECORD, attributes, parent.trace_state)
+        if state in _EXPORTED:
+            self.pending.local = local
+            inherited: TraceState | None = parent.trace_state
+            if not parent.trace_flags.sampled:
+                # The parent had ended when the local trace was kept.
+                inherited = with_probability(inherited, local.probability, local.trace_id)
+            return Answer(_SAMPLE, attributes, inherited)
+        return Answer(_DROP, None, parent.trace_state)
+
+    def _begun(
         self,
         parent_context: Context | None,
         caller: SpanContext,
@@ -99,28 +140,29 @@ class RescueSampler(Sampler):
     ) -> SamplingResult:
         inherited = caller.trace_state if caller.is_valid else None
         decided: bool | None = bool(caller.trace_flags.sampled) if caller.is_valid else None
-        deferred, denied, accepted = self._decision_of(get_current() if parent_context is None else parent_context)
-        if denied:
-            return SamplingResult(Decision.DROP, None, inherited)
-        if deferred:
+        said = self._decision_of(get_current() if parent_context is None else parent_context)
+        if said.denied:
+            return Answer(_DROP, None, inherited)
+        if said.deferred:
             decided = None
-        elif accepted and not caller.is_valid:
+        elif said.accepted and not caller.is_valid:
             decided = True
-        extra: Any = None
         if self._rescuer.needs_attributes:
-            local, answer = self._rescuer.begin_custom(trace_id, name, parent_context, kind, attributes)  # type: ignore[arg-type]
-            extra, inherited = answer.attributes, answer.trace_state
+            local, answer = self._rescuer.begin_custom(trace_id, name, parent_context, kind, attributes)
+            if answer.decision is not _DROP:
+                attributes = answer.attributes
+            inherited = answer.trace_state
         else:
             local = self._rescuer.begin(trace_id, decided, name)
         if local is None:
-            return SamplingResult(Decision.DROP, None, inherited)
+            return Answer(_DROP, None, inherited)
         local.true_root = not caller.is_valid
         self.pending.local = local
-        if not local.sampled:
-            return SamplingResult(Decision.RECORD_ONLY, attributes, inherited)
+        if local.state == UNDECIDED:
+            return Answer(_RECORD, attributes, inherited)
         if local.decided_here:
             inherited = with_probability(inherited, local.probability, trace_id)
-        return SamplingResult(Decision.RECORD_AND_SAMPLE, extra or attributes, inherited)
+        return Answer(_SAMPLE, attributes, inherited)
 
     def get_description(self) -> str:
         """What the sampler does, in words."""
@@ -131,29 +173,24 @@ class RescueProcessor(SpanProcessor):
     """The provider's only span processor: ties the SDK's spans to their local traces.
 
     Args:
-        rescuer: Holds and emits.
-        sampler: The sampler that began the local trace of a local root.
+        sampler: The sampler that found or began a span's local trace.
         on_start: Called with every recorded span and its parent context: the application's processors.
     """
 
     def __init__(
-        self,
-        rescuer: Rescuer,
-        sampler: RescueSampler,
-        on_start: Callable[[Span, Context | None], None] | None,
+        self, sampler: RescueSampler, on_start: Callable[[Span, Context | None], None] | None
     ) -> None:
-        self._rescuer = rescuer
         self._pending = sampler.pending
         self._tell = on_start
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Tie a span to its parent's local trace, or to the one that it begins."""
-        local: LocalTrace | None = getattr(get_current_span(parent_context), "_eco2_local", None)
+        local = self._pending.local
         live: Any = span
-        if local is None:
-            local = self._pending.__dict__.pop("local", None)
-            if local is None:
-                return
+        if local is None or local.trace_id != live._context.trace_id:
+            return  # made past our sampler
+        self._pending.local = None
+        if local.root is None:
             local.root = span
         else:
             local.began(live)
@@ -171,10 +208,13 @@ class RescueProcessor(SpanProcessor):
         local: LocalTrace | None = getattr(ended._attributes, "_eco2_local", None)
         if local is None:
             return
-        if abs(time_ns() - ended._end_time) < _SAME_MOMENT_NS:
-            ended._end_time = local.now()
-        root = local.root
-        if root is not None and root._context.span_id == ended._context.span_id:
-            local.root_ended(ended)
-        else:
-            self._rescuer.child_ended(local, ended)
+        try:
+            if abs(time_ns() - ended._end_time) < _SAME_MOMENT_NS:
+                ended._end_time = local.now()
+            root = local.root
+            if root is not None and root._context.span_id == ended._context.span_id:
+                local.root_ended(ended)
+            else:
+                local.keeper.child_ended(local, ended)
+        except Exception:  # noqa: BLE001 - the application only ended a span
+            internal_failure("an ended span")
