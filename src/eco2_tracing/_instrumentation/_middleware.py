@@ -170,17 +170,19 @@ class TracingMiddleware:
             trace_state = inbound.trace_state
             if trace_id:
                 flags = inbound.random
+        added: dict[str, Any] | None = None
         true_root = not trace_id
         if true_root:
             trace_id = recording.new_trace_id()
         rescuer = recording.rescuer
         if inbound is not None and inbound.denied:
             local = None
-        elif rescuer.needs_attributes and decided is None:
+        elif rescuer.needs_attributes:
             attributes = request_attributes(scope, engine.redactor)
             context = base if inbound is None else engine.propagation.context(inbound, base)
             local, answer = rescuer.begin_custom(trace_id, span_method(scope), context, ServerSpan._kind, attributes)
             trace_state = answer.trace_state
+            added = {key: value for key, value in (answer.attributes or {}).items() if key not in attributes}
         else:
             name = scope.get("method", "HTTP")
             if decided is None and recording.head.needs_name:
@@ -209,6 +211,8 @@ class TracingMiddleware:
         local.true_root = true_root
         if scope["type"] == "websocket":
             local.stream = True
+        if added:
+            span.set_attributes(added)
         if inbound is not None and inbound.link is not None:
             span.add_link(inbound.link)
         return span

@@ -113,9 +113,11 @@ class ServerSpan(LeanSpan):
             local.keep("error")
         engine = self._engine
         self._trailers = bool(message.get("trailers"))
-        if engine.server_response_headers is not None or local.sampled:
+        if engine.server_response_headers is not None:
             self._response_headers = message.get("headers")
-            local.stream = _is_event_stream(self._response_headers)
+        if local.sampled or local.keeper.slow:
+            # Its children do not wait for its end, and it is never slow.
+            local.stream = _is_event_stream(message.get("headers"))
         added: list[tuple[bytes, bytes]] = []
         context = self._context
         inbound = self._inbound

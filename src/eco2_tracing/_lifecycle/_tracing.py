@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from anyio.to_thread import run_sync
+from opentelemetry.trace import get_current_span
 
 from eco2_tracing import logs
 from eco2_tracing._export import build_processors
@@ -281,4 +282,8 @@ def caller_decision(context: Context) -> CallerDecision:
     inbound = inbound_of(context)
     if inbound is None:
         return CallerDecision(deferred=False, denied=False)
+    caller = get_current_span(context).get_span_context()
+    if caller.is_valid and caller.trace_id != inbound.trace_id:
+        # The context of another caller on top of the request's, as in a consumer.
+        return CallerDecision(deferred=False, denied=inbound.denied)
     return CallerDecision(inbound.sampled is None, inbound.denied, inbound.sampled is True)
