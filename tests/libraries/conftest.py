@@ -22,7 +22,7 @@ def switch_on(spans: Recorded) -> Iterator[Switch]:
 
     def switch(name: str) -> Recorded:
         if name not in instrument_libraries([name]):
-            pytest.skip(f"the instrumentation of {name} or {name} itself is not installed")
+            pytest.skip(f"{name} or its instrumentation is not installed, or they do not fit each other")
         return spans
 
     yield switch

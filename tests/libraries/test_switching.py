@@ -219,6 +219,15 @@ def test_failing_instrumentation(table, caplog):
     assert "RuntimeError: cannot" in warning
 
 
+def test_failing_at_once(table):
+    """One that fails while its library is in use is not among the names that are on."""
+    table("raven")
+    importlib.import_module("raven")
+    importlib.import_module("raven_instrumentation").Instrumentor.fails = RuntimeError("cannot")
+    assert instrument_libraries() == ("executors",)
+    assert instrument_libraries(["raven"]) == ()
+
+
 def test_failing_undo(table, caplog):
     """One that cannot be undone does not keep the others on."""
     table("rook")

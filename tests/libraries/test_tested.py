@@ -105,8 +105,6 @@ def test_sqlalchemy(switch_on, request_span):
         assert connection.execute(sqlalchemy.text("SELECT 42")).scalar() == 42
     engine.dispose()
     found = [s for s in client_spans(spans, "sqlalchemy") if "db.query.text" in s.attributes]
-    if not found:
-        pytest.skip("the instrumentation does not take this SQLAlchemy")
     assert found[0].attributes["db.system.name"] == "sqlite"
     assert parent_of(found[0]) == request_span.context.span_id
 
@@ -275,13 +273,14 @@ def test_botocore(switch_on, request_span):
     assert parent_of(found) == request_span.context.span_id
 
 
-def test_celery(switch_on, request_span):
+def test_celery(switch_on, request_span, monkeypatch):
     """A task continues the trace of the code that sent it, in its worker."""
     celery = pytest.importorskip("celery")
     worker = pytest.importorskip("celery.contrib.testing.worker")
     spans = switch_on("celery")
     app = celery.Celery("tasks", broker="memory://", backend="cache+memory://", set_as_current=False)
     app.conf.worker_redirect_stdouts = False
+    monkeypatch.setattr(app.log, "setup", lambda *args, **kwargs: None)  # the test's logging stays as it is
 
     @app.task(name="add")
     def add(one, two):

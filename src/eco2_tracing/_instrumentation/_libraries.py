@@ -41,7 +41,8 @@ class _Switchboard:
         self._lock = lock
         self._wanted: set[str] = set()
         self._hooked: set[str] = set()
-        self._on: dict[str, Any] = {}
+        # The instrumentor, and whether it was we who switched it on; ``None`` where that failed.
+        self._on: dict[str, tuple[Any, bool] | None] = {}
         self.disabled: frozenset[str] = frozenset()
 
     def want(self, library: Library) -> None:
@@ -63,14 +64,19 @@ class _Switchboard:
             if library.name not in self._wanted or library.name in self._on:
                 return
             self._on[library.name] = None
-        instrumentor = _guarded(library.name, library.package, partial(_switch_on, library))
+        found = _guarded(library.name, library.package, partial(_switch_on, library))
         with self._lock:
-            self._on[library.name] = instrumentor
+            self._on[library.name] = found
+
+    def failed(self, name: str) -> bool:
+        """Whether a library is in use and could not be switched on."""
+        with self._lock:
+            return self._on.get(name, ()) is None
 
     def forget(self) -> list[tuple[str, Any]]:
         """Want nothing more, and give what is to be switched off."""
         with self._lock:
-            ours = [(name, found) for name, found in self._on.items() if found is not None]
+            ours = [(name, found[0]) for name, found in self._on.items() if found is not None and found[1]]
             self._on.clear()
             self._wanted.clear()
             self.disabled = frozenset()
@@ -91,18 +97,18 @@ def _guarded(name: str, package: str, work: Callable[[], Any]) -> Any:
         return None
 
 
-def _switch_on(library: Library) -> Any:
-    """Give the instrumentor, or ``None`` when somebody else has switched it on."""
+def _switch_on(library: Library) -> tuple[Any, bool]:
+    """Give the instrumentor, and whether nobody else had switched it on before."""
     instrumentor = getattr(import_module(library.module), library.instrumentor)()
     if instrumentor.is_instrumented_by_opentelemetry:
-        return None
+        return instrumentor, False
     is_sqlalchemy = library.name == "sqlalchemy"
     if is_sqlalchemy:
         early_engines.prepare()
     instrumentor.instrument(raise_exception_on_conflict=True)
     if is_sqlalchemy:
         early_engines.begin()
-    return instrumentor
+    return instrumentor, True
 
 
 def _installed(module: str) -> bool:
@@ -199,6 +205,8 @@ def instrument_libraries(
     for library in wanted:
         if library.name in on:
             _guarded(library.name, library.package, partial(_switchboard.want, library))
+            if _switchboard.failed(library.name):
+                del on[library.name]
     if (names is None or _EXECUTORS.intersection(map(key_of, asked))) and not off & _EXECUTORS:
         instrument_executors()
         on["executors"] = None

@@ -52,10 +52,9 @@ class _EarlyEngines:
 
     def end(self) -> None:
         """Listen no more; contrib forgets the engines itself."""
-        if self._trace is not None:
-            self._trace = None
-            self._known.clear()
-            _listen("remove", self._connected)
+        self._trace = None
+        self._known.clear()
+        _listen("remove", self._connected)
 
     def _connected(self, connection: Any) -> None:
         """Called whenever a connection is taken; a known engine costs a look-up."""
