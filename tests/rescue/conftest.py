@@ -1,0 +1,98 @@
+"""What the rescue's tests share: a provider whose exports are a list, and a clock that is set by hand."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode, TraceFlags, set_span_in_context
+
+from eco2_tracing.sampling import build_sampler
+from eco2_tracing.sampling._rescue import Rescuer
+from eco2_tracing.sampling._rules import RescueLimits, RescueRules
+from eco2_tracing.sampling._sdk import CallerDecision, RescueProcessor, RescueSampler
+
+HALF = 1 << 63
+"""The low half of a trace id: ids below are in an error rate of 0.5, the others are not."""
+
+
+class Local:
+    """One process: a tracer, what was exported, and the rescuer between them.
+
+    Args:
+        head: A name for ``OTEL_TRACES_SAMPLER``.
+        arg: Its argument.
+        limits: The bounds.
+        rules: What is worth keeping.
+    """
+
+    def __init__(self, head="parentbased_traceidratio", arg="0", limits=None, **rules):
+        self.now = 0.0
+        self.exported = []
+        self.said = CallerDecision(deferred=False, denied=False)
+        self.tick = lambda: None
+        self.rescuer = Rescuer(
+            build_sampler(head, arg),
+            RescueRules(**rules),
+            limits or RescueLimits(),
+            self._emit,
+            clock=self._clock,
+        )
+        sampler = RescueSampler(self.rescuer, lambda _context: self.said, "a test's")
+        self.started = []
+        provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
+        provider.add_span_processor(
+            RescueProcessor(sampler, lambda span, _context: self.started.append(span))
+        )
+        self.sampler = sampler
+        self.tracer = provider.get_tracer("test")
+
+    def _emit(self, span):
+        self.exported.append(span)
+
+    def _clock(self):
+        self.tick()
+        return self.now
+
+    def start(self, name, parent=None, **arguments):
+        """Start a span below another one, below a context, or as a root."""
+        if parent is not None and not isinstance(parent, Context):
+            parent = set_span_in_context(parent, Context())
+        return self.tracer.start_span(name, Context() if parent is None else parent, **arguments)
+
+    def fail(self, name, parent):
+        """Begin and end a span that fails."""
+        span = self.start(name, parent)
+        span.set_status(StatusCode.ERROR)
+        span.end()
+
+    @property
+    def names(self):
+        """The names of what was exported, sorted."""
+        return sorted(span.name for span in self.exported)
+
+    def named(self, name):
+        """The one exported span of a name."""
+        (span,) = [span for span in self.exported if span.name == name]
+        return span
+
+    def is_empty(self):
+        """Whether nothing is held any more."""
+        return self.rescuer.keeper.holds == (0, 0)
+
+
+_ids = random.Random(4)
+
+
+def caller(*, sampled=False, trace_id=None, remote=True):
+    """The context of a caller; its trace is in the lower half unless said otherwise."""
+    trace_id = trace_id or (_ids.getrandbits(64) << 64) | 1
+    flags = TraceFlags(1 if sampled else 0)
+    return set_span_in_context(NonRecordingSpan(SpanContext(trace_id, 7, remote, flags)), Context())
+
+
+@pytest.fixture
+def local():
+    return Local()

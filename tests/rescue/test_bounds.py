@@ -1,0 +1,283 @@
+"""What may be held and kept is bounded, and every loss is counted."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from opentelemetry.trace import StatusCode
+
+from eco2_tracing.sampling._rules import RescueLimits, TokenBucket
+from tests.rescue.conftest import HALF, Local, caller
+
+REASON, PROBABILITY = "eco2.sampling.reason", "eco2.sampling.probability"
+
+
+def failing(local, children=1):
+    """Run a local trace whose last child fails."""
+    root = local.start("root", caller())
+    for _ in range(children - 1):
+        local.start("child", root).end()
+    local.fail("failing", root)
+    root.end()
+
+
+def test_the_cap_is_charged_once_a_trace():
+    """Ten errors of one trace cost as much as one."""
+    local = Local(limits=RescueLimits(kept_per_second=2))
+    for _ in range(3):
+        root = local.start("root", caller())
+        for _ in range(10):
+            local.fail("failing", root)
+        root.end()
+    assert len(local.exported) == 22
+    assert local.rescuer.kept == {"error": 2}
+
+
+def test_a_refused_trace_goes_out_nowhere():
+    """Nothing of it is exported or told to callees, and all of it is counted."""
+    local = Local(limits=RescueLimits(kept_per_second=0))
+    root = local.start("root", caller())
+    local.start("held", root).end()
+    open_one = local.start("open", root)
+    local.fail("failing", root)
+    assert root.get_span_context().trace_flags == open_one.get_span_context().trace_flags == 0
+    assert not local.start("later", root).is_recording()
+    open_one.end()
+    root.end()
+    assert (local.exported, local.is_empty()) == ([], True)
+    assert local.rescuer.dropped == {"kept_traces_cap": 4}
+
+
+def test_the_cap_refills():
+    """So many a second, with a burst of one second's worth."""
+    local = Local(limits=RescueLimits(kept_per_second=10))
+    kept = []
+    for now in (0.0, 0.5, 100.0):
+        local.now = now
+        for _ in range(50):
+            failing(local)
+        kept.append(local.rescuer.kept["error"])
+    assert kept == [10, 15, 25]
+
+
+def test_no_probability_is_claimed_while_the_cap_refuses():
+    """Nor for a second after: what was kept of how many is not known."""
+    local = Local(limits=RescueLimits(kept_per_second=2))
+    known = []
+    for now in (0.0, 0.0, 0.0, 0.6, 2.0):
+        local.now = now
+        failing(local)
+        known += [PROBABILITY in span.attributes for span in local.exported if span.name == "root"]
+        local.exported.clear()
+    assert known == [True, True, False, True]
+
+
+def test_a_bucket_tells_whether_it_refused_lately():
+    """By its own clock."""
+    now = [5.0]
+    bucket = TokenBucket(1, lambda: now[0])
+    assert (bucket.take(), bucket.lately_refused(), bucket.take()) == (True, False, False)
+    assert bucket.lately_refused()
+    now[0] = 6.0
+    assert not bucket.lately_refused()
+
+
+def test_the_oldest_undecided_trace_makes_room():
+    """Its spans are counted; it may still be kept with what comes."""
+    local = Local(limits=RescueLimits(traces=2))
+    roots = [local.start(f"root {n}", caller()) for n in range(3)]
+    for n, root in enumerate(roots):
+        local.start(f"held {n}", root).end()
+    assert local.rescuer.keeper.holds == (2, 2)
+    assert local.rescuer.dropped == {"evicted": 1}
+    for n, root in enumerate(roots):
+        local.fail(f"failing {n}", root)
+        root.end()
+    assert [f"held {n}" in local.names for n in range(3)] == [False, True, True]
+    assert [f"root {n}" in local.names for n in range(3)] == [True, True, True]
+    assert local.is_empty()
+
+
+def test_the_number_of_spans_is_bounded():
+    """Over all traces; a chosen trace's spans are not lost, they go out early."""
+    local = Local(limits=RescueLimits(spans=4))
+    chosen, undecided = local.start("chosen", caller(sampled=True)), local.start("undecided", caller())
+    for n in range(3):
+        local.start(f"chosen {n}", chosen).end()
+    for n in range(3):
+        local.start(f"undecided {n}", undecided).end()
+    assert local.names == ["chosen 0", "chosen 1", "chosen 2"]
+    assert local.rescuer.keeper.holds == (1, 3)
+    assert local.rescuer.dropped == {}
+
+
+def test_what_is_held_has_an_age():
+    """Counted from the first held span, so that a connection of hours still has its last minutes."""
+    local = Local(limits=RescueLimits(age_s=60))
+    old = local.start("old", caller())
+    local.now = 1_000.0
+    local.start("first", old).end()
+    local.now = 1_059.0
+    other = local.start("other", caller())
+    local.start("second", other).end()
+    assert local.rescuer.keeper.holds == (2, 2)
+    local.now = 1_061.0
+    local.start("third", local.start("another", caller())).end()
+    assert local.rescuer.keeper.holds == (2, 2)
+    assert local.rescuer.dropped == {"evicted": 1}
+
+
+def test_a_cut_keeps_one_tree():
+    """Of too many spans the oldest go, never an ancestor of one that is open: what is kept hangs together."""
+    local = Local(limits=RescueLimits(spans_per_trace=16))
+    root = local.start("root", caller())
+    parent = local.start("parent", root)
+    inner = local.start("inner", parent)
+    task = local.start("task", inner)
+    inner.end()
+    parent.end()
+    for n in range(100):
+        local.start(f"{n:03}", root).end()
+    local.fail("failing", task)
+    task.end()
+    root.end()
+    ids = {span.context.span_id for span in local.exported}
+    assert [span.name for span in local.exported if span.parent.span_id not in ids] == ["root"]
+    assert {"parent", "inner", "task", "failing", "root", "099"} <= set(local.names)
+    assert "000" not in local.names
+    assert len(local.exported) + local.rescuer.dropped["trace_too_large"] == 105
+    assert local.is_empty()
+
+
+def test_a_cut_keeps_errors_and_their_ancestors():
+    """Where only slowness keeps a trace, the failed spans in it are worth more than others."""
+    local = Local(limits=RescueLimits(spans_per_trace=16), error_rate=0.5, slow_ms=1)
+    root = local.start("root", caller(trace_id=HALF), start_time=1)
+    middle = local.start("middle", root)
+    local.fail("failing", middle)
+    middle.end()
+    for n in range(100):
+        local.start(f"{n:03}", root).end()
+    root.end()
+    assert {"middle", "failing", "root", "099"} <= set(local.names)
+    assert local.named("root").attributes == {REASON: "slow", PROBABILITY: 1.0}
+
+
+def test_a_cut_where_all_is_worth_keeping():
+    """The bound holds all the same: the oldest go."""
+    local = Local(limits=RescueLimits(spans_per_trace=8), error_rate=0.5, slow_ms=1)
+    root = local.start("root", caller(trace_id=HALF), start_time=1)
+    for n in range(12):
+        local.fail(f"{n:02}", root)
+    assert local.rescuer.keeper.holds[1] <= 8
+    root.end()
+    assert "00" not in local.names
+    assert "11" in local.names
+
+
+def test_a_large_chosen_trace_goes_out_in_portions():
+    """The head chose it: nothing of it is cut."""
+    local = Local(limits=RescueLimits(spans_per_trace=8))
+    root = local.start("root", caller(sampled=True))
+    for n in range(100):
+        local.start(f"{n:03}", root).end()
+    root.end()
+    assert len(local.exported) == 101
+    assert local.rescuer.dropped == {}
+
+
+def test_a_flush_lets_chosen_spans_out(local):
+    """What the head chose need not wait for its root; what is undecided has to."""
+    chosen, undecided = local.start("chosen", caller(sampled=True)), local.start("undecided", caller())
+    for root in (chosen, undecided):
+        local.start("child", root).end()
+    local.rescuer.release_sampled()
+    assert local.names == ["child"]
+    chosen.end()
+    assert local.names == ["child", "chosen"]
+
+
+def test_a_forked_child_starts_empty(local):
+    """What was begun before belongs to the parent process; what begins in it is a callee's."""
+    root, chosen = local.start("root", caller()), local.start("chosen", caller(sampled=True))
+    held = local.start("held", root)
+    local.start("gone", root).end()
+    failing(local)
+    local.exported.clear()
+    local.rescuer.after_fork()
+    assert (local.is_empty(), local.rescuer.kept, local.rescuer.dropped) == (True, {}, {})
+    local.fail("below", held)
+    local.start("below chosen", chosen).end()
+    root.set_status(StatusCode.ERROR)
+    for span in (held, root, chosen):
+        span.end()
+    assert local.names == ["below", "below chosen"]
+    below = local.named("below")
+    assert (below.parent.span_id, below.attributes[REASON]) == (held.get_span_context().span_id, "error")
+
+
+def test_nothing_is_emitted_under_a_lock(local):
+    """While one thread exports, another one goes on with the same trace."""
+    root = local.start("root", caller())
+    alive = []
+
+    def emit(span):
+        local.exported.append(span)
+        thread = threading.Thread(target=local.fail, args=("elsewhere", root))
+        if len(local.exported) == 1:
+            thread.start()
+            thread.join(10)
+            alive.append(thread.is_alive())
+
+    root._eco2_local.keeper._outlet._emit = emit
+    local.start("child", root).end()
+    local.fail("failing", root)
+    root.end()
+    assert alive == [False]
+    assert local.names == ["child", "elsewhere", "failing", "root"]
+
+
+def test_a_signal_may_come_at_any_time(local):
+    """Its handler flushes in the main thread, in the middle of whatever that was doing."""
+    chosen = local.start("chosen", caller(sampled=True))
+    root = local.start("root", caller())
+    inside = []
+
+    def handler():
+        if not inside:
+            inside.append(True)
+            local.rescuer.release_sampled()
+            local.fail("abandoned", root)
+            inside.clear()
+
+    local.tick = handler
+    for _ in range(3):
+        local.start("child", chosen).end()
+    chosen.end()
+    root.end()
+    assert local.names.count("child") == 3
+    assert set(local.names) == {"abandoned", "child", "chosen", "root"}
+    assert local.is_empty()
+
+
+@pytest.mark.parametrize("threads", [4])
+def test_threads_that_fail_at_once(threads):
+    """However many fail together, the cap is charged once and each span is exported once."""
+    local = Local(limits=RescueLimits(kept_per_second=20))
+    for _ in range(20):
+        root = local.start("root", caller())
+        gate = threading.Barrier(threads)
+
+        def work(root=root, gate=gate):
+            gate.wait(10)
+            local.fail("failing", root)
+
+        workers = [threading.Thread(target=work) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        root.end()
+    assert len(local.exported) == len({id(span) for span in local.exported}) == 20 * (threads + 1)
+    assert local.rescuer.kept == {"error": 20}
