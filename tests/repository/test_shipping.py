@@ -42,6 +42,9 @@ def test_the_wheel_is_whole(tmp_path):
     sources = (ROOT / "src").rglob("*.py")
     assert {str(path.relative_to(ROOT / "src")) for path in sources} <= set(names)
     assert "eco2_tracing/py.typed" in names
+    assert {f"eco2_tracing/_cli/_examples/{path.name}" for path in (ROOT / "examples").glob("*.py")} <= set(
+        names
+    )
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"eco2_tracing"}
 
