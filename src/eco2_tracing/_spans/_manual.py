@@ -9,28 +9,18 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextvars import Token
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode
-from starlette.exceptions import HTTPException
+from opentelemetry.trace import SpanKind
 
-from eco2_tracing._guard import internal_failure
-from eco2_tracing._spans._exceptions import exception_attributes, message
+from eco2_tracing._spans._scope import Body, Scope
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
 
 # What the decorator takes it gives back, so that the type, overloads included, stays what it was.
 _F = TypeVar("_F", bound="Callable[..., Any] | classmethod[Any, ..., Any] | staticmethod[..., Any]")
-
-RECORDED_KEY = "__eco2_recorded_in__"
-"""Where an exception object keeps the id of the trace that already has an event for it."""
 
 
 class TracedDecorator(Protocol):
@@ -39,100 +29,6 @@ class TracedDecorator(Protocol):
     def __call__(self, function: _F, /) -> _F:
         """Decorate a function."""
         ...
-
-
-class _Tracers:
-    """The tracer of the provider in charge, fetched again only when that changes."""
-
-    __slots__ = ("_found",)
-
-    def __init__(self) -> None:
-        self._found: tuple[object, trace.Tracer | None] = (None, None)
-
-    def get(self) -> trace.Tracer:
-        provider = trace.get_tracer_provider()
-        known, tracer = self._found
-        if tracer is None or known is not provider:
-            tracer = provider.get_tracer("eco2_tracing")
-            self._found = (provider, tracer)
-        return tracer
-
-
-_tracers = _Tracers()
-
-
-class Scope:
-    """A span around a block; ``span()`` makes it. Use it once.
-
-    Args:
-        name: The span's name.
-        attributes: Its attributes.
-        kind: Its kind.
-    """
-
-    __slots__ = ("_attributes", "_kind", "_name", "_span", "_token")
-
-    def __init__(self, name: str, attributes: Mapping[str, AttributeValue] | None, kind: SpanKind) -> None:
-        self._name = name
-        self._attributes = attributes
-        self._kind = kind
-
-    def start(self) -> Span:
-        """Start the span without making it current."""
-        try:
-            return _tracers.get().start_span(self._name, kind=self._kind, attributes=self._attributes)
-        except Exception:  # noqa: BLE001 - of samplers, processors and bad arguments alike
-            internal_failure("starting a manual span")
-            return NonRecordingSpan(trace.get_current_span().get_span_context())
-
-    def __enter__(self) -> Span:
-        self._span = self.start()
-        self._token = otel_context.attach(trace.set_span_in_context(self._span))
-        return self._span
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        _detach(self._token)
-        _finish(self._span, error)
-
-
-def _detach(token: Token[Context]) -> None:
-    try:
-        token.var.reset(token)
-    except ValueError:
-        # Entered in another contextvars context, as a generator dependency of FastAPI that runs in
-        # threads is: that context is gone, and this one was never changed.
-        return
-
-
-def _is_error(error: BaseException) -> bool:
-    """Whether what left a block is an error, and not control flow or an answer below 500."""
-    if isinstance(error, HTTPException):
-        return error.status_code >= 500
-    return isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration)
-
-
-def _finish(span: Span, error: BaseException | None) -> None:
-    try:
-        if error is not None and span.is_recording() and _is_error(error):
-            _record(span, error)
-        span.end()
-    except Exception:  # noqa: BLE001 - processors are anybody's
-        internal_failure("ending a manual span")
-
-
-def _record(span: Span, error: BaseException) -> None:
-    """Mark the span; the event is written once in a trace, where the exception is seen first."""
-    trace_id = span.get_span_context().trace_id
-    # Past __setattr__, which frozen exception classes refuse.
-    known = error.__dict__
-    if known.get(RECORDED_KEY) != trace_id:
-        known[RECORDED_KEY] = trace_id
-        span.add_event("exception", exception_attributes(error))
-    kind = type(error).__qualname__  # as on server and client spans
-    span.set_attribute("error.type", kind)
-    span.set_status(Status(StatusCode.ERROR, f"{kind}: {message(error)}"))
 
 
 def span(
@@ -245,37 +141,10 @@ def _traced_coroutine(function: Callable[..., Any], begin: Callable[[], Scope]) 
     return wrapper
 
 
-class _Body:
-    """The context of a generator's body, put in place for each of its steps.
-
-    Args:
-        span: The generator's span, ended with the body.
-    """
-
-    __slots__ = ("_context", "_span", "_token")
-
-    def __init__(self, span: Span) -> None:
-        self._span = span
-        self._context = trace.set_span_in_context(span)
-
-    def __enter__(self) -> Self:
-        self._token = otel_context.attach(self._context)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        # Spans that the body holds open across a yield are current again when it goes on.
-        self._context = otel_context.get_current()
-        _detach(self._token)
-        if error is not None:  # the body has ended
-            _finish(self._span, error)
-
-
 def _traced_generator(function: Callable[..., Any], begin: Callable[[], Scope]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        body = _Body(begin().start())
+        body = Body(begin().start())
         with body:
             generator = cast("Generator[Any, Any, Any]", function(*args, **kwargs))
         step: Callable[[], Any] = generator.__next__
@@ -298,7 +167,7 @@ def _traced_generator(function: Callable[..., Any], begin: Callable[[], Scope]) 
 def _traced_async_generator(function: Callable[..., Any], begin: Callable[[], Scope]) -> Callable[..., Any]:
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        body = _Body(begin().start())
+        body = Body(begin().start())
         with body:
             generator = cast("AsyncGenerator[Any, Any]", function(*args, **kwargs))
         step: Callable[[], Any] = generator.__anext__
