@@ -113,7 +113,7 @@ def test_every_line_is_one_ecs_document(name, tmp_path):
         for item in range(4):
             assert served.get(f"/items/{item}?code=planted-secret&page=2") == 200
         assert served.get("/fail") == 500
-        served.wait_for(lambda: any("error.type" in line for line in served.lines()))
+        served.wait_for(lambda: '"error.type"' in served.out.read_text())
     lines = served.lines()
     written = served.out.read_text() + served.err.read_text()
 

@@ -35,7 +35,7 @@ def uvicorn_fields(
 def atoms_fields(
     record: logging.LogRecord,
     redactor: Redactor,
-    request: Request | None,  # noqa: ARG001 - called as `uvicorn_fields`
+    request: Request | None,
 ) -> dict[str, object]:
     """Read the atoms of gunicorn's and hypercorn's access records."""
     atoms = record.args

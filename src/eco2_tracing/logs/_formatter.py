@@ -65,7 +65,7 @@ class EcsFormatter(OrjsonFormatter):
         own_keys = tuple(redact_keys)
         self._redactor = Redactor(own_keys) if own_keys else None
         self._static = dict(static_fields or {})
-        self._second = (0, "")
+        self._second = (-1, "")
         self._ids: tuple[SpanContext, str] = (INVALID_SPAN_CONTEXT, "")
         self._tails: _Tails = ({}, None, {})
 

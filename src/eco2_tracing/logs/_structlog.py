@@ -20,7 +20,7 @@ _formatter = logging.Formatter()
 
 
 def structlog_processor(
-    logger: object,  # noqa: ARG001 - the signature of structlog's processors
+    logger: object,
     method_name: str,
     event_dict: MutableMapping[str, object],
 ) -> dict[str, object]:
