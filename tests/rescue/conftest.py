@@ -25,16 +25,17 @@ class Local:
         head: A name for ``OTEL_TRACES_SAMPLER``.
         arg: Its argument.
         limits: The bounds.
+        built: A sampler in place of the named one.
         rules: What is worth keeping.
     """
 
-    def __init__(self, head="parentbased_traceidratio", arg="0", limits=None, **rules):
+    def __init__(self, head="parentbased_traceidratio", arg="0", limits=None, *, built=None, **rules):
         self.now = 0.0
         self.exported = []
         self.said = CallerDecision(deferred=False, denied=False)
         self.tick = lambda: None
         self.rescuer = Rescuer(
-            build_sampler(head, arg),
+            built or build_sampler(head, arg),
             RescueRules(**rules),
             limits or RescueLimits(),
             self._emit,
