@@ -5,9 +5,9 @@ Import this package before FastAPI: a bad ``OTEL_PROPAGATORS`` then cannot stop 
 
 from __future__ import annotations
 
-from eco2_tracing._settings._early import protect_propagators_variable
+from eco2_tracing._settings._early import protect_propagators_variable as _protect
 
-protect_propagators_variable()
+_protect()
 
 from eco2_tracing._instrumentation._httpx import instrument_httpx  # noqa: E402
 from eco2_tracing._lifecycle._configure import (  # noqa: E402

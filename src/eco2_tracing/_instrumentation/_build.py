@@ -40,7 +40,9 @@ def engine(settings: TracingSettings, propagation: Propagation, redactor: Redact
         propagation=propagation,
         redactor=redactor,
         trust_inbound=settings.trust_inbound,
-        response_header=settings.response_header.lower().encode("latin-1") if settings.response_header else None,
+        response_header=settings.response_header.lower().encode("latin-1")
+        if settings.response_header
+        else None,
         server_request_headers=capture("request", settings.http_capture_headers_server_request),
         server_response_headers=capture("response", settings.http_capture_headers_server_response),
         client_request_headers=capture("request", settings.http_capture_headers_client_request),
@@ -92,4 +94,6 @@ def recording(
 
 def _source(provider: TracerProvider, name: str) -> SpanSource:
     tracer: Any = provider.get_tracer(name, schema_url=SCHEMA_URL)
-    return SpanSource(tracer._instrumentation_scope, provider.resource, tracer._span_limits, tracer.span_processor)
+    return SpanSource(
+        tracer._instrumentation_scope, provider.resource, tracer._span_limits, tracer.span_processor
+    )

@@ -89,7 +89,10 @@ class ExcludedPaths:
         if segments[0] in self._words:
             return True
         return (
-            first == "api" and len(segments) > 1 and bool(_VERSION.match(segments[0])) and segments[1] in self._words
+            first == "api"
+            and len(segments) > 1
+            and bool(_VERSION.match(segments[0]))
+            and segments[1] in self._words
         )
 
 

@@ -32,10 +32,10 @@ def install(
     _silence_native(app)
     instrument_background_tasks()
     paths = ExcludedPaths(excluded_paths_of(excluded_paths))
-    if app.middleware_stack is not None:
-        middleware = app.middleware_stack = TracingMiddleware(app.middleware_stack, app, paths, server_request_hook)
-    else:
-        middleware = TracingMiddleware(_not_built, app, paths, server_request_hook)
+    stack: Any = app.middleware_stack
+    middleware = TracingMiddleware(stack or _not_built, app, paths, server_request_hook)
+    if stack is not None:
+        app.middleware_stack = middleware  # type: ignore[assignment]  # ASGI's types are written differently
     setattr(app, _MIDDLEWARE, middleware)
     build = app.build_middleware_stack
 
@@ -47,7 +47,9 @@ def install(
     app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
 
 
-async def _not_built(scope: Any, receive: Any, send: Any) -> None:  # pragma: no cover - replaced before any use
+async def _not_built(
+    scope: Any, receive: Any, send: Any
+) -> None:  # pragma: no cover - replaced before any use
     raise RuntimeError("the middleware stack has not been built")
 
 

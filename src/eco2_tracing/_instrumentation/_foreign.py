@@ -66,7 +66,7 @@ async def foreign_request(
         logs.end_request(bound)
         try:
             _end(span, scope, route_of(scope, root_path, scope.get("app")), status)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the request is the application's
             internal_failure("ending a server span")
 
 

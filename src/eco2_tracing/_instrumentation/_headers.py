@@ -28,10 +28,13 @@ class HeaderCapture:
 
     __slots__ = ("_match", "_prefix", "_sanitized", "_secret")
 
-    def __init__(self, prefix: str, names: Sequence[str], sanitized: Sequence[str], secret: re.Pattern[str]) -> None:
+    def __init__(
+        self, prefix: str, names: Sequence[str], sanitized: Sequence[str], secret: re.Pattern[str]
+    ) -> None:
         self._prefix = prefix
         self._match = re.compile("|".join(f"(?:{name})" for name in names), re.IGNORECASE).fullmatch
-        self._sanitized = re.compile("|".join(f"(?:{name})" for name in sanitized), re.IGNORECASE) if sanitized else None
+        joined = "|".join(f"(?:{name})" for name in sanitized)
+        self._sanitized = re.compile(joined, re.IGNORECASE) if joined else None
         self._secret = secret
 
     def attributes(self, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:

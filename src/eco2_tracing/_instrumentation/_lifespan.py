@@ -25,14 +25,14 @@ async def lifespan(app: Any, engine: Engine, scope: dict[str, Any], receive: Any
     if engine.startup is not None:
         try:
             engine.startup()
-        except Exception:
+        except Exception:  # noqa: BLE001 - the request goes on
             internal_failure("the beginning of a lifespan")
 
     async def forward(message: dict[str, Any]) -> None:
         if message["type"] in _ENDED and engine.shutdown is not None:
             try:
                 await engine.shutdown()
-            except Exception:
+            except Exception:  # noqa: BLE001 - the request goes on
                 internal_failure("the flush at the end of a lifespan")
         await send(message)
 

@@ -9,7 +9,6 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext
 
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation._engine import current
-from eco2_tracing._instrumentation._excluded import ExcludedPaths
 from eco2_tracing._instrumentation._foreign import foreign_request
 from eco2_tracing._instrumentation._lifespan import lifespan
 from eco2_tracing._instrumentation._route import operation_of
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from eco2_tracing._instrumentation._engine import Engine, Recording
+    from eco2_tracing._instrumentation._excluded import ExcludedPaths
 
     Scope = dict[str, Any]
     Message = dict[str, Any]
@@ -69,7 +69,7 @@ class TracingMiddleware:
             return self.app(scope, receive, send)
         try:
             return self._prepared(engine, scope, receive, send)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the request goes on
             internal_failure("the beginning of a request")
             return self.app(scope, receive, send)
 
@@ -96,7 +96,7 @@ class TracingMiddleware:
                 values[BAGGAGE_KEY] = inbound.baggage
             if inbound.extras:
                 values.update(inbound.extras)
-        if type(span) is ServerSpan:
+        if isinstance(span, ServerSpan):
             if self._hook is not None or recording.on_start is not None:
                 self._announce(recording, span, scope, base)
             return self._recorded(scope, receive, span, Context(values))
@@ -115,7 +115,13 @@ class TracingMiddleware:
         return engine.excluded_urls is not None and engine.excluded_urls(_url(scope))
 
     async def _passed_on(
-        self, engine: Engine, scope: Scope, receive: Receive, send: Send, base: Context, inbound: Inbound | None
+        self,
+        engine: Engine,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        base: Context,
+        inbound: Inbound | None,
     ) -> None:
         """No span: the caller's context goes on as it came."""
         context = base if inbound is None else engine.propagation.context(inbound, base)
@@ -157,7 +163,13 @@ class TracingMiddleware:
             span.close()
 
     def _begin(
-        self, engine: Engine, recording: Recording, scope: Scope, send: Send, base: Context, inbound: Inbound | None
+        self,
+        engine: Engine,
+        recording: Recording,
+        scope: Scope,
+        send: Send,
+        base: Context,
+        inbound: Inbound | None,
     ) -> ServerSpan | NonRecordingSpan:
         """Decide about a request; a span that records nothing where nothing can be kept."""
         flags = recording.random_flag
@@ -180,7 +192,9 @@ class TracingMiddleware:
         elif rescuer.needs_attributes:
             attributes = request_attributes(scope, engine.redactor)
             context = base if inbound is None else engine.propagation.context(inbound, base)
-            local, answer = rescuer.begin_custom(trace_id, span_method(scope), context, ServerSpan._kind, attributes)
+            local, answer = rescuer.begin_custom(
+                trace_id, span_method(scope), context, ServerSpan._kind, attributes
+            )
             trace_state = answer.trace_state
             added = {key: value for key, value in (answer.attributes or {}).items() if key not in attributes}
         else:
@@ -221,12 +235,12 @@ class TracingMiddleware:
         try:
             if recording.on_start is not None:
                 recording.on_start(span, base)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the request goes on
             internal_failure("a span processor's on_start")
         if self._hook is not None:
             try:
                 self._hook(span, scope)
-            except Exception as exception:
+            except Exception as exception:  # noqa: BLE001 - the request goes on
                 internal_failure("the server_request_hook")
                 span.record_exception(exception)
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import fastapi.routing
 from starlette.routing import Match
 
 from eco2_tracing._instrumentation._server_attributes import span_method
 
-try:
-    # Since FastAPI 0.137 included routers are nodes of a tree; this flattens them.
-    from fastapi.routing import iter_route_contexts
-except ImportError:
-    iter_route_contexts = None
+# Since FastAPI 0.137 included routers are nodes of a tree; this flattens them.
+_flattened: Callable[[Any], Iterable[Any]] = getattr(fastapi.routing, "iter_route_contexts", iter)
 
 _DEPTH_LIMIT = 16
 
@@ -125,7 +123,7 @@ def operation_of(scope: dict[str, Any], app: Any) -> str:
 def _matching(routes: Iterable[Any], scope: dict[str, Any], depth: int = 0) -> str | None:
     """The template of the first route that matches, or else of one whose path does."""
     by_path = None
-    for route in routes if iter_route_contexts is None else iter_route_contexts(routes):
+    for route in _flattened(routes):
         try:
             match, child = route.matches(scope)
         except Exception:  # noqa: BLE001, S112 - a route of the application's own that cannot match here

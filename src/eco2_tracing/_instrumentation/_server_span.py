@@ -78,7 +78,7 @@ class ServerSpan(LeanSpan):
         self._start_time = local.now()
 
     @property
-    def _parent(self) -> SpanContext | None:
+    def _parent(self) -> SpanContext | None:  # type: ignore[override]  # derived where the SDK stores
         inbound = self._inbound
         return inbound.span_context() if inbound is not None else None
 
@@ -95,7 +95,7 @@ class ServerSpan(LeanSpan):
         if kind == "http.response.start":
             try:
                 message = self._started(message)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the request goes on
                 internal_failure("reading a response's beginning")
             await self._send(message)
         elif kind == "http.response.body":
@@ -119,7 +119,7 @@ class ServerSpan(LeanSpan):
             # Its children do not wait for its end, and it is never slow.
             local.stream = _is_event_stream(message.get("headers"))
         added: list[tuple[bytes, bytes]] = []
-        context = self._context
+        context = self.get_span_context()
         inbound = self._inbound
         if local.state == KEPT and inbound is not None and inbound.trace_id and engine.trust_inbound:
             added.append((b"server-timing", format_server_timing(context.trace_id, context.span_id)))
@@ -169,11 +169,15 @@ class ServerSpan(LeanSpan):
         try:
             if self._end_time is None:
                 status = self._status_code
-                if self._status.status_code is StatusCode.UNSET and status is not None and status >= _SERVER_ERROR:
+                if (
+                    self._status.status_code is StatusCode.UNSET
+                    and status is not None
+                    and status >= _SERVER_ERROR
+                ):
                     self._status = _ERROR
                 self._end_time = self._final_time or self._eco2_local.now()
             self._eco2_local.finish()
-        except Exception:
+        except Exception:  # noqa: BLE001 - the request goes on
             internal_failure("ending a server span")
 
     # What is derived ---------------------------------------------------------------------------

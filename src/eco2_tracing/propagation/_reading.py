@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from eco2_tracing._guard import internal_failure
 
 from ._adapters import Adapter
-from ._baggage import parse_baggage
 from ._b3 import read_multi
+from ._baggage import parse_baggage
 from ._ids import HEX_DIGITS, Candidate
 from ._inbound import Inbound, remote_span_context
 from ._names import (

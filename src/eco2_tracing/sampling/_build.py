@@ -1,6 +1,6 @@
 """From ``OTEL_TRACES_SAMPLER`` and its argument to a sampler, and to words about it."""
 
-# ruff: noqa: ARG001 - makers share one signature
+
 from __future__ import annotations
 
 import time

@@ -4,7 +4,7 @@ Every variant is a process of its own with its own provider; all run in turns, r
 that a change of the machine's speed hits all alike. CPU time of the whole process is counted, the
 export thread's included; the receiver stands in this process and is not counted.
 
-    python benchmarks/requests.py [--rounds 15] [--requests 2000] [--json FILE]
+    python benchmarks/server_requests.py [--rounds 15] [--requests 2000] [--json FILE]
 """
 
 from __future__ import annotations
@@ -38,16 +38,25 @@ def headers_of(shape: str, decision: str) -> list[tuple[bytes, bytes]]:
         return plain + trace
     return [
         *plain,
-        (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0"),
+        (
+            b"user-agent",
+            b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0",
+        ),
         (b"accept-encoding", b"gzip, deflate, br"),
         (b"accept-language", b"ko-KR,ko;q=0.9,en-US;q=0.8"),
         (b"cookie", b"session=0123456789abcdef0123456789abcdef; theme=dark"),
         (b"x-forwarded-for", b"203.0.113.7,10.0.3.11"),
         (b"x-forwarded-proto", b"https"),
-        (b"x-forwarded-client-cert", b"By=spiffe://cluster.local/ns/auth/sa/auth;Hash=4d3c1e;URI=spiffe://cluster.local"),
+        (
+            b"x-forwarded-client-cert",
+            b"By=spiffe://cluster.local/ns/auth/sa/auth;Hash=4d3c1e;URI=spiffe://cluster.local",
+        ),
         (b"x-envoy-attempt-count", b"1"),
         (b"x-envoy-internal", b"true"),
-        (b"x-envoy-peer-metadata-id", b"router~10.0.3.11~istio-ingressgateway-6d5.istio-system~istio-system.svc"),
+        (
+            b"x-envoy-peer-metadata-id",
+            b"router~10.0.3.11~istio-ingressgateway-6d5.istio-system~istio-system.svc",
+        ),
         (b"x-envoy-decorator-operation", b"auth-api.auth.svc.cluster.local:8000/*"),
         (b"x-envoy-expected-rq-timeout-ms", b"15000"),
         (b"x-request-id", b"8f4e1ab2-7f0c-9d3a-b9a2-52d1a6b0c1de"),
@@ -227,7 +236,10 @@ def main() -> None:
 
     results: dict[str, dict[str, float]] = {}
     with OtlpReceiver() as receiver:
-        print(f"{'CPU µs a request':24}{'bare':>9}" + "".join(f"{'+ ' + name:>25}{'':>9}" for name in VARIANTS[1:]))
+        print(
+            f"{'CPU µs a request':24}{'bare':>9}"
+            + "".join(f"{'+ ' + name:>25}{'':>9}" for name in VARIANTS[1:])
+        )
         for shape in SHAPES:
             for decision in DECISIONS:
                 found = measure(shape, decision, receiver.grpc_endpoint, arguments.rounds, arguments.requests)
