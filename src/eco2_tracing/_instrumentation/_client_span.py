@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from eco2_tracing._instrumentation._engine import Engine
+    from eco2_tracing._redaction import Redactor
     from eco2_tracing._spans._lean import SpanSource
     from eco2_tracing.sampling._local_trace import LocalTrace
 
@@ -92,18 +93,7 @@ class ClientSpan(LeanSpan):
         return "HTTP" if method == "_OTHER" else method
 
     def _derive_attributes(self) -> dict[str, Any]:
-        url = self._url
-        method = method_of(self._method)
-        attributes: dict[str, Any] = {
-            "http.request.method": method,
-            "url.full": self._engine.redactor.url(str(url)),
-        }
-        if method != self._method and method == "_OTHER":
-            attributes["http.request.method_original"] = self._method
-        if url.host:
-            attributes["server.address"] = attributes["network.peer.address"] = url.host
-        if url.port:
-            attributes["server.port"] = attributes["network.peer.port"] = url.port
+        attributes = call_attributes(self._method, self._url, self._engine.redactor)
         status = self._status_code
         if status is not None:
             attributes["http.response.status_code"] = status
@@ -121,3 +111,22 @@ class ClientSpan(LeanSpan):
         if engine.client_response_headers is not None and self._response_headers is not None:
             attributes.update(engine.client_response_headers.attributes(self._response_headers))
         return attributes
+
+
+def call_attributes(method: str, url: Any, redactor: Redactor) -> dict[str, Any]:
+    """The attributes that are known before a call is made.
+
+    Args:
+        method: The request's method.
+        url: The request's URL.
+        redactor: Masks secrets in the URL.
+    """
+    known = method_of(method)
+    attributes: dict[str, Any] = {"http.request.method": known, "url.full": redactor.url(str(url))}
+    if known == "_OTHER":
+        attributes["http.request.method_original"] = method
+    if url.host:
+        attributes["server.address"] = attributes["network.peer.address"] = url.host
+    if url.port:
+        attributes["server.port"] = attributes["network.peer.port"] = url.port
+    return attributes

@@ -9,30 +9,28 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import attach, detach, get_current
-from opentelemetry.trace import SpanContext, get_current_span
+from opentelemetry.context import _RUNTIME_CONTEXT, Context, attach, get_current
+from opentelemetry.trace import INVALID_SPAN
 from wrapt import register_post_import_hook
 
 from eco2_tracing._guard import internal_failure, warn_once
-from eco2_tracing._instrumentation._client_span import ClientSpan
+from eco2_tracing._instrumentation._client_begin import begin_span
 from eco2_tracing._instrumentation._engine import current
+from eco2_tracing._instrumentation._outgoing import raw_headers, write_headers
 from eco2_tracing._instrumentation._suppressed import is_suppressed
 from eco2_tracing.propagation import read_server_timing, read_trace_response
-from eco2_tracing.propagation._inbound import FLAGS, INBOUND_KEY, SPAN_KEY
+from eco2_tracing.propagation._inbound import INBOUND_KEY, SPAN_KEY
 from eco2_tracing.sampling._local_trace import UNDECIDED, LocalTrace
-from eco2_tracing.sampling._tracestate import with_probability
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from opentelemetry.context import Context
-    from opentelemetry.trace import Span
+    from eco2_tracing._instrumentation._client_span import ClientSpan
 
-    from eco2_tracing._instrumentation._engine import Engine, Recording
-    from eco2_tracing.propagation import Inbound
 
 MODULES = ("httpx", "httpx2")
-_HOSTS_LIMIT = 100
+_TEST_CLIENT = "_TestClientTransport"
+_SERVER_ERROR = 500
 _IN_PROCESS = frozenset({"ASGITransport", "WSGITransport"})
 _hooked: set[str] = set()
 
@@ -83,7 +81,7 @@ def _wrap_sync(original: Any) -> Any:
             _raised(span, exception)
             raise
         finally:
-            detach(token)
+            _detach(token)
         _answered(span, response)
         return response
 
@@ -103,11 +101,23 @@ def _wrap_async(original: Any) -> Any:
             _raised(span, exception)
             raise
         finally:
-            detach(token)
+            _detach(token)
         _answered(span, response)
         return response
 
     return send
+
+
+def _detach(token: Any) -> None:
+    """Take the span out of the context again.
+
+    A coroutine that was abandoned, such as the body of a stream whose client has gone, is closed
+    from another context. There is nothing to restore then, and nothing to report.
+    """
+    try:
+        _RUNTIME_CONTEXT.detach(token)
+    except ValueError:
+        pass
 
 
 def _begin(client: Any, request: Any) -> tuple[ClientSpan, Any] | None:
@@ -115,124 +125,59 @@ def _begin(client: Any, request: Any) -> tuple[ClientSpan, Any] | None:
     engine = current.engine
     if engine is None or not current.calls:
         return None
+    span: ClientSpan | None = None
+    context = get_current()
     try:
-        context = get_current()
-        if _is_left_alone(client, context):
+        if _is_left_alone(client, request, context):
             return None
-        span: ClientSpan | None = None
-        caller = get_current_span(context)
+        caller: Any = context.get(SPAN_KEY, INVALID_SPAN)
         told = caller.get_span_context()
-        if engine.recording is not None and not (engine.excluded_calls and engine.excluded_calls(str(request.url))):
-            span, told = _begin_span(engine, engine.recording, context, caller, request)
-        _write(engine, request, told, context)
-        if span is None:
-            return None
-        return span, attach(_with_span(context, span))
-    except Exception:
+        recording = engine.recording
+        if recording is not None and (
+            engine.excluded_calls is None or not engine.excluded_calls(str(request.url))
+        ):
+            span, told = begin_span(engine, recording, context, caller, told, request)
+        write_headers(engine, request, told, context)
+        if span is not None:
+            return span, attach(Context({**context, SPAN_KEY: span}))
+    except Exception:  # noqa: BLE001 - the call must go out
         internal_failure("an outgoing call")
-        return None
+        if span is not None:  # the call goes on: what is known of it is its answer
+            return span, attach(context)
+    return None
 
 
-def _is_left_alone(client: Any, context: Context) -> bool:
+def _is_left_alone(client: Any, request: Any, context: Context) -> bool:
     """Whether a call is suppressed, or is a test's stand-in for a caller from outside.
 
     Starlette's ``TestClient`` always is one. A transport into an application of the same process is
     one where nothing is being traced: the headers that it carries are the test's own.
     """
+    inside = False
     if context:
         if is_suppressed(context):
             return True
         inside = SPAN_KEY in context or INBOUND_KEY in context
-    else:
-        inside = False
-    transport = type(client._transport).__name__
-    return transport == "_TestClientTransport" or (not inside and transport in _IN_PROCESS)
-
-
-def _with_span(context: Context, span: Span) -> Context:
-    return type(context)({**context, SPAN_KEY: span})
-
-
-def _begin_span(
-    engine: Engine, recording: Recording, context: Context, caller: Span, request: Any
-) -> tuple[ClientSpan | None, SpanContext]:
-    parent = caller.get_span_context()
-    local: LocalTrace | None = getattr(caller, "_eco2_local", None)
-    root = False
-    if local is None:
-        if parent.is_valid and not parent.is_remote:
-            return None, parent  # nothing of this trace can be kept
-        inbound: Inbound | None = context.get(INBOUND_KEY)  # type: ignore[assignment]
-        if inbound is not None and inbound.denied:
-            return None, parent
-        root = True
-        local, trace_id = _local_root(recording, parent, inbound, request.method)
-        if local is None:
-            if not parent.is_valid:
-                flags = FLAGS[recording.random_flag]
-                parent = SpanContext(trace_id, recording.new_span_id(), False, flags)
-            return None, parent
-    elif not local.recording:
-        return None, parent
-    sampled = local.sampled
-    trace_state = parent.trace_state if parent.is_valid else None
-    if root and sampled and local.decided_here:
-        trace_state = with_probability(trace_state, local.probability, local.trace_id)
-    flags = parent.trace_flags & ~1 if parent.is_valid else recording.random_flag
-    flags = FLAGS[(flags | sampled) & 3]
-    own = SpanContext(local.trace_id, recording.new_span_id(), False, flags, trace_state)
-    span = ClientSpan(
-        engine, recording.client, own, parent if parent.is_valid else None, local, request.method, request.url
-    )
-    if engine.client_request_headers is not None:
-        span._request_headers = request.headers.raw
-    if root:
-        local.root = span
-        local.true_root = not parent.is_valid
-    if recording.on_start is not None:
-        recording.on_start(span, context)
-    return span, own
-
-
-def _local_root(
-    recording: Recording, parent: SpanContext, inbound: Inbound | None, method: str
-) -> tuple[LocalTrace | None, int]:
-    """Begin the local trace of a call that no span is above, as in a worker or a script."""
-    decided: bool | None = None
-    trace_id = parent.trace_id
-    if parent.is_valid:
-        decided = inbound.sampled if inbound is not None else bool(parent.trace_flags.sampled)
-    else:
-        trace_id = recording.new_trace_id()
-    return recording.rescuer.begin(trace_id, decided, method), trace_id
-
-
-def _write(engine: Engine, request: Any, told: SpanContext, context: Context) -> None:
-    """Take every trace header that we know from an attempt, and put ours there.
-
-    The raw list is written: ``httpx.Headers`` costs ten times the whole rest.
-    """
-    propagation = engine.propagation
-    host = request.url.host
-    own = propagation.is_own_host(host)
-    headers = request.headers._list
-    pairs = propagation.rewrite([(item[0], item[2]) for item in headers], told, context, own=own)
-    headers[:] = [(name, name.lower(), value) for name, value in pairs]
-    if not own and told.is_valid and propagation.sends_externally and host not in engine.external_hosts and len(engine.external_hosts) < _HOSTS_LIMIT:
-        engine.external_hosts[host] = None
+    transport = client._transport_for_url(request.url) if client._mounts else client._transport
+    name = type(transport).__name__
+    return name == _TEST_CLIENT or (not inside and name in _IN_PROCESS)
 
 
 def _answered(span: ClientSpan, response: Any) -> None:
     try:
         local = span._eco2_local
-        raw = response.headers._list
-        if local.state == UNDECIDED:
-            _hear(span, local, raw)
         engine = span._engine
-        captured = [(item[1], item[2]) for item in raw] if engine.client_response_headers is not None else None
+        captured = None
+        if local.state == UNDECIDED or engine.client_response_headers is not None:
+            raw = raw_headers(response.headers)
+            if local.state == UNDECIDED:
+                _hear(span, local, raw)
+            if engine.client_response_headers is not None:
+                captured = [(item[1], item[2]) for item in raw]
         span.answered(response.status_code, response.extensions, captured)
-        _finish_root(span, local)
-    except Exception:
+        if local.root is span:
+            _finish_root(span, local)
+    except Exception:  # noqa: BLE001 - the application must get its answer
         internal_failure("reading a response")
 
 
@@ -253,13 +198,15 @@ def _hear(span: ClientSpan, local: LocalTrace, headers: Any) -> None:
 def _raised(span: ClientSpan, exception: BaseException) -> None:
     try:
         span.raised(exception)
-        _finish_root(span, span._eco2_local)
-    except Exception:
+        local = span._eco2_local
+        if local.root is span:
+            _finish_root(span, local)
+    except Exception:  # noqa: BLE001 - the application must get its answer
         internal_failure("reading a failed call")
 
 
 def _finish_root(span: ClientSpan, local: LocalTrace) -> None:
-    if local.root is span:
-        if span._status_code is not None and span._status_code >= 500:  # noqa: PLR2004 - the 5xx class
-            local.keep("error")
-        local.finish()
+    status = span._status_code
+    if status is not None and status >= _SERVER_ERROR:
+        local.keep("error")
+    local.finish()

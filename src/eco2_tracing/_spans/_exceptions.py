@@ -24,9 +24,12 @@ def type_name(exception: BaseException) -> str:
 def message(exception: BaseException) -> str:
     """The exception's message, cut at ``MESSAGE_LIMIT``; a fallback where ``__str__`` raises."""
     try:
-        text = str(exception)
-    except Exception:
+        return _cut(str(exception))
+    except Exception:  # noqa: BLE001 - values and exceptions are the application's
         return "<exception str() failed>"
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
 
 
@@ -42,8 +45,10 @@ def exception_attributes(exception: BaseException, *, escaped: bool = False) -> 
         exception conventions name them.
     """
     try:
-        stack = "".join(traceback.format_exception(type(exception), exception, exception.__traceback__, _FRAMES_LIMIT))
-    except Exception:
+        lines = traceback.format_exception(type(exception), exception, exception.__traceback__, _FRAMES_LIMIT)
+        # A message is one line here, however long: it must not push the frames out.
+        stack = "".join([_cut(line) for line in lines])
+    except Exception:  # noqa: BLE001 - values and exceptions are the application's
         stack = "<no stack trace: the exception cannot be formatted>"
     if len(stack) > STACKTRACE_LIMIT:
         stack = "…" + stack[1 - STACKTRACE_LIMIT :]

@@ -19,6 +19,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Status, StatusCode
 
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._spans._accepted import acceptable, items_of
 from eco2_tracing._spans._exceptions import exception_attributes
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class LeanSpan(Span):
     _links: Any = ()
     _own: Mapping[str, Any] | None = None
     _given: BoundedAttributes | None = None
+    _merged: BoundedAttributes | None = None
     _given_name: str | None = None
     # One lock for all: what it guards takes nanoseconds, and a lock a span would cost more than it saves.
     _lock = threading.Lock()
@@ -112,7 +114,7 @@ class LeanSpan(Span):
             return given
         try:
             return self._derive_name()
-        except Exception:
+        except Exception:  # noqa: BLE001 - values and exceptions are the application's
             internal_failure("naming a span")
             return "unknown"
 
@@ -127,22 +129,28 @@ class LeanSpan(Span):
 
     @property
     def _attributes(self) -> Mapping[str, Any]:
-        own = self._own
-        if own is None:
-            try:
-                own = self._derive_attributes()
-            except Exception:
-                internal_failure("collecting a span's attributes")
-                own = {}
-            if self._end_time is not None:
-                self._own = own
+        own = self._derived()
         given = self._given
         return {**own, **given} if given else own
 
     @_attributes.setter
     def _attributes(self, value: Mapping[str, Any]) -> None:
         self._own = value
+        # What the application set is in there: which part that is, redaction has still to know.
+        self._merged = self._given or self._merged
         self._given = None
+
+    def _derived(self) -> Mapping[str, Any]:
+        own = self._own
+        if own is None:
+            try:
+                own = self._derive_attributes()
+            except Exception:  # noqa: BLE001 - values and exceptions are the application's
+                internal_failure("collecting a span's attributes")
+                own = {}
+            if self._end_time is not None:
+                self._own = own
+        return own
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -150,7 +158,7 @@ class LeanSpan(Span):
         return self._attributes
 
     @property
-    def _resource(self) -> Resource:
+    def _resource(self) -> Resource:  # type: ignore[override] # shared, not the span's own
         return self._source.resource
 
     @property
@@ -163,16 +171,16 @@ class LeanSpan(Span):
         return self._source.scope
 
     @property
-    def _limits(self) -> SpanLimits:
+    def _limits(self) -> SpanLimits:  # type: ignore[override] # shared, not the span's own
         return self._source.limits
 
     @property
-    def _span_processor(self) -> SpanProcessor:
+    def _span_processor(self) -> SpanProcessor:  # type: ignore[override] # shared, not the span's own
         return self._source.processor
 
     def get_span_context(self) -> SpanContext:
         """The span's context; its sampled flag appears when the trace is kept after all."""
-        return self._context
+        return self._context  # type: ignore[return-value] # a span always has one
 
     def is_recording(self) -> bool:
         """Whether the span has not ended."""
@@ -187,11 +195,12 @@ class LeanSpan(Span):
         Args:
             masked: Returns the masked attributes, or ``None`` when there is nothing to mask.
         """
-        given = self._given
+        given = self._given or self._merged
         if given:
             changed = masked(given)
             if changed is not None:
-                self._attributes = {**(self._own or {}), **changed}
+                self._own = {**self._derived(), **changed}
+                self._given = self._merged = None
 
     # What the application sets ---------------------------------------------------------------
 
@@ -200,33 +209,45 @@ class LeanSpan(Span):
         if given is None:
             limits = self._source.limits
             given = self._given = BoundedAttributes(
-                limits.max_span_attributes, None, immutable=False, max_value_len=limits.max_span_attribute_length
+                limits.max_span_attributes,
+                None,
+                immutable=False,
+                max_value_len=limits.max_span_attribute_length,
             )
         return given
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Set one attribute; ignored once the span has ended."""
         if self._end_time is None:
-            self._settable()[key] = value
+            try:
+                self._settable()[key] = value
+            except Exception:  # noqa: BLE001 - values and exceptions are the application's
+                internal_failure("setting an attribute")
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Set several attributes; ignored once the span has ended."""
-        if self._end_time is None:
-            given = self._settable()
-            for key, value in attributes.items():
-                given[key] = value
+        for key, value in items_of(attributes):
+            self.set_attribute(key, value)
 
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
         """Add an event; ignored once the span has ended."""
         if not self._events:
             self._events = BoundedList(self._source.limits.max_events)
-        super().add_event(name, attributes, timestamp)
+        try:
+            super().add_event(name, attributes, timestamp)
+        except Exception:  # noqa: BLE001 - values and exceptions are the application's
+            internal_failure("adding an event")
+            super().add_event(name, acceptable(attributes), timestamp)
 
     def add_link(self, context: SpanContext, attributes: Any = None) -> None:
         """Add a link; ignored once the span has ended."""
         if not self._links:
             self._links = BoundedList(self._source.limits.max_links)
-        super().add_link(context, attributes)
+        try:
+            super().add_link(context, attributes)
+        except Exception:  # noqa: BLE001 - values and exceptions are the application's
+            internal_failure("adding a link")
+            super().add_link(context, acceptable(attributes))
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         """Set the status as the SDK does; an error makes the local trace be kept."""
@@ -236,12 +257,15 @@ class LeanSpan(Span):
             local.failed(self)
 
     def record_exception(
-        self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
+        self,
+        exception: BaseException,
+        attributes: Any = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
     ) -> None:
         """Record an exception as an event, whatever its ``__str__`` does and however long it is."""
         recorded = exception_attributes(exception, escaped=escaped)
-        if attributes:
-            recorded.update(attributes)
+        recorded.update(items_of(attributes))
         self.add_event("exception", recorded, timestamp)
 
     def end(self, end_time: int | None = None) -> None:
@@ -250,7 +274,10 @@ class LeanSpan(Span):
             return
         local = self._eco2_local
         self._end_time = end_time if end_time is not None else local.now()
-        local.lean_ended(self)
+        try:
+            local.lean_ended(self)
+        except Exception:  # noqa: BLE001 - values and exceptions are the application's
+            internal_failure("ending a span")
 
 
 def _new_lock() -> None:

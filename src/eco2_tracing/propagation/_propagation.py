@@ -17,12 +17,12 @@ from opentelemetry.propagators.textmap import (
 from opentelemetry.trace import SpanContext, get_current_span
 
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._settings import OwnHosts
 
 from . import _names
 from ._adapters import Adapter, load_adapter
 from ._b3 import read_multi, read_single
 from ._carrier import pairs_of
-from eco2_tracing._settings import OwnHosts
 from ._inbound import Inbound, context_of
 from ._reading import Form, Reader
 from ._traceparent import read_traceparent
@@ -103,6 +103,9 @@ class Propagation(TextMapPropagator):
             adapters=adapters,
             externally=propagate_externally,
         )
+        replaced = self._writer.stripped | {_names.BAGGAGE, _names.REQUEST_ID}
+        self.replaced_headers: frozenset[bytes] | None = None if adapters else replaced
+        """The lower-case names that ``rewrite`` may take off; ``None`` where it must see every name."""
         self._is_own = lru_cache(maxsize=_HOSTS_REMEMBERED)(OwnHosts(targets).includes)
 
     @property
