@@ -2,33 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 
-EXIT_BUDGET_S = 4.5
+EXIT_BUDGET_S = 3.0
 """Seconds that the lifespan's end, a signal and the interpreter's exit may wait together."""
+
+RENEWAL_S = 30.0
+"""Seconds without any waiting after which the whole budget is there again: nothing had ended then."""
 
 
 class ExitBudget:
-    """Counts down from the first thing that ends.
+    """Counts the seconds that were spent waiting; what a server does in between is not counted.
 
     Args:
+        lock: Guards the count; a signal handler may take it twice.
         total_s: Seconds in all.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, total_s: float = EXIT_BUDGET_S, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, lock: threading.RLock, total_s: float = EXIT_BUDGET_S, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._lock = lock
         self._total_s = total_s
         self._clock = clock
-        self._deadline: float | None = None
+        self._left_s = total_s
+        self._waiting = 0
+        self._deadline = 0.0
+        self._ended_at = clock()
 
-    def begin(self) -> None:
-        """A lifespan begins: whatever ended before, the whole budget is there again."""
-        self._deadline = None
+    @contextmanager
+    def spend(self) -> Iterator[float]:
+        """Wait within the block; those who wait at the same time share the same seconds.
 
-    def remaining_s(self) -> float:
-        """Seconds that are left; the first call starts the count."""
-        now = self._clock()
-        if self._deadline is None:
-            self._deadline = now + self._total_s
-        return max(0.0, self._deadline - now)
+        Yields:
+            Seconds that are left.
+        """
+        with self._lock:
+            now = self._clock()
+            if not self._waiting:
+                if now - self._ended_at > RENEWAL_S:
+                    self._left_s = self._total_s
+                self._deadline = now + self._left_s
+            self._waiting += 1
+        try:
+            yield max(0.0, self._deadline - now)
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                if not self._waiting:
+                    self._ended_at = self._clock()
+                    self._left_s = max(0.0, self._deadline - self._ended_at)

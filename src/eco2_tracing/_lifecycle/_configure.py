@@ -8,14 +8,16 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from eco2_tracing import logs
-from eco2_tracing._guard import forget_warnings, internal_failure, logger, warn_once
+from eco2_tracing._errors import ConfigurationError
+from eco2_tracing._guard import forget_warnings, internal_failure, logger
 from eco2_tracing._instrumentation import _contrib
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._fastapi import install
 from eco2_tracing._instrumentation._httpx import instrument_httpx, uninstrument_httpx
 from eco2_tracing._instrumentation._libraries import instrument_libraries as switch_on
 from eco2_tracing._instrumentation._libraries import uninstrument_libraries
+from eco2_tracing._lifecycle._children import end_with_child, end_with_forked_child
+from eco2_tracing._lifecycle._report import announce, status_of
 from eco2_tracing._lifecycle._status import TracingStatus
 from eco2_tracing._lifecycle._tracing import Tracing
 from eco2_tracing._settings import Problem, TracingSettings, load_settings, report_problems
@@ -79,13 +81,32 @@ def configure_tracing(
         )
         if loaded.log_level:
             logger.setLevel(loaded.log_level.upper())
-        tracing = Tracing(loaded, resource_attributes, span_processors)
-        report_problems(loaded, _sampler_problems(tracing))
-        tracing.install()
-        _process.tracing = tracing
+        try:
+            tracing = _process.tracing = _installed(loaded, resource_attributes, span_processors)
+        except ConfigurationError:
+            raise
+        except Exception:  # noqa: BLE001 - the application goes on
+            internal_failure("configure_tracing")
+            return False
     _instrument(tracing)
-    tracing.announce()
+    announce(tracing)
     return tracing.makes_spans
+
+
+def _installed(
+    settings: TracingSettings,
+    resource_attributes: Mapping[str, Any] | None,
+    span_processors: Sequence[SpanProcessor],
+) -> Tracing:
+    tracing = Tracing(settings, resource_attributes, span_processors)
+    try:
+        report_problems(settings, _sampler_problems(tracing))
+    except ConfigurationError:
+        tracing.discard()
+        raise
+    tracing.install()
+    end_with_child(_at_exit)
+    return tracing
 
 
 def _sampler_problems(tracing: Tracing) -> list[Problem]:
@@ -107,7 +128,7 @@ def _instrument(tracing: Tracing) -> None:
         else:
             instrument_httpx()
         switch_on(more=settings.instrumentations, disabled=settings.disabled_instrumentations)
-    except Exception:
+    except Exception:  # noqa: BLE001 - the application goes on
         internal_failure("switching library instrumentations on")
 
 
@@ -187,14 +208,14 @@ def _uninstrument(tracing: Tracing) -> None:
         if tracing.settings.instrumentation == "contrib":
             _contrib.uninstrument_httpx()
         uninstrument_libraries()
-    except Exception:
+    except Exception:  # noqa: BLE001 - the application goes on
         internal_failure("switching library instrumentations off")
 
 
 def tracing_status() -> TracingStatus:
     """How tracing stands in this process at this moment."""
     tracing = _process.tracing
-    return TracingStatus() if tracing is None else tracing.status()
+    return TracingStatus() if tracing is None else status_of(tracing)
 
 
 def reset_tracing() -> None:
@@ -214,21 +235,21 @@ def _at_exit() -> None:
     if tracing is None:
         return
     try:
-        tracing.shutdown(tracing.budget.remaining_s())
-    except Exception:
+        tracing.shutdown_at_end()
+    except Exception:  # noqa: BLE001 - the application goes on
         internal_failure("the end of the process")
-    finally:
-        tracing.signals.release()
 
 
 def _after_fork() -> None:
     _process.lock = threading.RLock()
     tracing = _process.tracing
-    if tracing is not None:
-        try:
-            tracing.after_fork()
-        except Exception:
-            internal_failure("a fork")
+    if tracing is None:
+        return
+    try:
+        tracing.after_fork()
+        end_with_forked_child(_at_exit)
+    except Exception:  # noqa: BLE001 - the application goes on
+        internal_failure("a fork")
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -43,20 +43,20 @@ class Pipeline:
         for processor in self._processors:
             try:
                 processor.on_start(span, parent_context)
-            except Exception:
+            except Exception:  # noqa: BLE001 - code of others
                 internal_failure(f"{type(processor).__name__}.on_start")
 
     def emit(self, span: Any) -> None:
         """Send one ended span on its way."""
         try:
             self._redact(span)
-        except Exception:
+        except Exception:  # noqa: BLE001 - code of others
             internal_failure("redacting a span")
             span._attributes = {}
         for processor in self._processors:
             try:
                 processor.on_end(span)
-            except Exception:
+            except Exception:  # noqa: BLE001 - code of others
                 internal_failure(f"{type(processor).__name__}.on_end")
         for exporter in self._exporters:
             exporter.on_end(span)

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from opentelemetry import propagate, trace
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from eco2_tracing._guard import internal_failure, warn_once
 
 if TYPE_CHECKING:
     from opentelemetry.propagators.textmap import TextMapPropagator
     from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import Tracer
     from opentelemetry.sdk.trace.sampling import Sampler
 
     from eco2_tracing._settings import TracingSettings
 
 
+class _Provider(TracerProvider):
+    """The SDK's, but for what it does in a forked child: ``Tracing.after_fork`` does that, for lean spans too."""
+
+    def _handle_fork(self) -> None:
+        pass
+
+
+_retired: WeakSet[Tracer] = WeakSet()
+
+
 def foreign_provider() -> trace.TracerProvider | None:
-    """The provider that somebody else installed; ``None`` when there is none."""
-    provider = trace.get_tracer_provider()
+    """The provider that somebody else installed; ``None`` when there is none.
+
+    The API is not asked: it would load what ``OTEL_PYTHON_TRACER_PROVIDER`` names, or raise.
+    """
+    provider: trace.TracerProvider | None = getattr(trace, "_TRACER_PROVIDER", None)
     return None if isinstance(provider, trace.ProxyTracerProvider) else provider
 
 
@@ -32,7 +49,7 @@ def make_provider(settings: TracingSettings, resource: Resource, sampler: Sample
         resource: What the spans are about.
         sampler: Decides about every span of it.
     """
-    provider = TracerProvider(
+    provider = _Provider(
         sampler=sampler,
         resource=resource,
         shutdown_on_exit=False,
@@ -69,17 +86,19 @@ def id_generator(name: str) -> IdGenerator:
     """
     if name == "random":
         return RandomIdGenerator()
-    from importlib.metadata import entry_points  # noqa: PLC0415 - scanning costs milliseconds
+    from importlib.metadata import entry_points
 
     for point in entry_points(group="opentelemetry_id_generator", name=name):
         try:
             made = point.load()()
-        except Exception:
+        except Exception:  # noqa: BLE001 - code of others
             internal_failure(f"loading the id generator {name!r}")
             continue
         if isinstance(made, IdGenerator):
             return made
-    warn_once(f"id_generator:{name}", "OTEL_PYTHON_ID_GENERATOR=%s: no such id generator; random is used", name)
+    warn_once(
+        f"id_generator:{name}", "OTEL_PYTHON_ID_GENERATOR=%s: no such id generator; random is used", name
+    )
     return RandomIdGenerator()
 
 
@@ -97,7 +116,42 @@ def install(provider: TracerProvider | None, propagator: TextMapPropagator) -> A
     propagate.set_global_textmap(propagator)
     if provider is not None:
         trace.set_tracer_provider(provider)
+        _take_over(provider)
     return before
+
+
+def set_resource(provider: TracerProvider, resource: Resource) -> None:
+    """In a forked child: give a provider and its tracers their new resource.
+
+    Args:
+        provider: Ours.
+        resource: The child's.
+    """
+    provider._tracers_lock = threading.Lock()  # another thread may have held it
+    provider._resource = resource
+    for tracer in provider._tracers.values():
+        tracer.resource = resource
+
+
+def _take_over(provider: TracerProvider) -> None:
+    """Bring tracers of an earlier configuration back to life.
+
+    ``trace.get_tracer`` at the top of a module gives a tracer that binds itself to one provider for good.
+    """
+    for tracer in list(_retired):
+        tracer.sampler = provider.sampler
+        tracer.resource = provider.resource
+        tracer.span_processor = provider._active_span_processor
+        tracer.id_generator = provider.id_generator
+        tracer._span_limits = provider._span_limits
+        provider._tracers.setdefault(tracer._instrumentation_scope, tracer)
+    _retired.clear()
+
+
+def _retire(provider: TracerProvider) -> None:
+    for tracer in provider._tracers.values():
+        tracer.sampler = ALWAYS_OFF
+        _retired.add(tracer)
 
 
 def uninstall(provider: TracerProvider | None, propagator: TextMapPropagator) -> None:
@@ -108,10 +162,13 @@ def uninstall(provider: TracerProvider | None, propagator: TextMapPropagator) ->
         propagator: What ``install`` returned.
     """
     propagate.set_global_textmap(propagator)
-    if provider is None or trace.get_tracer_provider() is not provider:
+    if provider is None:
         return
     state: Any = trace
     try:
+        _retire(provider)
+        if state._TRACER_PROVIDER is not provider:
+            return
         state._TRACER_PROVIDER = None
         state._TRACER_PROVIDER_SET_ONCE._done = False
     except AttributeError:

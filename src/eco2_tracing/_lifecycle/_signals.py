@@ -1,10 +1,9 @@
-"""SIGTERM without a lifespan: a bounded flush comes first, and the signal goes on.
+"""What would kill the process with spans queued: a bounded flush comes first, and the signal goes on.
 
-uvicorn handles SIGTERM itself, puts the former handlers back when it is done, and raises the signal
-again: the process dies of it before ``atexit``. It also loads the application after it has taken the
-signal, so there is no former handler of ours to put back. Blocking the signal for the main thread,
-once uvicorn has been told, leaves it pending: the interpreter ends in order, ``atexit`` flushes and
-lets the signal through.
+A signal is taken only where it would kill. A handler that somebody else has set ends the process in its own way and in
+order, so that ``atexit`` is enough, but for uvicorn's: it puts back what was there before and raises the signal again.
+Where that was the default (the application was loaded after uvicorn took the signal, as in its workers and
+gunicorn's), the process dies past ``atexit``; a flush is added to the end of the server's own shutdown then.
 """
 
 from __future__ import annotations
@@ -12,74 +11,82 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from types import FrameType
 from typing import Any
 
+from anyio.to_thread import run_sync
+
 from eco2_tracing._guard import internal_failure
 
-_SIGNAL = signal.SIGTERM
+# SIGINT is Python's own KeyboardInterrupt, which ends in order, until gunicorn's workers reset it.
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class TerminationHandler:
-    """Our part of the process's SIGTERM handling.
+    """Our part of the process's signal handling.
 
     Args:
-        flush: Delivers what is queued, bounded; must not raise.
+        flush: Delivers what is queued, bounded.
     """
 
-    def __init__(self, flush: Callable[[], None]) -> None:
+    def __init__(self, flush: Callable[[], object]) -> None:
         self._flush = flush
-        self._previous: Any = None
-        self._installed = False
-        self._blocked = False
+        self._server: Any = None
 
     def install(self) -> None:
-        """Take the signal, or stand before the handler that has it. Only in the main thread.
+        """Take the signals that would kill the process. Only in the main thread.
 
-        Safe to call at any time: a server may have taken the signal since the last call, as the
+        Safe to call at any time: a server may have reset or taken them since the last call, as the
         workers of gunicorn do after the fork.
         """
         if threading.current_thread() is not threading.main_thread():
             return
-        current = signal.getsignal(_SIGNAL)
-        if current is None or current is signal.SIG_IGN or getattr(current, "__self__", None) is self:
-            return
-        self._previous = current
-        signal.signal(_SIGNAL, self._handle)
-        self._installed = True
+        for number in _SIGNALS:
+            handler = signal.getsignal(number)
+            if handler is signal.SIG_DFL:
+                signal.signal(number, self._handle)
+            elif (server := _uvicorn_server(handler)) is not None and server is not self._server:
+                self._watch(server)
 
     def remove(self) -> None:
-        """Undo ``install``, unless somebody has taken the signal from us since."""
-        if (
-            self._installed
-            and threading.current_thread() is threading.main_thread()
-            and getattr(signal.getsignal(_SIGNAL), "__self__", None) is self
-        ):
-            signal.signal(_SIGNAL, self._previous)
-        self._installed = False
-
-    def release(self) -> None:
-        """Let a signal through that was held back for ``atexit``: the process dies of it here."""
-        if self._blocked:
-            self._blocked = False
-            signal.signal(_SIGNAL, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {_SIGNAL})
+        """Undo ``install``, unless somebody has taken a signal from us since."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.__dict__.pop("shutdown", None)
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in _SIGNALS:
+            if getattr(signal.getsignal(number), "__self__", None) is self:
+                signal.signal(number, signal.SIG_DFL)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        previous = self._previous
-        if callable(previous):
-            previous(number, frame)
-            if _is_uvicorn(previous):
-                self._blocked = True
-                signal.pthread_sigmask(signal.SIG_BLOCK, {_SIGNAL})
-            return
+        self._flush_guarded()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    def _watch(self, server: Any) -> None:
+        shutdown = server.shutdown
+
+        async def shutdown_and_flush(*arguments: Any, **named: Any) -> None:
+            try:
+                await shutdown(*arguments, **named)
+            finally:
+                if self._server is server:
+                    await run_sync(self._flush_guarded)
+
+        server.shutdown = shutdown_and_flush
+        self._server = server
+
+    def _flush_guarded(self) -> None:
         try:
             self._flush()
-        except Exception:
-            internal_failure("the flush at SIGTERM")
-        signal.signal(_SIGNAL, signal.SIG_DFL)
-        signal.raise_signal(_SIGNAL)
+        except Exception:  # noqa: BLE001 - the signal goes on
+            internal_failure("the flush at the end of the process")
 
 
-def _is_uvicorn(handler: Any) -> bool:
-    return type(getattr(handler, "__self__", None)).__module__.startswith("uvicorn")
+def _uvicorn_server(handler: Any) -> Any:
+    """The server behind uvicorn's own handler; ``None`` behind any other, such as that of its supervisors."""
+    server = getattr(handler, "__self__", None)
+    ours = any(base.__module__ == "uvicorn.server" for base in type(server).__mro__)
+    return server if ours and iscoroutinefunction(getattr(server, "shutdown", None)) else None

@@ -1,0 +1,128 @@
+"""Flushing and shutting down whatever spans go to, within a bound."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from eco2_tracing._guard import internal_failure
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
+
+    from eco2_tracing._export import DeliveryStats, SpanBatcher
+
+_GRACE_S = 0.2
+
+
+class Delivery:
+    """Where spans go: our exporters, which keep to a limit, and code of others, which may not.
+
+    Args:
+        exporters: Ours.
+        processors: The application's.
+        foreign: Another provider that is in charge: it is flushed, and never shut down.
+    """
+
+    def __init__(
+        self, exporters: Sequence[SpanBatcher], processors: Sequence[SpanProcessor] = (), foreign: Any = None
+    ) -> None:
+        self.exporters = tuple(exporters)
+        self.processors = tuple(processors)
+        self._foreign = foreign if hasattr(foreign, "force_flush") else None
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is ours to deliver."""
+        return bool(self.exporters or self.processors)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Deliver everything that is queued.
+
+        Args:
+            timeout_s: Seconds to wait at most.
+
+        Returns:
+            Whether all of it was delivered in time.
+        """
+        millis = int(timeout_s * 1000)
+        others = [*self.processors] if self._foreign is None else [self._foreign]
+        return _side_by_side(
+            [partial(exporter.force_flush, millis) for exporter in self.exporters],
+            [partial(other.force_flush, millis) for other in others],
+            timeout_s,
+        )
+
+    def shutdown(self, timeout_s: float) -> bool:
+        """Deliver what can be delivered in time, then let go of it all.
+
+        Args:
+            timeout_s: Seconds to wait at most.
+
+        Returns:
+            Whether all of it was delivered in time.
+        """
+        millis = int(timeout_s * 1000)
+
+        def end(processor: SpanProcessor) -> bool:
+            try:
+                return processor.force_flush(millis)
+            finally:
+                processor.shutdown()
+
+        return _side_by_side(
+            [partial(exporter.shutdown, millis) for exporter in self.exporters],
+            [partial(end, processor) for processor in self.processors],
+            timeout_s,
+        )
+
+    def stats(self) -> list[DeliveryStats]:
+        """What became of the spans, exporter by exporter."""
+        return [exporter.stats() for exporter in self.exporters]
+
+
+def _side_by_side(
+    bounded: Sequence[Callable[[], bool]], unbounded: Sequence[Callable[[], bool]], timeout_s: float
+) -> bool:
+    """Call all at once, so that the slowest does not eat the time of the others.
+
+    The first bounded one is called in this thread: most services have one exporter, and need no thread then.
+    """
+    deadline = monotonic() + timeout_s
+    results: list[bool] = []
+    threads = [
+        thread
+        for call in [*bounded[1:], *unbounded]
+        if (thread := _in_thread(_guarded(call, results))) is not None
+    ]
+    if bounded:
+        _guarded(bounded[0], results)()
+    for thread in threads:
+        # One that keeps to its limit, and is held up by a busy machine, is waited for a moment longer.
+        thread.join(max(0.0, deadline - monotonic()) + _GRACE_S * bool(bounded))
+    return len(results) == len(bounded) + len(unbounded) and all(results)
+
+
+def _guarded(call: Callable[[], bool], results: list[bool]) -> Callable[[], None]:
+    def guarded() -> None:
+        try:
+            # The SDK's own processors return nothing where there is nothing to say.
+            results.append(call() is not False)
+        except Exception:  # noqa: BLE001 - code of others
+            internal_failure("flushing or shutting down a span processor")
+            results.append(False)
+
+    return guarded
+
+
+def _in_thread(call: Callable[[], None]) -> threading.Thread | None:
+    thread = threading.Thread(target=call, name="eco2-tracing-flush", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        # From Python 3.12 on no thread can be started while the interpreter ends.
+        call()
+        return None
+    return thread

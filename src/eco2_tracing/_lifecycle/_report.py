@@ -1,0 +1,82 @@
+"""What is told about a configuration: one line at the start, and the status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eco2_tracing._export import OtlpExporter
+from eco2_tracing._guard import logger
+from eco2_tracing._lifecycle._status import TracingStatus
+
+if TYPE_CHECKING:
+    from eco2_tracing._lifecycle._tracing import Tracing
+
+
+def status_of(tracing: Tracing) -> TracingStatus:
+    """How it stands at this moment."""
+    rescuer = tracing.rescuer
+    dropped: dict[str, int] = dict(rescuer.dropped) if rescuer is not None else {}
+    stats = tracing.delivery.stats()
+    for one in stats:
+        for reason, count in one.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + count
+    failed = [(one.last_error_at, one.last_error) for one in stats if one.last_error_at is not None]
+    last_at, last_error = max(failed, key=lambda pair: pair[0], default=(None, None))
+    return TracingStatus(
+        enabled=tracing.makes_spans,
+        endpoints=tuple(one.endpoint for one in stats),
+        sampler=_sampler(tracing),
+        propagators=tracing.propagation.names,
+        spans_sent=sum(one.sent for one in stats),
+        spans_queued=sum(one.queued for one in stats),
+        spans_dropped=dropped,
+        traces_kept=dict(rescuer.kept) if rescuer is not None else {},
+        last_export_error=last_error,
+        last_export_error_at=last_at,
+        external_hosts=tuple(tracing.engine.external_hosts),
+    )
+
+
+def _sampler(tracing: Tracing) -> str:
+    if tracing.sampler is not None:
+        return tracing.sampler.description
+    return (
+        "none" if tracing.foreign is None else f"that of {_name(tracing.foreign)}, which was installed before"
+    )
+
+
+def announce(tracing: Tracing) -> None:
+    """Say in one line what is in force."""
+    settings = tracing.settings
+    if settings.disabled:
+        logger.info("tracing is disabled: no spans; trace headers travel on")
+    elif tracing.foreign is not None:
+        logger.info(
+            "a tracer provider is already installed (%s): it stays in charge of sampling and export; "
+            "trace headers are eco2-tracing's, propagators %s",
+            _name(tracing.foreign),
+            ",".join(tracing.propagation.names),
+        )
+    elif tracing.sampler is not None:
+        logger.info(
+            "tracing %s to %s; %s; failing requests kept: %g %%; propagators %s",
+            settings.service_name or "unknown_service",
+            ", ".join(_destinations(tracing)) or "nowhere (no exporter)",
+            tracing.sampler.description,
+            tracing.rules.error_rate * 100,
+            ",".join(tracing.propagation.names),
+        )
+
+
+def _name(provider: Any) -> str:
+    return f"{type(provider).__module__}.{type(provider).__qualname__}"
+
+
+def _destinations(tracing: Tracing) -> list[str]:
+    plain = "plaintext" if tracing.settings.otlp.insecure else "TLS"
+    return [
+        f"{exporter.stats().endpoint} ({plain})"
+        if isinstance(exporter.span_exporter, OtlpExporter)
+        else exporter.stats().endpoint
+        for exporter in tracing.delivery.exporters
+    ]
