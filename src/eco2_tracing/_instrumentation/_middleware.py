@@ -5,24 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context, attach, detach, get_current
-from opentelemetry.trace import NonRecordingSpan, SpanContext
 
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._foreign import foreign_request
 from eco2_tracing._instrumentation._lifespan import lifespan
-from eco2_tracing._instrumentation._route import operation_of
-from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
+from eco2_tracing._instrumentation._server_begin import begin_server_span
 from eco2_tracing._instrumentation._server_span import ServerSpan
 from eco2_tracing._instrumentation._suppressed import is_suppressed
 from eco2_tracing.logs import begin_request, end_request
-from eco2_tracing.propagation._inbound import BAGGAGE_KEY, FLAGS, INBOUND_KEY, NO_STATE, SPAN_KEY, Inbound
-from eco2_tracing.sampling._tracestate import with_probability
+from eco2_tracing.propagation._inbound import BAGGAGE_KEY, INBOUND_KEY, SPAN_KEY, Inbound
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import NonRecordingSpan, Span
 
     from eco2_tracing._instrumentation._engine import Engine, Recording
     from eco2_tracing._instrumentation._excluded import ExcludedPaths
@@ -88,7 +85,7 @@ class TracingMiddleware:
             if engine.tracer is not None:
                 return foreign_request(engine, engine.tracer, self, scope, receive, send, inbound)
             return self._passed_on(engine, scope, receive, send, base, inbound)
-        span = self._begin(engine, recording, scope, send, base, inbound)
+        span = begin_server_span(engine, recording, scope, send, base, inbound, self._owner)
         values: dict[str, Any] = {**base, SPAN_KEY: span} if base else {SPAN_KEY: span}
         if inbound is not None:
             values[INBOUND_KEY] = inbound
@@ -161,75 +158,6 @@ class TracingMiddleware:
             detach(token)
             end_request(bound)
             span.close()
-
-    def _begin(
-        self,
-        engine: Engine,
-        recording: Recording,
-        scope: Scope,
-        send: Send,
-        base: Context,
-        inbound: Inbound | None,
-    ) -> ServerSpan | NonRecordingSpan:
-        """Decide about a request; a span that records nothing where nothing can be kept."""
-        flags = recording.random_flag
-        decided: bool | None = None
-        trace_state = None
-        trace_id = 0
-        if inbound is not None:
-            decided = inbound.sampled
-            trace_id = inbound.trace_id
-            trace_state = inbound.trace_state
-            if trace_id:
-                flags = inbound.random
-        added: dict[str, Any] | None = None
-        true_root = not trace_id
-        if true_root:
-            trace_id = recording.new_trace_id()
-        rescuer = recording.rescuer
-        if inbound is not None and inbound.denied:
-            local = None
-        elif rescuer.needs_attributes:
-            attributes = request_attributes(scope, engine.redactor)
-            context = base if inbound is None else engine.propagation.context(inbound, base)
-            local, answer = rescuer.begin_custom(
-                trace_id, span_method(scope), context, ServerSpan._kind, attributes
-            )
-            trace_state = answer.trace_state
-            added = {key: value for key, value in (answer.attributes or {}).items() if key not in attributes}
-        else:
-            name = scope.get("method", "HTTP")
-            if decided is None and recording.head.needs_name:
-                name = operation_of(scope, self._owner)
-            local = rescuer.begin(trace_id, decided, name)
-        span_id = recording.new_span_id()
-        if local is None:
-            state = NO_STATE if trace_state is None else trace_state
-            return NonRecordingSpan(SpanContext(trace_id, span_id, False, FLAGS[flags], state))
-        if local.sampled:
-            flags |= 1
-            if local.decided_here:
-                trace_state = with_probability(trace_state, local.probability, trace_id)
-        state = NO_STATE if trace_state is None else trace_state
-        span = ServerSpan(
-            engine,
-            recording.server,
-            SpanContext(trace_id, span_id, False, FLAGS[flags], state),
-            inbound,
-            local,
-            scope,
-            send,
-            self._owner,
-        )
-        local.root = span
-        local.true_root = true_root
-        if scope["type"] == "websocket":
-            local.stream = True
-        if added:
-            span.set_attributes(added)
-        if inbound is not None and inbound.link is not None:
-            span.add_link(inbound.link)
-        return span
 
     def _announce(self, recording: Recording, span: Any, scope: Scope, base: Context) -> None:
         try:
