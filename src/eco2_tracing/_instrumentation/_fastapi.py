@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from eco2_tracing._guard import logger
 from eco2_tracing._instrumentation._background import instrument_background_tasks
+from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._excluded import ExcludedPaths, excluded_paths_of
+from eco2_tracing._instrumentation._lifespan import lifespan
 from eco2_tracing._instrumentation._middleware import TracingMiddleware
 
 if TYPE_CHECKING:
@@ -17,17 +19,37 @@ if TYPE_CHECKING:
     ServerRequestHook = Callable[[Span, dict[str, Any]], None]
 
 _MIDDLEWARE = "_eco2_tracing_middleware"
+_CONTRIB_MARK = "_is_instrumented_by_opentelemetry"
+
+
+class _LifespanOnly:
+    """Flushes at the end of the lifespan of an application that somebody else traces.
+
+    Args:
+        app: Its middleware stack; FastAPI looks for OpenTelemetry's middleware there.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
+        """Serve one connection."""
+        engine = current.engine
+        if engine is None or scope["type"] != "lifespan":
+            served: Awaitable[None] = self.app(scope, receive, send)
+            return served
+        return lifespan(self.app, engine, scope, receive, send)
 
 
 def install(
     app: FastAPI, excluded_paths: str | Iterable[str] | None, server_request_hook: ServerRequestHook | None
 ) -> None:
     """Trace one application in place; see ``eco2_tracing.instrument_app``."""
-    existing = getattr(app, _MIDDLEWARE, None)
-    if existing is not None:
+    if getattr(app, _MIDDLEWARE, None) is not None:
         return
-    if getattr(app, "_is_instrumented_by_opentelemetry", False):
+    if getattr(app, _CONTRIB_MARK, False):
         logger.info("FastAPIInstrumentor already traces this application: it stays in charge of server spans")
+        _add_lifespan(app)
         return
     _silence_native(app)
     instrument_background_tasks()
@@ -37,11 +59,27 @@ def install(
     if stack is not None:
         app.middleware_stack = middleware  # type: ignore[assignment]  # ASGI's types are written differently
     setattr(app, _MIDDLEWARE, middleware)
+    # For FastAPIInstrumentor, should it come later: it takes stacks apart, and knows no middleware of others outside.
+    setattr(app, _CONTRIB_MARK, True)
     build = app.build_middleware_stack
 
     def build_middleware_stack() -> Any:
         # The stack is built at the first request, after every ``add_middleware``: we are outside all.
         middleware.app = build()  # type: ignore[assignment]
+        return middleware
+
+    app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
+
+
+def _add_lifespan(app: FastAPI) -> None:
+    middleware: Any = _LifespanOnly(app.middleware_stack or _not_built)
+    setattr(app, _MIDDLEWARE, middleware)
+    if app.middleware_stack is not None:
+        app.middleware_stack = middleware
+    build = app.build_middleware_stack
+
+    def build_middleware_stack() -> Any:
+        middleware.app = build()
         return middleware
 
     app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]

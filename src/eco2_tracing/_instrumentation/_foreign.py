@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context, attach, detach, get_current
-from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import Link, SpanKind, Status, StatusCode, set_span_in_context
 
 from eco2_tracing import logs
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation._route import route_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
-from eco2_tracing._spans._exceptions import exception_attributes
+from eco2_tracing._spans._exceptions import exception_attributes, message
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -44,36 +44,74 @@ async def foreign_request(
     """
     base: Context = get_current()
     parent = base if inbound is None else engine.propagation.context(inbound, base)
-    attributes = request_attributes(scope, engine.redactor)
     root_path = scope.get("root_path", "")
-    span = tracer.start_span(span_method(scope), parent, SpanKind.SERVER, attributes)
+    span = _start(engine, tracer, scope, parent, inbound)
+    _call_hook(middleware._hook, span, scope)
     status: list[int] = []
 
-    async def forward(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            status.append(message["status"])
-        await send(message)
+    async def forward(answer: dict[str, Any]) -> None:
+        if answer["type"] == "http.response.start":
+            status.append(answer["status"])
+            answer = _answered(engine, span, answer)
+        await send(answer)
 
-    bound = logs.begin_request()
+    bound = logs.begin_request(scope)
     token = attach(set_span_in_context(span, parent))
     try:
         await middleware.app(scope, receive, forward)
     except Exception as exception:
-        _record(span, exception)
+        _record(engine, span, exception)
         raise
     finally:
         detach(token)
         logs.end_request(bound)
         try:
             _end(span, scope, route_of(scope, root_path, scope.get("app")), status)
-        except Exception:  # noqa: BLE001 - the request is the application's
+        except Exception:  # noqa: BLE001 - the answer has been sent
             internal_failure("ending a server span")
 
 
-def _record(span: Span, exception: Exception) -> None:
-    span.add_event("exception", exception_attributes(exception))
+def _start(
+    engine: Engine, tracer: Tracer, scope: dict[str, Any], parent: Context, inbound: Inbound | None
+) -> Span:
+    attributes: dict[str, Any] = request_attributes(scope, engine.redactor)
+    if engine.server_request_headers is not None:
+        attributes.update(engine.server_request_headers.attributes(scope["headers"]))
+    links = [Link(inbound.link)] if inbound is not None and inbound.link is not None else None
+    return tracer.start_span(span_method(scope), parent, SpanKind.SERVER, attributes, links)
+
+
+def _call_hook(hook: Any, span: Span, scope: dict[str, Any]) -> None:
+    if hook is None or not span.is_recording():
+        return
+    try:
+        hook(span, scope)
+    except Exception:  # noqa: BLE001 - the application's code, and the request goes on
+        internal_failure("the server_request_hook")
+
+
+def _answered(engine: Engine, span: Span, answer: dict[str, Any]) -> dict[str, Any]:
+    if engine.server_response_headers is not None:
+        span.set_attributes(engine.server_response_headers.attributes(answer.get("headers", ())))
+    if engine.response_header is None:
+        return answer
+    trace_id = b"%032x" % span.get_span_context().trace_id
+    return {**answer, "headers": [*answer.get("headers", ()), (engine.response_header, trace_id)]}
+
+
+def _record(engine: Engine, span: Span, exception: Exception) -> None:
+    context = span.get_span_context()
+    try:
+        # The server logs its traceback when the context is gone.
+        exception.__eco2_trace_ids__ = (context.trace_id, context.span_id)  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001, S110 - an exception class without room for attributes
+        pass
+    attributes = exception_attributes(exception)
+    masked: Any = engine.redactor.attributes(attributes)
+    span.add_event("exception", masked or attributes)
     span.set_attribute("error.type", type(exception).__qualname__)
-    span.set_status(Status(StatusCode.ERROR))
+    description = engine.redactor.text(f"{type(exception).__name__}: {message(exception)}")
+    span.set_status(Status(StatusCode.ERROR, description))
 
 
 def _end(span: Span, scope: dict[str, Any], route: str | None, status: list[int]) -> None:
@@ -83,5 +121,13 @@ def _end(span: Span, scope: dict[str, Any], route: str | None, status: list[int]
     if status:
         span.set_attribute("http.response.status_code", status[0])
         if status[0] >= _SERVER_ERROR:
-            span.set_status(Status(StatusCode.ERROR))
+            _failed(span, status[0])
     span.end()
+
+
+def _failed(span: Span, status: int) -> None:
+    # An exception has said more already.
+    recorded: Any = getattr(span, "status", None)
+    if recorded is None or recorded.status_code is StatusCode.UNSET:
+        span.set_attribute("error.type", str(status))
+        span.set_status(Status(StatusCode.ERROR))

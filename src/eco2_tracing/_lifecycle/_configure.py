@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -125,11 +126,23 @@ def _instrument(tracing: Tracing) -> None:
     try:
         if settings.instrumentation == "contrib":
             _contrib.instrument_httpx()
+        elif _contrib_traces_httpx():
+            logger.info(
+                "opentelemetry-instrumentation-httpx is already applied: it stays in charge of client spans"
+            )
         else:
             instrument_httpx()
         switch_on(more=settings.instrumentations, disabled=settings.disabled_instrumentations)
     except Exception:  # noqa: BLE001 - the application goes on
         internal_failure("switching library instrumentations on")
+
+
+def _contrib_traces_httpx() -> bool:
+    module: Any = sys.modules.get("opentelemetry.instrumentation.httpx")
+    classes = [
+        getattr(module, name, None) for name in ("HTTPXClientInstrumentor", "HTTPX2ClientInstrumentor")
+    ]
+    return any(found is not None and found().is_instrumented_by_opentelemetry for found in classes)
 
 
 def instrument_app(

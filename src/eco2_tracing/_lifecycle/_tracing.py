@@ -114,6 +114,7 @@ class Tracing:
         self.engine.shutdown = self._lifespan_ended
         self.engine.read = self._first_read
         current.engine = self.engine
+        logs.set_redactor(self.redactor)
         self._name_service()
         self._stand_ready()
 
