@@ -1,0 +1,42 @@
+"""The benchmarks' runs over real servers, scaled down."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from tests.repository.sources import ROOT
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    """The benchmarks' folder, where their modules find each other."""
+    folder = ROOT / "benchmarks"
+    if not folder.is_dir():
+        pytest.skip("no checkout: the benchmarks are not installed")
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    yield folder
+    for name in set(sys.modules) - before:
+        if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def test_every_error_of_two_services_is_kept(benchmarks):
+    """All failing and slow traces are complete in both services, nothing is exported twice."""
+    import kept_errors
+
+    report = kept_errors.run(600, 16)
+    # Memory settles in longer runs only.
+    wrong = [row for row in report.rows if not row[2] and not row[0].startswith("memory")]
+    assert wrong == [], str(report)
+
+
+def test_an_error_storm_over_http(benchmarks):
+    """The cap holds, every answer is the service's own, and what was refused is counted."""
+    import error_storm
+    import kept_errors
+
+    report = kept_errors.Report()
+    error_storm.storm_outside(report, 0.5)
+    assert report.good, str(report)
