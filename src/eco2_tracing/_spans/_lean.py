@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.sdk.util import BoundedList
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import SpanContext, Status, StatusCode
 
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._spans._accepted import acceptable, items_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import SpanLimits, SpanProcessor
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import SpanContext, SpanKind
+    from opentelemetry.trace import SpanKind
 
 _UNSET = Status(StatusCode.UNSET)
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -79,7 +79,8 @@ class LeanSpan(Span):
     _merged: BoundedAttributes | None = None
     _given_name: str | None = None
     # One lock for all: what it guards takes nanoseconds, and a lock a span would cost more than it saves.
-    _lock = threading.Lock()
+    # Re-entrant, for a signal's handler or the garbage collector may touch a span in the middle of it.
+    _lock: Any = threading.RLock()  # type: ignore[assignment] # the SDK's is a plain lock
 
     _eco2_local: Any = None
 
@@ -167,11 +168,11 @@ class LeanSpan(Span):
         return self._source.resource
 
     @property
-    def _instrumentation_scope(self) -> InstrumentationScope:
+    def _instrumentation_scope(self) -> InstrumentationScope:  # type: ignore[override] # shared, not the span's own
         return self._source.scope
 
     @property
-    def _limits(self) -> SpanLimits:  # type: ignore[override] # shared, not the span's own
+    def _limits(self) -> SpanLimits:
         return self._source.limits
 
     @property
@@ -239,8 +240,10 @@ class LeanSpan(Span):
             internal_failure("adding an event")
             super().add_event(name, acceptable(attributes), timestamp)
 
-    def add_link(self, context: SpanContext, attributes: Any = None) -> None:
-        """Add a link; ignored once the span has ended."""
+    def add_link(self, context: Any, attributes: Any = None) -> None:
+        """Add a link; ignored once the span has ended, or where it is none."""
+        if not isinstance(context, SpanContext):
+            return
         if not self._links:
             self._links = BoundedList(self._source.limits.max_links)
         try:
@@ -249,8 +252,10 @@ class LeanSpan(Span):
             internal_failure("adding a link")
             super().add_link(context, acceptable(attributes))
 
-    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+    def set_status(self, status: Status | StatusCode, description: Any = None) -> None:
         """Set the status as the SDK does; an error makes the local trace be kept."""
+        if description is not None and not isinstance(description, str):
+            description = None  # as the SDK does, without asking the value what it is
         super().set_status(status, description)
         local = self._eco2_local
         if local is not None and self._status.status_code is StatusCode.ERROR:
@@ -281,7 +286,7 @@ class LeanSpan(Span):
 
 
 def _new_lock() -> None:
-    LeanSpan._lock = threading.Lock()
+    LeanSpan._lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_new_lock)

@@ -1,0 +1,412 @@
+"""Requests and values that fight back: the application behaves as it does untraced.
+
+``ECO2_TRACING_TEST_HOSTILE=10000`` sends more requests than the suite does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+import threading
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse
+from fastapi.testclient import TestClient
+from opentelemetry import baggage, trace
+from opentelemetry.trace import Link, SpanKind, StatusCode
+
+import eco2_tracing
+from eco2_tracing.testing import SPAN_ID, TRACE_ID, OtlpReceiver, b3_headers
+from tests.calls.conftest import configure
+
+COUNT = int(os.environ.get("ECO2_TRACING_TEST_HOSTILE", "600"))
+READ = (
+    b"b3",
+    b"x-b3-traceid",
+    b"x-b3-spanid",
+    b"x-b3-parentspanid",
+    b"x-b3-sampled",
+    b"x-b3-flags",
+    b"traceparent",
+    b"tracestate",
+    b"baggage",
+    b"x-request-id",
+    b"uber-trace-id",
+    b"user-agent",
+    b"host",
+    b"x-captured",
+    b"authorization",
+)
+VALID = {
+    b"b3": f"{TRACE_ID}-{SPAN_ID}-1".encode(),
+    b"x-b3-traceid": TRACE_ID.encode(),
+    b"x-b3-spanid": SPAN_ID.encode(),
+    b"x-b3-sampled": b"1",
+    b"x-b3-flags": b"1",
+    b"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01".encode(),
+    b"tracestate": b"a=1,b@c=2",
+    b"baggage": b"user=kim;p=1,tenant=%ec%97%90",
+    b"x-request-id": b"8f4e1ab2-7f0c-9d3a-b9a2-52d1a6b0c1de",
+}
+TOKENS = (
+    b"",
+    b"0",
+    b"1",
+    b"d",
+    b"-",
+    b"=",
+    b",",
+    b";",
+    b"%",
+    b"%zz",
+    b"%ff",
+    b"true",
+    b"\xff",
+    b"\xed\xa0\x80",
+    b"\t",
+    b"0" * 32,
+)
+
+
+def make_app():
+    """An application that tells what it was sent, and calls nobody."""
+    app = FastAPI()
+
+    @app.get("/echo/{name}")
+    async def echo(name: str, request: Request):
+        names = sorted({key for key, _ in request.headers.raw})
+        held = [(key.decode("latin-1"), request.headers.getlist(key.decode("latin-1"))) for key in names]
+        dict(baggage.get_all())
+        return PlainTextResponse(f"{name} {request.url.path} {len(request.headers.raw)} {held!r}")
+
+    @app.get("/boom")
+    async def boom():
+        raise ValueError("no such luck")
+
+    return app
+
+
+class Server:
+    """An application under uvicorn, in a thread, on a UNIX socket pair's worth of loopback.
+
+    Args:
+        app: The application.
+        http: uvicorn's implementation.
+    """
+
+    def __init__(self, app, http):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            app, http=http, lifespan="off", log_level="critical", h11_max_incomplete_event_size=1 << 20
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=[[listener]], daemon=True)
+        self._thread.start()
+
+    def stop(self):
+        """Stop serving."""
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    def send(self, request):
+        """Send bytes on a connection of their own; give the status line, what is constant of the rest, the body."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            try:
+                connection.sendall(request)
+                connection.shutdown(socket.SHUT_WR)
+                answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+            except ConnectionError:  # refused before all of it was read
+                answer = b""
+        head, _, body = answer.partition(b"\r\n\r\n")
+        told = sorted(
+            line
+            for line in head.split(b"\r\n")[1:]
+            if not line.lower().startswith((b"date:", b"server-timing:"))
+        )
+        return head.split(b"\r\n")[0], told, body
+
+
+def hostile_values(source):
+    """Values for a header: every byte, huge ones, mutilated ones."""
+    for byte in range(256):
+        yield None, bytes([byte])
+    while True:
+        name = source.choice(READ)
+        value = bytearray(VALID.get(name, b"x") * source.choice((1, 1, 1, 2, 40)))
+        for _ in range(source.randrange(4)):
+            at = source.randrange(len(value) + 1)
+            value[at : at + source.randrange(3)] = source.choice((*TOKENS, bytes([source.randrange(256)])))
+        yield name, bytes(value) if source.random() > 0.03 else bytes(value) * source.choice((10, 500))
+
+
+def hostile_requests(count):
+    """So many requests, the same in every run."""
+    source = random.Random(20261122)
+    values = hostile_values(source)
+    for _ in range(count):
+        pairs = []
+        for _ in range(source.choice((1, 1, 2, 5))):
+            name, value = next(values)
+            if name is None:
+                # Every byte: alone, inside of something valid, and in a name.
+                for one in source.sample(READ, 3):
+                    good = VALID.get(one, b"x")
+                    pairs.extend(
+                        [(one, value), (source.choice(READ), good[: len(good) // 2] + value + good)][
+                            : source.choice((1, 2))
+                        ]
+                    )
+            else:
+                pairs.extend([(name, value)] * source.choice((1, 1, 1, 2, 3)))
+        for name in source.sample(sorted(VALID), source.randrange(4)):
+            pairs.append((name, VALID[name]))
+        source.shuffle(pairs)
+        upper = source.random() < 0.2
+        path = source.choice(
+            (
+                *[b"/echo/a"] * 5,
+                b"/echo/%ff%00?token=%zz&x=\xff",
+                b"/boom",
+                b"/nothing",
+                b"/health",
+                b"/echo/\xc3\xa9",
+            )
+        )
+        lines = [b"GET " + path + b" HTTP/1.1", b"connection: close"]
+        if not any(name == b"host" for name, _ in pairs):
+            lines.append(b"host: auth-api")
+        lines.extend((name.upper() if upper else name) + b": " + value for name, value in pairs)
+        yield b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize("http", ["h11", "httptools"])
+def test_no_header_changes_an_answer(http):
+    """Status, headers and body are those of the same application without tracing."""
+    pytest.importorskip(http)
+    captured = configure(
+        http_capture_headers_server_request=".*",
+        http_capture_headers_server_response=".*",
+        propagators="b3,tracecontext,baggage,jaeger",
+    )
+    traced = make_app()
+    eco2_tracing.instrument_app(traced)
+    plain = make_app()
+    logging.disable(logging.CRITICAL)
+    servers = Server(untraced(plain), http), Server(traced, http)
+    try:
+        differing = []
+        for request in hostile_requests(COUNT // 2):
+            expected, found = (server.send(request) for server in servers)
+            if expected != found:
+                differing.append((request, expected, found))
+    finally:
+        logging.disable(logging.NOTSET)
+        for server in servers:
+            server.stop()
+    assert not differing, f"{len(differing)} differ, the first: {differing[0]}"
+    assert captured.find(kind=SpanKind.SERVER)
+
+
+def untraced(app):
+    """The application without FastAPI's own telemetry, which a global provider switches on."""
+
+    async def serve(scope, receive, send):
+        await app({**scope, "fastapi.telemetry": None}, receive, send)
+
+    return serve
+
+
+# Values ------------------------------------------------------------------------------------------
+
+
+class Liar:
+    """Raises whatever it is asked."""
+
+    def __str__(self):
+        raise RuntimeError("no str")
+
+    __repr__ = __bool__ = __len__ = __iter__ = __hash__ = __str__
+
+
+class LyingError(Exception):
+    """An exception that cannot be printed."""
+
+    __str__ = __repr__ = Liar.__str__
+
+
+def recursive():
+    """A list and a dict that hold each other."""
+    held = []
+    held.append({"held": held})
+    return held
+
+
+VALUES = {
+    "surrogates": "\ud800 \udfff",
+    "10 MB": "x" * 10_000_000,
+    "recursive": recursive(),
+    "liar": Liar(),
+    "liars": [1, Liar()],
+    "2**70": 2**70,
+    "-2**70": -(2**70),
+    "NaN": float("nan"),
+    "infinity": float("-inf"),
+    "bytes": b"\xff\x00",
+    "none": None,
+    "mixed": [1, "a", None, 2.5, [b"x"]],
+    "NUL": "a\x00b",
+    "object": object(),
+    "set": {1, 2},
+    "deep": eval("[" * 90 + "]" * 90),
+}
+
+
+def abuse(span, value):
+    """Do with a value all that can be done on a span."""
+    span.set_attribute("value", value)
+    span.set_attribute(value, "key")
+    span.set_attributes({"first": 1, "values": value, "last": 2})
+    span.add_event("event", {"first": 1, "value": value})
+    span.add_event(value, {"last": 2})
+    span.set_status(StatusCode.ERROR, value)
+    span.add_link(span.get_span_context(), {"value": value})
+    span.add_link(value)
+    span.update_name(value)
+    for exception in (ValueError(value), LyingError(value)):
+        span.record_exception(exception, {"value": value})
+    span.record_exception(ValueError("plain"), value)
+    span.set_attributes(value)
+    span.update_name("GET /renamed")
+    span.set_attribute("survived", True)
+
+
+@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("sampled", [True, False])
+def test_no_value_changes_an_answer(name, sampled):
+    """What can be delivered of the span is, over the wire, with its neighbours."""
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+    with OtlpReceiver() as receiver:
+        eco2_tracing.configure_tracing(
+            settings=eco2_tracing.TracingSettings(exporter_otlp_endpoint=receiver.grpc_endpoint)
+        )
+        app = FastAPI()
+
+        @app.get("/fight")
+        async def fight():
+            abuse(trace.get_current_span(), VALUES[name])
+            return {"fine": True}
+
+        @app.get("/raise")
+        async def fail():
+            raise LyingError(VALUES[name])
+
+        app.get("/plain")(lambda: None)
+        eco2_tracing.instrument_app(app)
+        with TestClient(app, raise_server_exceptions=False) as client:
+            assert client.get("/fight", headers=b3_headers(sampled=sampled)).json() == {"fine": True}
+            assert client.get("/raise", headers=b3_headers(sampled=sampled)).status_code == 500
+            assert client.get("/plain").status_code == 200
+        assert eco2_tracing.flush_tracing(20)
+        assert not any(eco2_tracing.tracing_status().spans_dropped.values())
+        fought = receiver.one("GET /renamed")
+        failed = receiver.one("GET /raise")
+        assert receiver.one("GET /plain")
+    assert fought.attributes["survived"] is True
+    assert (fought.attributes["first"], fought.attributes["last"]) == (1, 2)
+    assert fought.attributes["http.route"] == "/fight"
+    events = [event for event in fought.events if event.name == "event"]
+    assert events[0].attributes["first"] == 1
+    assert fought.events[-1].attributes["exception.message"] == "plain"
+    assert fought.status is StatusCode.ERROR
+    assert failed.attributes["error.type"] == "LyingError"
+    assert failed.events[0].attributes["exception.message"] == "<exception str() failed>"
+
+
+def test_a_long_message_leaves_the_stack_trace_its_frames():
+    """The line that raised is worth more than the message's end."""
+    captured = configure()
+    app = FastAPI()
+
+    @app.get("/long")
+    async def long():
+        raise ValueError("x" * 10_000_000)
+
+    eco2_tracing.instrument_app(app)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        assert client.get("/long").status_code == 500
+    (event,) = captured.one().events
+    assert "in long" in event.attributes["exception.stacktrace"]
+    assert len(event.attributes["exception.stacktrace"]) < 40_000
+
+
+def in_request(work, captured=None, **settings):
+    """Do something with a server span; give the span that is exported."""
+    captured = captured or configure(**settings)
+    app = FastAPI()
+
+    @app.get("/work")
+    async def handler():
+        work(trace.get_current_span())
+
+    eco2_tracing.instrument_app(app)
+    with TestClient(app) as client:
+        assert client.get("/work").status_code == 200
+    return captured.one(kind=SpanKind.SERVER)
+
+
+def test_secrets_that_the_application_sets_are_masked():
+    """On the local root as on every other span, rescued or not."""
+    span = in_request(
+        lambda span: span.set_attributes({"password": "s3cret", "note": "Bearer abcdef.s3cret"})
+    )
+    assert "s3cret" not in str(span.attributes)
+    assert span.attributes["http.route"] == "/work"
+
+
+def test_links_status_and_events_of_the_application_are_kept():
+    """The span behaves as the SDK's own."""
+    other = trace.SpanContext(1, 2, True)
+
+    def work(span):
+        assert isinstance(span, trace.Span)
+        span.add_link(other)
+        span.add_event("seen", {"a": 1}, timestamp=7)
+        span.set_status(StatusCode.OK)
+        span.set_status(StatusCode.ERROR, "ignored after OK")
+
+    span = in_request(work)
+    assert [link.span_id for link in span.links] == [f"{2:016x}"]
+    assert [(event.name, event.time_ns) for event in span.events] == [("seen", 7)]
+    assert span.status is StatusCode.OK
+
+
+def test_an_ended_span_takes_nothing_more(caplog):
+    """As with the SDK's spans; a second end changes nothing."""
+
+    def work(span):
+        span.end()
+        end = span.end_time
+        span.end()
+        span.set_attribute("late", 1)
+        span.set_attributes({"late": 1})
+        span.add_event("late")
+        span.add_link(Link(trace.SpanContext(1, 2, True)).context)
+        span.update_name("late")
+        assert span.end_time == end
+        assert not span.is_recording()
+
+    span = in_request(work)
+    assert (span.name, span.events, span.links) == ("GET /work", (), ())
+    assert "late" not in span.attributes
+
+
+def test_a_span_can_be_printed_as_json():
+    """Console exporters and debuggers do that."""
+    seen = []
+    in_request(lambda span: seen.append(span.to_json()))
+    assert '"http.request.method": "GET"' in seen[0]

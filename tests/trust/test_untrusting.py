@@ -1,0 +1,231 @@
+"""``ECO2_TRACING_TRUST_INBOUND=false``: a service at the edge, where anybody may call."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from opentelemetry import baggage, trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
+
+import eco2_tracing
+from eco2_tracing.logs import EcsFormatter
+from eco2_tracing.testing import (
+    SPAN_ID,
+    TRACE_ID,
+    CapturedSpans,
+    OtlpReceiver,
+    b3_headers,
+    traceparent_headers,
+)
+
+EVERYTHING = {
+    **b3_headers(debug=True),
+    **traceparent_headers(),
+    "tracestate": "stranger=1",
+    "baggage": "role=admin",
+    "x-request-id": "forged",
+}
+FORCED = [
+    {"X-B3-Flags": "1"},
+    {"X-B3-Sampled": "1"},
+    {"b3": "1"},
+    {"b3": "d"},
+    b3_headers(debug=True),
+    b3_headers(),
+    {"b3": f"{TRACE_ID}-{SPAN_ID}-1"},
+    traceparent_headers(),
+]
+
+
+class Edge:
+    """An untrusting service with a handler that logs and calls.
+
+    Args:
+        settings: Further settings.
+    """
+
+    def __init__(self, **settings):
+        self.captured = CapturedSpans()
+        eco2_tracing.configure_tracing(
+            settings=eco2_tracing.TracingSettings(
+                **{"traces_exporter": "none", "trust_inbound": False, **settings}
+            ),
+            span_processors=[self.captured],
+        )
+        self.sent = []
+        self.baggage = None
+        app = FastAPI()
+
+        @app.get("/work")
+        def work(status: int = 200):
+            logging.getLogger("edge").warning("at work")
+            self.baggage = dict(baggage.get_all())
+            self._call()
+            return self._answer(status)
+
+        app.get("/health")(self._call)
+        eco2_tracing.instrument_app(app)
+        self.client = TestClient(app, raise_server_exceptions=False)
+
+    def _call(self):
+        def answer(request):
+            self.sent.append(request.headers)
+            return httpx2.Response(200)
+
+        with httpx2.Client(transport=httpx2.MockTransport(answer)) as client:
+            client.get("http://character-api/")
+
+    def _answer(self, status):
+        if status == 500:
+            raise ValueError("no such luck")
+
+    def get(self, path="/work", headers=EVERYTHING, **params):
+        """Send one request."""
+        return self.client.get(path, headers=headers, params=params)
+
+
+def test_the_service_begins_a_trace_of_its_own_linked_to_the_callers():
+    """Whoever has the caller's trace still finds what became of it."""
+    edge = Edge()
+    edge.get()
+    span = edge.captured.one(kind=SpanKind.SERVER)
+    assert span.trace_id != TRACE_ID
+    assert span.parent_span_id is None
+    assert [(link.trace_id, link.span_id) for link in span.links] == [(TRACE_ID, SPAN_ID)]
+
+
+def test_nothing_of_the_callers_goes_on():
+    """Ids, debug, tracestate, baggage and request id stop here."""
+    edge = Edge()
+    edge.get()
+    (sent,) = edge.sent
+    span = edge.captured.one(kind=SpanKind.CLIENT)
+    assert (sent["x-b3-traceid"], sent["x-b3-spanid"]) == (span.trace_id, span.span_id)
+    assert sent["x-b3-sampled"] == "1"
+    assert not {"x-b3-flags", "baggage", "x-request-id"} & set(sent)
+    assert "stranger" not in sent.get("tracestate", "")
+    assert edge.baggage == {}
+
+
+@pytest.mark.parametrize("headers", FORCED)
+def test_the_head_sampler_alone_decides(headers):
+    """A caller cannot have itself sampled."""
+    edge = Edge(traces_sampler="parentbased_always_off")
+    edge.get(headers=headers)
+    assert not edge.captured.spans
+    assert edge.sent[0]["x-b3-sampled"] == "0"
+    assert "x-b3-flags" not in edge.sent[0]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"b3": "0"}, {"X-B3-Sampled": "0"}, b3_headers(sampled=False), traceparent_headers(sampled=False)],
+)
+def test_nor_can_a_caller_hide(headers):
+    """Neither from the head sampler nor from rescue."""
+    edge = Edge()
+    edge.get(headers=headers)
+    assert len(edge.captured.spans) == 2
+    eco2_tracing.shutdown_tracing(0)
+    edge = Edge(traces_sampler="parentbased_always_off", error_sampling_rate=1.0)
+    assert edge.get(headers=headers, status=500).status_code == 500
+    assert len(edge.captured.spans) == 2
+
+
+def test_a_rescued_request_is_linked_as_well():
+    """Not chosen at the head and kept because it failed; its caller is not told."""
+    edge = Edge(traces_sampler="parentbased_always_off", error_sampling_rate=1.0)
+    answer = edge.get(headers=b3_headers(), status=500)
+    assert answer.status_code == 500
+    assert "server-timing" not in answer.headers
+    span = edge.captured.one(kind=SpanKind.SERVER)
+    assert [(link.trace_id, link.span_id) for link in span.links] == [(TRACE_ID, SPAN_ID)]
+    assert span.attributes["eco2.sampling.reason"] == "error"
+
+
+def test_a_trusting_service_does_tell():
+    """The same request where the mesh is in front."""
+    edge = Edge(trust_inbound=True, traces_sampler="parentbased_always_off", error_sampling_rate=1.0)
+    answer = edge.get(headers=b3_headers(sampled=False), status=500)
+    assert TRACE_ID in answer.headers["server-timing"]
+    assert not edge.captured.one(kind=SpanKind.SERVER).links
+
+
+def test_log_lines_carry_our_own_trace():
+    """A caller cannot write its ids into our logs either."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(EcsFormatter())
+    logger = logging.getLogger("edge")
+    logger.addHandler(handler)
+    try:
+        edge = Edge()
+        edge.get()
+    finally:
+        logger.removeHandler(handler)
+    assert json.loads(stream.getvalue())["trace.id"] == edge.captured.one(kind=SpanKind.SERVER).trace_id
+
+
+def test_an_excluded_path_sends_no_ids_on():
+    """It would be the caller's; a bare deny goes out."""
+    edge = Edge()
+    edge.get("/health")
+    assert edge.sent[0]["x-b3-sampled"] == "0"
+    assert "x-b3-traceid" not in edge.sent[0]
+    assert TRACE_ID not in str(edge.sent[0])
+    assert not edge.captured.spans
+
+
+def test_a_disabled_service_sends_nothing_on():
+    """It neither believes the caller nor has a trace of its own."""
+    edge = Edge(sdk_disabled=True)
+    edge.get()
+    assert not {name for name in edge.sent[0] if "b3" in name or "trace" in name}
+
+
+def test_other_propagators_are_not_believed_either():
+    """Whatever is listed in ``OTEL_PROPAGATORS``."""
+    edge = Edge(propagators="jaeger,b3,baggage")
+    edge.get(headers={"uber-trace-id": f"{TRACE_ID}:{SPAN_ID}:0:3", "uberctx-role": "admin"})
+    span = edge.captured.one(kind=SpanKind.SERVER)
+    assert span.trace_id != TRACE_ID
+    assert edge.baggage == {}
+
+
+def test_another_provider_in_charge_links_too():
+    """Where somebody else's provider makes the spans."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    Edge().get()
+    (span,) = [one for one in exporter.get_finished_spans() if one.kind is SpanKind.SERVER]
+    assert span.parent is None
+    assert [link.context.trace_id for link in span.links] == [int(TRACE_ID, 16)]
+
+
+@pytest.mark.parametrize("headers", FORCED)
+def test_a_flood_is_exported_at_the_head_samplers_rate(headers):
+    """A thousand forced requests, as one second of the flood brings them."""
+    with OtlpReceiver() as receiver:
+        edge = Edge(
+            traces_exporter="otlp",
+            exporter_otlp_endpoint=receiver.grpc_endpoint,
+            traces_sampler="rate_limiting",
+            traces_sampler_arg="2",
+        )
+        for _ in range(150):
+            edge.get(headers=headers)
+        assert eco2_tracing.flush_tracing(10)
+        roots = receiver.find(kind=SpanKind.SERVER)
+    assert len(roots) < 30
+    assert all(root.trace_id != TRACE_ID for root in roots)
