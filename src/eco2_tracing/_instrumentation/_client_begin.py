@@ -26,6 +26,8 @@ def begin_span(
     local: LocalTrace | None = getattr(caller, "_eco2_local", None)
     trace_id, _, remote, flags, state, valid = parent
     trace_state: TraceState | None = state
+    if local is not None and local.keeper is not recording.rescuer.keeper:
+        local, remote = None, True  # begun before a fork: its span is a caller's here
     root = local is None
     added: Attributes = None
     if local is None:
@@ -38,6 +40,9 @@ def begin_span(
             return None, parent
     elif not local.recording:
         return None, parent
+    elif local.sampled and not flags & 1:
+        # The parent had ended when the local trace was kept.
+        trace_state = with_probability(state, local.probability, trace_id)
     if not valid:
         flags = FLAGS[recording.random_flag]
     own = SpanContext(
