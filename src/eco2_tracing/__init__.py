@@ -3,8 +3,6 @@
 Import this package before FastAPI: a bad ``OTEL_PROPAGATORS`` then cannot stop the service.
 """
 
-from __future__ import annotations
-
 from eco2_tracing._settings._early import protect_propagators_variable as _protect
 
 _protect()
