@@ -172,6 +172,16 @@ def test_unknown_name(caplog):
     )
 
 
+@pytest.mark.parametrize("name", ["nothing_known", "flask", "100%s"])
+def test_warnings_name_the_variable_that_asked(name, caplog):
+    """A name from the environment is told with its variable, what was found and what is used."""
+    instrument_libraries(more=[name], disabled=["executors", *(row.name for row in TESTED)])
+    (warning,) = warnings(caplog)
+    assert warning.startswith(f"ECO2_TRACING_INSTRUMENTATIONS={name!r}: Instrumentation {name} is not ")
+    assert warning.endswith("; using nothing for it")
+    uninstrument_libraries()
+
+
 @pytest.mark.parametrize("name", [*REFUSED, "GRPC_SERVER", " flask "])
 def test_refuses_servers_and_logging(name, caplog):
     """Server frameworks, logging and httpx are never switched on, however they are spelled."""

@@ -25,6 +25,7 @@ from eco2_tracing._instrumentation._sqlalchemy import early_engines
 from eco2_tracing._instrumentation._tested import REFUSED, TESTED, Library, key_of
 
 _GROUP = "opentelemetry_instrumentor"
+_VARIABLE = "ECO2_TRACING_INSTRUMENTATIONS"
 _EXECUTORS = {"executors", "threading"}
 
 
@@ -118,11 +119,17 @@ def _installed(module: str) -> bool:
         return module in sys.modules
 
 
-def _find(name: str) -> Library | None:
+def _tell(name: str, by_variable: bool, complaint: str, *args: object) -> None:
+    """Warn of an instrumentation that stays off, with the variable where one asked for it."""
+    start, end = (f"{_VARIABLE}={name!r}: ", "; using nothing for it") if by_variable else ("", "")
+    warn_once(f"library:{key_of(name)}", f"%sInstrumentation {complaint}%s", start, *args, end)
+
+
+def _find(name: str, by_variable: bool) -> Library | None:
     """Find an instrumentation that was asked for by name; tell why there is none."""
     key = key_of(name)
     if key in REFUSED:
-        warn_once(f"library:{key}", "Instrumentation %s is not switched on: %s", name, REFUSED[key])
+        _tell(name, by_variable, "%s is not switched on: %s", name, REFUSED[key])
         return None
     for library in TESTED:
         if key_of(library.name) == key:
@@ -133,32 +140,29 @@ def _find(name: str) -> Library | None:
             module, _, instrumentor = point.value.partition(":")
             package = point.dist.name if point.dist else module
             return Library(point.name, "", package, module, instrumentor, "")
-    warn_once(
-        f"library:{key}",
-        "Instrumentation %s is not installed: pip install opentelemetry-instrumentation-%s",
-        name,
-        key,
-    )
+    _tell(name, by_variable, "%s is not installed: pip install opentelemetry-instrumentation-%s", name, key)
     return None
 
 
-def _asked(library: Library) -> bool:
+def _asked(library: Library, by_variable: bool) -> bool:
     """Whether what was asked for by name is there; a warning tells what is missing."""
     if not library.watched:
         return True
     if not _installed(library.module):
-        warn_once(
-            f"library:{library.name}",
-            "Instrumentation %s needs %s, which is not installed: pip install 'eco2-tracing[%s]'",
+        _tell(
+            library.name,
+            by_variable,
+            "%s needs %s, which is not installed: pip install 'eco2-tracing[%s]'",
             library.name,
             library.package,
             library.extra,
         )
         return False
     if not _installed(library.watched.partition(".")[0]):
-        warn_once(
-            f"library:{library.name}",
-            "Instrumentation %s has nothing to trace: %s is not installed",
+        _tell(
+            library.name,
+            by_variable,
+            "%s has nothing to trace: %s is not installed",
             library.name,
             library.watched,
         )
@@ -183,7 +187,7 @@ def instrument_libraries(
     Args:
         names: Which ones, by the names of OpenTelemetry's entry points, in any case, with ``-`` or ``_``.
             Unless given, every tested one that is installed.
-        more: Names beside the tested ones.
+        more: Names beside the tested ones, from ``ECO2_TRACING_INSTRUMENTATIONS``.
         disabled: Names to leave off, ``*`` for all; kept for later calls, because operators have the last
             word. ``None`` leaves it as it was.
 
@@ -196,18 +200,23 @@ def instrument_libraries(
     off = _switchboard.disabled
     if "*" in off:
         return ()
-    asked = list(more) if names is None else [*names, *more]
-    found = [library for name in asked if key_of(name) not in off | _EXECUTORS and (library := _find(name))]
-    wanted = [library for library in found if _asked(library)]
+    asked = [(name, False) for name in names or ()] + [(name, True) for name in more]
+    wanted = [
+        library
+        for name, by_variable in asked
+        if key_of(name) not in off | _EXECUTORS
+        and (library := _find(name, by_variable))
+        and _asked(library, by_variable)
+    ]
     if names is None:
-        wanted += [library for library in TESTED if library not in found and _present(library)]
+        wanted += [library for library in TESTED if library not in wanted and _present(library)]
     on = dict.fromkeys(library.name for library in wanted if key_of(library.name) not in off)
     for library in wanted:
         if library.name in on:
             _guarded(library.name, library.package, partial(_switchboard.want, library))
             if _switchboard.failed(library.name):
                 del on[library.name]
-    if (names is None or _EXECUTORS.intersection(map(key_of, asked))) and not off & _EXECUTORS:
+    if (names is None or _EXECUTORS.intersection(key_of(name) for name, _ in asked)) and not off & _EXECUTORS:
         instrument_executors()
         on["executors"] = None
     return tuple(on)
