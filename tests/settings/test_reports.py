@@ -137,3 +137,15 @@ def test_near_miss_of_a_secret_is_masked(only_problem):
     """The value of a misspelled credential stays out of the log."""
     _, problem = only_problem(OTEL_EXPORTER_OLTP_HEADERS="k=geheim")
     assert "geheim" not in problem.message
+
+
+def test_a_header_name_is_shown(only_problem):
+    """The name of the response header is no secret: its warning shows what was found."""
+    _, problem = only_problem(ECO2_TRACING_RESPONSE_HEADER="x trace")
+    assert "ECO2_TRACING_RESPONSE_HEADER='x trace'" in problem.message
+
+
+def test_a_key_alone_is_told_once(only_problem):
+    """A client key without its certificate is one warning, whether or not its file is there."""
+    _, problem = only_problem(OTEL_EXPORTER_OTLP_CLIENT_KEY="/nowhere/key.pem")
+    assert "go together" in problem.message

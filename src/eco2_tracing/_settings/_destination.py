@@ -30,7 +30,6 @@ def resolve_otlp(values: Mapping[str, Any], find: Find, findings: Findings) -> d
     """
     headers = SecretHeaders(values.get("exporter_otlp_headers") or {})
     files = {name: values.get(f"exporter_otlp_{name}") for name in _FILES}
-    _check_files(files, find, findings)
     if bool(files["client_certificate"]) != bool(files["client_key"]):
         for found in map(find, (_names("CLIENT_CERTIFICATE"), _names("CLIENT_KEY"))):
             if found:
@@ -38,6 +37,7 @@ def resolve_otlp(values: Mapping[str, Any], find: Find, findings: Findings) -> d
                     *found, "a client certificate and its key go together, the other is not set", None
                 )
         files["client_certificate"] = files["client_key"] = None
+    _check_files(files, find, findings)
     endpoint = _endpoint(values, find, findings, guarded=bool(headers) or any(files.values()))
     if endpoint.authorization:
         headers.setdefault("authorization", endpoint.authorization)

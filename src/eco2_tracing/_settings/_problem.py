@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 
 MASK = "**********"
-_MASKED_NAME = r"(?i)_HEADERS?$|TOKEN|SECRET|PASSWORD|_KEY$"
+# OTLP headers, also misspelled; ECO2_TRACING_RESPONSE_HEADER is a name.
+_MASKED_NAME = r"(?i)(?<!_RESPONSE)_HEADERS?$|TOKEN|SECRET|PASSWORD|_KEY$"
 # Greedy, because a password with a slash makes no URL but is a password still.
 _USERINFO = r"(^|//)\S*@"
 _SHOWN, _SAID = 120, 500
