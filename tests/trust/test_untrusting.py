@@ -192,13 +192,21 @@ def test_a_disabled_service_sends_nothing_on():
     assert not {name for name in edge.sent[0] if "b3" in name or "trace" in name}
 
 
-def test_other_propagators_are_not_believed_either():
-    """Whatever is listed in ``OTEL_PROPAGATORS``."""
-    edge = Edge(propagators="jaeger,b3,baggage")
-    edge.get(headers={"uber-trace-id": f"{TRACE_ID}:{SPAN_ID}:0:3", "uberctx-role": "admin"})
+def test_other_propagators_are_not_believed_either(tmp_path, monkeypatch):
+    """Whatever is listed in ``OTEL_PROPAGATORS``: another package's is only linked to as well."""
+    info = tmp_path / "stranger-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[opentelemetry_propagator]\nstranger = opentelemetry.propagators.b3:B3SingleFormat\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    edge = Edge(propagators="stranger,tracecontext")
+    assert eco2_tracing.tracing_status().propagators == ("stranger", "tracecontext")
+    edge.get(headers={"b3": f"{TRACE_ID}-{SPAN_ID}-1"})
     span = edge.captured.one(kind=SpanKind.SERVER)
     assert span.trace_id != TRACE_ID
-    assert edge.baggage == {}
+    assert [link.trace_id for link in span.links] == [TRACE_ID]
 
 
 def test_another_provider_in_charge_links_too():

@@ -80,7 +80,7 @@ class LeanSpan(Span):
     _given_name: str | None = None
     # One lock for all: what it guards takes nanoseconds, and a lock a span would cost more than it saves.
     # Re-entrant, for a signal's handler or the garbage collector may touch a span in the middle of it.
-    _lock: Any = threading.RLock()  # type: ignore[assignment] # the SDK's is a plain lock
+    _lock: Any = threading.RLock()
 
     _eco2_local: Any = None
 
