@@ -26,10 +26,13 @@ class Local:
         arg: Its argument.
         limits: The bounds.
         built: A sampler in place of the named one.
+        hears: Whether the application has processors, which fill ``started``.
         rules: What is worth keeping.
     """
 
-    def __init__(self, head="parentbased_traceidratio", arg="0", limits=None, *, built=None, **rules):
+    def __init__(
+        self, head="parentbased_traceidratio", arg="0", limits=None, *, built=None, hears=True, **rules
+    ):
         self.now = 0.0
         self.exported = []
         self.said = CallerDecision(deferred=False, denied=False)
@@ -44,9 +47,8 @@ class Local:
         sampler = RescueSampler(self.rescuer, lambda _context: self.said, "a test's")
         self.started = []
         provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
-        provider.add_span_processor(
-            RescueProcessor(sampler, lambda span, _context: self.started.append(span))
-        )
+        on_start = (lambda span, _context: self.started.append(span)) if hears else None
+        provider.add_span_processor(RescueProcessor(sampler, on_start))
         self.sampler = sampler
         self.tracer = provider.get_tracer("test")
 

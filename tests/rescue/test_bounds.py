@@ -49,6 +49,33 @@ def test_a_refused_trace_goes_out_nowhere():
     assert local.rescuer.dropped == {"kept_traces_cap": 4}
 
 
+def test_a_slow_trace_that_was_refused():
+    """Its error was over the cap; that it is slow as well changes nothing."""
+    local = Local(limits=RescueLimits(kept_per_second=0), slow_ms=1)
+    root = local.start("root", caller(), start_time=1)
+    local.fail("failing", root)
+    root.end()
+    assert local.exported == []
+    assert local.rescuer.dropped == {"kept_traces_cap": 2}
+
+
+def test_another_thread_is_faster(local):
+    """Two spans fail at once: the one that comes second finds the trace decided."""
+    root = local.start("root", caller())
+    faster = []
+
+    def tick():
+        if not faster:
+            faster.append(local.rescuer.keeper)
+            assert root._eco2_local.keep("error")
+
+    local.tick = tick
+    assert root._eco2_local.keep("error")
+    local.tick = lambda: None
+    root.end()
+    assert local.rescuer.kept == {"error": 1}
+
+
 def test_the_cap_refills():
     """So many a second, with a burst of one second's worth."""
     local = Local(limits=RescueLimits(kept_per_second=10))

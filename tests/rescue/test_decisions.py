@@ -164,6 +164,34 @@ def test_spans_that_nobody_ends(local):
     assert local.names == ["failing", "root"]
 
 
+def test_more_open_spans_than_are_kept_track_of(local):
+    """One of the oldest may end last: its trace was decided without it."""
+    root = local.start("root", caller())
+    spans = [local.start("span", root) for _ in range(1_001)]
+    for span in [*spans[1:], spans[0]]:
+        span.end()
+    root.end()
+    assert (local.exported, local.is_empty()) == ([], True)
+
+
+def test_a_root_that_is_finished_twice(local):
+    """The second time says nothing new."""
+    root = local.start("root", caller())
+    local.fail("failing", root)
+    root.end()
+    root._eco2_local.finish()
+    assert local.names == ["failing", "root"]
+
+
+def test_times_that_the_application_gives(local):
+    """They stay as they are; those of the moment follow the local trace's own clock."""
+    root = local.start("root", caller(sampled=True), start_time=10)
+    local.start("child", root).end(end_time=20)
+    root.end(end_time=30)
+    assert local.named("child").end_time == 20
+    assert (local.named("root").start_time, local.named("root").end_time) == (10, 30)
+
+
 def test_status_ok_after_an_error_changes_nothing_that_was_decided(local):
     """A child failed; that the root then says OK does not take the trace back."""
     root = local.start("root", caller())
@@ -247,6 +275,13 @@ def test_processors_hear_of_recorded_spans_only(local):
     local.said = local.said._replace(denied=True)
     local.start("denied", caller())
     assert [span.name for span in local.started] == ["root", "child"]
+
+
+def test_no_processors_to_hear():
+    """Most applications have none."""
+    local = Local(hears=False)
+    local.fail("failing", caller())
+    assert (local.names, local.started) == (["failing"], [])
 
 
 def test_a_processor_of_another_provider(local):

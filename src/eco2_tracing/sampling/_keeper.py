@@ -205,9 +205,7 @@ class Keeper:
             local.reason = reason
             local.probability = probability
             closing = local.closing
-            if local.root is not None:
-                live.append(local.root)
-            self._outlet.promote(local, live)
+            self._outlet.promote(local, [*live, local.root])
         if closing:
             self._outlet.settle(local, spans, chosen=False)
         else:

@@ -44,9 +44,7 @@ class Outlet:
     def promote(self, local: LocalTrace, spans: Iterable[Any]) -> None:
         """Mark spans as sampled, ended ones or those that may call somebody yet."""
         for span in spans:
-            context = span._context
-            if not context.trace_flags.sampled:
-                span._context = sampled_context(context, _trace_state(local, context))
+            span._context = sampled_context(span._context, _trace_state(local, span._context))
 
     def send(self, local: LocalTrace, spans: Iterable[Any]) -> None:
         """Emit ended spans."""
@@ -67,8 +65,7 @@ class Outlet:
         root = local.root
         reason = local.reason
         if reason is not None:
-            for span in (*spans, root):
-                span._context = sampled_context(span._context, _trace_state(local, span._context))
+            self.promote(local, (*spans, root))
         self.send(local, spans)
         _replace_attributes(root, {**root.attributes, **self._said(local, chosen=chosen)})
         with self._lock:
