@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 
 import pytest
 from opentelemetry.context import Context
@@ -13,6 +14,7 @@ from eco2_tracing.sampling import build_sampler
 from eco2_tracing.sampling._rescue import Rescuer
 from eco2_tracing.sampling._rules import RescueLimits, RescueRules
 from eco2_tracing.sampling._sdk import CallerDecision, RescueProcessor, RescueSampler
+from tests.repository.sources import ROOT
 
 HALF = 1 << 63
 """The low half of a trace id: ids below are in an error rate of 0.5, the others are not."""
@@ -99,3 +101,17 @@ def caller(*, sampled=False, trace_id=None, remote=True):
 @pytest.fixture
 def local():
     return Local()
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    """The benchmarks' folder, where their modules find each other."""
+    folder = ROOT / "benchmarks"
+    if not folder.is_dir():
+        pytest.skip("no checkout: the benchmarks are not installed")
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    yield folder
+    for name in set(sys.modules) - before:
+        if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]

@@ -2,26 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
-import pytest
-
-from tests.repository.sources import ROOT
-
-
-@pytest.fixture
-def benchmarks(monkeypatch):
-    """The benchmarks' folder, where their modules find each other."""
-    folder = ROOT / "benchmarks"
-    if not folder.is_dir():
-        pytest.skip("no checkout: the benchmarks are not installed")
-    before = set(sys.modules)
-    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
-    yield folder
-    for name in set(sys.modules) - before:
-        if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
-
 
 def test_every_error_of_two_services_is_kept(benchmarks):
     """All failing and slow traces are complete in both services, nothing is exported twice."""
