@@ -11,26 +11,20 @@ _LAST = -100
 
 
 def end_with_child(callback: Callable[[], None]) -> None:
-    """Call back at the end of this process if it is a child of ``multiprocessing``.
+    """Call back at the end of this process if it is, or turns out to be, a child of ``multiprocessing``.
+
+    Called when tracing is configured, and right after every fork, when it is not known yet who forked.
 
     Args:
-        callback: What ``atexit`` would call; may be called by both.
-    """
-    process: Any = sys.modules.get("multiprocessing.process")
-    if process is not None and process.parent_process() is not None:
-        _finalize(callback)
-
-
-def end_with_forked_child(callback: Callable[[], None]) -> None:
-    """The same, called right after a fork, when it is not known yet who forked.
-
-    Args:
-        callback: As above.
+        callback: What ``atexit`` calls, too; only the first call has to do anything.
     """
     util: Any = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        # It forgets every finalizer a moment from now, and then runs what was registered so.
-        util.register_after_fork(callback, _finalize)
+    if util is None:
+        return
+    # A child that begins forgets every finalizer, and then runs what was registered so.
+    util.register_after_fork(callback, _finalize)
+    if sys.modules["multiprocessing.process"].parent_process() is not None:
+        _finalize(callback)
 
 
 def _finalize(callback: Callable[[], None]) -> None:

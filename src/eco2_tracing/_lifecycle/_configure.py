@@ -17,7 +17,7 @@ from eco2_tracing._instrumentation._fastapi import install
 from eco2_tracing._instrumentation._httpx import instrument_httpx, uninstrument_httpx
 from eco2_tracing._instrumentation._libraries import instrument_libraries as switch_on
 from eco2_tracing._instrumentation._libraries import uninstrument_libraries
-from eco2_tracing._lifecycle._children import end_with_child, end_with_forked_child
+from eco2_tracing._lifecycle._children import end_with_child
 from eco2_tracing._lifecycle._report import announce, status_of
 from eco2_tracing._lifecycle._status import TracingStatus
 from eco2_tracing._lifecycle._tracing import Tracing
@@ -260,7 +260,7 @@ def _after_fork() -> None:
         return
     try:
         tracing.after_fork()
-        end_with_forked_child(_at_exit)
+        end_with_child(_at_exit)
     except Exception:  # noqa: BLE001 - the application goes on
         internal_failure("a fork")
 

@@ -1,0 +1,81 @@
+"""Forks in every order; each process makes a span named after itself and logs its node: see ``test_forks``."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+
+from eco2_tracing import configure_logging, configure_tracing, span
+
+
+def say(name: str) -> None:
+    """Make a span, and a log line inside it."""
+    with span(name):
+        logging.getLogger("forking").info(name)
+
+
+def fork(work) -> int:
+    """Fork; the child works, ends as a script does, and never comes back."""
+    pid = os.fork()
+    if pid == 0:
+        work()
+        sys.exit(0)
+    return pid
+
+
+def wait_for(pids: list[int]) -> None:
+    """Every child ends well."""
+    for pid in pids:
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def nested(name: str, depth: int) -> None:
+    """A child that has children."""
+    say(name)
+    if depth:
+        wait_for([fork(lambda: nested(f"{name}.0", depth - 1))])
+    say(f"{name} again")
+
+
+def terminated() -> None:
+    """A child of multiprocessing that is terminated, as a pool's workers are."""
+    say("terminated")
+    signal.raise_signal(signal.SIGTERM)
+
+
+def main(plan: str, children: int) -> None:
+    """Run a plan."""
+    configure_logging()
+    if plan == "before":
+        pids = [fork(lambda n=n: (configure_tracing("forked"), say(f"child {n}"))) for n in range(children)]
+        configure_tracing("forked")
+        say("parent")
+        wait_for(pids)
+        return
+    configure_tracing("forked")
+    say("parent")
+    if plan == "after":
+        wait_for([fork(lambda n=n: say(f"child {n}")) for n in range(children)])
+    elif plan == "nested":
+        wait_for([fork(lambda n=n: nested(f"child {n}", 2)) for n in range(children)])
+    else:
+        context = multiprocessing.get_context(plan)
+        workers = [context.Process(target=say, args=(f"child {n}",)) for n in range(children)]
+        workers += [context.Process(target=terminated)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        codes = [worker.exitcode for worker in workers]
+        assert codes == [0] * children + [-signal.SIGTERM], codes
+    say("parent again")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
+elif __name__ == "__mp_main__":  # in a child that multiprocessing spawned
+    configure_logging()
+    configure_tracing("forked")

@@ -1,0 +1,79 @@
+"""The end of a process waits a bounded time for a collector that is not there."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.export.receivers import BlackHole
+from tests.lifecycle.servers import LIMIT_S, ROOT, SERVERS, environment, serving
+from tests.support.servers import free_port
+
+BOUND_S = 5.0
+
+
+@contextmanager
+def black_hole() -> Iterator[str]:
+    """An endpoint that takes connections and never answers."""
+    with BlackHole() as hole:
+        yield f"http://127.0.0.1:{hole.port}"
+
+
+@contextmanager
+def refused() -> Iterator[str]:
+    """An endpoint that refuses connections."""
+    yield f"http://127.0.0.1:{free_port()}"
+
+
+@pytest.mark.parametrize("endpoint", [black_hole, refused])
+@pytest.mark.parametrize("name", ["uvicorn", "gunicorn", "gunicorn --preload"])
+def test_a_full_queue_does_not_hold_up_the_exit(name, endpoint, tmp_path):
+    """Lifespan, signal and exit together take five seconds at most, and leave the exit status as it is."""
+    server = SERVERS[name]
+    pytest.importorskip(server.needs)
+    with ExitStack() as stack:
+        url = stack.enter_context(endpoint())
+        environ = environment(url, OTEL_BSP_MAX_QUEUE_SIZE="20", OTEL_BSP_MAX_EXPORT_BATCH_SIZE="20")
+        running = [
+            stack.enter_context(serving(command, tmp_path / kind, environ))
+            for kind, command in server.commands().items()
+        ]
+        for served in running:
+            served.wait_for(served.answers)
+        for served in running:
+            served.work(30)
+        ends: dict[int, tuple[int, float]] = {}
+        threads = [
+            threading.Thread(target=lambda n=n, s=s: ends.update({n: s.stop(signal.SIGTERM)}))
+            for n, s in enumerate(running)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(LIMIT_S)
+    assert {code for code, _ in ends.values()} == {server.at_sigterm}
+    assert max(seconds for _, seconds in ends.values()) <= BOUND_S
+
+
+def test_the_event_loop_goes_on_while_a_lifespan_ends(tmp_path):
+    """A connection that the server still serves is not stalled by the flush: the loop's ticks go on."""
+    with black_hole() as url:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.lifecycle.ticking"],
+            env=environment(url),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    flushed_s, longest_s = map(float, done.stdout.split())
+    assert flushed_s > 1.0
+    assert longest_s < flushed_s / 4

@@ -1,0 +1,69 @@
+"""Forked processes: every span of each arrives once, under its own resource."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.lifecycle.servers import LIMIT_S, ROOT, environment
+
+
+def run(receiver, plan: str, children: int, support: str = "") -> list[dict[str, object]]:
+    """Run a plan; give its log lines."""
+    environ = environment(receiver.grpc_endpoint)
+    if support:
+        environ["GRPC_ENABLE_FORK_SUPPORT"] = support
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.lifecycle.forking", plan, str(children)],
+        env=environ,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr + done.stdout, done.stderr + done.stdout
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def names(plan: str, children: int) -> list[str]:
+    """The spans that have to arrive."""
+    parent = ["parent"] + (["parent again"] if plan != "before" else [])
+    if plan == "nested":
+        made = [f"child {n}{'.0' * depth}" for n in range(children) for depth in range(3)]
+        return sorted(parent + made + [f"{name} again" for name in made])
+    more = ["terminated"] if plan in {"fork", "spawn", "forkserver"} else []
+    return sorted(parent + more + [f"child {n}" for n in range(children)])
+
+
+@pytest.mark.parametrize(
+    ("plan", "children", "support"),
+    [
+        ("before", 3, ""),
+        ("after", 3, ""),
+        ("after", 3, "0"),
+        ("after", 3, "1"),
+        ("nested", 2, ""),
+        ("after", 12, ""),
+        ("fork", 2, ""),
+        ("spawn", 2, ""),
+        ("forkserver", 2, ""),
+    ],
+)
+def test_every_process_delivers(plan, children, support, otlp_receiver):
+    """Nothing is lost and nothing sent twice; pid, instance and the logs' node are the process's own."""
+    lines = run(otlp_receiver, plan, children, support)
+    spans = otlp_receiver.spans
+    assert sorted(span.name for span in spans) == names(plan, children)
+    of_process: dict[object, set[object]] = {}
+    for span in spans:
+        of_process.setdefault(span.resource["process.pid"], set()).add(span.resource["service.instance.id"])
+    assert all(len(instances) == 1 for instances in of_process.values())
+    assert len(set.union(*of_process.values())) == len(of_process)
+    nodes = {span.name: span.resource["service.instance.id"] for span in spans}
+    told = [line for line in lines if line["log.logger"] == "forking"]
+    assert {line["message"]: line["service.node.name"] for line in told} == nodes

@@ -1,0 +1,36 @@
+"""Ends a lifespan while its collector is silent; prints how long that took, and the longest stall of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from eco2_tracing import configure_tracing, instrument_app, span
+
+configure_tracing(service_name="ticking")
+
+from fastapi import FastAPI  # noqa: E402
+
+
+async def main() -> None:
+    """Run the lifespan by hand, beside a task that only ticks."""
+    app = FastAPI()
+    instrument_app(app)
+    with span("queued"):
+        pass
+    messages = asyncio.Queue()
+    sent = asyncio.Queue()
+    lifespan = asyncio.create_task(app({"type": "lifespan", "state": {}}, messages.get, sent.put))
+    await messages.put({"type": "lifespan.startup"})
+    await sent.get()
+    longest = 0.0
+    begun = last = time.monotonic()
+    await messages.put({"type": "lifespan.shutdown"})
+    while not lifespan.done():
+        await asyncio.sleep(0.001)
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+    print(last - begun, longest)
+
+
+asyncio.run(main())
