@@ -40,6 +40,7 @@ def engine(settings: TracingSettings, propagation: Propagation, redactor: Redact
         propagation=propagation,
         redactor=redactor,
         trust_inbound=settings.trust_inbound,
+        external_hosts=propagation.external_hosts,
         response_header=settings.response_header.lower().encode("latin-1")
         if settings.response_header
         else None,

@@ -22,6 +22,7 @@ from eco2_tracing._settings import OwnHosts
 from . import _names
 from ._adapters import Adapter, load_adapter
 from ._b3 import read_multi, read_single
+from ._calls import host_called, pairs_in, replace
 from ._carrier import pairs_of
 from ._inbound import Inbound, context_of
 from ._reading import Form, Reader
@@ -55,6 +56,7 @@ _WRITTEN: dict[str, tuple[bytes, ...]] = {
 }
 _HOSTS_REMEMBERED = 1024
 _LONGEST_HOST = 255
+EXTERNAL_HOSTS_LIMIT = 100
 
 
 class Propagation(TextMapPropagator):
@@ -106,6 +108,8 @@ class Propagation(TextMapPropagator):
         replaced = self._writer.stripped | {_names.BAGGAGE, _names.REQUEST_ID}
         self.replaced_headers: frozenset[bytes] | None = None if adapters else replaced
         """The lower-case names that ``rewrite`` may take off; ``None`` where it must see every name."""
+        self.external_hosts: dict[str, None] = {}
+        """Hosts that got trace context alone, in order of appearance; at most ``EXTERNAL_HOSTS_LIMIT``."""
         self._is_own = lru_cache(maxsize=_HOSTS_REMEMBERED)(OwnHosts(targets).includes)
 
     @property
@@ -227,18 +231,49 @@ class Propagation(TextMapPropagator):
         context: Context | None = None,
         setter: Setter[CarrierT] = default_setter,
     ) -> None:
-        """Do what ``write`` does for an own host, through the OpenTelemetry interface.
+        """Do what ``rewrite`` does for the call of a library, through the OpenTelemetry interface.
+
+        A carrier does not tell for whom it is. The span does, where it is that of a call; without
+        one the callee is taken for our own, and nothing is taken off.
 
         Args:
-            carrier: Where the headers go; it does not tell for whom.
+            carrier: Where the headers go.
             context: The context that is sent; the current one unless given.
             setter: Writes to the carrier.
         """
         if context is None:
             context = get_current()
-        span_context = get_current_span(context).get_span_context()
-        for name, value in self.write(span_context, context, own=True):
+        span = get_current_span(context)
+        try:
+            host = host_called(span)
+            if host is not None:
+                self._renew(carrier, span.get_span_context(), context, setter, host)
+                return
+        except Exception:  # noqa: BLE001 - a carrier and its setter are somebody else's
+            internal_failure("writing the headers of a call")
+            return
+        for name, value in self.write(span.get_span_context(), context, own=True):
             setter.set(carrier, name.decode("ascii"), value.decode("latin-1"))
+
+    def _renew(
+        self,
+        carrier: CarrierT,
+        span_context: SpanContext,
+        context: Context,
+        setter: Setter[CarrierT],
+        host: str,
+    ) -> None:
+        """Replace the trace headers of a call to a host."""
+        own = self.is_own_host(host)
+        if not own and self.sends_externally and len(self.external_hosts) < EXTERNAL_HOSTS_LIMIT:
+            self.external_hosts[host] = None
+        given = pairs_in(carrier)
+        if given is None:
+            for name, value in self.write(span_context, context, own=own):
+                setter.set(carrier, name.decode("ascii"), value.decode("latin-1"))
+            return
+        pairs = self.rewrite(given, span_context, context, own=own)
+        replace(carrier, setter, given, pairs, self._writer.stripped | {_names.BAGGAGE, _names.REQUEST_ID})
 
     @property
     def fields(self) -> set[str]:

@@ -1,0 +1,133 @@
+"""Calls of other libraries, whose instrumentations inject into headers and do not say for whom."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from opentelemetry import trace
+from opentelemetry.propagators.textmap import Setter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import SpanKind
+
+from eco2_tracing.propagation import Propagation
+
+from .test_vectors import raw
+from .vectors import S1, T1, multi
+
+INBOUND = [
+    *multi(T1, S1, "1"),
+    ("traceparent", f"00-{T1}-{S1}-01"),
+    ("tracestate", "v=1"),
+    ("baggage", "a=b"),
+    ("x-request-id", "r"),
+]
+OURS = {"x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "traceparent"}
+ALL = {*OURS, "tracestate", "baggage", "x-request-id"}
+STALE = {"B3": "0", "Tracestate": "z=1", "traceparent": f"00-{'f' * 32}-{S1}-00", "Accept": "*/*"}
+
+
+class Pairs(Setter[list]):
+    """Writes to a list, as message headers are."""
+
+    def set(self, carrier, key, value):
+        """Append one header."""
+        carrier.append((key, value))
+
+
+def call(carrier, attributes, *, propagation=None, kind=SpanKind.CLIENT, **kwargs):
+    """Inject as an instrumentation does, inside of a request; give the propagator."""
+    propagation = propagation or Propagation()
+    context = propagation.context(propagation.read(raw(INBOUND)))
+    span = (
+        TracerProvider(shutdown_on_exit=False)
+        .get_tracer("t")
+        .start_span("GET", context, kind=kind, attributes=attributes)
+    )
+    propagation.inject(carrier, trace.set_span_in_context(span, context), **kwargs)
+    return propagation
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"url.full": "https://api.example.com/v1?key=x"},
+        {"http.url": "http://user:pw@api.example.com:8080/"},
+        {"server.address": "api.example.com"},
+        {"net.peer.name": "api.example.com", "url.full": "/relative"},
+    ],
+)
+def test_strangers_get_trace_context_alone(attributes):
+    """The span tells the host; baggage, tracestate and the request id stay inside."""
+    headers: dict[str, str] = {}
+    propagation = call(headers, attributes)
+    assert headers.keys() == OURS
+    assert list(propagation.external_hosts) == ["api.example.com"]
+
+
+def test_strangers_get_nothing_where_asked():
+    """``ECO2_TRACING_PROPAGATE_EXTERNALLY=false`` holds for every library, headers copied by hand included."""
+    headers = {**STALE, "baggage": "a=b", "x-request-id": "r"}
+    propagation = Propagation(propagate_externally=False)
+    call(headers, {"url.full": "https://api.example.com/"}, propagation=propagation)
+    assert headers == {"Accept": "*/*"}
+    assert not propagation.external_hosts
+
+
+@pytest.mark.parametrize("mapping", [dict, httpx.Headers])
+def test_own_hosts_get_everything_and_nothing_stale(mapping):
+    """A call inside loses the headers that it came with, in any case, and gets ours."""
+    headers = mapping(STALE)
+    call(headers, {"url.full": "http://backend/"})
+    assert {name.lower() for name in headers} == {*ALL, "accept"}
+    assert headers["traceparent"].startswith(f"00-{T1}-")
+    assert headers["tracestate"] == "v=1"
+
+
+def test_what_the_app_set_stays():
+    """A request id and baggage of the application's own are not ours to take."""
+    headers = {"x-request-id": "mine", "baggage": "own=1"}
+    call(headers, {"url.full": "https://api.example.com/"})
+    assert (headers["x-request-id"], headers["baggage"]) == ("mine", "own=1")
+
+
+def test_a_second_attempt_is_written_anew():
+    """A redirect that carries the headers of the first attempt tells a stranger nothing more."""
+    headers: dict[str, str] = {}
+    propagation = call(headers, {"url.full": "http://backend/"})
+    assert headers.keys() == ALL
+    call(headers, {"url.full": "https://api.example.com/"}, propagation=propagation)
+    assert headers.keys() == OURS
+
+
+def test_carriers_that_are_no_mapping():
+    """A list of pairs gets what its callee may have."""
+    headers: list[tuple[str, str]] = []
+    call(headers, {"server.address": "api.example.com"}, setter=Pairs())
+    assert {name for name, _ in headers} == OURS
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes"),
+    [(SpanKind.PRODUCER, {"server.address": "broker.example.com"}), (SpanKind.CLIENT, {})],
+)
+def test_what_names_no_callee_is_our_own(kind, attributes):
+    """Messages, and calls that do not say for whom they are, get everything; nothing is taken off."""
+    headers = {"b3": "0"}
+    call(headers, attributes, kind=kind)
+    assert headers.keys() == {*ALL, "b3"}
+
+
+def test_a_hostile_call_is_left_alone():
+    """A URL that is none, or headers that cannot be read, raise nothing."""
+    headers = {object(): "x"}
+    call(headers, {"url.full": "http://[bad/"})
+    call(headers, {"url.full": "https://api.example.com/"})
+    assert len(headers) >= 1
+
+
+def test_hosts_are_remembered_within_a_bound():
+    """A crawler does not fill the memory."""
+    propagation = Propagation()
+    for number in range(120):
+        call({}, {"server.address": f"h{number}.example.com"}, propagation=propagation)
+    assert len(propagation.external_hosts) == 100
