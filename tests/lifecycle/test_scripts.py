@@ -54,7 +54,9 @@ def run(code: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
 def test_a_script_delivers(end, otlp_receiver):
     """However a script ends, its spans arrive, and its exit status is its own."""
     last, expected = ENDS[end]
-    done = run(SCRIPT + last, environment(otlp_receiver.http_endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf"))
+    done = run(
+        SCRIPT + last, environment(otlp_receiver.http_endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf")
+    )
     assert done.returncode == expected, done.stderr
     assert [span.name for span in otlp_receiver.spans] == ["work"] * 10
 
@@ -68,7 +70,7 @@ def test_a_signal_that_is_ignored_stays_ignored(otlp_receiver):
 
 
 def test_a_worker_that_is_recycled_delivers(tmp_path, otlp_receiver):
-    """gunicorn ends a worker after so many requests; its spans arrive while the others serve on."""
+    """Gunicorn ends a worker after so many requests; its spans arrive while the others serve on."""
     server = SERVERS["gunicorn"]
     pytest.importorskip(server.needs)
     for kind, command in server.commands().items():
