@@ -10,12 +10,16 @@ import types
 
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from opentelemetry.propagate import inject
 
+from eco2_tracing import configure_tracing, current_trace_id, instrument_app, span
 from eco2_tracing._instrumentation import _contrib
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._excluded import ExcludedPaths
 from eco2_tracing._settings import TracingSettings
 from eco2_tracing.logs import bind_log_fields
+from eco2_tracing.testing import TRACE_ID, CapturedSpans, b3_headers
 from tests.differential.server_cases import ServerCase
 from tests.support.recorded import provider, spans
 
@@ -196,3 +200,34 @@ def test_httpx_that_does_not_fit(monkeypatch):
     monkeypatch.setattr(package, "Refusing", Refusing, raising=False)
     monkeypatch.setattr(_contrib, "_CLIENTS", {"httpx": "Refusing"})
     assert _contrib.instrument_httpx() == ()
+
+
+@pytest.mark.parametrize("headers", [b3_headers(), {}])
+def test_excluded_requests_go_on_with_the_callers_context(clean_tracing, headers):
+    """As in lean mode: no span, the caller's ids in logs, and nothing sampled in what they call."""
+    seen = CapturedSpans()
+    settings = TracingSettings(instrumentation="contrib", traces_exporter=("none",))
+    configure_tracing(settings=settings, span_processors=(seen,))
+    app = FastAPI()
+
+    @app.get("/health")
+    def health():
+        with span("check"):
+            sent: dict[str, str] = {}
+            inject(sent)
+        return {"trace": current_trace_id(), "sampled": sent["x-b3-sampled"]}
+
+    instrument_app(app)
+    answer = TestClient(app).get("/health", headers=headers).json()
+    assert answer == {"trace": TRACE_ID if headers else None, "sampled": "0"}
+    assert not seen.spans
+
+
+def test_a_broken_engine_does_not_reach_excluded_requests(clean_tracing, monkeypatch):
+    """A failure of ours lets the request go on."""
+    configure_tracing(settings=TracingSettings(instrumentation="contrib", traces_exporter=("none",)))
+    app = FastAPI()
+    app.add_api_route("/health", lambda: {"ok": True})
+    instrument_app(app)
+    monkeypatch.setattr(current.engine, "read", None)
+    assert TestClient(app).get("/health").status_code == 200

@@ -7,17 +7,23 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.context import attach, detach, get_current
+from opentelemetry.trace import INVALID_SPAN, get_current_span
+
 from eco2_tracing import logs
-from eco2_tracing._guard import warn_once
+from eco2_tracing._guard import internal_failure, warn_once
 from eco2_tracing._instrumentation._conventions import stable_semconv
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._excluded import DEFAULT_EXCLUDED_PATHS, split_urls
 from eco2_tracing._instrumentation._lifespan import lifespan
+from eco2_tracing._instrumentation._suppressed import is_suppressed
+from eco2_tracing.propagation import Inbound
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from opentelemetry.trace import Span
 
+    from eco2_tracing._instrumentation._engine import Engine
     from eco2_tracing._settings import TracingSettings
 
     ServerRequestHook = Callable[[Span, dict[str, Any]], None]
@@ -33,7 +39,10 @@ _API = r"(?:/api(?:/v\d+[\w.]*)?|/v\d+[\w.]*)?"
 
 
 class _Inside:
-    """What contrib's middleware does not do: flush, keep log fields to a request, make one server span.
+    """What contrib's middleware does not do.
+
+    It flushes, keeps log fields to a request, makes one server span, and goes on with the caller's context,
+    unsampled, where a request is excluded.
 
     Args:
         app: The application inside contrib's middleware.
@@ -53,10 +62,27 @@ class _Inside:
         # FastAPI's own telemetry looks for the key alone; a mounted application gets a copy of this scope.
         scope.setdefault("fastapi.telemetry", None)
         bound = logs.begin_request(scope)
+        token = None if engine is None else _pass_on(engine, scope)
         try:
             await self._app(scope, receive, send)
         finally:
+            if token is not None:
+                detach(token)
             logs.end_request(bound)
+
+
+def _pass_on(engine: Engine, scope: dict[str, Any]) -> Any:
+    """Attach the caller's context to an excluded request: one for which contrib began no span."""
+    try:
+        base = get_current()
+        if get_current_span(base) is not INVALID_SPAN or is_suppressed(base):
+            return None
+        inbound = engine.read(scope["headers"])
+        denied = Inbound(denied=True, sampled=False) if inbound is None else inbound.unsampled()
+        return attach(engine.propagation.context(denied, base))
+    except Exception:  # noqa: BLE001 - the request goes on
+        internal_failure("the beginning of an excluded request")
+        return None
 
 
 def excluded_regexes(paths: Iterable[str], root_path: str = "") -> tuple[str, ...]:
