@@ -1,6 +1,5 @@
 """From ``OTEL_TRACES_SAMPLER`` and its argument to a sampler, and to words about it."""
 
-
 from __future__ import annotations
 
 import time

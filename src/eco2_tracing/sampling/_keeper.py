@@ -244,6 +244,7 @@ class Keeper:
                     self._forget(local)
                 return
             if state == DROPPED:
+                local.root = None
                 return
             spans = self._release(local)
             local.state = KEPT

@@ -71,6 +71,7 @@ class Outlet:
         with self._lock:
             self.kept[reason or "head"] += 1
         self._emit(root)
+        local.root = None  # each refers to the other: let both go without the garbage collector
 
     def _said(self, local: LocalTrace, *, chosen: bool) -> dict[str, Any]:
         said: dict[str, Any] = {REASON: local.reason or "head"}

@@ -190,7 +190,7 @@ class RescueProcessor(SpanProcessor):
         if local is None or local.trace_id != live._context.trace_id:
             return  # made past our sampler
         self._pending.local = None
-        if local.root is None:
+        if local.root is None and not local.closing:
             local.root = span
         else:
             local.began(live)
