@@ -414,3 +414,59 @@ def test_a_span_can_be_printed_as_json():
     seen = []
     in_request(lambda span: seen.append(span.to_json()))
     assert '"http.request.method": "GET"' in seen[0]
+
+
+def test_what_cannot_be_derived_is_left_out(monkeypatch, caplog):
+    """A fault of our own costs the span its details, and nothing else."""
+    from eco2_tracing._instrumentation._server_span import ServerSpan
+
+    def broken(_span):
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(ServerSpan, "_derive_name", broken)
+    monkeypatch.setattr(ServerSpan, "_derive_attributes", broken)
+    span = in_request(lambda span: span.set_attribute("mine", 1))
+    assert (span.name, span.attributes["mine"]) == ("unknown", 1)
+    assert len([record for record in caplog.records if "eco2-tracing failed" in record.message]) == 2
+
+
+def test_an_exception_that_cannot_be_formatted_is_still_recorded(monkeypatch):
+    """The traceback module is the application's to break."""
+    import traceback
+
+    def broken(*_args, **_options):
+        raise RuntimeError("no frames")
+
+    def work(span):
+        with monkeypatch.context() as patch:
+            patch.setattr(traceback, "format_exception", broken)
+            span.record_exception(ValueError("plain"))
+
+    (event,) = in_request(work).events
+    assert event.attributes["exception.message"] == "plain"
+    assert "cannot be formatted" in event.attributes["exception.stacktrace"]
+
+
+def test_a_deep_stack_keeps_its_end():
+    """Where the exception was raised is what matters."""
+
+    def deep(level):
+        if level:
+            return deep(level - 1) if level % 2 else deep(level - 1) + 0
+        raise ValueError("x" * 4000 + "bottom" + "y" * 40_000)
+
+    def work(span):
+        chained = None
+        for _ in range(12):
+            try:
+                try:
+                    deep(60)
+                except ValueError as exception:
+                    raise RuntimeError("z" * 5000) from (chained or exception)
+            except RuntimeError as exception:
+                chained = exception
+        span.record_exception(chained)
+
+    stack = in_request(work).events[0].attributes["exception.stacktrace"]
+    assert stack.startswith("…")
+    assert len(stack) <= 32_768

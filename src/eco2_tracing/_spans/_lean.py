@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import SpanLimits, SpanProcessor
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import SpanKind
 
 _UNSET = Status(StatusCode.UNSET)
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -84,27 +84,16 @@ class LeanSpan(Span):
 
     _eco2_local: Any = None
 
-    def __init__(
-        self,
-        source: SpanSource,
-        context: SpanContext,
-        parent: SpanContext | None,
-        kind: SpanKind,
-        start_time: int,
-    ) -> None:
-        self._source = source
-        self._context = context
-        self._parent = parent
-        self._kind = kind
-        self._start_time = start_time
+    # What a subclass sets in its constructor, beside the context, parent, kind and start of the SDK's spans.
+    _source: SpanSource
 
     # What a subclass derives -----------------------------------------------------------------
 
-    def _derive_name(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _derive_name(self) -> str: ...
 
-    def _derive_attributes(self) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _derive_attributes(self) -> dict[str, Any]: ...
 
     # What a reader sees ----------------------------------------------------------------------
 
