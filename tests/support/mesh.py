@@ -116,6 +116,7 @@ class Port:
         port: Where it listens; 0 takes a free port.
         routes: Timeouts and retries by path prefix, the longest first.
         http2: What it sends to speaks HTTP/2, as on ports named ``grpc-``.
+        demands: A header, by name and value, without which it answers 401.
     """
 
     upstream: str
@@ -124,6 +125,22 @@ class Port:
     port: int = 0
     routes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"/": {}})
     http2: bool = False
+    demands: tuple[str, str] | None = None
+
+    def matched(self, upstream: str) -> Iterator[Config]:
+        """Envoy's routes to a cluster."""
+        for prefix, more in self.routes.items():
+            match: Config = {"prefix": prefix}
+            if self.demands is not None:
+                name, value = self.demands
+                match["headers"] = [{"name": name, "string_match": {"exact": value}}]
+            yield {
+                "match": match,
+                "route": {"cluster": upstream, **more},
+                "decorator": {"operation": self.operation},
+            }
+        if self.demands is not None:
+            yield {"match": {"prefix": "/"}, "direct_response": {"status": 401}}
 
 
 def _typed(name: str, **fields: object) -> Config:
@@ -147,14 +164,6 @@ def _access_log() -> Config:
 
 
 def _listener(name: str, port: Port, tracer: Config, sampling: float, *, edge: bool) -> Config:
-    routes = [
-        {
-            "match": {"prefix": prefix},
-            "route": {"cluster": name, **more},
-            "decorator": {"operation": port.operation},
-        }
-        for prefix, more in port.routes.items()
-    ]
     router = _typed("extensions.filters.http.router.v3.Router")
     ids = _typed("extensions.request_id.uuid.v3.UuidRequestIdConfig", use_request_id_for_trace_sampling=True)
     manager = _typed(
@@ -171,7 +180,9 @@ def _listener(name: str, port: Port, tracer: Config, sampling: float, *, edge: b
             "overall_sampling": {"value": 100},
         },
         access_log=[_access_log()],
-        route_config={"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+        route_config={
+            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": list(port.matched(name))}]
+        },
         http_filters=[{"name": "envoy.filters.http.router", "typed_config": router}],
     )
     return {
