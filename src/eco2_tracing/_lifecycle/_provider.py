@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from opentelemetry import propagate, trace
+from opentelemetry import metrics, propagate, trace
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -59,6 +60,33 @@ def make_provider(settings: TracingSettings, resource: Resource, sampler: Sample
     # ``OTEL_SDK_DISABLED`` was read with the settings, where explicit ones win.
     provider._disabled = False
     return provider
+
+
+def mend_meters() -> None:
+    """Put a provider that does nothing where the environment names one that cannot be loaded.
+
+    The API would raise whenever it is asked, and every tracer of the SDK asks for meters.
+    """
+    try:
+        metrics.get_meter_provider()
+    except Exception:  # noqa: BLE001 - what the environment names may raise anything
+        metrics.set_meter_provider(metrics.NoOpMeterProvider())
+        _warn_of("OTEL_PYTHON_METER_PROVIDER")
+
+
+def _mend_tracers() -> None:
+    """The same for tracers, where none of ours is in charge: FastAPI asks for them at each request."""
+    try:
+        trace.get_tracer_provider()
+    except Exception:  # noqa: BLE001 - as above
+        trace.set_tracer_provider(trace.NoOpTracerProvider())
+        _warn_of("OTEL_PYTHON_TRACER_PROVIDER")
+
+
+def _warn_of(variable: str) -> None:
+    warn_once(
+        f"provider:{variable}", "%s=%r cannot be loaded; none is used", variable, os.environ.get(variable)
+    )
 
 
 def span_limits(settings: TracingSettings) -> SpanLimits:
@@ -117,6 +145,7 @@ def install(provider: TracerProvider | None, propagator: TextMapPropagator) -> A
     if provider is not None:
         trace.set_tracer_provider(provider)
         _take_over(provider)
+    _mend_tracers()
     return before
 
 

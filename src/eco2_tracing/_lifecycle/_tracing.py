@@ -67,6 +67,7 @@ class Tracing:
         )
         self.redactor = Redactor(settings.redact_keys)
         self.engine: Engine = _build.engine(settings, self.propagation, self.redactor)
+        _provider.mend_meters()
         self.foreign = None if settings.disabled else _provider.foreign_provider()
         self.delivery = Delivery((), (), self.foreign)
         if self.foreign is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from eco2_tracing._settings._early import protect_propagators_variable
+from eco2_tracing._settings._early import protect_propagators_variable, protect_span_limit_variable
 
 # Before pydantic: a pydantic plugin may import opentelemetry.propagate as soon as a model is made.
 protect_propagators_variable()
+protect_span_limit_variable()
 
 from eco2_tracing._settings._hosts import OwnHosts  # noqa: E402
 from eco2_tracing._settings._load import load_settings, report_problems  # noqa: E402

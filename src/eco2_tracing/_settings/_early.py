@@ -1,7 +1,8 @@
-"""Keeps a bad ``OTEL_PROPAGATORS`` from killing imports.
+"""Keeps a bad ``OTEL_PROPAGATORS`` or ``OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`` from killing imports.
 
 ``opentelemetry.propagate`` reads the variable when it is imported and raises on a name that it does not know, upper
-case included; FastAPI >= 0.142 imports that module. Imported once under a value that it takes, it stays imported.
+case included; FastAPI >= 0.142 imports that module. ``opentelemetry.sdk.trace`` does the same with the limit. Imported
+once under a value that it takes, a module stays imported.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import MutableMapping
 
 _MODULE = "opentelemetry.propagate"
 _VARIABLE = "OTEL_PROPAGATORS"
+_SDK = "opentelemetry.sdk.trace"
+_LIMIT = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"
 
 
 def protect_propagators_variable(environ: MutableMapping[str, str] = os.environ) -> None:
@@ -32,6 +35,22 @@ def protect_propagators_variable(environ: MutableMapping[str, str] = os.environ)
         any(_imports_under(attempt, environ) for attempt in (value, lower, ""))
     finally:
         environ[_VARIABLE] = value
+
+
+def protect_span_limit_variable(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Import ``opentelemetry.sdk.trace`` now, without the variable, where its value is no number of attributes.
+
+    Args:
+        environ: The environment that ``opentelemetry.sdk.trace`` reads; unchanged when this returns.
+    """
+    value = environ.get(_LIMIT, "").strip()
+    if not value or value.isdecimal() or _SDK in sys.modules:
+        return
+    before = environ.pop(_LIMIT)
+    try:
+        importlib.import_module(_SDK)
+    finally:
+        environ[_LIMIT] = before
 
 
 def _imports_under(value: str, environ: MutableMapping[str, str]) -> bool:
