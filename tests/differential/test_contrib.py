@@ -202,8 +202,19 @@ def test_httpx_that_does_not_fit(monkeypatch):
     assert _contrib.instrument_httpx() == ()
 
 
+@pytest.fixture
+def undone():
+    """Takes applications whose process-wide patches by contrib are undone after the test."""
+    apps = []
+    yield apps.append
+    for app in apps:
+        importlib.import_module("opentelemetry.instrumentation.fastapi").FastAPIInstrumentor.uninstrument_app(
+            app
+        )
+
+
 @pytest.mark.parametrize("headers", [b3_headers(), {}])
-def test_excluded_requests_go_on_with_the_callers_context(clean_tracing, headers):
+def test_excluded_requests_go_on_with_the_callers_context(clean_tracing, undone, headers):
     """As in lean mode: no span, the caller's ids in logs, and nothing sampled in what they call."""
     seen = CapturedSpans()
     settings = TracingSettings(instrumentation="contrib", traces_exporter=("none",))
@@ -218,16 +229,18 @@ def test_excluded_requests_go_on_with_the_callers_context(clean_tracing, headers
         return {"trace": current_trace_id(), "sampled": sent["x-b3-sampled"]}
 
     instrument_app(app)
+    undone(app)
     answer = TestClient(app).get("/health", headers=headers).json()
     assert answer == {"trace": TRACE_ID if headers else None, "sampled": "0"}
     assert not seen.spans
 
 
-def test_a_broken_engine_does_not_reach_excluded_requests(clean_tracing, monkeypatch):
+def test_a_broken_engine_does_not_reach_excluded_requests(clean_tracing, undone, monkeypatch):
     """A failure of ours lets the request go on."""
     configure_tracing(settings=TracingSettings(instrumentation="contrib", traces_exporter=("none",)))
     app = FastAPI()
     app.add_api_route("/health", lambda: {"ok": True})
     instrument_app(app)
+    undone(app)
     monkeypatch.setattr(current.engine, "read", None)
     assert TestClient(app).get("/health").status_code == 200

@@ -54,10 +54,7 @@ class _Inside:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         engine = current.engine
         if scope["type"] == "lifespan":
-            if engine is None:
-                await self._app(scope, receive, send)
-            else:
-                await lifespan(self._app, engine, scope, receive, send)
+            await lifespan(self._app, scope, receive, send)
             return
         # FastAPI's own telemetry looks for the key alone; a mounted application gets a copy of this scope.
         scope.setdefault("fastapi.telemetry", None)

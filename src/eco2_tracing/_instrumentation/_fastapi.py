@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from eco2_tracing._guard import logger
 from eco2_tracing._instrumentation._background import instrument_background_tasks
-from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._excluded import ExcludedPaths, excluded_paths_of
 from eco2_tracing._instrumentation._lifespan import lifespan
 from eco2_tracing._instrumentation._middleware import TracingMiddleware
@@ -34,11 +33,10 @@ class _LifespanOnly:
 
     def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
         """Serve one connection."""
-        engine = current.engine
-        if engine is None or scope["type"] != "lifespan":
+        if scope["type"] != "lifespan":
             served: Awaitable[None] = self.app(scope, receive, send)
             return served
-        return lifespan(self.app, engine, scope, receive, send)
+        return lifespan(self.app, scope, receive, send)
 
 
 def install(

@@ -61,8 +61,8 @@ class TracingMiddleware:
         engine = current.engine
         kind = scope["type"]
         if engine is None or _MARK in scope or (kind != "http" and kind != "websocket"):
-            if engine is not None and kind == "lifespan":
-                return lifespan(self.app, engine, scope, receive, send)
+            if kind == "lifespan":
+                return lifespan(self.app, scope, receive, send)
             return self.app(scope, receive, send)
         try:
             return self._prepared(engine, scope, receive, send)
