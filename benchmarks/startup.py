@@ -40,7 +40,9 @@ SETUPS = {
 
 def run(code: str) -> tuple[float, float]:
     """Run one process; give its CPU and wall milliseconds, without those of its end."""
-    environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE" and not k.startswith("OTEL_")}
+    environ = {
+        k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE" and not k.startswith("OTEL_")
+    }
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
     subprocess.run([sys.executable, "-c", f"{code}\nimport os; os._exit(0)"], env=environ, check=True)
     after, ended = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
@@ -59,7 +61,9 @@ def main(runs: int) -> None:
     cpu = {name: median(pair[0] for pair in pairs) for name, pairs in taken.items()}
     wall = {name: median(pair[1] for pair in pairs) for name, pairs in taken.items()}
     base = next(iter(SETUPS))
-    print(f"{'':26}{'CPU ms':>8}{'over':>8}{'wall ms':>9}{'over':>8}   ({runs} runs, Python {sys.version.split()[0]})")
+    print(
+        f"{'':26}{'CPU ms':>8}{'over':>8}{'wall ms':>9}{'over':>8}   ({runs} runs, Python {sys.version.split()[0]})"
+    )
     for name in SETUPS:
         over = (cpu[name] - cpu[base], wall[name] - wall[base])
         print(f"{name:26}{cpu[name]:8.0f}{over[0]:+8.0f}{wall[name]:9.0f}{over[1]:+8.0f}")

@@ -198,7 +198,7 @@ def test_the_opentelemetry_instrument_command(tmp_path, otlp_receiver):
     )
     with serving(command, tmp_path / "log", environ) as served:
         served.wait_for(served.answers)
-        assert served.get("/work/1", **B3, **STALE)[0] == 200
+        assert served.get(f"/work/{1}", **B3, **STALE)[0] == 200
         served.stop(signal.SIGTERM)
     servers = [span for span in otlp_receiver.spans if span.kind is SpanKind.SERVER and "work" in span.name]
     assert len(servers) == 1, (tmp_path / "log").read_text()

@@ -29,8 +29,10 @@ ENDS = {
         7,
     ),
     "SIGTERM in a thread": (
-        "import threading; threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()\n"
-        "signal.pause()",
+        (
+            "import threading; threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()\n"
+            "signal.pause()"
+        ),
         -15,
     ),
 }

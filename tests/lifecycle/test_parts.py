@@ -1,0 +1,151 @@
+"""Parts that the processes of the other tests pass unseen."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+
+import pytest
+from opentelemetry.sdk.trace import SpanProcessor
+
+from eco2_tracing import configure_tracing, shutdown_tracing
+from eco2_tracing._lifecycle import _delivery
+from eco2_tracing._lifecycle._budget import RENEWAL_S, ExitBudget
+from eco2_tracing._lifecycle._delivery import Delivery
+from eco2_tracing._lifecycle._signals import TerminationHandler
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_waits_share_one_budget():
+    """What one wait has used is gone for the next, and those at the same time end together."""
+    clock = Clock()
+    budget = ExitBudget(threading.RLock(), 4.0, clock)
+    with budget.spend() as left:
+        assert left == 4.0
+        clock.now += 1
+        with budget.spend() as inner:
+            assert inner == 3.0
+            clock.now += 1
+    clock.now += RENEWAL_S - 1
+    with budget.spend() as left:
+        assert left == 2.0
+        clock.now += 5
+    with budget.spend() as left:
+        assert left == 0.0
+
+
+def test_a_budget_comes_back():
+    """A process that goes on for long after a lifespan's end, as a test suite's, has its whole budget again."""
+    clock = Clock()
+    budget = ExitBudget(threading.RLock(), 4.0, clock)
+    with budget.spend():
+        clock.now += 4
+    clock.now += RENEWAL_S + 1
+    with budget.spend() as left:
+        assert left == 4.0
+
+
+@pytest.fixture
+def handlers():
+    """Put the process's signal handlers back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_signals_are_taken_only_where_they_would_kill(handlers):
+    """Handlers of others stay; ours goes again, unless somebody stands in its place by then."""
+    handler = TerminationHandler(lambda: None)
+
+    def theirs(*_) -> None: ...
+
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, theirs)
+    handler.install()
+    handler.install()
+    assert signal.getsignal(signal.SIGINT) is theirs
+    assert signal.getsignal(signal.SIGTERM) == handler._handle
+    handler.remove()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    handler.install()
+    signal.signal(signal.SIGTERM, theirs)
+    handler.remove()
+    assert signal.getsignal(signal.SIGTERM) is theirs
+
+
+def test_other_threads_leave_signals_alone(handlers):
+    """Python lets the main thread alone set handlers."""
+    handler = TerminationHandler(lambda: None)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for call in (handler.install, handler.remove):
+        thread = threading.Thread(target=call)
+        thread.start()
+        thread.join()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_server_that_has_the_signal_flushes_at_its_own_end(handlers):
+    """Uvicorn's own shutdown comes first; after ``remove`` it is as it was; a flush that fails harms nothing."""
+    from uvicorn import Config, Server
+
+    flushed = []
+
+    class Quick(Server):
+        async def shutdown(self, sockets=None) -> None:
+            flushed.append("server")
+
+    def flush() -> None:
+        flushed.append("flush")
+        raise RuntimeError("told to")
+
+    server = Quick(Config("app"))
+    signal.signal(signal.SIGTERM, server.handle_exit)
+    handler = TerminationHandler(flush)
+    handler.install()
+    handler.install()
+    watched = server.shutdown
+    asyncio.run(watched())
+    assert flushed == ["server", "flush"]
+    handler.remove()
+    assert server.shutdown != watched
+    asyncio.run(watched())
+    assert flushed == ["server", "flush", "server"]
+
+
+def test_where_no_thread_can_be_started(monkeypatch):
+    """At the interpreter's end, from Python 3.12 on, processors are called in place."""
+    called = []
+
+    class Processor(SpanProcessor):
+        def force_flush(self, timeout_millis: int = 30000) -> bool:
+            called.append(threading.current_thread())
+            return True
+
+    def start(self) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(_delivery.threading.Thread, "start", start)
+    assert Delivery((), [Processor()]).flush(1.0) is True
+    assert called == [threading.main_thread()]
+
+
+def test_a_provider_that_somebody_put_over_ours_stays(monkeypatch):
+    """Shutting down takes away what is ours alone."""
+    from opentelemetry import trace
+
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+    configure_tracing("x")
+    theirs = trace.NoOpTracerProvider()
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", theirs)
+    assert shutdown_tracing() is True
+    assert trace.get_tracer_provider() is theirs
