@@ -20,7 +20,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import SpanContext, Status, StatusCode
 
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._spans._accepted import acceptable, items_of
+from eco2_tracing._spans._accepted import acceptable, items_of, within
 from eco2_tracing._spans._exceptions import exception_attributes
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _UNSET = Status(StatusCode.UNSET)
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+_USUAL_COUNT = 128
 
 
 class SpanSource:
@@ -42,7 +43,7 @@ class SpanSource:
         processor: The provider's processors; ended spans go there by way of their local trace.
     """
 
-    __slots__ = ("limits", "processor", "resource", "scope")
+    __slots__ = ("bounds_derived", "limits", "processor", "resource", "scope")
 
     def __init__(
         self, scope: InstrumentationScope, resource: Resource, limits: SpanLimits, processor: SpanProcessor
@@ -51,6 +52,11 @@ class SpanSource:
         self.resource = resource
         self.limits = limits
         self.processor = processor
+        count = limits.max_span_attributes
+        # What is derived keeps to the usual limits by itself: only narrower ones cost anything.
+        self.bounds_derived = limits.max_span_attribute_length is not None or (
+            count is not None and count < _USUAL_COUNT
+        )
 
 
 class LeanSpan(Span):
@@ -138,6 +144,8 @@ class LeanSpan(Span):
             except Exception:  # noqa: BLE001 - values and exceptions are the application's
                 internal_failure("collecting a span's attributes")
                 own = {}
+            if self._source.bounds_derived:
+                own = within(own, self._source.limits, len(self._given or ()))
             if self._end_time is not None:
                 self._own = own
         return own
