@@ -90,9 +90,14 @@ def test_calls_over_the_cap_are_made_all_the_same(one, callee):
         one.get(callee.url("/fails"))
         one.get(callee.url("/after"))
 
+    def broken():
+        with pytest.raises(one.module.ConnectError):
+            one.get("http://127.0.0.1:1/")
+
     for _ in range(3):
         inside(work, b3_headers(sampled=False))
     assert [seen["x-b3-sampled"] for seen in callee.seen if seen.path == "/after"] == ["1", "0", "0"]
+    inside(broken, b3_headers(sampled=False))
     assert len(captured.spans) == 3
     assert eco2_tracing.tracing_status().spans_dropped["kept_traces_cap"]
 
@@ -168,3 +173,14 @@ def test_a_client_that_cannot_be_asked_is_left_alone(one, callee, captured_spans
         assert client.get(callee.url()).status_code == 200
     assert callee.last.trace == {}
     assert [record for record in caplog.records if "an outgoing call" in record.message]
+
+
+def test_calls_are_delivered_without_processors_of_the_application(one, callee, otlp_receiver):
+    """As in production, over the wire."""
+    eco2_tracing.configure_tracing(
+        settings=eco2_tracing.TracingSettings(exporter_otlp_endpoint=otlp_receiver.grpc_endpoint)
+    )
+    inside(lambda: one.get(callee.url()), b3_headers())
+    assert eco2_tracing.flush_tracing(10)
+    span = otlp_receiver.one("GET", kind=SpanKind.CLIENT)
+    assert (span.trace_id, span.scope) == (TRACE_ID, "eco2_tracing.httpx")

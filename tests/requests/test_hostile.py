@@ -379,12 +379,15 @@ def test_links_status_and_events_of_the_application_are_kept():
     def work(span):
         assert isinstance(span, trace.Span)
         span.add_link(other)
+        span.add_link(other, {"again": True})
+        assert span.resource.attributes["service.name"]
         span.add_event("seen", {"a": 1}, timestamp=7)
         span.set_status(StatusCode.OK)
         span.set_status(StatusCode.ERROR, "ignored after OK")
 
     span = in_request(work)
-    assert [link.span_id for link in span.links] == [f"{2:016x}"]
+    assert [dict(link.attributes) for link in span.links] == [{}, {"again": True}]
+    assert {link.span_id for link in span.links} == {f"{2:016x}"}
     assert [(event.name, event.time_ns) for event in span.events] == [("seen", 7)]
     assert span.status is StatusCode.OK
 
@@ -470,3 +473,19 @@ def test_a_deep_stack_keeps_its_end():
     stack = in_request(work).events[0].attributes["exception.stacktrace"]
     assert stack.startswith("…")
     assert len(stack) <= 32_768
+
+
+def test_an_end_that_fails_reaches_nobody(monkeypatch, caplog):
+    """The application may end the span itself; what we do then is ours."""
+    from eco2_tracing.sampling._local_trace import LocalTrace
+
+    def broken(*_args):
+        raise RuntimeError("ours")
+
+    def work(span):
+        with monkeypatch.context() as patch:
+            patch.setattr(LocalTrace, "lean_ended", broken)
+            span.end()
+
+    assert in_request(work).name == "GET /work"
+    assert [record for record in caplog.records if "ending a span" in record.message]
