@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from eco2_tracing._export import SpanBatcher, build_otlp
+from eco2_tracing._export.batcher import _alive
 from eco2_tracing._settings._otlp import OtlpSettings
 from tests.export.receivers import GrpcReceiver, HttpReceiver
 
@@ -20,6 +21,15 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("grpc_proxy", "http_proxy", "https_proxy", "no_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_batchers() -> Iterator[None]:
+    """Let no thread of a test that failed be counted by the next one."""
+    yield
+    for batcher in list(_alive):
+        if batcher._thread is not None:
+            batcher.shutdown(0)
 
 
 @pytest.fixture

@@ -501,4 +501,4 @@ def test_a_server_in_no_hurry(receiver: Received, open_batcher: Any) -> None:
     eventually(lambda: receiver.attempts)
     assert not batcher.shutdown(200)
     assert batcher.stats().dropped["shutdown"] == 1
-    assert not [t for t in threading.enumerate() if t.name == "eco2-tracing-export"]
+    eventually(lambda: not [t for t in threading.enumerate() if t.name == "eco2-tracing-export"])

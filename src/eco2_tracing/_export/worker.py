@@ -121,10 +121,12 @@ class Worker:
     def _wait(self) -> None:
         """Wait for a full batch, a flush, the stop, or the end of the delay."""
         queue = self._queue
+        deadline = self._clock() + self._schedule_delay_s
         queue.wake_at = queue.batch_size - 1
         try:
-            if not queue.has_work():
-                queue.bell.get(timeout=self._schedule_delay_s)
+            # The bell may have rung for a batch that is under way by now: it is the queue that tells.
+            while not queue.has_work() and queue.stop_at is None:
+                queue.bell.get(timeout=max(deadline - self._clock(), 0))
         except Empty:
             pass
         finally:
