@@ -35,7 +35,6 @@ class _Once:
         with self._lock:
             self._seen.clear()
 
-
     def after_fork(self) -> None:
         """In a child: another thread may have held the lock when the process was copied."""
         self._lock = threading.Lock()

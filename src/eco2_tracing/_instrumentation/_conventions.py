@@ -1,6 +1,5 @@
 """OpenTelemetry's instrumentation packages, made to speak the stable semantic conventions."""
 
-
 from __future__ import annotations
 
 from types import ModuleType

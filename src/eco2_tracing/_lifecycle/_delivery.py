@@ -34,6 +34,10 @@ class Delivery:
         self.processors = tuple(processors)
         self._foreign = foreign if hasattr(foreign, "force_flush") else None
 
+    def add(self, processor: SpanProcessor) -> None:
+        """Flush and shut down one more processor of the application's."""
+        self.processors = (*self.processors, processor)
+
     def __bool__(self) -> bool:
         """Tell whether anything is ours to deliver."""
         return bool(self.exporters or self.processors)

@@ -33,6 +33,14 @@ class Pipeline:
         self._processors = tuple(processors)
         self._exporters = tuple(exporters)
 
+    def add(self, processor: SpanProcessor) -> None:
+        """Take one more processor of the application's.
+
+        Args:
+            processor: Sees what will be exported from now on.
+        """
+        self._processors = (*self._processors, processor)
+
     @property
     def has_processors(self) -> bool:
         """Whether the application gave processors."""

@@ -15,16 +15,38 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from eco2_tracing._guard import internal_failure, warn_once
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.propagators.textmap import TextMapPropagator
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import Tracer
+    from opentelemetry.sdk.trace import SpanProcessor, Tracer
     from opentelemetry.sdk.trace.sampling import Sampler
 
     from eco2_tracing._settings import TracingSettings
 
 
 class _Provider(TracerProvider):
-    """The SDK's, but for what it does in a forked child: ``Tracing.after_fork`` does that, for lean spans too."""
+    """The SDK's, but for two things that have to work for lean spans too.
+
+    In a forked child ``Tracing.after_fork`` does what is to be done; and a processor that the application adds
+    later stands behind our own, which alone knows the lean and the rescued spans.
+    """
+
+    take_processor: Callable[[SpanProcessor], None] | None = None
+    flush: Callable[[float], bool] | None = None
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Deliver what is queued; our exporters do not hang on the provider itself."""
+        return (
+            super().force_flush(timeout_millis) if self.flush is None else self.flush(timeout_millis / 1000)
+        )
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        """Add a processor: ours first, then the application's by way of it."""
+        if self.take_processor is None:
+            super().add_span_processor(span_processor)
+        else:
+            self.take_processor(span_processor)
 
     def _handle_fork(self) -> None:
         pass
@@ -42,7 +64,7 @@ def foreign_provider() -> trace.TracerProvider | None:
     return None if isinstance(provider, trace.ProxyTracerProvider) else provider
 
 
-def make_provider(settings: TracingSettings, resource: Resource, sampler: Sampler) -> TracerProvider:
+def make_provider(settings: TracingSettings, resource: Resource, sampler: Sampler) -> _Provider:
     """Make the SDK's provider, with nothing of it read from the environment behind the settings' back.
 
     Args:

@@ -95,11 +95,26 @@ class Tracing:
             pipeline.emit,
         )
         sampler = RescueSampler(self.rescuer, caller_decision, self.sampler.description)
-        on_start = pipeline.started if pipeline.has_processors else None
         resource = build_resource(settings, resource_attributes)
-        self.provider = _provider.make_provider(settings, resource, sampler)
-        self.provider.add_span_processor(RescueProcessor(sampler, on_start))
-        self.engine.recording = _build.recording(self.provider, self.rescuer, self.sampler.root, on_start)
+        provider = self.provider = _provider.make_provider(settings, resource, sampler)
+        own = RescueProcessor(sampler, None)
+        provider.add_span_processor(own)
+        recording = self.engine.recording = _build.recording(provider, self.rescuer, self.sampler.root, None)
+
+        def told() -> None:
+            """Starts are told where somebody listens: it costs attributes that few requests need."""
+            own.tell = recording.on_start = pipeline.started
+
+        def take(processor: SpanProcessor) -> None:
+            pipeline.add(processor)
+            self.delivery.add(processor)
+            told()
+            self._stand_ready()
+
+        if pipeline.has_processors:
+            told()
+        provider.take_processor = take
+        provider.flush = self.flush
 
     @property
     def makes_spans(self) -> bool:

@@ -181,7 +181,7 @@ class RescueProcessor(SpanProcessor):
         self, sampler: RescueSampler, on_start: Callable[[Span, Context | None], None] | None
     ) -> None:
         self._pending = sampler.pending
-        self._tell = on_start
+        self.tell = on_start
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Tie a span to its parent's local trace, or to the one that it begins."""
@@ -199,8 +199,8 @@ class RescueProcessor(SpanProcessor):
         live._attributes._eco2_local = local
         if abs(time_ns() - live._start_time) < _SAME_MOMENT_NS:
             live._start_time = local.now()
-        if self._tell is not None:
-            self._tell(span, parent_context)
+        if self.tell is not None:
+            self.tell(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Give an ended span to its local trace."""
