@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
 
 from eco2_tracing._export.connection import Connection
 
@@ -186,6 +185,9 @@ class Dialer:
     def proxy(self) -> Proxy | None:
         """Return the proxy that the environment names for the server now."""
         host, port = self._address
+        # A millisecond of every start otherwise; a connection is opened in the export thread.
+        from urllib.request import getproxies_environment, proxy_bypass
+
         proxies = getproxies_environment()
         if not port or proxy_bypass(f"{host}:{port}"):
             return None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from eco2_tracing.sampling._rescue import Rescuer
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Recording:
     """What making lean spans takes; absent where no spans are made.
 
@@ -44,7 +44,7 @@ class Recording:
     on_start: Callable[[Any, Context | None], None] | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Engine:
     """One configuration, as the request path needs it.
 

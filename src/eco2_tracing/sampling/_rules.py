@@ -9,7 +9,7 @@ _NEVER = float("inf")
 _NS_PER_MS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RescueLimits:
     """What may be held and kept.
 
@@ -28,7 +28,7 @@ class RescueLimits:
     age_s: float = 300.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RescueRules:
     """What makes a local trace worth keeping.
 
