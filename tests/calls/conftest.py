@@ -135,11 +135,19 @@ class Caller:
         self.name = name
         self.module: Any = importlib.import_module(name)
         self.is_async = is_async
+        self._opened: list[Any] = []
 
     def client(self, **options: Any) -> Any:
-        """Make a client."""
+        """Make a client, which is closed with the test."""
         options.setdefault("trust_env", False)
-        return (self.module.AsyncClient if self.is_async else self.module.Client)(**options)
+        self._opened.append((self.module.AsyncClient if self.is_async else self.module.Client)(**options))
+        return self._opened[-1]
+
+    def close(self) -> None:
+        """Close the synchronous clients; the others end with their event loop, in `get`."""
+        for client in self._opened:
+            if not self.is_async:
+                client.close()
 
     def names(self, port: int) -> Any:
         """Make a transport that takes every host name for loopback."""
@@ -164,21 +172,17 @@ class Caller:
         return Names()
 
     def get(self, url: str, *, client: Any = None, **options: Any) -> Any:
-        """Make one GET request, with a client of its own unless one is given."""
-        made = client or self.client()
+        """Make one GET request, with a client of its own unless one is given; an asynchronous one ends with it."""
         if not self.is_async:
-            try:
+            if client is not None:
+                return client.get(url, **options)
+            with self.client() as made:
                 return made.get(url, **options)
-            finally:
-                if client is None:
-                    made.close()
+        made = client or self.client()
 
         async def call() -> Any:
-            try:
+            async with made:
                 return await made.get(url, **options)
-            finally:
-                if client is None:
-                    await made.aclose()
 
         return asyncio.run(call())
 
@@ -195,13 +199,17 @@ def callee():
 def caller(request):
     """Each kind of client in turn."""
     name, _, kind = request.param.partition("-")
-    return Caller(name, kind == "async")
+    made = Caller(name, kind == "async")
+    yield made
+    made.close()
 
 
 @pytest.fixture
 def one():
     """The one kind, where they cannot differ."""
-    return Caller("httpx2", is_async=False)
+    made = Caller("httpx2", is_async=False)
+    yield made
+    made.close()
 
 
 def configure(**settings: Any) -> CapturedSpans:

@@ -147,6 +147,9 @@ class ServerSpan(LeanSpan):
 
     def raised(self, exception: BaseException) -> None:
         """The application raised; called before the exception goes on to the server."""
+        # Task groups wrap what one task raised; today's Starlette unwraps it like this, that of FastAPI 0.115 does not.
+        while isinstance(exception, BaseExceptionGroup) and len(exception.exceptions) == 1:
+            exception = exception.exceptions[0]
         if not isinstance(exception, Exception) or self._is_normal_close(exception):
             return
         status = self._status_code
