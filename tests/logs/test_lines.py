@@ -149,11 +149,12 @@ def test_long_tracebacks_keep_both_ends(out):
 
 
 def test_where_extras_go(out):
-    """`user_id` and its kin to `user`, dotted names stay, others are labels."""
+    """`user_id` becomes `user.id`, dotted names stay, others are labels."""
     logs.configure_logging()
     log.info(
         "m",
         extra={
+            "user_id": "u-1",
             "user_email": "a@b.test",
             "order.id": 7,
             "a.b": {"c": 1},
@@ -164,10 +165,16 @@ def test_where_extras_go(out):
         },
     )
     (line,) = out()
-    assert line["user.email"] == "a@b.test"
+    assert line["user.id"] == "u-1"
     assert line["order.id"] == 7
     assert line["a.b"] == {"c": 1}
-    assert line["labels"] == {"plan": "free", "x_y_z_": 1, "other": True, "user_agent": "x"}
+    assert line["labels"] == {
+        "user_email": "a@b.test",
+        "plan": "free",
+        "x_y_z_": 1,
+        "other": True,
+        "user_agent": "x",
+    }
 
 
 @pytest.mark.parametrize(

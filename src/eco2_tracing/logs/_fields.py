@@ -31,11 +31,6 @@ _RESERVED_OBJECTS = frozenset(
 
 _USER = {
     "user_id": "user.id",
-    "user_name": "user.name",
-    "user_email": "user.email",
-    "user_full_name": "user.full_name",
-    "user_domain": "user.domain",
-    "user_roles": "user.roles",
 }
 # ecs-logging specification, `labels`: these characters of a key are replaced.
 _NOT_IN_LABELS = re.compile(r"[.*\\]")

@@ -24,7 +24,7 @@ _DEFAULT_INTERVAL_MS = 60_000.0
 _DEFAULT_INITIAL_RATIO = 0.001
 _BARE = (
     "OTEL_TRACES_SAMPLER={name} ignores the decision that comes with a request, as specified: "
-    "traces of the mesh are torn; parentbased_{name} honours it"
+    "traces of the mesh are torn; parentbased_{name} honours it; using {name} as it is"
 )
 _DAY_MS = 86_400_000.0
 
