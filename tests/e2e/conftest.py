@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.collector import Certificates
-from tests.support.jaeger import each_jaeger, jaeger
+from tests.support.jaeger import each_jaeger
 from tests.support.postgres import postgres
 from tests.support.redis import redis_server
 
 from eco2_tracing.testing import TlsFiles
 
-__all__ = ["certificates", "each_jaeger", "jaeger", "stores"]
+__all__ = ["certificates", "each_jaeger", "stores"]
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceFlags, get_tracer
+from tests.support.jaeger import wait_for_trace
 from tests.support.mesh import (
     AUTH,
     AUTH_PROXY,
@@ -52,7 +53,7 @@ def test_every_field_arrives(traced_to):
         ):
             raise LookupError("nobody")
     assert flush_tracing()
-    trace = jaeger.wait_for_trace(trace_id, 2)
+    trace = wait_for_trace(jaeger, trace_id, 2)
     (outer,) = trace.roots
     (inner,) = trace.children(outer)
     assert (outer.name, outer.kind) == ("outer", SpanKind.CONSUMER)
@@ -84,7 +85,7 @@ def test_a_service_is_found(traced_to):
 
     trace_id = sought()
     assert flush_tracing()
-    jaeger.wait_for_trace(trace_id, 1)
+    wait_for_trace(jaeger, trace_id, 1)
     assert name in jaeger.get(f"{jaeger.query}/api/v3/services")["services"]
     operations = jaeger.get(f"{jaeger.query}/api/v3/operations?service={name}")["operations"]
     assert {"name": "sought", "spanKind": "internal"} in operations
@@ -108,7 +109,7 @@ def test_the_login_of_the_mesh(each_jaeger, stores, provider):
     """Gateway, sidecar, service, and below it the call, the database and the cache: one trace, one root."""
     with running_mesh(PROVIDERS[provider], Backend.of_jaeger(each_jaeger), **stores) as mesh:
         trace_id = mesh.log_in()
-        trace = each_jaeger.wait_for_trace(trace_id, len(LOGIN))
+        trace = wait_for_trace(each_jaeger, trace_id, len(LOGIN))
     print(trace)
     assert [(depth, one.service, one.name) for depth, one in trace.walk()] == LOGIN, str(trace)
     assert len(trace.roots) == 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import trustme
-from tests.support.jaeger import Jaeger, running_jaeger
+from tests.support.jaeger import Jaeger, running_jaeger, wait_for_trace
 
 from eco2_tracing import (
     TracingSettings,
@@ -49,7 +49,7 @@ def test_certificates_are_shown(secured, certificates, protocol):
         OTEL_EXPORTER_OTLP_CLIENT_KEY=certificates.client,
     )
     assert flush_tracing()
-    assert [one.name for one in secured.wait_for_trace(trace_id, 1).spans] == ["secret work"]
+    assert [one.name for one in wait_for_trace(secured, trace_id, 1).spans] == ["secret work"]
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from tests.support.jaeger import wait_for
+from tests.support.jaeger import wait_for, wait_for_trace
 from tests.support.mesh import (
     AUTH,
     AUTH_PROXY,
@@ -34,7 +34,7 @@ CALLER = "c" * 16
 
 def held(mesh, trace_id, count):
     """A trace, once so many of its spans are held."""
-    return wait_for(lambda: (t := mesh.backend.held.trace(trace_id)) and len(t.spans) >= count and t)
+    return wait_for_trace(mesh.backend.held, trace_id, count)
 
 
 def shape(trace):

@@ -19,12 +19,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -43,6 +43,7 @@ PORTS = {
     "health": 13133,
 }
 START_S = 60.0
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Jaeger:
     def get(self, url: str, timeout_s: float = 10.0) -> Any:
         """Fetch a URL's JSON; ``None`` when the server answers 404."""
         try:
-            with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+            with _OPENER.open(url, timeout=timeout_s) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             error.close()
@@ -90,35 +91,9 @@ class Jaeger:
         """What the server tells a service's sampler."""
         return self.get(f"{self.sampling}?{urllib.parse.urlencode({'service': service})}")
 
-    def spans(self, trace_id: str) -> list[dict[str, Any]]:
-        """The spans of a trace as OTLP JSON, each with its ``service``; empty while there are none."""
-        answer = self.get(f"{self.query}/api/v3/traces/{trace_id}")
-        found = []
-        for part in (answer or {}).get("result", {}).get("resourceSpans", ()):
-            attributes = part.get("resource", {}).get("attributes", ())
-            names = [a["value"].get("stringValue") for a in attributes if a["key"] == "service.name"]
-            for scope in part.get("scopeSpans", ()):
-                found += [{**span, "service": names[0] if names else None} for span in scope["spans"]]
-        return found
-
-    def wait_for_trace(
-        self, trace_id: str, complete: int | Callable[[ReceivedTrace], bool], timeout_s: float = 30.0
-    ) -> ReceivedTrace:
-        """A trace as it is held here, once it has so many spans or meets a condition; fails in the end."""
-        enough = (lambda held: len(held.spans) >= complete) if isinstance(complete, int) else complete
-        end = time.monotonic() + timeout_s
-        while not enough(held := self.trace(trace_id)):
-            assert time.monotonic() < end, f"after {timeout_s:g} s Jaeger holds {held}"
-            time.sleep(0.02)
-        return held
-
     def trace(self, trace_id: str) -> ReceivedTrace:
         """A trace as it is held here, which may be without spans."""
         return trace_of_json(trace_id, self.get(f"{self.query}/api/v3/traces/{trace_id}"))
-
-    def wait_for_spans(self, trace_id: str, count: int, timeout_s: float = 30.0) -> list[dict[str, Any]]:
-        """The spans of a trace, as soon as there are so many; fails when they do not come."""
-        return wait_for(lambda: (s := self.spans(trace_id)) and len(s) >= count and s, timeout_s)
 
 
 def wait_for(condition: Any, timeout_s: float = 30.0) -> Any:
@@ -128,6 +103,22 @@ def wait_for(condition: Any, timeout_s: float = 30.0) -> Any:
         assert time.monotonic() < end, "the condition did not come true in time"
         time.sleep(0.02)
     return value
+
+
+class Holds(Protocol):
+    """What takes spans and tells of them: Jaeger, or a receiver of our own."""
+
+    def trace(self, trace_id: str) -> ReceivedTrace:
+        """A trace as far as it has come."""
+
+
+def wait_for_trace(held: Holds, trace_id: str, count: int, timeout_s: float = 30.0) -> ReceivedTrace:
+    """A trace, as soon as so many of its spans are held; fails with those that are when they do not come."""
+    end = time.monotonic() + timeout_s
+    while len((trace := held.trace(trace_id)).spans) < count:
+        assert time.monotonic() < end, f"after {timeout_s:g} s, of {count} spans, there is {trace}"
+        time.sleep(0.02)
+    return trace
 
 
 def _jaeger(host: str, ports: dict[str, int], strategies: Path | None) -> Jaeger:
@@ -146,7 +137,7 @@ def _jaeger(host: str, ports: dict[str, int], strategies: Path | None) -> Jaeger
 
 def _is_ready(jaeger: Jaeger) -> bool:
     try:
-        with urllib.request.urlopen(jaeger.health, timeout=2) as answer:
+        with _OPENER.open(jaeger.health, timeout=2) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

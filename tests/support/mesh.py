@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,8 +21,8 @@ import pytest
 
 from eco2_tracing._cli._envoy import GATEWAY, Config, _ask, cluster, find_envoy, zipkin_tracer
 from eco2_tracing._cli._processes import Child
-from eco2_tracing.testing import OtlpReceiver, ReceivedTrace
-from tests.support.jaeger import Jaeger
+from eco2_tracing.testing import OtlpReceiver
+from tests.support.jaeger import Holds, Jaeger
 from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -73,13 +73,6 @@ PROVIDERS = {
 }
 
 
-class Held(Protocol):
-    """What takes the spans of everybody, and tells of them."""
-
-    def trace(self, trace_id: str) -> ReceivedTrace:
-        """A trace as far as it has come."""
-
-
 @dataclass(frozen=True)
 class Backend:
     """Where spans go.
@@ -92,7 +85,7 @@ class Backend:
 
     zipkin: str
     otlp: str
-    held: Held
+    held: Holds
 
     @classmethod
     def of_jaeger(cls, jaeger: Jaeger) -> Backend:
