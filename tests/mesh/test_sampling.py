@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 
+import pytest
 from tests.support.jaeger import wait_for
 from tests.support.mesh import AUTH, CHARACTER, TRACE_HEADER, json_lines
 
-FAILING = 30
+FAILING = 20
 SOUND = 30
 
 
@@ -23,30 +24,36 @@ def of_services(trace):
     return [(s.service, s.name) for _, s in trace.walk() if s.service in {AUTH, CHARACTER}]
 
 
-FAILED = [(AUTH, "GET /through/{path}"), (AUTH, "GET"), (CHARACTER, "GET /broken/{key}")]
+CALL = [(AUTH, "GET /through/{path}"), (AUTH, "GET")]
+# By path: the status that the caller sees, and the services' spans.
+FAILURES = {
+    "broken": (500, [*CALL, (CHARACTER, "GET /broken/{key}")]),
+    "recovered": (200, [*CALL, (CHARACTER, "GET /recovered/{key}"), (CHARACTER, "look up")]),
+}
 
 
-def whole(held, trace_id):
+def whole(held, trace_id, parts):
     """A trace, once both services' parts of a failure are held."""
-    return wait_for(lambda: (t := held.trace(trace_id)) and len(of_services(t)) >= len(FAILED) and t)
+    return wait_for(lambda: (t := held.trace(trace_id)) and len(of_services(t)) >= len(parts) and t)
 
 
-def test_failures_are_kept(sparing_mesh):
+@pytest.mark.parametrize("path", list(FAILURES))
+def test_failures_are_kept(sparing_mesh, path):
     """The failing service keeps its part, and tells its caller, through the sidecars, who keeps the other part.
 
-    The caller's own answer is a success: all that it knows is the `server-timing` of the answer that it got.
+    Where the callee recovers all that its caller knows is the `server-timing` of a successful answer.
     """
     held = sparing_mesh.backend.held
-    sent = [send(sparing_mesh, "broken") for _ in range(FAILING)]
-    assert {status for _, status in sent} == {500}
+    status, parts = FAILURES[path]
+    sent = [send(sparing_mesh, path) for _ in range(FAILING)]
+    assert {answered for _, answered in sent} == {status}
     for trace_id, _ in sent:
-        trace = whole(held, trace_id)
-        assert sorted(of_services(trace)) == sorted(FAILED), str(trace)
-        (failed,) = [span for span in trace.spans if span.service == CHARACTER]
-        assert failed.is_error
+        trace = whole(held, trace_id, parts)
+        assert sorted(of_services(trace)) == sorted(parts), str(trace)
+        (failed,) = [span for span in trace.spans if span.is_error and span.service == CHARACTER]
         assert [event.name for event in failed.events] == ["exception"]
     # What the gateway did not sample, its proxies did not keep.
-    partial = [trace_id for trace_id, _ in sent if len(held.trace(trace_id).spans) == len(FAILED)]
+    partial = [trace_id for trace_id, _ in sent if len(held.trace(trace_id).spans) == len(parts)]
     assert len(partial) >= FAILING / 2
 
 
@@ -55,7 +62,7 @@ def test_successes_are_not(sparing_mesh):
     held = sparing_mesh.backend.held
     sent = [send(sparing_mesh, "api/v1/characters")[0] for _ in range(SOUND)]
     last, _ = send(sparing_mesh, "broken")
-    whole(held, last)  # what came before it is here
+    whole(held, last, FAILURES["broken"][1])  # what came before it is here
     sizes = [len(held.trace(trace_id).spans) for trace_id in sent]
     assert sizes.count(0) >= SOUND / 2
     for service in (AUTH, CHARACTER):

@@ -7,13 +7,13 @@ import logging
 import os
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import httpx
 from fastapi import FastAPI, HTTPException, Request
 
-from eco2_tracing import bind_log_fields, configure_logging, configure_tracing, instrument_app
+from eco2_tracing import bind_log_fields, configure_logging, configure_tracing, instrument_app, span
 
 configure_logging()
 configure_tracing()
@@ -101,6 +101,14 @@ async def hung(key: str, request: Request) -> str:
 async def broken(key: str) -> str:
     """Fails every time."""
     raise LookupError(key)
+
+
+@app.get("/recovered/{key}")
+async def recovered(key: str) -> str:
+    """Fails inside, and answers well."""
+    with suppress(LookupError), span("look up"):
+        raise LookupError(key)
+    return key
 
 
 @app.get("/through/{path:path}")
