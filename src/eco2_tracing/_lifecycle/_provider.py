@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from opentelemetry import metrics, propagate, trace
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, Tracer, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from opentelemetry.propagators.textmap import TextMapPropagator
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import SpanProcessor, Tracer
+    from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.sampling import Sampler
 
     from eco2_tracing._settings import TracingSettings
 
 
-class _Provider(TracerProvider):
+class Provider(TracerProvider):
     """The SDK's, but for two things that have to work for lean spans too.
 
     In a forked child ``Tracing.after_fork`` does what is to be done; and a processor that the application adds
@@ -33,6 +33,7 @@ class _Provider(TracerProvider):
     """
 
     take_processor: Callable[[SpanProcessor], None] | None = None
+    refine: Callable[[Tracer], None] | None = None
     flush: Callable[[float], bool] | None = None
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
@@ -47,6 +48,13 @@ class _Provider(TracerProvider):
             super().add_span_processor(span_processor)
         else:
             self.take_processor(span_processor)
+
+    def get_tracer(self, *arguments: Any, **keywords: Any) -> trace.Tracer:
+        """Give a tracer; ours know a shorter way for spans that will most likely be forgotten."""
+        tracer = super().get_tracer(*arguments, **keywords)
+        if self.refine is not None and type(tracer) is Tracer:
+            self.refine(tracer)
+        return tracer
 
     def _handle_fork(self) -> None:
         pass
@@ -64,7 +72,7 @@ def foreign_provider() -> trace.TracerProvider | None:
     return None if isinstance(provider, trace.ProxyTracerProvider) else provider
 
 
-def make_provider(settings: TracingSettings, resource: Resource, sampler: Sampler) -> _Provider:
+def make_provider(settings: TracingSettings, resource: Resource, sampler: Sampler) -> Provider:
     """Make the SDK's provider, with nothing of it read from the environment behind the settings' back.
 
     Args:
@@ -72,7 +80,7 @@ def make_provider(settings: TracingSettings, resource: Resource, sampler: Sample
         resource: What the spans are about.
         sampler: Decides about every span of it.
     """
-    provider = _Provider(
+    provider = Provider(
         sampler=sampler,
         resource=resource,
         shutdown_on_exit=False,
@@ -152,7 +160,7 @@ def id_generator(name: str) -> IdGenerator:
     return RandomIdGenerator()
 
 
-def install(provider: TracerProvider | None, propagator: TextMapPropagator) -> Any:
+def install(provider: Provider | None, propagator: TextMapPropagator) -> Any:
     """Make them the global ones.
 
     Args:
@@ -184,7 +192,7 @@ def set_resource(provider: TracerProvider, resource: Resource) -> None:
         tracer.resource = resource
 
 
-def _take_over(provider: TracerProvider) -> None:
+def _take_over(provider: Provider) -> None:
     """Bring tracers of an earlier configuration back to life.
 
     ``trace.get_tracer`` at the top of a module gives a tracer that binds itself to one provider for good.
@@ -196,12 +204,15 @@ def _take_over(provider: TracerProvider) -> None:
         tracer.id_generator = provider.id_generator
         tracer._span_limits = provider._span_limits
         provider._tracers.setdefault(tracer._instrumentation_scope, tracer)
+        if provider.refine is not None:
+            provider.refine(tracer)
     _retired.clear()
 
 
 def _retire(provider: TracerProvider) -> None:
     for tracer in provider._tracers.values():
         tracer.sampler = ALWAYS_OFF
+        tracer.__class__ = Tracer  # the shorter way leads to what is over
         _retired.add(tracer)
 
 

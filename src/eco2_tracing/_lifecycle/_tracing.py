@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from anyio.to_thread import run_sync
@@ -19,6 +20,7 @@ from eco2_tracing._lifecycle._budget import ExitBudget
 from eco2_tracing._lifecycle._delivery import Delivery
 from eco2_tracing._lifecycle._pipeline import Pipeline
 from eco2_tracing._lifecycle._signals import TerminationHandler
+from eco2_tracing._lifecycle._tracer import LeanTracer
 from eco2_tracing._redaction import Redactor
 from eco2_tracing._resource import after_fork_resource, build_resource
 from eco2_tracing.propagation import Propagation, inbound_of
@@ -29,7 +31,7 @@ from eco2_tracing.sampling._sdk import CallerDecision, RescueProcessor, RescueSa
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+    from opentelemetry.sdk.trace import SpanProcessor
 
     from eco2_tracing._export import SpanBatcher
     from eco2_tracing._settings import TracingSettings
@@ -53,7 +55,7 @@ class Tracing:
         span_processors: Sequence[SpanProcessor],
     ) -> None:
         self.settings = settings
-        self.provider: TracerProvider | None = None
+        self.provider: _provider.Provider | None = None
         self.rescuer: Rescuer | None = None
         self.sampler: BuiltSampler | None = None
         self.rules = _rules(settings)
@@ -99,6 +101,7 @@ class Tracing:
         provider = self.provider = _provider.make_provider(settings, resource, sampler)
         own = RescueProcessor(sampler, None)
         provider.add_span_processor(own)
+        provider.refine = partial(LeanTracer.of, rescuer=self.rescuer, processor=own)
         recording = self.engine.recording = _build.recording(provider, self.rescuer, self.sampler.root, None)
 
         def told() -> None:
