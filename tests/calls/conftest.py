@@ -138,8 +138,8 @@ class Caller:
         self._opened: list[Any] = []
 
     def client(self, **options: Any) -> Any:
-        """Make a client, which is closed with the test."""
-        options.setdefault("trust_env", False)
+        """Make a client, which is closed with the test; without certificates, whose loading takes most of the time."""
+        options = {"trust_env": False, "verify": False, **options}
         self._opened.append((self.module.AsyncClient if self.is_async else self.module.Client)(**options))
         return self._opened[-1]
 
@@ -169,7 +169,7 @@ class Caller:
                 def handle_request(self, request: Any) -> Any:
                     return base.handle_request(self, local(request))
 
-        return Names()
+        return Names(verify=False)
 
     def get(self, url: str, *, client: Any = None, **options: Any) -> Any:
         """Make one GET request, with a client of its own unless one is given; an asynchronous one ends with it."""
