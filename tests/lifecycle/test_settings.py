@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import eco2_tracing
+from eco2_tracing._errors import ConfigurationError
 from tests.lifecycle.servers import LIMIT_S, ROOT, environment
 
 SERVICE = """
@@ -99,3 +101,16 @@ def test_a_bad_setting_does_not_stop_the_service(name):
     body = "4" if name == "disabled" else "34"
     assert f"200 {body}" in done.stdout.splitlines(), done.stdout + done.stderr
     assert "eco2-tracing failed" not in done.stdout
+
+
+def test_strict_mode_raises_for_an_instrumentation_that_cannot_be(monkeypatch):
+    """The name of the variable and the cure are in the error, and nothing is installed."""
+    monkeypatch.setenv("ECO2_TRACING_INSTRUMENTATIONS", "nosuch,flask")
+    monkeypatch.setenv("ECO2_TRACING_STRICT", "true")
+    with pytest.raises(ConfigurationError) as raised:
+        eco2_tracing.configure_tracing()
+    first, second = raised.value.problems
+    assert "ECO2_TRACING_INSTRUMENTATIONS='nosuch'" in first
+    assert "pip install" in first
+    assert "flask" in second
+    assert not eco2_tracing.tracing_status().enabled

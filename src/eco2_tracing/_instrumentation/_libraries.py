@@ -125,11 +125,31 @@ def _tell(name: str, by_variable: bool, complaint: str, *args: object) -> None:
     warn_once(f"library:{key_of(name)}", f"%sInstrumentation {complaint}%s", start, *args, end)
 
 
-def _find(name: str, by_variable: bool) -> Library | None:
+def unusable_instrumentations(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Tell what is wrong with names of ``ECO2_TRACING_INSTRUMENTATIONS``, for strict mode.
+
+    Args:
+        names: As the variable has them.
+
+    Returns:
+        Each name that cannot be switched on, and a sentence about it.
+    """
+    found: list[tuple[str, str]] = []
+    for name in names:
+
+        def tell(name: str, by_variable: bool, complaint: str, *args: object) -> None:
+            found.append((name, f"{_VARIABLE}={name!r}: Instrumentation {complaint % args}"))
+
+        if key_of(name) not in _EXECUTORS and (library := _find(name, True, tell)):
+            _asked(library, True, tell)
+    return found
+
+
+def _find(name: str, by_variable: bool, tell: Callable[..., None] = _tell) -> Library | None:
     """Find an instrumentation that was asked for by name; tell why there is none."""
     key = key_of(name)
     if key in REFUSED:
-        _tell(name, by_variable, "%s is not switched on: %s", name, REFUSED[key])
+        tell(name, by_variable, "%s is not switched on: %s", name, REFUSED[key])
         return None
     for library in TESTED:
         if key_of(library.name) == key:
@@ -140,16 +160,16 @@ def _find(name: str, by_variable: bool) -> Library | None:
             module, _, instrumentor = point.value.partition(":")
             package = point.dist.name if point.dist else module
             return Library(point.name, "", package, module, instrumentor, "")
-    _tell(name, by_variable, "%s is not installed: pip install opentelemetry-instrumentation-%s", name, key)
+    tell(name, by_variable, "%s is not installed: pip install opentelemetry-instrumentation-%s", name, key)
     return None
 
 
-def _asked(library: Library, by_variable: bool) -> bool:
+def _asked(library: Library, by_variable: bool, tell: Callable[..., None] = _tell) -> bool:
     """Whether what was asked for by name is there; a warning tells what is missing."""
     if not library.watched:
         return True
     if not _installed(library.module):
-        _tell(
+        tell(
             library.name,
             by_variable,
             "%s needs %s, which is not installed: pip install 'eco2-tracing[%s]'",
@@ -159,7 +179,7 @@ def _asked(library: Library, by_variable: bool) -> bool:
         )
         return False
     if not _installed(library.watched.partition(".")[0]):
-        _tell(
+        tell(
             library.name,
             by_variable,
             "%s has nothing to trace: %s is not installed",

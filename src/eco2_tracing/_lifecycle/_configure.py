@@ -16,7 +16,7 @@ from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._fastapi import install
 from eco2_tracing._instrumentation._httpx import instrument_httpx, uninstrument_httpx
 from eco2_tracing._instrumentation._libraries import instrument_libraries as switch_on
-from eco2_tracing._instrumentation._libraries import uninstrument_libraries
+from eco2_tracing._instrumentation._libraries import uninstrument_libraries, unusable_instrumentations
 from eco2_tracing._lifecycle._children import end_with_child
 from eco2_tracing._lifecycle._report import announce, status_of
 from eco2_tracing._lifecycle._status import TracingStatus
@@ -101,7 +101,7 @@ def _installed(
 ) -> Tracing:
     tracing = Tracing(settings, resource_attributes, span_processors)
     try:
-        report_problems(settings, _sampler_problems(tracing))
+        report_problems(settings, [*_sampler_problems(tracing), *_strict_problems(settings)])
     except ConfigurationError:
         tracing.discard()
         raise
@@ -119,6 +119,14 @@ def _sampler_problems(tracing: Tracing) -> list[Problem]:
     wrong = [Problem("OTEL_TRACES_SAMPLER", found, built.name, text) for text in built.problems]
     advice = [Problem("OTEL_TRACES_SAMPLER", found, built.name, text, advisory=True) for text in built.advice]
     return [*wrong, *advice]
+
+
+def _strict_problems(settings: TracingSettings) -> list[Problem]:
+    """What is a warning when libraries are switched on, told before anything is installed."""
+    if not settings.strict:
+        return []
+    found = unusable_instrumentations(settings.instrumentations)
+    return [Problem("ECO2_TRACING_INSTRUMENTATIONS", name, "nothing", text) for name, text in found]
 
 
 def _instrument(tracing: Tracing) -> None:
