@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,8 @@ def _record(mode):
 @pytest.fixture(scope="module")
 def recorded():
     """The spans of every case, in every mode."""
-    return {mode: _record(mode) for mode in MODES}
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(MODES, pool.map(_record, MODES), strict=True))
 
 
 def is_message(span):
