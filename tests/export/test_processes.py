@@ -62,11 +62,14 @@ def test_fifty_children() -> None:
 
 EXIT = """
 import sys
+from functools import partial
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from tests.export.forking import open_batcher
 provider = TracerProvider()
-provider.add_span_processor(open_batcher(sys.argv[1]))
+batcher = open_batcher(sys.argv[1])
+batcher.shutdown = partial(batcher.shutdown, int(sys.argv[2]))
+provider.add_span_processor(batcher)
 trace.set_tracer_provider(provider)
 with trace.get_tracer("t").start_as_current_span("last"):
     pass
@@ -76,7 +79,7 @@ with trace.get_tracer("t").start_as_current_span("last"):
 def test_exit_delivers_silently() -> None:
     """At the end of the interpreter, spans arrive and nothing is printed."""
     with GrpcReceiver() as receiver:
-        done = run("-c", EXIT, receiver.endpoint)
+        done = run("-c", EXIT, receiver.endpoint, "5000")
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
         assert receiver.names == ["last"]
 
@@ -88,7 +91,7 @@ def test_exit_without_a_collector(shut_down: bool) -> None:
         script = (
             EXIT if shut_down else EXIT.replace("TracerProvider()", "TracerProvider(shutdown_on_exit=False)")
         )
-        done = run("-c", script, f"127.0.0.1:{hole.port}")
+        done = run("-c", script, f"127.0.0.1:{hole.port}", "500")
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
 
