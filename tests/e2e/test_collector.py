@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from tests.e2e.collector import Collector
 from tests.support.jaeger import wait_for
-from tests.support.mesh import PROVIDERS, Backend, Port, Proxy
+from tests.support.proxies import PROVIDERS, Backend, Port, Proxy
 
 from eco2_tracing import (
     TracingSettings,

@@ -5,15 +5,8 @@ from __future__ import annotations
 import pytest
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceFlags, get_tracer
 from tests.support.jaeger import wait_for_trace
-from tests.support.mesh import (
-    AUTH,
-    AUTH_PROXY,
-    CHARACTER,
-    CHARACTER_PROXY,
-    PROVIDERS,
-    Backend,
-    running_mesh,
-)
+from tests.support.mesh import AUTH, AUTH_PROXY, CHARACTER, CHARACTER_PROXY, running_mesh
+from tests.support.proxies import PROVIDERS, Backend
 
 from eco2_tracing import (
     TracingSettings,

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from tests.support.jaeger import first_way, running_jaeger
-from tests.support.mesh import PROVIDERS, Backend, Mesh, running_mesh
+from tests.support.mesh import Mesh, running_mesh
+from tests.support.proxies import PROVIDERS, Backend
 
 from eco2_tracing.testing import OtlpReceiver
 

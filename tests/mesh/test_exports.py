@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from tests.support.mesh import PROVIDERS, Backend, Port, Proxy
+from tests.support.proxies import PROVIDERS, Backend, Port, Proxy
 
 from eco2_tracing import TracingSettings, configure_tracing, flush_tracing, span
 from eco2_tracing.testing import OtlpReceiver

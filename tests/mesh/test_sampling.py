@@ -6,7 +6,8 @@ import uuid
 
 import pytest
 from tests.support.jaeger import wait_for
-from tests.support.mesh import AUTH, CHARACTER, TRACE_HEADER, json_lines
+from tests.support.mesh import AUTH, CHARACTER, TRACE_HEADER
+from tests.support.proxies import json_lines
 
 FAILING = 20
 SOUND = 30

@@ -6,16 +6,8 @@ import uuid
 
 import pytest
 from tests.support.jaeger import wait_for, wait_for_trace
-from tests.support.mesh import (
-    AUTH,
-    AUTH_PROXY,
-    CHARACTER,
-    CHARACTER_PROXY,
-    PROVIDERS,
-    TRACE_HEADER,
-    json_lines,
-    running_mesh,
-)
+from tests.support.mesh import AUTH, AUTH_PROXY, CHARACTER, CHARACTER_PROXY, TRACE_HEADER, running_mesh
+from tests.support.proxies import PROVIDERS, json_lines
 
 from eco2_tracing._cli._envoy import GATEWAY
 from eco2_tracing.testing import b3_headers, traceparent_headers

@@ -14,22 +14,28 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
-from eco2_tracing.testing import ReceivedTrace, TlsFiles
-from tests.support.jaeger_json import trace_of_json
+from eco2_tracing.testing import TlsFiles
+from tests.support.jaeger_client import Holds, Jaeger, at_host, is_ready, wait_for, wait_for_trace
+
+__all__ = [
+    "Holds",
+    "Jaeger",
+    "each_jaeger",
+    "first_way",
+    "jaeger",
+    "running_jaeger",
+    "wait_for",
+    "wait_for_trace",
+]
 
 IMAGE = "jaegertracing/jaeger:2.20.0"
 PORTS = {
@@ -43,104 +49,6 @@ PORTS = {
     "health": 13133,
 }
 START_S = 60.0
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-@dataclass(frozen=True)
-class Jaeger:
-    """Where a running Jaeger listens.
-
-    Attributes:
-        otlp_grpc: ``http://host:port`` of the OTLP gRPC receiver.
-        otlp_http: ``http://host:port`` of the OTLP HTTP receiver.
-        zipkin: ``http://host:port`` of the Zipkin receiver.
-        query: ``http://host:port`` of the UI and the query API.
-        sampling: ``http://host:port/sampling``, the strategies over HTTP.
-        sampling_grpc: ``grpc://host:port``, the strategies over gRPC.
-        health: ``http://host:port/status``.
-        strategies: The file that the strategies are read from, twice a second; ``None`` when it is not ours.
-    """
-
-    otlp_grpc: str
-    otlp_http: str
-    zipkin: str
-    query: str
-    sampling: str
-    sampling_grpc: str
-    health: str
-    strategies: Path | None
-
-    def set_strategies(self, strategies: dict[str, Any]) -> None:
-        """Change what the server tells samplers; skips where the server is not ours."""
-        if self.strategies is None:
-            pytest.skip("ECO2_TEST_JAEGER names a server whose strategies cannot be changed")
-        self.strategies.write_text(json.dumps(strategies))  # in place: it may be mounted
-
-    def get(self, url: str, timeout_s: float = 10.0) -> Any:
-        """Fetch a URL's JSON; ``None`` when the server answers 404."""
-        try:
-            with _OPENER.open(url, timeout=timeout_s) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code == 404:
-                return None
-            raise
-
-    def strategy(self, service: str) -> Any:
-        """What the server tells a service's sampler."""
-        return self.get(f"{self.sampling}?{urllib.parse.urlencode({'service': service})}")
-
-    def trace(self, trace_id: str) -> ReceivedTrace:
-        """A trace as it is held here, which may be without spans."""
-        return trace_of_json(trace_id, self.get(f"{self.query}/api/v3/traces/{trace_id}"))
-
-
-def wait_for(condition: Any, timeout_s: float = 30.0) -> Any:
-    """What a condition returns, as soon as that is true; fails when it stays false."""
-    end = time.monotonic() + timeout_s
-    while not (value := condition()):
-        assert time.monotonic() < end, "the condition did not come true in time"
-        time.sleep(0.02)
-    return value
-
-
-class Holds(Protocol):
-    """What takes spans and tells of them: Jaeger, or a receiver of our own."""
-
-    def trace(self, trace_id: str) -> ReceivedTrace:
-        """A trace as far as it has come."""
-
-
-def wait_for_trace(held: Holds, trace_id: str, count: int, timeout_s: float = 30.0) -> ReceivedTrace:
-    """A trace, as soon as so many of its spans are held; fails with those that are when they do not come."""
-    end = time.monotonic() + timeout_s
-    while len((trace := held.trace(trace_id)).spans) < count:
-        assert time.monotonic() < end, f"after {timeout_s:g} s, of {count} spans, there is {trace}"
-        time.sleep(0.02)
-    return trace
-
-
-def _jaeger(host: str, ports: dict[str, int], strategies: Path | None) -> Jaeger:
-    at = {name: f"{host}:{port}" for name, port in ports.items()}
-    return Jaeger(
-        otlp_grpc=f"http://{at['otlp_grpc']}",
-        otlp_http=f"http://{at['otlp_http']}",
-        zipkin=f"http://{at['zipkin']}",
-        query=f"http://{at['query']}",
-        sampling=f"http://{at['sampling']}/sampling",
-        sampling_grpc=f"grpc://{at['sampling_grpc']}",
-        health=f"http://{at['health']}/status",
-        strategies=strategies,
-    )
-
-
-def _is_ready(jaeger: Jaeger) -> bool:
-    try:
-        with _OPENER.open(jaeger.health, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def _free_ports() -> dict[str, int]:
@@ -212,8 +120,8 @@ def _fill(folder: Path, config: str, tls: TlsFiles | None) -> None:
 def _endpoint(folder: Path, tls: TlsFiles | None) -> Iterator[Jaeger]:
     if tls is not None:
         pytest.skip("ECO2_TEST_JAEGER names a server whose certificates are not ours")
-    jaeger = _jaeger(os.environ["ECO2_TEST_JAEGER"], PORTS, None)
-    wait_for(lambda: _is_ready(jaeger), START_S)
+    jaeger = at_host(os.environ["ECO2_TEST_JAEGER"], PORTS, None)
+    wait_for(lambda: is_ready(jaeger), START_S)
     yield jaeger
 
 
@@ -227,11 +135,11 @@ def _process(folder: Path, tls: TlsFiles | None) -> Iterator[Jaeger]:
             ["jaeger", "--config", str(folder / "jaeger.yaml")], stdout=out, stderr=out
         )
     try:
-        jaeger = _jaeger("127.0.0.1", ports, folder / "strategies.json")
+        jaeger = at_host("127.0.0.1", ports, folder / "strategies.json")
         with suppress(AssertionError):
-            wait_for(lambda: process.poll() is not None or _is_ready(jaeger), START_S)
+            wait_for(lambda: process.poll() is not None or is_ready(jaeger), START_S)
         assert process.poll() is None, log.read_text()[-4000:]
-        assert _is_ready(jaeger), log.read_text()[-4000:]
+        assert is_ready(jaeger), log.read_text()[-4000:]
         yield jaeger
     finally:
         process.terminate()
@@ -258,7 +166,7 @@ def _container(folder: Path, tls: TlsFiles | None) -> Iterator[Jaeger]:
     )
     with described as container:
         ports = {name: container.get_exposed_port(port) for name, port in PORTS.items()}
-        yield _jaeger(container.get_container_host_ip(), ports, folder / "strategies.json")
+        yield at_host(container.get_container_host_ip(), ports, folder / "strategies.json")
 
 
 _WAYS = {"endpoint": _endpoint, "docker": _container, "command": _process}
