@@ -16,6 +16,7 @@ LAYERS = {
     "_errors": 1,
     "_guard": 1,
     "_redaction": 1,
+    "_untraced": 1,
     "_settings": 2,
     "_resource": 2,
     "propagation": 3,

@@ -55,6 +55,7 @@ def server():
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             self.server.asked.append(self.path)
+            self.server.decision = self.headers["x-b3-sampled"]
             status, body = self.server.answer
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
@@ -86,6 +87,7 @@ def test_http(server, rest, asked):
     server.answer = (200, b'{"a": 1}')
     assert fetcher(server.server_port, rest).fetch() == {"a": 1}
     assert server.asked == [asked]
+    assert server.decision == "0"  # a sidecar would trace each question
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from importlib.metadata import entry_points, version
@@ -17,6 +16,7 @@ from eco2_tracing._export.exporter import OtlpExporter, Transport
 from eco2_tracing._export.grpc_transport import GrpcTransport
 from eco2_tracing._export.http_transport import HttpTransport
 from eco2_tracing._guard import logger, warn_once
+from eco2_tracing._untraced import untraced_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -123,7 +123,7 @@ def build_otlp(otlp: OtlpSettings) -> OtlpExporter:
     """
     build = _grpc if otlp.protocol == "grpc" else _http
     common: dict[str, Any] = {
-        "headers": tuple((_untraced() | dict(_usable(otlp.headers))).items()),
+        "headers": tuple((untraced_headers() | dict(_usable(otlp.headers))).items()),
         "compress": otlp.compression == "gzip",
         "user_agent": f"eco2-tracing/{version('eco2-tracing')} OTel-OTLP-Exporter-Python",
     }
@@ -158,18 +158,6 @@ def _http(otlp: OtlpSettings, common: dict[str, Any]) -> Transport:
 
 def _credentials(otlp: OtlpSettings) -> Credentials:
     return Credentials(otlp.certificate, otlp.client_certificate, otlp.client_key)
-
-
-def _untraced() -> dict[str, str]:
-    """Headers that keep proxies on the way from tracing our exports.
-
-    Where a request brings no decision, a sidecar takes one, and begins a trace for each export that it samples.
-    Envoy's Zipkin tracer reads the first of these, its OpenTelemetry tracer the second.
-    """
-    return {
-        "x-b3-sampled": "0",
-        "traceparent": f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00",
-    }
 
 
 def _usable(headers: Mapping[str, str]) -> Iterable[tuple[str, str]]:

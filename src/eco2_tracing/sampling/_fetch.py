@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlencode, urlsplit
 
+from eco2_tracing._untraced import untraced_headers
 from eco2_tracing.sampling._wire import decode_strategy, encode_question
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Fetcher:
             query = urlencode({"service": self._service_name})
             connection.request(
                 "GET", f"{target}{'&' if '?' in target else '?'}{query}",
-                headers={"Accept": "application/json"},
+                headers={"Accept": "application/json", **untraced_headers()},
             )  # fmt: skip
             response = connection.getresponse()
             body = response.read(MAX_ANSWER + 1)
@@ -143,7 +144,9 @@ class Fetcher:
         self._abort = channel.close
         with channel:
             question = encode_question(self._service_name)
-            return decode_strategy(channel.unary_unary(_GRPC_METHOD)(question, timeout=TIMEOUT_S))
+            call = channel.unary_unary(_GRPC_METHOD)
+            metadata = tuple(untraced_headers().items())
+            return decode_strategy(call(question, timeout=TIMEOUT_S, metadata=metadata))
 
 
 def _hang_up(connection: HTTPConnection) -> None:
