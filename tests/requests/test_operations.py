@@ -23,3 +23,67 @@ def test_the_operation_is_the_spans_later_name(method, path, name):
     """Jaeger's per-operation strategies name operations as the spans are named."""
     scope = {"type": "http", "method": method, "path": path, "root_path": "", "headers": []}
     assert operation_of(scope, make_app()) == name
+
+
+def test_mounts_that_share_a_beginning():
+    """The one that took the path names it; a root path from elsewhere names nothing."""
+    from fastapi import FastAPI
+
+    from eco2_tracing._instrumentation._route import route_of
+
+    app, inner = FastAPI(), FastAPI()
+    inner.get("/items/{item_id}")(lambda item_id: item_id)
+    app.mount("/a", FastAPI())
+    app.mount("/a/{b}", inner)
+    (route,) = [one for one in inner.routes if getattr(one, "path", "") == "/items/{item_id}"]
+    scope = {"type": "http", "method": "GET", "path": "/a/x/items/7", "headers": [], "route": route}
+    assert route_of({**scope, "root_path": "/a/x"}, "", app) == "/a/{b}/items/{item_id}"
+    assert route_of({**scope, "root_path": "/elsewhere"}, "", app) == "/items/{item_id}"
+
+
+def test_routes_that_cannot_match_are_passed_over():
+    """An application may have routes of its own making."""
+    from fastapi import FastAPI
+
+    class Broken:
+        def matches(self, scope):
+            raise ValueError("no")
+
+    app = FastAPI()
+    app.router.routes.insert(0, Broken())
+    scope = {"type": "http", "method": "GET", "path": "/docs", "root_path": "", "headers": []}
+    assert operation_of(scope, app) == "GET /docs"
+
+
+def test_a_strategy_by_operation_gets_the_operation():
+    """A sampler that tells operations apart decides by the route."""
+    from fastapi.testclient import TestClient
+
+    import eco2_tracing
+    from eco2_tracing._instrumentation._engine import current
+    from eco2_tracing.sampling import HeadSampler
+    from eco2_tracing.testing import CapturedSpans
+
+    class ByName(HeadSampler):
+        needs_name = True
+
+        def sample(self, trace_id, name):
+            return float(name == "GET /items/{item_id}")
+
+        def probability(self, name):
+            return 1.0
+
+        def get_description(self):
+            return "by name"
+
+    captured, app = CapturedSpans(), make_app()
+    settings = eco2_tracing.TracingSettings(traces_exporter="none", error_sampling_rate=0)
+    eco2_tracing.configure_tracing(settings=settings, span_processors=[captured])
+    eco2_tracing.instrument_app(app)
+    recording = current.engine.recording
+    recording.head = ByName()
+    recording.rescuer._sample = recording.head.sample
+    with TestClient(app) as client:
+        client.get("/items/7")
+        client.get("/sync/7")
+    assert [span.name for span in captured.spans] == ["GET /items/{item_id}"]

@@ -93,7 +93,7 @@ def _silence_native(app: FastAPI) -> None:
     """FastAPI's own telemetry (0.142 on) would make a second server span."""
     config = getattr(app, "_telemetry", None)
     if not isinstance(config, dict):
-        return
+        return  # pragma: no cover - FastAPI before 0.142
     if config.get("tracer_provider") is not None:
         logger.info("eco2-tracing makes this application's server spans; FastAPI(telemetry=...) makes none")
     config["tracing"] = False

@@ -160,11 +160,8 @@ class TracingMiddleware:
             span.close()
 
     def _announce(self, recording: Recording, span: Any, scope: Scope, base: Context) -> None:
-        try:
-            if recording.on_start is not None:
-                recording.on_start(span, base)
-        except Exception:  # noqa: BLE001 - the request goes on
-            internal_failure("a span processor's on_start")
+        if recording.on_start is not None:
+            recording.on_start(span, base)
         if self._hook is not None:
             try:
                 self._hook(span, scope)

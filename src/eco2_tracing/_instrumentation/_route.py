@@ -27,16 +27,16 @@ def route_of(scope: dict[str, Any], root_path: str, app: Any) -> str | None:
     Returns:
         Such as ``/tenants/{tenant}/items/{id}``; ``None`` where no route matched.
     """
-    mounted = _mounted(scope, root_path)
     own = _own_template(scope)
-    if mounted:
-        routes = getattr(app, "routes", ())
-        prefix = _mount_template(routes, mounted)
-        if prefix is not None:
-            if own is not None:
-                return prefix + own
-            return _plain_route(routes, scope["path"].removeprefix(root_path)) or prefix
-    return own if own is not None else _partial(scope, root_path, app, mounted)
+    routes = getattr(app, "routes", ())
+    if own is not None:
+        mounted = _mounted(scope, root_path)
+        return ((_mount_template(routes, mounted) or "") if mounted else "") + own
+    if scope.get("type") == "websocket" and scope.get("endpoint") is None:
+        return None
+    # A path that fits while the method does not (405), a mount in which nothing fits, or a route of
+    # Starlette's own, which leaves no trace in the scope before Starlette 1.0.
+    return _matching(routes, {**scope, "root_path": root_path})
 
 
 def _mounted(scope: dict[str, Any], root_path: str) -> str:
@@ -81,29 +81,6 @@ def _mounts(routes: Iterable[Any], path: str) -> Iterator[tuple[Any, str, str]]:
         found = regex.match(path + "/")
         if found is not None and "path" in found.groupdict():
             yield route, template.removesuffix("/{path}"), found.group("path").rstrip("/")
-
-
-def _plain_route(routes: Iterable[Any], path: str, depth: int = 0) -> str | None:
-    """The template of a plain Starlette route in a mount: such a route leaves no trace in the scope."""
-    for route, template, rest in _mounts(routes, path):
-        leaf = next((str(one.path_format) for one in route.routes if _is_leaf_for(one, "/" + rest)), None)
-        if leaf is None and depth < _DEPTH_LIMIT:
-            leaf = _plain_route(route.routes, "/" + rest, depth + 1)
-        if leaf is not None:
-            return template + leaf
-    return None
-
-
-def _is_leaf_for(route: Any, path: str) -> bool:
-    regex = getattr(route, "path_regex", None)
-    return regex is not None and not hasattr(route, "routes") and regex.match(path) is not None
-
-
-def _partial(scope: dict[str, Any], root_path: str, app: Any, mounted: str) -> str | None:
-    """A route whose path fits and whose method does not (405), or one that names itself nowhere."""
-    if mounted or (scope.get("endpoint") is None and scope.get("type") == "websocket"):
-        return None
-    return _matching(getattr(app, "routes", ()), {**scope, "root_path": root_path})
 
 
 def operation_of(scope: dict[str, Any], app: Any) -> str:

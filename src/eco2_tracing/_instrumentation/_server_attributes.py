@@ -49,8 +49,7 @@ def request_attributes(scope: dict[str, Any], redactor: Redactor) -> dict[str, A
     scheme = scope.get("scheme")
     if scheme:
         attributes["url.scheme"] = scheme
-    if scope.get("path"):
-        attributes["url.path"] = scope["path"]
+    attributes["url.path"] = scope["path"]
     query = scope.get("query_string")
     if query:
         attributes["url.query"] = redactor.query(text(query))
