@@ -10,10 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, WebSocket
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import Span, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -221,3 +221,68 @@ def test_a_provider_that_the_environment_names_is_not_loaded():
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+class Frozen(Exception):
+    """An exception without room for attributes."""
+
+    def __setattr__(self, name, value):
+        raise AttributeError(name)
+
+
+def test_odd_requests_under_their_provider(theirs):
+    """No route, no answer, an exception without room: one span each, and nothing is changed."""
+    app = make_app()
+
+    @app.get("/frozen")
+    async def frozen() -> None:
+        raise Frozen("cold")
+
+    @app.websocket("/ws")
+    async def socket(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.close()
+
+    configure_tracing("x")
+    instrument_app(app)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        assert client.get("/nowhere").status_code == 404
+        assert client.get("/frozen").status_code == 500
+        with client.websocket_connect("/ws"):
+            pass
+    spans = {span.name: span for span in theirs.get_finished_spans() if span.kind is SpanKind.SERVER}
+    assert spans.keys() == {"GET", "GET /frozen", "HTTP /ws"}
+    assert spans["GET /frozen"].attributes["error.type"] == "Frozen"
+
+
+def test_their_span_that_cannot_be_ended_harms_nobody(theirs, caplog):
+    """The answer has been sent; the failure is told once."""
+    app = make_app()
+    configure_tracing("x")
+    instrument_app(app)
+
+    def end(self, end_time=None):
+        raise RuntimeError("broken span")
+
+    with TestClient(app) as client, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Span, "end", end)
+        assert client.get("/items/7").status_code == 200
+    assert [line for line in lines(caplog) if "ending a server span" in line]
+
+
+def test_contrib_applied_to_an_application_that_serves_already(monkeypatch):
+    """It stays in charge, and the lifespan's end still flushes."""
+    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+    app = make_app()
+    FastAPIInstrumentor.instrument_app(app)
+    try:
+        with TestClient(app) as client:
+            client.get("/items/7")
+        configure_tracing("x")
+        instrument_app(app)
+        with TestClient(app) as client:
+            assert client.get("/items/7", headers=B3).json() == TRACE_ID
+    finally:
+        FastAPIInstrumentor.uninstrument_app(app)
