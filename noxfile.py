@@ -82,6 +82,7 @@ def coverage(session: nox.Session) -> None:
 def tests_fastapi(session: nox.Session, fastapi: str) -> None:
     """The suite on the oldest FastAPI, the last without spans of its own, and the newest."""
     session.install(wheel("[all,demo]"), *FASTAPI[fastapi], *group("test"))
+    install_programs(session)
     session.run("pytest", *session.posargs)
 
 
@@ -91,6 +92,7 @@ def tests_otel(session: nox.Session, otel: str) -> None:
     """The suite on the oldest OpenTelemetry that the project allows, and on the newest."""
     pins = otel_floor() if otel == "oldest" else []
     session.install(wheel("[all,demo]"), *pins, *group("test"))
+    install_programs(session)
     session.run("pytest", *session.posargs)
 
 
