@@ -245,6 +245,14 @@ def test_shutdown_of_one_never_used() -> None:
     assert exporter.shutdowns == 1
 
 
+def test_a_span_queued_during_a_shutdown_starts_no_thread() -> None:
+    """A thread that was about to start one when another shut the processor down finds it over."""
+    batcher = SpanBatcher(Recording())
+    assert batcher.shutdown()
+    batcher._start()
+    assert not export_threads()
+
+
 def test_shutdown_without_a_collector(open_batcher: Open) -> None:
     """A full queue and nobody there: some tries, then all is counted as lost."""
     batcher = open_batcher(f"127.0.0.1:{free_port()}", batcher={"schedule_delay_s": 3600})

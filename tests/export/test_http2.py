@@ -74,6 +74,19 @@ def test_small_windows(open_batcher: Open) -> None:
         assert send_one(open_batcher, peer.port, size=300_000).sent == 1
 
 
+def test_an_answer_with_empty_frames(open_batcher: Open) -> None:
+    """Frames without content mean nothing."""
+
+    def answer(h2: H2Connection, connection: socket.socket, stream: int) -> None:
+        h2.send_headers(stream, OK_HEADERS)
+        h2.send_data(stream, b"")
+        h2.send_data(stream, MESSAGE)
+        h2.send_headers(stream, OK_TRAILERS, end_stream=True)
+
+    with Scripted(server(answer)) as peer:
+        assert send_one(open_batcher, peer.port).sent == 1
+
+
 @pytest.mark.parametrize(
     ("code", "status"),
     [
@@ -175,7 +188,7 @@ def test_noise_between_two_calls(noise: bytes, open_batcher: Open) -> None:
 
 def test_nonsense_while_nothing_is_asked(open_batcher: Open) -> None:
     """A kept connection on which nonsense came in later is replaced without a failed try."""
-    answered = threading.Event()
+    answered, disturbed = threading.Event(), threading.Event()
 
     def answer(h2: H2Connection, connection: socket.socket, stream: int) -> None:
         succeed(h2, connection, stream)
@@ -183,12 +196,14 @@ def test_nonsense_while_nothing_is_asked(open_batcher: Open) -> None:
         answered.wait(20)
         with suppress(OSError):
             connection.sendall(b"\x00\x00\x01\x04\x00\x00\x00\x00\x00\x00")
+        disturbed.set()
 
     with Scripted(server(answer)) as peer:
         batcher = open_batcher(f"127.0.0.1:{peer.port}")
         batcher.on_end(make_span())
         assert batcher.force_flush(20_000)
         answered.set()
+        assert disturbed.wait(20)
         batcher.on_end(make_span())
         assert batcher.force_flush(20_000)
         assert batcher.stats().last_error is None

@@ -21,7 +21,7 @@ from eco2_tracing._export.reply import (
     http_reply,
     success,
 )
-from eco2_tracing._export.wire import fields, varint
+from eco2_tracing._export.wire import block, fields, varint
 from tests.export.receivers import partial_success
 
 RETRY_INFO = RetryInfo(retry_delay=Duration(seconds=2, nanos=500_000_000))
@@ -138,6 +138,11 @@ def test_partial_success() -> None:
     assert success(partial_success(3, "too old")).rejected == 3
     assert success(partial_success(3, "too old")).error == "partial success, 3 spans rejected: too old"
     assert success(partial_success(0, "beware")).error == "partial success, 0 spans rejected: beware"
+
+
+def test_partial_success_of_a_later_protocol() -> None:
+    """Fields that are not known yet are passed over."""
+    assert success(block(b"\x0a", b"\x18\x05\x08\x02")).rejected == 2
     assert success(partial_success(-1, "")).rejected == 0
 
 

@@ -83,6 +83,13 @@ def test_own_hosts_get_everything_and_nothing_stale(mapping):
     assert headers["tracestate"] == "v=1"
 
 
+def test_names_may_be_bytes():
+    """As some libraries keep their headers."""
+    headers = {b"B3": b"0", b"accept": b"*/*"}
+    call(headers, {"url.full": "http://backend/"})
+    assert headers.keys() == {*ALL, b"accept"}
+
+
 def test_what_the_app_set_stays():
     """A request id and baggage of the application's own are not ours to take."""
     headers = {"x-request-id": "mine", "baggage": "own=1"}

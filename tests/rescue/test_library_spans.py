@@ -60,6 +60,64 @@ def test_attributes_of_every_kind_arrive():
     assert {key: span.attributes[key] for key in expected} == expected
 
 
+class Bottomless(list):
+    """A sequence that fights back."""
+
+    def __iter__(self):
+        raise RuntimeError("no")
+
+
+def test_attributes_that_fight_back_cost_themselves_alone():
+    """Given at the start or hidden in a list: what can be read of the others is kept."""
+
+    def work(tracer):
+        with tracer.start_as_current_span("library", attributes={"a": 1, "hostile": Bottomless()}) as span:
+            span.set_attribute("hidden", [Bottomless()])
+            span.set_attribute("b", 2)
+
+    (span,) = rescued(work).find(name="library")
+    assert span.attributes == {"a": 1, "b": 2}
+
+
+def test_a_span_without_a_name_has_an_empty_one():
+    """A careless library names it ``None``."""
+
+    def work(tracer):
+        tracer.start_span(None).end()
+
+    (child,) = [span for span in rescued(work).spans if span.kind is SpanKind.INTERNAL]
+    assert child.name == ""
+
+
+def test_a_description_that_is_no_text_is_left_out():
+    """The status stands without it."""
+    captured = CapturedSpans()
+
+    def work(tracer):
+        with tracer.start_as_current_span("library") as span:
+            span.set_status(StatusCode.ERROR, Hostile())
+            listen(captured)
+
+    rescued(work)
+    (span,) = captured.find(name="library")
+    assert span.status is StatusCode.ERROR
+
+
+def test_those_who_look_behind_the_underscore_find_what_the_sdk_has():
+    """Processors of others read a span's private parts, or ask it for a copy that can be read."""
+    found = []
+
+    def work(tracer):
+        found.extend((trace.get_current_span(), tracer.start_span("library")))
+
+    rescued(work)
+    provider = trace.get_tracer_provider()
+    for span in found:
+        assert span._resource is span.resource is provider.resource
+        assert span._span_processor is provider._active_span_processor
+        assert span._readable_span() is span
+
+
 def test_it_is_a_child_with_times_and_links_of_its_own():
     """Kind, parent, explicit times and events are the SDK's."""
 

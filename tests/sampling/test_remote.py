@@ -93,6 +93,19 @@ def test_the_server_is_asked_again(remote, server):
     wait_for(lambda: sampler.probability("GET") == 0.75)
 
 
+def test_whether_names_matter_is_the_strategys(remote, server):
+    """One that tells operations apart wants their names, from the poll that brings it."""
+    sampler = remote()
+    assert sampler.refresh()
+    assert not sampler.needs_name
+    each = {"operation": "GET", "probabilisticSampling": {"samplingRate": 1}}
+    server.answer = {
+        "operationSampling": {"defaultSamplingProbability": 0.5, "perOperationStrategies": [each]}
+    }
+    assert sampler.refresh()
+    assert sampler.needs_name
+
+
 def test_a_strategy_that_did_not_change_keeps_its_state(remote, server):
     """A limiter that knows the load is not begun anew by each poll."""
     server.answer = {"rateLimitingSampling": {"maxTracesPerSecond": 5}}

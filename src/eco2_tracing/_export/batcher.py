@@ -192,5 +192,4 @@ def _after_fork_in_child() -> None:
             internal_failure("starting over in a forked process")
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(after_in_child=_after_fork_in_child)

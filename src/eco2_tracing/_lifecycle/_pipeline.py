@@ -60,7 +60,7 @@ class Pipeline:
             self._redact(span)
         except Exception:  # noqa: BLE001 - code of others
             internal_failure("redacting a span")
-            span._attributes = {}
+            _empty(span)
         for processor in self._processors:
             try:
                 processor.on_end(span)
@@ -87,3 +87,10 @@ class Pipeline:
             text = redactor.text(description)
             if text != description:
                 span._status = Status(span._status.status_code, text)
+
+
+def _empty(span: Any) -> None:
+    """Take off whatever may hold a secret that was not found."""
+    span._attributes = {}
+    span._events = ()
+    span._status = Status(span._status.status_code)

@@ -52,9 +52,12 @@ class Provider(TracerProvider):
     def get_tracer(self, *arguments: Any, **keywords: Any) -> trace.Tracer:
         """Give a tracer; ours know a shorter way for spans that will most likely be forgotten."""
         tracer = super().get_tracer(*arguments, **keywords)
+        self._refined(tracer)
+        return tracer
+
+    def _refined(self, tracer: trace.Tracer) -> None:
         if self.refine is not None and type(tracer) is Tracer:
             self.refine(tracer)
-        return tracer
 
     def _handle_fork(self) -> None:
         pass
@@ -204,8 +207,7 @@ def _take_over(provider: Provider) -> None:
         tracer.id_generator = provider.id_generator
         tracer._span_limits = provider._span_limits
         provider._tracers.setdefault(tracer._instrumentation_scope, tracer)
-        if provider.refine is not None:
-            provider.refine(tracer)
+        provider._refined(tracer)
     _retired.clear()
 
 

@@ -57,12 +57,12 @@ def announce(tracing: Tracing) -> None:
             _name(tracing.foreign),
             ",".join(tracing.propagation.names),
         )
-    elif tracing.sampler is not None:
+    else:
         logger.info(
             "tracing %s to %s; %s; failing requests kept: %g %%; propagators %s",
             settings.service_name or "unknown_service",
             ", ".join(_destinations(tracing)) or "nowhere (no exporter)",
-            tracing.sampler.description,
+            _sampler(tracing),
             tracing.rules.error_rate * 100,
             ",".join(tracing.propagation.names),
         )

@@ -139,8 +139,7 @@ class Tracing:
 
     def uninstall(self) -> None:
         """Undo ``install``."""
-        if current.engine is self.engine:
-            current.engine = None
+        current.engine = None
         self.signals.remove()
         _provider.uninstall(self.provider, self._former_propagator)
 

@@ -1,0 +1,87 @@
+"""Connections that are opened in vain, broken off, or never come to be."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from eco2_tracing._export.connection import Connection
+from tests.export.receivers import Scripted, eventually
+from tests.export.spans import make_span
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.export.conftest import Open
+
+RESET_AT_CLOSE = struct.pack("ii", 1, 0)
+
+
+def test_a_connection_that_was_reset_is_seen_without_waiting() -> None:
+    """A peer that broke off looks like one that closed, and raises nothing."""
+
+    def reset(connection: socket.socket) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
+
+    seen: list[bytes | None] = [None]
+    with Scripted(reset) as peer, socket.create_connection(("127.0.0.1", peer.port)) as sock:
+        connection = Connection(sock)
+
+        def broken() -> bool:
+            seen.append(connection.glance())
+            return seen[-1] is not None
+
+        eventually(broken)
+    assert seen[-1] == b""
+
+
+@pytest.mark.parametrize("scheme", ["grpc", "http"])
+def test_shutdown_while_a_connection_is_opened(scheme: str, open_batcher: Open) -> None:
+    """A server whose backlog is full lets connections hang: shutting down does not wait for one."""
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):
+            caller = stack.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(full.getsockname())
+        host = f"127.0.0.1:{full.getsockname()[1]}"
+        batcher = open_batcher(host if scheme == "grpc" else f"http://{host}/v1/traces")
+        batcher.on_end(make_span())
+        dialer = batcher._sink._transport._dialer  # type: ignore[attr-defined]  # that of both transports
+        eventually(lambda: dialer._socket is not None)
+        assert not batcher.shutdown(100)
+        assert batcher.stats().dropped["shutdown"] == 1
+        eventually(lambda: not [t for t in threading.enumerate() if t.name == "eco2-tracing-export"])
+
+
+def test_an_encrypted_key_is_refused(tmp_path: Path, open_batcher: Open) -> None:
+    """OpenSSL would ask for its password on the terminal, and wait."""
+    client = trustme.CA().issue_cert("client@example.com")
+    key = load_pem_private_key(client.private_key_pem.bytes(), None)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    (tmp_path / "client.key").write_bytes(pem)
+    client.cert_chain_pems[0].write_to_path(str(tmp_path / "client.pem"))
+    batcher = open_batcher(
+        "localhost:1",
+        insecure=False,
+        client_certificate=str(tmp_path / "client.pem"),
+        client_key=str(tmp_path / "client.key"),
+    )
+    batcher.on_end(make_span())
+    eventually(lambda: batcher.stats().last_error)
+    assert "the key is encrypted" in str(batcher.stats().last_error)
+    batcher.shutdown(100)

@@ -1,0 +1,178 @@
+"""What must not fail and fails all the same: the process goes on, and one line says what it was."""
+
+from __future__ import annotations
+
+import logging
+import signal
+
+import pytest
+from fastapi import FastAPI
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode, TraceFlags
+from starlette.testclient import TestClient
+
+import eco2_tracing
+from eco2_tracing import TracingSettings, configure_tracing, instrument_app, shutdown_tracing, span
+from eco2_tracing._lifecycle import _configure
+from eco2_tracing._lifecycle._signals import TerminationHandler
+from eco2_tracing.testing import CapturedSpans, b3_headers
+
+NOWHERE = TracingSettings(traces_exporter="none")
+
+
+def fail(*_, **__):
+    """Stand in for what has a fault."""
+    raise RuntimeError("told to")
+
+
+class Broken(SpanProcessor):
+    """An application's processor with a fault at either end of a span."""
+
+    on_start = on_end = fail
+
+
+def test_a_broken_processor_keeps_no_span_from_the_next(caplog):
+    """Each end is told of by the processor's name."""
+    captured = CapturedSpans()
+    configure_tracing(settings=NOWHERE, span_processors=[Broken(), captured])
+    with span("one"):
+        pass
+    assert [one.name for one in captured.spans] == ["one"]
+    assert "Broken.on_start" in caplog.text
+    assert "Broken.on_end" in caplog.text
+
+
+def test_a_span_that_cannot_be_redacted_is_emptied(monkeypatch, caplog):
+    """Nothing leaves that may hold a secret: neither attributes nor events nor the status's words."""
+    captured = CapturedSpans()
+    configure_tracing(settings=NOWHERE, span_processors=[captured])
+    monkeypatch.setattr("eco2_tracing._redaction.Redactor.attributes", fail)
+    app = FastAPI()
+    instrument_app(app)
+
+    @app.get("/")
+    async def root() -> None:
+        with trace.get_tracer("library").start_as_current_span("library") as library:
+            library.add_event("password=planted", {"password": "planted"})
+            library.set_status(StatusCode.ERROR, "password=planted")
+        trace.get_current_span().set_attribute("password", "planted")
+
+    assert TestClient(app).get("/", headers=b3_headers()).status_code == 200
+    assert {one.name for one in captured.spans} == {"GET /", "library"}
+    assert "planted" not in repr(captured.spans)
+    assert captured.one(name="library").status is StatusCode.ERROR
+    assert "redacting a span" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("part", "undo", "told"),
+    [("switch_on", False, "instrumentations on"), ("uninstrument_libraries", True, "instrumentations off")],
+)
+def test_instrumentations_that_fail_stop_nothing(part, undo, told, monkeypatch, caplog):
+    """Tracing is configured, and shut down, without them."""
+    monkeypatch.setattr(_configure, part, fail)
+    assert configure_tracing(settings=NOWHERE) is True
+    if undo:
+        assert shutdown_tracing() is True
+    assert told in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("step", "part", "told"),
+    [
+        (_configure._at_exit, "shutdown_at_end", "the end of the process"),
+        (_configure._after_fork, "after_fork", "a fork"),
+    ],
+)
+def test_ends_and_forks_that_fail_raise_nothing(step, part, told, monkeypatch, caplog):
+    """Python would print what is raised there, and go on."""
+    configure_tracing(settings=NOWHERE)
+    monkeypatch.setattr(f"eco2_tracing._lifecycle._tracing.Tracing.{part}", fail)
+    step()
+    assert told in caplog.text
+
+
+def test_a_first_request_whose_preparation_fails_is_served(monkeypatch, caplog):
+    """And traced, in the caller's trace."""
+    captured = CapturedSpans()
+    configure_tracing(settings=NOWHERE, span_processors=[captured])
+    monkeypatch.setattr("eco2_tracing.logs.reassert", fail)
+    app = FastAPI()
+    instrument_app(app)
+    caller = "463ac35c9f6413ad48485a3953bb6124"
+    assert TestClient(app).get("/", headers={"b3": f"{caller}-a2fb4a1d1a96d312-1"}).status_code == 404
+    assert captured.one().trace_id == caller
+    assert "the first request" in caplog.text
+
+
+def test_an_api_with_other_parts_within(monkeypatch, caplog):
+    """A later OpenTelemetry may keep its global provider elsewhere: shutting down does not depend on it."""
+    configure_tracing(settings=NOWHERE)
+    with monkeypatch.context() as later:
+        later.delattr(trace, "_TRACER_PROVIDER_SET_ONCE")
+        assert shutdown_tracing() is True
+    trace._TRACER_PROVIDER_SET_ONCE._done = False
+    assert "tracer provider back" in caplog.text
+
+
+def test_a_child_under_somebody_elses_provider():
+    """Nothing of that provider is renewed; its own library does what a fork asks for."""
+    theirs = TracerProvider(shutdown_on_exit=False)
+    trace.set_tracer_provider(theirs)
+    configure_tracing(settings=NOWHERE)
+    resource = theirs.resource
+    _configure._after_fork()
+    assert trace.get_tracer_provider() is theirs
+    assert theirs.resource is resource
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_a_context_of_another_caller_decides_for_itself(sampled):
+    """As of a message that a request takes from a queue: the request's decision is about another trace."""
+    captured = CapturedSpans()
+    configure_tracing(settings=NOWHERE, span_processors=[captured])
+    app = FastAPI()
+    instrument_app(app)
+    sender = SpanContext(0xABC, 0xDEF, is_remote=True, trace_flags=TraceFlags(sampled))
+
+    @app.get("/")
+    async def root() -> None:
+        context = trace.set_span_in_context(NonRecordingSpan(sender))
+        with trace.get_tracer("consumer").start_as_current_span("message", context):
+            pass
+
+    with TestClient(app) as client:
+        client.get("/", headers=b3_headers(sampled=not sampled))
+    assert [one.name for one in captured.spans] == (["message"] if sampled else ["GET /"])
+
+
+@pytest.fixture
+def sigterm():
+    """The default, as a server leaves it; put back afterwards."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield signal.SIGTERM
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_the_signal_goes_on_to_whom_it_would_have_reached(sigterm, monkeypatch):
+    """After the flush the default is back, and the signal is raised again."""
+    done = []
+    monkeypatch.setattr(
+        signal, "raise_signal", lambda number: done.append((number, signal.getsignal(number)))
+    )
+    handler = TerminationHandler(lambda: done.append("flush"))
+    handler.install()
+    signal.getsignal(sigterm)(sigterm, None)
+    assert done == ["flush", (sigterm, signal.SIG_DFL)]
+
+
+def test_the_level_of_our_own_lines(caplog, monkeypatch):
+    """``OTEL_LOG_LEVEL`` is that of the logger ``eco2_tracing`` alone."""
+    caplog.set_level(logging.WARNING, "eco2_tracing")
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("OTEL_LOG_LEVEL", "info")
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+    eco2_tracing.configure_tracing("orders")
+    assert logging.getLogger("eco2_tracing").level == logging.INFO
+    assert "tracing orders to nowhere" in caplog.text
