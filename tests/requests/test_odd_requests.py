@@ -1,0 +1,396 @@
+"""Requests, applications and servers that are not as one expects: they are served all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+
+import pytest
+from fastapi import BackgroundTasks, FastAPI, Request
+from fastapi.responses import Response
+from fastapi.testclient import TestClient
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.trace import StatusCode
+
+import eco2_tracing
+from eco2_tracing.testing import SPAN_ID, TRACE_ID, CapturedSpans, b3_headers
+from tests.requests.conftest import make_app
+
+
+def configured(app, captured=None, hook=None, **settings):
+    """An application under settings of its own, and what it would export."""
+    captured = CapturedSpans() if captured is None else captured
+    made = eco2_tracing.TracingSettings(traces_exporter="none", **settings)
+    eco2_tracing.configure_tracing(settings=made, span_processors=[captured])
+    eco2_tracing.instrument_app(app, server_request_hook=hook)
+    return TestClient(app, raise_server_exceptions=False), captured
+
+
+def serve(app, **changes):
+    """Send one request to an application without a server; returns the messages of the answer."""
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "path": "/items/7",
+        "raw_path": b"/items/7", "query_string": b"", "root_path": "", "scheme": "http", "headers": [],
+        "server": ("127.0.0.1", 80), "client": None,
+    }  # fmt: skip
+    scope.update(changes)
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app({key: value for key, value in scope.items() if value is not ...}, receive, send))
+    return sent
+
+
+def test_a_request_without_headers_is_served(caplog):
+    """A server that breaks ASGI's rules costs the span, not the answer; it is told once."""
+    app = FastAPI()
+
+    @app.get("/items/7")
+    async def item(request: Request):
+        return {}
+
+    configured(app)
+    asked = []
+
+    async def plain(scope, receive, send):
+        asked.append(scope["path"])
+
+    stack = app.build_middleware_stack()
+    stack.app = plain
+    serve(stack, headers=...)
+    serve(stack, headers=...)
+    assert asked == ["/items/7", "/items/7"]
+    assert [record.levelname for record in caplog.records if "beginning of a request" in record.message] == [
+        "WARNING"
+    ]
+
+
+def test_an_answer_with_an_odd_status_goes_out():
+    """What the application sends is passed on, whatever we can read of it."""
+    app = FastAPI()
+    _, captured = configured(app)
+
+    async def odd(scope, receive, send):
+        await send({"type": "http.response.start", "status": "fine", "headers": []})
+        await send({"type": "http.response.body", "body": b"!"})
+
+    stack = app.build_middleware_stack()
+    stack.app = odd
+    assert [message.get("status") for message in serve(stack)] == ["fine", None]
+    assert len(captured.spans) <= 1
+
+
+@pytest.mark.parametrize("last", ["http.response.trailers", "http.response.pathsend"])
+def test_answers_that_end_otherwise(last):
+    """Trailers and files sent by the server end the span as a body does."""
+    app = FastAPI()
+    _, captured = configured(app)
+
+    async def answer(scope, receive, send):
+        trailers = last == "http.response.trailers"
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": trailers})
+        if trailers:
+            await send({"type": "http.response.body", "body": b""})
+            await send({"type": last, "headers": [], "more_trailers": True})
+        await send({"type": last, "headers": []})
+        raise OSError("after the answer")
+
+    stack = app.build_middleware_stack()
+    stack.app = answer
+    with pytest.raises(OSError, match="after the answer"):
+        serve(stack)
+    (span,) = captured.spans
+    assert span.status is StatusCode.UNSET
+
+
+def test_the_hook_sees_every_recorded_request():
+    """What it sets is on the span; its errors are told on the span and harm nobody."""
+
+    def hook(span, scope):
+        span.set_attribute("tenant", scope["path"])
+        raise ValueError("hook")
+
+    client, captured = configured(make_app(), hook=hook)
+    with client:
+        assert client.get("/items/7").status_code == 200
+    (span,) = captured.spans
+    assert span.attributes["tenant"] == "/items/7"
+    assert [event.attributes["exception.message"] for event in span.events] == ["hook"]
+
+
+def test_a_processor_that_fails_harms_nobody():
+    """Neither at the beginning nor at the end of a span."""
+
+    class Failing(CapturedSpans):
+        def on_start(self, span, parent_context=None):
+            raise ValueError("start")
+
+        def on_end(self, span):
+            raise ValueError("end")
+
+    client, _ = configured(make_app(), Failing())
+    with client:
+        assert client.get("/items/7").status_code == 200
+
+
+def test_the_trace_id_in_a_response_header():
+    """Also where nothing is recorded."""
+    client, _ = configured(
+        make_app(), response_header="X-Trace-Id", traces_sampler="always_off", redact_keys="x"
+    )
+    with client:
+        assert client.get("/items/7", headers=b3_headers(sampled=False)).headers["x-trace-id"] == TRACE_ID
+        assert len(client.get("/stream").headers["x-trace-id"]) == 32
+
+
+def test_baggage_is_current_in_the_request():
+    """The API's baggage is what the caller sent."""
+    from opentelemetry import baggage
+
+    app = FastAPI()
+
+    @app.get("/")
+    def root():
+        return dict(baggage.get_all())
+
+    client, _ = configured(app)
+    with client:
+        assert client.get("/", headers={"baggage": "tenant=acme"}).json() == {"tenant": "acme"}
+
+
+@pytest.mark.parametrize(
+    ("server", "url"), [(("10.0.0.1", 80), "10.0.0.1/"), (("h", 81), "h:81/"), (None, "0.0.0.0/")]
+)
+def test_excluded_urls_without_a_host_header(server, url):
+    """The server's address stands in for it, as in contrib."""
+    app = FastAPI()
+    _, captured = configured(app, excluded_urls=f"http://{url}items")
+    stack = app.build_middleware_stack()
+
+    async def answer(scope, receive, send):
+        """Answer nothing."""
+
+    stack.app = answer
+    serve(stack, server=server)
+    assert captured.spans == ()
+
+
+class Frozen(Exception):
+    """An exception without room for attributes."""
+
+    def __setattr__(self, name, value):
+        raise AttributeError(name)
+
+
+def test_an_exception_without_room_for_ids():
+    """It is recorded all the same."""
+    app = FastAPI()
+
+    @app.get("/")
+    async def root():
+        raise Frozen("cold")
+
+    client, captured = configured(app)
+    with client:
+        assert client.get("/").status_code == 500
+    assert captured.spans[0].attributes["error.type"] == "Frozen"
+
+
+def test_background_tasks_without_tracing_run():
+    """An instrumented application that was never configured."""
+    app, done = FastAPI(), []
+    eco2_tracing.instrument_app(app)
+
+    @app.get("/")
+    async def root(tasks: BackgroundTasks):
+        tasks.add_task(done.append, 1)
+        return Response()
+
+    with TestClient(app) as client:
+        client.get("/")
+    assert done == [1]
+
+
+class Asked(Sampler):
+    """Chooses by what it is told at the start."""
+
+    def should_sample(
+        self, parent_context, trace_id, name, kind=None, attributes=None, links=None, trace_state=None
+    ):
+        chosen = (attributes or {}).get("url.path") == "/items/7"
+        decision = Decision.RECORD_AND_SAMPLE if chosen else Decision.DROP
+        return SamplingResult(decision, {**(attributes or {}), "asked": True}, trace_state)
+
+    def get_description(self):
+        return "Asked"
+
+
+def test_an_installed_sampler_is_told_the_request(monkeypatch):
+    """It gets the attributes that matter to sampling, and its own are on the span."""
+    from eco2_tracing.sampling import _build
+
+    class Point:
+        name = "asked"
+
+        def load(self):
+            return lambda _argument: Asked()
+
+    monkeypatch.setattr(_build, "entry_points", lambda **_: [Point()])
+    monkeypatch.setattr(
+        "eco2_tracing._settings._installed.installed_names", lambda _group: {"asked"}, raising=False
+    )
+    made = eco2_tracing.TracingSettings(traces_exporter="none").model_copy(update={"traces_sampler": "asked"})
+    captured, app = CapturedSpans(), make_app()
+    eco2_tracing.configure_tracing(settings=made, span_processors=[captured])
+    eco2_tracing.instrument_app(app)
+    with TestClient(app) as client:
+        client.get("/items/7")
+        client.get("/items/8", headers=b3_headers(SPAN_ID * 2))
+    (span,) = captured.spans
+    assert (span.name, span.attributes["asked"]) == ("GET /items/{item_id}", True)
+
+
+def test_a_lifespan_goes_on_whatever_fails(monkeypatch):
+    """Neither its beginning nor its end depends on us."""
+    from eco2_tracing._instrumentation._engine import current
+
+    app = make_app()
+    client, _ = configured(app)
+
+    def fail():
+        raise RuntimeError("lifespan")
+
+    current.engine.startup = current.engine.shutdown = fail
+    with client:
+        assert client.get("/items/7").status_code == 200
+
+
+def test_importing_leaves_the_collector_as_it_was():
+    """Where it is off it stays off, where it is on it goes on."""
+    for switch, expected in (("gc.disable()", "False"), ("gc.enable()", "True")):
+        code = f"import gc; {switch}; import eco2_tracing; print(gc.isenabled())"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == expected
+
+
+def test_nothing_is_logged_by_an_ordinary_request(caplog):
+    """Start-up says one line; requests say none."""
+    with caplog.at_level(logging.INFO, logger="eco2_tracing"):
+        client, _ = configured(make_app())
+        with client:
+            client.get("/items/7")
+    assert len([record for record in caplog.records if record.name == "eco2_tracing"]) == 1
+
+
+def test_the_hook_is_called_without_processors_too():
+    """Most services have none."""
+    made, seen = make_app(), []
+    eco2_tracing.configure_tracing(settings=eco2_tracing.TracingSettings(traces_exporter="none"))
+    eco2_tracing.instrument_app(made, server_request_hook=lambda span, scope: seen.append(scope["path"]))
+    with TestClient(made) as client:
+        client.get("/items/7")
+    assert seen == ["/items/7"]
+
+
+def test_words_of_contribs_list_are_paths():
+    """They add to the excluded paths."""
+    client, captured = configured(make_app(), excluded_urls="status")
+    with client:
+        client.get("/status/200")
+        client.get("/health")
+    assert captured.spans == ()
+
+
+def test_what_other_propagators_found_is_in_the_context():
+    """A propagator of another package may put anything there."""
+    from opentelemetry.context import get_value
+
+    from eco2_tracing._instrumentation._engine import current
+    from eco2_tracing.propagation import Inbound
+
+    app = FastAPI()
+
+    @app.get("/")
+    def root():
+        return get_value("vendor")
+
+    client, _ = configured(app)
+    with client:
+        client.get("/")
+        current.engine.read = lambda _headers: Inbound(extras={"vendor": "found"})
+        assert client.get("/").json() == "found"
+
+
+def test_refused_by_the_cap_a_failure_is_answered_all_the_same():
+    """Nothing of it is exported, nor told to the caller."""
+    client, captured = configured(make_app(), max_kept_traces_per_second=1)
+    with client:
+        answers = [client.get("/boom", headers=b3_headers(sampled=False)) for _ in range(5)]
+    assert {answer.status_code for answer in answers} == {500}
+    told = [answer for answer in answers if "server-timing" in answer.headers]
+    assert len(told) == len(captured.spans) < 5
+
+
+def test_a_websocket_closed_by_its_client_is_no_error():
+    """Codes 1000 and 1001 are how connections end."""
+    from starlette.websockets import WebSocketDisconnect
+
+    client, captured = configured(make_app())
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/ws/lobby") as socket:
+        socket.close(1001)
+        socket.receive_text()
+    (span,) = captured.spans
+    assert (span.name, span.status) == ("HTTP /ws/{room}", StatusCode.UNSET)
+
+
+def test_a_group_of_one_exception_is_that_exception():
+    """Task groups wrap what one task raised."""
+    app = FastAPI()
+
+    @app.get("/")
+    async def root():
+        raise ExceptionGroup("tasks", [LookupError("lost")])
+
+    client, captured = configured(app, response_header="x-trace-id")
+    with client:
+        assert len(client.get("/").headers["x-trace-id"]) == 32
+    assert captured.spans[0].attributes["error.type"] == "LookupError"
+
+
+def test_metrics_of_fastapi_go_on():
+    """Its own telemetry loses its spans, not its metrics."""
+    metrics = pytest.importorskip("opentelemetry.sdk.metrics")
+    export = pytest.importorskip("opentelemetry.sdk.metrics.export")
+    reader = export.InMemoryMetricReader()
+    provider = metrics.MeterProvider([reader])
+    try:
+        app = FastAPI(telemetry={"meter_provider": provider})
+        app.get("/")(lambda: None)
+        client, captured = configured(app)
+        with client:
+            client.get("/")
+        found = {
+            metric.name
+            for one in reader.get_metrics_data().resource_metrics
+            for scope in one.scope_metrics
+            for metric in scope.metrics
+        }
+    finally:
+        provider.shutdown()
+    assert [span.name for span in captured.spans] == ["GET /"]
+    assert not hasattr(app, "_telemetry") or "http.server.request.duration" in found
+
+
+def test_a_scope_without_a_scheme():
+    """ASGI lets a server leave it out; nothing is made up."""
+    app = make_app()
+    _, captured = configured(app)
+    assert serve(app, scheme=...)[0]["status"] == 200
+    assert "url.scheme" not in captured.spans[0].attributes
