@@ -11,9 +11,7 @@ from fastapi import FastAPI
 from opentelemetry import trace
 
 from eco2_tracing import logs
-
-TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
-SPAN_ID = 0xB7AD6B7169203331
+from tests.logs.ids import SPAN_ID, TRACE_ID
 
 if "ECS_BY_CONFIGURATION" not in os.environ:
     logs.configure_logging(service_name="served")

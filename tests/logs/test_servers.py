@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from eco2_tracing.logs import uvicorn_log_config
-from tests.logs.served import SPAN_ID, TRACE_ID
+from tests.logs.ids import SPAN_ID, TRACE_ID
 from tests.support.servers import free_port
 
 APP = "tests.logs.served:app"
