@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from eco2_tracing._export.connection import Connection
+from eco2_tracing._export.dialing import Address, Dialer
 from tests.export.receivers import Scripted, eventually
 from tests.export.spans import make_span
 
@@ -59,13 +61,23 @@ def test_shutdown_while_a_connection_is_opened(scheme: str, open_batcher: Open) 
             caller.setblocking(False)
             caller.connect_ex(full.getsockname())
         host = f"127.0.0.1:{full.getsockname()[1]}"
-        batcher = open_batcher(host if scheme == "grpc" else f"http://{host}/v1/traces")
+        endpoint = host if scheme == "grpc" else f"http://{host}/v1/traces"
+        batcher = open_batcher(endpoint, timeout_s=3600, batcher={"export_timeout_s": 3600})
         batcher.on_end(make_span())
         dialer = batcher._sink._transport._dialer  # type: ignore[attr-defined]  # that of both transports
         eventually(lambda: dialer._socket is not None)
         assert not batcher.shutdown(100)
         assert batcher.stats().dropped["shutdown"] == 1
         eventually(lambda: not [t for t in threading.enumerate() if t.name == "eco2-tracing-export"])
+
+
+def test_nothing_is_opened_any_more_after_an_abort() -> None:
+    """Whoever goes on trying, the next address of a name for one, fails at once."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        dialer = Dialer(Address("127.0.0.1", server.getsockname()[1]), None, ())
+        dialer.abort()
+        with pytest.raises(TimeoutError):
+            dialer.open(time.monotonic() + 20)
 
 
 def test_an_encrypted_key_is_refused(tmp_path: Path, open_batcher: Open) -> None:

@@ -210,6 +210,26 @@ def test_nonsense_while_nothing_is_asked(open_batcher: Open) -> None:
         batcher.shutdown()
 
 
+def test_a_kept_connection_broken_under_the_call(open_batcher: Open) -> None:
+    """It is replaced at once, without a failed try."""
+    calls: list[int] = []
+
+    def answer(h2: H2Connection, connection: socket.socket, stream: int) -> None:
+        calls.append(stream)
+        if len(calls) == 2:
+            raise ConnectionError("told to")
+        succeed(h2, connection, stream)
+
+    with Scripted(server(answer)) as peer:
+        batcher = open_batcher(f"127.0.0.1:{peer.port}")
+        for _ in range(2):
+            batcher.on_end(make_span())
+            assert batcher.force_flush(20_000)
+        assert (len(calls), peer.connections) == (3, 2)
+        assert batcher.stats().last_error is None
+        batcher.shutdown()
+
+
 def test_a_call_under_way_is_cancelled(open_batcher: Open) -> None:
     """Shutting down does not wait for a peer that says nothing, nor call it news of the peer."""
     with BlackHole() as hole:

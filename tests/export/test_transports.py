@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from concurrent import futures
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import grpc
 import pytest
@@ -287,19 +287,48 @@ def test_http_connections_that_close(protocol: str, open_batcher: Open) -> None:
         assert batcher.stats().last_error is None
 
 
+def read_request(requests: BinaryIO) -> None:
+    """Read one request over HTTP/1.1 to its end."""
+    length = 0
+    while (line := requests.readline().lower()).strip():
+        if line.startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+    requests.read(length)
+
+
+def test_http_kept_connection_closed_meanwhile(open_batcher: Open) -> None:
+    """A kept connection that the server closed without a word is replaced before it is used again."""
+    closed = threading.Event()
+
+    def script(connection: socket.socket) -> None:
+        connection.settimeout(20)
+        with connection.makefile("rb") as requests:
+            read_request(requests)
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        closed.set()
+        assert connection.recv(1) == b""
+
+    with Scripted(script) as peer:
+        batcher = open_batcher(f"http://127.0.0.1:{peer.port}/v1/traces")
+        for _ in range(2):
+            batcher.on_end(make_span())
+            assert batcher.force_flush(20_000)
+            assert closed.wait(20)
+        assert peer.connections == 2
+        assert batcher.stats().last_error is None
+        batcher.shutdown()
+
+
 def test_http_kept_connection_broken_under_the_request(open_batcher: Open) -> None:
     """A kept connection that breaks while it is used is replaced at once."""
 
     def script(connection: socket.socket) -> None:
         connection.settimeout(20)
-        with connection.makefile("rb") as request:
-            length = 0
-            while (line := request.readline().lower()).strip():
-                if line.startswith(b"content-length:"):
-                    length = int(line.split(b":")[1])
-            request.read(length)
+        with connection.makefile("rb") as requests:
+            read_request(requests)
             connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-            request.readline()
+            requests.readline()
 
     with Scripted(script) as peer:
         batcher = open_batcher(f"http://127.0.0.1:{peer.port}/v1/traces")
