@@ -394,3 +394,20 @@ def test_a_scope_without_a_scheme():
     _, captured = configured(app)
     assert serve(app, scheme=...)[0]["status"] == 200
     assert "url.scheme" not in captured.spans[0].attributes
+
+
+def test_a_message_after_the_end_is_refused():
+    """A task that outlives its request cannot send for it, with or without tracing."""
+    app, late = FastAPI(), []
+    configured(app)
+
+    async def answer(scope, receive, send):
+        late.append(send)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    stack = app.build_middleware_stack()
+    stack.app = answer
+    serve(stack)
+    with pytest.raises(RuntimeError, match="after the application has returned"):
+        asyncio.run(late[0]({"type": "http.response.body", "body": b""}))

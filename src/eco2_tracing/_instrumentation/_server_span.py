@@ -71,7 +71,7 @@ class ServerSpan(LeanSpan):
         self._context = context
         self._inbound = inbound
         self._eco2_local = local
-        self._scope = scope
+        self._scope: Any = scope
         self._send = send
         self._app = app
         self._root_path = scope.get("root_path", "")
@@ -180,8 +180,15 @@ class ServerSpan(LeanSpan):
                     self._status = _ERROR
                 self._end_time = self._final_time or self._eco2_local.now()
             self._eco2_local.finish()
+            if self._own is not None:
+                self._let_go()
         except Exception:  # noqa: BLE001 - the request goes on
             internal_failure("ending a server span")
+
+    def _let_go(self) -> None:
+        """Keep nothing of the request while the span waits for its export: all is derived by now."""
+        self._scope = self._app = self._response_headers = None
+        self._send = _gone
 
     # What is derived ---------------------------------------------------------------------------
 
@@ -211,6 +218,13 @@ class ServerSpan(LeanSpan):
         if engine.server_response_headers is not None and self._response_headers is not None:
             attributes.update(engine.server_response_headers.attributes(self._response_headers))
         return attributes
+
+
+async def _gone(message: Message) -> None:
+    """Stand for the ``send`` of a request that is over: servers refuse such messages, too."""
+    raise RuntimeError(
+        f"Unexpected ASGI message {message['type']!r} sent, after the application has returned."
+    )
 
 
 def _is_event_stream(headers: Any) -> bool:

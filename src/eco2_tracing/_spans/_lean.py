@@ -131,6 +131,8 @@ class LeanSpan(Span):
 
     @_attributes.setter
     def _attributes(self, value: Mapping[str, Any]) -> None:
+        # The last thing before a span goes out: what is still to be derived is derived from the request.
+        self._given_name = self._name
         self._own = value
         # What the application set is in there: which part that is, redaction has still to know.
         self._merged = self._given or self._merged
