@@ -331,6 +331,17 @@ def test_nothing_to_encode() -> None:
     assert SpanEncoder().encode([]) == ([], 0)
 
 
+def test_what_is_long_is_not_remembered() -> None:
+    """A key that most likely never comes again is encoded each time."""
+    encoder = SpanEncoder()
+    long = "k" * 300
+    span = make_span(attributes={long: 1})
+    for _ in range(2):
+        (request,), _ = encoder.encode([span])
+        assert parse(request.body) == encode_spans([span])
+    assert long not in encoder._values._keys
+
+
 def test_caches_are_bounded() -> None:
     """Keys and values without end do not fill the memory, and stay right."""
     encoder = SpanEncoder()
