@@ -239,6 +239,8 @@ class Scripted:
                 return
             self.connections += 1
             with connection:
+                # What a script has sent is there: it does not wait for the client to acknowledge what came before.
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 try:
                     self._script(connection)
                 except OSError:
