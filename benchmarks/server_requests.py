@@ -13,12 +13,10 @@ import argparse
 import asyncio
 import json
 import os
-import statistics
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
+
+from _variants import Child, answer_rounds, native_telemetry, set_up_stock, take_turns
 
 VARIANTS = ("bare", "stock", "ours, errors not kept", "ours")
 SHAPES = ("small", "mesh")
@@ -99,27 +97,10 @@ def instrument(variant: str, app: Any, endpoint: str) -> Any:
 
 
 def instrument_stock(app: Any, endpoint: str) -> Any:
-    """Set the stock instrumentation up as its documentation says, for B3."""
-    os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http"
-    from opentelemetry import trace
-    from opentelemetry.baggage.propagation import W3CBaggagePropagator
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    """Use the stock instrumentor."""
+    provider = set_up_stock(endpoint)
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
-    from opentelemetry.propagate import set_global_textmap
-    from opentelemetry.propagators.b3 import B3MultiFormat
-    from opentelemetry.propagators.composite import CompositePropagator
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    set_global_textmap(
-        CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator(), B3MultiFormat()])
-    )
-    provider = TracerProvider(resource=Resource.create({"service.name": "bench"}))
-    exporter = OTLPSpanExporter(endpoint=endpoint, insecure=True)
-    provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=100_000))
-    trace.set_tracer_provider(provider)
     FastAPIInstrumentor.instrument_app(app)
     return lambda: provider.force_flush(30_000)
 
@@ -157,69 +138,19 @@ async def serve(app: Any, headers: list[tuple[bytes, bytes]], count: int) -> Non
 
 
 def child(variant: str, shape: str, decision: str, endpoint: str) -> None:
-    """Be one variant: run a round for each line on standard input."""
-    app = make_app(shape, **({"telemetry": {"tracing": False}} if variant == "bare" and native() else {}))
+    """Be one variant."""
+    options = {"telemetry": {"tracing": False}} if variant == "bare" and native_telemetry() else {}
+    app = make_app(shape, **options)
     flush = instrument(variant, app, endpoint)
     headers = headers_of(shape, decision)
-    asyncio.run(serve(app, headers, 200))
-    flush()
-    print("ready", flush=True)
-    for line in sys.stdin:
-        begun = time.process_time()
-        # In portions that the queue holds: nothing is dropped, so that all work is done and counted.
-        for _ in range(int(line) // 1000):
-            asyncio.run(serve(app, headers, 1000))
-            flush()
-        print((time.process_time() - begun) / int(line) * 1e6, flush=True)
-
-
-def native() -> bool:
-    """Tell whether this FastAPI has telemetry of its own."""
-    import inspect
-
-    from fastapi import FastAPI
-
-    return "telemetry" in inspect.signature(FastAPI.__init__).parameters
-
-
-class Child:
-    """A variant's process."""
-
-    def __init__(self, variant: str, shape: str, decision: str, endpoint: str) -> None:
-        arguments = [sys.executable, str(Path(__file__)), "--child", variant, shape, decision, endpoint]
-        self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.times: list[float] = []
-        self._answer()
-
-    def _answer(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline().strip()
-        if not line:
-            raise SystemExit("a variant's process has died")
-        return line
-
-    def round(self, requests: int) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{requests}\n")
-        self.process.stdin.flush()
-        self.times.append(float(self._answer()))
-
-    def stop(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(timeout=30)
+    # In portions that the queue holds: nothing is dropped, so that all work is done and counted.
+    answer_rounds(lambda count: asyncio.run(serve(app, headers, count)), flush, portion=1000)
 
 
 def measure(shape: str, decision: str, endpoint: str, rounds: int, requests: int) -> dict[str, float]:
-    """Run all variants in turns; return the CPU of a request in the calmest third of the rounds, in µs."""
-    children = {variant: Child(variant, shape, decision, endpoint) for variant in VARIANTS}
-    for _ in range(rounds):
-        for one in children.values():
-            one.round(requests)
-    for one in children.values():
-        one.stop()
-    calm = max(1, rounds // 3)
-    return {variant: statistics.mean(sorted(one.times)[:calm]) for variant, one in children.items()}
+    """Run all variants in turns; return the CPU of a request in µs."""
+    children = {variant: Child(__file__, (variant, shape, decision, endpoint)) for variant in VARIANTS}
+    return take_turns(children, rounds, requests)
 
 
 def main() -> None:
