@@ -88,6 +88,22 @@ def answer_rounds(work: Callable[[int], None], flush: Flush, portion: int) -> No
         print((time.process_time() - begun) / int(line) * 1e6, flush=True)
 
 
+def set_up_ours(variant: str, app: Any, endpoint: str) -> Flush:
+    """Trace an application with this library; errors are not kept unless the variant is ``ours``.
+
+    Returns:
+        What flushes.
+    """
+    os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
+    if variant != "ours":
+        os.environ["ECO2_TRACING_ERROR_SAMPLING_RATE"] = "0"
+    import eco2_tracing
+
+    eco2_tracing.configure_tracing("bench")
+    eco2_tracing.instrument_app(app)
+    return lambda: eco2_tracing.flush_tracing(30)
+
+
 def set_up_stock(endpoint: str) -> Any:
     """Set a provider up as the stock documentation says, for B3.
 

@@ -15,11 +15,10 @@ import argparse
 import asyncio
 import importlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from _variants import Child, answer_rounds, native_telemetry, set_up_stock, take_turns
+from _variants import Child, answer_rounds, native_telemetry, set_up_ours, set_up_stock, take_turns
 
 VARIANTS = ("bare", "stock", "ours, errors not kept", "ours")
 MODULES = ("httpx", "httpx2")
@@ -66,14 +65,7 @@ def instrument(variant: str, app: Any, endpoint: str) -> Any:
         return lambda: None
     if variant == "stock":
         return instrument_stock(app, endpoint)
-    os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
-    if variant != "ours":
-        os.environ["ECO2_TRACING_ERROR_SAMPLING_RATE"] = "0"
-    import eco2_tracing
-
-    eco2_tracing.configure_tracing("bench")
-    eco2_tracing.instrument_app(app)
-    return lambda: eco2_tracing.flush_tracing(30)
+    return set_up_ours(variant, app, endpoint)
 
 
 def instrument_stock(app: Any, endpoint: str) -> Any:

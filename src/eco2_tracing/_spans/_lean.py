@@ -11,7 +11,6 @@ import os
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from opentelemetry.attributes import BoundedAttributes
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 _UNSET = Status(StatusCode.UNSET)
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
 _USUAL_COUNT = 128
 
 
