@@ -51,7 +51,11 @@ def _stock() -> Any:
     """As the documentation of OpenTelemetry and of its instrumentations says, with JSON lines and their ids."""
     from fastapi import FastAPI
     from opentelemetry import trace
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
+    if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") == "http/protobuf":
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    else:
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
     from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
     from opentelemetry.sdk.resources import Resource
