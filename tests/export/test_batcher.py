@@ -20,7 +20,7 @@ from eco2_tracing._export import SpanBatcher
 from eco2_tracing._export.accounts import SpanQueue
 from eco2_tracing._export.batcher import _after_fork_in_child
 from eco2_tracing._export.reports import QUIET_S, Reporter
-from eco2_tracing._export.wire import block, varint
+from eco2_tracing._protobuf import block, varint
 from tests.export.receivers import GrpcReceiver, eventually, free_port
 from tests.export.spans import make_span
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import math
+import struct
 
 import grpc
 import pytest
@@ -10,7 +12,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage  # type: ignore[import-unt
 from google.protobuf.duration_pb2 import Duration  # type: ignore[import-untyped]  # the same
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from eco2_tracing._export.reply import (
@@ -21,7 +23,7 @@ from eco2_tracing._export.reply import (
     http_reply,
     success,
 )
-from eco2_tracing._export.wire import block, fields, varint
+from eco2_tracing._protobuf import block, fields, varint
 from tests.export.receivers import partial_success
 
 RETRY_INFO = RetryInfo(retry_delay=Duration(seconds=2, nanos=500_000_000))
@@ -78,6 +80,17 @@ def test_retry_info_is_bounded() -> None:
         grpc_reply(8, "", {header: text(RetryInfo(retry_delay=Duration()).SerializeToString())}).retry_after_s
         == 0
     )
+
+
+@given(st.binary(max_size=40))
+@example(b"\x0a\x09\x09" + struct.pack("<d", math.inf))
+@example(b"\x1a\x06\x08" + varint(1 << 34))
+@example(b"\x1a\x16\x0a\x14google.rpc.RetryInfo")
+def test_any_bytes_can_be_retry_info(details: bytes) -> None:
+    """Whatever a server sends, no more is asked of memory than it sent, and no more patience than the limit."""
+    for header in ("google.rpc.retryinfo-bin", "grpc-status-details-bin"):
+        delay = grpc_reply(14, "", {header: text(details)}).retry_after_s
+        assert delay is None or 0 <= delay <= MAX_SERVER_DELAY_S
 
 
 @pytest.mark.parametrize("garbage", ["!", "AAA", "CgE", "DQ", "/////w", "CgIBAQ"])
@@ -171,6 +184,6 @@ def test_broken_messages(message: bytes) -> None:
         list(fields(message))
 
 
-def test_fixed_fields_are_passed_over() -> None:
-    """Fields of fixed size are read as bytes."""
-    assert list(fields(b"\x09" + bytes(8) + b"\x15" + bytes(4))) == [(1, bytes(8)), (2, bytes(4))]
+def test_fixed_fields() -> None:
+    """64 bits are read as the double that they are in what we read, 32 as bytes."""
+    assert list(fields(b"\x09" + bytes(8) + b"\x15" + bytes(4))) == [(1, 0.0), (2, bytes(4))]

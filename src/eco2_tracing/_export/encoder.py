@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from eco2_tracing._export.requests import Headers, Request, RequestBuilder
 from eco2_tracing._export.spans import plain, repaired_body, span_body
 from eco2_tracing._export.values import ValueEncoder
-from eco2_tracing._export.wire import block
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._protobuf import block
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

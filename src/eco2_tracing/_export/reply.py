@@ -6,12 +6,11 @@ Source: https://opentelemetry.io/docs/specs/otlp/ (failures, partial success, th
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from eco2_tracing._export.wire import fields
+from eco2_tracing._protobuf import fields, nested
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -173,15 +172,15 @@ def _retry_delay(trailers: Mapping[str, str]) -> float | None:
         for number, value in fields(_binary(trailers.get("grpc-status-details-bin", ""))):
             if number == 3 and isinstance(value, bytes):
                 detail = dict(fields(value))
-                if bytes(detail.get(1, b"")).endswith(b"google.rpc.RetryInfo"):
-                    return _delay(bytes(detail.get(2, b"")))
-    except (ValueError, binascii.Error, TypeError):
+                if nested(detail.get(1, b"")).endswith(b"google.rpc.RetryInfo"):
+                    return _delay(nested(detail.get(2, b"")))
+    except (ValueError, OverflowError):  # of base64, too
         return None
     return None
 
 
 def _delay(retry_info: bytes) -> float:
-    delay = dict(fields(bytes(dict(fields(retry_info)).get(1, b""))))
+    delay = dict(fields(nested(dict(fields(retry_info)).get(1, b""))))
     return _bounded(int(delay.get(1, 0)) + int(delay.get(2, 0)) / 1e9)
 
 

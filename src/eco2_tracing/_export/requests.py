@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from eco2_tracing._export.wire import block, varint
+from eco2_tracing._protobuf import block, varint
 
 _NESTING_BYTES = 32
 """Most that the tags and lengths around one group take."""

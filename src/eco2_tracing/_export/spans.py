@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
 
-from eco2_tracing._export.wire import block, utf8, varint
+from eco2_tracing._protobuf import block, utf8, varint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eco2_tracing._export.wire import block, utf8, varint
+from eco2_tracing._protobuf import block, utf8, varint
 
 TEXT_LIMIT = 32 * 1024
 """Characters (or bytes) of one attribute value that are sent; the rest is cut."""

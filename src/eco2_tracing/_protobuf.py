@@ -1,15 +1,17 @@
-"""The few parts of the protobuf wire format that OTLP needs, written and read by hand.
+"""The few parts of the protobuf wire format that OTLP and Jaeger's sampling need, written and read by hand.
 
 Source: https://protobuf.dev/programming-guides/encoding/
 """
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_double = struct.Struct("<d").unpack
 _SMALL = tuple(bytes((n,)) for n in range(128))
 
 
@@ -42,11 +44,12 @@ def utf8(text: str) -> bytes:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
-def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def fields(message: bytes) -> Iterator[tuple[int, int | float | bytes]]:
     """Walk over the top-level fields of a message.
 
     Yields:
-        Number and value of each field: an ``int`` for varints, else the raw bytes.
+        Number and value of each field: an ``int`` for a varint, a ``float`` for 64 bits, which hold doubles alone in
+        what we read, else the raw bytes.
 
     Raises:
         ValueError: The bytes are no protobuf message.
@@ -67,8 +70,20 @@ def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
             raise ValueError(f"wire type {kind}")
         if at + size > end:
             raise ValueError("truncated message")
-        yield number, message[at : at + size]
+        raw = message[at : at + size]
         at += size
+        yield number, _double(raw)[0] if kind == 1 else raw
+
+
+def nested(value: object) -> bytes:
+    """Take a field's value as a text's bytes or as a message.
+
+    Raises:
+        ValueError: It is a number.
+    """
+    if not isinstance(value, bytes):
+        raise ValueError("a field has an unexpected type")  # noqa: TRY004 - one error for all
+    return value
 
 
 def _read_varint(message: bytes, at: int) -> tuple[int, int]:
@@ -77,4 +92,4 @@ def _read_varint(message: bytes, at: int) -> tuple[int, int]:
         number |= (byte & 127) << 7 * shift
         if byte < 128:
             return number, at + shift + 1
-    raise ValueError("truncated varint")
+    raise ValueError("truncated message")
