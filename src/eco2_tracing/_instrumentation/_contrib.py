@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import attach, detach, get_current
-from opentelemetry.trace import INVALID_SPAN, get_current_span
+from opentelemetry.trace import INVALID_SPAN, SpanKind, get_current_span
 
 from eco2_tracing import logs
 from eco2_tracing._guard import internal_failure, warn_once
@@ -16,11 +16,13 @@ from eco2_tracing._instrumentation._conventions import stable_semconv
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._excluded import DEFAULT_EXCLUDED_PATHS, split_urls
 from eco2_tracing._instrumentation._lifespan import lifespan
+from eco2_tracing._instrumentation._middleware import with_trace_id
 from eco2_tracing._instrumentation._suppressed import is_suppressed
-from eco2_tracing.propagation import Inbound
+from eco2_tracing.propagation import Inbound, inbound_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
     from eco2_tracing._instrumentation._engine import Engine
@@ -32,6 +34,7 @@ __all__ = ["excluded_regexes", "instrument_app", "instrument_httpx", "stable_sem
 
 _FASTAPI = "opentelemetry.instrumentation.fastapi"
 _HTTPX = "opentelemetry.instrumentation.httpx"
+_PROPAGATORS = "opentelemetry.instrumentation.propagators"
 # httpx2's came later; an older package lacks it.
 _CLIENTS = {"httpx": "HTTPXClientInstrumentor", "httpx2": "HTTPX2ClientInstrumentor"}
 _ORIGIN = r"^\w+://[^/]*"
@@ -41,8 +44,8 @@ _API = r"(?:/api(?:/v\d+[\w.]*)?|/v\d+[\w.]*)?"
 class _Inside:
     """What contrib's middleware does not do.
 
-    It flushes, keeps log fields to a request, makes one server span, and goes on with the caller's context,
-    unsampled, where a request is excluded.
+    It flushes, keeps log fields to a request, makes one server span and links it to a caller that is not
+    trusted, and goes on with the caller's context, unsampled, where a request is excluded.
 
     Args:
         app: The application inside contrib's middleware.
@@ -59,7 +62,7 @@ class _Inside:
         # FastAPI's own telemetry looks for the key alone; a mounted application gets a copy of this scope.
         scope.setdefault("fastapi.telemetry", None)
         bound = logs.begin_request(scope)
-        token = None if engine is None else _pass_on(engine, scope)
+        token, send = (None, send) if engine is None else _entered(engine, scope, send)
         try:
             await self._app(scope, receive, send)
         finally:
@@ -68,18 +71,67 @@ class _Inside:
             logs.end_request(bound)
 
 
-def _pass_on(engine: Engine, scope: dict[str, Any]) -> Any:
-    """Attach the caller's context to an excluded request: one for which contrib began no span."""
+def _entered(engine: Engine, scope: dict[str, Any], send: Any) -> tuple[Any, Any]:
+    """Link contrib's span, or attach the caller's context to an excluded request, which has none.
+
+    Returns:
+        The token of what was attached, if anything was, and the ``send`` to use.
+    """
     try:
         base = get_current()
-        if get_current_span(base) is not INVALID_SPAN or is_suppressed(base):
-            return None
-        inbound = engine.read(scope["headers"])
-        denied = Inbound(denied=True, sampled=False) if inbound is None else inbound.unsampled()
-        return attach(engine.propagation.context(denied, base))
+        current_span = get_current_span(base)
+        if current_span is not INVALID_SPAN:
+            _link(current_span, base)
+        elif not is_suppressed(base):
+            inbound = engine.read(scope["headers"])
+            denied = Inbound(denied=True, sampled=False) if inbound is None else inbound.unsampled()
+            token = attach(engine.propagation.context(denied, base))
+            if engine.response_header is not None and denied.trace_id:
+                send = with_trace_id(send, engine.response_header, denied.trace_id)
+            return token, send
     except Exception:  # noqa: BLE001 - the request goes on
-        internal_failure("the beginning of an excluded request")
-        return None
+        internal_failure("the beginning of a request")
+    return None, send
+
+
+def _link(current_span: Span, context: Context) -> None:
+    """Link a request's span to a caller that is not trusted: contrib begins spans without links."""
+    inbound = inbound_of(context)
+    if inbound is None or inbound.link is None:
+        return
+    if getattr(current_span, "kind", None) is SpanKind.SERVER:  # a mounted application's span is internal
+        current_span.add_link(inbound.link)
+
+
+class _ResponseHeader:
+    """Puts the trace id into the responses that contrib traces, error pages included.
+
+    Args:
+        former: What the application itself had set, and still has its say.
+    """
+
+    def __init__(self, former: Any) -> None:
+        self._former = former
+
+    def inject(self, carrier: Any, context: Context | None = None, setter: Any = None) -> None:
+        """Do what contrib asks of its response propagator: called with each ASGI message."""
+        if self._former is not None:
+            self._former.inject(carrier, context=context, setter=setter)
+        engine = current.engine
+        span_context = get_current_span(context).get_span_context()
+        if engine is None or engine.response_header is None or not span_context.is_valid:
+            return
+        if isinstance(carrier, dict) and carrier.get("type") == "http.response.start":
+            header = (engine.response_header, b"%032x" % span_context.trace_id)
+            # A list of its own: the application may send the same one again.
+            carrier["headers"] = [*carrier.get("headers", ()), header]
+
+
+def _answer_with_trace_id() -> None:
+    propagators = import_module(_PROPAGATORS)
+    former = propagators.get_global_response_propagator()
+    if not isinstance(former, _ResponseHeader):
+        propagators.set_global_response_propagator(_ResponseHeader(former))
 
 
 def excluded_regexes(paths: Iterable[str], root_path: str = "") -> tuple[str, ...]:
@@ -128,6 +180,7 @@ def instrument_app(
     if getattr(app, "_is_instrumented_by_opentelemetry", False):
         return
     stable_semconv()
+    _answer_with_trace_id()
     build = app.build_middleware_stack
 
     def build_middleware_stack() -> Any:

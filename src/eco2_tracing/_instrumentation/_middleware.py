@@ -98,7 +98,7 @@ class TracingMiddleware:
                 self._announce(recording, span, scope, base)
             return self._recorded(scope, receive, span, Context(values))
         if engine.response_header is not None:
-            send = _with_trace_id(send, engine.response_header, span.get_span_context().trace_id)
+            send = with_trace_id(send, engine.response_header, span.get_span_context().trace_id)
         return self._unrecorded(scope, receive, send, span, Context(values))
 
     def _is_excluded(self, engine: Engine, scope: Scope) -> bool:
@@ -122,6 +122,8 @@ class TracingMiddleware:
     ) -> None:
         """No span: the caller's context goes on as it came."""
         context = base if inbound is None else engine.propagation.context(inbound, base)
+        if engine.response_header is not None and inbound is not None and inbound.trace_id:
+            send = with_trace_id(send, engine.response_header, inbound.trace_id)
         bound = begin_request(scope)
         token = attach(context)
         try:
@@ -191,7 +193,9 @@ def _remember(exception: BaseException, span: Span) -> None:
         pass
 
 
-def _with_trace_id(send: Send, name: bytes, trace_id: int) -> Send:
+def with_trace_id(send: Send, name: bytes, trace_id: int) -> Send:
+    """Add the response header with the trace id to an answer."""
+
     async def forward(message: Message) -> None:
         if message["type"] == "http.response.start":
             message = {**message, "headers": [*message.get("headers", ()), (name, b"%032x" % trace_id)]}
