@@ -1,34 +1,25 @@
-"""rotel, an OpenTelemetry collector, as a process that can be killed and started again; and certificates."""
+"""Collectors as processes that can be killed and started again: rotel, and OpenTelemetry's own in Go."""
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 from tests.support.jaeger import wait_for
 from tests.support.servers import answers, free_port
 
 from eco2_tracing._cli._processes import Child
-from eco2_tracing.testing import TlsFiles
 
-
-@dataclass(frozen=True)
-class Certificates:
-    """What a private CA signed, as PEM files.
-
-    Attributes:
-        ca: The CA's own certificate.
-        client: A client's key and certificate in one file.
-        server: A server's files, which ask for such a client.
-    """
-
-    ca: Path
-    client: Path
-    server: TlsFiles
+Config = dict[str, Any]
 
 
 class Collector:
@@ -43,26 +34,24 @@ class Collector:
     """
 
     def __init__(self, to: str) -> None:
-        found = find_spec("rotel")
-        if found is None or found.origin is None:
-            pytest.skip("no rotel: pip install --pre rotel")
-        command = str(Path(found.origin).parent / "rotel-agent")
         self._ports = (free_port(), free_port())
         self.grpc, self.http = (f"http://127.0.0.1:{port}" for port in self._ports)
-        at = (f"127.0.0.1:{port}" for port in self._ports)
-        arguments = ["start", "--otlp-grpc-endpoint", next(at), "--otlp-http-endpoint", next(at)]
-        arguments += ["--disable-batching", "--exporter", "otlp", "--otlp-exporter-protocol", "grpc"]
-        self._command = [command, *arguments, "--otlp-exporter-endpoint", to]
+        self._command = self.command(*(f"127.0.0.1:{port}" for port in self._ports), to)
         self.start()
+
+    def command(self, grpc: str, http: str, to: str) -> Sequence[str]:
+        """Its command line, by the addresses of its receivers and the URL behind it; skips where it is absent."""
+        raise NotImplementedError
 
     def start(self) -> None:
         """Run it, and wait until it listens."""
-        self._child = Child("rotel", self._command, os.environ, grace_s=3.0)
+        self._child = Child(type(self).__name__, self._command, os.environ, grace_s=3.0)
         try:
             for port in self._ports:
                 wait_for(answers(port))
         except BaseException:
             self._child.stop()
+            print(*self._child.lines[-10:], sep="\n")
             raise
 
     def kill(self) -> None:
@@ -70,8 +59,93 @@ class Collector:
         self._child._process.kill()
         self._child.stop()
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What it has written since it was started."""
+        return self._child.lines
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._child.stop()
+        self.kill()  # in order it would wait for our connection to end
+
+
+class Rotel(Collector):
+    """Streamfold's collector, which comes as a wheel."""
+
+    def command(self, grpc: str, http: str, to: str) -> Sequence[str]:
+        """Receive, and send on unbatched."""
+        found = find_spec("rotel")
+        if found is None or found.origin is None:
+            pytest.skip("no rotel: pip install --pre rotel")
+        program = str(Path(found.origin).parent / "rotel-agent")
+        receivers = ["--otlp-grpc-endpoint", grpc, "--otlp-http-endpoint", http]
+        exporter = ["--exporter", "otlp", "--otlp-exporter-protocol", "grpc", "--otlp-exporter-endpoint", to]
+        return [program, "start", *receivers, "--disable-batching", *exporter]
+
+
+class GoCollector(Collector):
+    """OpenTelemetry's collector: the program in ``ECO2_TEST_OTELCOL``, else one on PATH.
+
+    Args:
+        to: URL of the OTLP gRPC receiver behind it.
+        more: Merged over the configuration that only passes on.
+        below: A file whose configuration is merged over instead; its receiver and exporter are replaced.
+        needs: Components that the smaller distribution has not; skips without them.
+    """
+
+    def __init__(
+        self,
+        to: str,
+        more: Mapping[str, Any] | None = None,
+        below: Path | None = None,
+        needs: Sequence[str] = (),
+    ) -> None:
+        self._more = more
+        self._below = below
+        if absent := set(needs) - components(go_collector()):
+            pytest.skip(f"this OpenTelemetry collector has no {', '.join(absent)}: otelcol-contrib has")
+        super().__init__(to)
+
+    def command(self, grpc: str, http: str, to: str) -> Sequence[str]:
+        """Each configuration is merged over the one before it."""
+        protocols = {"grpc": {"endpoint": grpc}, "http": {"endpoint": http}}
+        ends: Config = {
+            "receivers": {"otlp": {"protocols": protocols}},
+            "exporters": {"otlp_grpc": {"endpoint": to.removeprefix("http://"), "tls": {"insecure": True}}},
+            "service": {"telemetry": {"metrics": {"level": "none"}}},
+        }
+        through: Config = {"receivers": ["otlp"], "exporters": ["otlp_grpc"]}
+        first = (
+            f"file:{self._below}" if self._below else _yaml({"service": {"pipelines": {"traces": through}}})
+        )
+        given = [first, _yaml(ends), *([_yaml(self._more)] if self._more else [])]
+        return [go_collector(), *(f"--config={one}" for one in given)]
+
+
+def _yaml(config: Mapping[str, Any]) -> str:
+    return f"yaml:{json.dumps(config)}"
+
+
+def go_collector() -> str:
+    """The program; skips where there is none."""
+    named = os.environ.get("ECO2_TEST_OTELCOL", "")
+    for name in (named,) if named else ("otelcol", "otelcol-contrib"):
+        if (found := shutil.which(name)) is not None:
+            return found
+    return pytest.skip(
+        f"no command {named}: ECO2_TEST_OTELCOL names it"
+        if named
+        else "no OpenTelemetry collector: put otelcol or otelcol-contrib on PATH, or name it in ECO2_TEST_OTELCOL"
+    )
+
+
+@cache
+def components(program: str) -> frozenset[str]:
+    """What a collector was built of."""
+    told = subprocess.run([program, "components"], check=True, capture_output=True, text=True).stdout
+    return frozenset(re.findall(r"- name: (\w+)", told))
+
+
+COLLECTORS = {"rotel": Rotel, "otelcol": GoCollector}

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from tests.e2e.collector import Certificates
+from tests.e2e.certificates import Certificates
 from tests.support.jaeger import each_jaeger
 from tests.support.postgres import postgres
 from tests.support.redis import redis_server

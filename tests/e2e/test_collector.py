@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from tests.e2e.collector import Collector
+from tests.e2e.collector import COLLECTORS, Collector
 from tests.support.jaeger import wait_for
 from tests.support.proxies import PROVIDERS, Backend, Port, Proxy
 
@@ -31,10 +31,10 @@ def receiver() -> Iterator[OtlpReceiver]:
         yield running
 
 
-@pytest.fixture
-def collector(receiver: OtlpReceiver) -> Iterator[Collector]:
-    """A collector in front of the receiver."""
-    with Collector(receiver.grpc_endpoint) as running:
+@pytest.fixture(params=list(COLLECTORS))
+def collector(request: pytest.FixtureRequest, receiver: OtlpReceiver) -> Iterator[Collector]:
+    """Each collector, in front of the receiver."""
+    with COLLECTORS[request.param](receiver.grpc_endpoint) as running:
         yield running
 
 

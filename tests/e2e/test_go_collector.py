@@ -1,0 +1,213 @@
+"""What OpenTelemetry's own collector does with our spans: it asks who we are, refuses, and decides at the tail."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from opentelemetry.trace import StatusCode, get_tracer, set_span_in_context
+from tests.e2e.collector import GoCollector
+from tests.support.jaeger import wait_for
+from tests.support.servers import free_port
+
+from eco2_tracing import (
+    TracingSettings,
+    configure_tracing,
+    flush_tracing,
+    span,
+    tracing_status,
+)
+from eco2_tracing.testing import OtlpReceiver
+
+SAMPLING_MD = Path(__file__).parents[2] / "docs" / "sampling.md"
+DOORS = {
+    "bearertokenauth": ({"token": "0123456789"}, "Bearer%200123456789", "Bearer%20wrong-secret"),
+    "basicauth": (
+        {"htpasswd": {"inline": "auth-api:0123456789"}},
+        "Basic%20YXV0aC1hcGk6MDEyMzQ1Njc4OQ==",
+        "Basic%20YXV0aC1hcGk6d3Jvbmctc2VjcmV0",
+    ),
+}
+
+
+def configure(endpoint, **variables):
+    """Trace this process to an endpoint."""
+    given = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "20", **variables}
+    assert configure_tracing(service_name="auth-api", settings=TracingSettings(**given))
+
+
+def dropped():
+    """The reasons for which spans were dropped."""
+    return {reason: count for reason, count in tracing_status().spans_dropped.items() if count}
+
+
+@pytest.fixture
+def receiver():
+    """What is behind the collector."""
+    with OtlpReceiver() as running:
+        yield running
+
+
+@pytest.fixture(params=list(DOORS))
+def door(request, receiver):
+    """A collector that checks a header by itself; with one that it knows, and one that it does not."""
+    options, known, unknown = DOORS[request.param]
+    asked = {"auth": {"authenticator": request.param}}
+    more = {
+        "extensions": {request.param: options},
+        "receivers": {"otlp": {"protocols": {"grpc": asked, "http": asked}}},
+        "service": {"extensions": [request.param]},
+    }
+    with GoCollector(receiver.grpc_endpoint, more, needs=[request.param]) as running:
+        yield running, known, unknown
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_it_asks_who_we_are(door, receiver, protocol):
+    """The header of the environment opens the door."""
+    collector, known, _ = door
+    endpoint = collector.grpc if protocol == "grpc" else collector.http
+    headers = f"authorization={known}"
+    configure(endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=protocol, OTEL_EXPORTER_OTLP_HEADERS=headers)
+    with span("known"):
+        pass
+    assert flush_tracing()
+    receiver.wait_for(1)
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_a_stranger_at_the_door(door, receiver, protocol):
+    """With a wrong one, or none, the spans are refused and counted at once, and no secret is told."""
+    collector, _, unknown = door
+    endpoint = collector.grpc if protocol == "grpc" else collector.http
+    headers = f"authorization={unknown}"
+    configure(endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=protocol, OTEL_EXPORTER_OTLP_HEADERS=headers)
+    with span("unknown"):
+        pass
+    assert not flush_tracing()
+    assert dropped() == {"unauthenticated": 1}
+    told = str(tracing_status())
+    assert "wrong-secret" not in told
+    assert unknown.removeprefix("Basic%20") not in told
+    assert receiver.find("unknown") == ()
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_it_passes_on_that_its_backend_is_away(protocol):
+    """A collector without a queue refuses what it cannot pass on; we keep it, and all arrives once it can."""
+    port = free_port()
+    at_once = {"sending_queue": {"enabled": False}, "retry_on_failure": {"enabled": False}}
+    more = {"exporters": {"otlp_grpc": at_once}}
+    with GoCollector(f"http://127.0.0.1:{port}", more) as collector:
+        endpoint = collector.grpc if protocol == "grpc" else collector.http
+        configure(endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=protocol)
+        for _ in range(10):
+            with span("kept"):
+                pass
+        wait_for(lambda: tracing_status().last_export_error)
+        assert tracing_status().spans_queued == 10
+        with OtlpReceiver(grpc_port=port) as receiver:
+            assert flush_tracing(20)
+            receiver.wait_for(10)
+    assert (tracing_status().spans_sent, dropped()) == (10, {})
+
+
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+def test_no_request_is_too_large(receiver, compression):
+    """What one batch holds beyond the 4 MiB that Go's gRPC takes arrives in several requests."""
+    with GoCollector(receiver.grpc_endpoint) as collector:
+        configure(collector.grpc, OTEL_EXPORTER_OTLP_COMPRESSION=compression, OTEL_BSP_SCHEDULE_DELAY="60000")
+        for number in range(300):
+            with span("large", attributes={"text": f"{number}" * 10_000}):
+                pass
+        assert flush_tracing(20)
+        receiver.wait_for(300)
+    assert dropped() == {}
+
+
+def second_tier(folder):
+    """The configuration of the docs' second tier, as a file."""
+    (text,) = [
+        block
+        for block in re.findall(r"```yaml\n(.*?)```", SAMPLING_MD.read_text(), re.DOTALL)
+        if "tail_sampling" in block
+    ]
+    path = folder / "second-tier.yaml"
+    path.write_text(text)
+    return path
+
+
+def request(name, *, fails=False, seconds=0.1):
+    """A trace of two spans; its id. The child fails, as a callee does, and the request takes so long."""
+    begun = time.time_ns()
+    root = get_tracer("app").start_span(name, start_time=begun)
+    child = get_tracer("app").start_span("callee", set_span_in_context(root), start_time=begun)
+    if fails:
+        child.set_status(StatusCode.ERROR)
+    for one in (child, root):
+        one.end(begun + int(seconds * 1e9))
+    return f"{root.get_span_context().trace_id:032x}"
+
+
+def test_the_docs_tail_sampling(receiver, tmp_path):
+    """The configuration of docs/sampling.md keeps each failing and each slow trace whole, and few others."""
+    sooner = {"processors": {"tail_sampling": {"decision_wait": "1s"}}}
+    below, needs = second_tier(tmp_path), ["tail_sampling"]
+    with GoCollector(receiver.grpc_endpoint, sooner, below, needs) as collector:
+        configure(collector.grpc)
+        failing = {request("failing", fails=True) for _ in range(30)}
+        slow = {request("slow", seconds=2.5) for _ in range(30)}
+        ordinary = {request("ordinary") for _ in range(500)}
+        last = request("failing", fails=True)
+        assert flush_tracing(20)
+        receiver.wait_for(
+            lambda held: {last, *failing, *slow} <= {one.trace_id for one in held if one.name == "callee"}
+        )
+    kept = {trace.trace_id for trace in receiver.traces()}
+    assert {len(trace.spans) for trace in receiver.traces()} == {2}
+    assert kept >= {last, *failing, *slow}
+    # One in a hundred: that 25 of 500 are kept is less likely than one in a thousand million.
+    assert len(kept & ordinary) < 25
+
+
+COUNTING = {
+    "connectors": {"span_metrics": {"metrics_flush_interval": "200ms", "histogram": {"disable": True}}},
+    "exporters": {"debug": {"verbosity": "detailed"}},
+    "service": {
+        "pipelines": {
+            "traces": {"receivers": ["otlp"], "exporters": ["otlp_grpc", "span_metrics"]},
+            "metrics": {"receivers": ["span_metrics"], "exporters": ["debug"]},
+        }
+    },
+}
+
+
+def test_it_counts_what_was_not_sent(receiver):
+    """Its span metrics weigh each span by what the library says that it stands for: failures are not overcounted."""
+    with GoCollector(receiver.grpc_endpoint, COUNTING, needs=["span_metrics"]) as collector:
+        configure(
+            collector.grpc,
+            OTEL_TRACES_SAMPLER="parentbased_traceidratio",
+            OTEL_TRACES_SAMPLER_ARG="0.1",
+        )
+        for number in range(1020):
+            with suppress(LookupError), span("failing" if number % 51 == 0 else "ordinary"):
+                if number % 51 == 0:
+                    raise LookupError(number)
+        assert flush_tracing(20)
+
+        def counted(name):
+            said = "\n".join(collector.lines)
+            return [int(n) for n in re.findall(rf"span\.name: Str\({name}\)(?s:.*?)\bValue: (\d+)", said)]
+
+        sent = tracing_status().spans_sent
+        receiver.wait_for(sent)
+        ordinary = sum(one.name == "ordinary" for one in receiver.spans)
+        wait_for(lambda: counted("failing")[-1:] == [20])
+        # The probability is told in five digits, and the collector rounds by chance.
+        wait_for(lambda: abs((counted("ordinary") or [0])[-1] - 10 * ordinary) <= 2)
+    assert 50 < ordinary < 160
+    assert sent == ordinary + 20
