@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,44 @@ def test_is_on_at_once_where_imported(table):
     importlib.import_module("falcon1")
     instrument_libraries()
     assert log_of("falcon1") == ["on"]
+
+
+def test_is_on_inside_the_import_of_a_submodule(table, tmp_path, monkeypatch):
+    """``mysql.connector`` is not an attribute of ``mysql`` yet when it is switched on: it is made one."""
+    row = table("crane", instrumentation=False)
+    (tmp_path / "crane.py").unlink()
+    (tmp_path / "crane").mkdir()
+    (tmp_path / "crane" / "__init__.py").write_text("")
+    (tmp_path / "crane" / "wing.py").write_text("")
+    (tmp_path / "crane_instrumentation.py").write_text(
+        INSTRUMENTATION.replace(
+            "self.log.append(", "import crane.wing; crane.wing.__name__; self.log.append("
+        )
+    )
+    monkeypatch.setattr(_libraries, "TESTED", (replace(row, watched="crane.wing"),))
+    instrument_libraries()
+    importlib.import_module("crane.wing")
+    sys.modules.pop("crane.wing")
+    assert log_of("crane") == ["on"]
+
+
+def test_instrumentation_imported_first(table, tmp_path):
+    """One that the service imports itself, before the library, is switched on when it is complete."""
+    table("dipper")
+    module = tmp_path / "dipper_instrumentation.py"
+    module.write_text(f"import dipper\n{module.read_text()}")
+    instrument_libraries()
+    importlib.import_module("dipper_instrumentation")
+    assert log_of("dipper") == ["on"]
+
+
+def test_instrumentation_without_its_library(table):
+    """One that is imported while its library is not in use stays off until then."""
+    table("dunlin")
+    instrument_libraries()
+    assert log_of("dunlin") == []
+    importlib.import_module("dunlin")
+    assert log_of("dunlin") == ["on"]
 
 
 def test_twice_and_again_after_undo(table):

@@ -14,11 +14,12 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from wrapt import register_post_import_hook
 
 from eco2_tracing._guard import warn_once
+from eco2_tracing._instrumentation._connections import CONNECTIONS
 from eco2_tracing._instrumentation._conventions import stable_semconv
 from eco2_tracing._instrumentation._executors import instrument_executors, uninstrument_executors
 from eco2_tracing._instrumentation._sqlalchemy import early_engines
@@ -27,6 +28,22 @@ from eco2_tracing._instrumentation._tested import REFUSED, TESTED, Library, key_
 _GROUP = "opentelemetry_instrumentor"
 _VARIABLE = "ECO2_TRACING_INSTRUMENTATIONS"
 _EXECUTORS = {"executors", "threading"}
+
+
+class _Early(Protocol):
+    """Traces what was made before, or past contrib's instrumentation."""
+
+    def prepare(self) -> None:
+        """Do what comes before contrib's part."""
+
+    def begin(self, instrumentor: Any) -> None:
+        """Do what comes after it."""
+
+    def end(self) -> None:
+        """Undo both."""
+
+
+_EARLY: dict[str, _Early] = {"sqlalchemy": early_engines, **CONNECTIONS}
 
 
 class _Switchboard:
@@ -55,12 +72,15 @@ class _Switchboard:
         if not library.watched:
             self._imported(library)
         elif first:
-            register_post_import_hook(partial(self._imported, library), library.watched)
+            for module in (library.watched, library.module):
+                register_post_import_hook(partial(self._imported, library), module)
         elif library.watched in sys.modules:
             self._imported(library)
 
-    def _imported(self, library: Library, _module: ModuleType | None = None) -> None:
+    def _imported(self, library: Library, module: ModuleType | None = None) -> None:
         """Switch a library on; runs inside the service's own import of it, so nothing is raised."""
+        if module is not None and not _ready(library, module):
+            return
         with self._lock:
             if library.name not in self._wanted or library.name in self._on:
                 return
@@ -98,17 +118,30 @@ def _guarded(name: str, package: str, work: Callable[[], Any]) -> Any:
         return None
 
 
+def _ready(library: Library, module: ModuleType) -> bool:
+    """Whether the import of a module is the moment to switch a library on."""
+    parent, _, child = library.watched.rpartition(".")
+    if parent in sys.modules and module.__name__ == library.watched:
+        # The import system does it as soon as we are done; an instrumentation needs ``mysql.connector`` now.
+        setattr(sys.modules[parent], child, module)
+    if module.__name__ == library.module:
+        return library.watched in sys.modules
+    # An application that imports the instrumentation first: it imports the library itself, and is not complete.
+    instrumentation = sys.modules.get(library.module)
+    return instrumentation is None or hasattr(instrumentation, library.instrumentor)
+
+
 def _switch_on(library: Library) -> tuple[Any, bool]:
     """Give the instrumentor, and whether nobody else had switched it on before."""
     instrumentor = getattr(import_module(library.module), library.instrumentor)()
     if instrumentor.is_instrumented_by_opentelemetry:
         return instrumentor, False
-    is_sqlalchemy = library.name == "sqlalchemy"
-    if is_sqlalchemy:
-        early_engines.prepare()
+    early = _EARLY.get(library.name)
+    if early is not None:
+        early.prepare()
     instrumentor.instrument(raise_exception_on_conflict=True)
-    if is_sqlalchemy:
-        early_engines.begin()
+    if early is not None:
+        early.begin(instrumentor)
     return instrumentor, True
 
 
@@ -245,7 +278,7 @@ def instrument_libraries(
 def uninstrument_libraries() -> None:
     """Undo ``instrument_libraries``; what somebody else switched on stays on."""
     for name, instrumentor in _switchboard.forget():
-        if name == "sqlalchemy":
-            _guarded(name, name, early_engines.end)
+        if name in _EARLY:
+            _guarded(name, name, _EARLY[name].end)
         _guarded(name, name, instrumentor.uninstrument)
     uninstrument_executors()

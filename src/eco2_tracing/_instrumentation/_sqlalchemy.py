@@ -35,7 +35,7 @@ class _EarlyEngines:
         """
         import_module("sqlalchemy.ext.asyncio")
 
-    def begin(self) -> None:
+    def begin(self, _instrumentor: Any) -> None:
         """Listen to all engines."""
         tracer_of = import_module(f"{_PACKAGE}.engine").EngineTracer
         # contrib keeps no other list of its engines.
