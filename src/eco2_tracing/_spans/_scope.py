@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import Token
 from typing import TYPE_CHECKING, Self
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, Status, StatusCode
 from starlette.exceptions import HTTPException
 
 from eco2_tracing._guard import internal_failure
@@ -44,6 +44,35 @@ class _Tracers:
 _tracers = _Tracers()
 
 
+def start(
+    name: str,
+    kind: SpanKind,
+    attributes: Mapping[str, AttributeValue] | None,
+    *,
+    context: Context | None = None,
+    links: Sequence[Link] = (),
+    start_time: int | None = None,
+) -> Span:
+    """Start a span of our own tracer without making it current. Never raises.
+
+    Args:
+        name: The span's name.
+        kind: Its kind.
+        attributes: Its attributes.
+        context: Where its parent is; the current context unless given.
+        links: What it is linked to.
+        start_time: Nanoseconds since the epoch; now unless given.
+
+    Returns:
+        The span; ``finish`` ends it.
+    """
+    try:
+        return _tracers.get().start_span(name, context, kind, attributes, links, start_time)
+    except Exception:  # noqa: BLE001 - of samplers, processors and bad arguments alike
+        internal_failure("starting a manual span")
+        return NonRecordingSpan(trace.get_current_span(context).get_span_context())
+
+
 class Scope:
     """A span around a block; ``span()`` makes it. Use it once.
 
@@ -62,11 +91,7 @@ class Scope:
 
     def start(self) -> Span:
         """Start the span without making it current."""
-        try:
-            return _tracers.get().start_span(self._name, kind=self._kind, attributes=self._attributes)
-        except Exception:  # noqa: BLE001 - of samplers, processors and bad arguments alike
-            internal_failure("starting a manual span")
-            return NonRecordingSpan(trace.get_current_span().get_span_context())
+        return start(self._name, self._kind, self._attributes)
 
     def __enter__(self) -> Span:
         self._span = self.start()
@@ -76,11 +101,16 @@ class Scope:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        _detach(self._token)
-        _finish(self._span, error)
+        detach(self._token)
+        finish(self._span, error)
 
 
-def _detach(token: Token[Context]) -> None:
+def detach(token: Token[Context]) -> None:
+    """Put back the context that was current before, where this still is the place to do so.
+
+    Args:
+        token: What ``attach`` gave.
+    """
     try:
         token.var.reset(token)
     except ValueError:
@@ -96,13 +126,30 @@ def _is_error(error: BaseException) -> bool:
     return isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration)
 
 
-def _finish(span: Span, error: BaseException | None) -> None:
+def finish(span: Span, error: BaseException | None) -> None:
+    """End a span; one that an error left is marked as failed. Never raises.
+
+    Args:
+        span: The span.
+        error: What left its block, or ``None``. Control flow is no error.
+    """
     try:
-        if error is not None and span.is_recording() and _is_error(error):
-            _record(span, error)
+        if error is not None:
+            fail(span, error)
         span.end()
     except Exception:  # noqa: BLE001 - processors are anybody's
         internal_failure("ending a manual span")
+
+
+def fail(span: Span, error: BaseException) -> None:
+    """Mark a span as failed, without ending it, unless the error is control flow.
+
+    Args:
+        span: The span.
+        error: What was raised.
+    """
+    if span.is_recording() and _is_error(error):
+        _record(span, error)
 
 
 def _record(span: Span, error: BaseException) -> None:
@@ -140,6 +187,6 @@ class Body:
     ) -> None:
         # Spans that the body holds open across a yield are current again when it goes on.
         self._context = otel_context.get_current()
-        _detach(self._token)
+        detach(self._token)
         if error is not None:  # the body has ended
-            _finish(self._span, error)
+            finish(self._span, error)
