@@ -231,29 +231,6 @@ def test_aiohttp_client(switch_on, request_span):
     assert found.status.status_code is StatusCode.ERROR
 
 
-def test_grpc(switch_on, request_span):
-    """A unary call is a client span below the request."""
-    grpc = pytest.importorskip("grpc")
-    from concurrent.futures import ThreadPoolExecutor
-
-    spans = switch_on("grpc_client")
-
-    class Echo(grpc.GenericRpcHandler):
-        def service(self, details):
-            return grpc.unary_unary_rpc_method_handler(lambda request, context: request)
-
-    with ThreadPoolExecutor(1) as pool:
-        server = grpc.server(pool, handlers=(Echo(),))
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            assert channel.unary_unary("/test.Echo/Say")(b"hello", timeout=5) == b"hello"
-        server.stop(None).wait(5)
-    (found,) = client_spans(spans, "grpc")
-    assert found.name == "/test.Echo/Say"
-    assert parent_of(found) == request_span.context.span_id
-
-
 def test_botocore(switch_on, request_span):
     """A call of a service is one client span, whatever HTTP library carries it."""
     session = pytest.importorskip("botocore.session")

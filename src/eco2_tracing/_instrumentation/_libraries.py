@@ -19,9 +19,11 @@ from typing import Any, Protocol
 from wrapt import register_post_import_hook
 
 from eco2_tracing._guard import warn_once
+from eco2_tracing._instrumentation._attempts import mend_attempts
 from eco2_tracing._instrumentation._connections import CONNECTIONS
 from eco2_tracing._instrumentation._conventions import stable_semconv
 from eco2_tracing._instrumentation._executors import instrument_executors, uninstrument_executors
+from eco2_tracing._instrumentation._grpc_server import mend_grpc_servers
 from eco2_tracing._instrumentation._sqlalchemy import early_engines
 from eco2_tracing._instrumentation._tested import REFUSED, TESTED, Library, key_of
 
@@ -134,7 +136,9 @@ def _ready(library: Library, module: ModuleType) -> bool:
 def _switch_on(library: Library) -> tuple[Any, bool]:
     """Give the instrumentor, and whether nobody else had switched it on before."""
     instrumentor = getattr(import_module(library.module), library.instrumentor)()
-    if instrumentor.is_instrumented_by_opentelemetry:
+    others = bool(instrumentor.is_instrumented_by_opentelemetry)
+    mend_attempts(library.name, wrapped=others)
+    if others:
         return instrumentor, False
     early = _EARLY.get(library.name)
     if early is not None:
@@ -248,6 +252,7 @@ def instrument_libraries(
         The names that are on, or will be when their library is imported.
     """
     stable_semconv()
+    mend_grpc_servers()
     if disabled is not None:
         _switchboard.disabled = frozenset(map(key_of, disabled))
     off = _switchboard.disabled
