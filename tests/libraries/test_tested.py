@@ -231,25 +231,6 @@ def test_aiohttp_client(switch_on, request_span):
     assert found.status.status_code is StatusCode.ERROR
 
 
-def test_botocore(switch_on, request_span):
-    """A call of a service is one client span, whatever HTTP library carries it."""
-    session = pytest.importorskip("botocore.session")
-    spans = switch_on("botocore")
-    with answering_server() as port:
-        client = session.Session().create_client(
-            "s3",
-            region_name="eu-west-1",
-            endpoint_url=f"http://127.0.0.1:{port}",
-            aws_access_key_id="key",
-            aws_secret_access_key="hush",
-        )
-        client.head_object(Bucket="bucket", Key="key")
-    (found,) = client_spans(spans, "botocore.s3", "botocore")
-    assert found.name == "S3.HeadObject"
-    assert found.kind is SpanKind.CLIENT
-    assert parent_of(found) == request_span.context.span_id
-
-
 def test_celery(switch_on, request_span, monkeypatch):
     """A task continues the trace of the code that sent it, in its worker."""
     celery = pytest.importorskip("celery")
