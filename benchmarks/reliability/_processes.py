@@ -14,7 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from eco2_tracing.testing import OtlpReceiver
 
 ROOT = Path(__file__).parents[2]
 APP = "benchmarks.reliability._service:app"
@@ -101,6 +104,12 @@ class Served:
         if (status, body) != (200, b'{"flushed":true}'):
             raise RuntimeError(f"the flush was answered {status} {body!r}")
 
+    def prove_traced(self, receiver: OtlpReceiver) -> None:
+        """See to it that spans arrive at all, so that no row is held because nothing is traced."""
+        self.get("/work/1")
+        self.flush()
+        receiver.wait_for(lambda spans: any(span.name == "GET /work/{item}" for span in spans))
+
     def wait_for(self, reached: Callable[[], bool], what: str) -> None:
         """Wait until a condition holds, as long as the server lives."""
 
@@ -112,9 +121,9 @@ class Served:
         wait_until(living, what)
 
     def answers(self) -> bool:
-        """Tell whether the app answers, on a path that this library makes no span for."""
+        """Tell whether the app answers, whatever it says, on a path that this library makes no span for."""
         try:
-            return self.get("/health")[0] == 200
+            return self.get("/health")[0] > 0
         except (OSError, http.client.HTTPException):
             return False
 
