@@ -12,20 +12,35 @@ MASK = "REDACTED"
 
 STRONG = (
     "access_token", "refresh_token", "id_token", "auth_token", "session_token", "security_token",
-    "csrf_token", "api_key", "private_key", "password", "passwd", "pwd", "passphrase", "secret",
-    "secret_key", "client_secret", "authorization", "set_cookie", "cookie", "authorization_code",
-    "code_verifier", "x_amz_signature", "x_amz_credential", "x_goog_signature", "x_goog_credential",
+    "csrf_token", "xsrf_token", "api_key", "api_keys", "private_key", "access_key", "account_key",
+    "signing_key", "encryption_key", "master_key", "password", "passwords", "password_hash",
+    "password_confirm", "password_confirmation", "passwd", "pwd", "passphrase", "passcode", "secret",
+    "secrets", "secret_key", "client_secret", "credential", "credentials", "authorization", "set_cookie",
+    "cookie", "cookies", "identified_by", "authorization_code", "code_verifier", "card_number", "credit_card",
+    "x_amz_signature", "x_amz_credential", "x_goog_signature", "x_goog_credential",
 )  # fmt: skip
 """Secret also as the last words of a longer name: `db_password`, `x-api-key`."""
 
-EXACT = ("token", "AWSAccessKeyId", "signature", "sig")
-"""Secret as a whole name, or as the last segment of a dotted one; `page_token` is none."""
+EXACT = ("token", "AWSAccessKeyId", "signature", "sig", "pass", "otp", "cvv", "cvc")
+"""Secret as a whole name, or as the last segment of a dotted one: `sig`, `user.pass`."""
+
+COOKIES = ("sessionid", "phpsessid", "jsessionid")
+"""Cookies of frameworks, in exactly this spelling: the conventions' `session.id` is no secret."""
 
 WHOLE = "code"
 """OAuth's authorization code: secret as a whole parameter name, while `error.code` is none."""
 
+# Whatever stands before these, written together or apart: `dbpassword`, `github_token`.
+_ENDINGS = ("password", "passwd", "passphrase", "secret", "apikey", "authorization", "cookie")
+_OTHER_TOKENS = frozenset((
+    "bos", "cancel", "cancellation", "continuation", "cursor", "end", "eos", "idempotency", "last", "mask",
+    "max", "next", "pad", "page", "pagination", "per", "prev", "previous", "resume", "sep", "special", "start",
+    "stop", "sync", "unk",
+))  # fmt: skip
+
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+|[^\W_]+")
 _SEGMENT = re.compile(r"[.\[\]:/\s]+")
+_DIGITS = "0123456789"
 _LONGEST_KEY = 256
 
 
@@ -65,10 +80,23 @@ class SecretKeys:
         split = words(key)
         if not split:
             return False
-        if split == [WHOLE]:
+        if split == [WHOLE] or split[-1] in COOKIES:
             return True
-        last = _SEGMENT.split(key.strip("]) \t"))[-1]
-        joined = _joined(last)
+        last = words(_SEGMENT.split(key.strip("]) \t"))[-1])
+        joined = "".join(last)
         if joined in self._exact or "".join(split) in self._exact:
             return joined != WHOLE
-        return any("".join(split[-count:]) in self._strong for count in range(1, 5))
+        return _ends_secret(split, last) or any(
+            "".join(split[-count:]) in self._strong for count in range(1, 5)
+        )
+
+
+def _ends_secret(split: list[str], last: list[str]) -> bool:
+    """Tell whether the last word makes the name a secret's, a number behind it aside: `password2`."""
+    word = split[-1].rstrip(_DIGITS)
+    if word.endswith(_ENDINGS):
+        return True
+    if not word.endswith("token"):
+        return False
+    before = word[: -len("token")] or (last[-2] if len(last) > 1 else "")
+    return before not in _OTHER_TOKENS

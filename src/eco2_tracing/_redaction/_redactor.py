@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from itertools import islice
 
+from eco2_tracing._redaction._cut import cut, printable
 from eco2_tracing._redaction._keys import MASK, SecretKeys
+from eco2_tracing._redaction._messages import DETAILS, VERBS, mask_details, mask_statements
 from eco2_tracing._redaction._sql import mask_literals
-from eco2_tracing._redaction._text import FreeText
+from eco2_tracing._redaction._text import FreeText, lowered
 from eco2_tracing._redaction._urls import Urls, mask_userinfo
 
 LONGEST_ATTRIBUTE = 16 * 1024
@@ -16,9 +19,18 @@ LONGEST_ATTRIBUTE = 16 * 1024
 LONGEST_TEXT = 32 * 1024
 """Characters of a free text that are kept."""
 
+LONGEST_NAME = 1024
+"""Characters of a span's, event's or attribute's name that are kept."""
+
+MOST_ITEMS = 1024
+"""Items of a sequence or a mapping that are kept."""
+
+_DEEPEST = 16
+_MOST_REMEMBERED = 2048
+_LONGEST_REMEMBERED = 256
 _NUMBERS = frozenset((int, float, bool))
 
-_PLAIN, _TEXT, _SECRET, _QUERY, _URL, _SQL, _CODE = range(7)
+_PLAIN, _TEXT, _SECRET, _QUERY, _URL, _SQL, _CODE, _LONG, _UNCLEAN = range(9)
 _KINDS = {
     "url.query": _QUERY,
     "url.full": _URL,
@@ -29,6 +41,7 @@ _KINDS = {
     "db.statement": _SQL,
     "db.query.text": _SQL,
     "code": _CODE,
+    "exception.stacktrace": _LONG,
 } | dict.fromkeys(
     # The conventions leave no room for a secret in these: not searched, for speed.
     (
@@ -49,16 +62,18 @@ class Redactor:
         limit: The length in characters to which texts are cut.
     """
 
-    __slots__ = ("_free", "_kind", "_limit", "_stems", "_urls", "is_secret")
+    __slots__ = ("_free", "_kinds", "_limit", "_names", "_stems", "_urls", "is_secret")
 
     def __init__(self, extra_keys: Iterable[str] = (), *, limit: int = LONGEST_TEXT) -> None:
         keys = SecretKeys(extra_keys)
         self.is_secret = keys.is_secret
         self._limit = limit
-        self._free = FreeText(keys.extra)
+        self._free = FreeText(keys.is_secret, keys.extra)
         self._stems = self._free.stems
         self._urls = Urls(self.is_secret, self._nested)
-        self._kind = lru_cache(1024)(self._kind_of)
+        # By hand, not `lru_cache`: a name of 10 MB must not be remembered.
+        self._kinds: dict[object, int] = {}
+        self._names: dict[str, str] = {}
 
     def query(self, query: str) -> str:
         """Mask the values of secret parameters of a query string.
@@ -81,7 +96,7 @@ class Redactor:
         return url
 
     def text(self, text: str) -> str:
-        """Mask secrets in free text: `key=value`, JSON, headers, credentials, URLs.
+        """Mask secrets in free text: `key=value`, JSON, headers, credentials, URLs, literals of SQL.
 
         Args:
             text: A log message, an exception's text, an attribute of unknown shape.
@@ -90,18 +105,48 @@ class Redactor:
             text = self._bounded(text)
         return self._scan(text, 0)
 
+    def name(self, name: object) -> str:
+        """Mask and cut the name of a span or an event: few different ones, so they are remembered.
+
+        Args:
+            name: Should be a text.
+        """
+        if type(name) is not str:
+            name = printable(name)
+        known = self._names.get(name)
+        if known is None:
+            known = self._scan(cut(name, LONGEST_NAME), 0)
+            if len(name) <= _LONGEST_REMEMBERED:
+                if len(self._names) >= _MOST_REMEMBERED:
+                    self._names.clear()
+                self._names[name] = known
+        return known
+
     def _scan(self, text: str, depth: int) -> str:
         # Literal look-ups first: nearly all lines end here, after half a microsecond.
         low = text.lower()
-        if "=" in low or ":" in low:
+        if "'" in low or '"' in low or "(" in low:
+            for stem in DETAILS:
+                if stem in low:
+                    text = mask_details(text)
+                    low = text.lower()
+                    break
+        for verb in VERBS:
+            if verb in low:
+                text = mask_statements(text, lowered(text, low))
+                low = text.lower()
+                break
+        assigned = "=" in low or ":" in low
+        if assigned:
             if "//" in low:
                 text = mask_userinfo(text)
             if "=" in low and ("?" in low or "&" in low):
                 text = self._urls.parameters(text, depth)
+        if assigned or "'" in low or '"' in low or ">" in low or "--" in low or "%3" in low:
             for stem in self._stems:
                 if stem in low:
                     return self._free.mask(text, text.lower())
-        if "bearer" in low or "basic" in low or "eyj" in low or "private key-" in low:
+        if "bearer" in low or "basic" in low or "eyj" in low or "private key" in low:
             return self._free.mask(text, text.lower())
         return text
 
@@ -115,13 +160,13 @@ class Redactor:
 
         Args:
             key: The value's name, such as a span attribute's.
-            value: Anything; what is neither text nor a sequence passes, unless the name is secret.
+            value: Anything; what holds no text passes, unless the name is secret.
 
         Returns:
             The same object when nothing was masked.
         """
         try:
-            return self._masked(self._kind(key), value)
+            return self._masked(self._kind_of(key), value, 0)
         except Exception:  # noqa: BLE001 - whatever a foreign object raises, nothing of it leaves
             return MASK
 
@@ -135,18 +180,44 @@ class Redactor:
             A new mapping, or ``None`` when there is nothing to mask.
         """
         changed: dict[str, object] | None = None
-        kind_of = self._kind
+        kinds = self._kinds
         # One look-up an attribute, and a call for those alone that can hold a secret.
         for key, value in attributes.items():
-            kind = kind_of(key)
-            if kind == _PLAIN or (type(value) in _NUMBERS and kind != _SECRET):
+            kind = kinds.get(key)
+            if kind is None:
+                kind = self._learn(key)
+            if kind == _PLAIN or (type(value) in _NUMBERS and kind != _SECRET and kind != _UNCLEAN):
                 continue
-            masked = self._masked_text(kind, value) if type(value) is str else self.value(key, value)
+            if kind == _SQL and type(value) is str:
+                masked: object = self._statement(value, attributes)
+            elif kind == _UNCLEAN:
+                changed = self._renamed(attributes if changed is None else changed, key)
+                continue
+            else:
+                masked = self._masked_text(kind, value) if type(value) is str else self.value(key, value)
             if masked is not value:
                 if changed is None:
                     changed = dict(attributes)
                 changed[key] = masked
         return changed
+
+    def _renamed(self, attributes: Mapping[str, object], key: str) -> dict[str, object]:
+        """Mask what stands in an attribute's name, at its place."""
+        name = self.name(key)
+        return {
+            (name if each == key else each): (self.value(name, value) if each == key else value)
+            for each, value in attributes.items()
+        }
+
+    def _learn(self, key: object) -> int:
+        kind = self._kind_of(key)
+        if kind == _TEXT and isinstance(key, str) and self.name(key) != key:
+            kind = _UNCLEAN
+        if not isinstance(key, str) or len(key) <= _LONGEST_REMEMBERED:
+            if len(self._kinds) >= _MOST_REMEMBERED:
+                self._kinds.clear()
+            self._kinds[key] = kind
+        return kind
 
     def _kind_of(self, key: object) -> int:
         if not isinstance(key, str):
@@ -156,47 +227,55 @@ class Redactor:
             return kind
         return _SECRET if self.is_secret(key) else _TEXT
 
-    def _masked(self, kind: int, value: object) -> object:
+    def _masked(self, kind: int, value: object, depth: int) -> object:
         if isinstance(value, str):
             return self._masked_text(kind, value if type(value) is str else str.__str__(value))
         if isinstance(value, list | tuple):
-            items = [self._masked(kind, item) for item in value]
-            same = all(new is old for new, old in zip(items, value, strict=True))
+            if depth == _DEEPEST:
+                return MASK
+            items = [self._masked(kind, item, depth + 1) for item in islice(value, MOST_ITEMS)]
+            same = len(items) == len(value) and all(map(operator.is_, items, value))
             return value if same else type(value)(items) if type(value) in (list, tuple) else items
         if kind == _SECRET and value is not None and not isinstance(value, bool):
             return MASK
+        if isinstance(value, Mapping):
+            return MASK if depth == _DEEPEST else self._masked_mapping(value, depth + 1)
+        if isinstance(value, bytes | bytearray):
+            text = bytes(value[:LONGEST_ATTRIBUTE]).decode("latin-1")
+            return value if self._scan(text, 0) == text and len(text) == len(value) else self._scan(text, 0)
         return value
 
+    def _masked_mapping(self, value: Mapping[object, object], depth: int) -> object:
+        items: dict[object, object] = {}
+        same = len(value) <= MOST_ITEMS
+        for key, item in islice(value.items(), MOST_ITEMS):
+            name = self.name(key) if isinstance(key, str) else key
+            masked = items[name] = self._masked(self._kind_of(key), item, depth)
+            same = same and masked is item and name == key
+        return value if same else items
+
     def _masked_text(self, kind: int, text: str) -> str:
+        if kind == _TEXT:
+            return self._scan(text if len(text) <= LONGEST_ATTRIBUTE else cut(text, LONGEST_ATTRIBUTE), 0)
         if kind in (_SECRET, _CODE):
             return MASK if text else text
+        if kind == _LONG:
+            return self._scan(text if len(text) <= LONGEST_TEXT else cut(text, LONGEST_TEXT), 0)
         if len(text) > LONGEST_ATTRIBUTE:
             text = cut(text, LONGEST_ATTRIBUTE)
-        if kind == _TEXT:
-            return self._scan(text, 0)
         if kind == _SQL:
-            return mask_literals(text)
+            return self._statement(text, {})
         return self.query(text) if kind == _QUERY else self.url(text)
+
+    def _statement(self, text: str, attributes: Mapping[str, object]) -> str:
+        if len(text) > LONGEST_ATTRIBUTE:
+            text = cut(text, LONGEST_ATTRIBUTE)
+        masked = mask_literals(text, attributes.get("db.system.name") or attributes.get("db.system"))
+        # What has no quotes in some dialect or tool: `SET password = x`, a URL.
+        masked = self._scan(masked, 0)
+        return text if masked == text else masked
 
     def _bounded(self, text: str) -> str:
         if type(text) is not str:
             text = printable(text)
         return text if len(text) <= self._limit else cut(text, self._limit)
-
-
-def cut(text: str, limit: int) -> str:
-    """Shorten a text to a limit, and mark the cut.
-
-    Args:
-        text: Any text.
-        limit: Its greatest length in characters.
-    """
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def printable(value: object) -> str:
-    """Turn any object into text, also one whose `__str__` raises."""
-    try:
-        return str.__str__(value) if isinstance(value, str) else str(value)
-    except Exception:  # noqa: BLE001 - the object is the application's
-        return f"<unprintable {type(value).__name__}>"

@@ -1,50 +1,135 @@
-"""String literals of SQL statements become `?`.
+"""Literals of queries become `?`.
 
-Semantic conventions, `db.query.text`: "sanitization SHOULD replace all literals".
-Numbers stay: they tell queries apart and rarely are secrets.
+Semantic conventions, `db.query.text`: "sanitization SHOULD replace all literals". They would leave a
+parameterized text as it is; but a text with placeholders may hold literals too, and here none gets out.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
-# Each pattern also accepts the end of the text as its closing mark, so that it never
-# backtracks over a long tail, and a statement that was cut hides its last literal.
-_SINGLE = re.compile(r"'(?:[^']|'')*+(?:'|\Z)")
-_DOLLAR = re.compile(r"(\$(?:[A-Za-z_]\w{0,62})?\$).*?(?:\1|\Z)", re.DOTALL)
-# MySQL and SQLite take double quotes for strings too; elsewhere they mark identifiers,
-# which stand behind an operator only with a table before or after a dot.
-_COMPARED = re.compile(r"""((?:[=<>]|\blike\b)\s{0,8})"(?:[^"]|"")*+(?:"|\Z)(?!\s{0,8}\.)""", re.IGNORECASE)
-_DOUBLE = re.compile(r'"(?:[^"]|"")*+(?:"|\Z)')
+_LONGEST_CACHED = 2048
+_MASK = "?"
+
+# Each alternative accepts the end of the text as its closing mark, so that it never backtracks over a long
+# tail, and a statement that was cut hides its last literal.
+_COMMENT = r"--[^\n]*+ | /\*.*?(?:\*/|\Z) | \#(?![>-])[^\n]*+"
+_STRING = r"""
+    n?q'(?: \[.*?(?:\]'|\Z) | \{.*?(?:\}'|\Z) | \(.*?(?:\)'|\Z) | <.*?(?:>'|\Z) | (?P<by>[^\s\w']).*?(?:(?P=by)'|\Z) )
+  | '(?:[^']|'')*+(?:'|\Z)
+  | (?P<tag>\$(?:[a-z_]\w{0,62})?\$).*?(?:(?P=tag)|\Z)
+"""
+_NAME = r"""`[^`]*+`? | \[[^\[\]'"]*+'[^\[\]'"]*+\] | :\d{1,2}\b"""
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_TOKEN = re.compile(
+    rf"""
+      (?P<comment>{_COMMENT})
+    | (?P<string>{_STRING})
+    | (?P<double>"(?:[^"]|"")*+(?:"|\Z))
+    | {_NAME}
+    | (?P<number>(?<![\w.$@?%])(?:{_UUID} | \.?\d[\w.]*+) | \b(?:true|false)\b)
+    """,
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
+# In prose around a statement, numbers count where a literal can stand.
+_NUMBER_IN_PLACE = re.compile(rf"([=<>(,]\s{{0,8}}[-+]?)(?:{_UUID}|\.?\d[\w.]*+)", re.IGNORECASE)
+_NUMBER = re.compile(rf"(?<![\w.$@?%])(?:{_UUID}|\.?\d[\w.]*+)", re.IGNORECASE)
+# Behind these a double-quoted text is a literal: MySQL, SQLite and JSON have such; elsewhere it is a name.
+_BEFORE_LITERAL = re.compile(
+    r"(?:[=<>|+\[]|(?<!:):|\blike|\bin\s{0,4}\(|\bbetween|\bvalues?\s{0,4}\()\s*\Z", re.IGNORECASE
+)
 _VALUES = re.compile(r"\bvalues\b", re.IGNORECASE)
+_WORD = re.compile(r"(?<=[ \t])\S+")
+_QUOTED_LITERALS = frozenset(("mysql", "mariadb"))
+_COMMANDS = frozenset(("redis", "memcached"))
 
 
-def mask_literals(statement: str) -> str:
-    """Replace every string literal by `?`.
+def mask_literals(statement: str, system: object = None) -> str:
+    """Replace every literal by `?`: texts, numbers, dates, booleans, of whatever spelling.
 
     Args:
-        statement: SQL of any dialect.
+        statement: SQL of any dialect, JSON, or a command.
+        system: The database's name in the semantic conventions, where it is known.
     """
+    if not isinstance(system, str):
+        system = ""
+    if len(statement) > _LONGEST_CACHED:
+        return _masked(statement, system)
+    return _remembered(statement, system)
+
+
+def _masked(statement: str, system: str) -> str:
+    if system in _COMMANDS:
+        return _WORD.sub(_MASK, statement)
     if "\\'" in statement or '\\"' in statement:
-        return _mask_escaped(statement)
-    if "'" in statement:
-        statement = _SINGLE.sub("?", statement)
-    if "$" in statement:
-        statement = _DOLLAR.sub("?", statement)
-    if '"' in statement:
-        statement = _mask_double(statement)
-    return statement
+        # Whether a backslash keeps a literal open depends on the dialect: from the first quote to the last.
+        quotes = [at for at, char in enumerate(statement) if char in "'\""]
+        head, tail = statement[: quotes[0]], statement[quotes[-1] + 1 :]
+        return _Literals(head, system).masked() + _MASK + _Literals(tail, system).masked()
+    return _Literals(statement, system).masked()
 
 
-def _mask_double(statement: str) -> str:
-    statement = _COMPARED.sub(r"\1?", statement)
-    values = _VALUES.search(statement)
-    if values is None:
-        return statement
-    return statement[: values.end()] + _DOUBLE.sub("?", statement[values.end() :])
+_remembered = lru_cache(256)(_masked)
 
 
-def _mask_escaped(statement: str) -> str:
-    r"""Mask from the first quote to the last: whether `\\'` ends a literal depends on the dialect."""
-    quotes = [at for at, char in enumerate(statement) if char in "'\""]
-    return f"{statement[: quotes[0]]}?{statement[quotes[-1] + 1 :]}"
+def mask_in_place(text: str) -> str:
+    """Replace the literals of a statement that stands in a message.
+
+    Args:
+        text: From the statement's beginning on; prose may follow.
+    """
+    if "\\'" in text or '\\"' in text:
+        return _masked(text, "")
+    masked = _Literals(text, "", numbers=False).masked()
+    return _NUMBER_IN_PLACE.sub(r"\1?", masked)
+
+
+class _Literals:
+    """One pass over a statement: only a reader of all tokens knows which quote opens a literal."""
+
+    __slots__ = ("_all_quoted", "_last", "_numbers", "_statement", "_values")
+
+    def __init__(self, statement: str, system: str, *, numbers: bool = True) -> None:
+        self._statement = statement
+        self._numbers = numbers
+        self._all_quoted = system in _QUOTED_LITERALS
+        found = _VALUES.search(statement) if '"' in statement else None
+        self._values = len(statement) if found is None else found.end()
+        self._last = -1  # where the last double-quoted literal ended
+
+    def masked(self) -> str:
+        """Give the statement without its literals."""
+        return _TOKEN.sub(self._token, self._statement)
+
+    def _token(self, found: re.Match[str]) -> str:
+        kind = found.lastgroup
+        if kind == "double":
+            return self._double(found)
+        if kind == "string":
+            return _MASK
+        if kind == "number":
+            return _MASK if self._numbers else found[0]
+        if kind == "comment":
+            return _comment(found[0])
+        return found[0]
+
+    def _double(self, found: re.Match[str]) -> str:
+        start, end = found.span()
+        statement = self._statement
+        after = statement[end : end + 8].lstrip()
+        if not self._all_quoted and start < self._values:
+            before = statement[max(0, start - 24) : start]
+            listed = self._last >= 0 and statement[self._last : start].strip() == ","
+            is_name = after.startswith((".", ":")) or before.rstrip().endswith(".")
+            if is_name or not (listed or _BEFORE_LITERAL.search(before)):
+                return found[0]
+        self._last = end
+        return _MASK
+
+
+def _comment(text: str) -> str:
+    """Keep a comment that hides nothing: what is one in this dialect may be code in another."""
+    if "'" in text or '"' in text or "$" in text:
+        return f"/*{_MASK}*/" if text.startswith("/*") else text[:1] * (2 if text[0] == "-" else 1) + _MASK
+    return _NUMBER.sub(_MASK, text)

@@ -3,42 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from eco2_tracing._redaction._keys import EXACT, MASK, STRONG, words
+from eco2_tracing._redaction._extent import LITERALS, PROSE, value_span
+from eco2_tracing._redaction._keys import COOKIES, EXACT, MASK, STRONG, words
 
-# Behind a colon, a value that is one of these words is prose or source code: "token: expired", "token: str".
-_PROSE = frozenset((
-    "a", "an", "any", "are", "authentication", "authorization", "bool", "bytes", "cannot", "empty",
-    "error", "expired", "failed", "false", "has", "header", "in", "int", "invalid", "is", "malformed",
-    "mismatch", "missing", "must", "no", "none", "not", "null", "of", "ok", "optional", "or", "rejected",
-    "required", "revoked", "scheme", "secretstr", "str", "string", "token", "tokens", "too", "true",
-    "undefined", "unknown", "unsupported", "valid", "was",
-))  # fmt: skip
-_LITERALS = frozenset(("none", "null", "true", "false", "undefined"))
-_SEPARATOR = r"""(?:(?:\\{0,3}["'])?[ \t]{0,4}(?:=>|[:=]=?)[ \t]{0,4})"""
+# The forms: `"name": `, where a value may stand on the next line; `name = `; `name%3D`; `<name>`; and
+# `--name value`, `name 'value'`, which take a second look.
+_SEPARATOR = r"""
+    (?: (?:\\{0,3}["'])\s{0,32}(?:=>|->|[:=]=?)\s{0,32}
+      | [ \t]{0,4}(?:=>|->|[:=]=?|%3d|%3a|%253d)(?:[ \t]|%20){0,4}
+      | >(?=[^\s<=])
+      | [ \t]{1,4}(?=[^\s=:,.)]) )
+"""
 # A header as a pair: ("authorization", "Bearer ...") or [b"cookie", b"..."].
-_PAIRED = r"""(?:(?<=authorization)|(?<=cookie)|(?<=key))["'][ \t]{0,4},[ \t]{0,4}(?=b?["'])"""
+_PAIRED = r"""(?:(?<=authorization)|(?<=cookie)|(?<=key)|(?<=token))["'][ \t]{0,4},[ \t]{0,4}(?=b?["'])"""
 
-# Each alternative accepts the end of the text as its closing mark: nothing backtracks over a tail.
-_VALUE = re.compile(
-    r"""
-      (?P<open>b?")(?:[^"\\]|\\.)*+(?P<close>"|\\?\Z)
-    | (?P<open2>b?')(?:[^'\\]|\\.)*+(?P<close2>'|\\?\Z)
-    | (?P<open3>\\{1,3}["']).*?(?P<close3>(?P=open3)|\Z)
-    | (?:digest|aws4-hmac-sha256)[ ][^\n]*
-    | (?:bearer|basic|negotiate|apikey|token)[ ]{1,4}[^\s"'<>]+
-    | [\[{][^\]}\n]*+[\]}]?
-    | [^\s&;"'<>]+
-    """,
-    re.VERBOSE | re.DOTALL | re.IGNORECASE,
-)
-_COOKIES = re.compile(r"""[^\s;,"']+(?:;[ ]?[^\s;="']+(?:=[^\s;"']*)?)*""")
-_SCHEME = re.compile(r"\b(bearer|basic)([ \t]{1,4}|%20|\+)([\w.~+/=-]{4,})")
+_SCHEME = re.compile(r"\b(bearer|basic)([ \t]{1,4}|\r?\n[ \t]{1,8}|%20|\+)([\w.~+/=-]{4,})")
 _JWT = re.compile(r"(?<![\w-])eyj[\w-]{8,}\.[\w-]{4,}\.?[\w-]*")
-_PEM = re.compile(r"(-----begin [a-z ]{0,40}private key-----).*?(?:(?=-----end)|\Z)", re.DOTALL)
+_PEM = re.compile(r"(-----begin [a-z ]{0,40}private key(?: block)?-----).*?(?:(?=-----end)|\Z)", re.DOTALL)
 # Each built-in name contains one of these: what the literal look-up searches for.
-_STEMS = ("token", "key", "pass", "secret", "authorization", "cookie", "pwd", "sig", "credential", "verifier")
+_STEMS = (
+    "token", "key", "pass", "secret", "authorization", "cookie", "pwd", "sig", "credential", "verifier",
+    "sessi", "otp", "cv", "card", "identified",
+)  # fmt: skip
 _LONGEST_NAME = 64
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
@@ -50,17 +38,20 @@ class FreeText:
     only where a literal look-up found one of its words.
 
     Args:
-        extra: More names whose values are masked.
+        is_secret: Tells whether values under a name are masked.
+        extra: The names that it knows beside the built-in ones.
     """
 
-    __slots__ = ("_exact", "_keys", "stems")
+    __slots__ = ("_is_secret", "_keys", "stems")
 
-    def __init__(self, extra: Iterable[str] = ()) -> None:
-        exact = [*EXACT, *extra]
-        self._exact = frozenset("".join(words(key)) for key in exact)
-        names = sorted({"[-_ ]?".join(map(re.escape, words(key))) for key in (*STRONG, *exact)})
-        names.sort(key=len, reverse=True)
-        self._keys = re.compile(f"(?P<key>{'|'.join(names)})(?P<separator>{_PAIRED}|{_SEPARATOR})")
+    def __init__(self, is_secret: Callable[[str], bool], extra: Iterable[str] = ()) -> None:
+        self._is_secret = is_secret
+        extra = tuple(extra)
+        names = {"[-_. ]?".join(map(re.escape, words(key))) for key in (*STRONG, *EXACT, *COOKIES, *extra)}
+        joined = "|".join(sorted(names, key=len, reverse=True))
+        self._keys = re.compile(
+            rf"(?P<key>(?:{joined})\d{{0,2}})(?P<separator>{_PAIRED}|{_SEPARATOR})", re.VERBOSE
+        )
         self.stems = _stems(extra)
 
     def mask(self, text: str, low: str) -> str:
@@ -70,14 +61,13 @@ class FreeText:
             text: Any text.
             low: The same text in lower case.
         """
-        if len(low) != len(text):  # some letters grow in lower case; ASCII alone keeps positions
-            low = text.translate(_ASCII_LOWER)
+        low = lowered(text, low)
         spans = self._named(text, low)
         if "bearer" in low or "basic" in low:
             spans += _schemes(text, low)
         if "eyj" in low:
             spans += [found.span() for found in _JWT.finditer(low)]
-        if "private key-----" in low:
+        if "private key" in low:
             spans += [(found.end(1), found.end()) for found in _PEM.finditer(low)]
         return _covered(text, spans) if spans else text
 
@@ -87,39 +77,47 @@ class FreeText:
         at = 0
         while found := self._keys.search(low, at):
             at = found.end("key")
-            if not self._is_whole(text, found.start(), found["key"]):
+            begin = _begin_of_name(low, found.start())
+            separator = found["separator"]
+            if not _is_separator(low, begin, found) or not self._is_secret(text[begin:at]):
                 continue
-            harmless = _PROSE if ":" in found["separator"] else _LITERALS
-            span = _value_span(text, found.end(), found["key"], harmless)
+            harmless = LITERALS if "=" in separator or "%" in separator else PROSE
+            span = value_span(text, found.end(), found["key"], harmless)
             if span is not None:
                 spans.append(span)
                 # The end of a value can be the name of the next: `token= "password": "x"`.
-                at = max(span[0], span[1] - _LONGEST_NAME)
+                at = max(at, span[0], span[1] - _LONGEST_NAME)
         return spans
 
-    def _is_whole(self, text: str, start: int, key: str) -> bool:
-        """Tell whether the name begins here: at a separator, or where camel case turns."""
-        if start == 0:
-            return True
-        before = text[start - 1]
-        if before.isalnum():
-            return before.islower() and text[start].isupper()
-        return before not in "_-" or "".join(words(key)) not in self._exact
+
+def lowered(text: str, low: str) -> str:
+    """Give a lower-case text of the same length: some letters grow, ASCII alone keeps positions.
+
+    Args:
+        text: Any text.
+        low: The same in lower case.
+    """
+    return low if len(low) == len(text) else text.translate(_ASCII_LOWER)
 
 
-def _value_span(text: str, start: int, key: str, harmless: frozenset[str]) -> tuple[int, int] | None:
-    pattern = _COOKIES if key.endswith("cookie") and text[start : start + 1] not in "\"'b" else _VALUE
-    found = pattern.match(text, start)
-    if found is None:
-        return None
-    begin, end = found.span()
-    for opening, closing in (("open", "close"), ("open2", "close2"), ("open3", "close3")):
-        if pattern is _VALUE and found[opening] is not None:
-            return (found.end(opening), found.start(closing))
-    end = begin + len(text[begin:end].rstrip(",.)]}:")) or end
-    if text[begin] in "[{":
-        end = found.end()
-    return None if text[begin:end].lower() in harmless or end == begin else (begin, end)
+def _begin_of_name(low: str, at: int) -> int:
+    """Go back to where the name begins that ends with a secret's: `github_` of `github_token`."""
+    begin = at
+    first = max(0, at - _LONGEST_NAME)
+    while begin > first and (low[begin - 1].isalnum() or low[begin - 1] in "_-."):
+        begin -= 1
+    return begin
+
+
+def _is_separator(low: str, begin: int, found: re.Match[str]) -> bool:
+    """Tell whether what follows a name gives it a value, where that is not plain."""
+    separator = found["separator"]
+    if separator == ">":
+        return begin > 0 and low[begin - 1] in "<:"
+    if not separator.strip():
+        quoted = low[found.end()] in "\"'" and found["key"].startswith(("pass", "pwd", "identified"))
+        return quoted or low.startswith("--", begin)
+    return True
 
 
 def _schemes(text: str, low: str) -> list[tuple[int, int]]:
@@ -127,7 +125,7 @@ def _schemes(text: str, low: str) -> list[tuple[int, int]]:
     spans = []
     for found in _SCHEME.finditer(low):
         value = text[found.start(3) : found.end(3)]
-        if value.lower().rstrip(".") in _PROSE or (found[1] == "basic" and _is_word(value)):
+        if value.lower().rstrip(".") in PROSE or (found[1] == "basic" and _is_word(value)):
             continue
         spans.append(found.span(3))
     return spans

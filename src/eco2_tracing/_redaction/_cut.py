@@ -1,0 +1,44 @@
+"""Texts of any objects, and their lengths."""
+
+from __future__ import annotations
+
+_LONGEST_USERINFO = 2048
+
+
+def cut(text: str, limit: int) -> str:
+    """Shorten a text to a limit, and mark the cut.
+
+    Args:
+        text: Any text.
+        limit: Its greatest length in characters.
+    """
+    if len(text) <= limit:
+        return text
+    head = text[: limit - 1]
+    # Of `scheme://user:password@host` the part before the `@` would not be known for what it is.
+    at = head.rfind("://", max(0, limit - _LONGEST_USERINFO))
+    if at >= 0 and not any(char.isspace() or char in "@/?#\"'<>" for char in head[at + 3 :]):
+        head = head[: at + 3]
+    return f"{head}…"
+
+
+def cut_front(text: str, limit: int, mark: str) -> str:
+    """Keep a text's end, from a place on where no secret is cut in two.
+
+    Args:
+        text: Any text.
+        limit: Its greatest length in characters.
+        mark: What begins a part of its own, such as a frame of a stack trace.
+    """
+    if len(text) <= limit:
+        return text
+    at = text.find(mark, len(text) - limit + 1)
+    return "…" if at < 0 else f"…{text[at:]}"
+
+
+def printable(value: object) -> str:
+    """Turn any object into text, also one whose `__str__` raises."""
+    try:
+        return str.__str__(value) if isinstance(value, str) else str.__str__(str(value))
+    except Exception:  # noqa: BLE001 - the object is the application's
+        return f"<unprintable {type(value).__name__}>"

@@ -1,0 +1,85 @@
+"""How far the value goes that stands behind a secret's name."""
+
+from __future__ import annotations
+
+import re
+
+# Behind a colon, a value that is one of these words is prose or source code: "token: expired", "token: str".
+PROSE = frozenset((
+    "a", "an", "any", "are", "authentication", "authorization", "bool", "bytes", "cannot", "empty",
+    "error", "expired", "failed", "false", "has", "header", "in", "int", "invalid", "is", "malformed",
+    "mismatch", "missing", "must", "no", "none", "not", "null", "of", "ok", "optional", "or", "rejected",
+    "required", "revoked", "scheme", "secretstr", "str", "string", "token", "tokens", "too", "true",
+    "undefined", "unknown", "unsupported", "valid", "was",
+))  # fmt: skip
+LITERALS = frozenset(("none", "null", "true", "false", "undefined"))
+
+# Each alternative accepts the end of the text as its closing mark: nothing backtracks over a tail.
+_VALUE = re.compile(
+    r"""
+      (?P<open>b?")(?:[^"\\]|\\.|"")*+(?P<close>"|\\?\Z)
+    | (?P<open2>b?')(?:[^'\\]|\\.|'')*+(?P<close2>'|\\?\Z)
+    | (?P<open3>\\{1,3}["']).*?(?P<close3>(?P=open3)|\Z)
+    | [|>][+-]?[ \t]{0,8}\n(?:[ \t]++[^\n]*+\n?)++
+    | (?:digest|aws4-hmac-sha256)[ ][^\n]*
+    | (?:bearer|basic|negotiate|apikey|token)(?:[ ]{1,4}|\r?\n[ \t]{1,8})[^\s"'<>]+
+    | (?P<bracket>[\[{(]|[\w.]{1,64}[(\[{])
+    | [^\s&;"'<>]+
+    """,
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
+_PAIR = r"""[^\s;,"'=]+(?:=(?:"[^"\n]*+"?|[^;"'\n]*+(?=;)|[^\s;"']*+))?"""
+_COOKIES = re.compile(rf"{_PAIR}(?:;[ \t]{{0,4}}{_PAIR})*+")
+_BRACKETS = re.compile(
+    r"""(?P<open>[\[{(])|(?P<close>[\]})])|"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|'(?:[^'\\]|\\.)*+(?:'|\\?\Z)""",
+    re.DOTALL,
+)
+
+
+def value_span(text: str, start: int, key: str, harmless: frozenset[str]) -> tuple[int, int] | None:
+    """Find where a value begins and ends.
+
+    Args:
+        text: Any text.
+        start: Behind the separator.
+        key: The secret's name, in lower case.
+        harmless: Words that are no secrets.
+
+    Returns:
+        Its place, or ``None`` where nothing is to be masked.
+    """
+    if key.endswith(("cookie", "cookies")) and text[start : start + 1] not in "\"'b[{(<":
+        found = _COOKIES.match(text, start)
+        return None if found is None else _bare(text, found.start(), found.end(), harmless)
+    found = _VALUE.match(text, start)
+    if found is None:
+        return None
+    for opening, closing in (("open", "close"), ("open2", "close2"), ("open3", "close3")):
+        if found[opening] is not None:
+            return (found.end(opening), found.start(closing))
+    if found["bracket"] is not None:
+        return (found.start(), balanced_end(text, found.end() - 1))
+    return _bare(text, found.start(), found.end(), harmless)
+
+
+def _bare(text: str, begin: int, end: int, harmless: frozenset[str]) -> tuple[int, int] | None:
+    end = begin + len(text[begin:end].rstrip(",.)]}:")) or end
+    return None if text[begin:end].lower() in harmless or end == begin else (begin, end)
+
+
+def balanced_end(text: str, start: int) -> int:
+    """Find the end of what opens with a bracket; the end of the text if it never closes.
+
+    Args:
+        text: Any text.
+        start: Where the bracket stands.
+    """
+    depth = 0
+    for found in _BRACKETS.finditer(text, start):
+        if found["open"] is not None:
+            depth += 1
+        elif found["close"] is not None:
+            depth -= 1
+            if depth <= 0:
+                return found.end()
+    return len(text)

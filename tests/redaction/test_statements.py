@@ -1,0 +1,109 @@
+"""SQL, JSON queries and commands: no literal stays, whatever its spelling; names and placeholders do."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eco2_tracing._redaction import MASK, Redactor
+
+STATEMENTS = [
+    ("SELECT * FROM u WHERE n = 'it''s' AND x = 5", "SELECT * FROM u WHERE n = ? AND x = ?"),
+    ('x = "sec" AND "u"."id" = "t"."id"', 'x = ? AND "u"."id" = "t"."id"'),
+    ('INSERT INTO u ("a") VALUES (\'x\', "y")', 'INSERT INTO u ("a") VALUES (?, ?)'),
+    ("a = 'C:\\' or b = 'secret' or c = 1", "a = ? or c = ?"),
+    ("a = 'x\\'y' and b = $$secret$$", "a = ? and b = ?"),
+    ('a = "x\\"y"', "a = ?"),
+    ("SELECT $$abc$$, $tag$ $$ $tag$, $1", "SELECT ?, ?, $1"),
+    ("x = 'unfinished", "x = ?"),
+    ("WHERE card = 4111111111111111", "WHERE card = ?"),
+    ("a=.5 b=-1e5 c=0xDEAD d=1_000 t1.c2 = 3", "a=? b=-? c=? d=? t1.c2 = ?"),
+    ("id = 550e8400-e29b-41d4-a716-446655440000 AND on = TRUE", "id = ? AND on = ?"),
+    ("a=:1 b=%s c=%(x)s d=:name e=@p1 f=? g=$12", "a=:1 b=%s c=%(x)s d=:name e=@p1 f=? g=$12"),
+    ("E'a' N'b' X'ff' U&'d' _utf8'z' q'[it's]' nq'!it's!'", "E? N? X? U&? _utf8? ? ?"),
+    ("q'{it's}' q'(it's)' q'<it's>' q'[it's", "? ? ? ?"),
+    ('SELECT "it\'s" FROM t WHERE p = \'secret\'', 'SELECT "it\'s" FROM t WHERE p = ?'),
+    ("SELECT `it's`, [it's] FROM t WHERE p = 'secret'", "SELECT `it's`, [it's] FROM t WHERE p = ?"),
+    ("-- don't\nSELECT 'secret'", "--?\nSELECT ?"),
+    ("# don't\nSELECT 'secret'", "#?\nSELECT ?"),
+    ("SELECT /* user=41 */ /* x='1' */ 1", "SELECT /* user=? */ /*?*/ ?"),
+    ("data #>> '{a,b}' = 'secret'", "data #>> ? = ?"),
+    ('x IN ("s1", "s2") AND y LIKE "s3%"', "x IN (?, ?) AND y LIKE ?"),
+    ('"z" BETWEEN "s4" AND 5', '"z" BETWEEN ? AND ?'),
+    ("CREATE USER x IDENTIFIED BY 'secret'", "CREATE USER x IDENTIFIED BY ?"),
+    ("SET password = hunter2", f"SET password = {MASK}"),
+    ('{"email": "s1", "n": 41, "in": ["s2", "s3"], "on": true}', '{"email": ?, "n": ?, "in": [?, ?], "on": ?}'),
+    ('{"a": "it\\"s secret"}', "{?}"),
+    ("SELECT id, name FROM users ORDER BY name", "SELECT id, name FROM users ORDER BY name"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("statement", "masked"), STATEMENTS)
+@pytest.mark.parametrize("key", ["db.statement", "db.query.text"])
+def test_literals(key, statement, masked):
+    """Texts, numbers and booleans become `?`; names, parameters and comments without quotes stay."""
+    assert Redactor().value(key, statement) == masked
+    assert Redactor().value(key, masked) == masked
+
+
+@pytest.mark.parametrize(
+    ("system", "statement", "masked"),
+    [
+        ("mysql", 'SELECT "secret", concat("a", "b")', "SELECT ?, concat(?, ?)"),
+        ("mariadb", 'WHERE "secret" = x', "WHERE ? = x"),
+        ("postgresql", 'SELECT "userName" FROM "Users"', 'SELECT "userName" FROM "Users"'),
+        ("redis", "SET session:1 secret EX 60\nGET session:1", "SET ? ? ? ?\nGET ?"),
+        ("memcached", "set key", "set ?"),
+        (5, "SELECT 'secret'", "SELECT ?"),
+    ],
+)
+@pytest.mark.parametrize("key", ["db.system", "db.system.name"])
+def test_the_database_says_what_double_quotes_are(key, system, statement, masked):
+    """MySQL's are texts, PostgreSQL's are names; what follows a command of Redis is data."""
+    attributes = {key: system, "db.query.text": statement}
+    assert (Redactor().attributes(attributes) or attributes)["db.query.text"] == masked
+
+
+def test_a_clean_statement_makes_nothing():
+    """The common case, a parameterized statement, allocates no mapping."""
+    assert Redactor().attributes({"db.query.text": "SELECT a FROM b WHERE c = $1"}) is None
+
+
+@pytest.mark.parametrize("length", [100, 3_000, 40_000])
+def test_statements_of_any_length(length):
+    """Short ones are remembered, long ones are not, the longest are cut: all are masked."""
+    statement = f"SELECT {', '.join(['x'] * (length // 3))} WHERE s = 'secret' AND t = '{'secret' * 9}"
+    masked = Redactor().attributes({"db.query.text": statement})["db.query.text"]
+    assert "secret" not in masked
+    assert len(masked) <= 16 * 1024
+
+
+CONTENT = st.text("ab'\"\\$-/*#`[]();:5 \n", max_size=8)
+QUOTED = CONTENT.map(lambda text: "'" + text.replace("'", "''") + "'")
+NAMED = CONTENT.map(lambda text: '"' + text.replace('"', '""') + '"')
+TICKED = CONTENT.map(lambda text: f"`{text.replace('`', '')}`")
+TAGGED = CONTENT.map(lambda text: f"$a$ {text.replace('$', '')} $a$")
+COMMENTS = CONTENT.map(lambda text: f"/* {text.replace('*', '')} */") | CONTENT.map(
+    lambda text: "-- " + text.replace("\n", "") + "\n"
+)
+WORDS = st.sampled_from(
+    ["SELECT", "a", "=", ",", "(", ")", "IN (", "VALUES (", "t.x", "%s", "$1", ":n", "5", "1.5e3"]
+)
+
+
+@given(st.lists(st.one_of(QUOTED, NAMED, TICKED, TAGGED, COMMENTS, WORDS), max_size=8))
+def test_a_literal_never_comes_through(tokens):
+    """Whatever whole tokens stand before it, and whatever quotes there are in them."""
+    statement = f"{' '.join(tokens)} WHERE a = 'S3CRET' AND b = 4111222233334444"
+    masked = Redactor().value("db.query.text", statement)
+    assert "S3CRET" not in masked
+    assert "4111" not in masked
+
+
+@given(st.text("SELECT'\"$-/*#`[](),.=: \n5xq", max_size=60))
+def test_masking_twice_is_masking_once(statement):
+    """A masked statement has no literal left."""
+    redactor = Redactor()
+    once = redactor.value("db.query.text", statement)
+    assert redactor.value("db.query.text", once) == once
