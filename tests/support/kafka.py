@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from tests.support.servers import answers, command, folder, free_port, running, unprivileged
 
 _POM = "tests/support/kafka.xml"

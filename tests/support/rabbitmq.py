@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from tests.support.servers import answers, command, folder, free_port, running
 
 # Debian's command on PATH only runs as root or as its own user, and always on its own folders.

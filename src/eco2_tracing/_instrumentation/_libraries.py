@@ -24,6 +24,7 @@ from eco2_tracing._instrumentation._connections import CONNECTIONS
 from eco2_tracing._instrumentation._conventions import stable_semconv
 from eco2_tracing._instrumentation._executors import instrument_executors, uninstrument_executors
 from eco2_tracing._instrumentation._grpc_server import mend_grpc_servers
+from eco2_tracing._instrumentation._messaging import MESSAGING
 from eco2_tracing._instrumentation._sqlalchemy import early_engines
 from eco2_tracing._instrumentation._tested import REFUSED, TESTED, Library, key_of
 
@@ -45,7 +46,7 @@ class _Early(Protocol):
         """Undo both."""
 
 
-_EARLY: dict[str, _Early] = {"sqlalchemy": early_engines, **CONNECTIONS}
+_EARLY: dict[str, _Early] = {"sqlalchemy": early_engines, **CONNECTIONS, **MESSAGING}
 
 
 class _Switchboard:

@@ -1,0 +1,85 @@
+"""Ours in place of contrib's, behind the switch of contrib's instrumentors.
+
+So nobody makes a second span: who asks contrib's instrumentor is told that it is on, and where somebody else
+had switched it on before, ours stays off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from opentelemetry.instrumentation.utils import unwrap
+from wrapt import wrap_function_wrapper
+
+Hook = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+class Patches:
+    """Methods of a library that ours stand around, and what else is to be undone."""
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], object]] = []
+
+    def wrap(self, owner: Any, name: str, hook: Hook) -> None:
+        """Put a hook around a method.
+
+        Args:
+            owner: Its class.
+            name: Its name.
+            hook: Gets the method, the instance, the arguments and the keyword arguments.
+        """
+        wrap_function_wrapper(owner, name, hook)
+        self.later(lambda: unwrap(owner, name))
+
+    def later(self, undo: Callable[[], object]) -> None:
+        """Remember what undoes something."""
+        self._undo.append(undo)
+
+    def undo(self) -> None:
+        """Leave the library as it was."""
+        while self._undo:
+            self._undo.pop()()
+
+
+class StandIn:
+    """Our hooks of one library.
+
+    Args:
+        module: Where they are; its ``instrument`` is called with ``Patches``. It loads the library.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+        self._patches = Patches()
+
+    def prepare(self) -> None:
+        """Nothing comes before contrib's part."""
+
+    def begin(self, instrumentor: Any) -> None:
+        """Take contrib's hooks off again and put ours on.
+
+        Args:
+            instrumentor: Contrib's, which stays on by its own account.
+        """
+        instrumentor._uninstrument()
+        try:
+            import_module(f"{__package__}.{self._module}").instrument(self._patches)
+        except BaseException:
+            self._patches.undo()
+            raise
+
+    def end(self) -> None:
+        """Take ours off."""
+        self._patches.undo()
+
+
+MESSAGING = {
+    "kafka": StandIn("_kafka_python"),
+    "aiokafka": StandIn("_aiokafka"),
+    "confluent_kafka": StandIn("_confluent"),
+    "pika": StandIn("_pika"),
+    "aio-pika": StandIn("_aio_pika"),
+}
+"""Which ones, by the name of their instrumentation."""
