@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, get_current_span
 
 from eco2_tracing import logs
 from eco2_tracing._guard import internal_failure, warn_once
+from eco2_tracing._instrumentation._attempts import mend_attempts
 from eco2_tracing._instrumentation._conventions import stable_semconv
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._excluded import DEFAULT_EXCLUDED_PATHS, split_urls
@@ -30,7 +32,14 @@ if TYPE_CHECKING:
 
     ServerRequestHook = Callable[[Span, dict[str, Any]], None]
 
-__all__ = ["excluded_regexes", "instrument_app", "instrument_httpx", "stable_semconv", "uninstrument_httpx"]
+__all__ = [
+    "excluded_regexes",
+    "instrument_app",
+    "instrument_httpx",
+    "mend_httpx",
+    "stable_semconv",
+    "uninstrument_httpx",
+]
 
 _FASTAPI = "opentelemetry.instrumentation.fastapi"
 _HTTPX = "opentelemetry.instrumentation.httpx"
@@ -208,7 +217,16 @@ def instrument_httpx() -> tuple[str, ...]:
         The names of those that are on.
     """
     stable_semconv()
-    return tuple(name for name in _CLIENTS if _switch_on(name))
+    on = tuple(name for name in _CLIENTS if _switch_on(name))
+    mend_httpx()
+    return on
+
+
+def mend_httpx() -> None:
+    """See to it that contrib's httpx packages, whoever switched them on, tell strangers no more than they may know."""
+    for name in _CLIENTS:
+        if name in sys.modules:
+            mend_attempts(name)
 
 
 def uninstrument_httpx() -> None:

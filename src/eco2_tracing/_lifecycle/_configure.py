@@ -138,6 +138,7 @@ def _instrument(tracing: Tracing) -> None:
             logger.info(
                 "opentelemetry-instrumentation-httpx is already applied: it stays in charge of client spans"
             )
+            _contrib.mend_httpx()
         else:
             instrument_httpx()
         switch_on(more=settings.instrumentations, disabled=settings.disabled_instrumentations)

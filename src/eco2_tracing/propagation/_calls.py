@@ -2,19 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from opentelemetry.trace import SpanKind
+from opentelemetry.context import get_current
+from opentelemetry.trace import SpanKind, get_current_span
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.propagators.textmap import CarrierT, Setter
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Span, SpanContext
+
+    from ._writing import Writer
 
 Pairs = list[tuple[bytes, bytes]]
 _URLS = ("url.full", "http.url")
 _HOSTS = ("server.address", "net.peer.name")
+EXTERNAL_HOSTS_LIMIT = 100
+
+
+class Changes(NamedTuple):
+    """How the headers of an attempt must change.
+
+    Attributes:
+        gone: The lower-case names of those to take off.
+        added: Those to put on.
+        ours: Those that are ours, when that is done.
+    """
+
+    gone: set[bytes]
+    added: Pairs
+    ours: Pairs
+
+
+class Calls:
+    """Writes the headers of calls that are not ours to make.
+
+    Args:
+        writer: Writes headers.
+        is_own_host: Tells whether a host is our own.
+    """
+
+    __slots__ = ("_is_own_host", "_writer", "external_hosts")
+
+    def __init__(self, writer: Writer, is_own_host: Callable[[str], bool]) -> None:
+        self._writer = writer
+        self._is_own_host = is_own_host
+        self.external_hosts: dict[str, None] = {}
+
+    def inject(self, carrier: CarrierT, context: Context, setter: Setter[CarrierT]) -> None:
+        """Write to a carrier: what its callee may have where the span tells it, else everything."""
+        span = get_current_span(context)
+        host = host_called(span)
+        span_context = span.get_span_context()
+        own = host is None or self._is_own(host, span_context)
+        if isinstance(carrier, MutableMapping):
+            given = self._ours_among(carrier.items())
+            gone, added = _difference(given, self._writer.rewrite(given, span_context, context, own))
+            replace(carrier, setter, gone if host is not None else set(), added)
+            return
+        for name, value in self._writer.write(span_context, context, own):
+            setter.set(carrier, name.decode("ascii"), value.decode("latin-1"))
+
+    def changes(
+        self, headers: Iterable[tuple[Any, Any]], host: str, left_over: Pairs | None = None
+    ) -> Changes:
+        """Tell how an attempt's headers must change before they go out.
+
+        What ``inject`` did not write to is left alone: such a call is not traced, or is somebody's own business.
+
+        Args:
+            headers: Those that the attempt has, text or bytes, names in any case.
+            host: Whom it goes to.
+            left_over: What the same request was given at an earlier attempt, perhaps inside of another inbound
+                request.
+        """
+        context = get_current()
+        span_context = get_current_span(context).get_span_context()
+        given = self._ours_among(headers)
+        ours = self._writer.write(span_context, context, own=True)
+        if not any(pair in given for pair in ours):
+            return Changes(set(), [], [])
+        own = self._is_own(host, span_context)
+        kept = [pair for pair in given if pair not in left_over] if left_over else given
+        wanted = self._writer.rewrite(kept, span_context, context, own)
+        return Changes(*_difference(given, wanted), [pair for pair in ours if pair in wanted])
+
+    def _ours_among(self, headers: Iterable[tuple[Any, Any]]) -> Pairs:
+        """Give the headers that may be ours; a message's other ones may hold anything."""
+        found: Pairs = []
+        for name, value in headers:
+            key = lower_name(name)
+            if self._writer.may_replace(key):
+                raw = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
+                found.append((key, raw))
+        return found
+
+    def _is_own(self, host: str, span_context: SpanContext) -> bool:
+        """Tell whether a callee is our own; remember one that is not and gets trace context."""
+        own = self._is_own_host(host)
+        if (
+            not own
+            and span_context.is_valid
+            and self._writer.externally
+            and len(self.external_hosts) < EXTERNAL_HOSTS_LIMIT
+        ):
+            self.external_hosts[host] = None
+        return own
 
 
 def host_called(span: Span) -> str | None:
@@ -40,42 +135,38 @@ def host_called(span: Span) -> str | None:
     return None
 
 
-def pairs_in(carrier: object) -> Pairs | None:
-    """Read all headers of a call.
-
-    Args:
-        carrier: What an instrumentation injects into.
-
-    Returns:
-        Names and values; ``None`` where it is no mapping of names to values.
-    """
-    if not isinstance(carrier, MutableMapping):
-        return None
-    return [(_bytes(name), _bytes(value)) for name, value in carrier.items()]
+def _difference(given: Pairs, wanted: Pairs) -> tuple[set[bytes], Pairs]:
+    """Tell which names go and what is put on, in lower case; a header that stays is not touched."""
+    before, after = _values(given), _values(wanted)
+    gone = {name for name, values in before.items() if after.get(name) != values}
+    return gone, [pair for pair in wanted if pair[0] in gone or pair[0] not in before]
 
 
-def replace(
-    carrier: CarrierT, setter: Setter[CarrierT], given: Pairs, pairs: Pairs, names: frozenset[bytes]
-) -> None:
-    """Make a call's headers those that it is to have.
+def _values(pairs: Pairs) -> dict[bytes, list[bytes]]:
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return values
+
+
+def replace(carrier: CarrierT, setter: Setter[CarrierT], gone: set[bytes], added: Pairs) -> None:
+    """Change a call's headers.
 
     Args:
         carrier: Its headers, a mapping.
         setter: Writes to it.
-        given: What is in it.
-        pairs: What is to be in it.
-        names: The lower-case names that may have to go.
+        gone: The lower-case names to take off.
+        added: What to put on.
     """
     headers: Any = carrier
-    for name in list(headers):
-        if _bytes(name).lower() in names:
+    if gone:
+        for name in [name for name in headers if lower_name(name) in gone]:
             headers.pop(name, None)
-    for raw_name, value in pairs:
-        if raw_name.lower() in names or (raw_name, value) not in given:
-            setter.set(carrier, raw_name.decode("latin-1"), value.decode("latin-1"))
+    for raw_name, value in added:
+        setter.set(carrier, raw_name.decode("latin-1"), value.decode("latin-1"))
 
 
-def _bytes(text: object) -> bytes:
-    if isinstance(text, bytes):
-        return text
-    return str(text).encode("utf-8", "surrogatepass")
+def lower_name(name: object) -> bytes:
+    """Give a header's name, text or bytes, as it is compared; nothing for what is no name."""
+    raw = name.encode("utf-8", "surrogatepass") if isinstance(name, str) else name
+    return raw.lower() if isinstance(raw, bytes) else b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context, get_current
 from opentelemetry.propagators.textmap import (
@@ -14,7 +15,6 @@ from opentelemetry.propagators.textmap import (
     default_getter,
     default_setter,
 )
-from opentelemetry.trace import SpanContext, get_current_span
 
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._settings import OwnHosts
@@ -22,12 +22,15 @@ from eco2_tracing._settings import OwnHosts
 from . import _names
 from ._adapters import Adapter, load_adapter
 from ._b3 import read_multi, read_single
-from ._calls import host_called, pairs_in, replace
+from ._calls import Calls
 from ._carrier import pairs_of
 from ._inbound import Inbound, context_of
 from ._reading import Form, Reader
 from ._traceparent import read_traceparent
 from ._writing import Writer
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
 
 # X-B3-* before b3, where the specification has it the other way round: Envoy's Zipkin tracer
 # writes X-B3-* and forwards a client's b3 untouched, so that the single header is the stale one.
@@ -56,7 +59,6 @@ _WRITTEN: dict[str, tuple[bytes, ...]] = {
 }
 _HOSTS_REMEMBERED = 1024
 _LONGEST_HOST = 255
-EXTERNAL_HOSTS_LIMIT = 100
 
 
 class Propagation(TextMapPropagator):
@@ -108,9 +110,11 @@ class Propagation(TextMapPropagator):
         replaced = self._writer.stripped | {_names.BAGGAGE, _names.REQUEST_ID}
         self.replaced_headers: frozenset[bytes] | None = None if adapters else replaced
         """The lower-case names that ``rewrite`` may take off; ``None`` where it must see every name."""
-        self.external_hosts: dict[str, None] = {}
-        """Hosts that got trace context alone, in order of appearance; at most ``EXTERNAL_HOSTS_LIMIT``."""
         self._is_own = lru_cache(maxsize=_HOSTS_REMEMBERED)(OwnHosts(targets).includes)
+        self.calls = Calls(self._writer, self.is_own_host)
+        """Calls of libraries that inject by themselves."""
+        self.external_hosts: dict[str, None] = self.calls.external_hosts
+        """Hosts that got trace context alone, in order of appearance; at most a hundred."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -241,39 +245,10 @@ class Propagation(TextMapPropagator):
             context: The context that is sent; the current one unless given.
             setter: Writes to the carrier.
         """
-        if context is None:
-            context = get_current()
-        span = get_current_span(context)
         try:
-            host = host_called(span)
-            if host is not None:
-                self._renew(carrier, span.get_span_context(), context, setter, host)
-                return
+            self.calls.inject(carrier, get_current() if context is None else context, setter)
         except Exception:  # noqa: BLE001 - a carrier and its setter are somebody else's
             internal_failure("writing the headers of a call")
-            return
-        for name, value in self.write(span.get_span_context(), context, own=True):
-            setter.set(carrier, name.decode("ascii"), value.decode("latin-1"))
-
-    def _renew(
-        self,
-        carrier: CarrierT,
-        span_context: SpanContext,
-        context: Context,
-        setter: Setter[CarrierT],
-        host: str,
-    ) -> None:
-        """Replace the trace headers of a call to a host."""
-        own = self.is_own_host(host)
-        if not own and self.sends_externally and len(self.external_hosts) < EXTERNAL_HOSTS_LIMIT:
-            self.external_hosts[host] = None
-        given = pairs_in(carrier)
-        if given is None:
-            for name, value in self.write(span_context, context, own=own):
-                setter.set(carrier, name.decode("ascii"), value.decode("latin-1"))
-            return
-        pairs = self.rewrite(given, span_context, context, own=own)
-        replace(carrier, setter, given, pairs, self._writer.stripped | {_names.BAGGAGE, _names.REQUEST_ID})
 
     @property
     def fields(self) -> set[str]:

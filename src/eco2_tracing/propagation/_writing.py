@@ -74,6 +74,12 @@ class Writer:
         """The names of the headers that each attempt loses first."""
         return self._strip
 
+    def may_replace(self, name: bytes) -> bool:
+        """Tell whether ``rewrite`` may take a header off, by its lower-case name."""
+        if name in self._strip or name in _MAYBE_INHERITED:
+            return True
+        return bool(self._adapters) and name.startswith(VENDOR_BAGGAGE_PREFIXES)
+
     def write(self, span_context: SpanContext, context: Context, own: bool) -> Pairs:
         """Format the headers of one attempt."""
         if not own and not self.externally:

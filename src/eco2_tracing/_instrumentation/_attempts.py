@@ -1,0 +1,135 @@
+"""Where the calls of other libraries go out, redirects included: there it is known to whom.
+
+Their instrumentations inject once a call and without a host, so that what is meant for our own services would go to
+strangers: where no span is recorded, and with every redirect, for the libraries copy all headers to it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from opentelemetry.propagators.textmap import default_setter
+
+from eco2_tracing._guard import internal_failure, warn_once
+from eco2_tracing._instrumentation._engine import current
+from eco2_tracing._instrumentation._grpc_attempts import mend_aio_channels, mend_channels
+from eco2_tracing.propagation._calls import replace
+
+if TYPE_CHECKING:
+    from eco2_tracing._instrumentation._engine import Engine
+
+    # What is called, with its arguments: it may change the keyword ones.
+    Settle = Callable[[Engine, Any, tuple[Any, ...], dict[str, Any]], None]
+
+_SENT = "_eco2_sent"
+
+
+def _mend(engine: Engine, headers: Any, host: str | None, request: Any = None) -> None:
+    """Make headers, a mapping, those that a host may have.
+
+    Args:
+        engine: The configuration in force.
+        headers: The attempt's; they are changed.
+        host: Whom it goes to.
+        request: What may be sent again, and then first loses what it is given now.
+    """
+    changes = engine.propagation.calls.changes(headers.items(), host or "", getattr(request, _SENT, None))
+    replace(headers, default_setter, changes.gone, changes.added)
+    if request is not None:
+        setattr(request, _SENT, changes.ours)
+
+
+def _requests(engine: Engine, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    request = args[0] if args else kwargs["request"]
+    _mend(engine, request.headers, urlsplit(request.url).hostname, request)
+
+
+def _aiohttp(engine: Engine, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    _mend(engine, request.headers, request.url.host)
+
+
+def _urllib(engine: Engine, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    request = args[1] if len(args) > 1 else kwargs["req"]
+    _mend(engine, request.headers, urlsplit(request.full_url).hostname, request)
+
+
+def _urllib3(engine: Engine, pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """A whole URL is what a proxy is sent; headers may be the application's own mapping."""
+    url = args[2] if len(args) > 2 else kwargs["url"]
+    host = pool.host if url.startswith("/") else urlsplit(url).hostname
+    if kwargs.get("headers"):
+        kwargs["headers"] = kwargs["headers"].copy()
+        _mend(engine, kwargs["headers"], host)
+
+
+def _httpcore(engine: Engine, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    request = args[0] if args else kwargs["request"]
+    changes = engine.propagation.calls.changes(request.headers, request.url.host.decode("ascii"))
+    kept = [pair for pair in request.headers if pair[0].lower() not in changes.gone]
+    request.headers = kept + changes.added
+
+
+# By library: module, class and method, which every attempt passes with all of its headers.
+_PLACES: dict[str, tuple[tuple[str, str, str, Settle], ...]] = {
+    "requests": (("requests.adapters", "HTTPAdapter", "send", _requests),),
+    "aiohttp-client": (("aiohttp.client_reqrep", "ClientRequest", "send", _aiohttp),),
+    "urllib": (("urllib.request", "AbstractHTTPHandler", "do_open", _urllib),),
+    "urllib3": (("urllib3.connectionpool", "HTTPConnectionPool", "_make_request", _urllib3),),
+    "httpx": (
+        ("httpcore", "ConnectionPool", "handle_request", _httpcore),
+        ("httpcore", "AsyncConnectionPool", "handle_async_request", _httpcore),
+    ),
+    "httpx2": (
+        ("httpcore2", "ConnectionPool", "handle_request", _httpcore),
+        ("httpcore2", "AsyncConnectionPool", "handle_async_request", _httpcore),
+    ),
+}
+_CHANNELS = {"grpc_client": mend_channels, "grpc_aio_client": mend_aio_channels}
+_done: set[str] = set()
+
+
+def mend_attempts(library: str, *, wrapped: bool = False) -> None:
+    """See to it that each attempt of a library's calls tells its callee no more than that one may know.
+
+    Safe to call twice. It has no effect while tracing is not configured, and raises nothing.
+
+    Args:
+        library: The name of its instrumentation's entry point; nothing happens to others than clients of HTTP and gRPC.
+        wrapped: Whether that instrumentation is on already: then gRPC's is out of reach.
+    """
+    if library in _done or (wrapped and library in _CHANNELS):
+        return
+    _done.add(library)
+    try:
+        if library in _CHANNELS:
+            _CHANNELS[library](import_module("grpc"))
+        for module, class_name, method, settle in _PLACES.get(library, ()):
+            _wrap(getattr(import_module(module), class_name), method, settle)
+    except Exception as error:  # noqa: BLE001 - a version of the library that looks otherwise
+        warn_once(
+            f"attempts:{library}",
+            "%s: redirects of its calls may take baggage and request ids to any host: %s: %s",
+            library,
+            type(error).__name__,
+            error,
+        )
+
+
+def _wrap(owner: Any, method: str, settle: Settle) -> None:
+    original = getattr(owner, method)
+
+    @functools.wraps(original)
+    def attempt(self: Any, *args: Any, **kwargs: Any) -> Any:
+        engine = current.engine
+        if engine is not None:
+            try:
+                settle(engine, self, args, kwargs)
+            except Exception:  # noqa: BLE001 - the call must go out
+                internal_failure("the headers of an outgoing call")
+        return original(self, *args, **kwargs)
+
+    setattr(owner, method, attempt)

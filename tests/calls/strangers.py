@@ -1,0 +1,150 @@
+"""Client libraries that others instrument, and names that lead to loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import socket
+from typing import Any
+
+import pytest
+from opentelemetry.instrumentation.utils import suppress_http_instrumentation
+from opentelemetry.propagate import inject
+
+from eco2_tracing._instrumentation._attempts import mend_attempts
+from eco2_tracing._instrumentation._libraries import instrument_libraries
+
+Headers = dict[str, str]
+
+
+def _requests(url: str, headers: Headers) -> None:
+    with importlib.import_module("requests").Session() as session:
+        session.trust_env = False
+        session.get(url, headers=headers, timeout=5)
+
+
+def _urllib(url: str, headers: Headers) -> None:
+    request = importlib.import_module("urllib.request")
+    opener = request.build_opener(request.ProxyHandler({}))
+    opener.open(request.Request(url, headers=headers), timeout=5).close()
+
+
+def _urllib3(url: str, headers: Headers) -> None:
+    with importlib.import_module("urllib3").PoolManager(retries=3) as pool:
+        pool.request("GET", url, headers=headers)
+
+
+def _aiohttp(url: str, headers: Headers) -> None:
+    aiohttp = importlib.import_module("aiohttp")
+
+    async def call() -> None:
+        async with (
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver())
+            ) as session,
+            session.get(url, headers=headers) as answer,
+        ):
+            await answer.read()
+
+    asyncio.run(call())
+
+
+SENDERS = {"requests": _requests, "urllib": _urllib, "urllib3": _urllib3, "aiohttp-client": _aiohttp}
+
+
+class Library:
+    """A library with the instrumentation that injects into its calls.
+
+    Args:
+        name: The instrumentation's entry point.
+        real: Whether it is contrib's; else a stand-in does as contrib does where no span records.
+    """
+
+    def __init__(self, name: str, real: bool) -> None:
+        self.name = name
+        self.real = real
+        pytest.importorskip({"aiohttp-client": "aiohttp"}.get(name, name))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it takes."""
+        if self.real:
+            return {"instrumentations": self.name}
+        return {"disabled_instrumentations": "*"}
+
+    def prepare(self) -> None:
+        """Be ready, after tracing has been configured."""
+        if not self.real:
+            mend_attempts(self.name)
+        elif self.name not in instrument_libraries([self.name]):
+            pytest.skip(f"the instrumentation of {self.name} is not installed")
+
+    def get(self, url: str, headers: Headers | None = None) -> None:
+        """Make one call, with these headers."""
+        sent = dict(headers or {})
+        if self.real:
+            SENDERS[self.name](url, sent)
+            return
+        inject(sent)
+        with suppress_http_instrumentation():
+            SENDERS[self.name](url, sent)
+
+
+class Httpx:
+    """``httpx`` or ``httpx2`` under contrib's instrumentation.
+
+    Args:
+        name: Which one.
+        is_async: Whether its ``AsyncClient`` is used.
+    """
+
+    real = True
+
+    def __init__(self, name: str, is_async: bool) -> None:
+        self.name = name
+        self.is_async = is_async
+        self.module: Any = importlib.import_module(name)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it takes."""
+        return {"instrumentation": "contrib"}
+
+    def prepare(self) -> None:
+        """Be ready, after tracing has been configured."""
+
+    def get(self, url: str, headers: Headers | None = None) -> None:
+        """Make one call, with these headers."""
+        options = {"trust_env": False, "verify": False, "follow_redirects": True}
+        if not self.is_async:
+            with self.module.Client(**options) as client:
+                client.get(url, headers=headers or {})
+            return
+
+        async def call() -> None:
+            async with self.module.AsyncClient(**options) as client:
+                await client.get(url, headers=headers or {})
+
+        asyncio.run(call())
+
+
+LIBRARIES = [(name, real) for name in SENDERS for real in (False, True)]
+CLIENTS = [(name, is_async) for name in ("httpx", "httpx2") for is_async in (False, True)]
+
+
+@pytest.fixture(params=LIBRARIES + CLIENTS, ids=lambda given: f"{given[0]}-{given[1]}")
+def library(request: pytest.FixtureRequest) -> Library | Httpx:
+    """Each library in turn."""
+    kind = Httpx if request.param in CLIENTS else Library
+    return kind(*request.param)
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every name be one of loopback's."""
+    look_up = socket.getaddrinfo
+
+    def on_loopback(host: Any, *args: Any, **kwargs: Any) -> Any:
+        return look_up("127.0.0.1", *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", on_loopback)
