@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceFlags, get_tracer
 from tests.support.jaeger import wait_for_trace
 from tests.support.mesh import AUTH, AUTH_PROXY, CHARACTER, CHARACTER_PROXY, running_mesh
-from tests.support.proxies import PROVIDERS, Backend
+from tests.support.proxies import GATEWAY, PROVIDERS, Backend
 
 from eco2_tracing import (
     TracingSettings,
@@ -16,7 +16,6 @@ from eco2_tracing import (
     span,
     traced,
 )
-from eco2_tracing._cli._envoy import GATEWAY
 
 ATTRIBUTES = {"text": "홍길동", "number": 3, "ratio": 0.5, "yes": True, "several": ("a", "b")}
 
@@ -86,14 +85,15 @@ def test_a_service_is_found(traced_to):
 
 LOGIN = [
     (0, GATEWAY, "auth-api.auth.svc.cluster.local:80/*"),
-    (1, AUTH_PROXY, "auth-api.auth.svc.cluster.local:80/*"),
-    (2, AUTH, "POST /api/v1/auth/login"),
-    (3, AUTH, "GET"),
-    (4, AUTH_PROXY, "character-api.character.svc.cluster.local:80/*"),
-    (5, CHARACTER_PROXY, "character-api.character.svc.cluster.local:80/*"),
-    (6, CHARACTER, "GET /api/v1/characters/{user_id}"),
-    (3, AUTH, "INSERT"),
-    (3, AUTH, "SET"),
+    (1, GATEWAY, "router outbound|80||auth-api.auth.svc.cluster.local egress"),
+    (2, AUTH_PROXY, "auth-api.auth.svc.cluster.local:80/*"),
+    (3, AUTH, "POST /api/v1/auth/login"),
+    (4, AUTH, "GET"),
+    (5, AUTH_PROXY, "character-api.character.svc.cluster.local:80/*"),
+    (6, CHARACTER_PROXY, "character-api.character.svc.cluster.local:80/*"),
+    (7, CHARACTER, "GET /api/v1/characters/{user_id}"),
+    (4, AUTH, "INSERT"),
+    (4, AUTH, "SET"),
 ]
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from tests.support.jaeger import wait_for
-from tests.support.mesh import AUTH, CHARACTER, TRACE_HEADER
+from tests.support.jaeger import wait_for, wait_for_trace
+from tests.support.mesh import AUTH, CHARACTER, LOGIN, TRACE_HEADER
 from tests.support.proxies import json_lines
 
+from eco2_tracing.testing import b3_headers, traceparent_headers
+
 FAILING = 20
-SOUND = 30
+SOUND = 120
 
 
 def send(mesh, path):
@@ -62,10 +64,26 @@ def test_successes_are_not(sparing_mesh):
     """Requests that go well are there whole or not at all, as the gateway decided; their ids are in the logs."""
     held = sparing_mesh.backend.held
     sent = [send(sparing_mesh, "api/v1/characters")[0] for _ in range(SOUND)]
+    tree = sparing_mesh.tree(LOGIN)
+    chosen = [trace_id for trace_id in sent if held.trace(trace_id).spans]
+    for trace_id in chosen:
+        trace = wait_for_trace(held, trace_id, len(tree))
+        assert [(depth, span.service) for depth, span in trace.walk()] == tree, str(trace)
     last, _ = send(sparing_mesh, "broken")
     whole(held, last, FAILURES["broken"][1])  # what came before it is here
-    sizes = [len(held.trace(trace_id).spans) for trace_id in sent]
-    assert sizes.count(0) >= SOUND / 2
+    # One in a hundred: that ten of 120 are chosen is less likely than one in a million.
+    assert len([trace_id for trace_id in sent if held.trace(trace_id).spans]) < 10
     for service in (AUTH, CHARACTER):
         logged = {line.get("trace.id") for line in json_lines(sparing_mesh.services[service])}
         assert set(sent) <= logged
+
+
+def test_a_chosen_request_is_whole(sparing_mesh):
+    """Where a client outside has chosen for the gateway, everybody follows it, at one in a hundred, too."""
+    speaks = sparing_mesh.provider.speaks
+    headers = b3_headers if speaks == "zipkin" else traceparent_headers
+    for _ in range(3):
+        trace_id = sparing_mesh.log_in(headers(uuid.uuid4().hex, "c" * 16))
+        tree = sparing_mesh.tree(LOGIN)
+        trace = wait_for_trace(sparing_mesh.backend.held, trace_id, len(tree))
+        assert [(depth, span.service) for depth, span in trace.walk()] == tree, str(trace)

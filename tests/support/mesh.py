@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,24 @@ from typing import Any
 import httpx
 import pytest
 
-from eco2_tracing._cli._envoy import GATEWAY, find_envoy
+from eco2_tracing._cli._envoy import find_envoy
 from eco2_tracing._cli._processes import Child
-from tests.support.proxies import Backend, Port, Provider, Proxy
+from tests.support.proxies import GATEWAY, Backend, Port, Provider, Proxy
 from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 AUTH, CHARACTER = "auth-api", "character-api"
 AUTH_PROXY, CHARACTER_PROXY = "auth-api.auth", "character-api.character"
 TRACE_HEADER = "x-trace-id"
+# How deep each one's span is in a login, below the gateway's.
+LOGIN = (
+    (0, AUTH_PROXY),
+    (1, AUTH),
+    (2, AUTH),
+    (3, AUTH_PROXY),
+    (4, CHARACTER_PROXY),
+    (5, CHARACTER),
+)
 # A VirtualService's retries and timeout.
 RETRIES = {"retry_on": "gateway-error,reset", "num_retries": 2, "per_try_timeout": "0.5s"}
 CAREFUL = {"retry_policy": RETRIES, "timeout": "5s"}
@@ -37,6 +46,7 @@ class Mesh:
         backend: What takes the spans.
         proxies: The Envoys by their service names.
         services: The applications by their service names.
+        behind: URLs of the applications themselves, past their sidecars, by their service names.
     """
 
     url: str
@@ -44,17 +54,35 @@ class Mesh:
     backend: Backend
     proxies: Mapping[str, Proxy]
     services: Mapping[str, Child]
+    behind: Mapping[str, str]
 
     def send(self, method: str, path: str, headers: Mapping[str, str] | None = None, **more: Any) -> Any:
         """Send one request to the gateway, from outside."""
         with httpx.Client(trust_env=False, timeout=20) as client:
             return client.request(method, self.url + path, headers=headers, **more)
 
+    def send_past(self, service: str, path: str) -> Any:
+        """Send one GET to an application itself, as a job within its pod would."""
+        with httpx.Client(trust_env=False, timeout=20) as client:
+            return client.get(self.behind[service] + path)
+
     def log_in(self, headers: Mapping[str, str] | None = None, user: str = "mina") -> str:
         """The request of the seeds; returns the id of the trace that auth-api was in."""
         answer = self.send("POST", "/api/v1/auth/login", headers, json={"user_id": user})
         assert answer.status_code == 200, answer.text
         return str(answer.headers[TRACE_HEADER])
+
+    def tree(self, *tries: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+        """How deep each one's span is in a request.
+
+        Args:
+            tries: What is below each of the gateway's tries. A gateway of today has a span for each of them.
+        """
+        tried = [(1, GATEWAY)] if self.provider.current else []
+        made = [(0, GATEWAY)]
+        for one in tries:
+            made += [*tried, *((1 + len(tried) + depth, service) for depth, service in one)]
+        return made
 
 
 def _service(name: str, environ: Mapping[str, str]) -> Child:
@@ -73,7 +101,7 @@ def running_mesh(
     backend: Backend,
     *,
     sampling: float = 100.0,
-    upstream_spans: bool = False,
+    inside: float | None = None,
     **variables: str,
 ) -> Iterator[Mesh]:
     """Run the mesh until the block ends.
@@ -81,8 +109,8 @@ def running_mesh(
     Args:
         provider: The tracing provider of every proxy.
         backend: Where all spans go.
-        sampling: Per cent that the gateway samples, as the sidecars would.
-        upstream_spans: istiod's ``PILOT_SPAWN_UPSTREAM_SPAN_FOR_GATEWAY``.
+        sampling: Per cent of the requests without a decision that the gateway samples.
+        inside: The same of the sidecars; as the gateway when ``None``.
         variables: More of the services' environment.
     """
     if find_envoy() is None:
@@ -105,9 +133,8 @@ def running_mesh(
         )
 
         def proxy(service: str, **ports: Port) -> Proxy:
-            more = upstream_spans and service == GATEWAY
-            made = Proxy(service, provider, backend, ports, sampling=sampling, upstream_spans=more)
-            return stack.enter_context(made)
+            share = sampling if inside is None or service == GATEWAY else inside
+            return stack.enter_context(Proxy(service, provider, backend, ports, sampling=share))
 
         characters = "character-api.character.svc.cluster.local:80/*"
         auths = "auth-api.auth.svc.cluster.local:80/*"
@@ -122,4 +149,5 @@ def running_mesh(
         gateway = proxy(GATEWAY, gateway=Port(beside_auth.urls["inbound"], auths, "OUTBOUND", routes=routes))
         proxies = {each.name: each for each in (gateway, beside_auth, beside_character)}
         services = {AUTH: auth, CHARACTER: character}
-        yield Mesh(gateway.urls["gateway"], provider, backend, proxies, services)
+        behind = {name: _url(service) for name, service in services.items()}
+        yield Mesh(gateway.urls["gateway"], provider, backend, proxies, services, behind)

