@@ -52,7 +52,8 @@ class Engine:
         propagation: Reads and writes headers.
         redactor: Masks secrets.
         recording: How spans are made; ``None`` when tracing is disabled or another provider is in charge.
-        tracer: The tracer of another provider that is in charge; ``None`` otherwise.
+        tracer: The tracer of another provider that is in charge, for requests; ``None`` otherwise.
+        call_tracer: The same, for calls of httpx.
         trust_inbound: Whether callers are told that their trace was kept.
         response_header: Name of the response header with the trace id, in lower case.
         server_request_headers: Captured from requests that come in.
@@ -65,6 +66,7 @@ class Engine:
         excluded_calls: URLs of outgoing calls that get no span.
         startup: Called when a lifespan begins.
         shutdown: Awaited when a lifespan has ended.
+        has_told: Whether somebody who wanted to make client spans, too, has been told that we do.
         read: The propagation's own, one look-up nearer.
         external_hosts: Hosts that got trace context alone, in order of appearance.
     """
@@ -73,6 +75,7 @@ class Engine:
     redactor: Redactor
     recording: Recording | None = None
     tracer: Tracer | None = None
+    call_tracer: Tracer | None = None
     trust_inbound: bool = True
     response_header: bytes | None = None
     server_request_headers: HeaderCapture | None = None
@@ -85,6 +88,7 @@ class Engine:
     excluded_calls: ExcludedUrls | None = None
     startup: Callable[[], None] | None = None
     shutdown: Callable[[], Awaitable[None]] | None = None
+    has_told: bool = False
     external_hosts: dict[str, None] = field(default_factory=dict)
     read: Callable[[Iterable[tuple[bytes, bytes]]], Inbound | None] = field(init=False)
 

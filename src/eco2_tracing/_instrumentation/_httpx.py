@@ -16,7 +16,9 @@ from wrapt import register_post_import_hook
 from eco2_tracing._guard import internal_failure, warn_once
 from eco2_tracing._instrumentation._client_begin import begin_span
 from eco2_tracing._instrumentation._engine import current
+from eco2_tracing._instrumentation._foreign_calls import begin_foreign_call
 from eco2_tracing._instrumentation._outgoing import raw_headers, write_headers
+from eco2_tracing._instrumentation._rivals import stay_in_charge
 from eco2_tracing._instrumentation._suppressed import is_suppressed
 from eco2_tracing.propagation import read_server_timing, read_trace_response
 from eco2_tracing.propagation._inbound import INBOUND_KEY, SPAN_KEY
@@ -42,6 +44,7 @@ def instrument_httpx() -> None:
     left alone. ``configure_tracing`` calls it.
     """
     current.calls = True
+    stay_in_charge()
     for name in MODULES:
         if name not in _hooked:
             _hooked.add(name)
@@ -133,10 +136,11 @@ def _begin(client: Any, request: Any) -> tuple[ClientSpan, Any] | None:
         caller: Any = context.get(SPAN_KEY, INVALID_SPAN)
         told = caller.get_span_context()
         recording = engine.recording
-        if recording is not None and (
-            engine.excluded_calls is None or not engine.excluded_calls(str(request.url))
-        ):
-            span, told = begin_span(engine, recording, context, caller, told, request)
+        if engine.excluded_calls is None or not engine.excluded_calls(str(request.url)):
+            if recording is not None:
+                span, told = begin_span(engine, recording, context, caller, told, request)
+            elif engine.call_tracer is not None:
+                return begin_foreign_call(engine, engine.call_tracer, context, request)
         write_headers(engine, request, told, context)
         if span is not None:
             return span, attach(Context({**context, SPAN_KEY: span}))
@@ -158,6 +162,8 @@ def _is_left_alone(client: Any, request: Any, context: Context) -> bool:
         if is_suppressed(context):
             return True
         inside = SPAN_KEY in context or INBOUND_KEY in context
+    if getattr(client, "_is_instrumented_by_opentelemetry", False):
+        return True  # contrib's ``instrument_client`` was called for this one
     transport = client._transport_for_url(request.url) if client._mounts else client._transport
     name = type(transport).__name__
     return name == _TEST_CLIENT or (not inside and name in _IN_PROCESS)
