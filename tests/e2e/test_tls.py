@@ -1,12 +1,15 @@
-"""Jaeger's own receivers with TLS: a private CA, and certificates for clients."""
+"""Receivers with TLS: Jaeger's own, and an Envoy's that ends it; a private CA, and certificates for clients."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 import trustme
-from tests.support.jaeger import Jaeger, running_jaeger, wait_for_trace
+from tests.support.jaeger import Holds, running_jaeger, wait_for, wait_for_trace
+from tests.support.proxies import PROVIDERS, Backend, Port, Proxy
 
 from eco2_tracing import (
     TracingSettings,
@@ -16,20 +19,72 @@ from eco2_tracing import (
     span,
     tracing_status,
 )
+from eco2_tracing.testing import OtlpReceiver, TlsFiles
 
 
-@pytest.fixture(scope="module", params=["docker", "command"])
-def secured(request: pytest.FixtureRequest, certificates) -> Iterator[Jaeger]:
-    """A Jaeger that lets nobody in without a certificate of the private CA."""
-    with running_jaeger(request.param, certificates.server) as running:
+@dataclass(frozen=True)
+class Secured:
+    """Receivers with TLS.
+
+    Attributes:
+        urls: By protocol.
+        held: What has come through.
+    """
+
+    urls: dict[str, str]
+    held: Holds
+
+
+@contextmanager
+def ended_by_envoy(tls: TlsFiles) -> Iterator[Secured]:
+    """An Envoy that ends TLS, as a gateway in front of a backend does."""
+    name = "jaeger-collector.observability"
+    with OtlpReceiver() as receiver:
+        ports = {
+            "grpc": Port(receiver.grpc_endpoint, f"{name}:4317/*", "INBOUND", http2=True, tls=tls),
+            "http/protobuf": Port(receiver.http_endpoint, f"{name}:4318/*", "INBOUND", tls=tls),
+        }
+        with Proxy(name, PROVIDERS["Zipkin"], Backend.of_receiver(receiver), ports) as proxy:
+            yield Secured(proxy.urls, receiver)
+
+
+@contextmanager
+def of_jaeger(way: str, tls: TlsFiles) -> Iterator[Secured]:
+    """Jaeger's own receivers."""
+    with running_jaeger(way, tls) as jaeger:
+        urls = {"grpc": jaeger.otlp_grpc, "http/protobuf": jaeger.otlp_http}
+        yield Secured({name: url.replace("http://", "https://") for name, url in urls.items()}, jaeger)
+
+
+@contextmanager
+def securing(way: str, tls: TlsFiles) -> Iterator[Secured]:
+    """Run whichever it is."""
+    with ended_by_envoy(tls) if way == "envoy" else of_jaeger(way, tls) as running:
         yield running
 
 
-def configure(jaeger, protocol, **variables):
-    """Trace this process to Jaeger's TLS port for a protocol."""
-    url = jaeger.otlp_grpc if protocol == "grpc" else jaeger.otlp_http
+WAYS = ["envoy", "docker", "command"]
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def secured(request: pytest.FixtureRequest, certificates) -> Iterator[Secured]:
+    """Receivers that let nobody in without a certificate of the private CA."""
+    with securing(request.param, certificates.server) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def open_to_all(request: pytest.FixtureRequest, certificates) -> Iterator[Secured]:
+    """Receivers that have a certificate of the private CA, and ask for none."""
+    only_theirs = TlsFiles(certificates.server.certificate, certificates.server.private_key)
+    with securing(request.param, only_theirs) as running:
+        yield running
+
+
+def configure(secured, protocol, **variables):
+    """Trace this process to the TLS port for a protocol."""
     given = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": url.replace("http://", "https://"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": secured.urls[protocol],
         "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
         **{name: str(value) for name, value in variables.items()},
     }
@@ -39,7 +94,16 @@ def configure(jaeger, protocol, **variables):
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_certificates_are_shown(secured, certificates, protocol):
+def test_a_private_ca(open_to_all, certificates, protocol):
+    """The CA's certificate alone is enough where the receiver asks for none of ours."""
+    trace_id = configure(open_to_all, protocol, OTEL_EXPORTER_OTLP_CERTIFICATE=certificates.ca)
+    assert flush_tracing()
+    assert [one.name for one in wait_for_trace(open_to_all.held, trace_id, 1).spans] == ["secret work"]
+
+
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_certificates_are_shown(secured, certificates, protocol, compression):
     """With the CA and a certificate of our own the spans arrive."""
     trace_id = configure(
         secured,
@@ -47,9 +111,10 @@ def test_certificates_are_shown(secured, certificates, protocol):
         OTEL_EXPORTER_OTLP_CERTIFICATE=certificates.ca,
         OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=certificates.client,
         OTEL_EXPORTER_OTLP_CLIENT_KEY=certificates.client,
+        OTEL_EXPORTER_OTLP_COMPRESSION=compression,
     )
     assert flush_tracing()
-    assert [one.name for one in wait_for_trace(secured, trace_id, 1).spans] == ["secret work"]
+    assert [one.name for one in wait_for_trace(secured.held, trace_id, 1).spans] == ["secret work"]
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
@@ -70,4 +135,26 @@ def test_strangers_are_not_spoken_to(secured, certificates, protocol, ours, tmp_
     status = tracing_status()
     assert status.spans_sent == 0
     assert status.last_export_error
-    assert secured.trace(trace_id).spans == ()
+    assert secured.held.trace(trace_id).spans == ()
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_a_certificate_that_comes_later(secured, certificates, protocol, tmp_path):
+    """Files are read anew for each connection: once the right one is there, what waited arrives."""
+    ours = tmp_path / "client.pem"
+    stranger = trustme.CA().issue_cert("auth-api.auth")
+    stranger.private_key_and_cert_chain_pem.write_to_path(str(ours))
+    trace_id = configure(
+        secured,
+        protocol,
+        OTEL_EXPORTER_OTLP_CERTIFICATE=certificates.ca,
+        OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=ours,
+        OTEL_EXPORTER_OTLP_CLIENT_KEY=ours,
+        OTEL_BSP_SCHEDULE_DELAY="20",
+    )
+    wait_for(lambda: tracing_status().last_export_error)
+    renewed = tmp_path / "renewed.pem"
+    renewed.write_bytes(certificates.client.read_bytes())
+    renewed.replace(ours)
+    assert flush_tracing(20)
+    assert len(wait_for_trace(secured.held, trace_id, 1).spans) == 1
