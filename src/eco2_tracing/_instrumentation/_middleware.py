@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import Context, attach, detach, get_current
 
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._instrumentation._beside import Beside
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._foreign import foreign_request
 from eco2_tracing._instrumentation._lifespan import lifespan
@@ -52,6 +53,7 @@ class TracingMiddleware:
         self._owner = owner
         self._excluded_paths = excluded_paths
         self._hook = hook
+        self._beside = Beside()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one connection; never changes what the application and the client see of each other.
@@ -75,8 +77,11 @@ class TracingMiddleware:
         if _NATIVE not in scope:
             scope[_NATIVE] = None  # FastAPI's own telemetry steps aside, in mounted applications too
         base = get_current()
-        if base and is_suppressed(base):
-            return self.app(scope, receive, send)
+        if base:
+            if is_suppressed(base):
+                return self.app(scope, receive, send)
+            if self._beside(scope, base):
+                return self._passed_on(engine, scope, receive, send, base, None)
         inbound = engine.read(scope["headers"])
         if self._is_excluded(engine, scope):
             return self._passed_on(engine, scope, receive, send, base, _denied(inbound))
