@@ -21,6 +21,7 @@ OUTSIDE = (
 INSIDE, LISTED = "orders", "api.listed.example"
 PRIVATE = ("baggage", "tracestate", "x-request-id")
 CONTEXT = ("traceparent", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled")
+ANY = (*PRIVATE, *CONTEXT, "b3", "x-b3-parentspanid", "x-b3-flags")
 # What a request through the mesh brings; none of it is a stranger's business.
 SENT = {
     "baggage": "user=kim,tenant=acme",
@@ -108,7 +109,7 @@ def measure(variant: Variant, scale: Scale) -> Figure:
         complaint = missing(strangers, friends)
         called(variant, hosts, receiver.grpc_endpoint, TARGETS | SWITCHED_OFF, scale)
         off = hosts.sent_to(outside=True)
-    told += f"; when switched off {(untold := carrying(off, (*PRIVATE, *CONTEXT)))} of {len(off)}"
+    told += f"; when switched off {(untold := carrying(off, ANY))} of {len(off)}"
     return Figure(told + complaint, not (leaked or untold or complaint))
 
 

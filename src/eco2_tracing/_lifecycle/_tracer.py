@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.trace import Tracer
-from opentelemetry.trace import Link, SpanContext, SpanKind, get_current_span
+from opentelemetry.trace import Link, SpanContext, SpanKind, get_current_span, use_span
+from opentelemetry.util._decorator import _agnosticcontextmanager
 
+from eco2_tracing._guard import internal_failure
+from eco2_tracing._spans._accepted import acceptable
+from eco2_tracing._spans._guarded import GuardedSpan, note
 from eco2_tracing._spans._library import LibrarySpan
 from eco2_tracing.sampling._local_trace import UNDECIDED
 
@@ -93,24 +98,57 @@ class LeanTracer(Tracer):
             or processor.tell is not None
             or links
         ):
-            return super().start_span(
-                name,
-                context,
-                kind,
-                attributes,
-                links,
-                start_time,
-                record_exception,
-                set_status_on_exception,
+            return self._start_as_sdk(
+                name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
             )
         above: SpanContext = parent.get_span_context()
         own = SpanContext(
             above.trace_id, self.id_generator.generate_span_id(), False, above.trace_flags, above.trace_state
         )
         begun = local.now() if start_time is None else start_time
-        span = LibrarySpan(source, own, above, local, name, kind, attributes, begun)
+        try:
+            span = LibrarySpan(source, own, above, local, name, kind, attributes, begun)
+        except Exception:  # noqa: BLE001 - values are the application's
+            internal_failure("starting a span")
+            span = LibrarySpan(source, own, above, local, name, kind, None, begun)
         if not (record_exception and set_status_on_exception):
             span._record_exception = record_exception
             span._set_status_on_exception = set_status_on_exception
         local.began(span)
         return span
+
+    def _start_as_sdk(self, name: str, context: Any, kind: SpanKind, attributes: Any, *more: Any) -> Span:
+        """Start a span of the SDK; attributes that fight back are left out, now and later."""
+        try:
+            span = super().start_span(name, context, kind, attributes, *more)
+        except Exception:  # noqa: BLE001 - values are the application's
+            internal_failure("starting a span")
+            span = super().start_span(name, context, kind, acceptable(attributes), *more)
+        if isinstance(span, SdkSpan):
+            span.__class__ = GuardedSpan
+        return span
+
+    @_agnosticcontextmanager
+    def start_as_current_span(
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = (),
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+        end_on_exit: bool = True,
+    ) -> Iterator[Span]:
+        """Start a span around a block, as the SDK's tracer does, whatever the text of an exception is."""
+        span = self.start_span(
+            name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
+        )
+        with use_span(span, end_on_exit, record_exception=False, set_status_on_exception=False):
+            try:
+                yield span
+            except Exception as error:
+                if span.is_recording():
+                    note(span, error, record_exception, set_status_on_exception)
+                raise

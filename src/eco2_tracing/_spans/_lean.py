@@ -14,18 +14,18 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.sdk.util import BoundedList
-from opentelemetry.trace import SpanContext, Status, StatusCode
+from opentelemetry.trace import Status, StatusCode
 
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._spans._accepted import acceptable, items_of, within
-from eco2_tracing._spans._exceptions import exception_attributes
+from eco2_tracing._spans._accepted import items_of, within
+from eco2_tracing._spans._guarded import GuardedSpan
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import SpanLimits, SpanProcessor
+    from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+    from opentelemetry.trace import SpanContext
 
 _UNSET = Status(StatusCode.UNSET)
 _USUAL_COUNT = 128
@@ -57,7 +57,7 @@ class SpanSource:
         )
 
 
-class LeanSpan(Span):
+class LeanSpan(GuardedSpan):
     """The base of the server and client spans; a subclass derives name and attributes.
 
     The SDK's constructor is not called: it costs several times what an unsampled request may.
@@ -231,44 +231,20 @@ class LeanSpan(Span):
         """Add an event; ignored once the span has ended."""
         if not self._events:
             self._events = BoundedList(self._source.limits.max_events)
-        try:
-            super().add_event(name, attributes, timestamp)
-        except Exception:  # noqa: BLE001 - values and exceptions are the application's
-            internal_failure("adding an event")
-            super().add_event(name, acceptable(attributes), timestamp)
+        super().add_event(name, attributes, timestamp)
 
     def add_link(self, context: Any, attributes: Any = None) -> None:
         """Add a link; ignored once the span has ended, or where it is none."""
-        if not isinstance(context, SpanContext):
-            return
         if not self._links:
             self._links = BoundedList(self._source.limits.max_links)
-        try:
-            super().add_link(context, attributes)
-        except Exception:  # noqa: BLE001 - values and exceptions are the application's
-            internal_failure("adding a link")
-            super().add_link(context, acceptable(attributes))
+        super().add_link(context, attributes)
 
     def set_status(self, status: Status | StatusCode, description: Any = None) -> None:
         """Set the status as the SDK does; an error makes the local trace be kept."""
-        if description is not None and not isinstance(description, str):
-            description = None  # as the SDK does, without asking the value what it is
         super().set_status(status, description)
         local = self._eco2_local
         if local is not None and self._status.status_code is StatusCode.ERROR:
             local.failed(self)
-
-    def record_exception(
-        self,
-        exception: BaseException,
-        attributes: Any = None,
-        timestamp: int | None = None,
-        escaped: bool = False,
-    ) -> None:
-        """Record an exception as an event, whatever its ``__str__`` does and however long it is."""
-        recorded = exception_attributes(exception, escaped=escaped)
-        recorded.update(items_of(attributes))
-        self.add_event("exception", recorded, timestamp)
 
     def end(self, end_time: int | None = None) -> None:
         """End the span; its local trace decides what becomes of it."""

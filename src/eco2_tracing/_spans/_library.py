@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import Span
 
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._spans._accepted import acceptable
+from eco2_tracing._spans._guarded import GuardedSpan
 from eco2_tracing._spans._lean import LeanSpan
 
 if TYPE_CHECKING:
@@ -82,9 +82,7 @@ class LibrarySpan(LeanSpan):
 
     def set_status(self, status: Status | StatusCode, description: Any = None) -> None:
         """Set the status as the SDK does; whether it is a failure is seen at the end, by the kind."""
-        if description is not None and not isinstance(description, str):
-            description = None
-        Span.set_status(self, status, description)
+        GuardedSpan.set_status(self, status, description)
 
     def redact(self, masked: Callable[[Mapping[str, Any]], Mapping[str, Any] | None]) -> None:
         """Mask secrets among all attributes: nothing of this span is derived.
