@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from opentelemetry.propagators.textmap import default_setter
+from opentelemetry.trace import get_current_span
 
 from eco2_tracing._guard import internal_failure, warn_once
 from eco2_tracing._instrumentation._engine import current
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     Settle = Callable[[Engine, Any, tuple[Any, ...], dict[str, Any]], None]
 
 _SENT = "_eco2_sent"
+_XRAY = "X-Amzn-Trace-Id"
 
 
 def _mend(engine: Engine, headers: Any, host: str | None, request: Any = None) -> None:
@@ -43,8 +45,12 @@ def _mend(engine: Engine, headers: Any, host: str | None, request: Any = None) -
         setattr(request, _SENT, changes.ours)
 
 
+def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], position: int, name: str) -> Any:
+    return args[position] if len(args) > position else kwargs[name]
+
+
 def _requests(engine: Engine, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    request = args[0] if args else kwargs["request"]
+    request = _argument(args, kwargs, 0, "request")
     _mend(engine, request.headers, urlsplit(request.url).hostname, request)
 
 
@@ -53,13 +59,13 @@ def _aiohttp(engine: Engine, request: Any, args: tuple[Any, ...], kwargs: dict[s
 
 
 def _urllib(engine: Engine, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    request = args[1] if len(args) > 1 else kwargs["req"]
+    request = _argument(args, kwargs, 1, "req")
     _mend(engine, request.headers, urlsplit(request.full_url).hostname, request)
 
 
 def _urllib3(engine: Engine, pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """A whole URL is what a proxy is sent; headers may be the application's own mapping."""
-    url = args[2] if len(args) > 2 else kwargs["url"]
+    url = _argument(args, kwargs, 2, "url")
     host = pool.host if url.startswith("/") else urlsplit(url).hostname
     if kwargs.get("headers"):
         kwargs["headers"] = kwargs["headers"].copy()
@@ -67,10 +73,19 @@ def _urllib3(engine: Engine, pool: Any, args: tuple[Any, ...], kwargs: dict[str,
 
 
 def _httpcore(engine: Engine, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    request = args[0] if args else kwargs["request"]
+    request = _argument(args, kwargs, 0, "request")
     changes = engine.propagation.calls.changes(request.headers, request.url.host.decode("ascii"))
     kept = [pair for pair in request.headers if pair[0].lower() not in changes.gone]
     request.headers = kept + changes.added
+
+
+def _botocore(engine: Engine, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Contrib writes the X-Ray header, whatever ``OTEL_PROPAGATORS`` lists; nobody signs it."""
+    request = _argument(args, kwargs, 0, "request")
+    told = str(request.headers.get(_XRAY, ""))
+    span_id = f"{get_current_span().get_span_context().span_id:016x}"
+    if span_id in told and not engine.propagation.calls.may_tell(urlsplit(request.url).hostname or ""):
+        del request.headers[_XRAY]
 
 
 # By library: module, class and method, which every attempt passes with all of its headers.
@@ -79,6 +94,8 @@ _PLACES: dict[str, tuple[tuple[str, str, str, Settle], ...]] = {
     "aiohttp-client": (("aiohttp.client_reqrep", "ClientRequest", "send", _aiohttp),),
     "urllib": (("urllib.request", "AbstractHTTPHandler", "do_open", _urllib),),
     "urllib3": (("urllib3.connectionpool", "HTTPConnectionPool", "_make_request", _urllib3),),
+    "botocore": (("botocore.httpsession", "URLLib3Session", "send", _botocore),),
+    "aiobotocore": (("aiobotocore.httpsession", "AIOHTTPSession", "send", _botocore),),
     "httpx": (
         ("httpcore", "ConnectionPool", "handle_request", _httpcore),
         ("httpcore", "AsyncConnectionPool", "handle_async_request", _httpcore),

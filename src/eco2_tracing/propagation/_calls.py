@@ -89,6 +89,10 @@ class Calls:
         wanted = self._writer.rewrite(kept, span_context, context, own)
         return Changes(*_difference(given, wanted), [pair for pair in ours if pair in wanted])
 
+    def may_tell(self, host: str) -> bool:
+        """Tell whether a host gets trace context from the current span, where others write it in their own format."""
+        return self._is_own(host, get_current_span().get_span_context()) or self._writer.externally
+
     def _ours_among(self, headers: Iterable[tuple[Any, Any]]) -> Pairs:
         """Give the headers that may be ours; a message's other ones may hold anything."""
         found: Pairs = []
