@@ -48,22 +48,25 @@ class StandIn:
 
     Args:
         module: Where they are; its ``instrument`` is called with ``Patches``. It loads the library.
+        beside: Whether contrib's stay on, too.
     """
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, *, beside: bool = False) -> None:
         self._module = module
+        self._beside = beside
         self._patches = Patches()
 
     def prepare(self) -> None:
         """Nothing comes before contrib's part."""
 
     def begin(self, instrumentor: Any) -> None:
-        """Take contrib's hooks off again and put ours on.
+        """Put ours on, in place of contrib's where they do not stand beside them.
 
         Args:
             instrumentor: Contrib's, which stays on by its own account.
         """
-        instrumentor._uninstrument()
+        if not self._beside:
+            instrumentor._uninstrument()
         try:
             import_module(f"{__package__}.{self._module}").instrument(self._patches)
         except BaseException:
@@ -81,5 +84,6 @@ MESSAGING = {
     "confluent_kafka": StandIn("_confluent"),
     "pika": StandIn("_pika"),
     "aio-pika": StandIn("_aio_pika"),
+    "celery": StandIn("_celery", beside=True),
 }
 """Which ones, by the name of their instrumentation."""
