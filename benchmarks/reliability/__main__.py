@@ -20,7 +20,24 @@ from pathlib import Path
 from benchmarks.reliability._row import Figure, Row, Scale, Variant
 
 # Each has `ROWS`; the order is that of the table.
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = (
+    "headers",
+    "values",
+    "batches",
+    "collector",
+    "outage",
+    "shutdown",
+    "servers",
+    "stalls",
+    "forks",
+    "cycles",
+    "clock",
+    "settings",
+    "leaks",
+    "strangers",
+    "flood",
+    "lines",
+)
 VERSIONS = (
     "eco2-tracing",
     "opentelemetry-sdk",

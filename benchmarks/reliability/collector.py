@@ -149,6 +149,8 @@ def each_answer(
     Args:
         answers: By its name: status code for gRPC, and for HTTP.
         protocol: The variables that choose it.
+        variant: What is tried.
+        scale: How much is done.
     """
     with Collector() as collector:
         endpoint = collector.http_endpoint if protocol else collector.endpoint
