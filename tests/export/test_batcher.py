@@ -433,6 +433,42 @@ def test_coming_and_going_stays_quiet(reporting: Any) -> None:
     assert len(log.messages) == 2
 
 
+@pytest.mark.parametrize(
+    ("reason", "told", "cure"),
+    [
+        (None, "Spans do not reach collector:4317", "retrying"),
+        ("export_failed", "Spans do not reach collector:4317", "they are dropped"),
+        ("rejected", "collector:4317 refuses spans", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("unauthenticated", "collector:4317 does not accept the credentials", "OTEL_EXPORTER_OTLP_HEADERS"),
+    ],
+)
+def test_a_report_says_what_becomes_of_the_spans(reporting: Any, reason: Any, told: str, cure: str) -> None:
+    """Only what is tried again is said to be; what is dropped is counted, and the variable to look at is named."""
+    reporter, _, queue, log = reporting
+    reporter.failed("why", reason, 3 if reason else 0)
+    (line,) = log.messages
+    assert line.startswith(told)
+    assert cure in line
+    assert ("retrying" in line) == (reason is None)
+    assert f"{3 if reason else 0} dropped so far" in line
+    assert queue.stats("x").last_error == "why"
+
+
+def test_a_receivers_advice(reporting: Any) -> None:
+    """What a receiver says about spans that it took is passed on, seldom, and ends an outage like any success."""
+    reporter, clock, queue, log = reporting
+    for _ in range(3):
+        reporter.advised("partial success, 0 spans rejected: beware")
+    assert log.messages == [
+        "collector:4317 takes the spans, and says: partial success, 0 spans rejected: beware"
+    ]
+    assert "beware" in queue.stats("x").last_error
+    clock.now += QUIET_S
+    reporter.failed("refused")
+    reporter.advised("beware")
+    assert log.messages[-1].startswith("Spans reach collector:4317 again")
+
+
 def test_an_overflow_is_told_with_its_cure(reporting: Any) -> None:
     """Spans that end faster than they can be sent are reported, seldom."""
     reporter, clock, queue, log = reporting

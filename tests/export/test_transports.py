@@ -113,9 +113,21 @@ def test_partial_success_is_counted(receiver: Any, open_batcher: Open) -> None:
         batcher.on_end(make_span())
     assert not batcher.force_flush(20_000)
     assert (batcher.stats().sent, batcher.stats().dropped["rejected"]) == (3, 2)
+    assert batcher.stats().last_error == "partial success, 2 spans rejected: too old"
     batcher.on_end(make_span())
     assert not batcher.force_flush(20_000)
     assert (batcher.stats().sent, batcher.stats().dropped["rejected"]) == (3, 3)
+
+
+def test_a_warning_is_no_loss(receiver: Any, open_batcher: Open, caplog: pytest.LogCaptureFixture) -> None:
+    """A receiver that takes everything and has something to say about it is no failure; what it says is shown."""
+    receiver.faults.append(partial_success(0, "the clock is off"))
+    batcher = open_batcher(receiver.endpoint)
+    batcher.on_end(make_span())
+    assert batcher.force_flush(20_000)
+    assert batcher.stats().sent == 1
+    assert "the clock is off" in str(batcher.stats().last_error)
+    assert "takes the spans, and says" in caplog.text
 
 
 @pytest.mark.parametrize("scheme", ["grpc", "http"])
@@ -254,6 +266,8 @@ def test_credentials_stay_out_of_errors(
     assert "bad token *** forged" in shown
     assert len(str(batcher.stats().last_error)) <= 300
     assert batcher.stats().dropped["unauthenticated"] == 1
+    assert "(0 queued, 1 dropped so far); they are dropped: look at OTEL_EXPORTER_OTLP_HEADERS" in shown
+    assert "retrying" not in shown
 
 
 def test_headers_that_cannot_be_sent(

@@ -7,14 +7,24 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from eco2_tracing._export.reply import REASONS, Reason
+from eco2_tracing._export.weights import LIGHT, lightened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from opentelemetry.sdk.trace import ReadableSpan
+
+BYTES_PER_SPAN = 2 * 1024
+"""Bytes for heavy spans that a queue has for each span that may wait in it: 4 MiB by default."""
+
+LEAST_BYTES = 1 << 20
+"""And at least, however short the queue."""
+
+SHARES = 4
+"""No span, and no batch, has more than one of so many parts of it."""
 
 NEVER = 1 << 62
 """A number of queued spans at which nobody is woken."""
@@ -42,11 +52,23 @@ class DeliveryStats:
     last_error_at: datetime | None
 
 
+class Heavy(NamedTuple):
+    """A span whose bytes are counted.
+
+    Attributes:
+        span: The span.
+        weight: Bytes of the queue that are kept for it.
+    """
+
+    span: ReadableSpan
+    weight: int
+
+
 class SpanQueue:
     """The queue between the threads that end spans and the worker.
 
-    Appending takes no lock. All else happens under one that the same thread may take twice: a signal handler that
-    flushes may interrupt a flush.
+    Appending an ordinary span takes no lock. All else happens under one that the same thread may take twice: a signal
+    handler that flushes may interrupt a flush.
 
     Args:
         capacity: Spans that wait at most.
@@ -55,8 +77,12 @@ class SpanQueue:
     """
 
     def __init__(self, capacity: int, batch_size: int, clock: Callable[[], float]) -> None:
-        self.spans: deque[ReadableSpan] = deque()
+        self.spans: deque[ReadableSpan | Heavy] = deque()
         self.capacity = capacity
+        self.room = max(capacity * BYTES_PER_SPAN, LEAST_BYTES)
+        self.bytes_waiting = 0
+        self.bytes_taken = 0
+        self.shortened = 0
         self.batch_size = batch_size
         self.wake_at = NEVER
         # SimpleQueue alone may be put to from a signal handler or a destructor that interrupted a put.
@@ -78,12 +104,42 @@ class SpanQueue:
         with self._changed:
             self.dropped["shutdown" if self.stop_at is not None else "queue_full"] += 1
 
-    def take(self) -> list[ReadableSpan]:
-        """Take the next batch, the oldest first."""
+    def admit(self, span: ReadableSpan, weight: int) -> ReadableSpan | Heavy:
+        """Keep room for the bytes of a heavy span, or make it lighter.
+
+        Args:
+            span: An ended span.
+            weight: Its bytes.
+
+        Returns:
+            What is to be queued.
+        """
         with self._changed:
-            count = min(len(self.spans), self.batch_size)
-            self.taken += count
-            return [self.spans.popleft() for _ in range(count)]
+            free = self.room - self.bytes_waiting - self.bytes_taken
+            kept = min(weight, free, self.room // SHARES)
+            if kept > LIGHT:
+                self.bytes_waiting += kept
+            if kept < weight:
+                self.shortened += 1
+        if kept <= LIGHT:
+            return lightened(span, LIGHT)
+        return Heavy(span if kept == weight else lightened(span, kept), kept)
+
+    def take(self) -> list[ReadableSpan]:
+        """Take the next batch, the oldest first; a lighter one where its bytes would double while it is encoded."""
+        batch: list[ReadableSpan] = []
+        with self._changed:
+            for _ in range(min(len(self.spans), self.batch_size)):
+                waiting = self.spans.popleft()
+                if isinstance(waiting, Heavy):
+                    self.bytes_taken += waiting.weight
+                    self.bytes_waiting -= waiting.weight
+                    waiting = waiting.span
+                batch.append(waiting)
+                if self.bytes_taken > self.room // SHARES:
+                    break
+            self.taken += len(batch)
+        return batch
 
     def settle(self, sent: int, lost: int = 0, reason: Reason = "export_failed") -> None:
         """Note the fate of spans that were taken.
@@ -99,6 +155,8 @@ class SpanQueue:
             self.sent += sent
             self.dropped[reason] += lost
             self.settled += sent + lost
+            if self.settled == self.taken:
+                self.bytes_taken = 0
             self._changed.notify_all()
 
     def note_error(self, error: str) -> None:
@@ -157,6 +215,7 @@ class SpanQueue:
                 self.dropped["shutdown"] += given_up
                 self.taken += len(self.spans)
                 self.spans.clear()
+                self.bytes_waiting = self.bytes_taken = 0
                 self.settled = self.taken
                 self._changed.notify_all()
             return self.dropped["shutdown"] == 0
@@ -166,8 +225,15 @@ class SpanQueue:
         if not self.spans:
             return False
         return (
-            len(self.spans) >= self.batch_size or self.flush_target > self.taken or self.stop_at is not None
+            len(self.spans) >= self.batch_size
+            or self.is_heavy()
+            or self.flush_target > self.taken
+            or self.stop_at is not None
         )
+
+    def is_heavy(self) -> bool:
+        """Tell whether the bytes that wait should not wait for company."""
+        return self.bytes_waiting > self.room // 2
 
     def is_flushing(self) -> bool:
         """Tell whether somebody waits for spans that are not yet settled."""

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from eco2_tracing._export.accounts import DeliveryStats, SpanQueue
 from eco2_tracing._export.foreign import sink_for
+from eco2_tracing._export.weights import LIGHT, weigh
 from eco2_tracing._export.worker import Worker
 from eco2_tracing._guard import internal_failure
 
@@ -74,7 +75,7 @@ class SpanBatcher(BatchSpanProcessor):
         return self._exporter
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Queue a sampled span. Takes about a microsecond, never waits, never raises.
+        """Queue a sampled span. Takes about two microseconds, never waits, never raises.
 
         Args:
             span: A span that has ended.
@@ -88,8 +89,9 @@ class SpanBatcher(BatchSpanProcessor):
             if size >= queue.capacity:
                 queue.refuse()
                 return
-            queue.spans.append(span)
-            if size >= queue.wake_at and queue.bell.empty():
+            weight = weigh(span)
+            queue.spans.append(span if weight <= LIGHT else queue.admit(span, weight))
+            if (size >= queue.wake_at or (weight > LIGHT and queue.is_heavy())) and queue.bell.empty():
                 queue.bell.put(None)
             if self._thread is None:
                 self._start()

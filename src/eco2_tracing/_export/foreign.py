@@ -33,8 +33,8 @@ class ForeignSink:
         self.endpoint = type(exporter).__name__
 
     def pack(self, spans: Sequence[ReadableSpan]) -> tuple[list[Package], int]:
-        """Keep the batch as it is."""
-        return [Package(spans, len(spans))], 0
+        """Keep the spans as they are."""
+        return [Package(list(spans), len(spans))], 0
 
     def send(self, package: Package, timeout_s: float) -> Reply:
         """Export the batch; ``timeout_s`` means nothing to these exporters."""

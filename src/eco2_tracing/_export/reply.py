@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from eco2_tracing._protobuf import fields, nested
 
@@ -18,14 +18,7 @@ if TYPE_CHECKING:
 Reason = Literal["queue_full", "export_failed", "rejected", "unauthenticated", "unencodable", "shutdown"]
 """Why a span was dropped; the set is closed."""
 
-REASONS: tuple[Reason, ...] = (
-    "queue_full",
-    "export_failed",
-    "rejected",
-    "unauthenticated",
-    "unencodable",
-    "shutdown",
-)
+REASONS: tuple[Reason, ...] = get_args(Reason)
 
 MAX_SERVER_DELAY_S = 60.0
 """A server that asks for more patience than this is asked again after it."""

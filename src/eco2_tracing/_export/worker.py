@@ -141,10 +141,11 @@ class Worker:
             if not self._queue.has_work():
                 return
 
-    def _deliver(self, spans: Sequence[ReadableSpan]) -> None:
+    def _deliver(self, spans: list[ReadableSpan]) -> None:
         left = len(spans)
         try:
             packages, lost = self._sink.pack(spans)
+            spans.clear()  # the packages are smaller, and may have to wait for long
             self._queue.settle(0, lost, "unencodable")
             left -= lost
             for package in packages:
@@ -177,19 +178,24 @@ class Worker:
         self._queue.settle(0, package.spans, "shutdown")
 
     def _settled(self, package: Package, reply: Reply) -> bool:
+        lost = package.spans if reply.outcome == "dropped" else min(reply.rejected, package.spans)
         # What fails once the time is over was cut short by ourselves: no news of the receiver.
         if reply.error and self._time_for_one_try(self._clock()) > 0:
-            self._reporter.failed(reply.error)
+            self._report(reply, lost)
         if reply.outcome == "retry":
             return False
-        if reply.outcome == "dropped":
-            self._queue.settle(0, package.spans, reply.reason)
-            return True
-        rejected = min(reply.rejected, package.spans)
-        self._queue.settle(package.spans - rejected, rejected, "rejected")
+        self._queue.settle(package.spans - lost, lost, reply.reason)
         if not reply.error:
             self._reporter.delivered()
         return True
+
+    def _report(self, reply: Reply, lost: int) -> None:
+        if reply.outcome == "retry":
+            self._reporter.failed(reply.error)
+        elif lost:
+            self._reporter.failed(reply.error, reply.reason, lost)
+        else:
+            self._reporter.advised(reply.error)
 
     def _time_for_one_try(self, now: float) -> float:
         stop_at = self._queue.stop_at
