@@ -138,3 +138,10 @@ def benchmark(session: nox.Session) -> None:
     session.install(wheel("[testing]"), *group("bench"))
     for name in ("server_requests", "calls", "log_line"):
         session.run("python", f"benchmarks/{name}.py")
+
+
+@nox.session(python=OLDEST, requires=["build"])
+def reliability(session: nox.Session) -> None:
+    """What tracing could do to a service, tried on real ones: this library beside the stock set-up."""
+    session.install(wheel("[testing]"), *group("reliability"))
+    session.run("python", "-m", "benchmarks.reliability", *session.posargs)
