@@ -103,5 +103,5 @@ def test_a_service_that_calls_itself(captured_spans):
     with TestClient(OpenTelemetryMiddleware(outer, exclude_spans=["send", "receive"])) as client:
         assert client.get("/call", headers=b3_headers()).json() == TRACE_ID
     assert len(captured_spans.find(kind=SpanKind.SERVER)) == 2
-    (call,) = captured_spans.find(kind=SpanKind.CLIENT)
-    assert captured_spans.one("GET /items/{item}").parent_span_id == call.span_id
+    (made,) = captured_spans.find(kind=SpanKind.CLIENT)
+    assert captured_spans.one("GET /items/{item}").parent_span_id == made.span_id

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from eco2_tracing._guard import logger
 from eco2_tracing._instrumentation._background import instrument_background_tasks
+from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._excluded import ExcludedPaths, excluded_paths_of
 from eco2_tracing._instrumentation._lifespan import lifespan
 from eco2_tracing._instrumentation._middleware import TracingMiddleware
@@ -46,7 +48,11 @@ def install(
     if getattr(app, _MIDDLEWARE, None) is not None:
         return
     if getattr(app, _CONTRIB_MARK, False):
-        logger.info("FastAPIInstrumentor already traces this application: it stays in charge of server spans")
+        # Under another provider one line has been said about who is in charge.
+        level = logging.INFO if current.engine is None or current.engine.tracer is None else logging.DEBUG
+        logger.log(
+            level, "FastAPIInstrumentor already traces this application: it stays in charge of server spans"
+        )
         _add_lifespan(app)
         return
     _silence_native(app)

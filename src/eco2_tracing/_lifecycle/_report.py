@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from eco2_tracing._export import OtlpExporter
@@ -51,11 +52,14 @@ def announce(tracing: Tracing) -> None:
     if settings.disabled:
         logger.info("tracing is disabled: no spans; trace headers travel on")
     elif tracing.foreign is not None:
-        logger.info(
-            "a tracer provider is already installed (%s): it stays in charge of sampling and export; "
-            "trace headers are eco2-tracing's, propagators %s",
+        logger.log(
+            logging.WARNING if tracing.unused else logging.INFO,
+            "a tracer provider is already installed (%s): it stays in charge of sampling and export%s; "
+            "trace headers are eco2-tracing's, propagators %s%s",
             _name(tracing.foreign),
+            ", opentelemetry-instrumentation-httpx in charge of client spans" if tracing.contrib_calls else "",
             ",".join(tracing.propagation.names),
+            f"; not used: {', '.join(tracing.unused)}" if tracing.unused else "",
         )
     else:
         logger.info(

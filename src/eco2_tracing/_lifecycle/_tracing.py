@@ -17,6 +17,7 @@ from eco2_tracing._instrumentation import _build
 from eco2_tracing._instrumentation._engine import Engine, current
 from eco2_tracing._lifecycle import _provider
 from eco2_tracing._lifecycle._budget import ExitBudget
+from eco2_tracing._lifecycle._deferred import ForeignPropagation
 from eco2_tracing._lifecycle._delivery import Delivery
 from eco2_tracing._lifecycle._pipeline import Pipeline
 from eco2_tracing._lifecycle._signals import TerminationHandler
@@ -61,7 +62,10 @@ class Tracing:
         self.rules = _rules(settings)
         self.budget = ExitBudget(threading.RLock())
         self.signals = TerminationHandler(self.flush_at_end)
-        self.propagation = Propagation(
+        _provider.mend_meters()
+        self.foreign = None if settings.disabled else _provider.foreign_provider()
+        follows = Propagation if self.foreign is None else partial(ForeignPropagation, self.foreign)
+        self.propagation = follows(
             settings.propagators,
             targets=settings.propagation_targets,
             propagate_externally=settings.propagate_externally,
@@ -69,11 +73,14 @@ class Tracing:
         )
         self.redactor = Redactor(settings.redact_keys)
         self.engine: Engine = _build.engine(settings, self.propagation, self.redactor)
-        _provider.mend_meters()
-        self.foreign = None if settings.disabled else _provider.foreign_provider()
         self.delivery = Delivery((), (), self.foreign)
+        self.contrib_calls = False
+        self.unused: list[str] = []
         if self.foreign is not None:
+            given = {"span_processors": span_processors, "resource_attributes": resource_attributes}
+            self.unused = [name for name, value in given.items() if value]
             self.engine.tracer = self.foreign.get_tracer("eco2_tracing.fastapi")
+            self.engine.call_tracer = self.foreign.get_tracer("eco2_tracing.httpx")
         elif not settings.disabled:
             self._build_recording(resource_attributes, span_processors)
 
