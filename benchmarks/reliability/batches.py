@@ -1,4 +1,4 @@
-"""One bad or oversized span among good ones: what a collector gets of the batch."""
+"""one bad or oversized span among good ones: what a collector gets of the batch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "batches",
-        "One bad or oversized span harms no other span of its batch; what can be delivered of it is",
+        "one bad or oversized span harms no other span of its batch; what can be delivered of it is",
         "0 innocent spans lost",
         measure,
     ),

@@ -86,7 +86,7 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "flood",
-        "Forced-sampling flood from outside on an untrusting service, 1 000 a second",
+        "forced-sampling flood from outside on an untrusting service, 1 000 a second",
         "exports within the head sampler's rate",
         measure,
     ),

@@ -94,7 +94,7 @@ def _all_of(span: object) -> object:
 ROWS = (
     Row(
         "leaks",
-        "Planted secrets (query strings, URLs with userinfo, headers, SQL literals, baggage, exception text, logs) "
+        "planted secrets (query strings, URLs with userinfo, headers, SQL literals, baggage, exception text, logs) "
         "that reach a span or a log line",
         "0",
         measure,

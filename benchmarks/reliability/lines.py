@@ -92,7 +92,7 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "lines",
-        "Log injection: newline, control and bidirectional characters, forged JSON",
+        "log injection: newline, control and bidirectional characters, forged JSON",
         "one parseable line a record",
         measure,
     ),

@@ -118,7 +118,7 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "settings",
-        "Every bad setting, in each import order: the service starts",
+        "every bad setting, in each import order: the service starts",
         "always, when eco2_tracing is imported first",
         measure,
     ),

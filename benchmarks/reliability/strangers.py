@@ -125,7 +125,7 @@ def missing(strangers: Sequence[Mapping[str, str]], friends: Sequence[Mapping[st
 ROWS = (
     Row(
         "strangers",
-        "Baggage, tracestate and request ids sent to hosts outside the service's own, by call or by redirect; trace "
+        "baggage, tracestate and request ids sent to hosts outside the service's own, by call or by redirect; trace "
         "context too when switched off",
         "0 unless listed",
         measure,

@@ -1,4 +1,4 @@
-"""Values that fight back: the application answers as it does untraced."""
+"""values that fight back: the application answers as it does untraced."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "values",
-        "Values that fight back (surrogates, 10 MB, recursive, objects whose `__str__` raises, 2^70, NaN) in names, "
+        "values that fight back (surrogates, 10 MB, recursive, objects whose `__str__` raises, 2^70, NaN) in names, "
         "attributes, events, exceptions, baggage, logs: the app behaves as untraced",
         "0 differing",
         measure,
