@@ -19,7 +19,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from eco2_tracing._export import values
-from eco2_tracing._export.encoder import MAX_REQUEST_BYTES, SpanEncoder
+from eco2_tracing._export.encoder import AT_A_STRETCH, MAX_REQUEST_BYTES, SpanEncoder
+from eco2_tracing._export.values import TEXT_LIMIT
 from tests.export.spans import RESOURCE, SCOPE, make_span
 
 
@@ -354,3 +355,18 @@ def test_caches_are_bounded() -> None:
     span = make_span(attributes={"id": "v5999", "key1": 1})
     (request,), _ = encoder.encode([span])
     assert parse(request.body) == encode_spans([span])
+
+
+def test_other_threads_get_their_turn() -> None:
+    """A large batch does not hold the interpreter for as long as it takes to encode."""
+    turns: list[None] = []
+    encoder = SpanEncoder(breathe=lambda: turns.append(None))
+    assert encoder.encode([make_span()] * (3 * AT_A_STRETCH + 1))[0][0].spans == 3 * AT_A_STRETCH + 1
+    assert len(turns) == 3
+
+
+def test_a_name_is_cut() -> None:
+    """A name has the limit of any text."""
+    (request,), lost = SpanEncoder().encode([make_span("n" * 100_000)])
+    assert lost == 0
+    assert TEXT_LIMIT < len(request.body) < TEXT_LIMIT + 1000

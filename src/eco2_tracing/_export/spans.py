@@ -46,7 +46,7 @@ def span_body(span: ReadableSpan, attributes: Mapping[str, Any] | None, values: 
         Exception: Something in it has a type or size that OTLP has no room for.
     """
     context = span.context
-    name = utf8(span.name)
+    name = values.text(span.name)
     size = len(name)
     out = [
         b"\x0a\x10",
