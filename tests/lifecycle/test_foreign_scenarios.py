@@ -85,7 +85,7 @@ def all_of_it_before(scene):
 
 
 def contrib_before(scene):
-    """contrib's instrumentations are applied already, and the provider is ours."""
+    """Contrib's instrumentations are applied already, and the provider is ours."""
     scene.apply_contrib(app := make_app())
     configure_tracing("orders", span_processors=[scene.processor()])
     instrument_app(app)
@@ -93,7 +93,7 @@ def contrib_before(scene):
 
 
 def contrib_after(scene):
-    """contrib's instrumentations are applied to what is ours already; contrib warns of the application itself."""
+    """Contrib's instrumentations are applied to what is ours already; contrib warns of the application itself."""
     configure_tracing("orders", span_processors=[scene.processor()])
     instrument_app(app := make_app())
     scene.apply_contrib(app)
