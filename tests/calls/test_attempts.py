@@ -77,7 +77,7 @@ def test_a_request_object_used_again_takes_nothing_along(callee, library, build,
     ("host", "expected"), [("auth.svc", ("tenant=1", "req-1")), ("api.example.com", (None, None))]
 )
 def test_a_proxy_is_not_the_callee(callee, host, expected):
-    """A plain request goes to the proxy with the callee's whole URL."""
+    """A plain request goes to the proxy with the callee's whole URL; there need not be any header."""
     configure(**CONFIGURED)
     mend_attempts("urllib3")
 
@@ -87,10 +87,13 @@ def test_a_proxy_is_not_the_callee(callee, host, expected):
         with urllib3.ProxyManager(callee.url()) as proxy:
             proxy.request("GET", f"http://{host}/x", headers=headers)
             proxy.request("GET", f"http://{host}/x")
+        with urllib3.HTTPConnectionPool("127.0.0.1", callee.port) as pool:
+            pool.urlopen("GET", "/x", headers={})
+            pool.urlopen("GET", "/x", headers=None)
 
     inside(work, caller(1))
-    assert seen(callee) == [expected, (None, None)]
-    assert callee.last.path == f"http://{host}/x"
+    assert seen(callee) == [expected, *[(None, None)] * 3]
+    assert [one.path for one in callee.seen] == [*[f"http://{host}/x"] * 2, "/x", "/x"]
 
 
 def test_a_mapping_of_the_applications_own_is_not_changed(callee, names):
@@ -164,40 +167,52 @@ def test_a_failure_of_ours_does_not_reach_the_call(callee, monkeypatch, caplog):
     assert "the headers of an outgoing call" in caplog.text
 
 
-@pytest.mark.parametrize("real", [False, True], ids=["stand-in", "contrib"])
-@pytest.mark.parametrize(
-    ("host", "externally", "told"),
-    [("s3.example.com", True, 1), ("s3.example.com", False, 0), ("minio", False, 1), ("minio", True, 1)],
-)
+AWS = [("s3.example.com", True, 1), ("s3.example.com", False, 0), ("minio", False, 1), ("minio", True, 1)]
+
+
+@pytest.mark.parametrize(("host", "externally", "told"), AWS)
 def test_aws_gets_the_x_ray_header_where_strangers_may_get_trace_context(
-    callee, names, host, externally, told, real
+    callee, names, host, externally, told
 ):
     """Contrib writes it by itself, whatever is listed."""
     botocore = pytest.importorskip("botocore.session")
-    awsrequest = pytest.importorskip("botocore.awsrequest")
-    session = pytest.importorskip("botocore.httpsession").URLLib3Session
-    if real and "botocore" not in instrument_libraries(["botocore"]):
+    if "botocore" not in instrument_libraries(["botocore"]):
         pytest.skip("the instrumentation of botocore is not installed")
     configure(**CONFIGURED, propagate_externally=externally)
-    mend_attempts("botocore")
+    callee.answer("/", body=b"<ListAllMyBucketsResult/>")
 
     def work():
-        if real:
-            client = botocore.Session().create_client(
-                "s3",
-                region_name="eu-west-1",
-                endpoint_url=callee.url(host=host),
-                aws_access_key_id="key",
-                aws_secret_access_key="hush",
-            )
-            client.list_buckets()
-        else:
-            header = {"X-Amzn-Trace-Id": f"Parent={eco2_tracing.current_span_id()}"}
-            session().send(awsrequest.AWSRequest("GET", callee.url(host=host), header).prepare())
+        client = botocore.Session().create_client(
+            "s3",
+            region_name="eu-west-1",
+            endpoint_url=callee.url(host=host),
+            aws_access_key_id="key",
+            aws_secret_access_key="hush",
+        )
+        client.list_buckets()
 
-    callee.answer("/", body=b"<ListAllMyBucketsResult/>")
     inside(work, caller(1))
     assert len([name for name, _ in callee.last.pairs if name == "x-amzn-trace-id"]) == told
+
+
+@pytest.mark.parametrize(("host", "externally", "told"), AWS)
+def test_what_a_botocore_sends(eagle, monkeypatch, host, externally, told):
+    """The same with a stand-in for botocore; a header of the application's own stays."""
+    configure(**CONFIGURED, propagate_externally=externally)
+    eagle.Adapter = type("Adapter", (Version,), {"send": Version.send})
+    monkeypatch.setattr(_attempts, "_PLACES", {"eagle": (("eagle", "Adapter", "send", _attempts._botocore),)})
+    mend_attempts("eagle")
+    sent = []
+
+    def work():
+        for header in (f"Parent={eco2_tracing.current_span_id()}", "Parent=mine"):
+            request = types.SimpleNamespace(
+                url=f"https://{host}/bucket", headers={"X-Amzn-Trace-Id": header, "Host": host}
+            )
+            sent.append(eagle.Adapter().send(request).headers)
+
+    inside(work, caller(1))
+    assert [len(headers) for headers in sent] == [told + 1, 2]
     strangers = ("s3.example.com",) if host != "minio" and externally else ()
     assert eco2_tracing.tracing_status().external_hosts == strangers
 
@@ -246,6 +261,11 @@ def test_a_version_that_looks_otherwise(eagle, adapter, caplog):
 def test_channels_that_are_wrapped_already(monkeypatch):
     """Where somebody else switched gRPC's instrumentation on, ours would come too early: it stays away."""
     monkeypatch.setattr(_attempts, "_done", set())
-    monkeypatch.setattr(_attempts, "_CHANNELS", {"grpc_client": pytest.fail})
+    mended = []
+    monkeypatch.setattr(_attempts, "_CHANNELS", {"grpc_client": mended.append})
     mend_attempts("grpc_client", wrapped=True)
     mend_attempts("redis")
+    assert mended == []
+    mend_attempts("grpc_client")
+    mend_attempts("grpc_client")
+    assert mended == [pytest.importorskip("grpc")]

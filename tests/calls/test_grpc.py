@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.propagate import inject
 
 import eco2_tracing
@@ -193,6 +194,22 @@ def test_strangers_get_nothing_where_asked(callee, ready, is_async):
     settings = {"propagate_externally": False}
     seen = called(callee, "api.example.com", "unary_unary", is_async, ready, **settings)
     assert not {*COMPANIONS, "traceparent", "x-b3-traceid", "b3"} & set(seen)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_nobody_traces_is_left_alone(callee, ready, is_async):
+    """Metadata that nothing was injected into is the application's business."""
+    configure(disabled_instrumentations="*")
+    failures = []
+    work = make(callee, "127.0.0.1", "unary_unary", is_async, tuple, failures)
+
+    def suppressed():
+        with suppress_instrumentation():
+            work()
+
+    inside(suppressed, ARRIVING)
+    assert failures == []
+    assert callee.seen[-1]["b3"] == "0"
 
 
 @pytest.mark.parametrize("is_async", [False, True])

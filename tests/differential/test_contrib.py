@@ -11,6 +11,7 @@ import types
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.propagate import inject
 
 from eco2_tracing import configure_tracing, current_trace_id, instrument_app, span
@@ -19,7 +20,7 @@ from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._excluded import ExcludedPaths
 from eco2_tracing._settings import TracingSettings
 from eco2_tracing.logs import bind_log_fields
-from eco2_tracing.testing import TRACE_ID, CapturedSpans, b3_headers
+from eco2_tracing.testing import SPAN_ID, TRACE_ID, CapturedSpans, b3_headers
 from tests.differential.server_cases import ServerCase
 from tests.support.recorded import provider, spans
 
@@ -244,3 +245,17 @@ def test_a_broken_engine_does_not_reach_excluded_requests(clean_tracing, undone,
     undone(app)
     monkeypatch.setattr(current.engine, "read", None)
     assert TestClient(app).get("/health").status_code == 200
+
+
+SINGLE = ((b"b3", f"{TRACE_ID}-{SPAN_ID}-1".encode()),)
+
+
+def test_suppressed_requests_have_nothing_of_ours(clean_tracing, app):
+    """As in lean mode: neither a span nor the caller's context."""
+    configure_tracing(settings=TracingSettings(instrumentation="contrib", traces_exporter=("none",)))
+    seen = []
+    app.add_api_route("/seen", lambda: seen.append(current_trace_id()))
+    instrument_app(app)
+    with suppress_instrumentation():
+        assert serve(app, ServerCase("/seen", "/seen", headers=SINGLE)) == [200]
+    assert seen == [None]
