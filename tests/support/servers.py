@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-START_S = 30.0
+START_S = 60.0
 
 
 def command(name: str, debian: str) -> str:

@@ -8,21 +8,18 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.trace import SpanKind, get_current_span
-
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation._messaging._amqp import consumed, details, headers_for, published
+from eco2_tracing._instrumentation._messaging._model import Client, Message
 from eco2_tracing._instrumentation._messaging._spans import (
-    Client,
-    Message,
     asking,
     closing,
     got,
     handed,
+    processed,
     sending,
     suppressed,
 )
-from eco2_tracing._spans._scope import fail
 
 if TYPE_CHECKING:
     from eco2_tracing._instrumentation._messaging._switch import Patches
@@ -42,8 +39,14 @@ def instrument(patches: Patches) -> None:
     patches.wrap(aio_pika.Exchange, "publish", _publish)
     patches.wrap(aio_pika.Queue, "consume", partial(_consume, queues.QueueIterator))
     patches.wrap(aio_pika.Queue, "get", _get)
-    patches.wrap(queues.QueueIterator, "__anext__", _next)
     patches.wrap(queues.QueueIterator, "close", _close)
+    for name, module in (
+        ("QueueIterator", queues),
+        ("RobustQueueIterator", import_module("aio_pika.robust_queue")),
+    ):
+        iterator = getattr(module, name)
+        if "__anext__" in vars(iterator):  # a robust one inherits it in older versions
+            patches.wrap(iterator, "__anext__", _next)
     patches.wrap(messages.ProcessContext, "__aexit__", _processed)
 
 
@@ -77,7 +80,7 @@ async def _publish(wrapped: _Wrapped, exchange: Any, args: tuple[Any, ...], kwar
 
 def _message(queue: str, message: Any) -> Message:
     known = details(message.routing_key, message, message.delivery_tag)
-    return consumed(queue, message.exchange, message.routing_key, message.headers, known)
+    return consumed(queue, message.exchange, message.routing_key, message.headers, known, message)
 
 
 async def _consume(
@@ -130,11 +133,7 @@ async def _close(wrapped: _Wrapped, consumer: Any, args: tuple[Any, ...], kwargs
 
 
 async def _processed(wrapped: _Wrapped, context: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """``async with message.process()`` ends: loops tend to catch what failed in it only outside."""
-    error, current = (args[1] if len(args) > 1 else None), get_current_span()
-    if isinstance(error, BaseException) and getattr(current, "kind", None) is SpanKind.CONSUMER:
-        try:
-            fail(current, error)
-        except Exception:  # noqa: BLE001 - exceptions are the service's
-            internal_failure("marking a message's span")
+    """``async with message.process()`` ends, and with it the work: a loop may catch what failed outside of it."""
+    error = args[1] if len(args) > 1 else None
+    processed(context.message, error if isinstance(error, BaseException) else None)
     return await wrapped(*args, **kwargs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from eco2_tracing._instrumentation._messaging._headers import outgoing
-from eco2_tracing._instrumentation._messaging._spans import Message
+from eco2_tracing._instrumentation._messaging._model import Message
 
 _SERVER_NAMED = "amq."
 _ANONYMOUS = "(anonymous)"
@@ -52,7 +52,9 @@ def details(routing_key: str, properties: Any, tag: Any = None) -> dict[str, Any
     return {name: value for name, value in known.items() if value not in (None, "")}
 
 
-def consumed(queue: str, exchange: str, routing_key: str, headers: Any, known: dict[str, Any]) -> Message:
+def consumed(
+    queue: str, exchange: str, routing_key: str, headers: Any, known: dict[str, Any], source: object = None
+) -> Message:
     """Describe a message that came from a queue."""
     parts = dict.fromkeys(filter(None, (exchange, routing_key, queue)))
-    return Message(queue_name(queue), ":".join(parts), (headers or {}).items(), known)
+    return Message(queue_name(queue), ":".join(parts), (headers or {}).items(), known, source)

@@ -7,7 +7,7 @@ from typing import Any
 
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation._messaging._headers import outgoing
-from eco2_tracing._instrumentation._messaging._spans import Client, Message
+from eco2_tracing._instrumentation._messaging._model import Client, Message
 
 
 def client_of(servers: Any, client_id: Any = None, group: Any = None) -> Client:

@@ -13,16 +13,10 @@ from eco2_tracing._instrumentation._messaging._kafka import (
     guarded,
     with_headers,
 )
-from eco2_tracing._instrumentation._messaging._spans import (
-    Client,
-    asking,
-    closing,
-    got,
-    sending,
-    suppressed,
-)
+from eco2_tracing._instrumentation._messaging._spans import asking, closing, got, sending, suppressed
 
 if TYPE_CHECKING:
+    from eco2_tracing._instrumentation._messaging._model import Client
     from eco2_tracing._instrumentation._messaging._switch import Patches
 
 

@@ -12,16 +12,8 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation._messaging._amqp import consumed, details, headers_for, published
-from eco2_tracing._instrumentation._messaging._spans import (
-    Client,
-    Message,
-    asking,
-    closing,
-    got,
-    handed,
-    sending,
-    suppressed,
-)
+from eco2_tracing._instrumentation._messaging._model import Client, Message
+from eco2_tracing._instrumentation._messaging._spans import asking, closing, got, handed, sending, suppressed
 
 if TYPE_CHECKING:
     from eco2_tracing._instrumentation._messaging._switch import Patches
@@ -128,18 +120,16 @@ def _consume(
         return
     queue = str(args[0] if args else kwargs.get("queue") or "")
     messages = wrapped(*args, **kwargs)
-    try:
-        while True:
-            started = asking(channel)
-            try:
-                found = next(messages)
-            except StopIteration:
-                return
-            _got(channel, "consume", started, queue, found)
-            yield found
-    finally:
-        closing(channel)
-        messages.close()
+    while True:
+        started = asking(channel)
+        try:
+            found = next(messages)
+        except StopIteration:
+            return
+        _got(channel, "consume", started, queue, found)
+        # A loop that is left, by a break or a failure, lets go of this generator before it runs any handler: only
+        # the channel's own ``cancel`` and ``close`` know what it was.
+        yield found
 
 
 def _got(channel: Any, operation: str, started: int, queue: str, found: Any) -> None:

@@ -9,70 +9,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from time import time_ns
-from typing import Any
+from typing import Any, cast
 
-from opentelemetry.context import Context, attach, get_current
+from opentelemetry.context import Context, attach, create_key, get_current, set_value
 from opentelemetry.trace import Link, SpanKind, get_current_span, set_span_in_context
 
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._instrumentation._messaging._headers import Headers, incoming
+from eco2_tracing._instrumentation._messaging._headers import incoming
+from eco2_tracing._instrumentation._messaging._model import Client, Message, described, target_of
 from eco2_tracing._instrumentation._suppressed import is_suppressed
 from eco2_tracing._spans._manual import span
-from eco2_tracing._spans._scope import Scope, detach, finish, start
+from eco2_tracing._spans._scope import Scope, detach, fail, finish, start
 from eco2_tracing.propagation import inbound_of
 
 _WORK = "_eco2_work"
+_WORK_KEY = create_key("eco2-work")
 _LINKS_LIMIT = 128
 """Links that a span has at most by the specification's default."""
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """What is known of a producer or consumer.
-
-    Attributes:
-        system: The conventions' name of what the broker is.
-        host: The broker's.
-        port: The broker's.
-        details: More attributes of each of its spans.
-    """
-
-    system: str
-    host: str | None = None
-    port: int | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    def attributes(self, operation: str, kind: str, destination: str) -> dict[str, Any]:
-        """Give the attributes of one operation."""
-        known = {
-            "messaging.system": self.system,
-            "messaging.operation.name": operation,
-            "messaging.operation.type": kind,
-            "messaging.destination.name": destination,
-            "server.address": self.host,
-            "server.port": self.port,
-            **self.details,
-        }
-        return {name: value for name, value in known.items() if value not in (None, "")}
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What a consumer got.
-
-    Attributes:
-        target: What its span is named after: a topic, an exchange or a queue.
-        destination: The same, as the conventions write it in full.
-        headers: Its headers.
-        details: More attributes of its span.
-    """
-
-    target: str
-    destination: str
-    headers: Headers | None
-    details: Mapping[str, Any]
 
 
 def suppressed() -> bool:
@@ -111,20 +65,21 @@ class Work:
         messages: At least one.
     """
 
-    __slots__ = ("_before", "_inside", "_known_error", "_span", "_token")
+    __slots__ = ("_before", "_inside", "_known_error", "_source", "_span", "_token")
 
     def __init__(self, client: Client, messages: Sequence[Message]) -> None:
         contexts = [incoming(message.headers) for message in messages[:_LINKS_LIMIT]]
         base = contexts[0] if len(messages) == 1 else Context()
         self._span = start(
-            f"process {_target(messages)}",
+            f"process {target_of(messages)}",
             SpanKind.CONSUMER,
-            _described(client, "process", "process", messages),
+            described(client, "process", "process", messages),
             context=base,
             links=_links(contexts, strangers_only=len(messages) == 1),
         )
         self._before = get_current()
-        self._inside = set_span_in_context(self._span, base)
+        self._source = messages[0].source
+        self._inside = set_value(_WORK_KEY, self, set_span_in_context(self._span, base))
         self._known_error = sys.exception()
 
     def __enter__(self) -> None:
@@ -132,40 +87,47 @@ class Work:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         detach(self._token)
-        finish(self._span, error)
+        self._finish(error)
 
     def begin(self) -> None:
         """Make the span the current one until ``end``."""
         attach(self._inside)
 
     def end(self, error: BaseException | None = None) -> None:
-        """End the span, and put back what was current before, unless it is another thread's or task's.
+        """End the span, and put back what was current before, unless that is another thread's or task's.
+
+        Nothing happens the second time.
 
         Args:
             error: What the work failed with.
         """
         if get_current() is self._inside:
             attach(self._before)
-        finish(self._span, None if error is self._known_error else error)
+        self._finish(None if error is self._known_error else error)
+
+    def processed(self, source: object, error: BaseException | None) -> None:
+        """The client says that a message is done with: the work ends, unless it is a call that goes on.
+
+        Args:
+            source: The client's own object.
+            error: What it failed with.
+        """
+        if source is not self._source:
+            return
+        if hasattr(self, "_token"):
+            if error is not None:
+                fail(self._span, error)
+            return
+        self.end(error)
+
+    def _finish(self, error: BaseException | None) -> None:
+        if self._span.is_recording():
+            finish(self._span, error)
 
     def __del__(self) -> None:
         # A consumer that is dropped without being closed; once the interpreter ends nothing is exported any more.
-        if not sys.is_finalizing() and self._span.is_recording():
-            finish(self._span, None)
-
-
-def _target(messages: Sequence[Message]) -> str:
-    return ", ".join(sorted({message.target for message in messages}))
-
-
-def _described(client: Client, operation: str, kind: str, messages: Sequence[Message]) -> dict[str, Any]:
-    if len(messages) == 1:
-        return {**client.attributes(operation, kind, messages[0].destination), **messages[0].details}
-    destinations = {message.destination for message in messages}
-    destination = destinations.pop() if len(destinations) == 1 else ""
-    attributes = client.attributes(operation, kind, destination)
-    attributes["messaging.batch.message_count"] = len(messages)
-    return attributes
+        if not sys.is_finalizing():
+            self._finish(None)
 
 
 def _links(contexts: Sequence[Context], *, strangers_only: bool = False) -> list[Link]:
@@ -213,6 +175,18 @@ def asking(consumer: Any) -> int:
     return time_ns()
 
 
+def processed(source: object, error: BaseException | None) -> None:
+    """Say that a message is done with; there is nothing to say where its work is not the current one.
+
+    Args:
+        source: The client's own object.
+        error: What it failed with.
+    """
+    work = cast("Work | None", get_current().get(_WORK_KEY))
+    if work is not None:
+        work.processed(source, error)
+
+
 def closing(consumer: Any) -> None:
     """Say that a consumer stops. An exception that is on its way is what its work failed with."""
     _end_work(consumer, sys.exception())
@@ -237,13 +211,15 @@ def got(
         describe: Reads the client and the messages. It may fail; the service has its messages all the same.
     """
     try:
+        if getattr(consumer, _WORK, None) is not None:
+            return  # asked for by a method of its own, which is traced, too
         client, messages = describe()
         if not messages:
             return
         if get_current_span().get_span_context().is_valid:
             contexts = [incoming(message.headers) for message in messages[:_LINKS_LIMIT]]
-            attributes = _described(client, operation, "receive", messages)
-            name = f"{operation} {_target(messages)}"
+            attributes = described(client, operation, "receive", messages)
+            name = f"{operation} {target_of(messages)}"
             start(name, SpanKind.CLIENT, attributes, links=_links(contexts), start_time=started).end()
             return
         work = Work(client, messages)
