@@ -211,7 +211,7 @@ def test_fields_that_clash_with_each_other(out):
 
 
 def test_values(out):
-    """What JSON has a form for stays; the rest is text; labels hold no objects."""
+    """What JSON has a form for stays; the rest is text; labels hold no objects; what has no value is left out."""
     logs.configure_logging()
     day = dt.datetime(2026, 11, 22, 1, 2, 3, tzinfo=dt.UTC)
     values = {
@@ -221,7 +221,7 @@ def test_values(out):
     }  # fmt: skip
     log.info("m", extra=values)
     assert out()[0]["labels"] == {
-        "none": None, "yes": True, "int": 5, "float": 1.5, "bytes": "a\\xff", "day": "2026-11-22T01:02:03+00:00",
+        "yes": True, "int": 5, "float": 1.5, "bytes": "a\\xff", "day": "2026-11-22T01:02:03+00:00",
         "date": "2026-11-22", "uuid": "00000000-0000-0000-0000-000000000001", "set": [1], "list": ["a", 1],
         "dict": '{"a":{"1":2}}', "nested": '[{"a":1}]', "object": "<class 'object'>", "complex": "1j",
     }  # fmt: skip

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from eco2_tracing._instrumentation._engine import Engine, Recording
 from eco2_tracing._instrumentation._excluded import ExcludedPaths, ExcludedUrls, split_urls
-from eco2_tracing._instrumentation._headers import SECRET_HEADER, HeaderCapture
+from eco2_tracing._instrumentation._headers import HeaderCapture
 from eco2_tracing._spans._lean import SpanSource
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def engine(settings: TracingSettings, propagation: Propagation, redactor: Redact
         redactor: Masks secrets.
     """
     words, regexes = split_urls(settings.excluded_urls)
-    capture = _Capture(settings.http_capture_headers_sanitize_fields)
+    capture = _Capture(settings.http_capture_headers_sanitize_fields, redactor)
     paths = settings.excluded_paths
     return Engine(
         propagation=propagation,
@@ -56,13 +56,14 @@ def engine(settings: TracingSettings, propagation: Propagation, redactor: Redact
 
 
 class _Capture:
-    def __init__(self, sanitized: Sequence[str]) -> None:
+    def __init__(self, sanitized: Sequence[str], redactor: Redactor) -> None:
         self._sanitized = sanitized
+        self._redactor = redactor
 
     def __call__(self, direction: str, names: Sequence[str]) -> HeaderCapture | None:
         if not names:
             return None
-        return HeaderCapture(f"http.{direction}.header.", names, self._sanitized, SECRET_HEADER)
+        return HeaderCapture(f"http.{direction}.header.", names, self._sanitized, self._redactor)
 
 
 def recording(

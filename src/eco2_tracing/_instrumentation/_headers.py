@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from eco2_tracing._redaction import Redactor
 
 REDACTED = "[REDACTED]"
+
+_LONGEST = 16 * 1024
+# Names of headers that carry credentials; masked whatever the operator captures.
+_SECRET = re.compile(r"authorization|cookie|token|secret|password|api[-_]?key", re.IGNORECASE)
 
 
 def text(value: bytes) -> str:
@@ -23,19 +31,19 @@ class HeaderCapture:
         prefix: ``http.request.header.`` or ``http.response.header.``.
         names: Regular expressions for whole names, in any case.
         sanitized: Regular expressions for names whose values are masked.
-        secret_names: Whether a header of this name is always masked.
+        redactor: Masks headers of secret names, and secrets in the values of others: `referer` is a URL.
     """
 
-    __slots__ = ("_match", "_prefix", "_sanitized", "_secret")
+    __slots__ = ("_match", "_prefix", "_redactor", "_sanitized")
 
     def __init__(
-        self, prefix: str, names: Sequence[str], sanitized: Sequence[str], secret: re.Pattern[str]
+        self, prefix: str, names: Sequence[str], sanitized: Sequence[str], redactor: Redactor
     ) -> None:
         self._prefix = prefix
         self._match = re.compile("|".join(f"(?:{name})" for name in names), re.IGNORECASE).fullmatch
         joined = "|".join(f"(?:{name})" for name in sanitized)
         self._sanitized = re.compile(joined, re.IGNORECASE) if joined else None
-        self._secret = secret
+        self._redactor = redactor
 
     def attributes(self, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:
         """The captured headers, all values of a name together.
@@ -48,14 +56,11 @@ class HeaderCapture:
             name = text(raw_name).lower()
             if self._match(name):
                 key = self._prefix + name.replace("-", "_")
-                found.setdefault(key, []).append(REDACTED if self._masks(name) else text(raw_value))
+                value = REDACTED if self._masks(name) else self._redactor.text(text(raw_value[:_LONGEST]))
+                found.setdefault(key, []).append(value)
         return found
 
     def _masks(self, name: str) -> bool:
         if self._sanitized is not None and self._sanitized.search(name):
             return True
-        return self._secret.search(name) is not None
-
-
-SECRET_HEADER = re.compile(r"authorization|cookie|token|secret|password|api[-_]?key", re.IGNORECASE)
-"""Names of headers that carry credentials; masked whatever the operator captures."""
+        return _SECRET.search(name) is not None or self._redactor.is_secret(name)

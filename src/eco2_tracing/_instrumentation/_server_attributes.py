@@ -38,7 +38,7 @@ def request_attributes(scope: dict[str, Any], redactor: Redactor) -> dict[str, A
 
     Args:
         scope: The ASGI scope.
-        redactor: Masks secrets in the query.
+        redactor: Masks secrets in path and query.
     """
     attributes: dict[str, Any] = {}
     method = scope.get("method")
@@ -49,7 +49,7 @@ def request_attributes(scope: dict[str, Any], redactor: Redactor) -> dict[str, A
     scheme = scope.get("scheme")
     if scheme:
         attributes["url.scheme"] = scheme
-    attributes["url.path"] = scope["path"]
+    attributes["url.path"] = redactor.url(scope["path"])
     query = scope.get("query_string")
     if query:
         attributes["url.query"] = redactor.query(text(query))
@@ -58,7 +58,7 @@ def request_attributes(scope: dict[str, Any], redactor: Redactor) -> dict[str, A
     _set_peers(attributes, scope)
     agent = _header(scope, b"user-agent")
     if agent:
-        _set_agent(attributes, agent)
+        _set_agent(attributes, redactor.name(text(agent)))
     return attributes
 
 
@@ -75,8 +75,8 @@ def _set_peers(attributes: dict[str, Any], scope: dict[str, Any]) -> None:
             attributes["client.port"] = client[1]
 
 
-def _set_agent(attributes: dict[str, Any], raw: bytes) -> None:
-    agent = attributes["user_agent.original"] = text(raw)
+def _set_agent(attributes: dict[str, Any], agent: str) -> None:
+    attributes["user_agent.original"] = agent
     lower = agent.lower()
     if any(word in lower for word in _TEST_AGENTS):
         attributes["user_agent.synthetic.type"] = "test"

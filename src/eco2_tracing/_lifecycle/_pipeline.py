@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.trace import Status
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.trace import Link, Status
 
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._redaction import cut
 from eco2_tracing._spans._lean import LeanSpan
 
 if TYPE_CHECKING:
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
     from eco2_tracing._redaction import Redactor
+
+_LONGEST_DESCRIPTION = 4096
 
 
 class Pipeline:
@@ -74,23 +79,54 @@ class Pipeline:
         if isinstance(span, LeanSpan):
             # What a lean span derives is clean already; what was set on it is not.
             span.redact(redactor.attributes)
+            name = span._given_name
         else:
             masked = redactor.attributes(span._attributes)
             if masked is not None:
-                span._attributes = masked
+                span._attributes = _counted(masked, span._attributes)
+            name = span._name
+        if name is not None and (clean := redactor.name(name)) is not name:
+            span._name = clean
         for event in span._events or ():
+            event._name = redactor.name(event._name)
             masked = redactor.attributes(event.attributes or {})
             if masked is not None:
-                event._attributes = masked
+                event._attributes = _counted(masked, event.attributes)
+        if span._links:
+            self._redact_links(span)
         description = span._status.description
         if description:
-            text = redactor.text(description)
+            text = cut(redactor.text(description), _LONGEST_DESCRIPTION)
             if text != description:
                 span._status = Status(span._status.status_code, text)
+
+    def _redact_links(self, span: Any) -> None:
+        links: Any = span._links
+        for at, link in enumerate(links):
+            masked = self._redactor.attributes(link.attributes or {})
+            if masked is not None:
+                if links is span._links:
+                    links = list(links)
+                # Not in place: a link is the application's, for as many spans as it likes.
+                links[at] = Link(link.context, _counted(masked, link.attributes))
+        if links is not span._links:
+            bounded = BoundedList.from_seq(len(links), links)
+            bounded.dropped = span.dropped_links
+            span._links = bounded
+
+
+def _counted(masked: dict[str, Any], before: Any) -> Any:
+    """Keep what the attributes say about dropped ones."""
+    dropped = before.dropped if isinstance(before, BoundedAttributes) else 0
+    if not dropped:
+        return masked
+    counted = BoundedAttributes(None, masked)
+    counted.dropped = dropped
+    return counted
 
 
 def _empty(span: Any) -> None:
     """Take off whatever may hold a secret that was not found."""
     span._attributes = {}
-    span._events = ()
+    span._events = span._links = ()
     span._status = Status(span._status.status_code)

@@ -57,14 +57,16 @@ def announce(tracing: Tracing) -> None:
             "a tracer provider is already installed (%s): it stays in charge of sampling and export%s; "
             "trace headers are eco2-tracing's, propagators %s%s",
             _name(tracing.foreign),
-            ", opentelemetry-instrumentation-httpx in charge of client spans" if tracing.contrib_calls else "",
+            ", opentelemetry-instrumentation-httpx in charge of client spans"
+            if tracing.contrib_calls
+            else "",
             ",".join(tracing.propagation.names),
             f"; not used: {', '.join(tracing.unused)}" if tracing.unused else "",
         )
     else:
         logger.info(
             "tracing %s to %s; %s; failing requests kept: %g %%; propagators %s",
-            settings.service_name or "unknown_service",
+            tracing.service_name,
             ", ".join(_destinations(tracing)) or "nowhere (no exporter)",
             _sampler(tracing),
             tracing.rules.error_rate * 100,

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from anyio.to_thread import run_sync
 from opentelemetry.trace import get_current_span
 
 from eco2_tracing import logs
@@ -16,6 +15,7 @@ from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation import _build
 from eco2_tracing._instrumentation._engine import Engine, current
 from eco2_tracing._lifecycle import _provider
+from eco2_tracing._lifecycle._aside import aside
 from eco2_tracing._lifecycle._budget import ExitBudget
 from eco2_tracing._lifecycle._deferred import ForeignPropagation
 from eco2_tracing._lifecycle._delivery import Delivery
@@ -72,6 +72,7 @@ class Tracing:
             trust_inbound=settings.trust_inbound,
         )
         self.redactor = Redactor(settings.redact_keys)
+        self.service_name = settings.service_name
         self.engine: Engine = _build.engine(settings, self.propagation, self.redactor)
         self.delivery = Delivery((), (), self.foreign)
         self.contrib_calls = False
@@ -88,11 +89,13 @@ class Tracing:
         self, resource_attributes: Mapping[str, Any] | None, span_processors: Sequence[SpanProcessor]
     ) -> None:
         settings = self.settings
+        resource = build_resource(settings, resource_attributes, redactor=self.redactor)
+        self.service_name = str(resource.attributes["service.name"])
         self.sampler = build_sampler(
             settings.traces_sampler,
             settings.traces_sampler_arg,
             workers=settings.workers,
-            service_name=settings.service_name,
+            service_name=self.service_name,
         )
         exporters = cast("list[SpanBatcher]", build_processors(settings))
         self.delivery = Delivery(exporters, span_processors)
@@ -104,7 +107,6 @@ class Tracing:
             pipeline.emit,
         )
         sampler = RescueSampler(self.rescuer, caller_decision, self.sampler.description)
-        resource = build_resource(settings, resource_attributes)
         provider = self.provider = _provider.make_provider(settings, resource, sampler)
         own = RescueProcessor(sampler, None)
         provider.add_span_processor(own)
@@ -181,7 +183,7 @@ class Tracing:
         self._stand_ready()
 
     async def _lifespan_ended(self) -> None:
-        await run_sync(self.flush_at_end, abandon_on_cancel=True)
+        await aside(self.flush_at_end)
 
     # The end -------------------------------------------------------------------------------------
 

@@ -14,15 +14,16 @@ PROSE = frozenset((
 ))  # fmt: skip
 LITERALS = frozenset(("none", "null", "true", "false", "undefined"))
 
+# A quote behind backslashes closes nothing, however many they are: each `repr` doubles them.
 # Each alternative accepts the end of the text as its closing mark: nothing backtracks over a tail.
 _VALUE = re.compile(
     r"""
-      (?P<open>b?")(?:[^"\\]|\\.|"")*+(?P<close>"|\\?\Z)
-    | (?P<open2>b?')(?:[^'\\]|\\.|'')*+(?P<close2>'|\\?\Z)
-    | (?P<open3>\\{1,3}["']).*?(?P<close3>(?P=open3)|\Z)
-    | [|>][+-]?[ \t]{0,8}\n(?:[ \t]++[^\n]*+\n?)++
+      (?P<open>b?")(?:[^"\\]|\\++.|"")*+(?P<close>"|\\?\Z)
+    | (?P<open2>b?')(?:[^'\\]|\\++.|'')*+(?P<close2>'|\\?\Z)
+    | (?P<open3>\\{1,7}["']).*?(?P<close3>(?P=open3)|\Z)
+    | [|>][+-]?[ \t]{0,8}(?:(?:\n|\\{1,4}n)[ \t]++[^\n\\]*+)++
     | (?:digest|aws4-hmac-sha256)[ ][^\n]*
-    | (?:bearer|basic|negotiate|apikey|token)(?:[ ]{1,4}|\r?\n[ \t]{1,8})[^\s"'<>]+
+    | (?:bearer|basic|negotiate|apikey|token)(?:[ ]{1,4}|(?:\\{1,4}r|\r)?(?:\\{1,4}n|\n)[ \t]{1,8})[^\s"'<>]+
     | (?P<bracket>[\[{(]|[\w.]{1,64}[(\[{])
     | [^\s&;"'<>]+
     """,

@@ -28,9 +28,9 @@ _DETAIL = re.compile(
     r"""
       (?P<constraint>\bkey[ ]\([^)\n]{0,512}\)=)\([^\n]*?\)(?=[ ,.]|\n|\Z)
     | (?P<row>\brow[ ]contains[ ])\([^\n]*
-    | (?P<entry>\bduplicate[ ]entry[ ])(?:'[^\n]{0,1024}?'(?=[ ]for[ ]key)|'[^\n]*)
-    | (?P<near>\bor[ ]near[ ]|\bnear[ ](?="[^"\n]{0,1024}":[ ]syntax))"[^"\n]*"?
-    | (?P<input>\binput[ ](?:syntax|value)[ ]for[ ][^:\n]{1,100}:[ ])"[^\n]*
+    | (?P<entry>\bduplicate[ ]entry[ ])\\{0,7}(?:'[^\n]{0,1024}?'(?=[ ]for[ ]key)|'[^\n]*)
+    | (?P<near>\bor[ ]near[ ]|\bnear[ ](?=\\{0,7}"[^"\n]{0,1024}":[ ]syntax))\\{0,7}"[^"\n]*"?
+    | (?P<input>\binput[ ](?:syntax|value)[ ]for[ ][^:\n]{1,100}:[ ])\\{0,7}"[^\n]*
     | (?P<parameters>\[parameters:[ ])[^\n]*?(?=\]?(?:\n|\Z))
     | (?P<echo>\[(?:generated[ ]in|cached[ ]since|raw[ ]sql|no[ ]key|caching[ ]disabled)[^\]\n]{0,80}\][ ])[(\[{][^\n]*
     | (?P<mongo>\bdup[ ]key:[ ])\{[^\n]*

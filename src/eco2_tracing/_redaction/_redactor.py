@@ -205,13 +205,13 @@ class Redactor:
         """Mask what stands in an attribute's name, at its place."""
         name = self.name(key)
         return {
-            (name if each == key else each): (self.value(name, value) if each == key else value)
+            (name if each == key else each): (self.value(key, value) if each == key else value)
             for each, value in attributes.items()
         }
 
     def _learn(self, key: object) -> int:
         kind = self._kind_of(key)
-        if kind == _TEXT and isinstance(key, str) and self.name(key) != key:
+        if kind in (_TEXT, _SECRET) and isinstance(key, str) and self.name(key) != key:
             kind = _UNCLEAN
         if not isinstance(key, str) or len(key) <= _LONGEST_REMEMBERED:
             if len(self._kinds) >= _MOST_REMEMBERED:

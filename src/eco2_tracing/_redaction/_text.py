@@ -11,7 +11,7 @@ from eco2_tracing._redaction._keys import COOKIES, EXACT, MASK, STRONG, words
 # The forms: `"name": `, where a value may stand on the next line; `name = `; `name%3D`; `<name>`; and
 # `--name value`, `name 'value'`, which take a second look.
 _SEPARATOR = r"""
-    (?: (?:\\{0,3}["'])\s{0,32}(?:=>|->|[:=]=?)\s{0,32}
+    (?: (?:\\{0,7}["'])(?:\s|\\{1,4}[nrt]){0,32}(?:=>|->|[:=]=?)(?:\s|\\{1,4}[nrt]){0,32}
       | [ \t]{0,4}(?:=>|->|[:=]=?|%3d|%3a|%253d)(?:[ \t]|%20){0,4}
       | >(?=[^\s<=])
       | [ \t]{1,4}(?=[^\s=:,.)]) )
@@ -19,7 +19,9 @@ _SEPARATOR = r"""
 # A header as a pair: ("authorization", "Bearer ...") or [b"cookie", b"..."].
 _PAIRED = r"""(?:(?<=authorization)|(?<=cookie)|(?<=key)|(?<=token))["'][ \t]{0,4},[ \t]{0,4}(?=b?["'])"""
 
-_SCHEME = re.compile(r"\b(bearer|basic)([ \t]{1,4}|\r?\n[ \t]{1,8}|%20|\+)([\w.~+/=-]{4,})")
+_SCHEME = re.compile(
+    r"\b(bearer|basic)([ \t]{1,4}|(?:\\{1,4}r|\r)?(?:\\{1,4}n|\n)[ \t]{1,8}|%20|\+)([\w.~+/=-]{4,})"
+)
 _JWT = re.compile(r"(?<![\w-])eyj[\w-]{8,}\.[\w-]{4,}\.?[\w-]*")
 _PEM = re.compile(r"(-----begin [a-z ]{0,40}private key(?: block)?-----).*?(?:(?=-----end)|\Z)", re.DOTALL)
 # Each built-in name contains one of these: what the literal look-up searches for.

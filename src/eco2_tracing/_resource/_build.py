@@ -10,7 +10,7 @@ import os
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.version import __version__ as _sdk_version
@@ -19,6 +19,8 @@ from eco2_tracing._resource._detect import container_facts, kubernetes_facts, pr
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
+
+    from eco2_tracing._redaction import Redactor
 
 _INSTANCE = "service.instance.id"
 _ENVIRONMENTS = ("deployment.environment.name", "deployment.environment")
@@ -55,6 +57,7 @@ def build_resource(
     *,
     environ: Mapping[str, str] = os.environ,
     proc: Path = _PROC,
+    redactor: Redactor | None = None,
 ) -> Resource:
     """Make the resource of this process.
 
@@ -63,6 +66,7 @@ def build_resource(
         extra: Attributes from arguments; they beat detected facts.
         environ: Where the downward API's variables are.
         proc: Where procfs is mounted.
+        redactor: Masks secrets: whoever reads spans reads these attributes.
 
     Returns:
         A resource with a ``service.name`` (``unknown_service:<executable>`` at worst) and a ``service.instance.id``,
@@ -79,6 +83,8 @@ def build_resource(
         **settings.resource_attributes,
     }
     _name_service(attributes, settings)
+    if redactor is not None:
+        attributes = cast("dict[str, AttributeValue] | None", redactor.attributes(attributes)) or attributes
     if attributes.get(_INSTANCE):
         return Resource(attributes)
     attributes[_INSTANCE] = str(uuid.uuid4())

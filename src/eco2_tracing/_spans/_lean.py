@@ -197,7 +197,9 @@ class LeanSpan(GuardedSpan):
         if given:
             changed = masked(given)
             if changed is not None:
-                self._own = {**self._derived(), **changed}
+                own = self._derived()
+                # A name may have held a secret, too: what stood under it before goes.
+                self._own = {**{key: own[key] for key in own if key not in given}, **changed}
                 self._given = self._merged = None
 
     # What the application sets ---------------------------------------------------------------

@@ -17,6 +17,9 @@ TRACE_IDS = "__eco2_trace_ids__"
 A server logs the traceback after the request's context is gone.
 """
 
+LONGEST_NAME = 1024
+"""Characters of a class's name that are kept."""
+
 _HEAD = LONGEST_TEXT // 4
 _FRAME = '\n  File "'
 
@@ -70,8 +73,12 @@ def error_fields(
 
 def type_name(kind: type[BaseException]) -> str:
     """Name an exception's class as `error.type` of its span does."""
-    module = kind.__module__
-    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+    try:
+        module = kind.__module__
+        name = kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+    except Exception:  # noqa: BLE001 - a class may say anything of itself
+        name = "Exception"
+    return cut(repaired(name), LONGEST_NAME)
 
 
 def _trace(trace: str, redactor: Redactor) -> str:

@@ -41,12 +41,14 @@ def add_fields(fields: dict[str, object], given: Mapping[str, object], redactor:
 
     Args:
         fields: The document so far, without what the formatter writes itself.
-        given: The application's fields.
+        given: The application's fields. What is ``None`` is left out: ECS has no field without a value.
         redactor: Masks secrets.
     """
     plain = Plain(redactor)
     labels: dict[str, object] = {}
     for key, value in given.items():
+        if value is None:
+            continue
         name = plain.name(key)
         name = _USER.get(name, name)
         if name == "labels" and isinstance(value, Mapping):

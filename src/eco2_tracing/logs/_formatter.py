@@ -13,7 +13,7 @@ import orjson
 from opentelemetry.trace import INVALID_SPAN, INVALID_SPAN_CONTEXT, SpanContext, get_current_span
 from pythonjsonlogger.orjson import OrjsonFormatter
 
-from eco2_tracing._redaction import Redactor, printable
+from eco2_tracing._redaction import Redactor, cut, printable
 from eco2_tracing.logs._access import ACCESS, AccessFields
 from eco2_tracing.logs._exceptions import ExcInfo, error_fields, ids_of, raised
 from eco2_tracing.logs._fields import ECS_VERSION, add_fields
@@ -33,6 +33,7 @@ _NOT_FIELDS = _STANDARD | {
 _LEVELS = {name: name.lower() for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "TRACE")}
 _MILLISECONDS = [f"{number:03d}" for number in range(1000)]
 _MOST_TAILS = 512
+_LONGEST_LEVEL = 64
 
 # Control characters above ASCII, line separators, and those that change the direction of text:
 # a JSON string may hold them, a terminal or a viewer must not act on them.
@@ -102,7 +103,7 @@ class EcsFormatter(OrjsonFormatter):
         tails = self._tails
         if tails[0] is not shared.service or tails[1] != record.process:
             tails = self._tails = (shared.service, record.process, {})
-        tail = tails[2].get((record.name, record.threadName)) or self._new_tail(record, tails)
+        tail = tails[2].get((record.name, record.threadName)) or self._new_tail(record, tails, redactor)
 
         level = _LEVELS.get(record.levelname) or _level(record)
         line = (
@@ -134,16 +135,16 @@ class EcsFormatter(OrjsonFormatter):
             line += written[2]
         return line + "}"
 
-    def _new_tail(self, record: logging.LogRecord, tails: _Tails) -> _Tail:
+    def _new_tail(self, record: logging.LogRecord, tails: _Tails, redactor: Redactor) -> _Tail:
         """Write the fields that are the same for all lines of one logger and thread."""
         fields: dict[str, object] = {
             "ecs.version": ECS_VERSION,
-            "log.logger": repaired(printable(record.name)),
+            "log.logger": repaired(redactor.name(record.name)),
         }
         if record.process is not None:
             fields["process.pid"] = record.process
         if record.threadName is not None:
-            fields["process.thread.name"] = repaired(printable(record.threadName))
+            fields["process.thread.name"] = repaired(redactor.name(record.threadName))
         fields.update((name, repaired(value)) for name, value in tails[0].items())
         tail = (_fragment(fields), ACCESS.get(record.name))
         if len(tails[2]) >= _MOST_TAILS:  # loggers named by data; the next line begins anew
@@ -232,7 +233,7 @@ def _is_filters(name: str, value: object) -> bool:
 
 
 def _level(record: logging.LogRecord) -> str:
-    return orjson.dumps(repaired(printable(record.levelname).lower())).decode()[1:-1]
+    return orjson.dumps(repaired(cut(printable(record.levelname), _LONGEST_LEVEL).lower())).decode()[1:-1]
 
 
 def _ids_fragment(context: SpanContext) -> str:
@@ -264,7 +265,9 @@ def _last_resort(record: logging.LogRecord) -> str:
     second = time.time()
     document = {
         "@timestamp": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{int(second % 1 * 1000):03d}Z",
-        "log.level": _represented(getattr(record, "levelname", "error")).strip("'").lower(),
+        "log.level": cut(
+            _represented(getattr(record, "levelname", "error")).strip("'"), _LONGEST_LEVEL
+        ).lower(),
         "message": shared.redactor.text(_represented(getattr(record, "msg", ""))),
         "ecs.version": ECS_VERSION,
         "process.pid": os.getpid(),

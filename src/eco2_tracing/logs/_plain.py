@@ -36,7 +36,10 @@ class Plain:
             return self.value(value, depth)
         # A number called `code` is a status or an error; OAuth's is a text.
         harmless = name.lower() == "code" and isinstance(value, int)
-        return self.value(value, depth) if harmless else MASK
+        if harmless:
+            return self.value(value, depth)
+        self._left -= 1  # also where nothing is looked at: a mapping may never end
+        return MASK
 
     def value(self, value: object, depth: int = 0) -> object:
         """Turn one value; what JSON has no form for becomes text."""
@@ -84,8 +87,8 @@ class Plain:
         return repaired(self._redactor.text(cut(text, LONGEST_VALUE)))
 
     def name(self, key: object) -> str:
-        """Turn a mapping's key into a bounded name."""
-        return repaired(cut(key if type(key) is str else printable(key), _LONGEST_NAME))
+        """Turn a mapping's key into a bounded name, clean itself."""
+        return repaired(cut(self._redactor.name(key), _LONGEST_NAME))
 
 
 def repaired(text: str) -> str:

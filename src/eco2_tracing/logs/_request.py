@@ -70,7 +70,7 @@ def bind_log_fields(**fields: object) -> None:
     """Put fields on every later line of the current request, or else of the current task or thread.
 
     `user_id` becomes `user.id`, dotted names stay as they are, other names go to `labels`. A line's
-    own `extra` wins over them. Secrets are masked by name and by what they look like.
+    own `extra` wins over them, and ``None`` takes a field off. Secrets are masked by name and by what they look like.
 
     Args:
         fields: By name; dotted ones as ``bind_log_fields(**{"order.id": 7})``.

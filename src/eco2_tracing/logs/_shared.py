@@ -69,6 +69,7 @@ def set_redactor(redactor: Redactor) -> None:
         redactor: One that knows the operator's additional keys.
     """
     shared.redactor = redactor
+    shared.service = {**shared.service}  # formatters begin anew, with names of loggers that it masks
 
 
 def ecs_service(

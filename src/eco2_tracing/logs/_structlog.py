@@ -8,7 +8,7 @@ from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from types import TracebackType
 
-from eco2_tracing._redaction import printable
+from eco2_tracing._redaction import cut, printable
 from eco2_tracing.logs._exceptions import ExcInfo, error_fields, ids_of
 from eco2_tracing.logs._fields import ECS_VERSION, add_fields
 from eco2_tracing.logs._plain import repaired
@@ -43,13 +43,13 @@ def structlog_processor(
     stamp = event.pop("timestamp", None)
     document: dict[str, object] = {
         "@timestamp": stamp if isinstance(stamp, str) else _now(),
-        "log.level": repaired(printable(event.pop("level", method_name))).lower(),
+        "log.level": repaired(cut(printable(event.pop("level", method_name)), 64)).lower(),
         "message": message,
         "ecs.version": ECS_VERSION,
     }
     name = event.pop("logger", None) or event.pop("logger_name", None)
     if name is not None:
-        document["log.logger"] = repaired(printable(name))
+        document["log.logger"] = repaired(redactor.name(name))
     document.update(shared.service)
     exc_info = _raised(event.pop("exc_info", None))
     ids = current_ids()

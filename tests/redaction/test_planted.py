@@ -1,0 +1,289 @@
+"""Secrets planted everywhere reach no span and no log line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry import baggage, context, trace
+from opentelemetry.trace import Link, SpanContext, Status, StatusCode
+
+from eco2_tracing import (
+    TracingSettings,
+    bind_log_fields,
+    configure_logging,
+    configure_tracing,
+    instrument_app,
+    logs,
+    span,
+)
+from eco2_tracing._redaction import MASK, Redactor, cut_front
+from eco2_tracing.testing import CapturedSpans, b3_headers
+
+from .planted import PLANTED, PROSE, SECRET
+
+STRANGER = SpanContext(1, 2, is_remote=True)
+
+
+@pytest.mark.parametrize("text", PLANTED)
+def test_texts(text):
+    """Each form is masked, alone and with prose around it; masking twice is masking once."""
+    redactor = Redactor()
+    for around in (text, f"could not do it: {text}"):
+        masked = redactor.text(around)
+        assert SECRET not in masked
+        assert redactor.text(masked) == masked
+
+
+@pytest.mark.parametrize("text", PROSE)
+def test_prose_stays(text):
+    """Lines that only look as if they held one are written as they are."""
+    assert Redactor().text(text) == text
+
+
+@pytest.fixture
+def stdout(capsys):
+    """Read what was written to stdout since."""
+    yield lambda: capsys.readouterr().out
+    logs.reset_logging()
+
+
+@pytest.fixture
+def seen():
+    """Give what would be exported, with tracing configured."""
+    captured = CapturedSpans()
+    configure_tracing(settings=TracingSettings(traces_exporter=("none",)), span_processors=(captured,))
+    return captured
+
+
+def leaks(captured):
+    """Give the parts of spans in which the secret is seen."""
+    return [
+        (one.name, field.name, getattr(one, field.name))
+        for one in captured.spans
+        for field in dataclasses.fields(one)
+        if SECRET in repr(getattr(one, field.name))
+    ]
+
+
+class Spilling(Exception):
+    """An exception with more to tell than its message."""
+
+
+def spill(text):
+    """Put a text wherever a span takes one."""
+    here = trace.get_current_span()
+    here.update_name(text)
+    here.set_attribute("note", text)
+    here.set_attribute(text, "key")
+    here.set_attributes(
+        {"list": [text, 1], "nested": {"deep": [{"x": text, text: 1}]}, "bytes": text.encode()}
+    )
+    here.add_event(text, {"note": text})
+    here.add_link(STRANGER, {"note": text})
+    here.set_status(Status(StatusCode.ERROR, text))
+    error = Spilling(text)
+    error.add_note(text)
+    here.record_exception(error, {"more": text})
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_spans(seen, sampled):
+    """Names, attributes, events, links, statuses and exceptions of server, manual and foreign spans."""
+    app = FastAPI()
+
+    @app.get("/spill")
+    def work(number: int):
+        text = PLANTED[number]
+        with span(text, attributes={"note": text}):
+            spill(text)
+        links = [Link(STRANGER, {"note": text})]
+        with trace.get_tracer("other").start_as_current_span(text, links=links, attributes={text: text}):
+            spill(text)
+        assert links[0].attributes == {"note": text}, "the application's own link stays as it is"
+        spill(text)
+        raise Spilling(text)
+
+    instrument_app(app)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        for number in range(len(PLANTED)):
+            client.get(f"/spill?number={number}", headers=b3_headers(sampled=sampled))
+    assert len(seen.spans) == 3 * len(PLANTED)
+    assert leaks(seen) == []
+
+
+def test_log_lines(seen, stdout):
+    """Messages, arguments, extras, bound fields, names of loggers, exceptions and their notes."""
+    configure_logging()
+    for text in PLANTED:
+        log = logging.getLogger(text)
+        token = logs.begin_request()
+        bind_log_fields(bound=text, **{"bound.nested": {"a": [text]}})
+        log.warning(text)
+        log.warning("failed: %s, %r", text, {"x": text})
+        log.warning("m", extra={"note": text, text: "key", "labels": {"x": text}, "data": text.encode()})
+        log.warning({"message": text, "note": [text]})
+        try:
+            raise Spilling(text) from ValueError(text)
+        except Spilling as error:
+            error.add_note(text)
+            log.exception("caught")
+        log.warning("m", stack_info=True)
+        logs.end_request(token)
+    lines = stdout().splitlines()
+    assert len(lines) == 6 * len(PLANTED)
+    assert all(json.loads(line)["@timestamp"] for line in lines)
+    leaking = [
+        name for line in lines for name, value in json.loads(line).items() if SECRET in repr((name, value))
+    ]
+    assert not leaking, leaking
+
+
+def test_requests_and_calls(stdout):
+    """Paths, queries, captured headers, baggage and URLs of calls."""
+    captured = CapturedSpans()
+    settings = TracingSettings(
+        traces_exporter=("none",),
+        http_capture_headers_server_request=".*",
+        http_capture_headers_server_response=".*",
+        http_capture_headers_client_request=".*",
+        http_capture_headers_client_response=".*",
+        redact_keys="x-patient",
+        resource_attributes=f"db.password={SECRET},db.dsn=postgres://u:{SECRET}@h/d",
+    )
+    configure_tracing(settings=settings, span_processors=(captured,))
+    configure_logging()
+    app = FastAPI()
+    headers = {
+        "authorization": f"Bearer {SECRET}",
+        "cookie": f"session={SECRET}",
+        "x-api-key": SECRET,
+        "x-patient": SECRET,
+        "referer": f"https://h/?token={SECRET}",
+        "x-original-uri": f"/a?code={SECRET}",
+        "x-forwarded-header": f"Basic {SECRET}",
+        "user-agent": f"agent (token={SECRET})",
+    }
+    transport = httpx.MockTransport(
+        lambda _: httpx.Response(200, headers={**headers, "set-cookie": f"a={SECRET}"})
+    )
+    backend = httpx.Client(transport=transport)
+
+    @app.get("/items/{item:path}")
+    def items(request: Request):
+        token = context.attach(baggage.set_baggage("password", SECRET))
+        backend.get(
+            f"https://u:{SECRET}@h.example/;token={SECRET}?api_key={SECRET}#id_token={SECRET}",
+            headers=headers,
+        )
+        with span("inside"):
+            logging.getLogger("app").warning("called %s with %s", request.url, request.headers)
+        context.detach(token)
+        raise Spilling(f"GET {request.url}")
+
+    instrument_app(app)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        client.get(f"/items/a;token={SECRET}/b?access_token={SECRET}&x=1", headers=headers)
+    assert len(captured.spans) == 3
+    assert leaks(captured) == []
+    written = stdout()
+    assert "called http://testserver/items" in written
+    assert SECRET not in written
+    assert captured.spans[0].attributes["http.request.header.x_patient"] == ["[REDACTED]"]
+
+
+def test_a_long_stack_trace_keeps_its_end(seen):
+    """A cut takes whole frames from the front: where it was raised is told, and no secret loses its name."""
+
+    def deep(level):
+        if not level:
+            raise ValueError("x" * 3_000 + " bottom password=" + SECRET)
+        try:
+            deep(level - 1)
+        except ValueError as error:
+            raise ValueError(f"level {level} " + "y" * 3_000 + f" password={SECRET * 100}") from error
+
+    with span("deep"), pytest.raises(ValueError):
+        try:
+            deep(30)
+        except ValueError as error:
+            trace.get_current_span().record_exception(error)
+            raise
+    for event in seen.one("deep").events:
+        stack = event.attributes["exception.stacktrace"]
+        assert len(stack) <= 32 * 1024
+        assert "level 30" in stack
+        assert SECRET not in stack
+
+
+@pytest.mark.parametrize("limit", range(1, 60))
+def test_a_cut_leaves_no_half_of_a_secret(limit):
+    """Of `scheme://user:password@host` nothing is left where the host is cut off."""
+    text = f"see postgres://bob:{SECRET}@db/x and more"
+    assert "S3C" not in Redactor(limit=limit).text(text)
+    assert "S3C" not in Redactor(limit=limit).url(text)
+
+
+def test_a_text_without_a_place_to_cut_is_left_out():
+    """The end of a text begins at a mark, or not at all."""
+    assert cut_front("a\nb\nc", 3, "\n") == "…\nc"
+    assert cut_front("abcdef", 3, "\n") == "…"
+    assert cut_front("abc", 3, "\n") == "abc"
+
+
+def test_keys_and_values_of_odd_shapes():
+    """Nested values, bytes, names that are secrets themselves, more items than anyone reads."""
+    redactor = Redactor(["patient"])
+    deep: list[object] = [f"token={SECRET}"]
+    for _ in range(40):
+        deep = [deep]
+    given_: dict[str, object] = {
+        "clean": {"a": [1, b"x", None], "b": "c"},
+        "patient": {"a": 1},
+        "bytes": f"password={SECRET}".encode(),
+        "long bytes": b"x" * 20_000,
+        "nested": {"password": SECRET, "x": [{"url": f"https://u:{SECRET}@h"}], 5: "x"},
+        "deep": deep,
+        "deeper": {"a": deep},
+        f"token={SECRET}": SECRET[:2],
+        "many": ["x"] * 5_000,
+        "many keys": {str(number): 1 for number in range(5_000)},
+        "number": 5,
+    }
+    masked = redactor.attributes(given_)
+    assert SECRET not in repr(masked)
+    assert masked["clean"] is given_["clean"]
+    assert masked["patient"] == MASK
+    assert len(masked["many"]) == len(masked["many keys"]) == 1024
+    assert len(masked["long bytes"]) == 16 * 1024
+    assert f"token={MASK}" in masked
+    assert list(masked)[-1] == "number"
+
+
+def test_names_are_remembered_within_bounds():
+    """However many and however long names there are."""
+    redactor = Redactor()
+    for number in range(5_000):
+        assert redactor.name(f"GET /{number}") == f"GET /{number}"
+        redactor.attributes({f"key {number}": 1})
+    assert len(redactor.name("x" * 10_000_000)) == 1024
+    assert len(next(iter(redactor.attributes({"y" * 10_000_000: 1})))) == 1024
+    assert redactor.name(f"GET https://u:{SECRET}@h/") == f"GET https://{MASK}:{MASK}@h/"
+    assert redactor.name(7) == "7"
+    sizes = [len(redactor._names), len(redactor._kinds)]
+    assert max(sizes) <= 2048
+    assert all(len(str(key)) <= 256 for held in (redactor._names, redactor._kinds) for key in held)
+
+
+@given(st.text(max_size=60), st.sampled_from(PLANTED), st.text(max_size=60))
+def test_whatever_stands_around(before, planted, after):
+    """Nothing around a planted secret lets it through, but what is no word boundary before it."""
+    masked = Redactor().text(f"{before}\n{planted}\n{after}")
+    assert SECRET not in masked
