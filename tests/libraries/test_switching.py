@@ -268,6 +268,23 @@ def test_failing_instrumentation(table, caplog):
     assert "RuntimeError: cannot" in warning
 
 
+@pytest.mark.parametrize(("version", "on"), [("2.1.9", True), ("2.2.0", False), ("2.0.58", True)])
+def test_versions_that_are_tested_here(table, tmp_path, monkeypatch, version, on):
+    """A version that we tested is traced, though its instrumentation has not heard of it; a newer one is not."""
+    row = table("plover")
+    (tmp_path / "plover.py").write_text(f"__version__ = {version!r}")
+    instrumentation = tmp_path / "plover_instrumentation.py"
+    refuses = (
+        f"if 'raise_exception_on_conflict' in kwargs and {version!r} > '2.1': raise RuntimeError('too new')"
+    )
+    told = 'assert kwargs == {"raise_exception_on_conflict": True}'
+    instrumentation.write_text(instrumentation.read_text().replace(told, refuses))
+    monkeypatch.setattr(_libraries, "TESTED", (replace(row, newer="2.1."),))
+    instrument_libraries()
+    importlib.import_module("plover")
+    assert log_of("plover") == (["on"] if on else [])
+
+
 def test_failing_at_once(table):
     """One that fails while its library is in use is not among the names that are on."""
     table("raven")

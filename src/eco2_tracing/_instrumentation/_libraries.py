@@ -144,7 +144,11 @@ def _switch_on(library: Library) -> tuple[Any, bool]:
     early = _EARLY.get(library.name)
     if early is not None:
         early.prepare()
-    instrumentor.instrument(raise_exception_on_conflict=True)
+    version = getattr(sys.modules.get(library.watched), "__version__", "")
+    if library.newer and version.startswith(library.newer):
+        instrumentor.instrument(skip_dep_check=True)
+    else:
+        instrumentor.instrument(raise_exception_on_conflict=True)
     if early is not None:
         early.begin(instrumentor)
     return instrumentor, True

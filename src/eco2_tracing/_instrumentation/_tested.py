@@ -16,6 +16,8 @@ class Library:
         module: The instrumentation's module.
         instrumentor: Its class.
         extra: The extra of eco2-tracing that brings it.
+        newer: The beginning of versions of the library that are tested here, though the instrumentation, which
+            has never heard of them, would refuse them.
     """
 
     name: str
@@ -24,9 +26,10 @@ class Library:
     module: str
     instrumentor: str
     extra: str
+    newer: str = ""
 
 
-def _library(name: str, watched: str, part: str, instrumentor: str, extra: str) -> Library:
+def _library(name: str, watched: str, part: str, instrumentor: str, extra: str, newer: str = "") -> Library:
     return Library(
         name,
         watched,
@@ -34,6 +37,7 @@ def _library(name: str, watched: str, part: str, instrumentor: str, extra: str) 
         f"opentelemetry.instrumentation.{part}",
         instrumentor,
         extra,
+        newer,
     )
 
 
@@ -41,7 +45,7 @@ TESTED = (
     _library("asyncpg", "asyncpg", "asyncpg", "AsyncPGInstrumentor", "asyncpg"),
     _library("psycopg", "psycopg", "psycopg", "PsycopgInstrumentor", "psycopg"),
     _library("psycopg2", "psycopg2", "psycopg2", "Psycopg2Instrumentor", "psycopg2"),
-    _library("sqlalchemy", "sqlalchemy", "sqlalchemy", "SQLAlchemyInstrumentor", "sqlalchemy"),
+    _library("sqlalchemy", "sqlalchemy", "sqlalchemy", "SQLAlchemyInstrumentor", "sqlalchemy", "2.1."),
     _library("pymysql", "pymysql", "pymysql", "PyMySQLInstrumentor", "pymysql"),
     _library("mysql", "mysql.connector", "mysql", "MySQLInstrumentor", "mysql"),
     _library("redis", "redis", "redis", "RedisInstrumentor", "redis"),
