@@ -97,3 +97,15 @@ def test_an_encrypted_key_is_refused(tmp_path: Path, open_batcher: Open) -> None
     eventually(lambda: batcher.stats().last_error)
     assert "the key is encrypted" in str(batcher.stats().last_error)
     batcher.shutdown(100)
+
+
+@pytest.mark.parametrize("scheme", ["grpc", "http"])
+def test_a_name_that_cannot_be_one(scheme: str, open_batcher: Open) -> None:
+    """It is told like any other that is not found, and the spans wait for somebody to mend it."""
+    name = "a" * 64 + ".example:4317"
+    batcher = open_batcher(name if scheme == "grpc" else f"http://{name}/v1/traces")
+    batcher.on_end(make_span())
+    eventually(lambda: batcher.stats().last_error)
+    assert "is no host name" in str(batcher.stats().last_error)
+    assert batcher.stats().queued == 1
+    batcher.shutdown(100)

@@ -6,11 +6,14 @@ import asyncio
 import signal
 import threading
 
+import anyio
 import pytest
+from anyio.to_thread import current_default_thread_limiter
 from opentelemetry.sdk.trace import SpanProcessor
 
 from eco2_tracing import configure_tracing, shutdown_tracing
 from eco2_tracing._lifecycle import _delivery
+from eco2_tracing._lifecycle._aside import aside
 from eco2_tracing._lifecycle._budget import RENEWAL_S, ExitBudget
 from eco2_tracing._lifecycle._delivery import Delivery
 from eco2_tracing._lifecycle._signals import TerminationHandler
@@ -120,6 +123,21 @@ def test_a_server_that_has_the_signal_flushes_at_its_own_end(handlers):
     assert server.shutdown != watched
     asyncio.run(watched())
     assert flushed == ["server", "flush", "server"]
+
+
+def test_waiting_beside_a_loop_needs_none_of_the_applications_threads():
+    """All of those may hang at the end of a server; the flush begins all the same."""
+
+    async def main() -> list[str]:
+        limiter = current_default_thread_limiter()
+        limiter.total_tokens = 1
+        await limiter.acquire_on_behalf_of("a handler that hangs")
+        called: list[str] = []
+        with anyio.fail_after(30):
+            await aside(lambda: called.append("flush"))
+        return called
+
+    assert asyncio.run(main()) == ["flush"]
 
 
 def test_where_no_thread_can_be_started(monkeypatch):

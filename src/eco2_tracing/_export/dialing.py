@@ -199,7 +199,10 @@ class Dialer:
     def _connect(self, address: Address, deadline: float) -> socket.socket:
         if not address.port:
             return self._connect_one(socket.AF_UNIX, address.host, deadline)
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        try:
+            found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        except UnicodeError as problem:
+            raise OSError(f"{address.host!r} is no host name: {problem}") from None
         error: OSError | None = None
         for index, (family, _, _, _, target) in enumerate(found):
             # The time that is left is shared among the addresses that are left.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from eco2_tracing._export import DeliveryStats, SpanBatcher
 
 _GRACE_S = 0.2
+_LONGEST_S = 86_400.0
 
 
 class Delivery:
@@ -51,6 +52,7 @@ class Delivery:
         Returns:
             Whether all of it was delivered in time.
         """
+        timeout_s = _reasonable(timeout_s)
         millis = int(timeout_s * 1000)
         others = [*self.processors] if self._foreign is None else [self._foreign]
         return _side_by_side(
@@ -68,6 +70,7 @@ class Delivery:
         Returns:
             Whether all of it was delivered in time.
         """
+        timeout_s = _reasonable(timeout_s)
         millis = int(timeout_s * 1000)
 
         def end(processor: SpanProcessor) -> bool:
@@ -85,6 +88,11 @@ class Delivery:
     def stats(self) -> list[DeliveryStats]:
         """What became of the spans, exporter by exporter."""
         return [exporter.stats() for exporter in self.exporters]
+
+
+def _reasonable(timeout_s: float) -> float:
+    """Bound what somebody asks for: no clock takes infinity, and what is no number is no time at all."""
+    return min(max(0.0, timeout_s), _LONGEST_S)
 
 
 def _side_by_side(
@@ -105,7 +113,8 @@ def _side_by_side(
         _guarded(bounded[0], results)()
     for thread in threads:
         # One that keeps to its limit, and is held up by a busy machine, is waited for a moment longer.
-        thread.join(max(0.0, deadline - monotonic()) + _GRACE_S * bool(bounded))
+        grace_s = min(_GRACE_S, timeout_s / 20) if bounded else 0.0
+        thread.join(max(0.0, deadline - monotonic()) + grace_s)
     return len(results) == len(bounded) + len(unbounded) and all(results)
 
 

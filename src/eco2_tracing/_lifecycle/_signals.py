@@ -15,9 +15,8 @@ from inspect import iscoroutinefunction
 from types import FrameType
 from typing import Any
 
-from anyio.to_thread import run_sync
-
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._lifecycle._aside import aside
 
 # SIGINT is Python's own KeyboardInterrupt, which ends in order, until gunicorn's workers reset it.
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -73,7 +72,7 @@ class TerminationHandler:
                 await shutdown(*arguments, **named)
             finally:
                 if self._server is server:
-                    await run_sync(self._flush_guarded)
+                    await aside(self._flush_guarded)
 
         server.shutdown = shutdown_and_flush
         self._server = server

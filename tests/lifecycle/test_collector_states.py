@@ -1,0 +1,154 @@
+"""Flushing, shutting down and exiting keep to their limits whatever state the collector is in."""
+
+from __future__ import annotations
+
+import math
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.export.receivers import BlackHole, Scripted
+from tests.lifecycle.servers import LIMIT_S, ROOT, environment
+from tests.support.servers import free_port
+
+BOUND_S = 5.0
+
+
+@contextmanager
+def refused() -> Iterator[int]:
+    """Nobody listens."""
+    yield free_port()
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """Takes connections, and says nothing."""
+    with BlackHole() as hole:
+        yield hole.port
+
+
+@contextmanager
+def unreachable() -> Iterator[int]:
+    """Connections are never established: the backlog is full, as if packets were thrown away."""
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):
+            caller = stack.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(full.getsockname())
+        yield full.getsockname()[1]
+
+
+@contextmanager
+def resetting() -> Iterator[int]:
+    """Every connection is broken off."""
+
+    def script(connection: socket.socket) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    with Scripted(script) as peer:
+        yield peer.port
+
+
+@contextmanager
+def mumbling() -> Iterator[int]:
+    """Reads what comes, and answers nonsense."""
+
+    def script(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            connection.sendall(b"HTTP/1.1 503 \r\n")
+
+    with Scripted(script) as peer:
+        yield peer.port
+
+
+@contextmanager
+def nameless() -> Iterator[int]:
+    """The name server does not answer: the look-up takes for ever."""
+    yield 4317
+
+
+SCRIPT = """
+import signal, socket, sys, threading, time
+from eco2_tracing import configure_tracing, flush_tracing, shutdown_tracing, span, tracing_status
+
+if sys.argv[1] == "nameless":
+    socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
+configure_tracing(service_name="bounded")
+for _ in range(3000):
+    with span("queued", attributes={"text": "x" * 1000}):
+        pass
+begun = time.monotonic()
+flushed = flush_tracing(1.0)
+print(flushed, time.monotonic() - begun)
+begun = time.monotonic()
+if sys.argv[2] == "shutdown":
+    print(shutdown_tracing(1.0), sum(tracing_status().spans_dropped.values()), flush=True)
+print(begun, flush=True)
+if sys.argv[2] == "signal":
+    signal.raise_signal(signal.SIGTERM)
+"""
+GRPC, HTTP = "grpc", "http/protobuf"
+
+
+@pytest.mark.parametrize(
+    ("state", "protocol", "end"),
+    [
+        (refused, GRPC, "exit"),
+        (silent, HTTP, "exit"),
+        (unreachable, GRPC, "exit"),
+        (resetting, HTTP, "exit"),
+        (mumbling, GRPC, "exit"),
+        (nameless, GRPC, "exit"),
+        (nameless, HTTP, "signal"),
+        (silent, GRPC, "shutdown"),
+    ],
+)
+def test_limits_are_kept(state, protocol, end):
+    """A flush that cannot succeed says so at its limit; the end of the process comes soon after, status unchanged."""
+    with state() as port:
+        host = "collector.example" if state is nameless else "127.0.0.1"
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, state.__name__, end],
+            env=environment(f"http://{host}:{port}", OTEL_EXPORTER_OTLP_PROTOCOL=protocol),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        ended = time.monotonic()
+    assert done.returncode == (-15 if end == "signal" else 0), done.stderr
+    assert "Traceback" not in done.stderr
+    lines = done.stdout.splitlines()
+    flushed, seconds = lines[0].split()
+    assert flushed == "False"
+    # Within a tenth on a machine of its own; here others may be at work.
+    assert 1.0 <= float(seconds) <= 2.0
+    assert ended - float(lines[-1]) <= BOUND_S
+    if end == "shutdown":
+        assert lines[1] == "False 0"  # the configuration is gone, and its figures with it
+
+
+@pytest.mark.parametrize("timeout_s", [0.0, -1.0, math.nan, math.inf, 1e300])
+def test_odd_limits(timeout_s, monkeypatch, otlp_receiver):
+    """Whatever is given for a limit is taken as one."""
+    from eco2_tracing import configure_tracing, flush_tracing, shutdown_tracing, span
+
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp_receiver.grpc_endpoint)
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "3600000")
+    configure_tracing("x")
+    with span("one"):
+        pass
+    assert flush_tracing(timeout_s) is (timeout_s > 1)
+    assert flush_tracing(LIMIT_S) is True
+    with span("two"):
+        pass
+    assert shutdown_tracing(timeout_s) is (timeout_s > 1)
