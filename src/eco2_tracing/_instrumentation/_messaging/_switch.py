@@ -22,6 +22,11 @@ class Patches:
     def __init__(self) -> None:
         self._undo: list[Callable[[], object]] = []
 
+    @property
+    def are_on(self) -> bool:
+        """Whether there is anything to undo."""
+        return bool(self._undo)
+
     def wrap(self, owner: Any, name: str, hook: Hook) -> None:
         """Put a hook around a method.
 
