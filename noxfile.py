@@ -78,6 +78,14 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST, requires=["build"])
+def parts(session: nox.Session) -> None:
+    """The tests of real programs, once for each way to a Jaeger: what ran, and what was skipped."""
+    session.install(wheel("[all,demo]"), *group("test"))
+    install_programs(session)
+    session.run("python", "-m", "tests.parts", *session.posargs)
+
+
+@nox.session(python=OLDEST, requires=["build"])
 @nox.parametrize("fastapi", list(FASTAPI), ids=list(FASTAPI))
 def tests_fastapi(session: nox.Session, fastapi: str) -> None:
     """The suite on the oldest FastAPI, the last without spans of its own, and the newest."""

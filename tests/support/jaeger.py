@@ -3,6 +3,7 @@
 There are three ways to one, in this order: the host in ``ECO2_TEST_JAEGER`` (Jaeger's usual ports, its own
 strategies), a container, the command ``jaeger`` on PATH. The fixture ``jaeger`` takes the first that is there, and
 skips where there is none; ``each_jaeger`` runs a test by every way, and skips those that are not there.
+``ECO2_TEST_JAEGER_BY`` leaves the other ways out: ``docker``, ``command,endpoint``, ``neither``.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ from eco2_tracing.testing import TlsFiles
 from tests.support.jaeger_client import Holds, Jaeger, at_host, is_ready, wait_for, wait_for_trace
 
 __all__ = [
+    "WAYS_VARIABLE",
     "Holds",
     "Jaeger",
     "each_jaeger",
     "first_way",
     "jaeger",
+    "missing",
     "running_jaeger",
     "wait_for",
     "wait_for_trace",
@@ -49,6 +52,7 @@ PORTS = {
     "health": 13133,
 }
 START_S = 60.0
+WAYS_VARIABLE = "ECO2_TEST_JAEGER_BY"
 
 
 def _free_ports() -> dict[str, int]:
@@ -175,6 +179,9 @@ _WAYS = {"endpoint": _endpoint, "docker": _container, "command": _process}
 @cache
 def missing(way: str) -> str | None:
     """Why there is no Jaeger by a way; ``None`` where there is one."""
+    chosen = os.environ.get(WAYS_VARIABLE)
+    if chosen and way not in chosen.split(","):
+        return f"{WAYS_VARIABLE}={chosen} leaves it out"
     if way == "endpoint":
         return None if os.environ.get("ECO2_TEST_JAEGER") else "set ECO2_TEST_JAEGER to the host of a Jaeger"
     if way == "command":
