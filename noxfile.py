@@ -29,6 +29,20 @@ FASTAPI = {
 }
 
 
+LIBRARIES = {
+    # What each extra traces, where it is not called as the extra is. The extras leave the choice to the service.
+    "grpc": "grpcio",
+    "mysql": "mysql-connector-python",
+    "psycopg": "psycopg[binary]",
+    "psycopg2": "psycopg2-binary",
+}
+EXTRAS = [
+    name
+    for name, requirements in PROJECT["project"]["optional-dependencies"].items()
+    if requirements[0].startswith("opentelemetry-instrumentation-")
+]
+
+
 def group(*names: str) -> list[str]:
     """The requirements of some dependency groups, for a pip of any age."""
     return list(nox.project.dependency_groups(PROJECT, *names))
@@ -109,6 +123,14 @@ def minimal(session: nox.Session) -> None:
     """The wheel without any extra: it imports, traces, and names the cure for what is missing."""
     session.install(wheel(), "pytest>=9")
     session.run("pytest", "--noconftest", "tests/repository/test_minimal.py", *session.posargs)
+
+
+@nox.session(python=OLDEST, requires=["build"])
+@nox.parametrize("extra", EXTRAS, ids=EXTRAS)
+def extras(session: nox.Session, extra: str) -> None:
+    """One extra and its library alone: its calls are traced with no further package and no further line."""
+    session.install(wheel(f"[{extra}]"), LIBRARIES.get(extra, extra), "pytest>=9")
+    session.run("pytest", "--noconftest", "tests/libraries/test_extras.py", env={"ECO2_TEST_EXTRA": extra})
 
 
 @nox.session(python=OLDEST)

@@ -11,6 +11,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 from tests.differential.client_cases import answering_server
+from tests.support.mongo import stand_in
 
 from eco2_tracing._instrumentation._libraries import uninstrument_libraries
 from eco2_tracing._instrumentation._sqlalchemy import early_engines
@@ -197,6 +198,23 @@ def test_redis(switch_on, redis_port, request_span):
     assert {parent_of(s) for s in found} == {request_span.context.span_id}
     assert {s.attributes["db.system.name"] for s in found} == {"redis"}
     assert found[0].attributes["db.query.text"] == "SET ? ?"
+
+
+def test_pymongo(switch_on, request_span):
+    """A command of a client made afterwards is a client span below the request, without its values."""
+    pymongo = pytest.importorskip("pymongo")
+    with stand_in() as port:
+        early = pymongo.MongoClient("127.0.0.1", port)
+        spans = switch_on("pymongo")
+        with early, pymongo.MongoClient("127.0.0.1", port) as late:
+            late.shop.orders.insert_one({"card": "planted"})
+            early.admin.command("ping")
+    found = client_spans(spans, "pymongo")
+    assert [span.name for span in found] == ["shop.insert"]
+    assert found[0].attributes["db.system.name"] == "mongodb"
+    assert found[0].attributes["db.collection.name"] == "orders"
+    assert parent_of(found[0]) == request_span.context.span_id
+    assert "planted" not in str([span.to_json() for span in found])
 
 
 def test_requests(switch_on, request_span):
