@@ -86,7 +86,7 @@ def trial(
     with ExitStack() as stack:
         bare = stack.enter_context(serving("bare", endpoint))
         traced = stack.enter_context(serving(variant, endpoint, environ=more))
-        pair = Pair(Client(bare.port), Client(traced.port))
+        pair = Pair(*(Client(one.port, one.process.pid) for one in (bare, traced)))
         pair.warm_up(scale.of(500, 100))
         made = Trial(pair, traced, [resident(traced.process.pid)])
         try:
