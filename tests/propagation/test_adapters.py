@@ -6,7 +6,7 @@ import logging
 
 import pytest
 from opentelemetry import baggage
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, get_current_span
 
 from eco2_tracing.propagation import Inbound, Propagation, inbound_of
@@ -140,6 +140,23 @@ def test_its_headers_are_stripped():
     assert len(first) == 4
     redirected = propagation.rewrite(first, local(), passed, own=False)
     assert redirected == [(b"Host", b"a"), (b"uber-trace-id", f"{T1}:ff:1".encode())]
+
+
+@pytest.mark.usefixtures("acme")
+@pytest.mark.parametrize(("host", "told"), [("api.example.com", False), ("backend", True)])
+def test_its_baggage_does_not_follow_a_redirect_outside(host, told):
+    """A library copies every header of the first attempt to the next one; ``X-Acme`` is no trace header known here."""
+    propagation = Propagation(["acme"])
+    context = propagation.context(propagation.read(raw([*acme_header(), ("uberctx-user", "kim")])))
+    headers: dict[str, str] = {}
+    token = attach(context)
+    try:
+        propagation.inject(headers)
+        changes = propagation.calls.changes(headers.items(), host)
+    finally:
+        detach(token)
+    assert ("uberctx-user" in headers, b"uberctx-user" in changes.gone) == (True, not told)
+    assert (b"uber-trace-id" in changes.gone, changes.added) == (False, [])
 
 
 @pytest.mark.usefixtures("acme")

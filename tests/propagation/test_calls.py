@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry import trace
+from opentelemetry.context import attach, detach
 from opentelemetry.propagators.textmap import Setter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import SpanKind
@@ -138,3 +141,104 @@ def test_hosts_are_remembered_within_a_bound():
     for number in range(120):
         call({}, {"server.address": f"h{number}.example.com"}, propagation=propagation)
     assert len(propagation.external_hosts) == 100
+
+
+NAMES = sorted(
+    {*ALL, "b3", "B3", "Baggage", "X-Request-Id", "uber-trace-id", "uberctx-user", "accept", "\u00e4"}
+)
+VALUES = ["a=b", "r", "mine=1", "0", f"00-{T1}-{S1}-01", T1, S1, "", "\u00e4", b"a=b"]
+HOSTS = ["backend", "api.example.com", "", "127.0.0.1", "\u00e4.example", "a" * 300]
+METADATA = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=6)
+
+
+def changed(headers, changes):
+    """Headers after the changes, text as on the wire."""
+    kept = [(n, v) for n, v in headers if n.lower().encode() not in changes.gone]
+    return kept + [(n.decode(), v.decode("latin-1")) for n, v in changes.added]
+
+
+def within(propagation, work):
+    """Do something inside of a request that brought everything along."""
+    token = attach(propagation.context(propagation.read(raw(INBOUND))))
+    try:
+        return work()
+    finally:
+        detach(token)
+
+
+@given(headers=METADATA, host=st.sampled_from(HOSTS), externally=st.booleans(), injected=st.booleans())
+def test_an_attempt_tells_what_its_callee_may_know(headers, host, externally, injected):
+    """Whatever the headers are: nothing for strangers that came in, all of it for our own, and twice is as once."""
+    propagation = Propagation(propagate_externally=externally)
+
+    def attempt():
+        carrier = {}
+        propagation.inject(carrier)
+        given_headers = headers + (list(carrier.items()) if injected else [])
+        first = changed(given_headers, propagation.calls.changes(given_headers, host))
+        again = changed(first, propagation.calls.changes(first, host))
+        return first, again
+
+    first, again = within(propagation, attempt)
+    assert again == first
+    untouched = {"accept", "\u00e4", "uberctx-user"}
+    assert [pair for pair in first if pair[0] in untouched] == [p for p in headers if p[0] in untouched]
+    if not injected:
+        return
+    names = {name.lower() for name, _ in first}
+    if propagation.is_own_host(host):
+        assert names >= ALL
+    else:
+        assert names & (OURS | {"b3", "uber-trace-id", "tracestate"}) == (OURS if externally else set())
+        assert ("baggage", "a=b") not in first
+        assert ("x-request-id", "r") not in first
+
+
+def test_what_an_earlier_attempt_left_goes_first():
+    """A request object that is sent again, inside of another inbound request."""
+    propagation = Propagation()
+
+    def send(headers, left_over):
+        carrier = {}
+        propagation.inject(carrier)
+        sent = [*headers, *((n, v) for n, v in carrier.items() if n not in dict(headers))]
+        changes = propagation.calls.changes(sent, "backend", left_over)
+        return changed(sent, changes), changes.ours
+
+    first, ours = within(propagation, lambda: send([("mine", "1")], None))
+    assert (b"baggage", b"a=b") in ours
+    token = attach(propagation.extract(dict(multi(T1, S1, "1"))))
+    try:
+        second, _ = send(first, ours)
+    finally:
+        detach(token)
+    assert {name for name, _ in second} == {
+        "mine",
+        "x-b3-traceid",
+        "x-b3-spanid",
+        "x-b3-sampled",
+        "traceparent",
+    }
+
+
+@pytest.mark.parametrize("headers", [{"X-Request-Id": "mine", "baggage": "own=1"}])
+def test_messages_keep_what_the_app_set(headers):
+    """Of a request id and baggage of the application's own, none is written over where no host is known."""
+    carrier = dict(headers)
+    call(carrier, {}, kind=SpanKind.PRODUCER)
+    assert {name: carrier[name] for name in headers} == headers
+    assert carrier.keys() == {*headers, *OURS, "tracestate"}
+
+
+def test_messages_may_hold_anything():
+    """What is no trace header of a message is neither read nor changed."""
+
+    class Hostile:
+        def __str__(self):
+            raise ValueError("no")
+
+    hostile = Hostile()
+    carrier = {"argsrepr": hostile, 7: hostile}
+    call(carrier, {}, kind=SpanKind.PRODUCER)
+    assert carrier.keys() == {"argsrepr", 7, *ALL}
+    assert carrier["argsrepr"] is carrier[7] is hostile
