@@ -60,7 +60,6 @@ WRONG: Mapping[str, tuple[str, ...]] = {
     "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS": ("(",),
     "OTEL_ENABLED": ("perhaps",),
     "OTEL_SAMPLING_RATE": ("often",),
-    "WEB_CONCURRENCY": ("0",),
     "ECO2_TRACING_ERROR_SAMPLING_RATE": ("all", "2"),
     "ECO2_TRACING_SLOW_THRESHOLD_MS": ("1s", "-1"),
     "ECO2_TRACING_SLOW_THRESHOLDS_MS": ("/a", "=5,/b=x"),
@@ -94,7 +93,10 @@ def count_started(variant: Variant, settings: list[tuple[str, str]], first: str)
     """Start a service for each setting; give how many did, and the variables of the others."""
     environs = [{name: value, "RELIABILITY_FIRST": first} for name, value in settings]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        started = list(pool.map(lambda environ: starts(variant, environ), environs))
+        # Twice where it must be: another program may have been faster to take the free port.
+        started = list(
+            pool.map(lambda environ: starts(variant, environ) or starts(variant, environ), environs)
+        )
     failed = [name for (name, _), good in zip(settings, started, strict=True) if not good]
     return sum(started), list(dict.fromkeys(failed))
 
