@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from opentelemetry.trace import StatusCode, get_tracer, set_span_in_context
 from tests.e2e.collector import GoCollector
-from tests.support.jaeger import wait_for
+from tests.support.jaeger import wait_for, wait_for_trace
+from tests.support.mesh import LOGIN, TRACE_HEADER, running_mesh
+from tests.support.proxies import PROVIDERS, Backend
 from tests.support.servers import free_port
 
 from eco2_tracing import (
@@ -171,6 +173,29 @@ def test_the_docs_tail_sampling(receiver, tmp_path):
     assert kept >= {last, *failing, *slow}
     # One in a hundred: that 25 of 500 are kept is less likely than one in a thousand million.
     assert len(kept & ordinary) < 25
+
+
+def test_a_mesh_whose_collector_decides(receiver, tmp_path):
+    """A failure is there with the spans of every proxy and every service, whichever protocol they speak."""
+    zipkin = f"127.0.0.1:{free_port()}"
+    more = {
+        "receivers": {"zipkin": {"endpoint": zipkin}},
+        "processors": {"tail_sampling": {"decision_wait": "2s"}},
+        "service": {"pipelines": {"traces": {"receivers": ["otlp", "zipkin"]}}},
+    }
+    below, needs = second_tier(tmp_path), ["tail_sampling", "zipkin"]
+    with GoCollector(receiver.grpc_endpoint, more, below, needs) as collector:
+        backend = Backend(f"http://{zipkin}", collector.grpc, receiver)
+        with running_mesh(PROVIDERS["Zipkin"], backend) as mesh:
+            fine = [mesh.log_in() for _ in range(30)]
+            failed = mesh.send("GET", "/through/broken/x").headers[TRACE_HEADER]
+            tree = mesh.tree(LOGIN)
+        trace = wait_for_trace(receiver, failed, len(tree))
+    assert [(depth, one.service) for depth, one in trace.walk()] == tree, str(trace)
+    assert trace.is_one_tree
+    kept = [len(receiver.trace(trace_id).spans) for trace_id in fine]
+    assert set(kept) <= {0, len(tree)}
+    assert kept.count(0) >= 24  # of one in a hundred seven are less likely than one in ten million
 
 
 COUNTING = {
