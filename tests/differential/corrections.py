@@ -128,10 +128,10 @@ CORRECTIONS = (
         "Capturing `x-.*` is asked for easily; a header named like a credential is masked without being listed.",
         {
             "server: captured credentials": {
-                "http.request.header.x_captured_token": (["hush"], ["[REDACTED]"])
+                "http.request.header.x_captured_tokens": (["hush"], ["[REDACTED]"])
             },
             "client: captured credentials": {
-                "http.request.header.x_captured_token": (["hush"], ["[REDACTED]"])
+                "http.request.header.x_captured_tokens": (["hush"], ["[REDACTED]"])
             },
         },
     ),

@@ -172,7 +172,7 @@ SERVER_CASES: tuple[ServerCase, ...] = (
             (b"x-other", b"no"),
         ),
     ),
-    ServerCase("captured credentials", "/headers", headers=((b"x-captured-token", b"hush"),)),
+    ServerCase("captured credentials", "/headers", headers=((b"x-captured-tokens", b"hush"),)),
     ServerCase("captured headers, error", "/boom", headers=((b"x-captured", b"one"),)),
     ServerCase("WebSocket", "/ws/lobby?token=s3cret", method="WEBSOCKET"),
     ServerCase("WebSocket that the client closes", "/ws-loop", method="WEBSOCKET"),

@@ -28,6 +28,8 @@ MOST_ITEMS = 1024
 _DEEPEST = 16
 _MOST_REMEMBERED = 2048
 _LONGEST_REMEMBERED = 256
+# Nothing, and what stands where we or OpenTelemetry's own packages have masked before.
+_MASKED = frozenset(("", MASK, f"[{MASK}]"))
 _NUMBERS = frozenset((int, float, bool))
 
 _PLAIN, _TEXT, _SECRET, _QUERY, _URL, _SQL, _CODE, _LONG, _UNCLEAN = range(9)
@@ -258,7 +260,7 @@ class Redactor:
         if kind == _TEXT:
             return self._scan(text if len(text) <= LONGEST_ATTRIBUTE else cut(text, LONGEST_ATTRIBUTE), 0)
         if kind in (_SECRET, _CODE):
-            return MASK if text else text
+            return text if text in _MASKED else MASK
         if kind == _LONG:
             return self._scan(text if len(text) <= LONGEST_TEXT else cut(text, LONGEST_TEXT), 0)
         if len(text) > LONGEST_ATTRIBUTE:
