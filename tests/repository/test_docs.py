@@ -14,6 +14,7 @@ from tests.repository.sources import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NEEDS = re.compile(r"^<!-- needs: (.*) -->$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -50,7 +51,10 @@ def name(page: Path) -> str:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if snippets(page.read_text())], ids=name)
 def test_snippets_run(page, tmp_path):
-    """The blocks of a page run one after the other, as a reader would paste them."""
+    """The blocks of a page run one after the other, as a reader would paste them, where what it needs is installed."""
+    for needed in NEEDS.findall(page.read_text()):
+        for module in needed.split(", "):
+            pytest.importorskip(module)
     blocks = [block for block in snippets(page.read_text()) if "def test_" not in block[1]]
     (tmp_path / "snippets.py").write_text(script(name(page), blocks))
     done = run([sys.executable, "snippets.py"], tmp_path)
