@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from eco2_tracing._export import late
 from tests.export.receivers import BlackHole, GrpcReceiver, HttpReceiver
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +59,59 @@ def test_fifty_children() -> None:
     with GrpcReceiver() as receiver:
         assert run("-m", "tests.export.forking", receiver.endpoint, "after", "50").returncode == 0
         assert sorted(receiver.names) == expected("after", 50)
+
+
+IMPORTING = """
+import os, sys, threading
+from tests.export.forking import open_batcher
+from tests.export.spans import make_span
+
+begun, forked = threading.Event(), threading.Event()
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[2]:
+            begun.set()
+            forked.wait(0.5)
+
+sys.meta_path.insert(0, Slow())
+batcher = open_batcher(sys.argv[1])
+batcher.on_end(make_span("parent"))
+threading.Thread(target=batcher.force_flush).start()
+assert begun.wait(20)
+pid = os.fork()
+forked.set()
+batcher.on_end(make_span("parent again" if pid else "child"))
+delivered = batcher.shutdown(5000)
+os._exit(not delivered or (pid and os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
+"""
+
+
+@pytest.mark.parametrize("module", ["h2.connection", "urllib.request", "encodings.idna"])
+def test_fork_during_an_import(module: str) -> None:
+    """What the export thread is importing when a process forks can be imported in the child, too."""
+    with GrpcReceiver() as receiver:
+        done = run("-c", IMPORTING, receiver.endpoint, module)
+        assert done.returncode == 0, done.stderr
+        assert sorted(receiver.names) == ["child", "parent", "parent again"]
+
+
+def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One from within an import, which would wait for itself, goes on; whoever holds the gate keeps it."""
+    monkeypatch.setattr(late, "_LONGEST_S", 0.01)
+    gate = late._gate
+    with late.late_imports():
+        gate.before_fork()
+        gate.in_parent()
+        assert gate.lock.locked()
+    gate.before_fork()
+    assert gate.lock.locked()
+    gate.in_parent()
+    assert not gate.lock.locked()
+    gate.before_fork()
+    gate.in_child()
+    with late.late_imports():
+        assert gate.lock.locked()
 
 
 EXIT = """

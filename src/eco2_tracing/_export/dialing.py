@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from eco2_tracing._export.connection import Connection
+from eco2_tracing._export.late import late_imports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,8 +186,10 @@ class Dialer:
     def proxy(self) -> Proxy | None:
         """Return the proxy that the environment names for the server now."""
         host, port = self._address
-        # A millisecond of every start otherwise; a connection is opened in the export thread.
-        from urllib.request import getproxies_environment, proxy_bypass
+        # Milliseconds of every start otherwise; a connection is opened in the export thread. The codec is for names.
+        with late_imports():
+            import encodings.idna  # noqa: F401 - imported by getaddrinfo otherwise
+            from urllib.request import getproxies_environment, proxy_bypass
 
         proxies = getproxies_environment()
         if not port or proxy_bypass(f"{host}:{port}"):

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from eco2_tracing._export.late import late_imports
 from eco2_tracing._export.reply import Reply, failed, grpc_code_of_http, grpc_reply, success
 
 if TYPE_CHECKING:
@@ -103,14 +104,14 @@ class GrpcTransport:
             connection.close()
 
     def _ready(self, deadline: float) -> Http2Session:
-        # Imported by the first request, in the worker: h2 takes as long as all the rest of this package.
-        from eco2_tracing._export.http2 import Http2Session
-
         if self._session is not None and self._connection is not None:
             self._connection.until(deadline)
             if self._session.is_usable():
                 return self._session
             self.close()
+        # Imported by the first request, in the worker: h2 takes as long as all the rest of this package.
+        with late_imports():
+            from eco2_tracing._export.http2 import Http2Session
         self._connection = self._dialer.open(deadline)
         self._session = Http2Session(self._connection)
         return self._session

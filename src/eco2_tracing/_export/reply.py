@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from eco2_tracing._export.late import late_imports
 from eco2_tracing._protobuf import fields, nested
 
 if TYPE_CHECKING:
@@ -146,7 +147,8 @@ def _seconds(retry_after: str | None, now_s: float) -> float | None:
         return _bounded(float(retry_after))
     except ValueError:
         # Imported for the rare answer that has a date: it takes 10 ms.
-        from email.utils import parsedate_to_datetime
+        with late_imports():
+            from email.utils import parsedate_to_datetime
     try:
         return _bounded(parsedate_to_datetime(retry_after).timestamp() - now_s)
     except (ValueError, OverflowError):
