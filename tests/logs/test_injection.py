@@ -1,0 +1,254 @@
+"""What a record holds forges nothing: one parseable line a record, in any field, within bounds."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eco2_tracing import TracingSettings, bind_log_fields, configure_tracing, instrument_app, logs
+from eco2_tracing.testing import SPAN_ID, TRACE_ID, b3_headers
+
+FORGED = '{"@timestamp":"2026-01-01T00:00:00.000Z","log.level":"info","message":"forged","trace.id":"0"}'
+INJECTED = [
+    f"a\n{FORGED}", f"a\r{FORGED}", f"a\r\n{FORGED}", f"a\u2028{FORGED}", f"a\u2029{FORGED}", f"a\x85{FORGED}",
+    f"a\x0b{FORGED}", f"a\x0c{FORGED}", f"a\x1c{FORGED}", f"a\x1d{FORGED}", f"a\x1e{FORGED}", f'a"}}\n{FORGED}',
+    f'","trace.id":"0","x":"{FORGED}', "\\", '\\"', "\\u000a", "a\x00b", "\x1b[2J\x1b[31mred", "\x9b2J", "\x08\x08\x7f",
+    "user\u202etxt.exe", "\u2066a\u2069", "\u202a\u202b\u202c\u202d",
+    "\u200b\u200e\u200f\u061c\ufeff", "\ud800\udc00"[:1],
+    "%s %(x)s {x}", "\u0000" * 50, "\U000e0041\U000e0001", "\u180e\u00ad\u034f",
+]  # fmt: skip
+# What a terminal, a viewer or a reader of lines would act on.
+CONTROLS = {
+    *map(chr, [*range(0x20), *range(0x7F, 0xA0), 0x61C, *range(0x2028, 0x202F), *range(0x2066, 0x206A)])
+}
+
+
+class Odd(Exception):
+    """An exception with a text of its own."""
+
+
+def write_everywhere(text):
+    """Put a text in each place of a record; give the number of lines."""
+    log = logging.getLogger(f"injected.{text}")
+    bind_log_fields(bound=text, **{"bound.dotted": text})
+    log.info(text)
+    log.info("a %s", text)
+    log.info("a %(a)s", {"a": text})
+    log.info("%d " + text)  # noqa: G003 - a template of the application's
+    log.info("m", extra={"field": text, text: "as a key", "labels": {text: text}, "deep.er": {text: [text]}})
+    log.info({"message": text, text: text})
+    log.info("m", extra={"trace.id": text, "message.x": text, "@timestamp": text, "log.level": text})
+    try:
+        raise Odd(text)
+    except Odd as error:
+        error.add_note(text)
+        log.exception("m")
+    log.handle(log.makeRecord(text, logging.INFO, text, 1, text, (), None, func=text, sinfo=text))
+    renamed = log.makeRecord("n", logging.INFO, "f", 1, "m", (), None)
+    renamed.levelname = renamed.threadName = renamed.processName = text
+    log.handle(renamed)
+    return 10
+
+
+@pytest.mark.parametrize("text", INJECTED, ids=ascii)
+def test_one_line_a_record(out, text):
+    """In messages, arguments, names, keys, values, levels, threads, exceptions: nothing acts, nothing is lost."""
+    logs.configure_logging()
+    token = logs.begin_request()
+    count = write_everywhere(text)
+    logs.end_request(token)
+    lines = out()
+    assert len(lines) == count
+    assert [line["message"] for line in lines].count("forged") == 0
+    assert all(set(line) >= {"@timestamp", "log.level", "message", "ecs.version"} for line in lines)
+    assert not any("trace.id" in line for line in lines)
+    kept = text.rstrip("\r\n") if text.isprintable() or text.isascii() else text
+    assert lines[0]["message"] == kept.encode("utf-8", "backslashreplace").decode()
+
+
+@given(
+    st.text(
+        st.sampled_from([*map(chr, range(128)), *sorted(CONTROLS), '"', "\\", "한", "🙂", "\ud800"]),
+        max_size=30,
+    )
+)
+def test_nothing_reaches_a_terminal(text):
+    """No control character, separator or mark of direction is written raw, in any field."""
+    record = logging.LogRecord(text, logging.INFO, text, 1, text, (), None)
+    record.__dict__.update(
+        {"levelname": text or "INFO", "threadName": text, f"x{text}": text, "user_id": [text]}
+    )
+    line = logs.EcsFormatter().format(record)
+    assert not CONTROLS & set(line)
+    assert json.loads(line)["@timestamp"]
+
+
+def test_every_text_is_bounded(out):
+    """Whatever is logged at 10 MB a piece, the line is a few hundred kilobytes at most."""
+    logs.configure_logging()
+    huge = "x" * 10_000_000
+    token = logs.begin_request()
+    write_everywhere(huge)
+    logging.getLogger("list").info([huge] * 3, extra={"field": [huge] * 3})
+    logging.getLogger("many").info("m", extra={f"field {number}": huge[:10_000] for number in range(2_000)})
+    logs.end_request(token)
+    for line in out():
+        assert len(line["message"]) <= 32 * 1024
+        assert len(line["log.logger"]) <= 1024
+        assert len(line["log.level"]) <= 64
+        assert len(line.get("process.thread.name", "")) <= 1024
+        assert len(line.get("error.message", "")) <= 32 * 1024
+        assert len(line.get("error.stack_trace", "")) <= 33 * 1024
+        assert len(json.dumps(line)) <= 5_000_000
+
+
+class Endless(dict):
+    """A mapping that never ends."""
+
+    def items(self):
+        """Go on and on."""
+        while True:
+            yield "password", "x"
+            yield "a", [1]
+
+
+class Lying(type):
+    """A class that says nothing of itself."""
+
+    @property
+    def __module__(cls):
+        raise RuntimeError("no")
+
+
+class Nameless(Exception, metaclass=Lying):
+    """An exception of such a class."""
+
+
+class Text(str):
+    """A text that lies about itself."""
+
+    __slots__ = ()
+
+    def __str__(self):
+        raise ValueError("no")
+
+    __repr__ = __len__ = __bool__ = __format__ = __mod__ = __str__
+    __hash__ = str.__hash__
+
+
+class Number(int):
+    """A number that does."""
+
+    def __str__(self):
+        raise ValueError("no")
+
+    __repr__ = __bool__ = __eq__ = __index__ = __format__ = __str__
+    __hash__ = int.__hash__
+
+
+class Unhashable:  # noqa: PLW1641 - on purpose
+    """An object that cannot be compared or hashed."""
+
+    def __eq__(self, other):
+        raise ValueError("no")
+
+    __hash__ = __bool__ = __len__ = __str__ = __eq__
+
+
+def generator():
+    """Give items that the application wants to have itself."""
+    yield from ("first", "second")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Endless,
+        lambda: Text("text"),
+        lambda: Number(7),
+        Unhashable,
+        generator,
+        lambda: 10**5_000,
+        lambda: memoryview(b"x"),
+    ],
+    ids=["endless", "text", "number", "unhashable", "generator", "digits", "view"],
+)
+def test_values_of_one_s_own(out, make):
+    """The line is written, and the value is left to the application as it was."""
+    logs.configure_logging()
+    value = make()
+    token = logs.begin_request()
+    bind_log_fields(bound=value, **{"bound.dotted": [value]})
+    log = logging.getLogger("own")
+    log.info("m %s", value)
+    log.info(value)
+    log.info("m", extra={"field": value, "labels": {"x": value}, "password": value})
+    log.info("m", exc_info=Odd(value))
+    log.info("m", exc_info=Nameless("x"))
+    logs.end_request(token)
+    assert len(out()) == 5
+    if make is generator:
+        assert list(value) == ["first", "second"]
+
+
+def test_a_field_without_a_value_is_left_out(out):
+    """ECS has no null: a bound ``None`` takes the field off, in `extra` it says nothing."""
+    logs.configure_logging()
+    token = logs.begin_request()
+    bind_log_fields(user_id="7", plan="free")
+    log = logging.getLogger("nulls")
+    log.info("bound")
+    bind_log_fields(user_id=None)
+    log.info("taken off", extra={"plan": None, "shop": None})
+    logs.end_request(token)
+    first, second = out()
+    assert (first["user.id"], first["labels"]) == ("7", {"plan": "free"})
+    assert "user.id" not in second
+    assert "labels" not in second
+
+
+def test_lines_carry_the_callers_ids_where_tracing_is_disabled(out):
+    """The mesh's trace is found in the logs of a service that makes no spans."""
+    logs.configure_logging()
+    configure_tracing(settings=TracingSettings(sdk_disabled=True))
+    app = FastAPI()
+
+    @app.get("/work")
+    def work():
+        logging.getLogger("app").info("at work")
+
+    instrument_app(app)
+    with TestClient(app) as client:
+        client.get("/work", headers=b3_headers(sampled=False))
+    (line,) = [line for line in out() if line["message"] == "at work"]
+    assert (line["trace.id"], line["span.id"]) == (TRACE_ID, SPAN_ID)
+
+
+def test_a_service_without_a_name_has_one_everywhere(out, clean_tracing, monkeypatch):
+    """The line at the start names it as the spans do."""
+    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
+    logs.configure_logging()
+    configure_tracing(settings=TracingSettings(traces_exporter=("none",)))
+    from opentelemetry import trace
+
+    name = trace.get_tracer_provider().resource.attributes["service.name"]
+    assert name.startswith("unknown_service:")
+    assert any(line["message"].startswith(f"tracing {name} to ") for line in out())
+
+
+def test_names_of_loggers_are_masked_anew_with_new_keys(out):
+    """What a formatter remembers of a logger does not outlive the redactor."""
+    from eco2_tracing._redaction import Redactor
+
+    logs.configure_logging()
+    log = logging.getLogger("client patient=7")
+    log.info("before")
+    logs.set_redactor(Redactor(["patient"]))
+    log.info("after")
+    assert [line["log.logger"] for line in out()] == ["client patient=7", "client patient=REDACTED"]
