@@ -36,8 +36,8 @@ def outgoing(headers: Headers, host: str | None) -> list[tuple[str, Any]]:
     context = get_current()
     span_context = get_current_span(context).get_span_context()
     own = host is None or propagator.is_own_host(host)
-    if host is not None and not own and len(propagator.external_hosts) < _EXTERNAL_HOSTS_LIMIT:
-        propagator.external_hosts[host] = None
+    if not own and propagator.sends_externally and span_context.is_valid:
+        _remember(propagator.external_hosts, str(host))
     names = propagator.replaced_headers
     kept: list[tuple[str, Any]] = []
     ours: list[tuple[bytes, bytes]] = []
@@ -67,3 +67,9 @@ def incoming(headers: Headers | None) -> Context:
         elif isinstance(value, str):
             carrier[name.lower()] = value
     return propagate.extract(carrier, Context())
+
+
+def _remember(external_hosts: dict[str, None], host: str) -> None:
+    """Let the status tell of a broker that gets trace context alone."""
+    if len(external_hosts) < _EXTERNAL_HOSTS_LIMIT:
+        external_hosts[host] = None
