@@ -16,6 +16,7 @@ from eco2_tracing._export.exporter import OtlpExporter, Transport
 from eco2_tracing._export.grpc_transport import GrpcTransport
 from eco2_tracing._export.http_transport import HttpTransport
 from eco2_tracing._guard import logger, warn_once
+from eco2_tracing._redaction import Redactor
 from eco2_tracing._untraced import untraced_headers
 
 if TYPE_CHECKING:
@@ -107,7 +108,9 @@ def _otlp(otlp: OtlpSettings) -> OtlpExporter | None:
         return build_otlp(otlp)
     except ValueError as error:
         logger.warning(
-            "OTEL_EXPORTER_OTLP_ENDPOINT: %r cannot be used, no spans are sent: %s", otlp.endpoint, error
+            "OTEL_EXPORTER_OTLP_ENDPOINT: %r cannot be used, no spans are sent: %s",
+            _shown(otlp.endpoint),
+            error,
         )
         return None
 
@@ -183,7 +186,7 @@ def _secrets(headers: Mapping[str, str]) -> Iterable[str]:
 
 def _shown(endpoint: str) -> str:
     before, at, after = endpoint.rpartition("@")
-    return f"{before.partition('//')[0]}//{after}" if at and "//" in before else after
+    return Redactor().url(f"{before.partition('//')[0]}//{after}" if at and "//" in before else after)
 
 
 def _installed(name: str) -> SpanExporter | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from eco2_tracing._redaction import Redactor
+
 MASK = "**********"
 # OTLP headers, also misspelled; ECO2_TRACING_RESPONSE_HEADER is a name.
 _MASKED_NAME = r"(?i)(?<!_RESPONSE)_HEADERS?$|TOKEN|SECRET|PASSWORD|_KEY$"
@@ -74,7 +76,7 @@ def shown(variable: str, text: str) -> str:
     """Return a value as a log may show it: bounded, credentials masked."""
     if re.search(_MASKED_NAME, variable):
         return MASK
-    return _cut(re.sub(_USERINFO, rf"\1{MASK}@", text), _SHOWN)
+    return _cut(Redactor().text(re.sub(_USERINFO, rf"\1{MASK}@", text)), _SHOWN)
 
 
 def _cut(text: str, length: int) -> str:
