@@ -11,7 +11,11 @@ from typing import Any
 
 def copies(*names: str) -> dict[str, type]:
     """Classes of a test's own, that it may change."""
-    return {name: type(name, (), dict(vars(globals()[name]))) for name in names}
+    own = {"__dict__", "__weakref__"}
+    return {
+        name: type(name, (), {key: value for key, value in vars(globals()[name]).items() if key not in own})
+        for name in names
+    }
 
 
 def record(topic: str = "orders", headers: Any = (), offset: int = 7) -> Any:
@@ -154,3 +158,155 @@ def confluent_kafka() -> Any:
         "Consumer": subclass("Consumer", ConfluentConsumer),
         "DeserializingConsumer": subclass("DeserializingConsumer", ConfluentConsumer),
     }
+
+
+class BasicProperties:
+    """pika's."""
+
+    def __init__(self, headers: Any = None, message_id: Any = None) -> None:
+        self.headers = headers
+        self.message_id = message_id
+        self.correlation_id = None
+
+
+class Channel:
+    """pika's, which calls back as soon as it is told to consume."""
+
+    def __init__(self, connection: Any = None) -> None:
+        parameters = SimpleNamespace(host="rabbit", port=5672)
+        self.connection = connection or SimpleNamespace(params=parameters)
+        self.sent: list[Any] = []
+        self.deliveries: list[Any] = []
+
+    def basic_publish(
+        self, exchange: str, routing_key: str, body: bytes, properties: Any = None, mandatory: bool = False
+    ) -> None:
+        self.sent.append(properties)
+
+    def basic_consume(self, queue: str, on_message_callback: Any = None, auto_ack: bool = False) -> str:
+        for method, properties, body in self.deliveries:
+            on_message_callback(self, method, properties, body)
+        return "tag"
+
+
+class BlockingChannel:
+    """pika's, which works by a plain one."""
+
+    def __init__(self, plain: Any) -> None:
+        self.connection = SimpleNamespace(_impl=plain.connection)
+        self.plain = plain
+        self.found: list[Any] = []
+        self.is_closed = False
+
+    def basic_publish(
+        self, exchange: str, routing_key: str, body: bytes, properties: Any = None, mandatory: bool = False
+    ) -> None:
+        self.plain.basic_publish(exchange, routing_key, body, properties, mandatory)
+
+    def basic_consume(self, queue: str, on_message_callback: Any, auto_ack: bool = False) -> Any:
+        self.callback = on_message_callback
+        return self.plain.basic_consume(queue, on_message_callback=self.on_delivery)
+
+    def on_delivery(self, channel: Any, method: Any, properties: Any, body: Any) -> None:
+        self.callback(self, method, properties, body)
+
+    def basic_get(self, queue: str, auto_ack: bool = False) -> Any:
+        return self.found.pop(0) if self.found else (None, None, None)
+
+    def consume(self, queue: str, inactivity_timeout: Any = None) -> Any:
+        while self.found:
+            yield self.found.pop(0)
+
+    def cancel(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def delivery(headers: Any = None, routing_key: str = "orders", exchange: str = "") -> Any:
+    """A message of pika: method, properties, body."""
+    method = SimpleNamespace(exchange=exchange, routing_key=routing_key, delivery_tag=1)
+    return method, BasicProperties(headers, "m1"), b"tea"
+
+
+class IncomingMessage:
+    """aio-pika's, in both directions."""
+
+    def __init__(self, headers: Any = None, **more: Any) -> None:
+        self.headers = headers
+        self.exchange, self.routing_key, self.delivery_tag = "shop", "orders.1", 1
+        self.message_id, self.correlation_id = "m1", "c1"
+
+
+class ProcessContext:
+    """aio-pika's ``message.process()``."""
+
+    def __init__(self, message: Any) -> None:
+        self.message = message
+
+    async def __aenter__(self) -> Any:
+        return self.message
+
+    async def __aexit__(self, *error: object) -> None:
+        pass
+
+
+class AioChannel:
+    """aio-pika's."""
+
+    def __init__(self) -> None:
+        self.connection = SimpleNamespace(url=SimpleNamespace(host="rabbit", port=None))
+
+    async def close(self) -> None:
+        pass
+
+
+class Exchange:
+    """aio-pika's."""
+
+    def __init__(self, name: str, channel: Any) -> None:
+        self.name, self.channel = name, channel
+        self.sent: list[Any] = []
+
+    async def publish(self, message: Any, routing_key: str, *, mandatory: bool = True) -> str:
+        self.sent.append(message)
+        return "confirmed"
+
+
+class Queue:
+    """aio-pika's, which calls back as soon as it is told to consume."""
+
+    def __init__(self, name: str, channel: Any, *messages: Any) -> None:
+        self.name, self.channel = name, channel
+        self.messages = list(messages)
+
+    async def consume(self, callback: Any, no_ack: bool = False) -> str:
+        for message in self.messages:
+            await callback(message)
+        return "tag"
+
+    async def get(self, *, fail: bool = True) -> Any:
+        return self.messages.pop(0) if self.messages else None
+
+
+class QueueIterator:
+    """aio-pika's."""
+
+    def __init__(self, queue: Any) -> None:
+        self._amqp_queue = queue
+        self.put_aside: list[Any] = []
+
+    async def on_message(self, message: Any) -> None:
+        self.put_aside.append(message)
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> Any:
+        if not self._amqp_queue.messages:
+            raise StopAsyncIteration
+        return self._amqp_queue.messages.pop(0)
+
+    async def close(self) -> None:
+        pass
