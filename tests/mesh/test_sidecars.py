@@ -130,6 +130,8 @@ def test_the_gateway_tries_again(mesh, path, answers):
     if answers[0] is not None:
         assert served[0].attributes["http.response.status_code"] == answers[0]
         assert [span.is_error for span in served] == [True, False]
+        proxied = [span.attributes["http.status_code"] for span in trace.spans if span.service == GATEWAY]
+        assert proxied == (["200", "503", "200"] if mesh.provider.current else ["200"])
 
 
 def test_the_services_sidecar_tries_again(mesh):
