@@ -149,9 +149,7 @@ def test_mysql_connectors_pool(service, mariadb_port):
             driver.run(connection, "SELECT 1")
             connection.close()
 
-    assert [span.attributes["db.query.text"] for span in driver.spans(service.serve(work))] == [
-        "SELECT 1"
-    ] * 2
+    assert [span.name for span in driver.spans(service.serve(work))] == ["SELECT"] * 2
 
 
 def test_parts_that_have_moved(driver, service, monkeypatch, caplog):

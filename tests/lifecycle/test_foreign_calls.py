@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from starlette.testclient import TestClient
 
 from eco2_tracing import configure_tracing, instrument_app, instrument_httpx
+from eco2_tracing._instrumentation._rivals import _watch
 from eco2_tracing.testing import TRACE_ID, CapturedSpans, b3_headers
 from tests.lifecycle.servers import environment, serving
 
@@ -126,6 +128,20 @@ def test_calls_that_fail(install, path, status, error):
     assert call.status.status_code is StatusCode.ERROR
     assert call.attributes["error.type"] == error
     assert "planted" not in call.to_json()
+
+
+def test_a_call_that_is_given_up(install):
+    """Its span ends without an error: nobody failed."""
+    exporter = install()
+    configure_tracing("orders")
+
+    def interrupt(request):
+        raise KeyboardInterrupt
+
+    with httpx.Client(transport=httpx.MockTransport(interrupt)) as client, pytest.raises(KeyboardInterrupt):
+        client.get("http://stock/")
+    (call,) = exporter.get_finished_spans()
+    assert call.status.status_code is StatusCode.UNSET
 
 
 def test_calls_that_are_excluded(install, monkeypatch):
@@ -285,6 +301,16 @@ def test_one_client_of_contribs_before_ours(instrumentor, monkeypatch):
     assert call_over_a_socket(captured, client) == ["opentelemetry.instrumentation.httpx"]
     captured.clear()
     assert call_over_a_socket(captured) == ["eco2_tracing.httpx"]
+
+
+def test_a_package_whose_parts_have_moved(caplog):
+    """One without httpx2, as older ones, is no news; one whose private part has moved is one warning."""
+    _watch(ModuleType("older"))
+    assert lines(caplog) == []
+    newer = ModuleType("newer")
+    newer.HTTPXClientInstrumentor = object
+    _watch(newer)
+    assert len(lines(caplog)) == 1
 
 
 def test_contribs_httpx_alone(instrumentor):
