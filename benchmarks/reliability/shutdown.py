@@ -89,7 +89,18 @@ ENDS = [
     for number in _SIGNALS
     for options in ((), _OFF)
 ]
-ENDS += [End(place, signal.SIGTERM, "gunicorn") for place in (refused, black_hole)]
+ENDS += [
+    End(black_hole, number, server, options)
+    for number in _SIGNALS
+    for server, options in (
+        ("uvicorn", ("--workers", "2")),
+        ("gunicorn", ()),
+        ("gunicorn", ("--preload",)),
+        ("gunicorn", ("-k", "asgi")),
+        ("hypercorn", ()),
+        ("granian", ()),
+    )
+]
 
 
 def ends(variant: Variant, scale: Scale) -> Figure:
