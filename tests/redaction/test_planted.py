@@ -287,3 +287,26 @@ def test_whatever_stands_around(before, planted, after):
     """Nothing around a planted secret lets it through, but what is no word boundary before it."""
     masked = Redactor().text(f"{before}\n{planted}\n{after}")
     assert SECRET not in masked
+
+
+WRITTEN = st.sampled_from([str, repr, lambda text: repr([text]), lambda text: repr(repr(text)), json.dumps])
+NESTED = st.recursive(
+    st.sampled_from(["a", 1, None, "]", "}", '"', "'"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@given(st.text("ab\\\"' ,:", max_size=8), WRITTEN)
+def test_quotes_in_a_secret(before, write):
+    """Whatever quotes and backslashes are in it, as JSON and as `repr` writes them, once or again."""
+    assert SECRET not in Redactor().text(write(json.dumps({"password": before + SECRET})))
+
+
+@given(NESTED, st.sampled_from([None, 1, 4]))
+def test_whatever_lies_under_a_secret_name(beside, indent):
+    """Lists and objects as deep as they are, on one line and on many."""
+    text = json.dumps({"secret": [beside, SECRET], "other": 1}, indent=indent)
+    masked = Redactor().text(text)
+    assert SECRET not in masked
+    assert '"other": 1' in masked
