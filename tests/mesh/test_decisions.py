@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.support.jaeger import wait_for_trace
+from tests.support.jaeger import wait_for, wait_for_trace
 from tests.support.mesh import (
     AUTH,
     AUTH_PROXY,
@@ -15,7 +15,7 @@ from tests.support.mesh import (
     Mesh,
     running_mesh,
 )
-from tests.support.proxies import GATEWAY, PROVIDERS
+from tests.support.proxies import GATEWAY, PROVIDERS, json_lines
 
 PROXIES = {GATEWAY, AUTH_PROXY, CHARACTER_PROXY}
 
@@ -74,6 +74,15 @@ def test_successes_stay_unchosen(deciding_mesh):
     last = deciding_mesh.send_past(AUTH, "/through/api/v1/characters/mina")
     wait_for_trace(held, last.headers[TRACE_HEADER], 5)  # what came before it is here
     assert [len(held.trace(trace_id).spans) for trace_id in sent].count(0) >= 25
+
+    def request_ids(name):
+        """Without the first digit of the third group, which is Envoy's decision."""
+        lines = json_lines(deciding_mesh.proxies[name])
+        return {line["request_id"][:14] + line["request_id"][15:] for line in lines}
+
+    wait_for(lambda: len(request_ids(GATEWAY)) >= len(sent))
+    for sidecar in (AUTH_PROXY, CHARACTER_PROXY):
+        wait_for(lambda name=sidecar: request_ids(name) >= request_ids(GATEWAY))
 
 
 def test_opentelemetry_sidecars_have_the_last_word(backend):
