@@ -26,7 +26,7 @@ _REACH = 500
 _END = re.compile(r'\]?\n(?=[ \t]{0,8}File "|[\[(]|Traceback|During |The above|[ \t]{0,8}\n|[A-Z]\w{1,60}:)')
 _DETAIL = re.compile(
     r"""
-      (?P<constraint>\bkey[ ]\([^)\n]{0,512}\)=)\([^\n]*?\)(?=[ ,.]|\n|\Z)
+      (?P<constraint>\bkey[ ]\([^)\n]{0,512}\)=)(?:\([^\n]{0,1024}?\)(?=[ ,.]|\n|\Z)|\([^\n]*)
     | (?P<row>\brow[ ]contains[ ])\([^\n]*
     | (?P<entry>\bduplicate[ ]entry[ ])\\{0,7}(?:'[^\n]{0,1024}?'(?=[ ]for[ ]key)|'[^\n]*)
     | (?P<near>\bor[ ]near[ ]|\bnear[ ](?=\\{0,7}"[^"\n]{0,1024}":[ ]syntax))\\{0,7}"[^"\n]*"?
