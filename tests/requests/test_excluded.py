@@ -26,6 +26,18 @@ def test_paths_match_by_whole_segments(client, captured_spans, path, traced):
     assert bool(captured_spans.spans) is traced
 
 
+@pytest.mark.parametrize(
+    ("path", "traced"),
+    [("/shop/health", False), ("/shop", True), ("/shopping/health", True), ("/shop/cart", True)],
+)
+def test_paths_behind_a_root_path(captured_spans, path, traced):
+    """A word counts behind the application's root path, whether or not the server strips it."""
+    made = make_app()
+    eco2_tracing.instrument_app(made)
+    TestClient(made, root_path="/shop").get(path)
+    assert bool(captured_spans.spans) is traced
+
+
 def test_an_excluded_request_keeps_the_callers_ids(client, captured_spans):
     """Its log lines still carry the caller's trace."""
     assert client.get("/health", headers=b3_headers()).json() == {"trace": TRACE_ID, "span": SPAN_ID}

@@ -31,6 +31,8 @@ class Recording:
         new_trace_id: The provider's generator.
         new_span_id: The provider's generator.
         random_flag: W3C level 2's random flag for new trace ids, 2 or 0.
+        lazily: Whether what the caller did not choose may do without a context and a local trace until
+            something asks for them.
         on_start: Tells the application's span processors of a span's beginning; ``None`` without any.
     """
 
@@ -41,6 +43,7 @@ class Recording:
     new_trace_id: Callable[[], int]
     new_span_id: Callable[[], int]
     random_flag: int
+    lazily: bool
     on_start: Callable[[Any, Context | None], None] | None
 
 
@@ -66,6 +69,8 @@ class Engine:
         excluded_calls: URLs of outgoing calls that get no span.
         startup: Called when a lifespan begins.
         shutdown: Awaited when a lifespan has ended.
+        excludes_more: Whether there are such words or expressions.
+        reads_responses: Whether a good response matters: to one of the two above.
         has_told: Whether somebody who wanted to make client spans, too, has been told that we do.
         read: The propagation's own, one look-up nearer.
         external_hosts: Hosts that got trace context alone, in order of appearance.
@@ -90,9 +95,13 @@ class Engine:
     shutdown: Callable[[], Awaitable[None]] | None = None
     has_told: bool = False
     external_hosts: dict[str, None] = field(default_factory=dict)
+    excludes_more: bool = field(init=False)
+    reads_responses: bool = field(init=False)
     read: Callable[[Iterable[tuple[bytes, bytes]]], Inbound | None] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.excludes_more = (self.excluded_words or self.excluded_urls) is not None
+        self.reads_responses = (self.response_header or self.server_response_headers) is not None
         self.read = self.propagation.read
 
 

@@ -9,7 +9,6 @@ DEFAULT_EXCLUDED_PATHS = ("health", "healthz", "ready", "readyz", "livez", "metr
 """What is left out where nobody says otherwise."""
 
 _WORD = re.compile(r"[\w.~-]+\Z")
-_VERSION = re.compile(r"v\d+[\w.]*\Z")
 
 
 def excluded_paths_of(given: str | Iterable[str] | None) -> tuple[str, ...]:
@@ -49,13 +48,16 @@ class ExcludedPaths:
         entries: Words and prefixes, such as ``health`` and ``/internal/debug``.
     """
 
-    __slots__ = ("_prefixes", "_words", "entries")
+    __slots__ = ("entries", "match")
 
     def __init__(self, entries: Sequence[str]) -> None:
         self.entries = tuple(entry.strip() for entry in entries if entry.strip())
-        self._words = frozenset(entry for entry in self.entries if "/" not in entry)
-        prefixes = ("/" + entry.strip("/") for entry in self.entries if "/" in entry)
-        self._prefixes = tuple((prefix, prefix.rstrip("/") + "/") for prefix in prefixes)
+        words = "|".join(re.escape(entry) for entry in self.entries if "/" not in entry)
+        prefixes = [re.escape("/" + entry.strip("/")) for entry in self.entries if "/" in entry]
+        forms = [rf"(?:/api)?(?:/v\d[\w.]*)?/(?:{words})"] if words else []
+        forms += ["" if prefix == "/" else prefix for prefix in prefixes]
+        # One expression: most paths are decided by its first look at their first segment.
+        self.match = re.compile(rf"(?:{'|'.join(forms)})(?:/|\Z)" if forms else r"(?!)").match
 
     def __call__(self, path: str, root_path: str) -> bool:
         """Tell whether a request is left out.
@@ -64,36 +66,12 @@ class ExcludedPaths:
             path: The request's path, with or without the root path in front.
             root_path: The application's root path; may be empty.
         """
-        words = self._words
-        if root_path and path.startswith(root_path):
-            rest = path[len(root_path) :]
-            if rest[:1] in ("/", "") and self._matches(rest or "/"):
-                return True
-        # Most paths are decided by their first segment: nothing else is looked at.
-        end = path.find("/", 1)
-        first = path[1:] if end < 0 else path[1:end]
-        if first in words:
+        if self.match(path) is not None:
             return True
-        if end > 0 and (first == "api" or _VERSION.match(first)) and self._behind_api(path, first, end):
-            return True
-        for prefix, below in self._prefixes:
-            if path == prefix or path.startswith(below):
-                return True
-        return False
-
-    def _matches(self, path: str) -> bool:
-        return self(path, "")
-
-    def _behind_api(self, path: str, first: str, end: int) -> bool:
-        segments = path[end + 1 :].split("/", 2)
-        if segments[0] in self._words:
-            return True
-        return (
-            first == "api"
-            and len(segments) > 1
-            and bool(_VERSION.match(segments[0]))
-            and segments[1] in self._words
-        )
+        if not root_path or not path.startswith(root_path):
+            return False
+        rest = path[len(root_path) :]
+        return rest[:1] in ("/", "") and self.match(rest or "/") is not None
 
 
 class ExcludedUrls:

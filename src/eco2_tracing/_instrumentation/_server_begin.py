@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind
+from opentelemetry.trace import SpanContext, SpanKind
 
+from eco2_tracing._instrumentation._request_ids import UnrecordedSpan
 from eco2_tracing._instrumentation._route import operation_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
 from eco2_tracing._instrumentation._server_span import ServerSpan
@@ -30,7 +31,7 @@ def begin_server_span(
     base: Context,
     inbound: Inbound | None,
     app: Any,
-) -> ServerSpan | NonRecordingSpan:
+) -> ServerSpan | UnrecordedSpan:
     """Begin the span of a request.
 
     Args:
@@ -45,6 +46,18 @@ def begin_server_span(
     Returns:
         A span that records nothing, with ids of its own, where nothing of the request can be kept.
     """
+    rescuer = recording.rescuer
+    if (
+        inbound is not None
+        and inbound.sampled is False
+        and inbound.trace_id
+        and not inbound.denied
+        and recording.lazily
+    ):
+        # The caller has decided, and the rest is made when something happens.
+        if rescuer.may_keep(inbound.trace_id):
+            return ServerSpan(engine, recording, inbound, scope, send, app)
+        return UnrecordedSpan(recording, inbound, scope)
     came = _NOTHING if inbound is None else inbound
     trace_id, trace_state, flags = came.trace_id, came.trace_state, came.random
     true_root = not trace_id
@@ -53,13 +66,13 @@ def begin_server_span(
     added: dict[str, Any] | None = None
     if came.denied:
         local = None
-    elif recording.rescuer.needs_attributes:
+    elif rescuer.needs_attributes:
         local, trace_state, added = _ask(engine, recording, scope, base, inbound, trace_id)
     else:
         name = scope.get("method", "HTTP")
         if came.sampled is None and recording.head.needs_name:
             name = operation_of(scope, app)
-        local = recording.rescuer.begin(trace_id, came.sampled, name)
+        local = rescuer.begin(trace_id, came.sampled, name)
     if local is not None and local.sampled:
         flags |= 1
         if local.decided_here:
@@ -67,12 +80,12 @@ def begin_server_span(
     state = NO_STATE if trace_state is None else trace_state
     context = SpanContext(trace_id, recording.new_span_id(), False, FLAGS[flags], state)
     if local is None:
-        return NonRecordingSpan(context)
-    span = ServerSpan(engine, recording.server, context, inbound, local, scope, send, app)
-    local.root = span
+        unrecorded = UnrecordedSpan(recording, came, scope)
+        unrecorded._context = context
+        return unrecorded
+    span = ServerSpan(engine, recording, inbound, scope, send, app)
+    span.belong(local, context)
     local.true_root = true_root
-    if scope["type"] == "websocket":
-        local.stream = True
     if added:
         span.set_attributes(added)
     if came.link is not None:

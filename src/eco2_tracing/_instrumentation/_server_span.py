@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._instrumentation._request_ids import Lazily, own_context
 from eco2_tracing._instrumentation._route import route_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
 from eco2_tracing._spans._exceptions import message
 from eco2_tracing._spans._lean import LeanSpan
+from eco2_tracing.logs import Request
 from eco2_tracing.propagation import format_server_timing
-from eco2_tracing.sampling._local_trace import KEPT
+from eco2_tracing.sampling._base import UNKNOWN
+from eco2_tracing.sampling._local_trace import KEPT, UNDECIDED, LocalTrace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from opentelemetry.trace import SpanContext
-
-    from eco2_tracing._instrumentation._engine import Engine
+    from eco2_tracing._instrumentation._engine import Engine, Recording
     from eco2_tracing._spans._lean import SpanSource
     from eco2_tracing.propagation import Inbound
-    from eco2_tracing.sampling._local_trace import LocalTrace
 
     Message = dict[str, Any]
     Send = Callable[[Message], Awaitable[None]]
@@ -31,15 +32,16 @@ _ERROR = Status(StatusCode.ERROR)
 _SERVER_ERROR = 500
 
 
-class ServerSpan(LeanSpan):
-    """The span of one request or WebSocket connection, and its ``send``.
+class ServerSpan(LeanSpan, Request):
+    """The span of one request or WebSocket connection, its ``send``, and what its log lines share.
+
+    What the caller did not choose has neither a context nor a local trace of its own before
+    something asks for them: a log line, a call, a child span, an error.
 
     Args:
         engine: The configuration in force.
-        source: What all server spans share.
-        context: The span's own context.
+        recording: How spans are made.
         inbound: What the request's headers said; ``None`` when nothing.
-        local: The local trace that this span is the root of.
         scope: The ASGI scope.
         send: The server's ``send``.
         app: The instrumented application, for its routes.
@@ -48,34 +50,72 @@ class ServerSpan(LeanSpan):
     _kind = SpanKind.SERVER
 
     # What most requests never set.
-    _complete = False
     _trailers = False
     _status_code: int | None = None
     _response_headers: Any = None
     _exception: BaseException | None = None
     _final_time: int | None = None
+    _closed = False
 
     def __init__(
         self,
         engine: Engine,
-        source: SpanSource,
-        context: SpanContext,
+        recording: Recording,
         inbound: Inbound | None,
-        local: LocalTrace,
         scope: dict[str, Any],
         send: Send,
         app: Any,
     ) -> None:
         self._engine = engine
-        self._source = source
-        self._context = context
+        self._recording = recording
+        self._keeper = recording.rescuer.keeper
         self._inbound = inbound
-        self._eco2_local = local
-        self._scope: Any = scope
+        self.scope: Any = scope
         self._send = send
         self._app = app
         self._root_path = scope.get("root_path", "")
-        self._start_time = local.now()
+        self._start_time: int = time_ns()
+        self.started = perf_counter_ns()
+
+    _context: Any = Lazily(own_context)
+
+    def _undecided(self) -> LocalTrace:
+        """Begin the local trace, which the caller did not choose."""
+        trace_id = self._context.trace_id
+        local = LocalTrace(
+            self._keeper, UNDECIDED, trace_id, span_method(self.scope), UNKNOWN, self._start_time, False
+        )
+        local.monotonic = self.started
+        self._lead(local)
+        belongs_to: LocalTrace = self.__dict__.setdefault("_eco2_local", local)
+        if self._closed:
+            belongs_to.finish()  # whatever asks now comes after a good end
+        return belongs_to
+
+    _eco2_local: Any = Lazily(_undecided)
+
+    def belong(self, local: LocalTrace, context: SpanContext) -> None:
+        """Be the root of a local trace that was begun already.
+
+        Args:
+            local: The local trace.
+            context: The span's own context.
+        """
+        self._context = context  # no longer to be made
+        self._eco2_local = local
+        self._start_time, self.started = local.wall, local.monotonic
+        self._lead(local)
+
+    def _lead(self, local: LocalTrace) -> None:
+        local.root = self
+        local.stream = self.scope["type"] == "websocket"
+
+    @property
+    def _source(self) -> SpanSource:  # type: ignore[override] # shared, not the span's own
+        return self._recording.server
+
+    def _now(self) -> int:
+        return self._start_time + perf_counter_ns() - self.started
 
     @property
     def _parent(self) -> SpanContext | None:  # type: ignore[override]  # derived where the SDK stores
@@ -89,7 +129,7 @@ class ServerSpan(LeanSpan):
 
     # The response ------------------------------------------------------------------------------
 
-    async def forward(self, message: Message) -> None:
+    def forward(self, message: Message) -> Awaitable[None]:
         """Send a message on, and learn from it."""
         kind = message["type"]
         if kind == "http.response.start":
@@ -97,51 +137,58 @@ class ServerSpan(LeanSpan):
                 message = self._started(message)
             except Exception:  # noqa: BLE001 - the request goes on
                 internal_failure("reading a response's beginning")
-            await self._send(message)
-        elif kind == "http.response.body":
-            await self._send(message)
-            if not message.get("more_body") and not self._trailers:
-                self._completed()
-        else:
-            await self._send(message)
-            self._other(kind, message)
+        elif kind != "http.response.body":
+            return self._other(kind, message)
+        elif not message.get("more_body") and not self._trailers:
+            if "_eco2_local" in self.__dict__:
+                return self._last(message)
+            # Nothing has happened so far: not worth a coroutine that would see the last byte handed over.
+            self._final_time = self._now()
+        return self._send(message)
+
+    async def _last(self, message: Message) -> None:
+        await self._send(message)
+        # The work of the request ends here; background tasks come after. Where an error was sent,
+        # the exception behind it is still on its way, so the status waits for it.
+        self._final_time = self._now()
+
+    async def _other(self, kind: str, message: Message) -> None:
+        if kind == "http.response.pathsend" or (
+            kind == "http.response.trailers" and not message.get("more_trailers")
+        ):
+            await self._last(message)
+            return
+        await self._send(message)
+        if kind == "websocket.send":
+            self._status_code = 200  # contrib's reading: something was sent
 
     def _started(self, message: Message) -> Message:
         status = self._status_code = message["status"]
+        engine = self._engine
+        if "trailers" in message:
+            self._trailers = bool(message["trailers"])
+        if engine.reads_responses:
+            if engine.server_response_headers is not None:
+                self._response_headers = message.get("headers")
+        elif status < _SERVER_ERROR and "_eco2_local" not in self.__dict__:
+            return message  # nothing has happened
+        return self._answered(engine, status, message)
+
+    def _answered(self, engine: Engine, status: int, message: Message) -> Message:
         local = self._eco2_local
         if status >= _SERVER_ERROR:
             local.keep("error")
-        engine = self._engine
-        self._trailers = bool(message.get("trailers"))
-        if engine.server_response_headers is not None:
-            self._response_headers = message.get("headers")
         if local.sampled or local.keeper.slow:
             # Its children do not wait for its end, and it is never slow.
             local.stream = _is_event_stream(message.get("headers"))
         added: list[tuple[bytes, bytes]] = []
-        context = self.get_span_context()
+        context = self._context
         inbound = self._inbound
         if local.state == KEPT and inbound is not None and inbound.trace_id and engine.trust_inbound:
             added.append((b"server-timing", format_server_timing(context.trace_id, context.span_id)))
         if engine.response_header is not None:
             added.append((engine.response_header, b"%032x" % context.trace_id))
         return {**message, "headers": [*message.get("headers", ()), *added]} if added else message
-
-    def _other(self, kind: str, message: Message) -> None:
-        if kind == "http.response.trailers":
-            if not message.get("more_trailers"):
-                self._completed()
-        elif kind == "http.response.pathsend":
-            self._completed()
-        elif kind == "websocket.send":
-            self._status_code = 200  # contrib's reading: something was sent
-
-    def _completed(self) -> None:
-        # The work of the request ends here; background tasks come after. Where an error was sent,
-        # the exception behind it is still on its way, so the status waits for it.
-        self._complete = True
-        if self._end_time is None:
-            self._final_time = self._eco2_local.now()
 
     # The end -----------------------------------------------------------------------------------
 
@@ -153,56 +200,65 @@ class ServerSpan(LeanSpan):
         if not isinstance(exception, Exception) or self._is_normal_close(exception):
             return
         status = self._status_code
-        if self._complete and (status is None or status < _SERVER_ERROR):
+        complete = self._final_time is not None
+        if complete and (status is None or status < _SERVER_ERROR):
             # After a good response: a background task's error, which has a span of its own.
             self._eco2_local.keep("error")
             return
         if not self._eco2_local.keep("error") or self._end_time is not None:
             return
         self._exception = exception
-        self.record_exception(exception, timestamp=self._final_time or self._eco2_local.now())
-        if not self._complete:
+        self.record_exception(exception, timestamp=self._final_time or self._now())
+        if not complete:
             self._status = Status(StatusCode.ERROR, f"{type(exception).__name__}: {message(exception)}")
 
     def _is_normal_close(self, exception: BaseException) -> bool:
-        return self._scope["type"] == "websocket" and getattr(exception, "code", None) in (1000, 1001)
+        return self.scope["type"] == "websocket" and getattr(exception, "code", None) in (1000, 1001)
 
     def close(self) -> None:
         """The application has returned or raised: end the span and let its local trace decide."""
         try:
-            if self._end_time is None:
-                status = self._status_code
-                if (
-                    self._status.status_code is StatusCode.UNSET
-                    and status is not None
-                    and status >= _SERVER_ERROR
-                ):
-                    self._status = _ERROR
-                self._end_time = self._final_time or self._eco2_local.now()
-            self._eco2_local.finish()
-            if self._own is not None:
-                self._let_go()
+            self._closed = True
+            if "_eco2_local" not in self.__dict__:
+                # Nothing happened. Whoever asks for the local trace from now on finds it closed.
+                self._end_time = self._final_time or self._now()
+            else:
+                self._finish()
         except Exception:  # noqa: BLE001 - the request goes on
             internal_failure("ending a server span")
 
+    def _finish(self) -> None:
+        if self._end_time is None:
+            status = self._status_code
+            if (
+                self._status.status_code is StatusCode.UNSET
+                and status is not None
+                and status >= _SERVER_ERROR
+            ):
+                self._status = _ERROR
+            self._end_time = self._final_time or self._now()
+        self._eco2_local.finish()
+        if self._own is not None:
+            self._let_go()
+
     def _let_go(self) -> None:
         """Keep nothing of the request while the span waits for its export: all is derived by now."""
-        self._scope = self._app = self._response_headers = None
+        self.scope = self._app = self._response_headers = None
         self._send = _gone
 
     # What is derived ---------------------------------------------------------------------------
 
     def _route(self) -> str | None:
-        return route_of(self._scope, self._root_path, self._app)
+        return route_of(self.scope, self._root_path, self._app)
 
     def _derive_name(self) -> str:
-        method = span_method(self._scope)
+        method = span_method(self.scope)
         route = self._route()
         return f"{method} {route}" if route else method
 
     def _derive_attributes(self) -> dict[str, Any]:
         engine = self._engine
-        attributes = request_attributes(self._scope, engine.redactor)
+        attributes = request_attributes(self.scope, engine.redactor)
         route = self._route()
         if route:
             attributes["http.route"] = route
@@ -214,7 +270,7 @@ class ServerSpan(LeanSpan):
         elif status is not None and status >= _SERVER_ERROR:
             attributes["error.type"] = str(status)
         if engine.server_request_headers is not None:
-            attributes.update(engine.server_request_headers.attributes(self._scope["headers"]))
+            attributes.update(engine.server_request_headers.attributes(self.scope["headers"]))
         if engine.server_response_headers is not None and self._response_headers is not None:
             attributes.update(engine.server_response_headers.attributes(self._response_headers))
         return attributes

@@ -171,7 +171,7 @@ class Tracing:
 
         By then the server has set its signal handlers, and there may be no lifespan to tell us so.
         """
-        self.engine.read = self.propagation.read
+        self.engine.read = self.propagation._reader.read
         try:
             self._lifespan_began()
         except Exception:  # noqa: BLE001 - the request goes on

@@ -11,28 +11,31 @@ from typing import Any
 class Request:
     """What one request's lines share, also those of its threads and tasks.
 
+    A class to inherit from, too: what a request has anyway can be this without another object.
+
     Attributes:
         fields: What was bound, or ``None``; changed in place within a request.
+        is_request: Whether there is a request, rather than a task or thread outside any.
         scope: The ASGI scope, where the middleware gave it.
         started: `perf_counter_ns` at the begin, 0 without a scope.
         revision: Counts the changes of the fields.
         written: The fields as the formatter wrote them: with which redactor, of which revision.
     """
 
-    __slots__ = ("fields", "is_request", "revision", "scope", "started", "written")
-
-    def __init__(self, fields: dict[str, object] | None, *, is_request: bool) -> None:
-        self.fields = fields
-        self.is_request = is_request
-        self.revision = 0
-        self.written: tuple[object, int, str] | None = None
-        self.scope: Mapping[str, Any] | None = None
-        self.started = 0
+    fields: dict[str, object] | None = None
+    is_request = True
+    revision = 0
+    written: tuple[object, int, str] | None = None
+    scope: Mapping[str, Any] | None = None
+    started = 0
 
 
 current: ContextVar[Request | None] = ContextVar("eco2_tracing_log_fields", default=None)
 
 RequestToken = Token[Request | None]
+
+enter_request = current.set
+"""Begin a request that is one by inheritance; returns what `end_request` takes."""
 
 
 def begin_request(scope: Mapping[str, Any] | None = None) -> RequestToken:
@@ -47,7 +50,7 @@ def begin_request(scope: Mapping[str, Any] | None = None) -> RequestToken:
     Returns:
         What `end_request` takes.
     """
-    request = Request(None, is_request=True)
+    request = Request()
     if scope is not None:
         request.scope = scope
         request.started = perf_counter_ns()
@@ -86,4 +89,6 @@ def bind_log_fields(**fields: object) -> None:
     # Outside a request the context alone is meant: tasks started before must not see it.
     bound = dict(request.fields) if request is not None and request.fields else {}
     bound.update(fields)
-    current.set(Request(bound, is_request=False))
+    outside = Request()
+    outside.fields, outside.is_request = bound, False
+    current.set(outside)

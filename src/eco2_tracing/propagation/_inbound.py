@@ -41,22 +41,22 @@ class Inbound:
         request_id: The ``x-request-id``, where a sound one came in.
         link: The context of a caller that is not trusted; its ids are not continued.
         extras: What other propagators put into the context, by context key.
+        refused: Whether the caller decided against sampling, and said nothing beside ids and a request id.
     """
 
-    __slots__ = (
-        "baggage",
-        "baggage_headers",
-        "debug",
-        "denied",
-        "extras",
-        "link",
-        "random",
-        "request_id",
-        "sampled",
-        "span_id",
-        "trace_id",
-        "trace_state",
-    )
+    trace_id = 0
+    span_id = 0
+    sampled: bool | None = None
+    debug = False
+    denied = False
+    random = 0
+    trace_state: TraceState | None = None
+    baggage: Mapping[str, object] | None = None
+    baggage_headers: bytes | None = None
+    request_id: bytes | None = None
+    link: SpanContext | None = None
+    extras: Mapping[str, object] | None = None
+    refused = False
 
     def __init__(
         self,
@@ -125,6 +125,24 @@ class Inbound:
             f"Inbound(trace_id={self.trace_id:032x}, span_id={self.span_id:016x},"
             f" sampled={self.sampled}, debug={self.debug}, denied={self.denied})"
         )
+
+
+class UsualInbound(Inbound):
+    """What nearly all requests behind Envoy say: ids, a decision and perhaps a request id.
+
+    Args:
+        trace_id: The caller's trace.
+        span_id: The caller's span.
+        sampled: The caller's decision.
+        request_id: The ``x-request-id``, where a sound one came in.
+    """
+
+    def __init__(self, trace_id: int, span_id: int, sampled: bool, request_id: bytes | None) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.sampled = sampled
+        self.refused = not sampled
+        self.request_id = request_id
 
 
 def inbound_of(context: Context) -> Inbound | None:

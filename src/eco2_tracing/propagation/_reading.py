@@ -12,7 +12,7 @@ from ._adapters import Adapter
 from ._b3 import read_multi
 from ._baggage import parse_baggage
 from ._ids import HEX_DIGITS, Candidate
-from ._inbound import Inbound, remote_span_context
+from ._inbound import Inbound, UsualInbound, remote_span_context
 from ._names import (
     B3_FLAGS,
     B3_SAMPLED,
@@ -168,11 +168,13 @@ def _read_usual(found: Found) -> Inbound | None:
         or (trace_text + span_text).translate(None, HEX_DIGITS)
     ):
         return None
-    inbound = Inbound(int(trace_text, 16), int(span_text, 16), state == b"1")
+    trace_id, span_id = int(trace_text, 16), int(span_text, 16)
+    if not trace_id or not span_id:
+        return None
     request_id = found.get(REQUEST_ID)
-    if request_id and len(request_id) <= _LONGEST_REQUEST_ID and not request_id.translate(None, _PRINTABLE):
-        inbound.request_id = request_id
-    return inbound if inbound.trace_id and inbound.span_id else None
+    if request_id and (len(request_id) > _LONGEST_REQUEST_ID or request_id.translate(None, _PRINTABLE)):
+        request_id = None
+    return UsualInbound(trace_id, span_id, state == b"1", request_id)
 
 
 def _adds_nothing(form: Form, found: Found) -> bool:

@@ -76,13 +76,12 @@ class LocalTrace:
     """
 
     __slots__ = (
-        "_perf",
-        "_wall",
         "closing",
         "decided_here",
         "held",
         "held_since",
         "keeper",
+        "monotonic",
         "name",
         "open",
         "probability",
@@ -92,6 +91,7 @@ class LocalTrace:
         "stream",
         "trace_id",
         "true_root",
+        "wall",
     )
 
     held_since: float
@@ -112,8 +112,8 @@ class LocalTrace:
         self.name = name
         self.probability = probability
         self.decided_here = decided_here
-        self._wall = wall
-        self._perf = perf_counter_ns()
+        self.wall = wall
+        self.monotonic = perf_counter_ns()
         self.root: Any = None
         self.true_root = False
         self.reason: str | None = None
@@ -124,7 +124,7 @@ class LocalTrace:
 
     def now(self) -> int:
         """Nanoseconds since the epoch, by the monotonic clock since the local trace began."""
-        return self._wall + perf_counter_ns() - self._perf
+        return self.wall + perf_counter_ns() - self.monotonic
 
     @property
     def sampled(self) -> bool:

@@ -43,6 +43,9 @@ class Rescuer:
     Attributes:
         keeper: What holds and decides in this process.
         needs_attributes: Whether ``begin_custom`` is the one to call.
+        kept_below: Trace ids with low 64 bits below this are kept when something happens.
+        follows: Whether a caller's "not sampled" settles what ``begin`` would say: nothing is chosen, and
+            what may be kept begins undecided, by ``may_keep`` alone. Slowness has to be looked at.
     """
 
     def __init__(
@@ -59,8 +62,9 @@ class Rescuer:
         self._sample = built.root.sample
         self._ask = built.root.should_sample
         self.needs_attributes = built.needs_attributes
+        self.follows = built.parent_based and not built.needs_attributes and not rules.wants_slow
         self._wall = wall
-        self._bound = LOW_64_BITS + 1 if rules.wants_slow else bound(rules.error_rate)
+        self.kept_below = LOW_64_BITS + 1 if rules.wants_slow else bound(rules.error_rate)
         self._make_keeper = partial(Keeper, built, rules, limits, emit, clock)
         self.keeper = self._make_keeper()
 
@@ -83,6 +87,10 @@ class Rescuer:
         self.keeper.close()
         self.keeper = self._make_keeper()
 
+    def may_keep(self, trace_id: int) -> bool:
+        """Whether a trace that the head did not choose is kept when something happens."""
+        return trace_id & LOW_64_BITS < self.kept_below
+
     def begin(self, trace_id: int, decided: bool | None, name: str) -> LocalTrace | None:
         """Begin a local trace.
 
@@ -102,7 +110,7 @@ class Rescuer:
                 return LocalTrace(self.keeper, HEAD, trace_id, name, probability, self._wall(), decided_here)
         elif decided:
             return LocalTrace(self.keeper, HEAD, trace_id, name, UNKNOWN, self._wall(), decided_here)
-        if trace_id & LOW_64_BITS < self._bound:
+        if self.may_keep(trace_id):
             return LocalTrace(self.keeper, UNDECIDED, trace_id, name, UNKNOWN, self._wall(), decided_here)
         return None
 
@@ -121,6 +129,6 @@ class Rescuer:
         """
         answer = self._ask(context, trace_id, name, kind, attributes)
         state = HEAD if answer.decision is Decision.RECORD_AND_SAMPLE else UNDECIDED
-        if state == UNDECIDED and trace_id & LOW_64_BITS >= self._bound:
+        if state == UNDECIDED and not self.may_keep(trace_id):
             return None, answer
         return LocalTrace(self.keeper, state, trace_id, name, UNKNOWN, self._wall(), True), answer
