@@ -331,7 +331,7 @@ configure_tracing("calling")
 app = FastAPI()
 instrument_app(app)
 
-@app.get("/work/{item}")
+@app.get("/calls/{item}")
 async def work(item: int):
     try:
         async with httpx.AsyncClient() as client:
@@ -356,10 +356,10 @@ def test_the_opentelemetry_instrument_command(tmp_path, otlp_receiver):
     )
     with serving([*command, "--port", "{port}"], tmp_path / "log", environ) as served:
         served.wait_for(served.answers)
-        assert served.get("/work/1", **DEFERRED)[0] == 200
+        assert served.get("/calls/1", **DEFERRED)[0] == 200
         served.stop(signal.SIGTERM)
     log = (tmp_path / "log").read_text()
-    (server,) = [s for s in otlp_receiver.spans if s.kind is SpanKind.SERVER and "work" in s.name]
+    (server,) = [s for s in otlp_receiver.spans if s.kind is SpanKind.SERVER and "calls" in s.name]
     (client,) = [s for s in otlp_receiver.spans if s.kind is SpanKind.CLIENT]
     assert (server.trace_id, client.parent_span_id) == (TRACE_ID, server.span_id)
     assert len([line for line in log.splitlines() if ":eco2_tracing:" in line]) == 1, log
