@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -230,6 +231,28 @@ def test_a_failure_of_ours_does_not_reach_the_call(callee, ready, is_async, monk
     make(callee, "127.0.0.1", "unary_unary", is_async, tuple, failures)()
     assert failures == []
     assert "the metadata of an outgoing call" in caplog.text
+
+
+def test_an_odd_channel_is_still_a_channel(callee, caplog):
+    """Somebody's own wrapper, and a grpc that cannot be intercepted, are left alone."""
+    sync, made = grpc.insecure_channel, []
+
+    def odd(*args, **kwargs):
+        made.append((args, kwargs))
+        return sync(*args, **kwargs)
+
+    stand_in = types.SimpleNamespace(
+        insecure_channel=odd,
+        secure_channel=odd,
+        aio=types.SimpleNamespace(insecure_channel=odd, secure_channel=odd),
+    )
+    mend_channels(stand_in)
+    mend_aio_channels(stand_in)
+    for make_channel in (stand_in.insecure_channel, stand_in.aio.insecure_channel):
+        with make_channel(f"127.0.0.1:{callee.port}") as channel:
+            assert call(channel, "unary_unary", STALE) == [b"answer"]
+    assert made == [((f"127.0.0.1:{callee.port}",), {})] * 2
+    assert "a channel of gRPC" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -69,12 +69,16 @@ def _mend_sync(grpc: ModuleType, original: Any) -> Any:
     @functools.wraps(original)
     def make(*args: Any, **kwargs: Any) -> Any:
         channel: Any = original(*args, **kwargs)
-        host = host_of(args[0] if args else kwargs["target"])
+        try:
+            host = host_of(args[0] if args else kwargs["target"])
 
-        def intercept(self: Any, continuation: Any, details: Any, request: Any) -> Any:
-            return continuation(_mended(details, host), request)
+            def intercept(self: Any, continuation: Any, details: Any, request: Any) -> Any:
+                return continuation(_mended(details, host), request)
 
-        return grpc.intercept_channel(channel, _interceptor(grpc, _KINDS, intercept))
+            return grpc.intercept_channel(channel, _interceptor(grpc, _KINDS, intercept))
+        except Exception:  # noqa: BLE001 - the application must get its channel
+            internal_failure("a channel of gRPC")
+            return channel
 
     return make
 
@@ -84,16 +88,20 @@ def _mend_async(grpc: Any, original: Any) -> Any:
 
     @functools.wraps(original)
     def make(*args: Any, **kwargs: Any) -> Any:
-        bound = signature.bind(*args, **kwargs)
-        host = host_of(bound.arguments["target"])
+        try:
+            bound = signature.bind(*args, **kwargs)
+            host = host_of(bound.arguments["target"])
 
-        async def intercept(self: Any, continuation: Any, details: Any, request: Any) -> Any:
-            return await continuation(_mended(details, host), request)
+            async def intercept(self: Any, continuation: Any, details: Any, request: Any) -> Any:
+                return await continuation(_mended(details, host), request)
 
-        # The last ones come after contrib's. An interceptor counts for one kind of calls alone.
-        ours = [_interceptor(grpc.aio, (kind,), intercept) for kind in _KINDS]
-        bound.arguments["interceptors"] = [*(bound.arguments.get("interceptors") or ()), *ours]
-        return original(*bound.args, **bound.kwargs)
+            # The last ones come after contrib's. An interceptor counts for one kind of calls alone.
+            ours = [_interceptor(grpc.aio, (kind,), intercept) for kind in _KINDS]
+            bound.arguments["interceptors"] = [*(bound.arguments.get("interceptors") or ()), *ours]
+            args, kwargs = bound.args, bound.kwargs
+        except Exception:  # noqa: BLE001 - the application must get its channel, or its own error
+            internal_failure("a channel of gRPC")
+        return original(*args, **kwargs)
 
     return make
 
