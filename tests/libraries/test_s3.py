@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Iterator
 
@@ -162,4 +163,22 @@ def test_presigned_urls(service, bucket, library):
     assert span.attributes["http.response.status_code"] == 200
     assert span.attributes["url.full"].startswith(url.partition("?")[0])
     assert signature not in str(kept)
+    assert_no_secret(kept)
+
+
+def test_aiobotocore(service, s3_url):
+    """Its calls are traced by the same extra."""
+    session = pytest.importorskip("aiobotocore.session").get_session()
+    pytest.importorskip("opentelemetry.instrumentation.botocore")
+
+    async def run():
+        async with session.create_client(
+            "s3", region_name="eu-west-1", endpoint_url=s3_url, **SECRETS
+        ) as client:
+            return await client.list_buckets()
+
+    kept = service.serve(lambda: asyncio.run(run()))
+    (call,) = calls(kept)
+    assert (call.name, call.kind) == ("S3.ListBuckets", SpanKind.CLIENT)
+    assert call.parent_span_id in {span.span_id for span in kept if span.kind is SpanKind.SERVER}
     assert_no_secret(kept)
