@@ -106,7 +106,7 @@ ENDS += [
 def ends(variant: Variant, scale: Scale) -> Figure:
     """End services in every way."""
     tried = ENDS if scale.full else ENDS[4:6]
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(2) as pool:
         took = list(pool.map(lambda end: end.measure(variant), tried))
     worst = max(took)
     text = f"> {LIMIT_S:.0f} s" if worst > LIMIT_S else f"{worst:.1f} s"
@@ -167,7 +167,8 @@ def flush_all(variant: Variant, state: str, limits: tuple[float, ...]) -> Flushe
                 return found
             told, took = answer
             arrived = collector.names().count(NAME) == 500 * found.tried if reachable else False
-            found.lies += told != arrived
+            # What arrives after the time was over made no lie of "not all of it has".
+            found.lies += not arrived if told else arrived and took < limit_s
             found.worst = max(found.worst, took / limit_s)
     return found
 
