@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import ModuleType
@@ -11,6 +13,7 @@ from types import ModuleType
 import pytest
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import SpanKind, StatusCode
+from tests.lifecycle.servers import environment, serving
 
 from eco2_tracing import configure_logging, span
 from eco2_tracing._instrumentation._grpc_server import _mend, mend_grpc_servers
@@ -83,6 +86,44 @@ def test_flask_log_lines(flask_client, service, capsys):
     flask_client.application.add_url_rule("/log", view_func=lambda: logging.getLogger("app").info("x") or "")
     flask_client.get("/log", headers=HEADERS)
     assert TRACE_ID in capsys.readouterr().out
+
+
+FLASK = """
+from flask import Flask
+from opentelemetry.instrumentation.flask import FlaskInstrumentor
+from eco2_tracing import configure_tracing
+
+configure_tracing("shop")
+app = Flask(__name__)
+FlaskInstrumentor().instrument_app(app)
+
+@app.get("/items/<int:item>")
+def read(item):
+    return str(item)
+"""
+COMMANDS = {
+    "flask": ["-m", "flask", "--app", "shop", "run", "--port", "{port}"],
+    "gunicorn": ["-m", "gunicorn", "shop:app", "-w", "2", "-b", "127.0.0.1:{port}"],
+    "gunicorn --preload": ["-m", "gunicorn", "shop:app", "--preload", "-w", "2", "-b", "127.0.0.1:{port}"],
+    "gunicorn, threads": ["-m", "gunicorn", "shop:app", "--threads", "2", "-b", "127.0.0.1:{port}"],
+}
+
+
+@pytest.mark.parametrize("server", COMMANDS)
+def test_flask_spans_are_delivered_when_the_server_ends(server, tmp_path, otlp_receiver):
+    """Each WSGI server delivers what is queued at SIGTERM, though WSGI has no lifespan."""
+    pytest.importorskip("opentelemetry.instrumentation.flask")
+    pytest.importorskip(server.split()[0].rstrip(","))
+    (tmp_path / "shop.py").write_text(FLASK)
+    environ = environment(otlp_receiver.grpc_endpoint, PYTHONPATH=str(tmp_path))
+    with serving([sys.executable, *COMMANDS[server]], tmp_path / "log", environ) as served:
+        served.wait_for(served.answers)
+        otlp_receiver.clear()
+        for item in range(10):
+            assert served.get(f"/items/{item}", **b3_headers())[0] == 200
+        served.stop(signal.SIGTERM)
+    found = otlp_receiver.find("GET /items/<int:item>", trace_id=TRACE_ID)
+    assert len(found) == 10, (tmp_path / "log").read_text()
 
 
 def handler(grpc, is_async):
