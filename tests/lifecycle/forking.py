@@ -7,8 +7,9 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 
-from eco2_tracing import configure_logging, configure_tracing, span
+from eco2_tracing import configure_logging, configure_tracing, flush_tracing, span
 
 
 def say(name: str) -> None:
@@ -46,6 +47,42 @@ def terminated() -> None:
     signal.raise_signal(signal.SIGTERM)
 
 
+BUSY = 150
+THREADS = 4
+
+
+def busy(children: int) -> None:
+    """Forks in a thread, while others end spans and flush, and the worker is under way."""
+
+    def child(name: str) -> None:
+        say(name)
+        wait_for([fork(lambda: delivered(f"{name}.0"))])
+        delivered(f"{name} again")
+
+    def delivered(name: str) -> None:
+        # A child of a thread ends with it, past all that ends a process otherwise.
+        say(name)
+        os._exit(0 if flush_tracing(20.0) else 3)
+
+    def work() -> None:
+        for _ in range(BUSY):
+            with span("busy"):
+                pass
+            flush_tracing(20.0)
+
+    def forks() -> None:
+        wait_for([fork(lambda n=n: child(f"child {n}")) for n in range(children)])
+        ended.append("forks")
+
+    ended: list[str] = []
+    threads = [threading.Thread(target=target) for target in [forks] + [work] * THREADS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ended == ["forks"]
+
+
 def main(plan: str, children: int) -> None:
     """Run a plan."""
     configure_logging()
@@ -59,6 +96,8 @@ def main(plan: str, children: int) -> None:
     say("parent")
     if plan == "after":
         wait_for([fork(lambda n=n: say(f"child {n}")) for n in range(children)])
+    elif plan == "busy":
+        busy(children)
     elif plan == "nested":
         wait_for([fork(lambda n=n: nested(f"child {n}", 2)) for n in range(children)])
     else:

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.lifecycle.forking import BUSY, THREADS
 from tests.lifecycle.servers import LIMIT_S, ROOT, environment
 
 
@@ -36,6 +37,9 @@ def names(plan: str, children: int) -> list[str]:
     if plan == "nested":
         made = [f"child {n}{'.0' * depth}" for n in range(children) for depth in range(3)]
         return sorted(parent + made + [f"{name} again" for name in made])
+    if plan == "busy":
+        made = [f"child {n}{more}" for n in range(children) for more in ("", ".0", " again")]
+        return sorted(parent + made + ["busy"] * BUSY * THREADS)
     more = ["terminated"] if plan in {"fork", "spawn", "forkserver"} else []
     return sorted(parent + more + [f"child {n}" for n in range(children)])
 
@@ -49,6 +53,9 @@ def names(plan: str, children: int) -> list[str]:
         ("after", 3, "1"),
         ("nested", 2, ""),
         ("after", 12, ""),
+        ("busy", 6, ""),
+        ("busy", 6, "0"),
+        ("busy", 6, "1"),
         ("fork", 2, ""),
         ("spawn", 2, ""),
         ("forkserver", 2, ""),
@@ -64,6 +71,6 @@ def test_every_process_delivers(plan, children, support, otlp_receiver):
         of_process.setdefault(span.resource["process.pid"], set()).add(span.resource["service.instance.id"])
     assert all(len(instances) == 1 for instances in of_process.values())
     assert len(set.union(*of_process.values())) == len(of_process)
-    nodes = {span.name: span.resource["service.instance.id"] for span in spans}
+    nodes = {span.name: span.resource["service.instance.id"] for span in spans if span.name != "busy"}
     told = [line for line in lines if line["log.logger"] == "forking"]
     assert {line["message"]: line["service.node.name"] for line in told} == nodes
