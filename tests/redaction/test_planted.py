@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import baggage, context, trace
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
 from eco2_tracing import (
@@ -265,6 +266,33 @@ def test_keys_and_values_of_odd_shapes():
     assert len(masked["long bytes"]) == 16 * 1024
     assert f"token={MASK}" in masked
     assert list(masked)[-1] == "number"
+
+
+class Kept(SpanProcessor):
+    """Keeps spans as they are exported."""
+
+    def __init__(self):
+        self.spans = []
+
+    def on_end(self, span):
+        self.spans.append(span)
+
+
+def test_masking_keeps_what_is_told_of_dropped_ones():
+    """Counts of attributes and links beyond the limits survive the masking of those within."""
+    captured, kept = CapturedSpans(), Kept()
+    limits = TracingSettings(traces_exporter=("none",), attribute_count_limit=2, span_link_count_limit=1)
+    configure_tracing(settings=limits, span_processors=(captured, kept))
+    secrets = {"a": f"token={SECRET}", "b": f"password={SECRET}", "c": f"pwd={SECRET}"}
+    links = [Link(STRANGER, secrets)] * 2
+    with trace.get_tracer("other").start_as_current_span(
+        "limited", links=links, attributes=secrets
+    ) as limited:
+        limited.add_event("event", secrets)
+    assert leaks(captured) == []
+    (exported,) = kept.spans
+    assert exported.dropped_attributes == exported.events[0].dropped_attributes == 1
+    assert (len(exported.links), exported.dropped_links) == (1, 1)
 
 
 def test_names_are_remembered_within_bounds():

@@ -94,12 +94,13 @@ def test_a_planted_secret_never_comes_through(before, form):
 
 
 ENDLESS = [
-    "a", "password=", "://", "eyj", "eyJa.", "'", "token='", 'token="\\', "&a=b", "bearer ", "://a:b", "cookie=a;",
-    "token=[", "$a$", "%3D", "&code=%253Fcode%253D", "-----begin private key-----", "token=\\'", "?a", '="', "/;a=",
-    "password: |\n ", "secret={", 'secret=["', "select 'x", "select a from ", "update x set ", "insert into ",
-    "[parameters: ", "duplicate entry '", "key (a)=(", "key (", "row contains (", 'or near "', "<password>", "--token ", "cookie=a=b; ",
-    '\\"token\\": \\"', "token_", "pass", "a.token", "/*", "q'[", "$", 'values ("', "input value for ",
-    "[generated in ", "\\", "'\\", "token\\n", "token = ", "password '", "card_number", "[x'", "bearer\n ", "identified by ",
+    "a", "password=", "://", "eyj", "eyJa.", "'", "token='", 'token="\\', "&a=b", "bearer ", "://a:b",
+    "cookie=a;", "token=[", "$a$", "%3D", "&code=%253Fcode%253D", "-----begin private key-----", "token=\\'",
+    "?a", '="', "/;a=", "password: |\n ", "secret={", 'secret=["', "select 'x", "select a from ",
+    "update x set ", "insert into ", "[parameters: ", "duplicate entry '", "key (a)=(", "key (",
+    "row contains (", 'or near "', "<password>", "--token ", "cookie=a=b; ", '\\"token\\": \\"', "token_",
+    "pass", "a.token", "/*", "q'[", "$", 'values ("', "input value for ", "[generated in ", "\\", "'\\",
+    "token\\n", "token = ", "password '", "card_number", "[x'", "bearer\n ", "identified by ",
 ]  # fmt: skip
 
 
