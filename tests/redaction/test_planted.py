@@ -26,6 +26,7 @@ from eco2_tracing import (
     span,
 )
 from eco2_tracing._redaction import MASK, Redactor, cut_front
+from eco2_tracing._redaction._keys import COOKIES, EXACT, STRONG
 from eco2_tracing.testing import CapturedSpans, b3_headers
 
 from .planted import PLANTED, PROSE, SECRET
@@ -41,6 +42,13 @@ def test_texts(text):
         masked = redactor.text(around)
         assert SECRET not in masked
         assert redactor.text(masked) == masked
+
+
+@pytest.mark.parametrize("name", [*STRONG, *EXACT, *COOKIES])
+def test_every_name_is_looked_for(name):
+    """The literal look-up knows all of them, in upper case and with dashes too."""
+    for written in (name, name.upper(), name.replace("_", "-"), name.replace("_", "")):
+        assert Redactor().text(f"{written}={SECRET}") == f"{written}={MASK}"
 
 
 @pytest.mark.parametrize("text", PROSE)

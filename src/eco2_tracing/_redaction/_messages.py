@@ -7,14 +7,11 @@ import re
 from eco2_tracing._redaction._keys import MASK
 from eco2_tracing._redaction._sql import mask_in_place
 
-VERBS = ("select", "into", "update", "delete")
-"""Each statement has one of these in its beginning: what the literal look-up searches for."""
-
 DETAILS = (
     "parameters:", "key (", "row contains", "duplicate entry", "or near", "input ", "generated in",
     "cached since", "raw sql", "no key", "dup key", ": syntax",
 )  # fmt: skip
-"""The same for what drivers say; each of them stands beside a quote or a bracket."""
+"""Each of the details below has one of these, beside a quote or a bracket: what a literal look-up searches for."""
 
 _STATEMENT = re.compile(
     r"""\b(?: (?P<select>select)\s | insert\s{1,8}(?:\w{1,16}\s{1,8}){0,2}into\s | (?:replace|merge)\s{1,8}into\s

@@ -24,11 +24,6 @@ _SCHEME = re.compile(
 )
 _JWT = re.compile(r"(?<![\w-])eyj[\w-]{8,}\.[\w-]{4,}\.?[\w-]*")
 _PEM = re.compile(r"(-----begin [a-z ]{0,40}private key(?: block)?-----).*?(?:(?=-----end)|\Z)", re.DOTALL)
-# Each built-in name contains one of these: what the literal look-up searches for.
-_STEMS = (
-    "token", "key", "pass", "secret", "authorization", "cookie", "pwd", "sig", "credential", "verifier",
-    "sessi", "otp", "cv", "card", "identified",
-)  # fmt: skip
 _LONGEST_NAME = 64
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
@@ -42,6 +37,9 @@ class FreeText:
     Args:
         is_secret: Tells whether values under a name are masked.
         extra: The names that it knows beside the built-in ones.
+
+    Attributes:
+        stems: A text with an additional name in it contains one of these.
     """
 
     __slots__ = ("_is_secret", "_keys", "stems")
@@ -153,9 +151,5 @@ def _covered(text: str, spans: list[tuple[int, int]]) -> str:
 
 
 def _stems(extra: Iterable[str]) -> tuple[str, ...]:
-    """Add to the stems the longest word of each name that contains none of them."""
-    stems = [*_STEMS]
-    for split in map(words, extra):
-        if not any(stem in word for stem in stems for word in split):
-            stems.append(max(split, key=len))
-    return tuple(stems)
+    """Give the longest word of each additional name: what a literal look-up searches for."""
+    return tuple({max(split, key=len) for split in map(words, extra)})
