@@ -23,6 +23,8 @@ class GuardedSpan(Span):
     is recorded, and the application goes on.
     """
 
+    _eco2_local: Any = None
+
     def set_attribute(self, key: str, value: Any) -> None:
         """Set one attribute."""
         try:
@@ -39,7 +41,9 @@ class GuardedSpan(Span):
                 self.set_attribute(key, value)
 
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
-        """Add an event; ignored once the span has ended."""
+        """Add an event, by its local trace's clock; ignored once the span has ended."""
+        if timestamp is None and self._eco2_local is not None:
+            timestamp = self._eco2_local.now()
         try:
             super().add_event(name, attributes, timestamp)
         except Exception:  # noqa: BLE001 - values and exceptions are the application's

@@ -1,0 +1,38 @@
+"""The wall clock is stepped an hour either way: durations, order and delivery take no notice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.lifecycle.servers import LIMIT_S, ROOT, environment
+
+
+@pytest.mark.parametrize("seconds", [3600, -3600])
+def test_a_step_of_the_wall_clock(seconds, otlp_receiver):
+    """Within a request all times follow one clock; what waits is delivered in its time."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.lifecycle.stepping", str(seconds)],
+        env=environment(otlp_receiver.grpc_endpoint, OTEL_BSP_SCHEDULE_DELAY="100"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+    spans = otlp_receiver.spans
+    assert len(spans) == 11
+    for one in spans:
+        assert 0 <= one.end_ns - one.start_ns < LIMIT_S * 1e9, one.name
+    for root in otlp_receiver.find("GET /"):
+        names = {one.name: one for one in spans if one.trace_id == root.trace_id}
+        order = [names[name] for name in ("GET /", "before", "around", "inside", "after")]
+        starts = [one.start_ns for one in order]
+        assert starts == sorted(starts)
+        ends = [names[name].end_ns for name in ("before", "inside", "around", "after", "GET /")]
+        assert ends == sorted(ends)
+        inside = names["inside"]
+        assert inside.start_ns <= inside.events[0].time_ns <= inside.end_ns
