@@ -26,7 +26,7 @@ PARTS = {
     "rotel and otelcol": ("tests.e2e.test_collector",),
     "otelcol": ("tests.e2e.test_go_collector",),
     "Envoy, the mesh": ("tests.mesh.", "tests.rescue.test_gateway"),
-    "databases, brokers": ("tests.libraries.",),
+    "databases, brokers": ("tests.libraries.", "tests.messaging."),
     "servers, processes": ("tests.lifecycle.",),
 }
 PATHS = ("tests/e2e", "tests/mesh", "tests/sampling/test_jaeger.py", "tests/rescue/test_gateway.py")
