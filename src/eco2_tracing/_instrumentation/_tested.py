@@ -47,7 +47,7 @@ TESTED = (
     _library("psycopg2", "psycopg2", "psycopg2", "Psycopg2Instrumentor", "psycopg2"),
     _library("sqlalchemy", "sqlalchemy", "sqlalchemy", "SQLAlchemyInstrumentor", "sqlalchemy", "2.1."),
     _library("pymysql", "pymysql", "pymysql", "PyMySQLInstrumentor", "pymysql"),
-    _library("mysql", "mysql.connector", "mysql", "MySQLInstrumentor", "mysql"),
+    _library("mysql", "mysql.connector", "mysql", "MySQLInstrumentor", "mysql", "26."),
     _library("redis", "redis", "redis", "RedisInstrumentor", "redis"),
     _library("pymongo", "pymongo", "pymongo", "PymongoInstrumentor", "pymongo"),
     _library("requests", "requests", "requests", "RequestsInstrumentor", "requests"),
