@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fastapi import FastAPI
@@ -26,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 WAIT_S = 60
 
 celery = pytest.importorskip("celery")
+pytest.importorskip("celery.signals")
 pytest.importorskip("opentelemetry.instrumentation.celery")
 
 
@@ -187,3 +189,60 @@ def test_what_fails_in_the_hooks_fails_no_task(app, monkeypatch):
     monkeypatch.setattr(Producer, "publish", lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         add.apply_async((1, 2), retry=False)
+
+
+def test_a_workers_loop_is_not_traced_and_its_tasks_are(app, patches):
+    """The loop runs suppressed; a task in it, and a child that it makes, do not."""
+    from opentelemetry.context import get_current
+
+    from eco2_tracing._instrumentation._messaging import _celery
+    from eco2_tracing._instrumentation._suppressed import is_suppressed
+
+    celery_app, captured = app
+    seen = []
+
+    @celery_app.task(name="look", shared=False)
+    def look():
+        seen.append(is_suppressed(get_current()))
+
+    class Consumer:
+        def start(self):
+            seen.append(is_suppressed(get_current()))
+            look.apply()
+            seen.append(is_suppressed(get_current()))
+            _celery._resume()
+            seen.append(is_suppressed(get_current()))
+
+    module = SimpleNamespace(Consumer=Consumer)
+    plain = Consumer.start
+    _celery._quiet(patches, module)
+    assert Consumer.start is plain  # nothing is on
+    patches.later(lambda: None)
+    _celery._quiet(patches, module)
+    Consumer().start()
+    assert seen == [True, False, True, False]
+    assert not is_suppressed(get_current())
+    assert captured.one("run/look").kind is SpanKind.CONSUMER
+
+
+def test_a_caller_that_is_not_trusted_is_linked_to(clean_tracing):
+    """The task has a trace of its own, with a link."""
+    captured, before = CapturedSpans(), celery.current_app._get_current_object()
+    settings = TracingSettings(traces_exporter=("none",), trust_inbound=False)
+    configure_tracing(settings=settings, span_processors=(captured,))
+    celery_app = celery.Celery("test", broker="memory://")
+
+    @celery_app.task(name="look", shared=False)
+    def look():
+        pass
+
+    # As a worker does with a message.
+    look.push_request(id="1", traceparent=f"00-{TRACE_ID}-a2fb4a1d1a96d312-01")
+    celery.signals.task_prerun.send(sender=look, task_id="1", task=look)
+    celery.signals.task_postrun.send(sender=look, task_id="1", task=look)
+    look.pop_request()
+    celery_app.close()
+    before.set_current()
+    run = captured.one("run/look")
+    assert run.trace_id != TRACE_ID
+    assert [link.trace_id for link in run.links] == [TRACE_ID]

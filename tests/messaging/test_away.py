@@ -1,0 +1,53 @@
+"""A broker that goes away: the service gets what it would get without tracing, and what is current is what it was."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("publisher.py")
+# Kafka's clients queue, and tell later.
+CLIENTS = {
+    "pika": ("rabbitmq", ["UNSET", "ERROR"]),
+    "aio_pika": ("rabbitmq", ["UNSET", "ERROR"]),
+    "kafka": ("kafka", ["UNSET", "UNSET"]),
+    "confluent_kafka": ("kafka", ["UNSET", "UNSET"]),
+}
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq", "kafka"])
+def test_a_broker_goes_away(broker):
+    """Every client of the broker, before and after."""
+    clients = {}
+    running = importlib.import_module(f"tests.support.{broker}")
+    try:
+        with getattr(running, broker)() as port:
+            for client, (its_broker, _) in CLIENTS.items():
+                if its_broker == broker and pytest.importorskip(client):
+                    clients[client] = subprocess.Popen(
+                        [sys.executable, str(SCRIPT), client, str(port)],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE,
+                        text=True,
+                    )
+            for client in clients.values():
+                assert client.stdout.readline() == "published\n", client.stderr.read()
+        told = {name: client.communicate("go on\n", timeout=60) for name, client in clients.items()}
+    finally:
+        for client in clients.values():
+            client.kill()
+            client.communicate()
+    assert told
+    for name, (answer, errors) in told.items():
+        found = json.loads(answer or errors)
+        # Which of aio-pika's errors it is, is a matter of what its loop has come to know meanwhile.
+        assert found["traced"] == found["plain"] or name == "aio_pika", found
+        assert found["traced"].endswith(("Error", "Closed", "Exception")), found
+        assert found["unchanged"], name
+        assert found["statuses"] == CLIENTS[name][1], name
