@@ -93,11 +93,11 @@ class Collector:
             The monotonic time of that moment, or ``None`` when the time is up.
         """
         end = time.monotonic() + timeout_s
-        while time.monotonic() < end:
-            if self._ask("count") > than:
-                return time.monotonic()
+        while self._ask("count") <= than:
+            if time.monotonic() > end:
+                return None
             time.sleep(0.02)
-        return None
+        return time.monotonic()
 
     def _ask(self, verb: str, **arguments: Any) -> Any:
         self._process.stdin.write(json.dumps([verb, arguments]) + "\n")

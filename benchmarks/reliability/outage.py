@@ -32,7 +32,7 @@ class Outage:
     """What was seen of one.
 
     Attributes:
-        away: What the log said while the collector was away.
+        away: What the log said until spans arrived again.
         minutes: How long that was.
         back: What it said afterwards.
         delay_s: Seconds from the collector's return to the first span; ``inf`` for none in time.
@@ -101,16 +101,22 @@ def outage(kind: str, variant: Variant, seconds: float) -> Outage:
         begun = time.monotonic()
         served.get(f"/fill/{_BURST}")
         time.sleep(seconds)
-        away = library_lines(served)[before:]
-        passed = time.monotonic() - begun
+        until = len(library_lines(served))
         if kind == "failing":
             collector.clear()
         come_back(collector)
         returned = time.monotonic()
-        arrived = collector.wait_for_more(0, _GIVEN_UP_S)
+        delay_s = float("inf")
+        while delay_s > _GIVEN_UP_S > time.monotonic() - returned:
+            told = len(library_lines(served))
+            if collector.wait_for_more(0, 0.1) is None:
+                until = told
+            else:
+                delay_s = time.monotonic() - returned
+        passed = time.monotonic() - begun
         time.sleep(_AFTERMATH_S)
-        back = library_lines(served)[before + len(away) :]
-        return Outage(away, passed / 60, back, float("inf") if arrived is None else arrived - returned)
+        said = library_lines(served)
+        return Outage(said[before:until], passed / 60, said[until:], delay_s)
 
 
 @cache
