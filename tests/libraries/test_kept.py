@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 
 import pytest
 from opentelemetry.trace import SpanKind
@@ -149,3 +150,28 @@ def test_a_failing_call_keeps_its_request(library, request, service):
 def test_nothing_else_is_kept(library, request, service):
     """Nothing is exported of a request that the mesh did not sample and that went well."""
     assert serve(library, request, service, fails=False)[1] == []
+
+
+def test_made_before(service, redis_port, http_port, postgres_url):
+    """A client, a session and a connection that are older than the configuration are traced as others are."""
+    redis, requests, asyncpg = (pytest.importorskip(name) for name in ("redis", "requests", "asyncpg"))
+    for library in ("redis", "requests", "asyncpg"):
+        pytest.importorskip(f"opentelemetry.instrumentation.{library}")
+    shutdown_tracing()
+
+    async def query(connection):
+        await connection.fetchval("SELECT 1")
+        await connection.close()
+
+    with asyncio.Runner() as runner, redis.Redis(port=redis_port) as client, requests.Session() as session:
+        connection = runner.run(asyncpg.connect(postgres_url))
+        service.configure()
+
+        def work():
+            client.get("one")
+            session.get(f"http://127.0.0.1:{http_port}/status/200", timeout=30)
+            runner.run(query(connection), context=contextvars.copy_context())
+
+        kept = service.serve(work)
+    scopes = {span.scope.rpartition(".")[2] for span in kept if span.kind is SpanKind.CLIENT}
+    assert scopes == {"redis", "requests", "asyncpg"}
