@@ -84,7 +84,7 @@ class Plain:
 
     def text(self, text: str) -> str:
         """Cut, mask, and repair what is no Unicode text."""
-        return repaired(self._redactor.text(cut(text, LONGEST_VALUE)))
+        return repaired(self._redactor.text(text if len(text) <= LONGEST_VALUE else cut(text, LONGEST_VALUE)))
 
     def name(self, key: object) -> str:
         """Turn a mapping's key into a bounded name, clean itself."""
