@@ -26,6 +26,8 @@ ORDINARY: dict[str, Any] = {
     "http.route": "/items/{item}",
     "url.path": "/items/12345",
     "server.port": 443,
+    "probability": 0.25,
+    "kept": True,
     "http.response.status_code": 200,
     "user_agent.original": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 }
