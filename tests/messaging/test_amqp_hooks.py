@@ -273,6 +273,26 @@ def test_iteration_of_aio_pika(aio_pika, captured_spans, kind):
     assert len(captured_spans.spans) == 3
 
 
+def test_a_robust_iterator_of_older_versions(package, patches, captured_spans):
+    """One that inherits how it iterates has one span a message, too."""
+    members = fakes.copies("Exchange", "Queue", "QueueIterator", "ProcessContext")
+    channel = fakes.copies("AioChannel")["AioChannel"]
+    robust = type("RobustQueueIterator", (members["QueueIterator"],), {})
+    package("aio_pika", Channel=channel, **members)
+    package("aio_pika.queue", QueueIterator=members["QueueIterator"])
+    package("aio_pika.robust_queue", RobustQueueIterator=robust)
+    package("aio_pika.message", ProcessContext=members["ProcessContext"])
+    _aio_pika.instrument(patches)
+    messages = robust(members["Queue"]("orders", channel(), fakes.IncomingMessage()))
+
+    async def iterate():
+        async for _ in messages:
+            pass
+
+    asyncio.run(iterate())
+    assert len(captured_spans.find("process orders")) == 1
+
+
 def test_an_iterators_own_callback_is_no_work(aio_pika, captured_spans):
     """It only puts messages aside."""
     queue = aio_pika.Queue("orders", aio_pika.Channel(), aio_pika.IncomingMessage())

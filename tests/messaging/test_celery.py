@@ -148,6 +148,7 @@ def app(clean_tracing):
 def test_a_task_that_cannot_be_sent(app, monkeypatch):
     """Its span ends with the error, and what was current before is current again."""
     from kombu import Producer
+    from opentelemetry.instrumentation.celery.utils import CTX_KEY
 
     celery_app, captured = app
 
@@ -156,6 +157,8 @@ def test_a_task_that_cannot_be_sent(app, monkeypatch):
         return one + two
 
     def refuse(*args, **kwargs):
+        # Another thread is sending the same task.
+        getattr(add, CTX_KEY, {})["another", True] = (trace.INVALID_SPAN, None, None)
         raise ConnectionError("gone")
 
     monkeypatch.setattr(Producer, "publish", refuse)
@@ -165,6 +168,7 @@ def test_a_task_that_cannot_be_sent(app, monkeypatch):
         with pytest.raises(ConnectionError):
             celery_app.send_task("unknown", retry=False)
         assert trace.get_current_span() is request
+    assert list(getattr(add, CTX_KEY)) == [("another", True)]
     sent = captured.one(name="apply_async/add")
     assert (sent.status, sent.parent_span_id) == (StatusCode.ERROR, captured.one(name="request").span_id)
 
@@ -189,6 +193,17 @@ def test_what_fails_in_the_hooks_fails_no_task(app, monkeypatch):
     monkeypatch.setattr(Producer, "publish", lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         add.apply_async((1, 2), retry=False)
+
+
+def test_a_child_of_a_pool_delivers(monkeypatch):
+    """What is queued is flushed, in bounded time, where there is a provider that can do so."""
+    from eco2_tracing._instrumentation._messaging import _celery
+
+    limits = []
+    for provider in (SimpleNamespace(force_flush=limits.append), SimpleNamespace()):
+        monkeypatch.setattr(trace, "get_tracer_provider", lambda provider=provider: provider)
+        _celery._flush()
+    assert limits == [3000]
 
 
 def test_a_workers_loop_is_not_traced_and_its_tasks_are(app, patches):

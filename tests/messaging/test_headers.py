@@ -69,6 +69,13 @@ def test_a_broker_elsewhere_gets_trace_context_alone(current, host, own):
     assert (host in tracing_status().external_hosts) is not own or host is None
 
 
+def test_a_hundred_brokers_elsewhere_are_remembered(current):
+    """Whatever hosts a service is told to send to, the status stays small."""
+    for number in range(101):
+        outgoing([], f"kafka-{number}.cloud.example")
+    assert len(tracing_status().external_hosts) == 100
+
+
 def test_nothing_goes_elsewhere_where_that_is_asked_for():
     """Without propagation to other hosts their messages have no trace headers."""
     configure_tracing(settings=TracingSettings(traces_exporter=("none",), propagate_externally=False))

@@ -144,6 +144,22 @@ def test_a_message_asked_for_within_a_request(kafka, captured_spans):
     assert asking.attributes["messaging.operation.type"] == "receive"
 
 
+def test_producers_that_are_not_trusted(kafka, monkeypatch, request):
+    """One message or several: a trace of its own, linked."""
+    monkeypatch.setenv("ECO2_TRACING_TRUST_INBOUND", "false")
+    captured_spans = request.getfixturevalue("captured_spans")
+    with span("request"):
+        headers = outgoing([], None)
+    consumer = kafka.KafkaConsumer([fakes.record(headers=headers)], [fakes.record(headers=headers)] * 2)
+    consumer.poll(100)
+    consumer.poll(100)
+    consumer.close()
+    producer, works = captured_spans.one("request"), captured_spans.find("process orders")
+    assert [len(work.links) for work in works] == [1, 2]
+    assert {link.span_id for work in works for link in work.links} == {producer.span_id}
+    assert producer.trace_id not in {work.trace_id for work in works}
+
+
 def test_an_old_error_is_not_the_messages(kafka, captured_spans):
     """A consumer that is run while an exception is handled does not fail by it."""
     consumer = kafka.KafkaConsumer([fakes.record()])
@@ -165,6 +181,23 @@ def test_a_consumer_that_is_dropped(kafka, captured_spans):
     context.attach(context.Context())  # the message's is gone, as that of a task or a thread that has ended
     gc.collect()
     assert captured_spans.one("process orders").status is StatusCode.UNSET
+
+
+def test_a_consumer_that_is_dropped_at_the_very_end(kafka, captured_spans, monkeypatch):
+    """Once the interpreter ends there is nothing to be done any more."""
+    monkeypatch.setattr(sys, "is_finalizing", lambda: True)
+    next(kafka.KafkaConsumer([fakes.record()]))
+    context.attach(context.Context())
+    gc.collect()
+    assert captured_spans.spans == ()
+
+
+def test_headers_that_cannot_be_read(kafka, captured_spans, caplog):
+    """The message is the service's all the same; one warning says that it has no span."""
+    consumer = kafka.KafkaConsumer([fakes.record(headers=["no pair", "nor this"])] * 2)
+    assert next(consumer).headers == ["no pair", "nor this"]
+    assert [entry.name for entry in caplog.records] == ["eco2_tracing"]
+    assert captured_spans.spans == ()
 
 
 def test_a_message_that_is_finished_elsewhere(kafka, captured_spans):

@@ -126,7 +126,7 @@ class Work:
 
     def __del__(self) -> None:
         # A consumer that is dropped without being closed; once the interpreter ends nothing is exported any more.
-        if not sys.is_finalizing():
+        if hasattr(self, "_span") and not sys.is_finalizing():
             self._finish(None)
 
 
