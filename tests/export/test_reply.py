@@ -126,6 +126,17 @@ def test_http_statuses(status: int, outcome: str, reason: str) -> None:
     assert ("redirects are not followed" in reply.error) == (status == 307)
 
 
+@pytest.mark.parametrize("status", [*range(100, 200), *range(300, 600)])
+def test_every_http_status(status: int) -> None:
+    """Each one is either tried again or counted under a reason of its kind."""
+    reply = http_reply(status, "", "7", 0)
+    if status in (429, 502, 503, 504):
+        assert (reply.outcome, reply.retry_after_s) == ("retry", 7)
+    else:
+        assert (reply.outcome, reply.retry_after_s) == ("dropped", None)
+        assert reply.reason == ("unauthenticated" if status in (401, 403, 407) else "rejected")
+
+
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
