@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from benchmarks.reliability._processes import WORK
+
 _CHUNK = 100
 
 
@@ -65,7 +67,7 @@ class Pair:
 
     bare: Client
     traced: Client
-    paths: Sequence[str] = ("/work/1",)
+    paths: Sequence[str] = (WORK.format(item=1),)
     asked: int = field(default=0, init=False)
 
     def ask(self, count: int) -> None:

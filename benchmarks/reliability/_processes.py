@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 APP = "benchmarks.reliability._service:app"
 LIMIT_S = 60.0
+# The route that most rows ask for.
+WORK = "/work/{item}"
 Mode = Literal["bare", "ours", "stock"]
 
 _MODULE = (sys.executable, "-m")
@@ -106,9 +108,9 @@ class Served:
 
     def prove_traced(self, receiver: OtlpReceiver) -> None:
         """See to it that spans arrive at all, so that no row is held because nothing is traced."""
-        self.get("/work/1")
+        self.get(WORK.format(item=1))
         self.flush()
-        receiver.wait_for(lambda spans: any(span.name == "GET /work/{item}" for span in spans))
+        receiver.wait_for(lambda spans: any(span.name == f"GET {WORK}" for span in spans))
 
     def wait_for(self, reached: Callable[[], bool], what: str) -> None:
         """Wait until a condition holds, as long as the server lives."""

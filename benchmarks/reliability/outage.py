@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from benchmarks.reliability._collector import Collector
-from benchmarks.reliability._processes import Served, serving
+from benchmarks.reliability._processes import WORK, Served, serving
 from benchmarks.reliability._row import Figure, Row, Scale, Variant
 
 LINES_A_MINUTE = 2
@@ -76,7 +76,7 @@ def traffic(served: Served) -> Iterator[None]:
     def send() -> None:
         while not over.wait(_PACE_S):
             with suppress(OSError):
-                served.get("/work/1")
+                served.get(WORK.format(item=1))
 
     thread = threading.Thread(target=send)
     thread.start()

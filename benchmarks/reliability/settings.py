@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.reliability._processes import serving
+from benchmarks.reliability._processes import WORK, serving
 from benchmarks.reliability._row import Figure, Row, Scale, Variant
 
 # A port that nobody serves: no collector is needed to start.
@@ -84,7 +84,7 @@ def starts(variant: Variant, environ: Mapping[str, str]) -> bool:
     """Tell whether a service serves its requests with that environment."""
     try:
         with serving(variant, NOBODY, environ=environ) as served:
-            return served.get("/work/1")[0] == 200
+            return served.get(WORK.format(item=1))[0] == 200
     except (OSError, RuntimeError):  # it has ended, hangs, or breaks the connection
         return False
 
