@@ -13,6 +13,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tests.differential.client_cases import answering_server
 from tests.support.mongo import stand_in
 
+from eco2_tracing._instrumentation import _sqlalchemy
 from eco2_tracing._instrumentation._libraries import uninstrument_libraries
 from eco2_tracing._instrumentation._sqlalchemy import early_engines
 from eco2_tracing._instrumentation._tested import TESTED
@@ -178,6 +179,24 @@ def test_sqlalchemy_whose_parts_have_moved(switch_on, request_span, monkeypatch,
     early.dispose()
     assert queries(spans) == []
     assert [r.name for r in caplog.records] == ["eco2_tracing"]
+
+
+def test_sqlalchemy_without_greenlet(switch_on, request_span, monkeypatch):
+    """SQLAlchemy 2.1 refuses the first import of its async part without it; a synchronous service is traced all the same."""
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+
+    def refuse(name):
+        if name == "sqlalchemy.ext.asyncio":
+            raise ImportError(name)
+        return importlib.import_module(name)
+
+    monkeypatch.setattr(_sqlalchemy, "import_module", refuse)
+    spans = switch_on("sqlalchemy")
+    engine = sqlalchemy.create_engine("sqlite://")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("SELECT 42"))
+    engine.dispose()
+    assert queries(spans) == ["SELECT 42"]
 
 
 def test_redis(switch_on, redis_port, request_span):

@@ -33,7 +33,10 @@ class _EarlyEngines:
         contrib wraps ``create_engine``, then imports this module, which would take the wrapped one for its own
         use: an async engine would be traced twice, with one of two spans never ended.
         """
-        import_module("sqlalchemy.ext.asyncio")
+        try:
+            import_module("sqlalchemy.ext.asyncio")
+        except ImportError:  # without greenlet nothing of it can be used: a service that is synchronous
+            pass
 
     def begin(self, _instrumentor: Any) -> None:
         """Listen to all engines."""
