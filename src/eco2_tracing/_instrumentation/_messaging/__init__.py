@@ -11,7 +11,7 @@ service is why they are switched off again and ours stand in, under contrib's ow
   ``consume`` leaves its last message's context behind for good.
 - pika's publishing has two spans, one below the other; confluent-kafka's classes are traced only where they
   are imported after the switch.
-- Headers that are no text, and those that a message had come with, are read and sent on.
+- A trace header that is no text hides the others, and those that a forwarded message came with are sent on.
 
 Spans follow OpenTelemetry's messaging conventions (https://opentelemetry.io/docs/specs/semconv/messaging/).
 """
