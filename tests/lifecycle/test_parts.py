@@ -12,8 +12,7 @@ from anyio.to_thread import current_default_thread_limiter
 from opentelemetry.sdk.trace import SpanProcessor
 
 from eco2_tracing import configure_tracing, shutdown_tracing
-from eco2_tracing._lifecycle import _delivery
-from eco2_tracing._lifecycle._aside import aside
+from eco2_tracing._lifecycle import _aside, _delivery
 from eco2_tracing._lifecycle._budget import RENEWAL_S, ExitBudget
 from eco2_tracing._lifecycle._delivery import Delivery
 from eco2_tracing._lifecycle._signals import TerminationHandler
@@ -125,19 +124,74 @@ def test_a_server_that_has_the_signal_flushes_at_its_own_end(handlers):
     assert flushed == ["server", "flush", "server"]
 
 
-def test_waiting_beside_a_loop_needs_none_of_the_applications_threads():
-    """All of those may hang at the end of a server; the flush begins all the same."""
+def no_asyncio(*_):
+    """What asyncio says under a loop that is not its own."""
+    raise RuntimeError("no running event loop")
+
+
+def no_thread(*_):
+    """What Python says where there is none to be had."""
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("case", ["asyncio", "another loop", "no thread"])
+def test_waiting_beside_a_loop_needs_none_of_the_applications_threads(case, monkeypatch):
+    """All of those may hang at the end of a server; the flush begins all the same, and what it raises is raised."""
+
+    def fail() -> None:
+        raise LookupError
 
     async def main() -> list[str]:
         limiter = current_default_thread_limiter()
         limiter.total_tokens = 1
         await limiter.acquire_on_behalf_of("a handler that hangs")
         called: list[str] = []
-        with anyio.fail_after(30):
-            await aside(lambda: called.append("flush"))
+        with anyio.fail_after(30), monkeypatch.context() as patch:
+            if case == "another loop":
+                patch.setattr(_aside.asyncio, "get_running_loop", no_asyncio)
+            elif case == "no thread":
+                patch.setattr(_aside.threading.Thread, "start", no_thread)
+            await _aside.aside(lambda: called.append("flush"))
+            with pytest.raises(LookupError):
+                await _aside.aside(fail)
         return called
 
+    # A loop that is not asyncio's is asked for by its own name only: here that is asyncio's again.
+    if case == "another loop":
+        monkeypatch.setattr(_aside, "run_sync", in_place)
+        monkeypatch.setattr(_aside, "CapacityLimiter", lambda _: None)
     assert asyncio.run(main()) == ["flush"]
+
+
+async def in_place(wait, **_):
+    """Stand in for the thread of another loop."""
+    wait()
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_waiting_is_given_up_with_the_task_that_waits(inside):
+    """A server that cancels a lifespan goes on at once; the thread ends by itself, even after the loop."""
+    gate = threading.Event()
+
+    async def main() -> None:
+        task = asyncio.create_task(_aside.aside(lambda: gate.wait(30)))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        if inside:
+            gate.set()
+            while waiting():
+                await asyncio.sleep(0.001)
+
+    def waiting() -> list[threading.Thread]:
+        return [one for one in threading.enumerate() if one.name == "eco2-tracing-aside"]
+
+    asyncio.run(main())
+    gate.set()
+    for one in waiting():
+        one.join(30)
+    assert waiting() == []
 
 
 def test_where_no_thread_can_be_started(monkeypatch):

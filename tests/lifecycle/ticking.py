@@ -1,4 +1,4 @@
-"""Ends a lifespan while its collector is silent; prints how long that took, and the longest stall of the loop."""
+"""Ends a lifespan with a full queue and a silent collector; prints how long that took, and the longest stall."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ async def main() -> None:
     """Run the lifespan by hand, beside a task that only ticks."""
     app = FastAPI()
     instrument_app(app)
-    with span("queued"):
-        pass
+    for number in range(2000):
+        with span("queued", attributes={f"key{n}": f"{number} is the value of {n}" for n in range(40)}):
+            pass
     messages = asyncio.Queue()
     sent = asyncio.Queue()
     lifespan = asyncio.create_task(app({"type": "lifespan", "state": {}}, messages.get, sent.put))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 
 from anyio import CapacityLimiter
@@ -14,6 +16,31 @@ async def aside(wait: Callable[[], object]) -> None:
     The thread is none of those that the application's own work shares: at the end of a server, all of them may hang.
 
     Args:
-        wait: Takes a bounded time.
+        wait: Takes a bounded time; what it raises is raised here.
     """
-    await run_sync(wait, abandon_on_cancel=True, limiter=CapacityLimiter(1))
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # the loop is trio's
+        await run_sync(wait, abandon_on_cancel=True, limiter=CapacityLimiter(1))
+        return
+    # Not by way of anyio: its backend is loaded when it is first asked, which would stall the loop for 70 ms.
+    waited: asyncio.Future[None] = loop.create_future()
+
+    def told(error: Exception | None) -> None:
+        if not waited.done():
+            waited.set_exception(error) if error else waited.set_result(None)
+
+    def work() -> None:
+        error = None
+        try:
+            wait()
+        except Exception as raised:  # noqa: BLE001 - raised where it is waited for
+            error = raised
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(told, error)
+
+    try:
+        threading.Thread(target=work, name="eco2-tracing-aside", daemon=True).start()
+    except RuntimeError:  # no thread is to be had: better late than never
+        work()
+    await waited
