@@ -182,7 +182,7 @@ def test_sqlalchemy_whose_parts_have_moved(switch_on, request_span, monkeypatch,
 
 
 def test_sqlalchemy_without_greenlet(switch_on, request_span, monkeypatch):
-    """SQLAlchemy 2.1 refuses the first import of its async part without it; a synchronous service is traced all the same."""
+    """SQLAlchemy 2.1 refuses the first import of its async part; a synchronous service is traced all the same."""
     sqlalchemy = pytest.importorskip("sqlalchemy")
 
     def refuse(name):
