@@ -13,12 +13,12 @@ class _Once:
     """The keys that were already reported.
 
     Args:
-        lock: Guards the set; passed in so that a fork can replace it.
+        lock: Guards the set; re-entrant, for a signal's handler may report while its thread does; a fork replaces it.
     """
 
     __slots__ = ("_lock", "_seen")
 
-    def __init__(self, lock: threading.Lock) -> None:
+    def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
         self._seen: set[str] = set()
 
@@ -37,10 +37,10 @@ class _Once:
 
     def after_fork(self) -> None:
         """In a child: another thread may have held the lock when the process was copied."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
 
-_reported = _Once(threading.Lock())
+_reported = _Once(threading.RLock())
 os.register_at_fork(after_in_child=_reported.after_fork)
 
 
