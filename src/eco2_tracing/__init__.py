@@ -4,6 +4,7 @@ Import this package before FastAPI: a bad ``OTEL_PROPAGATORS`` then cannot stop 
 """
 
 import gc as _gc
+import typing as _typing
 
 from eco2_tracing._settings._early import protect_propagators_variable as _protect
 
@@ -14,6 +15,7 @@ _protect()
 _collects = _gc.isenabled()
 _gc.disable()
 try:
+    from eco2_tracing import _settings
     from eco2_tracing._instrumentation._httpx import instrument_httpx
     from eco2_tracing._lifecycle._configure import (
         configure_tracing,
@@ -24,12 +26,14 @@ try:
         tracing_status,
     )
     from eco2_tracing._lifecycle._status import TracingStatus
-    from eco2_tracing._settings import TracingSettings
     from eco2_tracing._spans._manual import current_span_id, current_trace_id, span, traced
     from eco2_tracing.logs import bind_log_fields, configure_logging
 finally:
     if _collects:
         _gc.enable()
+
+if _typing.TYPE_CHECKING:
+    from eco2_tracing._settings import TracingSettings
 
 __all__ = [
     "TracingSettings",
@@ -48,3 +52,10 @@ __all__ = [
     "traced",
     "tracing_status",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what few services name, and what takes long."""
+    if name != "TracingSettings":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _settings.TracingSettings

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,7 +114,7 @@ def test_is_on_inside_the_import_of_a_submodule(table, tmp_path, monkeypatch):
             "self.log.append(", "import crane.wing; crane.wing.__name__; self.log.append("
         )
     )
-    monkeypatch.setattr(_libraries, "TESTED", (replace(row, watched="crane.wing"),))
+    monkeypatch.setattr(_libraries, "TESTED", (row._replace(watched="crane.wing"),))
     instrument_libraries()
     importlib.import_module("crane.wing")
     sys.modules.pop("crane.wing")
@@ -279,7 +278,7 @@ def test_versions_that_are_tested_here(table, tmp_path, monkeypatch, version, on
     )
     told = 'assert kwargs == {"raise_exception_on_conflict": True}'
     instrumentation.write_text(instrumentation.read_text().replace(told, refuses))
-    monkeypatch.setattr(_libraries, "TESTED", (replace(row, newer="2.1."),))
+    monkeypatch.setattr(_libraries, "TESTED", (row._replace(newer="2.1."),))
     instrument_libraries()
     importlib.import_module("plover")
     assert log_of("plover") == (["on"] if on else [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eco2_tracing._settings import TracingSettings, load_settings
+from eco2_tracing._settings import TracingSettings
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def read():
     """Read settings from variables alone."""
 
     def read_from(**variables: str) -> TracingSettings:
-        return load_settings(environ=variables)
+        return TracingSettings(_environ=variables)
 
     return read_from
 

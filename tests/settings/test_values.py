@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eco2_tracing._settings import OtlpSettings, TracingSettings
+from eco2_tracing._settings import OtlpSettings, TracingSettings, load_settings
 
 
 def test_defaults(read):
@@ -20,6 +20,22 @@ def test_defaults(read):
     assert settings.excluded_paths is None
     assert settings.error_sampling_rate == 1.0
     assert not settings.error_sampling_rate_is_set
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"OTEL_TRACES_SAMPLER": "nonsense"},
+        {"ECO2_TRACING_REDACT_KEYS": "pin", "OTEL_SERVICE_NAME": "auth"},
+    ],
+)
+def test_a_start_without_settings_reads_the_same(variables):
+    """The model is for those who name it: what it would say is read without it."""
+    read, model = load_settings(environ=variables), TracingSettings(_environ=variables)
+    fields = TracingSettings.model_fields
+    assert {name: getattr(read, name) for name in fields} == {name: getattr(model, name) for name in fields}
+    assert "bsp_schedule_delay" in fields
 
 
 @pytest.mark.parametrize("empty", ["", "  "])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,8 +29,7 @@ NEVER = 1 << 62
 """A number of queued spans at which nobody is woken."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryStats:
+class DeliveryStats(NamedTuple):
     """What became of the spans handed to one processor, since the process began (or was forked).
 
     Attributes:

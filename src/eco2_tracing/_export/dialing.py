@@ -11,7 +11,6 @@ import socket
 import ssl
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -70,8 +69,7 @@ def grpc_address(target: str, default_port: int) -> Address:
     return Address(parts.hostname or "", parts.port or default_port)
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """Files for TLS, read anew for each connection: certificates are renewed while a process runs.
 
     Attributes:

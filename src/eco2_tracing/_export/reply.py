@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import base64
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from eco2_tracing._export.late import late_imports
 from eco2_tracing._protobuf import fields, nested
@@ -53,8 +52,7 @@ _HTTP_CREDENTIALS = frozenset({401, 403, 407})
 _GRPC_OF_HTTP = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What became of one request.
 
     Attributes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
     from eco2_tracing._redaction import Redactor
-    from eco2_tracing._settings import TracingSettings
+    from eco2_tracing._settings import Settings
     from eco2_tracing.propagation import Propagation
     from eco2_tracing.sampling import HeadSampler
     from eco2_tracing.sampling._rescue import Rescuer
@@ -27,7 +27,7 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0"
 """Of the stable HTTP conventions that the lean spans follow."""
 
 
-def engine(settings: TracingSettings, propagation: Propagation, redactor: Redactor) -> Engine:
+def engine(settings: Settings, propagation: Propagation, redactor: Redactor) -> Engine:
     """Make the engine, without recording.
 
     Args:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from eco2_tracing._instrumentation._engine import Engine
-    from eco2_tracing._settings import TracingSettings
+    from eco2_tracing._settings import Settings
 
     ServerRequestHook = Callable[[Span, dict[str, Any]], None]
 
@@ -162,7 +162,7 @@ def excluded_regexes(paths: Iterable[str], root_path: str = "") -> tuple[str, ..
     return tuple(regexes)
 
 
-def _excluded(app: FastAPI, settings: TracingSettings, argument: str | Iterable[str] | None) -> str:
+def _excluded(app: FastAPI, settings: Settings, argument: str | Iterable[str] | None) -> str:
     words, regexes = split_urls(settings.excluded_urls)
     paths: Iterable[str] | None = settings.excluded_paths
     if paths is None:
@@ -174,7 +174,7 @@ def _excluded(app: FastAPI, settings: TracingSettings, argument: str | Iterable[
 
 def instrument_app(
     app: FastAPI,
-    settings: TracingSettings,
+    settings: Settings,
     excluded_paths: str | Iterable[str] | None = None,
     server_request_hook: ServerRequestHook | None = None,
 ) -> None:

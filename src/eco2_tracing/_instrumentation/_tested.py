@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Library:
+class Library(NamedTuple):
     """One library and OpenTelemetry's instrumentation of it.
 
     Attributes:

@@ -21,12 +21,14 @@ from eco2_tracing._lifecycle._children import end_with_child
 from eco2_tracing._lifecycle._report import announce, status_of
 from eco2_tracing._lifecycle._status import TracingStatus
 from eco2_tracing._lifecycle._tracing import Tracing
-from eco2_tracing._settings import Problem, TracingSettings, load_settings, report_problems
+from eco2_tracing._settings import Problem, Settings, load_settings, report_problems
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.trace import Span
+
+    from eco2_tracing._settings import TracingSettings
 
 
 class _Process:
@@ -95,7 +97,7 @@ def configure_tracing(
 
 
 def _installed(
-    settings: TracingSettings,
+    settings: Settings,
     resource_attributes: Mapping[str, Any] | None,
     span_processors: Sequence[SpanProcessor],
 ) -> Tracing:
@@ -121,7 +123,7 @@ def _sampler_problems(tracing: Tracing) -> list[Problem]:
     return [*wrong, *advice]
 
 
-def _strict_problems(settings: TracingSettings) -> list[Problem]:
+def _strict_problems(settings: Settings) -> list[Problem]:
     """What is a warning when libraries are switched on, told before anything is installed."""
     if not settings.strict:
         return []

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.sampling import Sampler
 
-    from eco2_tracing._settings import TracingSettings
+    from eco2_tracing._settings import Settings
 
 
 class Provider(TracerProvider):
@@ -75,7 +75,7 @@ def foreign_provider() -> trace.TracerProvider | None:
     return None if isinstance(provider, trace.ProxyTracerProvider) else provider
 
 
-def make_provider(settings: TracingSettings, resource: Resource, sampler: Sampler) -> Provider:
+def make_provider(settings: Settings, resource: Resource, sampler: Sampler) -> Provider:
     """Make the SDK's provider, with nothing of it read from the environment behind the settings' back.
 
     Args:
@@ -122,7 +122,7 @@ def _warn_of(variable: str) -> None:
     )
 
 
-def span_limits(settings: TracingSettings) -> SpanLimits:
+def span_limits(settings: Settings) -> SpanLimits:
     """The SDK's limits object with every number given."""
     unlimited: Any = SpanLimits.UNSET
     length = settings.attribute_value_length_limit

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
     from eco2_tracing._export import SpanBatcher
-    from eco2_tracing._settings import TracingSettings
+    from eco2_tracing._settings import Settings
     from eco2_tracing.propagation import Inbound
     from eco2_tracing.sampling import BuiltSampler
 
@@ -51,7 +51,7 @@ class Tracing:
 
     def __init__(
         self,
-        settings: TracingSettings,
+        settings: Settings,
         resource_attributes: Mapping[str, Any] | None,
         span_processors: Sequence[SpanProcessor],
     ) -> None:
@@ -244,7 +244,7 @@ class Tracing:
         self._name_service()
 
 
-def _rules(settings: TracingSettings) -> RescueRules:
+def _rules(settings: Settings) -> RescueRules:
     rate = settings.error_sampling_rate
     slow, by_route = settings.slow_threshold_ms, settings.slow_thresholds_ms
     if settings.traces_sampler.endswith("always_off") and not settings.error_sampling_rate_is_set:

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from eco2_tracing._settings._early import protect_propagators_variable, protect_span_limit_variable
 
 # Before pydantic: a pydantic plugin may import opentelemetry.propagate as soon as a model is made.
 protect_propagators_variable()
 protect_span_limit_variable()
 
+from eco2_tracing._settings._fields import Settings  # noqa: E402
 from eco2_tracing._settings._hosts import OwnHosts  # noqa: E402
 from eco2_tracing._settings._load import load_settings, report_problems  # noqa: E402
-from eco2_tracing._settings._model import TracingSettings  # noqa: E402
 from eco2_tracing._settings._otlp import OtlpSettings  # noqa: E402
 from eco2_tracing._settings._problem import Problem  # noqa: E402
+
+if TYPE_CHECKING:
+    from eco2_tracing._settings._model import TracingSettings
 
 __all__ = [
     "OtlpSettings",
     "OwnHosts",
     "Problem",
+    "Settings",
     "TracingSettings",
     "load_settings",
     "protect_propagators_variable",
     "report_problems",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the model when somebody wants it: pydantic-settings takes a quarter of a start."""
+    if name != "TracingSettings":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from eco2_tracing._settings._model import TracingSettings
+
+    globals()[name] = TracingSettings
+    return TracingSettings

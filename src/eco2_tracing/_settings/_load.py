@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._guard import warn_once
-from eco2_tracing._settings._model import TracingSettings
+from eco2_tracing._settings._fields import Settings
 from eco2_tracing._settings._near_misses import is_about_environment
+from eco2_tracing._settings._source import read_fields
 
 if TYPE_CHECKING:
+    from eco2_tracing._settings._model import TracingSettings
     from eco2_tracing._settings._problem import Problem
 
 
@@ -22,7 +24,7 @@ def load_settings(
     service_version: str | None = None,
     environment: str | None = None,
     environ: Mapping[str, str] = os.environ,
-) -> TracingSettings:
+) -> Settings:
     """Return the settings to use: those given, else the environment, else the arguments, else the defaults.
 
     Args:
@@ -37,7 +39,9 @@ def load_settings(
     """
     arguments = {"service_name": service_name, "service_version": service_version, "environment": environment}
     if settings is None:
-        return TracingSettings(_environ=environ, _arguments=arguments)
+        read = Settings()
+        vars(read).update(read_fields({"_environ": environ, "_arguments": arguments}))
+        return read
     update: dict[str, object] = {
         key: value for key, value in arguments.items() if getattr(settings, key) is None
     }
@@ -48,7 +52,7 @@ def load_settings(
     return settings.model_copy(update=update)
 
 
-def report_problems(settings: TracingSettings, further: Iterable[Problem] = ()) -> None:
+def report_problems(settings: Settings, further: Iterable[Problem] = ()) -> None:
     """Tell what is wrong: one WARNING for each problem, once in a process.
 
     Args:

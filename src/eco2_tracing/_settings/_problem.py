@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from eco2_tracing._redaction import Redactor
 
@@ -15,8 +15,7 @@ _USERINFO = r"(^|//)\S*@"
 _SHOWN, _SAID = 120, 500
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing to tell about one variable.
 
     Attributes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from pydantic import SecretStr
-from pydantic_settings import PydanticBaseSettingsSource
 
 from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._settings._destination import resolve_otlp
+from eco2_tracing._settings._fields import Settings
 from eco2_tracing._settings._near_misses import report_near_misses
 from eco2_tracing._settings._parse import boolean, pairs, rate
 from eco2_tracing._settings._problem import BadValueError, Findings
@@ -26,24 +26,27 @@ from eco2_tracing._settings._variables import (
     Setting,
 )
 
-if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
-    from pydantic_settings import BaseSettings
-
 Level = dict[str, str]
 ENVIRON, ARGUMENTS = "_environ", "_arguments"
 
 
-class VariablesSource(PydanticBaseSettingsSource):
-    """Reads every field, and notes what is wrong instead of raising.
+def read_fields(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Read every field, and note what is wrong instead of raising.
 
     Args:
-        settings_cls: The model; its defaults are named in warnings.
-        keywords: What the constructor was given, ``_environ`` and ``_arguments`` among it.
-    """
+        keywords: What the settings were given, ``_environ`` and ``_arguments`` among it.
 
-    def __init__(self, settings_cls: type[BaseSettings], keywords: Mapping[str, Any]) -> None:
-        super().__init__(settings_cls)
+    Returns:
+        The values of all fields that do not keep their default.
+
+    Raises:
+        ConfigurationError: In strict mode, with all problems.
+    """
+    return _Reading(keywords).values()
+
+
+class _Reading:
+    def __init__(self, keywords: Mapping[str, Any]) -> None:
         self._findings = Findings()
         self._environ: Mapping[str, str] = keywords.get(ENVIRON, os.environ)
         explicit = self._explicit({key: keywords[key] for key in keywords if key not in (ENVIRON, ARGUMENTS)})
@@ -55,22 +58,7 @@ class VariablesSource(PydanticBaseSettingsSource):
         }
         self._levels: tuple[Level, ...] = (explicit, environment, arguments)
 
-    def get_field_value(
-        self,
-        field: FieldInfo,
-        field_name: str,
-    ) -> tuple[
-        Any, str, bool
-    ]:  # pragma: no cover - the base asks for it, but __call__ reads everything at once
-        """Answer for one field."""
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """Return the values of all fields that do not keep their default.
-
-        Raises:
-            ConfigurationError: In strict mode, with all problems.
-        """
+    def values(self) -> dict[str, Any]:
         self._translate_aliases()
         values = {setting.field: value for setting in SETTINGS if (value := self._value(setting)) is not None}
         values |= self._service()
@@ -121,7 +109,7 @@ class VariablesSource(PydanticBaseSettingsSource):
             return bad.used[0] if bad.used else None
 
     def _default(self, field: str) -> Any:
-        return self.settings_cls.model_fields[field].default
+        return getattr(Settings, field)
 
     def _translate_aliases(self) -> None:
         """Give the older names OTEL_ENABLED and OTEL_SAMPLING_RATE their meaning, unless others say it already."""

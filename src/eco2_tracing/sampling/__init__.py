@@ -1,17 +1,21 @@
 """Which traces are kept: head samplers, by the names of ``OTEL_TRACES_SAMPLER``."""
 
+from typing import TYPE_CHECKING
+
 from eco2_tracing.sampling._base import NOT_CHOSEN, UNKNOWN, HeadSampler
 from eco2_tracing.sampling._build import BuiltSampler, build_sampler
 from eco2_tracing.sampling._custom import CustomSampler
 from eco2_tracing.sampling._fixed import AlwaysOff, AlwaysOn, TraceIdRatio
 from eco2_tracing.sampling._rate import RateLimiting
-from eco2_tracing.sampling._remote import JaegerRemote
 from eco2_tracing.sampling._tracestate import (
     ot_member,
     randomness_value,
     threshold,
     with_probability,
 )
+
+if TYPE_CHECKING:
+    from eco2_tracing.sampling._remote import JaegerRemote
 
 __all__ = [
     "NOT_CHOSEN",
@@ -30,3 +34,12 @@ __all__ = [
     "threshold",
     "with_probability",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the one sampler that is more than arithmetic when somebody wants it."""
+    if name != "JaegerRemote":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from eco2_tracing.sampling._remote import JaegerRemote
+
+    return JaegerRemote

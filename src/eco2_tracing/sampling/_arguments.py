@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from eco2_tracing.sampling._fetch import Endpoint, parse_endpoint
+if TYPE_CHECKING:
+    from eco2_tracing.sampling._fetch import Endpoint
 
 ARG = "OTEL_TRACES_SAMPLER_ARG"
 DEFAULT_ENDPOINT = "http://localhost:5778/sampling"
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Request:
     """What a sampler is made from; problems are gathered on the way."""
 
@@ -76,6 +78,8 @@ def option(
 
 def endpoint_of(request: Request, text: str) -> Endpoint:
     """Where to ask; the default, and a problem told, where that is no URL."""
+    from eco2_tracing.sampling._fetch import parse_endpoint
+
     try:
         return parse_endpoint(text)
     except ValueError as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import entry_points
+from typing import NamedTuple
 
 from opentelemetry.sdk.trace.sampling import Sampler
 
@@ -14,8 +14,6 @@ from eco2_tracing.sampling._base import HeadSampler
 from eco2_tracing.sampling._custom import CustomSampler
 from eco2_tracing.sampling._fixed import AlwaysOff, AlwaysOn, TraceIdRatio
 from eco2_tracing.sampling._rate import RateLimiting
-from eco2_tracing.sampling._remote import JaegerRemote
-from eco2_tracing.sampling._strategies import rate_limiter
 
 DEFAULT = "parentbased_always_on"
 _PARENT_BASED = "parentbased_"
@@ -29,8 +27,7 @@ _BARE = (
 _DAY_MS = 86_400_000.0
 
 
-@dataclass(frozen=True)
-class BuiltSampler:
+class BuiltSampler(NamedTuple):
     """A head sampler, and what there is to say about it.
 
     Attributes:
@@ -127,6 +124,10 @@ def _rate(request: Request) -> Made:
 
 
 def _jaeger_remote(request: Request) -> Made:
+    # What few services ask for is not part of every start.
+    from eco2_tracing.sampling._remote import JaegerRemote
+    from eco2_tracing.sampling._strategies import rate_limiter
+
     given = pairs(request)
     interval_ms = option(request, given, "pollingIntervalMs", _DEFAULT_INTERVAL_MS, 1.0, _DAY_MS)
     ratio = option(request, given, "initialSamplingRate", _DEFAULT_INITIAL_RATIO, 0.0, 1.0)

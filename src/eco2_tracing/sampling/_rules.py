@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 _NEVER = float("inf")
 _NS_PER_MS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class RescueLimits:
+class RescueLimits(NamedTuple):
     """What may be held and kept.
 
     Attributes:
@@ -28,8 +28,7 @@ class RescueLimits:
     age_s: float = 300.0
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class RescueRules:
+class RescueRules(NamedTuple):
     """What makes a local trace worth keeping.
 
     Attributes:
@@ -40,7 +39,7 @@ class RescueRules:
 
     error_rate: float = 1.0
     slow_ms: float | None = None
-    slow_ms_by_route: Mapping[str, float] = field(default_factory=dict)
+    slow_ms_by_route: Mapping[str, float] = MappingProxyType({})
 
     @property
     def wants_slow(self) -> bool:
