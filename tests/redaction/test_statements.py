@@ -67,7 +67,21 @@ def test_the_database_says_what_double_quotes_are(key, system, statement, masked
 
 def test_a_clean_statement_makes_nothing():
     """The common case, a parameterized statement, allocates no mapping."""
-    assert Redactor().attributes({"db.query.text": "SELECT a FROM b WHERE c = $1"}) is None
+    redactor = Redactor()
+    for _ in range(2):
+        statement = "SELECT a FROM b WHERE c = $%d" % len("x")  # equal, and another object each time
+        assert redactor.attributes({"db.query.text": statement}) is None
+
+
+def test_statements_are_remembered_within_bounds():
+    """However many and however long there are: as masked the second time as the first."""
+    redactor = Redactor()
+    for number in range(1_000):
+        for _ in range(2):
+            assert redactor.value("db.query.text", f"SELECT {number}") == "SELECT ?"
+    redactor.value("db.query.text", f"SELECT '{'x' * 5_000}'")
+    assert len(redactor._statements) <= 256
+    assert all(len(text) <= 2048 for text, _ in redactor._statements)
 
 
 @pytest.mark.parametrize("length", [100, 3_000, 40_000])

@@ -28,6 +28,8 @@ MOST_ITEMS = 1024
 _DEEPEST = 16
 _MOST_REMEMBERED = 2048
 _LONGEST_REMEMBERED = 256
+_MOST_STATEMENTS = 256
+_LONGEST_STATEMENT = 2048
 # Nothing, and what stands where we or OpenTelemetry's own packages have masked before.
 _MASKED = frozenset(("", MASK, f"[{MASK}]"))
 _NUMBERS = frozenset((int, float, bool))
@@ -64,7 +66,7 @@ class Redactor:
         limit: The length in characters to which texts are cut.
     """
 
-    __slots__ = ("_free", "_kinds", "_limit", "_names", "_stems", "_urls", "is_secret")
+    __slots__ = ("_free", "_kinds", "_limit", "_names", "_statements", "_stems", "_urls", "is_secret")
 
     def __init__(self, extra_keys: Iterable[str] = (), *, limit: int = LONGEST_TEXT) -> None:
         keys = SecretKeys(extra_keys)
@@ -76,6 +78,7 @@ class Redactor:
         # By hand, not `lru_cache`: a name of 10 MB must not be remembered.
         self._kinds: dict[object, int] = {}
         self._names: dict[str, str] = {}
+        self._statements: dict[tuple[str, str], str] = {}
 
     def query(self, query: str) -> str:
         """Mask the values of secret parameters of a query string.
@@ -271,19 +274,25 @@ class Redactor:
             return text if text in _MASKED else MASK
         if kind == _LONG:
             return self._scan(text if len(text) <= LONGEST_TEXT else cut(text, LONGEST_TEXT), 0)
-        if len(text) > LONGEST_ATTRIBUTE:
-            text = cut(text, LONGEST_ATTRIBUTE)
+        text = cut(text, LONGEST_ATTRIBUTE)
         if kind == _SQL:
             return self._statement(text, {})
         return self.query(text) if kind == _QUERY else self.url(text)
 
     def _statement(self, text: str, attributes: Mapping[str, object]) -> str:
-        if len(text) > LONGEST_ATTRIBUTE:
-            text = cut(text, LONGEST_ATTRIBUTE)
-        masked = mask_literals(text, attributes.get("db.system.name") or attributes.get("db.system"))
-        # What has no quotes in some dialect or tool: `SET password = x`, a URL.
-        masked = self._scan(masked, 0)
-        return text if masked == text else masked
+        text = cut(text, LONGEST_ATTRIBUTE)
+        system = attributes.get("db.system.name") or attributes.get("db.system")
+        key = (text, system if isinstance(system, str) else "")
+        known = self._statements.get(key)
+        if known is None:
+            # Then what has no quotes in some dialect or tool: a URL, `SET password = x`.
+            known = mask_userinfo(mask_literals(text, key[1]))
+            known = self._free.mask(known, known.lower())
+            if len(text) <= _LONGEST_STATEMENT:
+                if len(self._statements) >= _MOST_STATEMENTS:
+                    self._statements.clear()
+                self._statements[key] = known
+        return text if known == text else known
 
     def _bounded(self, text: str) -> str:
         if type(text) is not str:

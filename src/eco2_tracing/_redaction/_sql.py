@@ -7,9 +7,7 @@ parameterized text as it is; but a text with placeholders may hold literals too,
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
-_LONGEST_CACHED = 2048
 _MASK = "?"
 
 # Each alternative accepts the end of the text as its closing mark, so that it never backtracks over a long
@@ -45,21 +43,13 @@ _QUOTED_LITERALS = frozenset(("mysql", "mariadb"))
 _COMMANDS = frozenset(("redis", "memcached"))
 
 
-def mask_literals(statement: str, system: object = None) -> str:
+def mask_literals(statement: str, system: str = "") -> str:
     """Replace every literal by `?`: texts, numbers, dates, booleans, of whatever spelling.
 
     Args:
         statement: SQL of any dialect, JSON, or a command.
         system: The database's name in the semantic conventions, where it is known.
     """
-    if not isinstance(system, str):
-        system = ""
-    if len(statement) > _LONGEST_CACHED:
-        return _masked(statement, system)
-    return _remembered(statement, system)
-
-
-def _masked(statement: str, system: str) -> str:
     if system in _COMMANDS:
         return _WORD.sub(_MASK, statement)
     if "\\'" in statement or '\\"' in statement:
@@ -70,9 +60,6 @@ def _masked(statement: str, system: str) -> str:
     return _Literals(statement, system).masked()
 
 
-_remembered = lru_cache(256)(_masked)
-
-
 def mask_in_place(text: str) -> str:
     """Replace the literals of a statement that stands in a message.
 
@@ -80,7 +67,7 @@ def mask_in_place(text: str) -> str:
         text: From the statement's beginning on; prose may follow.
     """
     if "\\'" in text or '\\"' in text:
-        return _masked(text, "")
+        return mask_literals(text)
     masked = _Literals(text, "", numbers=False).masked()
     return _NUMBER_IN_PLACE.sub(r"\1?", masked)
 
