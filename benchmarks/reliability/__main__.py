@@ -73,10 +73,9 @@ def run(rows: Sequence[Row], scale: Scale) -> list[tuple[Row, dict[Variant, Figu
         begun = time.monotonic()
         figures = {variant: measured(row, variant, scale) for variant in VARIANTS}
         table.append((row, figures))
-        verdict = "held" if figures["ours"].held else "NOT HELD"
-        print(f"{row.name}: {row.promise} [{row.goal}]")
-        print(f"  ours   {figures['ours'].text}  ({verdict})")
-        print(f"  stock  {figures['stock'].text}  ({time.monotonic() - begun:.0f} s)", flush=True)
+        print(f"{row.name}: {row.promise} [{row.goal}] ({time.monotonic() - begun:.0f} s)")
+        for variant, figure in figures.items():
+            print(f"  {variant:6} {figure.text}  ({'held' if figure.held else 'NOT HELD'})", flush=True)
     return table
 
 

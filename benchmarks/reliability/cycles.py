@@ -18,7 +18,7 @@ GROWTH = 0.05
 REQUESTS = {"ours": 1_000_000, "stock": 250_000}
 QUICK_REQUESTS = 12_000
 _CLEAR_S = 1.0
-_LIMIT_S = 900.0
+_LIMIT_S = 3600.0
 
 
 def run(what: str, count: int, variant: Variant) -> list[int]:
