@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 from benchmarks.reliability._processes import WORK
+from benchmarks.reliability._scheduler import Waiting
 
 _CHUNK = 100
 
@@ -28,16 +28,14 @@ class Client:
     """
 
     def __init__(self, port: int, pid: int | None = None) -> None:
-        self._schedulers = [os.open("/proc/thread-self/schedstat", os.O_RDONLY)]
-        if pid is not None:
-            self._schedulers.append(os.open(f"/proc/{pid}/task/{pid}/schedstat", os.O_RDONLY))
+        self._waiting = [Waiting()] if pid is None else [Waiting(), Waiting(pid)]
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         self.seconds: list[float] = []
         self.failed = 0
 
     def get(self, path: str) -> None:
         """Send one request, and note how it went."""
-        ready, begun = self._ready_s(), time.perf_counter()
+        waited, begun = self._waited_s(), time.perf_counter()
         try:
             self._connection.request("GET", path)
             response = self._connection.getresponse()
@@ -47,18 +45,17 @@ class Client:
             self._connection.close()
             good = False
         took = time.perf_counter() - begun
-        self.seconds.append(took - (self._ready_s() - ready))
+        self.seconds.append(took - (self._waited_s() - waited))
         self.failed += not good
 
-    def _ready_s(self) -> float:
-        """Give the seconds that both threads have waited for a processor."""
-        return sum(int(os.pread(one, 100, 0).split()[1]) for one in self._schedulers) / 1e9
+    def _waited_s(self) -> float:
+        return sum(one.seconds() for one in self._waiting)
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
-        while self._schedulers:
-            os.close(self._schedulers.pop())
+        while self._waiting:
+            self._waiting.pop().close()
 
 
 @dataclass

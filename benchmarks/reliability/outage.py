@@ -92,7 +92,7 @@ def outage(kind: str, variant: Variant, seconds: float) -> Outage:
     go, come_back = OUTAGES[kind]
     with (
         Collector() as collector,
-        serving(variant, collector.endpoint, routes="_filling") as served,
+        serving(variant, collector.endpoint, routes="_routes_filling") as served,
         traffic(served),
     ):
         collector.wait_for_more(0, 30)

@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 from benchmarks.reliability._collector import Collector, black_hole, refused
-from benchmarks.reliability._filling import NAME
 from benchmarks.reliability._processes import Served, serving
+from benchmarks.reliability._routes_filling import NAME
 from benchmarks.reliability._row import Figure, Row, Scale, Variant
 
 EXIT_S = 5.0
@@ -23,7 +23,7 @@ LIMIT_S = 30.0
 SLACK = 1.1
 # More than the queue and a batch hold.
 FILL = 3000
-_ROUTES = "_filling"
+_ROUTES = "_routes_filling"
 
 
 def seconds_to_end(served: Served, number: int) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.reliability import _ticking
+from benchmarks.reliability import _routes_ticking as _ticking
 from benchmarks.reliability._collector import Collector, black_hole, refused
 from benchmarks.reliability._load import Client, Pair
 from benchmarks.reliability._processes import serving
@@ -16,7 +16,7 @@ from benchmarks.reliability._row import Figure, Row, Scale, Variant
 from benchmarks.reliability.shutdown import seconds_to_end
 
 STALL_MS = 50.0
-_ROUTES = "_ticking"
+_ROUTES = "_routes_ticking"
 
 
 @contextmanager

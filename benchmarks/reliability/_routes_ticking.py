@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.reliability._scheduler import Waiting
+
 FILE = "RELIABILITY_TICKS"
 _FIGURE = struct.Struct("d")
 _TICK_S = 0.001
@@ -43,18 +45,13 @@ def add(app: Any) -> None:
 
 async def _tick(memory: mmap.mmap) -> None:
     worst = 0.0
-    scheduler = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
-    last, last_ready = time.monotonic(), _ready_s(scheduler)
+    waiting = Waiting()
+    last, last_waited = time.monotonic(), waiting.seconds()
     while True:
         await asyncio.sleep(_TICK_S)
-        now, ready = time.monotonic(), _ready_s(scheduler)
-        stall = now - last - (ready - last_ready)
+        now, waited = time.monotonic(), waiting.seconds()
+        stall = now - last - (waited - last_waited)
         if stall > worst:
             worst = stall
             _FIGURE.pack_into(memory, 0, worst)
-        last, last_ready = now, ready
-
-
-def _ready_s(scheduler: int) -> float:
-    """Give the seconds that this thread has waited for a processor."""
-    return int(os.pread(scheduler, 100, 0).split()[1]) / 1e9
+        last, last_waited = now, waited
