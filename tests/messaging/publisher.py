@@ -67,7 +67,7 @@ def confluent_kafka(port):
     """One producer, which tells by a callback."""
     import confluent_kafka
 
-    producer = confluent_kafka.Producer({"bootstrap.servers": f"{HOST}:{port}", "message.timeout.ms": 1000})
+    producer = confluent_kafka.Producer({"bootstrap.servers": f"{HOST}:{port}", "message.timeout.ms": 8000})
 
     def publish():
         failures = []
