@@ -93,7 +93,7 @@ def stall(variant: Variant, scale: Scale) -> Figure:
     Of each case's rounds the calmest counts: what tracing does it does in all of them, while a machine that does
     other things as well makes stalls of its own.
     """
-    rounds, requests = scale.of(3, 2), scale.of(3000, 700)
+    rounds, requests = scale.of(3, 2), scale.of(2600, 700)
     found = []
     for case in CASES if scale.full else CASES[2:3]:
         bare, traced = min(
