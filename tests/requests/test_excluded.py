@@ -97,6 +97,17 @@ def test_contribs_list_adds_to_it():
     assert [span.name for span in captured.spans] == ["GET", "GET /status/{code}"]
 
 
+@pytest.mark.parametrize("mode", ["lean", "contrib"])
+def test_flags_are_each_ones_own(mode):
+    """Expressions are joined: where one begins with flags, tracing goes on, and the others keep to case."""
+    client, captured = configured(excluded_urls="b.om,(?i)ITEMS/\\d,STATUS/\\d", instrumentation=mode)
+    with client:
+        for path in ("/items/7", "/status/200"):
+            client.get(path)
+    servers = [span.name for span in captured.spans if span.kind.name == "SERVER"]
+    assert servers == ["GET /status/{code}"]
+
+
 def test_suppressed_requests_pass_untouched(client, captured_spans):
     """``suppress_instrumentation`` is honoured."""
     from opentelemetry.instrumentation.utils import suppress_instrumentation

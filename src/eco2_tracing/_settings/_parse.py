@@ -20,6 +20,7 @@ MAX_INT = 2**31 - 1
 # Compiled by `re` when they are first needed: most starts need none of them.
 _INTEGER = r"[+-]?[0-9]{1,10}"
 _NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+_FLAGS = r"(?s)\A\(\?([aimsux]+)\)(.*)"
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 # Headers that frame or protect a response; a trace id there would break it.
 _TAKEN_HEADERS = frozenset(
@@ -136,12 +137,16 @@ def key_set(value: str) -> frozenset[str]:
 
 def patterns(value: str) -> tuple[str, ...]:
     """Split a comma-separated list of regular expressions; those that do not compile fall away and are told."""
-    found = items(value)
-    good = tuple(item for item in found if _compiles(item))
-    if len(good) < len(found):
-        bad = ", ".join(repr(item) for item in found if item not in good)
-        raise BadValueError(f"no regular expression: {bad}", good)
-    return good
+    good: list[str] = []
+    bad: list[str] = []
+    for item in items(value):
+        # They are joined wherever they are used: flags are each one's own, and groups have to get along.
+        scoped = re.sub(_FLAGS, r"(?\1:\2)", item)
+        fits = _compiles(item) and _compiles("|".join(f"(?:{each})" for each in [*good, scoped]))
+        (good if fits else bad).append(scoped if fits else item)
+    if bad:
+        raise BadValueError(f"no regular expression: {', '.join(map(repr, bad))}", tuple(good))
+    return tuple(good)
 
 
 def _compiles(pattern: str) -> bool:
