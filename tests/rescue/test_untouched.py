@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -62,6 +63,19 @@ class Untouched:
             with ThreadPoolExecutor(8) as pool:
                 return list(pool.map(lambda number: contexts[number].run(ask, number), range(8)))
 
+        @app.get("/forks")
+        async def forks() -> list[str]:
+            read, write = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.write(write, current_span_id().encode())
+                os._exit(0)
+            os.waitpid(child, 0)
+            told = os.read(read, 64).decode()
+            os.close(read)
+            os.close(write)
+            return [told, current_span_id()]
+
         @app.get("/unavailable")
         async def unavailable() -> str:
             raise HTTPException(503)
@@ -90,6 +104,11 @@ class Untouched:
             await websocket.send_text("hello")
             raise KeyError("nobody")
 
+        @app.websocket("/odd")
+        async def odd(websocket: WebSocket) -> None:
+            await websocket.accept()
+            raise OddError
+
     async def _fails_late(self):
         await self.late.wait()
         with span("late"):
@@ -103,6 +122,15 @@ class Untouched:
         """What has been exported so far."""
         assert eco2_tracing.flush_tracing()
         return list(self.receiver.spans)
+
+
+class OddError(Exception):
+    """An exception that cannot be asked what others can."""
+
+    @property
+    def code(self):
+        """Raise, too."""
+        raise ValueError("no code")
 
 
 def _fail():
@@ -133,6 +161,14 @@ def test_the_ids_that_were_asked_for_stay(receiver, rate):
     assert trace_id == TRACE_ID
     assert span_id not in (None, UNSAMPLED["X-B3-SpanId"])
     assert len(set(service.get("/threads").json())) == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("rate", [1.0, 0.0])
+def test_a_forked_child_speaks_of_the_same_span(receiver, rate):
+    """Its log lines, calls and spans belong to the request that forked, whichever of the two asks first."""
+    child, parent = Untouched(receiver, error_sampling_rate=rate).get("/forks").json()
+    assert child == parent
 
 
 @pytest.mark.parametrize(
@@ -168,12 +204,20 @@ def test_a_failing_socket(receiver):
     assert server.attributes[REASON] == "error"
 
 
-async def _serve(app, path):
+def test_an_exception_that_cannot_be_asked_is_passed_on(receiver):
+    """The server sees what the application raised, and nothing of ours."""
+    service = Untouched(receiver)
+    with pytest.raises(OddError), service.client.websocket_connect("/odd", headers=UNSAMPLED) as socket:
+        socket.receive_text()
+
+
+async def _take(_message):
+    pass
+
+
+async def _serve(app, path, send=_take):
     async def receive():
         return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(_message):
-        pass
 
     headers = [(name.lower().encode(), value.encode()) for name, value in UNSAMPLED.items()]
     scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers}
@@ -192,3 +236,18 @@ def test_what_fails_after_a_good_end_is_forgotten(receiver):
     (failed,) = asyncio.run(drive())
     assert isinstance(failed, KeyError)
     assert service.exported() == []
+
+
+def test_a_last_message_that_the_server_refuses(receiver):
+    """A body that is shorter than announced, for example: the request failed, although a good answer had begun."""
+    service = Untouched(receiver)
+
+    async def send(message):
+        if message["type"] == "http.response.body":
+            raise RuntimeError("Response content shorter than Content-Length")
+
+    with pytest.raises(RuntimeError):
+        asyncio.run(_serve(service.app, "/good", send))
+    (server,) = service.exported()
+    assert (server.status.name, server.attributes["error.type"]) == ("ERROR", "RuntimeError")
+    assert [event.name for event in server.events] == ["exception"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from opentelemetry.trace import NonRecordingSpan, SpanContext
+from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span
 
 from eco2_tracing.logs import Request
 from eco2_tracing.propagation._inbound import FLAGS, NO_STATE
@@ -76,3 +77,11 @@ class UnrecordedSpan(NonRecordingSpan, Request):
         self._inbound = inbound
         self.scope = scope
         self.started = perf_counter_ns()
+
+
+def _ask() -> None:
+    """Make the ids of the request that forks: its parent and child process speak of one span."""
+    get_current_span().get_span_context()
+
+
+os.register_at_fork(before=_ask)

@@ -11,7 +11,7 @@ from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation._request_ids import Lazily, own_context
 from eco2_tracing._instrumentation._route import route_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
-from eco2_tracing._spans._exceptions import message
+from eco2_tracing._spans._exceptions import came_through, message
 from eco2_tracing._spans._lean import LeanSpan
 from eco2_tracing.logs import Request
 from eco2_tracing.propagation import format_server_timing
@@ -194,13 +194,20 @@ class ServerSpan(LeanSpan, Request):
 
     def raised(self, exception: BaseException) -> None:
         """The application raised; called before the exception goes on to the server."""
+        try:
+            self._failed(exception)
+        except Exception:  # noqa: BLE001 - the request goes on; exceptions are the application's
+            internal_failure("the exception of a request")
+
+    def _failed(self, exception: BaseException) -> None:
         # Task groups wrap what one task raised; today's Starlette unwraps it like this, that of FastAPI 0.115 does not.
         while isinstance(exception, BaseExceptionGroup) and len(exception.exceptions) == 1:
             exception = exception.exceptions[0]
         if not isinstance(exception, Exception) or self._is_normal_close(exception):
             return
         status = self._status_code
-        complete = self._final_time is not None
+        # What came from the last ``send`` came before the end, where that was taken for said and done.
+        complete = self._final_time is not None and not came_through(exception, self._send)
         if complete and (status is None or status < _SERVER_ERROR):
             # After a good response: a background task's error, which has a span of its own.
             self._eco2_local.keep("error")

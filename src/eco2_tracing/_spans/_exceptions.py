@@ -29,6 +29,17 @@ def message(exception: BaseException) -> str:
         return "<exception str() failed>"
 
 
+def came_through(exception: BaseException, function: Any) -> bool:
+    """Whether a function of Python's was on the way that an exception took.
+
+    Args:
+        exception: What was raised.
+        function: A function, a coroutine function or a method.
+    """
+    code = getattr(function, "__code__", None)
+    return any(frame.f_code is code for frame, _ in traceback.walk_tb(exception.__traceback__))
+
+
 def _cut(text: str) -> str:
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
 
