@@ -16,6 +16,7 @@ from eco2_tracing import span
 from eco2_tracing._instrumentation._messaging import _aiokafka, _confluent, _kafka_python
 from eco2_tracing._instrumentation._messaging._headers import outgoing
 from eco2_tracing._instrumentation._messaging._kafka import client_of
+from eco2_tracing._instrumentation._messaging._spans import Work
 
 pytestmark = pytest.mark.usefixtures("hooks_alone")
 
@@ -171,6 +172,19 @@ def test_an_old_error_is_not_the_messages(kafka, captured_spans):
         consumer.close()
     assert consumer.is_closed
     assert captured_spans.one("process orders").status is StatusCode.UNSET
+
+
+def test_an_ended_message_is_let_go(kafka, captured_spans):
+    """Without the garbage collector, which would have to look for the span of every message."""
+    consumer = kafka.KafkaConsumer([fakes.record()], [fakes.record()], [])
+    gc.collect()
+    gc.disable()
+    try:
+        while consumer.poll():
+            pass
+        assert not [one for one in gc.get_objects() if isinstance(one, Work)]
+    finally:
+        gc.enable()
 
 
 def test_a_consumer_that_is_dropped(kafka, captured_spans):

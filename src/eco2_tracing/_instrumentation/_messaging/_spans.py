@@ -65,9 +65,11 @@ class Work:
         messages: At least one.
     """
 
-    __slots__ = ("_before", "_inside", "_known_error", "_source", "_span", "_token")
+    __slots__ = ("_before", "_current", "_inside", "_known_error", "_source", "_span", "_token")
 
     def __init__(self, client: Client, messages: Sequence[Message]) -> None:
+        # Empty once the work has ended: the context refers to the work, and the work to the context.
+        self._current = [self]
         contexts = [incoming(message.headers) for message in messages[:_LINKS_LIMIT]]
         base = contexts[0] if len(messages) == 1 else Context()
         self._span = start(
@@ -79,7 +81,7 @@ class Work:
         )
         self._before = get_current()
         self._source = messages[0].source
-        self._inside = set_value(_WORK_KEY, self, set_span_in_context(self._span, base))
+        self._inside = set_value(_WORK_KEY, self._current, set_span_in_context(self._span, base))
         self._known_error = sys.exception()
 
     def __enter__(self) -> None:
@@ -121,6 +123,8 @@ class Work:
         self.end(error)
 
     def _finish(self, error: BaseException | None) -> None:
+        self._current.clear()
+        self._known_error = None
         if self._span.is_recording():
             finish(self._span, error)
 
@@ -182,8 +186,7 @@ def processed(source: object, error: BaseException | None) -> None:
         source: The client's own object.
         error: What it failed with.
     """
-    work = cast("Work | None", get_current().get(_WORK_KEY))
-    if work is not None:
+    for work in cast("list[Work]", get_current().get(_WORK_KEY, [])):
         work.processed(source, error)
 
 
