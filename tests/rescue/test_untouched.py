@@ -6,11 +6,15 @@ The application has no span processors here: where it has some, they ask at the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import gc
 import os
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 from fastapi import BackgroundTasks, FastAPI, HTTPException, WebSocket
 from fastapi.responses import StreamingResponse
@@ -36,6 +40,7 @@ class Untouched:
         self.app = FastAPI()
         self.late = asyncio.Event()
         self.tasks = []
+        self.raised = []
         self._add_routes()
         eco2_tracing.instrument_app(self.app)
         self.client = TestClient(self.app, raise_server_exceptions=False)
@@ -82,7 +87,16 @@ class Untouched:
 
         @app.get("/fails")
         async def fails() -> str:
-            raise KeyError("nobody")
+            raise self._lost()
+
+        @app.get("/calls")
+        async def calls() -> None:
+            def refuse(_request):
+                raise self._lost()
+
+            async with httpx.AsyncClient(transport=httpx.MockTransport(refuse)) as client:
+                with contextlib.suppress(LostError):
+                    await client.get("http://stock")
 
         @app.get("/stream")
         async def stream() -> StreamingResponse:
@@ -109,6 +123,11 @@ class Untouched:
             await websocket.accept()
             raise OddError
 
+    def _lost(self):
+        error = LostError("nobody")
+        self.raised.append(weakref.ref(error))
+        return error
+
     async def _fails_late(self):
         await self.late.wait()
         with span("late"):
@@ -122,6 +141,10 @@ class Untouched:
         """What has been exported so far."""
         assert eco2_tracing.flush_tracing()
         return list(self.receiver.spans)
+
+
+class LostError(Exception):
+    """An exception that can be looked after."""
 
 
 class OddError(Exception):
@@ -215,11 +238,11 @@ async def _take(_message):
     pass
 
 
-async def _serve(app, path, send=_take):
+async def _serve(app, path, send=_take, headers=UNSAMPLED):
     async def receive():
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    headers = [(name.lower().encode(), value.encode()) for name, value in UNSAMPLED.items()]
+    headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers}
     await app(scope, receive, send)
 
@@ -251,3 +274,21 @@ def test_a_last_message_that_the_server_refuses(receiver):
     (server,) = service.exported()
     assert (server.status.name, server.attributes["error.type"]) == ("ERROR", "RuntimeError")
     assert [event.name for event in server.events] == ["exception"]
+
+
+@pytest.mark.parametrize("path", ["/fails", "/calls"])
+@pytest.mark.parametrize("sampled", [True, False])
+def test_a_failures_frames_are_let_go(receiver, sampled, path):
+    """With the exception, as soon as the server is done with it: they hold bodies, and sessions of databases."""
+    service = Untouched(receiver)
+
+    async def drive():
+        with contextlib.suppress(LostError):
+            await _serve(service.app, path, headers=b3_headers(sampled=sampled))
+
+    gc.disable()
+    try:
+        asyncio.run(drive())
+        assert [lost() for lost in service.raised] == [None]
+    finally:
+        gc.enable()

@@ -41,7 +41,7 @@ class ClientSpan(LeanSpan):
     _kind = SpanKind.CLIENT
     _status_code: int | None = None
     _version: str | None = None
-    _exception: BaseException | None = None
+    _error_type: str | None = None
     _request_headers: Any = None
     _response_headers: Any = None
 
@@ -82,7 +82,7 @@ class ClientSpan(LeanSpan):
     def raised(self, exception: BaseException) -> None:
         """The attempt failed without a response: end the span."""
         if isinstance(exception, Exception) and self._end_time is None:
-            self._exception = exception
+            self._error_type = type(exception).__qualname__  # with itself, its frames would be kept
             if self._eco2_local.keep("error"):
                 self.record_exception(exception, timestamp=self._eco2_local.now())
             self._status = Status(StatusCode.ERROR, f"{type(exception).__name__}: {message(exception)}")
@@ -103,8 +103,8 @@ class ClientSpan(LeanSpan):
         if status is not None:
             version = version.decode("ascii", "ignore") if isinstance(version, bytes) else "HTTP/1.1"
             attributes["network.protocol.version"] = version.replace("HTTP/", "")
-        if self._exception is not None:
-            attributes["error.type"] = type(self._exception).__qualname__
+        if self._error_type is not None:
+            attributes["error.type"] = self._error_type
         engine = self._engine
         if engine.client_request_headers is not None and self._request_headers is not None:
             attributes.update(engine.client_request_headers.attributes(self._request_headers))

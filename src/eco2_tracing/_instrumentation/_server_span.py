@@ -53,7 +53,7 @@ class ServerSpan(LeanSpan, Request):
     _trailers = False
     _status_code: int | None = None
     _response_headers: Any = None
-    _exception: BaseException | None = None
+    _error_type: str | None = None
     _final_time: int | None = None
     _closed = False
 
@@ -214,7 +214,7 @@ class ServerSpan(LeanSpan, Request):
             return
         if not self._eco2_local.keep("error") or self._end_time is not None:
             return
-        self._exception = exception
+        self._error_type = type(exception).__qualname__  # with itself, its frames would be kept
         self.record_exception(exception, timestamp=self._final_time or self._now())
         if not complete:
             self._status = Status(StatusCode.ERROR, f"{type(exception).__name__}: {message(exception)}")
@@ -272,8 +272,8 @@ class ServerSpan(LeanSpan, Request):
         status = self._status_code
         if status is not None:
             attributes["http.response.status_code"] = status
-        if self._exception is not None:
-            attributes["error.type"] = type(self._exception).__qualname__
+        if self._error_type is not None:
+            attributes["error.type"] = self._error_type
         elif status is not None and status >= _SERVER_ERROR:
             attributes["error.type"] = str(status)
         if engine.server_request_headers is not None:
