@@ -100,7 +100,7 @@ def trial(
 
 def requests(scale: Scale) -> int:
     """Tell how many requests a row takes: more than the queue holds."""
-    return scale.of(3200, 400)
+    return scale.of(3200, 600)
 
 
 def absent(place: Callable[[], object], variant: Variant, scale: Scale) -> Figure:
