@@ -12,6 +12,8 @@ import pytest
 from fastapi import BackgroundTasks, FastAPI, Request
 from fastapi.responses import Response
 from fastapi.testclient import TestClient
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import StatusCode
 
@@ -413,3 +415,39 @@ def test_a_message_after_the_end_is_refused():
     serve(stack)
     with pytest.raises(RuntimeError, match="after the application has returned"):
         asyncio.run(late[0]({"type": "http.response.body", "body": b""}))
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+@pytest.mark.parametrize("read", [{}, {"http_capture_headers_server_response": "x-a"}])
+def test_headers_that_can_be_read_only_once(theirs, read):
+    """ASGI asks for no more of them: application and client get all that they would have got."""
+    app, seen = FastAPI(), []
+
+    async def answer(scope, receive, send):
+        seen.extend(scope["headers"])
+        headers = [(b"x-a", b"1"), (b"content-type", b"text/event-stream"), (b"x-b", b"2")]
+        await send({"type": "http.response.start", "status": 200, "headers": iter(headers)})
+        await send({"type": "http.response.body", "body": b""})
+
+    app.mount("/raw", answer)
+    if theirs:
+        trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
+    configured(app, **read)
+    asked = [(b"host", b"shop"), (b"x-b3-sampled", b"1")]
+    start, *_ = serve(app, path="/raw/", headers=iter(asked))
+    assert seen == asked
+    assert [name for name, _ in start["headers"]] == [b"x-a", b"content-type", b"x-b"]
+
+
+def test_answers_that_cannot_be_read_go_out_under_another_provider():
+    """What its spans cannot tell of them costs nothing else."""
+    app = FastAPI()
+
+    async def answer(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [("no", "bytes")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    app.mount("/raw", answer)
+    trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
+    configured(app, http_capture_headers_server_response="no")
+    assert serve(app, path="/raw/")[0]["headers"] == [("no", "bytes")]

@@ -9,6 +9,7 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode, set_span_in_
 
 from eco2_tracing import logs
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._instrumentation._headers import make_readable
 from eco2_tracing._instrumentation._route import route_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
 from eco2_tracing._spans._exceptions import exception_attributes, message
@@ -52,7 +53,10 @@ async def foreign_request(
     async def forward(answer: dict[str, Any]) -> None:
         if answer["type"] == "http.response.start":
             status.append(answer["status"])
-            answer = _answered(engine, span, answer)
+            try:
+                answer = _answered(engine, span, answer)
+            except Exception:  # noqa: BLE001 - the request goes on
+                internal_failure("reading a response's beginning")
         await send(answer)
 
     bound = logs.begin_request(scope)
@@ -91,6 +95,7 @@ def _call_hook(hook: Any, span: Span, scope: dict[str, Any]) -> None:
 
 
 def _answered(engine: Engine, span: Span, answer: dict[str, Any]) -> dict[str, Any]:
+    make_readable(answer)
     if engine.server_response_headers is not None:
         span.set_attributes(engine.server_response_headers.attributes(answer.get("headers", ())))
     if engine.response_header is None:

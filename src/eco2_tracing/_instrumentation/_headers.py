@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eco2_tracing._redaction import Redactor
@@ -22,6 +22,17 @@ def text(value: bytes) -> str:
         return value.decode("utf-8")
     except UnicodeDecodeError:
         return value.decode("latin-1")
+
+
+def make_readable(holder: dict[str, Any]) -> None:
+    """See to it that headers can be read more than once: ASGI allows whatever can be iterated over.
+
+    Args:
+        holder: The scope of a request, or the beginning of a response.
+    """
+    headers = holder.get("headers")
+    if headers is not None and not isinstance(headers, list | tuple):
+        holder["headers"] = list(headers)
 
 
 class HeaderCapture:

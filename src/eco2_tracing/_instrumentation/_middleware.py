@@ -10,6 +10,7 @@ from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation._beside import Beside
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._foreign import foreign_request
+from eco2_tracing._instrumentation._headers import make_readable
 from eco2_tracing._instrumentation._lifespan import lifespan
 from eco2_tracing._instrumentation._request_ids import UnrecordedSpan
 from eco2_tracing._instrumentation._server_begin import begin_server_span
@@ -84,6 +85,8 @@ class TracingMiddleware:
                 return self.app(scope, receive, send)
             if self._beside(scope, base):
                 return self._passed_on(engine, scope, receive, send, base, None)
+        if type(scope["headers"]) is not list:
+            make_readable(scope)
         inbound = engine.read(scope["headers"])
         excluded = engine.excluded_paths or self._excluded_paths
         if excluded.match(scope["path"]) is not None or (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._instrumentation._headers import make_readable
 from eco2_tracing._instrumentation._request_ids import Lazily, own_context
 from eco2_tracing._instrumentation._route import route_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
@@ -167,14 +168,14 @@ class ServerSpan(LeanSpan, Request):
         engine = self._engine
         if "trailers" in message:
             self._trailers = bool(message["trailers"])
-        if engine.reads_responses:
-            if engine.server_response_headers is not None:
-                self._response_headers = message.get("headers")
-        elif status < _SERVER_ERROR and "_eco2_local" not in self.__dict__:
+        if status < _SERVER_ERROR and not engine.reads_responses and "_eco2_local" not in self.__dict__:
             return message  # nothing has happened
         return self._answered(engine, status, message)
 
     def _answered(self, engine: Engine, status: int, message: Message) -> Message:
+        make_readable(message)
+        if engine.server_response_headers is not None:
+            self._response_headers = message.get("headers")
         local = self._eco2_local
         if status >= _SERVER_ERROR:
             local.keep("error")
