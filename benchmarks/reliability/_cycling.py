@@ -101,7 +101,7 @@ async def soak(requests: int) -> list[int]:
 async def request(app: Callable[..., Awaitable[None]], number: int) -> None:
     """Send one request as a server would: some are sampled, some fail, all are different."""
     failing = number % 100 < _FAILING
-    path = "/boom" if failing else f"/work/{number}"
+    path = "/boom" if failing else f"/jobs/{number}"
     sampled = b"01" if number // 3 % 100 < _SAMPLED else b"00"
     sent = {"type": "http.request", "body": b"", "more_body": False}
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 APP = "benchmarks.reliability._service:app"
 LIMIT_S = 60.0
 # The route that most rows ask for.
-WORK = "/work/{item}"
+WORK = "/jobs/{item}"
 Mode = Literal["bare", "ours", "stock"]
 
 _MODULE = (sys.executable, "-m")

@@ -98,7 +98,7 @@ def _add_routes(app: Any) -> None:
     async def pid() -> int:
         return os.getpid()
 
-    @app.get("/work/{item}")
+    @app.get("/jobs/{item}")
     async def work(item: int) -> int:
         return os.getpid()
 

@@ -34,7 +34,7 @@ FORMS = (
     ("x-b3-flags: 1",),
     ("b3: 1",),
 )
-NAME = "GET /work/{item}"
+NAME = "GET /jobs/{item}"
 
 
 def forcing() -> Iterator[list[str]]:
@@ -57,7 +57,7 @@ async def drive(url: str, count: int) -> float:
         connection = Connection(url)
         while (number := next(numbers)) < count:
             await asyncio.sleep(begun + number / A_SECOND - time.monotonic())
-            status, _, _ = await connection.get(f"/work/{number}", *next(headers))
+            status, _, _ = await connection.get(f"/jobs/{number}", *next(headers))
             if status != 200:
                 raise RuntimeError(f"answered {status}")
         await connection.close()

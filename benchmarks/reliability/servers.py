@@ -23,7 +23,7 @@ REQUESTS = 10
 _MOST_REQUESTS = 500
 _CHANGE_S = 45.0
 _PACE_S = 0.05
-NAME = "GET /work/{item}"
+NAME = "GET /jobs/{item}"
 # Nothing leaves the queue by itself while a row runs.
 PATIENT = {"OTEL_BSP_SCHEDULE_DELAY": "120000"}
 _RECYCLE_AFTER = "7"
@@ -102,7 +102,7 @@ def work(served: Served, requests: int = REQUESTS) -> set[int]:
     """
     pids = set()
     for item in range(requests):
-        wait_until(partial(answered, served, f"/work/{item}", pids), f"an answer of request {item}")
+        wait_until(partial(answered, served, f"/jobs/{item}", pids), f"an answer of request {item}")
     return pids
 
 
