@@ -19,6 +19,7 @@ import pytest
 from fastapi import BackgroundTasks, FastAPI, HTTPException, WebSocket
 from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
+from opentelemetry import trace
 
 import eco2_tracing
 from eco2_tracing import TracingSettings, current_span_id, current_trace_id, span
@@ -87,6 +88,7 @@ class Untouched:
 
         @app.get("/fails")
         async def fails() -> str:
+            self.span = trace.get_current_span()
             raise self._lost()
 
         @app.get("/calls")
@@ -274,6 +276,15 @@ def test_a_last_message_that_the_server_refuses(receiver):
     (server,) = service.exported()
     assert (server.status.name, server.attributes["error.type"]) == ("ERROR", "RuntimeError")
     assert [event.name for event in server.events] == ["exception"]
+
+
+def test_a_thread_that_is_late_to_ask(receiver):
+    """It had begun to, another one was faster, and the request is over: it gets what that one got."""
+    service = Untouched(receiver)
+    service.get("/fails")
+    service.exported()
+    made = vars(type(service.span))["_eco2_local"].__get__(service.span, type(service.span))
+    assert made is service.span._eco2_local
 
 
 @pytest.mark.parametrize("path", ["/fails", "/calls"])

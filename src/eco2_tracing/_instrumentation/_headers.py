@@ -35,6 +35,14 @@ def make_readable(holder: dict[str, Any]) -> None:
         holder["headers"] = list(headers)
 
 
+def is_event_stream(headers: Iterable[tuple[bytes, bytes]] | None) -> bool:
+    """Tell a response that goes on for as long as its client likes."""
+    for name, value in headers or ():
+        if name == b"content-type":
+            return value.startswith(b"text/event-stream")
+    return False
+
+
 class HeaderCapture:
     """Picks headers by name and gives them as span attributes.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._instrumentation._headers import make_readable
+from eco2_tracing._instrumentation._headers import is_event_stream, make_readable
 from eco2_tracing._instrumentation._request_ids import Lazily, own_context
 from eco2_tracing._instrumentation._route import route_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
@@ -82,12 +82,15 @@ class ServerSpan(LeanSpan, Request):
 
     def _undecided(self) -> LocalTrace:
         """Begin the local trace, which the caller did not choose."""
+        scope = self.scope
+        if scope is None:  # another thread asked at the same time, and all is over
+            return self.__dict__["_eco2_local"]  # type: ignore[no-any-return]
         trace_id = self._context.trace_id
         local = LocalTrace(
-            self._keeper, UNDECIDED, trace_id, span_method(self.scope), UNKNOWN, self._start_time, False
+            self._keeper, UNDECIDED, trace_id, span_method(scope), UNKNOWN, self._start_time, False
         )
         local.monotonic = self.started
-        self._lead(local)
+        self._lead(local, scope)
         belongs_to: LocalTrace = self.__dict__.setdefault("_eco2_local", local)
         if self._closed:
             belongs_to.finish()  # whatever asks now comes after a good end
@@ -105,11 +108,11 @@ class ServerSpan(LeanSpan, Request):
         self._context = context  # no longer to be made
         self._eco2_local = local
         self._start_time, self.started = local.wall, local.monotonic
-        self._lead(local)
+        self._lead(local, self.scope)
 
-    def _lead(self, local: LocalTrace) -> None:
+    def _lead(self, local: LocalTrace, scope: dict[str, Any]) -> None:
         local.root = self
-        local.stream = self.scope["type"] == "websocket"
+        local.stream = scope["type"] == "websocket"
 
     @property
     def _source(self) -> SpanSource:  # type: ignore[override] # shared, not the span's own
@@ -181,7 +184,7 @@ class ServerSpan(LeanSpan, Request):
             local.keep("error")
         if local.sampled or local.keeper.slow:
             # Its children do not wait for its end, and it is never slow.
-            local.stream = _is_event_stream(message.get("headers"))
+            local.stream = is_event_stream(message.get("headers"))
         added: list[tuple[bytes, bytes]] = []
         context = self._context
         inbound = self._inbound
@@ -289,10 +292,3 @@ async def _gone(message: Message) -> None:
     raise RuntimeError(
         f"Unexpected ASGI message {message['type']!r} sent, after the application has returned."
     )
-
-
-def _is_event_stream(headers: Any) -> bool:
-    for name, value in headers or ():
-        if name == b"content-type":
-            return bool(value.startswith(b"text/event-stream"))
-    return False
