@@ -168,6 +168,29 @@ async def in_place(wait, **_):
     wait()
 
 
+def test_a_loop_that_closes_while_it_is_told():
+    """The thread had just seen it open: nothing is left to tell."""
+    gate, loop = threading.Event(), asyncio.new_event_loop()
+
+    async def main() -> None:
+        task = asyncio.ensure_future(_aside.aside(lambda: gate.wait(30)))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    loop.run_until_complete(main())
+    loop.close()
+    loop.is_closed = lambda: False
+    (thread,) = [each for each in threading.enumerate() if each.name == "eco2-tracing-aside"]
+    with pytest.MonkeyPatch.context() as patch:
+        raised: list[object] = []
+        patch.setattr(threading, "excepthook", raised.append)
+        gate.set()
+        thread.join(30)
+    del loop.is_closed
+    assert raised == []
+
+
 @pytest.mark.parametrize("inside", [True, False])
 def test_waiting_is_given_up_with_the_task_that_waits(inside):
     """A server that cancels a lifespan goes on at once; the thread ends by itself, even after the loop."""

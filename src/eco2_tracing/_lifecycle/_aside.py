@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -36,7 +37,7 @@ async def aside(wait: Callable[[], object]) -> None:
             wait()
         except Exception as raised:  # noqa: BLE001 - raised where it is waited for
             error = raised
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # whoever waited was cancelled, and the loop is closed
             loop.call_soon_threadsafe(told, error)
 
     try:
