@@ -59,3 +59,8 @@ def __getattr__(name: str) -> object:
     if name != "TracingSettings":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return _settings.TracingSettings
+
+
+def __dir__() -> list[str]:
+    """List what is there to be imported, too."""
+    return sorted({*globals(), *__all__})

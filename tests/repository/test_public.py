@@ -57,7 +57,7 @@ def test_top_level():
 
 def test_top_level_shows_no_other_names():
     """What a reader finds by completion is the contract, submodules aside."""
-    shown = {name for name in vars(eco2_tracing) if not name.startswith(("_", "@"))}
+    shown = {name for name in dir(eco2_tracing) if not name.startswith(("_", "@"))}
     assert shown - set(TOP_LEVEL) <= set(SUBMODULES)
 
 

@@ -24,67 +24,7 @@ class _AsItIs:
 
 
 class Settings:
-    """Every setting, with its default.
-
-    Attributes:
-        disabled: ``OTEL_SDK_DISABLED``: no spans are made; headers still travel on.
-        service_name: ``OTEL_SERVICE_NAME``, else ``service.name`` of ``OTEL_RESOURCE_ATTRIBUTES``.
-        service_version: ``service.version`` of ``OTEL_RESOURCE_ATTRIBUTES``.
-        environment: ``deployment.environment.name`` (or ``deployment.environment``) of the same.
-        resource_attributes: ``OTEL_RESOURCE_ATTRIBUTES``, decoded.
-        propagators: ``OTEL_PROPAGATORS``: names that exist, in order; ``("none",)`` alone.
-        traces_exporter: ``OTEL_TRACES_EXPORTER``: names that exist; ``("none",)`` alone.
-        traces_sampler: ``OTEL_TRACES_SAMPLER``.
-        traces_sampler_arg: ``OTEL_TRACES_SAMPLER_ARG``, as text; checked for the ratio samplers.
-        id_generator: ``OTEL_PYTHON_ID_GENERATOR``.
-        log_level: ``OTEL_LOG_LEVEL``: ``debug``, ``info``, ``warning``, ``error`` or ``critical``.
-        exporter_otlp_protocol: ``grpc`` or ``http/protobuf``. This and the following have ``_TRACES_`` forms.
-        exporter_otlp_endpoint: The text found, credentials removed; `otlp` holds what it means.
-        exporter_otlp_insecure: Plaintext for an endpoint without scheme; ``None`` decides by the host.
-        exporter_otlp_headers: Values masked.
-        exporter_otlp_timeout: Milliseconds for one export, retries included.
-        exporter_otlp_compression: ``none`` or ``gzip``.
-        exporter_otlp_certificate: File of trusted authorities (PEM).
-        exporter_otlp_client_certificate: File of our certificate (PEM).
-        exporter_otlp_client_key: File of our key (PEM).
-        otlp: The destination that these eight variables make.
-        bsp_schedule_delay: Milliseconds between two exports.
-        bsp_max_queue_size: Spans held at most.
-        bsp_max_export_batch_size: Spans in one export at most; never more than the queue holds.
-        bsp_export_timeout: Milliseconds that an export may take.
-        attribute_count_limit: Attributes of anything that has no limit of its own below.
-        attribute_value_length_limit: Characters of a value; ``None`` is no limit.
-        span_attribute_count_limit: Attributes of a span.
-        span_attribute_value_length_limit: Characters of a span attribute's value; ``None`` is no limit.
-        span_event_count_limit: Events of a span.
-        span_link_count_limit: Links of a span.
-        event_attribute_count_limit: Attributes of an event.
-        link_attribute_count_limit: Attributes of a link.
-        excluded_paths: ``ECO2_TRACING_EXCLUDED_PATHS``; ``None`` when it is not set.
-        excluded_urls: ``OTEL_PYTHON_FASTAPI_EXCLUDED_URLS``, else ``OTEL_PYTHON_EXCLUDED_URLS``.
-        httpx_excluded_urls: ``OTEL_PYTHON_HTTPX_EXCLUDED_URLS``, else ``OTEL_PYTHON_EXCLUDED_URLS``.
-        http_capture_headers_server_request: Request headers to record, as regular expressions; so the next three.
-        http_capture_headers_server_response: Response headers to record.
-        http_capture_headers_client_request: Headers of outgoing requests to record.
-        http_capture_headers_client_response: Headers of their responses to record.
-        http_capture_headers_sanitize_fields: Headers whose values are masked, as regular expressions.
-        error_sampling_rate: The share of failing traces that is kept.
-        error_sampling_rate_is_set: It was set, and well, so it applies to ``always_off`` too.
-        slow_threshold_ms: Milliseconds from which a request is kept; ``None`` is off.
-        slow_thresholds_ms: The same by route.
-        max_kept_traces_per_second: Traces that one process rescues at most.
-        workers: Processes that share a rate: ``ECO2_TRACING_WORKERS``, else ``WEB_CONCURRENCY``.
-        redact_keys: Lower-case keys to mask beside the built-in ones.
-        response_header: Name of a response header for the trace id.
-        trust_inbound: Callers' ids and decisions are taken over.
-        propagation_targets: Hosts of our own beside those told by their name.
-        propagate_externally: Other hosts get the trace context.
-        instrumentation: ``lean`` or ``contrib``.
-        instrumentations: Library instrumentations to switch on beside the tested list.
-        disabled_instrumentations: Those to leave off.
-        strict: Wrong configuration raises.
-        problems: What was wrong or doubtful, in the order found.
-    """
+    """Every setting, with its default; `TracingSettings` says what each is."""
 
     disabled: bool = False
     service_name: str | None = None

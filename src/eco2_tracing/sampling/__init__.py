@@ -43,3 +43,8 @@ def __getattr__(name: str) -> object:
     from eco2_tracing.sampling._remote import JaegerRemote
 
     return JaegerRemote
+
+
+def __dir__() -> list[str]:
+    """List what is there to be imported, too."""
+    return sorted({*globals(), *__all__})
