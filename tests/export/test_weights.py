@@ -194,6 +194,19 @@ def test_what_is_given_up_holds_nothing() -> None:
     assert batcher._queue.bytes_waiting == batcher._queue.bytes_taken == 0
 
 
+@pytest.mark.parametrize("heavy", [False, True])
+def test_names_that_are_none(heavy: bool, receiver: Received, open_batcher: Open) -> None:
+    """They are told as text; neither the span nor those beside it are lost."""
+    batcher = open_batcher(receiver.endpoint)  # type: ignore[attr-defined]  # either kind has one
+    name: Any = None
+    attributes = {"long": LONG * 5} if heavy else {}
+    batcher.on_end(make_span(name, attributes=attributes, events=[Event(name)]))
+    assert batcher.force_flush(20_000)
+    (got,) = receiver.spans
+    assert (got.name, got.events[0].name) == ("None", "None")
+    assert batcher.shutdown()
+
+
 def test_real_spans_of_the_sdk(receiver: Received, open_batcher: Open) -> None:
     """What the SDK hands over is weighed and lightened like anything else."""
     batcher = open_batcher(receiver.endpoint)  # type: ignore[attr-defined]  # either kind has one

@@ -97,6 +97,19 @@ def test_attributes_that_cannot_be_read(worked):
     assert worked(work).one("library")
 
 
+def test_times_that_are_none(worked):
+    """A span that is said to begin or end at no time is exported all the same, and lets its local trace end."""
+
+    def work(tracer, listen):
+        tracer.start_span("begun", start_time="now").end()
+        tracer.start_span("ended").end("now")
+
+    captured = worked(work)
+    assert captured.one("begun")
+    assert captured.one("ended")
+    assert captured.one("GET /")
+
+
 def test_what_is_set_on_a_span(worked):
     """Attributes, events, links and the status: what can be had of each."""
 

@@ -38,7 +38,7 @@ def weigh(span: ReadableSpan) -> int:
     Args:
         span: An ended span.
     """
-    weight = len(span._name) + _of_attributes(span._attributes)
+    weight = _length(span._name) + _of_attributes(span._attributes)
     state = span.context.trace_state
     if state:
         weight += _PER_ATTRIBUTE * len(state)
@@ -46,7 +46,7 @@ def weigh(span: ReadableSpan) -> int:
     if description:
         weight += len(description)
     for event in span._events:
-        weight += _PER_EVENT + len(event.name) + _of_attributes(event.attributes)
+        weight += _PER_EVENT + _length(event.name) + _of_attributes(event.attributes)
     for link in span._links:
         weight += _PER_EVENT + _of_attributes(link.attributes)
     return weight
@@ -62,7 +62,7 @@ def lightened(span: ReadableSpan, limit: int) -> ReadableSpan:
     cutter = _Cutter(limit)
     status = span._status
     return ReadableSpan(
-        span._name[:_LONG],
+        _short(span._name),
         context=span._context,
         parent=span._parent,
         resource=span._resource,
@@ -75,6 +75,14 @@ def lightened(span: ReadableSpan, limit: int) -> ReadableSpan:
         end_time=span._end_time,
         instrumentation_scope=span._instrumentation_scope,
     )
+
+
+def _length(name: object) -> int:
+    return len(name) if isinstance(name, str) else _PER_ITEM  # names are whatever somebody called it by
+
+
+def _short(name: Any) -> Any:
+    return name[:_LONG] if isinstance(name, str) else name
 
 
 def _of_attributes(attributes: Mapping[str, Any] | None) -> int:
@@ -140,7 +148,7 @@ class _Cutter:
             if self._left < _PER_EVENT:
                 break
             self._left -= _PER_EVENT
-            kept.append(Event(event.name[:_LONG], self.attributes(event.attributes), event.timestamp))
+            kept.append(Event(_short(event.name), self.attributes(event.attributes), event.timestamp))
         return _bounded(kept[::-1], span.dropped_events + len(span._events))
 
     def links(self, span: ReadableSpan) -> Any:

@@ -197,7 +197,7 @@ class RescueProcessor(SpanProcessor):
         live._eco2_local = local
         # The copy that ``on_end`` gets shares this object, and nothing else, with the live span.
         live._attributes._eco2_local = local
-        if abs(time_ns() - live._start_time) < _SAME_MOMENT_NS:
+        if _is_now(live._start_time):
             live._start_time = local.now()
         if self.tell is not None:
             self.tell(span, parent_context)
@@ -209,7 +209,7 @@ class RescueProcessor(SpanProcessor):
         if local is None:
             return
         try:
-            if abs(time_ns() - ended._end_time) < _SAME_MOMENT_NS:
+            if _is_now(ended._end_time):
                 ended._end_time = local.now()
             root = local.root
             if root is not None and root._context.span_id == ended._context.span_id:
@@ -218,3 +218,8 @@ class RescueProcessor(SpanProcessor):
                 local.keeper.child_ended(local, ended)
         except Exception:  # noqa: BLE001 - the application only ended a span
             internal_failure("an ended span")
+
+
+def _is_now(time: Any) -> bool:
+    """Whether a time is the wall clock's, for which the local trace's can stand; anybody may have given it."""
+    return isinstance(time, int) and abs(time_ns() - time) < _SAME_MOMENT_NS
