@@ -180,6 +180,25 @@ def test_a_stranger_gets_trace_context_alone(callee, ready, kind, is_async, disa
     assert eco2_tracing.tracing_status().external_hosts == ("api.example.com",)
 
 
+def test_details_of_an_interceptors_own(callee, ready):
+    """What ``grpc.aio`` is given there need not be gRPC's own class."""
+
+    class Interceptor(grpc.aio.UnaryUnaryClientInterceptor):
+        async def intercept_unary_unary(self, continuation, details, request):
+            return await continuation(types.SimpleNamespace(**details._asdict()), request)
+
+    async def run():
+        options = callee.channel("api.example.com")
+        async with grpc.aio.insecure_channel(**options, interceptors=[Interceptor()]) as channel:
+            return await call_async(channel, "unary_unary", ready(STALE))
+
+    configure(disabled_instrumentations="*")
+    answers = []
+    inside(lambda: answers.append(asyncio.run(run())), ARRIVING)
+    assert answers == [[b"answer"]]
+    assert not {*COMPANIONS, "b3", "grpc-trace-bin"} & set(callee.seen[-1])
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("disabled", [False, True])
 def test_our_own_get_everything(callee, ready, is_async, disabled):

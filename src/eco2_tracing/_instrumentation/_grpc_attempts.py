@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,11 @@ def _mended(details: Any, host: str) -> Any:
             return details
         pairs = [pair for pair in metadata if lower_name(pair[0]) not in changes.gone]
         pairs += [(name.decode("ascii"), value.decode("latin-1")) for name, value in changes.added]
-        return details._replace(metadata=tuple(pairs))
+        if hasattr(details, "_replace"):
+            return details._replace(metadata=tuple(pairs))
+        changed = copy.copy(details)  # grpc.aio hands on whatever another interceptor made
+        changed.metadata = tuple(pairs)
+        return changed
     except Exception:  # noqa: BLE001 - the call must go out
         internal_failure("the metadata of an outgoing call")
         return details
