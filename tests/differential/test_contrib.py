@@ -101,6 +101,14 @@ def test_excludes_what_lean_mode_excludes(path):
     assert found == ExcludedPaths(entries)(path, "/root")
 
 
+@pytest.mark.parametrize("path", ["/", "/items/7"])
+def test_excludes_all_where_lean_mode_does(path):
+    """The shortest prefix of all."""
+    (regex,) = _contrib.excluded_regexes(["/"])
+    assert re.search(regex, f"http://shop.example{path}")
+    assert ExcludedPaths(["/"])(path, "")
+
+
 def test_excluded_words_are_escaped():
     """An entry is text, not a regular expression, and cannot reach into the host."""
     (regex,) = _contrib.excluded_regexes(["a.b"])

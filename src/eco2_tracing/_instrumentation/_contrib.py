@@ -158,7 +158,8 @@ def excluded_regexes(paths: Iterable[str], root_path: str = "") -> tuple[str, ..
     regexes = []
     for entry in filter(None, (path.strip() for path in paths)):
         middle = "" if "/" in entry else _API
-        regexes.append(f"{_ORIGIN}{root}{middle}/{re.escape(entry.strip('/'))}(?:/|$)")
+        name = re.escape(entry.strip("/"))
+        regexes.append(f"{_ORIGIN}{root}{middle}/{name}{'(?:/|$)' if name else ''}")
     return tuple(regexes)
 
 
