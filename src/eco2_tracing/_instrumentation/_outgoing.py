@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from eco2_tracing.propagation._calls import note_external
+
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import SpanContext
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
 
     Pairs = list[tuple[bytes, bytes]]
 
-_HOSTS_LIMIT = 100
 _SENT = "_eco2_sent"
 
 
@@ -41,7 +42,7 @@ def write_headers(engine: Engine, request: Any, told: SpanContext, context: Cont
         pairs = _rewritten(engine, request, [(item[0], item[2]) for item in raw], told, context, own)
         raw[:] = [(name, name.lower(), value) for name, value in pairs]
     if not own and told.is_valid and propagation.sends_externally:
-        _note_external(engine.external_hosts, host)
+        note_external(engine.external_hosts, host)
 
 
 def _comes_clean(raw: Any, replaced: frozenset[bytes] | None) -> bool:
@@ -73,11 +74,6 @@ def _write_public(engine: Engine, request: Any, told: SpanContext, context: Cont
     """Do it through the public interface, for a httpx whose headers are built in another way."""
     headers = request.headers
     request.headers = type(headers)(_rewritten(engine, request, list(headers.raw), told, context, own))
-
-
-def _note_external(hosts: dict[str, None], host: str) -> None:
-    if host not in hosts and len(hosts) < _HOSTS_LIMIT:
-        hosts[host] = None
 
 
 def raw_headers(headers: Any) -> Any:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Pairs = list[tuple[bytes, bytes]]
 _URLS = ("url.full", "http.url")
 _HOSTS = ("server.address", "net.peer.name")
-EXTERNAL_HOSTS_LIMIT = 100
+_EXTERNAL_HOSTS_LIMIT = 100
 
 
 class Changes(NamedTuple):
@@ -106,14 +106,20 @@ class Calls:
     def _is_own(self, host: str, span_context: SpanContext) -> bool:
         """Tell whether a callee is our own; remember one that is not and gets trace context."""
         own = self._is_own_host(host)
-        if (
-            not own
-            and span_context.is_valid
-            and self._writer.externally
-            and len(self.external_hosts) < EXTERNAL_HOSTS_LIMIT
-        ):
-            self.external_hosts[host] = None
+        if not own and span_context.is_valid and self._writer.externally:
+            note_external(self.external_hosts, host)
         return own
+
+
+def note_external(hosts: dict[str, None], host: str) -> None:
+    """Remember a host that gets trace context alone.
+
+    Args:
+        hosts: Those so far, in order of appearance.
+        host: One that is not our own.
+    """
+    if len(hosts) < _EXTERNAL_HOSTS_LIMIT:
+        hosts[host] = None
 
 
 def host_called(span: Span) -> str | None:

@@ -10,11 +10,10 @@ from opentelemetry.context import Context, get_current
 from opentelemetry.trace import get_current_span
 
 from eco2_tracing.propagation import Propagation
+from eco2_tracing.propagation._calls import note_external
 
 Headers = Iterable[tuple[Any, Any]]
 """Names and values, in order. AMQP's values may be of any kind."""
-
-_EXTERNAL_HOSTS_LIMIT = 100
 
 
 def outgoing(headers: Headers, host: str | None) -> list[tuple[str, Any]]:
@@ -37,7 +36,7 @@ def outgoing(headers: Headers, host: str | None) -> list[tuple[str, Any]]:
     span_context = get_current_span(context).get_span_context()
     own = host is None or propagator.is_own_host(host)
     if not own and propagator.sends_externally and span_context.is_valid:
-        _remember(propagator.external_hosts, str(host))
+        note_external(propagator.external_hosts, str(host))
     names = propagator.replaced_headers
     kept: list[tuple[str, Any]] = []
     ours: list[tuple[bytes, bytes]] = []
@@ -67,9 +66,3 @@ def incoming(headers: Headers | None) -> Context:
         elif isinstance(value, str):
             carrier[name.lower()] = value
     return propagate.extract(carrier, Context())
-
-
-def _remember(external_hosts: dict[str, None], host: str) -> None:
-    """Let the status tell of a broker that gets trace context alone."""
-    if len(external_hosts) < _EXTERNAL_HOSTS_LIMIT:
-        external_hosts[host] = None
