@@ -10,6 +10,7 @@ from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import SpanKind
 
 import eco2_tracing
+from eco2_tracing._instrumentation._attempts import mend_attempts
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, assert_sent_on, b3_headers
 from tests.calls.conftest import Caller, configure, inside
 
@@ -78,6 +79,14 @@ def test_strangers_get_trace_context_alone(caller, callee, captured_spans):
     assert assert_sent_on(callee.last.trace)
     assert {name: callee.last[name] for name in COMPANIONS} == dict.fromkeys(COMPANIONS)
     assert eco2_tracing.tracing_status().external_hosts == ("api.example.com",)
+
+
+def test_our_own_hook_has_decided(caller, callee, captured_spans):
+    """What stands around httpcore's for contrib's sake asks nobody again: not by the address that a transport found."""
+    mend_attempts(caller.name)
+    client = caller.client(transport=caller.names(callee.port))
+    inside(lambda: caller.get("http://api.example.com/", client=client), arriving())
+    assert {name: callee.last[name] for name in COMPANIONS} == dict.fromkeys(COMPANIONS)
 
 
 def test_a_redirect_to_a_stranger_takes_nothing_along(caller, callee, captured_spans):

@@ -73,6 +73,8 @@ def _urllib3(engine: Engine, pool: Any, args: tuple[Any, ...], kwargs: dict[str,
 
 
 def _httpcore(engine: Engine, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    if current.calls:
+        return  # httpx's calls are ours by now: it has been decided to whom they go, whatever a transport makes of it
     request = _argument(args, kwargs, 0, "request")
     changes = engine.propagation.calls.changes(request.headers, request.url.host.decode("ascii"))
     kept = [pair for pair in request.headers if pair[0].lower() not in changes.gone]
