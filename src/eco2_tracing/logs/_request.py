@@ -80,10 +80,8 @@ def bind_log_fields(**fields: object) -> None:
     """
     request = current.get()
     if request is not None and request.is_request:
-        if request.fields is None:
-            request.fields = fields
-        else:
-            request.fields.update(fields)
+        # One dictionary, whichever thread binds first.
+        request.__dict__.setdefault("fields", {}).update(fields)
         request.revision += 1
         return
     # Outside a request the context alone is meant: tasks started before must not see it.
