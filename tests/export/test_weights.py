@@ -93,9 +93,12 @@ def nested(depth: int) -> Any:
 
 def test_nesting_ends() -> None:
     """A value of endless depth is weighed and cut all the same."""
-    span = make_span(attributes={"a": nested(500), "b": {"c": nested(500)}})
+    deep, shallow = ({"a": nested(depth), "b": {"c": nested(depth)}, "d": "flat"} for depth in (500, 3))
+    span = make_span(attributes=deep)
     assert weigh(span) < LIGHT
-    assert lightened(span, LIGHT).attributes
+    # OpenTelemetry before 1.45 lets no sequence of sequences into a span.
+    allowed = BoundedAttributes(attributes=shallow)
+    assert set(lightened(span, LIGHT).attributes or {}) == set(allowed)
 
 
 def test_what_is_kept_of_a_heavy_span() -> None:
