@@ -114,6 +114,8 @@ def test_tasks_run_inside_the_requests_trace(clean_tracing, monkeypatch, broker,
             for result in results:
                 result.get(timeout=WAIT_S, propagate=False)
         assert shutdown_tracing()
+        for backend in {result.backend for result in results}:
+            backend.result_consumer.stop()  # each thread's has a connection that is none of the application's
         shop.close()
         spans = [found for found in receiver.spans if found.trace_id == TRACE_ID]
         strangers = [found for found in receiver.spans if found.trace_id != TRACE_ID]
