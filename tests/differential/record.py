@@ -107,7 +107,9 @@ def _headers(case: ClientCase) -> list[tuple[str, bytes]]:
 
 
 def _call(module: Any, case: ClientCase, port: int) -> None:
-    with module.Client(timeout=case.timeout_s, follow_redirects=case.follow, max_redirects=3) as client:
+    with module.Client(
+        timeout=module.Timeout(5, read=case.timeout_s), follow_redirects=case.follow, max_redirects=3
+    ) as client:
         try:
             client.request(case.method, case.url(port), headers=_headers(case))
         except module.HTTPError:
@@ -115,7 +117,8 @@ def _call(module: Any, case: ClientCase, port: int) -> None:
 
 
 async def _call_async(module: Any, case: ClientCase, port: int) -> None:
-    options = {"timeout": case.timeout_s, "follow_redirects": case.follow, "max_redirects": 3}
+    timeout = module.Timeout(5, read=case.timeout_s)
+    options = {"timeout": timeout, "follow_redirects": case.follow, "max_redirects": 3}
     async with module.AsyncClient(**options) as client:
         try:
             await client.request(case.method, case.url(port), headers=_headers(case))

@@ -55,6 +55,19 @@ def test_top_level():
     assert not [name for name in TOP_LEVEL if not hasattr(eco2_tracing, name)]
 
 
+@pytest.mark.parametrize(
+    ("module", "name"), [("eco2_tracing", "TracingSettings"), ("eco2_tracing.sampling", "JaegerRemote")]
+)
+def test_what_is_imported_when_asked_for_is_listed(module, name):
+    """A name that costs a start too much is there all the same, and no other is."""
+    found = importlib.import_module(module)
+    assert name in dir(found)
+    assert inspect.isclass(getattr(found, name))
+    for each in (found, eco2_tracing._settings):
+        with pytest.raises(AttributeError, match="TracingSetings"):
+            each.TracingSetings  # noqa: B018 - looked up for its error
+
+
 def test_top_level_shows_no_other_names():
     """What a reader finds by completion is the contract, submodules aside."""
     shown = {name for name in dir(eco2_tracing) if not name.startswith(("_", "@"))}

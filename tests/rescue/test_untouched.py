@@ -23,6 +23,7 @@ from opentelemetry import trace
 
 import eco2_tracing
 from eco2_tracing import TracingSettings, current_span_id, current_trace_id, span
+from eco2_tracing._instrumentation._request_ids import UnrecordedSpan
 from eco2_tracing.testing import TRACE_ID, OtlpReceiver, b3_headers, traceparent_headers
 
 REASON = "eco2.sampling.reason"
@@ -216,6 +217,13 @@ def test_a_failure_is_kept(receiver, headers, path, status, events):
     assert ("vendor=1" in server.trace_state) is ("tracestate" in headers)
 
 
+@pytest.mark.parametrize("rate", [1.0, 0.0])
+def test_the_response_header(receiver, rate):
+    """It names the caller's trace, whether or not anything of the request could be kept."""
+    service = Untouched(receiver, error_sampling_rate=rate, response_header="x-trace-id")
+    assert service.get("/good").headers["x-trace-id"] == TRACE_ID
+
+
 def test_a_failing_socket(receiver):
     """A WebSocket's failure is kept as well."""
     service = Untouched(receiver)
@@ -303,3 +311,8 @@ def test_a_failures_frames_are_let_go(receiver, sampled, path):
         assert [lost() for lost in service.raised] == [None]
     finally:
         gc.enable()
+
+
+def test_the_class_has_no_ids():
+    """Only requests have: a tool that looks at the class gets what Python says of a missing attribute."""
+    assert not hasattr(UnrecordedSpan, "_context")
