@@ -65,7 +65,7 @@ def test_what_is_imported_when_asked_for_is_listed(module, name):
     assert inspect.isclass(getattr(found, name))
     for each in (found, eco2_tracing._settings):
         with pytest.raises(AttributeError, match="TracingSetings"):
-            each.TracingSetings  # noqa: B018 - looked up for its error
+            each.TracingSetings
 
 
 def test_top_level_shows_no_other_names():
