@@ -103,8 +103,9 @@ class Server:
     def __init__(self, app, http):
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
+        # Without its configuration of loggers, which would last.
         config = uvicorn.Config(
-            app, http=http, lifespan="off", log_level="critical", h11_max_incomplete_event_size=1 << 20
+            app, http=http, lifespan="off", log_config=None, h11_max_incomplete_event_size=1 << 20
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=[[listener]], daemon=True)
