@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from eco2_tracing._instrumentation._headers import text
@@ -15,6 +16,7 @@ KNOWN_METHODS = frozenset(
 """RFC 9110, RFC 5789 and the QUERY draft; others are ``_OTHER`` by the HTTP conventions."""
 
 _HTTP_PORT = 80
+_LONGEST_REMEMBERED = 512
 _TEST_AGENTS = ("alwayson",)
 _BOT_AGENTS = ("googlebot", "bingbot")
 
@@ -58,7 +60,9 @@ def request_attributes(scope: dict[str, Any], redactor: Redactor) -> dict[str, A
     _set_peers(attributes, scope)
     agent = _header(scope, b"user-agent")
     if agent:
-        _set_agent(attributes, redactor.name(text(agent)))
+        # The same few callers call all day: what is said of them is worked out once.
+        read = _of_agent if len(agent) <= _LONGEST_REMEMBERED else _of_agent.__wrapped__
+        attributes.update(read(agent, redactor))
     return attributes
 
 
@@ -75,13 +79,16 @@ def _set_peers(attributes: dict[str, Any], scope: dict[str, Any]) -> None:
             attributes["client.port"] = client[1]
 
 
-def _set_agent(attributes: dict[str, Any], agent: str) -> None:
-    attributes["user_agent.original"] = agent
+@lru_cache(128)
+def _of_agent(header: bytes, redactor: Redactor) -> dict[str, str]:
+    """What a `user-agent` header says, masked; the result is shared, for reading alone."""
+    agent = redactor.name(text(header))
     lower = agent.lower()
     if any(word in lower for word in _TEST_AGENTS):
-        attributes["user_agent.synthetic.type"] = "test"
-    elif any(word in lower for word in _BOT_AGENTS):
-        attributes["user_agent.synthetic.type"] = "bot"
+        return {"user_agent.original": agent, "user_agent.synthetic.type": "test"}
+    if any(word in lower for word in _BOT_AGENTS):
+        return {"user_agent.original": agent, "user_agent.synthetic.type": "bot"}
+    return {"user_agent.original": agent}
 
 
 def _header(scope: dict[str, Any], wanted: bytes) -> bytes | None:
