@@ -23,6 +23,8 @@ FLAT_MIB = 2.0
 _WAIT_S = 3.0
 # Spans leave the queue soon, so that many exports fail while a row runs.
 _HASTY = {"OTEL_BSP_SCHEDULE_DELAY": "100"}
+# Few requests fill a small queue: what it holds grows until then, and is no leak.
+_SMALL = {"OTEL_BSP_MAX_QUEUE_SIZE": "128", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "64"}
 _HTTP = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
 GRPC_CODES = (
     "CANCELLED",
@@ -85,7 +87,8 @@ def trial(
     """Run both services; the traced one is killed at the end, for its end is another row's."""
     with ExitStack() as stack:
         bare = stack.enter_context(serving("bare", endpoint))
-        traced = stack.enter_context(serving(variant, endpoint, environ=more))
+        environ = {**({} if scale.full else _SMALL), **(more or {})}
+        traced = stack.enter_context(serving(variant, endpoint, environ=environ))
         pair = Pair(*(Client(one.port, one.process.pid) for one in (bare, traced)))
         pair.warm_up(scale.of(500, 100))
         made = Trial(pair, traced, [resident(traced.process.pid)])
