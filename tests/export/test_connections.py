@@ -6,7 +6,6 @@ import socket
 import struct
 import threading
 import time
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from eco2_tracing._export.connection import Connection
 from eco2_tracing._export.dialing import Address, Dialer
-from tests.export.receivers import Scripted, eventually
+from tests.export.receivers import Scripted, eventually, unreachable
 from tests.export.spans import make_span
 
 if TYPE_CHECKING:
@@ -52,15 +51,8 @@ def test_a_connection_that_was_reset_is_seen_without_waiting() -> None:
 @pytest.mark.parametrize("scheme", ["grpc", "http"])
 def test_shutdown_while_a_connection_is_opened(scheme: str, open_batcher: Open) -> None:
     """A server whose backlog is full lets connections hang: shutting down does not wait for one."""
-    with ExitStack() as stack:
-        full = stack.enter_context(socket.socket())
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        for _ in range(4):
-            caller = stack.enter_context(socket.socket())
-            caller.setblocking(False)
-            caller.connect_ex(full.getsockname())
-        host = f"127.0.0.1:{full.getsockname()[1]}"
+    with unreachable() as port:
+        host = f"127.0.0.1:{port}"
         endpoint = host if scheme == "grpc" else f"http://{host}/v1/traces"
         batcher = open_batcher(endpoint, timeout_s=3600, batcher={"export_timeout_s": 3600})
         batcher.on_end(make_span())

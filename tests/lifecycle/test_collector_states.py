@@ -8,11 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import pytest
 
-from tests.export.receivers import BlackHole, Scripted
+from tests.export.receivers import BlackHole, Scripted, unreachable
 from tests.lifecycle.servers import LIMIT_S, ROOT, environment
 from tests.support.servers import free_port
 
@@ -30,20 +30,6 @@ def silent() -> Iterator[int]:
     """Takes connections, and says nothing."""
     with BlackHole() as hole:
         yield hole.port
-
-
-@contextmanager
-def unreachable() -> Iterator[int]:
-    """Connections are never established: the backlog is full, as if packets were thrown away."""
-    with ExitStack() as stack:
-        full = stack.enter_context(socket.socket())
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        for _ in range(4):
-            caller = stack.enter_context(socket.socket())
-            caller.setblocking(False)
-            caller.connect_ex(full.getsockname())
-        yield full.getsockname()[1]
 
 
 @contextmanager
