@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from enum import IntEnum
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -149,6 +151,14 @@ def test_whole_numbers_beyond_64_bits_go_as_text() -> None:
     assert got["a"] == str(2**70)
     assert got["b"] == str(-(2**63) - 1)
     assert got["c"].startswith("0x1000")
+
+
+def test_members_of_an_enumeration_are_the_numbers_that_they_are() -> None:
+    """`HTTPStatus.OK` is no plain integer: looking for one in a range tries all of its numbers, which never ends."""
+    extremes = IntEnum("extremes", {"least": -(2**63), "most": 2**63 - 1, "beyond": 2**63})
+    values = {"code": HTTPStatus.OK, **extremes.__members__}
+    got = attributes_of(only(make_span(attributes=values)))
+    assert got == {"code": 200, "least": -(2**63), "most": 2**63 - 1, "beyond": str(2**63)}
 
 
 def test_not_a_number_and_infinity() -> None:

@@ -21,7 +21,7 @@ DEPTH_LIMIT = 16
 _MAX_CACHED = 4096
 _MAX_VALUES_PER_KEY = 64
 _MAX_CACHED_LENGTH = 256
-_INT64 = range(-(1 << 63), 1 << 63)
+_BEYOND_INT64 = 1 << 63
 _TRUE, _FALSE, _NONE = b"\x10\x01", b"\x10\x00", b""
 _double = struct.Struct("<Bd").pack
 
@@ -102,7 +102,8 @@ class ValueEncoder:
         return block(b"\x0a", self.text(_described(value, depth)))
 
     def _integer(self, value: int) -> bytes:
-        if value in _INT64:
+        value = int.__int__(value)  # an enumeration's member or a liar is a plain number from here on
+        if -_BEYOND_INT64 <= value < _BEYOND_INT64:
             return b"\x18" + varint(value)
         # Decimal text of a huge number is quadratic, and refused beyond 4 300 digits.
         text = int.__repr__(value) if value.bit_length() <= 1024 else hex(value)
