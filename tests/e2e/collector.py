@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sysconfig
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -31,7 +32,10 @@ class Collector:
     Attributes:
         grpc: URL of its gRPC receiver.
         http: URL of its HTTP receiver.
+        libraries: Folder of shared libraries that its program needs, and may not find by itself.
     """
+
+    libraries = ""
 
     def __init__(self, to: str) -> None:
         self._ports = (free_port(), free_port())
@@ -45,7 +49,9 @@ class Collector:
 
     def start(self) -> None:
         """Run it, and wait until it listens."""
-        self._child = Child(type(self).__name__, self._command, os.environ, grace_s=3.0)
+        folders = filter(None, (self.libraries, os.environ.get("LD_LIBRARY_PATH")))
+        environ = os.environ | {"LD_LIBRARY_PATH": ":".join(folders)}
+        self._child = Child(type(self).__name__, self._command, environ, grace_s=3.0)
         try:
             for port in self._ports:
                 wait_for(answers(port))
@@ -72,7 +78,9 @@ class Collector:
 
 
 class Rotel(Collector):
-    """Streamfold's collector, which comes as a wheel."""
+    """Streamfold's collector, which comes as a wheel, linked to the libpython of the interpreter it is for."""
+
+    libraries = sysconfig.get_config_var("LIBDIR") or ""
 
     def command(self, grpc: str, http: str, to: str) -> Sequence[str]:
         """Receive, and send on unbatched."""
