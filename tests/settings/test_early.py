@@ -59,6 +59,14 @@ def test_fastapi_first_where_it_survives(value, used):
     assert ("OTEL_PROPAGATORS" in err) is (value != "B3")
 
 
+@pytest.mark.parametrize("limit", ["many", "-1", "9" * 5000])
+def test_a_bad_limit_does_not_stop_the_sdk(limit):
+    """OpenTelemetry's SDK reads a limit when it is imported, and raises; children inherit it unchanged."""
+    code = f"os.environ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT'] = limit = {limit!r}\n"
+    code += "import eco2_tracing._settings, opentelemetry.sdk.trace\n"
+    assert run(code + "print(os.environ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT'] == limit)", None)[0] == "True"
+
+
 def test_upper_case_names_keep_their_meaning():
     """The value is corrected as little as can be: names in upper case still choose the propagators."""
     code = "import eco2_tracing._settings, opentelemetry.propagate as p\nprint(sorted(p.get_global_textmap().fields))"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 
 import pytest
 
@@ -106,6 +107,14 @@ def test_scheme_beats_insecure(read):
         "ftp://a:4317",
         "http://a b",
         "http://h\u00e9:1",
+        "$(COLLECTOR_HOST):4317",
+        "http://${COLLECTOR}:4317",
+        "http://a,http://b",
+        "http://[::x]:4317",
+        "http://a..b:4317",
+        f"http://{'a' * 64}.svc:4317",
+        ".".join(["abcd"] * 60),
+        "-1",
     ],
 )
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
@@ -211,8 +220,9 @@ def test_client_certificate_with_key(read):
     assert settings.problems == ()
 
 
-def test_missing_certificate_file(only_problem):
-    """A file that cannot be read is told; it may appear later."""
-    settings, problem = only_problem(OTEL_EXPORTER_OTLP_CERTIFICATE="/no/such/ca.pem")
-    assert settings.otlp.certificate == "/no/such/ca.pem"
+@pytest.mark.parametrize("path", ["/no/such/ca.pem", str(Path(__file__).parent), "x" * 5000, "a\0b"])
+def test_missing_certificate_file(only_problem, path):
+    """A file that cannot be read is told, a directory too; it may appear later."""
+    settings, problem = only_problem(OTEL_EXPORTER_OTLP_CERTIFICATE=path)
+    assert settings.otlp.certificate == path.replace("\0", "\ufffd")
     assert problem.advisory

@@ -139,6 +139,24 @@ def test_near_miss_of_a_secret_is_masked(only_problem):
     assert "geheim" not in problem.message
 
 
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("OTEL_TRACES_EXPORTER", "http://user:geheim@collector:4317"),
+        ("OTEL_TRACES_EXPORTER", "authorization=Bearer geheim"),
+        ("OTEL_TRACES_SAMPLER", "user:geheim@host"),
+        ("OTEL_PROPAGATORS", "b3,api-key=geheim"),
+        ("OTEL_PYTHON_EXCLUDED_URLS", "http://user:geheim@host/(,user:geheim@host"),
+        ("ECO2_TRACING_SLOW_THRESHOLDS_MS", "https://user:ge/heim@host=5,user:geheim@host=5,token=geheim"),
+        ("ECO2_TRACING_PROPAGATION_TARGETS", "user:geheim@host"),
+    ],
+)
+def test_a_credential_in_the_wrong_variable_is_masked(only_problem, variable, text):
+    """Neither the value shown, nor the complaint that quotes it, nor what is used tells a secret."""
+    _, problem = only_problem(**{variable: text})
+    assert "heim" not in str(problem)
+
+
 def test_a_header_name_is_shown(only_problem):
     """The name of the response header is no secret: its warning shows what was found."""
     _, problem = only_problem(ECO2_TRACING_RESPONSE_HEADER="x trace")

@@ -81,6 +81,12 @@ GOOD = [
     ("ECO2_TRACING_TRUST_INBOUND", "no", "trust_inbound", False),
     ("ECO2_TRACING_TRUST_INBOUND", "ON", "trust_inbound", True),
     ("ECO2_TRACING_PROPAGATION_TARGETS", "API.example.com", "propagation_targets", ("api.example.com",)),
+    (
+        "ECO2_TRACING_PROPAGATION_TARGETS",
+        "[2001:db8::1],8.8.8.8",
+        "propagation_targets",
+        ("[2001:db8::1]", "8.8.8.8"),
+    ),
     ("ECO2_TRACING_PROPAGATE_EXTERNALLY", "0", "propagate_externally", False),
     ("ECO2_TRACING_INSTRUMENTATION", "Contrib", "instrumentation", "contrib"),
     ("ECO2_TRACING_INSTRUMENTATIONS", "Redis", "instrumentations", ("redis",)),
@@ -135,7 +141,13 @@ BAD = [
     ("ECO2_TRACING_WORKERS", "0", "workers", 1),
     ("ECO2_TRACING_RESPONSE_HEADER", "content-length", "response_header", None),
     ("ECO2_TRACING_RESPONSE_HEADER", "x trace", "response_header", None),
+    ("ECO2_TRACING_RESPONSE_HEADER", "off", "response_header", None),
+    ("ECO2_TRACING_RESPONSE_HEADER", "True", "response_header", None),
+    ("ECO2_TRACING_RESPONSE_HEADER", "x" * 129, "response_header", None),
     ("ECO2_TRACING_PROPAGATION_TARGETS", "a.io,https://b.io", "propagation_targets", ("a.io",)),
+    ("ECO2_TRACING_PROPAGATION_TARGETS", "a.io:8443,b.io", "propagation_targets", ("b.io",)),
+    ("ECO2_TRACING_PROPAGATION_TARGETS", "*,.b.io", "propagation_targets", (".b.io",)),
+    ("ECO2_TRACING_PROPAGATION_TARGETS", "*b.io,*.c.io,", "propagation_targets", ("*.c.io",)),
     ("ECO2_TRACING_INSTRUMENTATION", "fast", "instrumentation", "lean"),
 ]
 
@@ -188,10 +200,16 @@ def test_installed_names(read, tmp_path, monkeypatch):
 
 
 def test_batch_fits_its_queue(only_problem):
-    """A queue smaller than a batch makes the batch smaller, with one warning."""
-    settings, problem = only_problem(OTEL_BSP_MAX_QUEUE_SIZE="100")
+    """A batch that is set larger than the queue is made smaller, with one warning that shows what was found."""
+    settings, problem = only_problem(OTEL_BSP_MAX_QUEUE_SIZE="100", OTEL_BSP_MAX_EXPORT_BATCH_SIZE="0101")
     assert (settings.bsp_max_queue_size, settings.bsp_max_export_batch_size) == (100, 100)
-    assert problem.variable == "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
+    assert (problem.variable, problem.found) == ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "0101")
+
+
+def test_a_small_queue_alone_is_no_mistake():
+    """Nobody set the batch that does not fit: it follows the queue, also where wrong configuration raises."""
+    settings = TracingSettings(_environ={"OTEL_BSP_MAX_QUEUE_SIZE": "100", "ECO2_TRACING_STRICT": "true"})
+    assert (settings.bsp_max_export_batch_size, settings.problems) == (100, ())
 
 
 def test_sampler_argument_is_checked(only_problem):

@@ -97,5 +97,6 @@ def _timeout_s(values: Mapping[str, Any], find: Find, findings: Findings) -> flo
 def _check_files(files: Mapping[str, str | None], find: Find, findings: Findings) -> None:
     for name, path in files.items():
         found = find(_names(name.upper()))
-        if path and found and not os.access(path, os.R_OK):
+        # What can be found with a slash behind it is a directory.
+        if path and found and (os.access(f"{path}/", os.F_OK) or not os.access(path, os.R_OK)):
             findings.doubted(*found, "there is no such file that can be read")

@@ -16,6 +16,7 @@ _MODULE = "opentelemetry.propagate"
 _VARIABLE = "OTEL_PROPAGATORS"
 _SDK = "opentelemetry.sdk.trace"
 _LIMIT = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"
+_DIGITS = 20
 
 
 def protect_propagators_variable(environ: MutableMapping[str, str] = os.environ) -> None:
@@ -44,7 +45,8 @@ def protect_span_limit_variable(environ: MutableMapping[str, str] = os.environ) 
         environ: The environment that ``opentelemetry.sdk.trace`` reads; unchanged when this returns.
     """
     value = environ.get(_LIMIT, "").strip()
-    if not value or value.isdecimal() or _SDK in sys.modules:
+    # Nor does `int` take what has thousands of digits.
+    if not value or (value.isdecimal() and len(value) < _DIGITS) or _SDK in sys.modules:
         return
     before = environ.pop(_LIMIT)
     try:

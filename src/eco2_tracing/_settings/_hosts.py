@@ -6,7 +6,9 @@ import ipaddress
 import re
 from collections.abc import Iterable
 
-_NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*)(?:\.[a-z0-9_][a-z0-9_-]*)*")
+# RFC 1035, section 2.3.4: so long are a label and a name at most.
+_NAME = re.compile(r"(?:[a-z0-9_][a-z0-9_-]{0,62}\.)*[a-z0-9_][a-z0-9_-]{0,62}")
+_LONGEST = 253
 # A name that ends in a number is an address to somebody: inet_aton reads "134744072" as 8.8.8.8.
 # The URL standard draws the same line (https://url.spec.whatwg.org/#ends-in-a-number-checker).
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -60,6 +62,20 @@ class OwnHosts:
             or name.endswith((".svc", ".cluster.local", ".localhost"))
             or (bool(self._suffixes) and name.endswith(self._suffixes))
         )
+
+
+def is_host(text: str) -> bool:
+    """Tell whether this is a name that can be looked up, or an address."""
+    name = _normal(text)
+    return _is_address(name) if ":" in name else len(name) <= _LONGEST and bool(_NAME.fullmatch(name))
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _normal(host: str) -> str:

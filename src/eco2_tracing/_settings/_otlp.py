@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from eco2_tracing._settings._hosts import OwnHosts
+from eco2_tracing._settings._hosts import OwnHosts, is_host
 from eco2_tracing._settings._parse import SecretHeaders
 from eco2_tracing._settings._problem import BadValueError
 
@@ -136,7 +136,9 @@ def _split(text: str) -> SplitResult:
     except ValueError:
         raise BadValueError(complaint) from None
     # urlsplit drops line breaks silently, so the text itself is looked at.
-    if port == 0 or not parts.hostname or not text.isascii() or re.search(r"[\x00-\x20\x7f]", text):
+    if port == 0 or not text.isascii() or re.search(r"[\x00-\x20\x7f]", text):
+        raise BadValueError(complaint)
+    if not is_host(parts.hostname or ""):
         raise BadValueError(complaint)
     if parts.scheme not in ("", "http", "https"):
         raise BadValueError(f"{complaint}; the scheme {parts.scheme!r} is not known")

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from urllib.parse import unquote
 
+from eco2_tracing._settings._hosts import is_host
 from eco2_tracing._settings._problem import MASK, BadValueError
 
 Parser = Callable[[str], object]
@@ -21,7 +22,7 @@ MAX_INT = 2**31 - 1
 _INTEGER = r"[+-]?[0-9]{1,10}"
 _NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _FLAGS = r"(?s)\A\(\?([aimsux]+)\)(.*)"
-_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}"
 # Headers that frame or protect a response; a trace id there would break it.
 _TAKEN_HEADERS = frozenset(
     {
@@ -161,8 +162,8 @@ def _compiles(pattern: str) -> bool:
 
 
 def header_name(value: str) -> str:
-    """Read the name of a response header that may be added."""
-    if not re.fullmatch(_NAME, value) or value.lower() in _TAKEN_HEADERS:
+    """Read the name of a response header that may be added; ``off`` and ``true`` are meant to be none."""
+    if not re.fullmatch(_NAME, value) or value.lower() in _TAKEN_HEADERS | _TRUE | _FALSE | {"none"}:
         raise BadValueError(
             "expected the name of a header that responses do not need themselves, such as x-trace-id"
         )
@@ -172,9 +173,12 @@ def header_name(value: str) -> str:
 def hosts(value: str) -> tuple[str, ...]:
     """Split a comma-separated list of host names; entries that are no host fall away and are told."""
     found = lower_items(value)
-    good = tuple(host for host in found if not re.search(r"[/@\s]", host))
+    good = tuple(host for host in found if is_host(re.sub(r"\A\*?\.", "", host)))
     if len(good) < len(found):
-        raise BadValueError("expected host names without scheme and path, such as api.example.com", good)
+        complaint = (
+            "expected host names without scheme, port and path, such as api.example.com or *.example.com"
+        )
+        raise BadValueError(complaint, good)
     return good
 
 

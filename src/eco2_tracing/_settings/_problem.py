@@ -11,7 +11,7 @@ MASK = "**********"
 # OTLP headers, also misspelled; ECO2_TRACING_RESPONSE_HEADER is a name.
 _MASKED_NAME = r"(?i)(?<!_RESPONSE)_HEADERS?$|TOKEN|SECRET|PASSWORD|_KEY$"
 # Greedy, because a password with a slash makes no URL but is a password still.
-_USERINFO = r"(^|//)\S*@"
+_USERINFO = r"(^|//|['\"])\S*@"
 _SHOWN, _SAID = 120, 500
 
 
@@ -66,8 +66,9 @@ class Findings:
         self._note(variable, found, complaint, used, advisory=True)
 
     def _note(self, variable: str, found: str, complaint: str, used: str, *, advisory: bool) -> None:
-        seen, used = shown(variable, found), _cut(used, _SAID)
-        message = f"{variable}={seen!r}: {_cut(complaint, _SAID)}; using {used}"
+        seen, used = shown(variable, found), _masked(used, _SAID)
+        # Complaints quote parts of the value: a credential may stand in any variable by mistake.
+        message = f"{variable}={seen!r}: {_masked(complaint, _SAID)}; using {used}"
         self.problems.append(Problem(variable, seen, used, message, advisory))
 
 
@@ -75,8 +76,9 @@ def shown(variable: str, text: str) -> str:
     """Return a value as a log may show it: bounded, credentials masked."""
     if re.search(_MASKED_NAME, variable):
         return MASK
-    return _cut(Redactor().text(re.sub(_USERINFO, rf"\1{MASK}@", text)), _SHOWN)
+    return _masked(text, _SHOWN)
 
 
-def _cut(text: str, length: int) -> str:
+def _masked(text: str, length: int) -> str:
+    text = Redactor().text(re.sub(_USERINFO, rf"\1{MASK}@", text))
     return text if len(text) <= length else f"{text[:length]}…"

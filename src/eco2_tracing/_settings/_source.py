@@ -180,10 +180,12 @@ class _Reading:
         """Keep a batch within the queue: OTEL_BSP_MAX_EXPORT_BATCH_SIZE "must be less than or equal"."""
         queue = values.get("bsp_max_queue_size", self._default("bsp_max_queue_size"))
         batch = values.get("bsp_max_export_batch_size", self._default("bsp_max_export_batch_size"))
-        if batch > queue:
-            values["bsp_max_export_batch_size"] = queue
+        if batch <= queue:
+            return
+        values["bsp_max_export_batch_size"] = queue
+        if found := self._found(["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"]):
             complaint = f"a batch cannot be larger than the queue (OTEL_BSP_MAX_QUEUE_SIZE={queue})"
-            self._findings.replaced("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", str(batch), complaint, queue)
+            self._findings.replaced(*found, complaint, queue)
 
 
 def _facts(text: str) -> Mapping[str, str]:
