@@ -27,7 +27,8 @@ from eco2_tracing.propagation import inbound_of
 if TYPE_CHECKING:
     from eco2_tracing._instrumentation._messaging._switch import Patches
 
-_FLUSH_MS = 3_000
+_FLUSH_MS = 1_500
+"""The worker waits for its children first, and then has a budget of its own for the end of the process."""
 _TRACED = {_SUPPRESS_INSTRUMENTATION_KEY: None, "suppress_instrumentation": None}
 """What takes ``suppress_instrumentation`` back, by both of its keys."""
 _UTILS = "opentelemetry.instrumentation.celery.utils"
