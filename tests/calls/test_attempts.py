@@ -114,6 +114,28 @@ def test_a_mapping_of_the_applications_own_is_not_changed(callee, names):
     assert seen(callee) == [(None, None)]
 
 
+@pytest.mark.parametrize(
+    ("host", "expected"), [("auth.svc", ("tenant=1", "req-1")), ("api.example.com", (None, None))]
+)
+def test_headers_that_an_opener_adds(callee, names, host, expected):
+    """They are kept apart from those of the request."""
+    configure(**CONFIGURED)
+    mend_attempts("urllib")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener.addheaders = [("b3", "0"), ("X-Request-Id", "req-1"), ("Baggage", "tenant=1"), ("Accept", "*/*")]
+
+    def work():
+        request = urllib.request.Request(callee.url(host=host))
+        request.add_unredirected_header("Tracestate", "stale=1")
+        inject(request.headers)
+        with suppress_http_instrumentation():
+            opener.open(request, timeout=5).close()
+
+    inside(work, caller(1))
+    assert seen(callee) == [expected]
+    assert (callee.last["b3"], callee.last["tracestate"], callee.last["accept"]) == (None, None, "*/*")
+
+
 def test_calls_that_nobody_traces_are_left_alone(callee, names):
     """Where nothing was injected, the headers are the application's business."""
     configure(**CONFIGURED)

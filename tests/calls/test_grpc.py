@@ -15,7 +15,7 @@ from opentelemetry.propagate import inject
 
 import eco2_tracing
 from eco2_tracing._instrumentation import _attempts
-from eco2_tracing._instrumentation._grpc_attempts import host_of, mend_aio_channels, mend_channels
+from eco2_tracing._instrumentation._grpc_attempts import hosts_of, mend_aio_channels, mend_channels
 from eco2_tracing._instrumentation._libraries import instrument_libraries
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, b3_headers
 from tests.calls.conftest import configure, inside
@@ -216,6 +216,21 @@ def test_strangers_get_nothing_where_asked(callee, ready, is_async):
     assert not {*COMPANIONS, "traceparent", "x-b3-traceid", "b3"} & set(seen)
 
 
+def test_a_stranger_among_several_addresses(callee, ready):
+    """Any of them may be taken, so that all get what the stranger may have."""
+    configure(disabled_instrumentations="*")
+    target = f"ipv4:127.0.0.1:{callee.port},198.51.100.1:443"
+
+    def work():
+        with grpc.insecure_channel(target) as channel:
+            call(channel, "unary_unary", ready(STALE))
+
+    inside(work, ARRIVING)
+    assert callee.seen[-1]["x-b3-traceid"] == TRACE_ID
+    assert not {*COMPANIONS, "b3", "grpc-trace-bin"} & set(callee.seen[-1])
+    assert eco2_tracing.tracing_status().external_hosts == ("198.51.100.1",)
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 def test_what_nobody_traces_is_left_alone(callee, ready, is_async):
     """Metadata that nothing was injected into is the application's business."""
@@ -282,7 +297,8 @@ def test_an_odd_channel_is_still_a_channel(callee, caplog):
         ("dns:api.example.com:443", "api.example.com"),
         ("dns:///api.example.com:443", "api.example.com"),
         ("dns://8.8.8.8/api.example.com:443", "api.example.com"),
-        ("ipv4:198.51.100.1:443,10.0.0.1:443", "198.51.100.1"),
+        ("ipv4:10.0.0.1:443,198.51.100.1:443", "10.0.0.1 198.51.100.1"),
+        ("ipv6:[::1]:443,[2001:db8::1]:443", "::1 2001:db8::1"),
         ("ipv6:[2001:db8::1]:443", "2001:db8::1"),
         ("[::1]:50051", "::1"),
         ("2001:db8::1", "2001:db8::1"),
@@ -293,6 +309,6 @@ def test_an_odd_channel_is_still_a_channel(callee, caplog):
         ("", ""),
     ],
 )
-def test_the_host_of_a_target(target, host):
+def test_the_hosts_of_a_target(target, host):
     """As gRPC reads it."""
-    assert host_of(target) == host
+    assert " ".join(hosts_of(target)) == host

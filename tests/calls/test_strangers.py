@@ -116,6 +116,21 @@ def test_strangers_get_nothing_where_asked(within, library, callee, host):
     assert eco2_tracing.tracing_status().external_hosts == ()
 
 
+def test_a_redirect_comes_home_from_a_stranger_who_gets_nothing(library, callee):
+    """Nothing was injected then, which is no sign that nobody traces the call."""
+    if not library.real:
+        pytest.skip("a stand-in has no span of its own, and says nothing either")
+    configure(**library.settings, propagate_externally=False)
+    library.prepare()
+    callee.answer("/go", 302, location=callee.url("/there", host="auth.svc"))
+    assert inside(lambda: library.get(callee.url("/go", host="api.example.com"), STALE), ARRIVING) == 200
+    first, second = callee.seen
+    assert (first.trace, companions(first)) == ({}, {})
+    assert second["x-b3-traceid"] == TRACE_ID
+    assert companions(second) == COMPANIONS
+    assert "a" * 32 not in str(second.pairs)
+
+
 def test_what_the_application_sets_itself_stays(within, library, callee):
     """A request id and baggage of its own, for any host and across redirects."""
     own = {"baggage": "mine=1", "X-Request-Id": "mine"}

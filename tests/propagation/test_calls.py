@@ -67,6 +67,18 @@ def test_strangers_get_trace_context_alone(attributes):
     assert list(propagation.external_hosts) == ["api.example.com"]
 
 
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [("http://2a00::1:80/", "2a00::1"), ("http://[2a00::1]:80/", "2a00::1"), ("http://2a00::1/", "2a00::1")],
+)
+def test_addresses_in_urls_without_brackets(url, host):
+    """As contrib's instrumentation of urllib3 writes them: "2a00" would pass for a name of our own."""
+    headers: dict[str, str] = {}
+    propagation = call(headers, {"url.full": url, "server.address": "2a00::1"})
+    assert headers.keys() == OURS
+    assert list(propagation.external_hosts) == [host]
+
+
 def test_strangers_get_nothing_where_asked():
     """``ECO2_TRACING_PROPAGATE_EXTERNALLY=false`` holds for every library, headers copied by hand included."""
     headers = {**STALE, "baggage": "a=b", "x-request-id": "r"}

@@ -28,19 +28,31 @@ if TYPE_CHECKING:
 
 _SENT = "_eco2_sent"
 _XRAY = "X-Amzn-Trace-Id"
+_CONTRIB = "opentelemetry.instrumentation."
 
 
-def _mend(engine: Engine, headers: Any, host: str | None, request: Any = None) -> None:
+def _mend(
+    engine: Engine, library: str, headers: Any, host: str | None, request: Any = None, apart: Any = None
+) -> None:
     """Make headers, a mapping, those that a host may have.
 
     Args:
         engine: The configuration in force.
+        library: The last part of the name of the library's instrumentation.
         headers: The attempt's; they are changed.
         host: Whom it goes to.
         request: What may be sent again, and then first loses what it is given now.
+        apart: More headers, a mapping that nothing is added to.
     """
-    changes = engine.propagation.calls.changes(headers.items(), host or "", getattr(request, _SENT, None))
+    given = [*headers.items(), *(apart or {}).items()]
+    scope = getattr(get_current_span(), "instrumentation_scope", None)
+    traced = getattr(scope, "name", None) == _CONTRIB + library
+    changes = engine.propagation.calls.changes(
+        given, host or "", getattr(request, _SENT, None), traced=traced
+    )
     replace(headers, default_setter, changes.gone, changes.added)
+    if apart:
+        replace(apart, default_setter, changes.gone, [])
     if request is not None:
         setattr(request, _SENT, changes.ours)
 
@@ -51,16 +63,18 @@ def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], position: int, name
 
 def _requests(engine: Engine, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     request = _argument(args, kwargs, 0, "request")
-    _mend(engine, request.headers, urlsplit(request.url).hostname, request)
+    _mend(engine, "requests", request.headers, urlsplit(request.url).hostname, request)
 
 
 def _aiohttp(engine: Engine, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    _mend(engine, request.headers, request.url.host)
+    _mend(engine, "aiohttp_client", request.headers, request.url.host)
 
 
 def _urllib(engine: Engine, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Headers that the opener adds, and those that no redirect is to get, are kept apart."""
     request = _argument(args, kwargs, 1, "req")
-    _mend(engine, request.headers, urlsplit(request.full_url).hostname, request)
+    host = urlsplit(request.full_url).hostname
+    _mend(engine, "urllib", request.headers, host, request, request.unredirected_hdrs)
 
 
 def _urllib3(engine: Engine, pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -69,7 +83,7 @@ def _urllib3(engine: Engine, pool: Any, args: tuple[Any, ...], kwargs: dict[str,
     host = pool.host if url.startswith("/") else urlsplit(url).hostname
     if kwargs.get("headers"):
         kwargs["headers"] = kwargs["headers"].copy()
-        _mend(engine, kwargs["headers"], host)
+        _mend(engine, "urllib3", kwargs["headers"], host)
 
 
 def _httpcore(engine: Engine, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -22,35 +22,39 @@ _SOCKETS = frozenset({"unix", "unix-abstract", "vsock"})
 _SCHEMES = frozenset({"dns", "ipv4", "ipv6"})
 
 
-def host_of(target: str) -> str:
-    """Tell where a channel leads (https://grpc.github.io/grpc/core/md_doc_naming.html).
+def hosts_of(target: str) -> tuple[str, ...]:
+    """Tell where a channel may lead (https://grpc.github.io/grpc/core/md_doc_naming.html).
 
     Args:
         target: ``host:port``, ``dns:///host:port``, ``ipv6:[address]:port``, ``unix:path`` and the like.
 
     Returns:
-        The host, the first of several; ``localhost`` for sockets of this machine.
+        The host, or all of a list of addresses; ``localhost`` for sockets of this machine.
     """
     scheme, colon, rest = target.partition(":")
     if colon and scheme in _SOCKETS:
-        return "localhost"
+        return ("localhost",)
     if "://" in target:
         target = urlsplit(target).path.lstrip("/")
     elif colon and scheme in _SCHEMES:
         target = rest
-    first = target.partition(",")[0]
-    if first.startswith("["):
-        return first[1:].partition("]")[0]
-    return first if first.count(":") > 1 else first.partition(":")[0]
+    return tuple(map(_without_port, target.split(",")))
 
 
-def _mended(details: Any, host: str) -> Any:
+def _without_port(address: str) -> str:
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address if address.count(":") > 1 else address.partition(":")[0]
+
+
+def _mended(details: Any, hosts: tuple[str, ...]) -> Any:
     """Give a call's details with the metadata that its callee may have."""
     engine, metadata = current.engine, details.metadata
     if engine is None or not metadata:
         return details
     try:
-        changes = engine.propagation.calls.changes(metadata, host)
+        strangers = (host for host in hosts if not engine.propagation.is_own_host(host))
+        changes = engine.propagation.calls.changes(metadata, next(strangers, hosts[0]))
         if not changes.gone and not changes.added:
             return details
         pairs = [pair for pair in metadata if lower_name(pair[0]) not in changes.gone]
@@ -75,10 +79,10 @@ def _mend_sync(grpc: ModuleType, original: Any) -> Any:
     def make(*args: Any, **kwargs: Any) -> Any:
         channel: Any = original(*args, **kwargs)
         try:
-            host = host_of(args[0] if args else kwargs["target"])
+            hosts = hosts_of(args[0] if args else kwargs["target"])
 
             def intercept(self: Any, continuation: Any, details: Any, request: Any) -> Any:
-                return continuation(_mended(details, host), request)
+                return continuation(_mended(details, hosts), request)
 
             return grpc.intercept_channel(channel, _interceptor(grpc, _KINDS, intercept))
         except Exception:  # noqa: BLE001 - the application must get its channel
@@ -95,10 +99,10 @@ def _mend_async(grpc: Any, original: Any) -> Any:
     def make(*args: Any, **kwargs: Any) -> Any:
         try:
             bound = signature.bind(*args, **kwargs)
-            host = host_of(bound.arguments["target"])
+            hosts = hosts_of(bound.arguments["target"])
 
             async def intercept(self: Any, continuation: Any, details: Any, request: Any) -> Any:
-                return await continuation(_mended(details, host), request)
+                return await continuation(_mended(details, hosts), request)
 
             # The last ones come after contrib's. An interceptor counts for one kind of calls alone.
             ours = [_interceptor(grpc.aio, (kind,), intercept) for kind in _KINDS]

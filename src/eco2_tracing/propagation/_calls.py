@@ -66,23 +66,30 @@ class Calls:
             setter.set(carrier, name.decode("ascii"), value.decode("latin-1"))
 
     def changes(
-        self, headers: Iterable[tuple[Any, Any]], host: str, left_over: Pairs | None = None
+        self,
+        headers: Iterable[tuple[Any, Any]],
+        host: str,
+        left_over: Pairs | None = None,
+        *,
+        traced: bool = False,
     ) -> Changes:
         """Tell how an attempt's headers must change before they go out.
 
-        What ``inject`` did not write to is left alone: such a call is not traced, or is somebody's own business.
+        What ``inject`` did not write to is left alone: such a call is not traced, or is somebody's own business. It
+        may have written nothing, where a stranger is told nothing: that call is known to be traced by its span.
 
         Args:
             headers: Those that the attempt has, text or bytes, names in any case.
             host: Whom it goes to.
             left_over: What the same request was given at an earlier attempt, perhaps inside of another inbound
                 request.
+            traced: Whether the current span is that of this call.
         """
         context = get_current()
         span_context = get_current_span(context).get_span_context()
         given = self._ours_among(headers)
         ours = self._writer.write(span_context, context, own=True)
-        if not any(pair in given for pair in ours):
+        if not traced and not any(pair in given for pair in ours):
             return Changes(set(), [], [])
         own = self._is_own(host, span_context)
         kept = [pair for pair in given if pair not in left_over] if left_over else given
@@ -136,13 +143,20 @@ def host_called(span: Span) -> str | None:
     attributes: Any = getattr(span, "attributes", None) or {}
     for name in _URLS:
         url = attributes.get(name)
-        if isinstance(url, str) and (host := urlsplit(url).hostname):
+        if isinstance(url, str) and (host := _host_in(url)):
             return host
     for name in _HOSTS:
         host = attributes.get(name)
         if isinstance(host, str) and host:
             return host
     return None
+
+
+def _host_in(url: str) -> str | None:
+    """Give a URL's host, where it is told: contrib's of urllib3 writes IPv6 addresses without brackets."""
+    parts = urlsplit(url)
+    address = parts.netloc.rpartition("@")[2]
+    return None if address.count(":") > 1 and address[0] != "[" else parts.hostname
 
 
 def _difference(given: Pairs, wanted: Pairs) -> tuple[set[bytes], Pairs]:
