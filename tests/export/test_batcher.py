@@ -19,9 +19,10 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from eco2_tracing._export import SpanBatcher
 from eco2_tracing._export.accounts import SpanQueue
 from eco2_tracing._export.batcher import _after_fork_in_child
+from eco2_tracing._export.reply import Reply
 from eco2_tracing._export.reports import QUIET_S, Reporter
 from eco2_tracing._protobuf import block, varint
-from tests.export.receivers import GrpcReceiver, eventually, free_port
+from tests.export.receivers import LIMIT_S, GrpcReceiver, HttpReceiver, eventually, free_port
 from tests.export.spans import make_span
 
 if TYPE_CHECKING:
@@ -60,6 +61,17 @@ class Recording(SpanExporter):
         """Count."""
         self.shutdowns += 1
         self.gate.set()
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
 
 
 def test_it_is_the_sdks_processor(open_batcher: Open) -> None:
@@ -253,6 +265,16 @@ def test_a_span_queued_during_a_shutdown_starts_no_thread() -> None:
     assert not export_threads()
 
 
+def test_a_span_queued_in_the_moment_of_the_shutdown_is_counted() -> None:
+    """A thread that found room just before the end queues just behind it: what it queued is lost, and said to be."""
+    batcher = SpanBatcher(Recording())
+    assert batcher.shutdown()
+    batcher._queue.spans.append(make_span())
+    stats = batcher.stats()
+    assert (stats.queued, stats.dropped["shutdown"]) == (0, 1)
+    assert not batcher.shutdown()
+
+
 def test_shutdown_without_a_collector(open_batcher: Open) -> None:
     """A full queue and nobody there: some tries, then all is counted as lost."""
     batcher = open_batcher(f"127.0.0.1:{free_port()}", batcher={"schedule_delay_s": 3600})
@@ -362,6 +384,30 @@ def test_the_servers_wish_is_respected(grpc_receiver: GrpcReceiver, open_batcher
     assert len(grpc_receiver.names) == 1
 
 
+@pytest.mark.parametrize(("asked", "least"), [(0.0, 0.4), (0.1, 0.4), (30.0, 30.0), (None, 0.4)])
+def test_a_server_that_asks_for_no_delay_is_not_asked_without_one(asked: float | None, least: float) -> None:
+    """A wish for zero seconds, or for a moment that has passed, must not make a storm of requests."""
+    batcher = SpanBatcher(Recording(), clock=Clock())
+    pause = batcher._worker()._backoff(1, 1000.0, Reply("retry", "busy", retry_after_s=asked))
+    assert least <= pause <= max(least, 0.5)
+
+
+def test_shutdown_does_not_wait_for_a_delay_beyond_its_end(
+    http_receiver: HttpReceiver, open_batcher: Open
+) -> None:
+    """One more try, and the process may end: the server has said that none will succeed in time."""
+    http_receiver.always = (503, {"Retry-After": "60"})
+    batcher = open_batcher(http_receiver.endpoint)
+    batcher.on_end(make_span())
+    eventually(lambda: batcher.stats().last_error)
+    ending = threading.Thread(target=batcher.shutdown, args=(50_000,), daemon=True)
+    ending.start()
+    ending.join(LIMIT_S)
+    assert not ending.is_alive()
+    assert http_receiver.attempts == 2
+    assert batcher.stats().dropped["shutdown"] == 1
+
+
 class Broken:
     """A sink with a fault that no sink should have."""
 
@@ -384,17 +430,6 @@ def test_a_fault_of_our_own(caplog: pytest.LogCaptureFixture) -> None:
     assert batcher.stats().dropped["export_failed"] == 1
     batcher.shutdown()
     assert "delivering" in caplog.text
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
 
 
 @pytest.fixture

@@ -48,6 +48,18 @@ def test_a_connection_that_was_reset_is_seen_without_waiting() -> None:
     assert seen[-1] == b""
 
 
+def test_a_peer_that_talks_between_calls_is_left() -> None:
+    """What it sends is looked at, up to a bound, before the connection is used again."""
+
+    def talk(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    with Scripted(talk) as peer, socket.create_connection(("127.0.0.1", peer.port)) as sock:
+        connection = Connection(sock)
+        eventually(lambda: connection.glance() == b"")
+
+
 @pytest.mark.parametrize("scheme", ["grpc", "http"])
 def test_shutdown_while_a_connection_is_opened(scheme: str, open_batcher: Open) -> None:
     """A server whose backlog is full lets connections hang: shutting down does not wait for one."""

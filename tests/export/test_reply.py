@@ -168,6 +168,7 @@ def test_partial_success_of_a_later_protocol() -> None:
     """Fields that are not known yet are passed over."""
     assert success(block(b"\x0a", b"\x18\x05\x08\x02")).rejected == 2
     assert success(partial_success(-1, "")).rejected == 0
+    assert success(partial_success(-1, "odd")).error == "partial success, 0 spans rejected: odd"
 
 
 @given(st.binary(max_size=60))

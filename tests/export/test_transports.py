@@ -205,6 +205,29 @@ def test_a_dripping_peer(scheme: str, open_batcher: Open) -> None:
     assert any(words in error for words in ("timed out", "HTTP"))
 
 
+_SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+_PING = b"\0\0\x08\6\0\0\0\0\0" + b"\0" * 8
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@pytest.mark.parametrize(("scheme", "first", "again"), [("", _SETTINGS, _PING), ("http://", b"", _CONTINUE)])
+def test_a_peer_that_talks_without_end(scheme: str, first: bytes, again: bytes, open_batcher: Open) -> None:
+    """Reading it would keep the interpreter busy until the deadline, at the requests' expense."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(first)
+        while True:
+            connection.sendall(again * 1000)
+
+    with Scripted(talk) as peer:
+        batcher = open_batcher(f"{scheme}127.0.0.1:{peer.port}", timeout_s=3600)
+        batcher.on_end(make_span())
+        eventually(lambda: batcher.stats().last_error)
+        assert batcher.stats().queued == 1
+        batcher.shutdown(100)
+    assert "no end" in str(batcher.stats().last_error)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -207,15 +207,9 @@ class SpanQueue:
             Nothing had to be given up, now or earlier while stopping.
         """
         with self._changed:
-            if not self.closed:
-                self.closed = True
-                given_up = len(self.spans) + self.taken - self.settled
-                self.dropped["shutdown"] += given_up
-                self.taken += len(self.spans)
-                self.spans.clear()
-                self.bytes_waiting = self.bytes_taken = 0
-                self.settled = self.taken
-                self._changed.notify_all()
+            self.closed = True
+            self._give_up()
+            self._changed.notify_all()
             return self.dropped["shutdown"] == 0
 
     def has_work(self) -> bool:
@@ -248,10 +242,19 @@ class SpanQueue:
     def stats(self, endpoint: str) -> DeliveryStats:
         """Return all figures at one moment."""
         with self._changed:
+            if self.closed:
+                self._give_up()  # a span that ended in the moment of the shutdown, on another thread
             dropped = {str(reason): count for reason, count in self.dropped.items()}
             return DeliveryStats(
                 endpoint, self.sent, self.queued(), dropped, self.last_error, self.last_error_at
             )
+
+    def _give_up(self) -> None:
+        self.taken += len(self.spans)
+        self.spans.clear()
+        self.bytes_waiting = self.bytes_taken = 0
+        self.dropped["shutdown"] += self.taken - self.settled
+        self.settled = self.taken
 
     def _lost_in_delivery(self) -> int:
         return self.lost() - self.dropped["queue_full"]

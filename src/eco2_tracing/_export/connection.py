@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CHUNK = 64 * 1024
+_LONGEST_ANSWER = 256 * 1024
+"""Bytes of one answer. A server that sends more, or pings without end, would keep this process busy with reading it."""
 
 
 class Connection:
@@ -30,14 +32,16 @@ class Connection:
         self._sock = sock
         self._clock = clock
         self._deadline = 0.0
+        self._received = 0
 
     def until(self, deadline: float) -> None:
-        """Bound everything from here on.
+        """Bound everything from here on: how long it takes, and how much is received.
 
         Args:
             deadline: Reading of the clock at which the peer has had its time.
         """
         self._deadline = deadline
+        self._received = 0
 
     def secure(self, context: ssl.SSLContext, host: str) -> None:
         """Make it TLS.
@@ -69,10 +73,10 @@ class Connection:
 
         Raises:
             TimeoutError: The deadline passed.
-            OSError: The connection broke.
+            OSError: The connection broke, or the peer does not come to an end.
         """
         self._sock.settimeout(self._left())
-        return self._sock.recv(size)
+        return self._counted(self._sock.recv(size))
 
     def makefile(self, mode: str, buffering: int = -1) -> io.BufferedReader:
         """Return a reader, as `http.client` asks for it."""
@@ -86,7 +90,7 @@ class Connection:
         """
         try:
             self._sock.settimeout(0)
-            return self._sock.recv(_CHUNK)
+            return self._counted(self._sock.recv(_CHUNK))
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
         except OSError:
@@ -101,6 +105,12 @@ class Connection:
         """Close the descriptor, without a word to the peer: a forked child may do it."""
         with suppress(OSError):
             self._sock.close()
+
+    def _counted(self, data: bytes) -> bytes:
+        self._received += len(data)
+        if self._received > _LONGEST_ANSWER:
+            raise ConnectionError("the answer has no end")
+        return data
 
     def _left(self) -> float:
         left = self._deadline - self._clock()

@@ -87,13 +87,13 @@ def success(body: bytes) -> Reply:
             if number == 1 and isinstance(value, bytes):
                 for inner, content in fields(value):
                     if inner == 1 and isinstance(content, int):
-                        rejected = content
+                        rejected = content if content < 1 << 63 else 0  # a negative one means nothing
                     elif inner == 2 and isinstance(content, bytes):
                         message = content.decode(errors="replace")
     except ValueError:
         return Reply("sent")
     error = f"partial success, {rejected} spans rejected: {message}" if rejected or message else ""
-    return Reply("sent", error, "rejected", rejected if rejected < 1 << 63 else 0)
+    return Reply("sent", error, "rejected", rejected)
 
 
 def grpc_reply(code: int, message: str, trailers: Mapping[str, str]) -> Reply:

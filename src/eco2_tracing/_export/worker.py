@@ -173,7 +173,9 @@ class Worker:
             if self._must_make_room(begun):
                 self._queue.settle(0, package.spans, "export_failed")
                 return
-            self._pause(self._backoff(tries, started, reply), heed_flush=reply.retry_after_s is None)
+            if not self._may_try_again(reply):
+                break
+            self._pause(self._backoff(tries, started, reply), heed_flush=not reply.retry_after_s)
         self._given_up = True
         self._queue.settle(0, package.spans, "shutdown")
 
@@ -207,15 +209,19 @@ class Worker:
         full = queue.stop_at is None and len(queue.spans) >= queue.capacity
         return full and self._clock() - begun >= self._export_timeout_s
 
+    def _may_try_again(self, reply: Reply) -> bool:
+        """Tell whether the server's time for the next try is not beyond the end."""
+        stop_at = self._queue.stop_at
+        return stop_at is None or self._clock() + (reply.retry_after_s or 0) < stop_at
+
     def _backoff(self, tries: int, started: float, reply: Reply) -> float:
-        if reply.retry_after_s is not None:
-            return reply.retry_after_s
+        """Give the seconds to wait: those that the server asks for, and never fewer than by ourselves."""
         longest = (
             FIRST_BACKOFF_S if self._queue.is_flushing() or self._queue.stop_at is not None else MAX_BACKOFF_S
         )
         # Between the beginnings of two tries: one that took all its time was wait enough.
         interval = min(FIRST_BACKOFF_S * float(1 << min(tries - 1, 8)), longest) * random.uniform(0.8, 1.0)  # noqa: S311 - jitter
-        return max(interval - (self._clock() - started), _SHORTEST_PAUSE_S)
+        return max(interval - (self._clock() - started), _SHORTEST_PAUSE_S, reply.retry_after_s or 0)
 
     def _pause(self, seconds: float, *, heed_flush: bool) -> None:
         """Wait before the next try; a stop ends it, and a new flush unless the server set the time."""
