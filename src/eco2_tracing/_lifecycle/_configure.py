@@ -138,10 +138,6 @@ def _instrument(tracing: Tracing) -> None:
             _contrib.instrument_httpx()
         elif _contrib_traces_httpx():
             tracing.contrib_calls = True
-            if tracing.foreign is None:  # what is told of another provider says it, too
-                logger.info(
-                    "opentelemetry-instrumentation-httpx is already applied: it stays in charge of client spans"
-                )
             _contrib.mend_httpx()
         else:
             instrument_httpx()

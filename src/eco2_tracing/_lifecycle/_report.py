@@ -12,6 +12,8 @@ from eco2_tracing._lifecycle._status import TracingStatus
 if TYPE_CHECKING:
     from eco2_tracing._lifecycle._tracing import Tracing
 
+_CONTRIB_CALLS = "opentelemetry-instrumentation-httpx"
+
 
 def status_of(tracing: Tracing) -> TracingStatus:
     """How it stands at this moment."""
@@ -57,20 +59,19 @@ def announce(tracing: Tracing) -> None:
             "a tracer provider is already installed (%s): it stays in charge of sampling and export%s; "
             "trace headers are eco2-tracing's, propagators %s%s",
             _name(tracing.foreign),
-            ", opentelemetry-instrumentation-httpx in charge of client spans"
-            if tracing.contrib_calls
-            else "",
+            f", {_CONTRIB_CALLS} in charge of client spans" if tracing.contrib_calls else "",
             ",".join(tracing.propagation.names),
             f"; not used: {', '.join(tracing.unused)}" if tracing.unused else "",
         )
     else:
         logger.info(
-            "tracing %s to %s; %s; failing requests kept: %g %%; propagators %s",
+            "tracing %s to %s; %s; failing requests kept: %g %%; propagators %s%s",
             tracing.service_name,
             ", ".join(_destinations(tracing)) or "nowhere (no exporter)",
             _sampler(tracing),
             tracing.rules.error_rate * 100,
             ",".join(tracing.propagation.names),
+            f"; {_CONTRIB_CALLS} stays in charge of client spans" if tracing.contrib_calls else "",
         )
 
 
