@@ -77,6 +77,21 @@ def test_settings_beat_arguments_beat_facts(build):
     assert attributes["process.runtime.name"] == "argument"
 
 
+def test_an_attribute_that_fights_back_is_left_out(build, caplog):
+    """An object that cannot be written as text costs its own attribute alone, and is told once."""
+
+    class Hostile:
+        def __str__(self):
+            raise ValueError("no")
+
+    found = build(extra={"bad": Hostile(), "worse": Hostile(), "good": "yes"})
+    assert found["good"] == "yes"
+    assert not {"bad", "worse"} & found.keys()
+    told = [record.message for record in caplog.records if record.name == "eco2_tracing"]
+    assert len(told) == 1
+    assert "resource attribute" in told[0]
+
+
 @pytest.mark.parametrize("name", ["deployment.environment", "deployment.environment.name"])
 def test_environment_has_both_names(build, name):
     """Backends ask for the older name of the environment, or for the newer one."""

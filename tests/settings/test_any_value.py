@@ -34,6 +34,7 @@ ENVIRONMENTS = st.dictionaries(st.sampled_from(NAMES) | OTHER_NAMES, TEXTS, max_
 @example({"OTEL_PYTHON_EXCLUDED_URLS": "(" * 5000})
 @example({"OTEL_PYTHON_EXCLUDED_URLS": "[["})
 @example({"OTEL_EXPORTER_OTLP_CERTIFICATE": "\0"})
+@example({"OTEL_SAMPLING_RATE": "0", "OTEL_TRACES_SAMPLER_ARG": "0\r0"})
 def test_any_environment_makes_settings(environ):
     """Settings and resource come of any environment, with every problem told in one line by its variable."""
     settings = TracingSettings(_environ=environ)

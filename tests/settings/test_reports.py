@@ -71,6 +71,15 @@ def test_strict_mode_raises_for_what_others_found(read):
         ("JAEGER_HOST", "OTEL_EXPORTER_OTLP_ENDPOINT"),
         ("JAEGER_AGENT_HOST", "OTEL_EXPORTER_OTLP_ENDPOINT"),
         ("ENVIRONMENT", "deployment.environment.name"),
+        ("OTEL_SERVICE_VERSION", "service.version in OTEL_RESOURCE_ATTRIBUTES"),
+        ("OTEL_EXCLUDED_URLS", "OTEL_PYTHON_EXCLUDED_URLS"),
+        ("OTEL_PYTHON_FASTAPI_EXCLUDE_URLS", "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS"),
+        ("OTEL_PYTHON_DISABLED_INSTRUMENTATION", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"),
+        (
+            "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADER_SERVER_REQUEST",
+            "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST",
+        ),
+        ("eco2_tracing_strict", "ECO2_TRACING_STRICT"),
         ("OTEL_CONFIG_FILE", "not supported"),
         ("OTEL_SEMCONV_STABILITY_OPT_IN", "not supported"),
     ],
@@ -94,6 +103,9 @@ def test_names_that_are_not_read(only_problem, name, proper):
         "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT",
         "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
         "OTEL_PYTHON_DJANGO_EXCLUDED_URLS",
+        "OTEL_PYTHON_FLASK_EXCLUDED_URLS",
+        "OTEL_PYTHON_ASGI_EXCLUDED_URLS",
+        "OTEL_PYTHON_LOG_LEVEL",
         "OTEL_RESOURCE_ATTRIBUTES_POD_NAME",
         "OTEL_NODE_IP",
         "OTEL_COLLECTOR_SERVICE_HOST",
@@ -121,6 +133,7 @@ def test_empty_near_miss(read):
         ("OTLP_ENDPOINT", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317"}),
         ("JAEGER_HOST", {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c:4317"}),
         ("ENVIRONMENT", {"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=prod"}),
+        ("OTEL_SERVICE_VERSION", {"OTEL_RESOURCE_ATTRIBUTES": "service.version=1"}),
     ],
 )
 def test_older_names_beside_the_proper_one(read, name, proper):
@@ -128,9 +141,21 @@ def test_older_names_beside_the_proper_one(read, name, proper):
     assert read(**{name: "x"}, **proper).problems == ()
 
 
-def test_environment_given_as_argument():
-    """An app that hands over its ENVIRONMENT itself hears nothing."""
-    assert load_settings(environment="dev", environ={"ENVIRONMENT": "dev"}).problems == ()
+@pytest.mark.parametrize(
+    ("name", "argument"), [("ENVIRONMENT", "environment"), ("OTEL_SERVICE_VERSION", "service_version")]
+)
+def test_facts_given_as_arguments(name, argument):
+    """An app that hands over its ENVIRONMENT itself hears nothing, with explicit settings too."""
+    environ, given = {name: "dev"}, {argument: "dev"}
+    assert load_settings(environ=environ, **given).problems == ()
+    assert load_settings(TracingSettings(_environ=environ), **given).problems == ()
+    assert load_settings(TracingSettings(_environ=environ)).problems != ()
+
+
+def test_what_is_used_is_one_line(read):
+    """What another variable adds to the value used cannot begin a line of its own."""
+    problems = read(OTEL_SAMPLING_RATE="0.5", OTEL_TRACES_SAMPLER_ARG="0.5\r\nroot: forged").problems
+    assert [len(problem.message.splitlines()) for problem in problems] == [1, 1]
 
 
 def test_near_miss_of_a_secret_is_masked(only_problem):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.version import __version__ as _sdk_version
 
+from eco2_tracing._guard import internal_failure
 from eco2_tracing._resource._detect import container_facts, kubernetes_facts, process_facts, process_ids
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def build_resource(
         **process_facts(),
         **container_facts(proc),
         **kubernetes_facts(environ),
-        **(extra or {}),
+        **_usable(extra or {}),
         **settings.resource_attributes,
     }
     _name_service(attributes, settings)
@@ -89,6 +90,19 @@ def build_resource(
         return Resource(attributes)
     attributes[_INSTANCE] = str(uuid.uuid4())
     return _InstanceResource(attributes)
+
+
+def _usable(extra: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
+    """Leave out what raises when it is read, so that one attribute does not cost the process its spans."""
+    usable: dict[str, AttributeValue] = {}
+    for key, value in extra.items():
+        try:
+            Resource({key: value})
+        except Exception:  # noqa: BLE001 - objects of the application may raise anything
+            internal_failure("reading a resource attribute, which is left out")
+        else:
+            usable[key] = value
+    return usable
 
 
 def after_fork_resource(resource: Resource) -> Resource:

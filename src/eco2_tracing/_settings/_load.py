@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._guard import warn_once
 from eco2_tracing._settings._fields import Settings
-from eco2_tracing._settings._near_misses import is_about_environment
+from eco2_tracing._settings._near_misses import is_settled
 from eco2_tracing._settings._source import read_fields
+from eco2_tracing._settings._variables import SERVICE_FACTS
 
 if TYPE_CHECKING:
     from eco2_tracing._settings._model import TracingSettings
@@ -45,10 +46,8 @@ def load_settings(
     update: dict[str, object] = {
         key: value for key, value in arguments.items() if getattr(settings, key) is None
     }
-    if update.get("environment"):
-        update["problems"] = tuple(
-            problem for problem in settings.problems if not is_about_environment(problem)
-        )
+    facts = {SERVICE_FACTS[key] for key, value in update.items() if value}
+    update["problems"] = tuple(problem for problem in settings.problems if not is_settled(problem, facts))
     return settings.model_copy(update=update)
 
 

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
-from eco2_tracing._settings._variables import ENVIRONMENT, VARIABLES
+from eco2_tracing._settings._variables import ENVIRONMENT, SERVICE_VERSION, VARIABLES
 
 if TYPE_CHECKING:
     from eco2_tracing._settings._problem import Findings, Problem
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _ENVIRONMENT = (f"{ENVIRONMENT} in OTEL_RESOURCE_ATTRIBUTES", ENVIRONMENT)
+_VERSION = (f"{SERVICE_VERSION} in OTEL_RESOURCE_ATTRIBUTES", SERVICE_VERSION)
 # Names of older set-ups: what to set instead, and what silences the warning because it settles the matter.
 _OTHERS_NAMES: Mapping[str, tuple[str, ...]] = {
     "OTLP_ENDPOINT": _ENDPOINTS,
@@ -29,6 +30,13 @@ _OTHERS_NAMES: Mapping[str, tuple[str, ...]] = {
     "ENVIRONMENT": _ENVIRONMENT,
     "OTEL_ENVIRONMENT": _ENVIRONMENT,
     "DEPLOYMENT_ENVIRONMENT": _ENVIRONMENT,
+    "OTEL_DEPLOYMENT_ENVIRONMENT": _ENVIRONMENT,
+    "OTEL_SERVICE_VERSION": _VERSION,
+    "OTEL_SAMPLER": ("OTEL_TRACES_SAMPLER",),
+    "OTEL_EXPORTER": ("OTEL_TRACES_EXPORTER",),
+    "OTEL_EXCLUDED_URLS": ("OTEL_PYTHON_EXCLUDED_URLS",),
+    "OTEL_BSP_SCHEDULE_DELAY_MILLIS": ("OTEL_BSP_SCHEDULE_DELAY",),
+    "OTEL_BSP_EXPORT_TIMEOUT_MILLIS": ("OTEL_BSP_EXPORT_TIMEOUT",),
 }
 _UNSUPPORTED: Mapping[str, str] = {
     "OTEL_CONFIG_FILE": "declarative configuration is not supported; the variables are read",
@@ -39,12 +47,13 @@ _UNSUPPORTED: Mapping[str, str] = {
 # a Service called otel-something.
 _FOREIGN = (
     r"OTEL_(METRIC|LOGS?_|LOGRECORD_|BLRP_|PROFILES?_|EXPORTER_OTLP_(METRICS|LOGS|PROFILES)_|EXPORTER_(PROMETHEUS|ZIPKIN)"
-    r"|INSTRUMENTATION_|PYTHON_|RESOURCE_ATTRIBUTES_|EXPERIMENTAL_|JAVA|NODE_|GO_|DOTNET_|PHP_|POD_|INJECTOR_)"
+    r"|RESOURCE_ATTRIBUTES_|EXPERIMENTAL_|JAVA|NODE_|GO_|DOTNET_|PHP_|POD_|INJECTOR_)"
     r"|.*(_SERVICE_HOST|_SERVICE_PORT(_.*)?|_PORT|_PORT_[0-9]+_(TCP|UDP|SCTP)(_.*)?)$"
 )
 _OURS = ("OTEL_", "ECO2_TRACING_")
-# Nobody else uses our prefix, so a distant likeness is worth a question there.
-_LIKENESS, _LIKENESS_OF_OURS = 0.88, 0.7
+# How alike two names have to be. Nobody else uses our prefix, so a distant likeness is worth a question there; of the
+# names that contrib's instrumentations read, many are alike.
+_LIKENESS = {"ECO2_TRACING_": 0.7, "OTEL_PYTHON_": 0.95, "OTEL_INSTRUMENTATION_": 0.95, "OTEL_": 0.88}
 
 
 def report_near_misses(environ: Mapping[str, str], settled: AbstractSet[str], findings: Findings) -> None:
@@ -68,15 +77,15 @@ def report_near_misses(environ: Mapping[str, str], settled: AbstractSet[str], fi
             _report_similar(name, value, findings)
 
 
-def is_about_environment(problem: Problem) -> bool:
-    """Tell whether a problem is an older name of the deployment environment."""
-    return _OTHERS_NAMES.get(problem.variable) is _ENVIRONMENT
+def is_settled(problem: Problem, settled: AbstractSet[str]) -> bool:
+    """Tell whether a problem is an older name of something that has a value."""
+    return not settled.isdisjoint(_OTHERS_NAMES.get(problem.variable, ()))
 
 
 def _report_similar(name: str, value: str, findings: Findings) -> None:
     from difflib import get_close_matches  # rarely needed, and its import is not free
 
-    likeness = _LIKENESS_OF_OURS if name.startswith("ECO2_TRACING_") else _LIKENESS
+    likeness = next(least for prefix, least in _LIKENESS.items() if name.upper().startswith(prefix))
     close = get_close_matches(name.upper(), VARIABLES, n=1, cutoff=likeness)
     if close:
         findings.replaced(name, value, f"this name is not read, did you mean {close[0]}?", None)

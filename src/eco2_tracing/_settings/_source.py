@@ -67,7 +67,7 @@ class _Reading:
         self._fit_batch(values)
         values |= resolve_otlp(values, self._found, self._findings)
         settled = {name for level in self._levels for name in level}
-        settled |= {ENVIRONMENT} if values["environment"] else set()
+        settled |= {variable for field, variable in SERVICE_FACTS.items() if values[field]}
         report_near_misses(self._environ, settled, self._findings)
         if values.get("strict") and (wrong := [p.message for p in self._findings.problems if not p.advisory]):
             raise ConfigurationError(wrong)
@@ -146,7 +146,7 @@ class _Reading:
         level[proper] = "parentbased_traceidratio"
         ratio = level.setdefault(argument, text)
         self._findings.supplanted(
-            name, text, "an older name", f"{proper}=parentbased_traceidratio {argument}={ratio}"
+            name, text, "an older name", f"{proper}=parentbased_traceidratio {argument}={ratio!r}"
         )
 
     def _service(self) -> dict[str, Any]:
