@@ -182,7 +182,10 @@ def test_secrets_are_masked(read):
     )
     shown = f"{settings!r} {settings} {settings.otlp!r} {settings.otlp.headers} {settings.model_dump()}"
     shown += settings.model_dump_json() + json.dumps(settings.model_dump(mode="json"))
+    queried = read(**HTTP, **{ENDPOINT: "https://example.com/otlp?token=geheim3"})
+    shown += f"{queried!r} {queried} {queried.model_dump_json()} {queried.otlp!r}"
     assert "geheim" not in shown
+    assert queried.otlp.endpoint.endswith("geheim3")
     assert base64.b64encode(b"user:geheim1").decode() not in shown
     assert settings.otlp.headers["api-key"] == "geheim2"
 

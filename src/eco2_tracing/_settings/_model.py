@@ -41,7 +41,7 @@ class TracingSettings(BaseSettings, Settings):
         id_generator: ``OTEL_PYTHON_ID_GENERATOR``.
         log_level: ``OTEL_LOG_LEVEL``: ``debug``, ``info``, ``warning``, ``error`` or ``critical``.
         exporter_otlp_protocol: ``grpc`` or ``http/protobuf``. This and the following have ``_TRACES_`` forms.
-        exporter_otlp_endpoint: The text found, credentials removed; `otlp` holds what it means.
+        exporter_otlp_endpoint: The text found, credentials and query removed; `otlp` holds what it means.
         exporter_otlp_insecure: Plaintext for an endpoint without scheme; ``None`` decides by the host.
         exporter_otlp_headers: Values masked.
         exporter_otlp_timeout: Milliseconds for one export, retries included.

@@ -42,7 +42,7 @@ class OtlpSettings:
     """
 
     protocol: Protocol = "grpc"
-    endpoint: str = "localhost:4317"
+    endpoint: str = field(default="localhost:4317", repr=False)  # its query may hold a token
     insecure: bool = True
     headers: Mapping[str, str] = field(default_factory=SecretHeaders)
     timeout_s: float = 10.0
@@ -58,7 +58,7 @@ class Endpoint(NamedTuple):
     Attributes:
         address: The gRPC target or the HTTP URL.
         insecure: Plaintext.
-        text: The text without credentials.
+        text: The text without credentials and query.
         authorization: A ``Basic`` header value where the text held credentials.
         doubt: What looks like a mistake, or nothing.
     """
@@ -121,6 +121,7 @@ def read_endpoint(text: str, reading: Reading) -> Endpoint:
     netloc = netloc if port is None else f"{netloc}:{port}"
     doubt = _doubt(parts, port, reading)
     clean = text.replace(f"{parts.netloc.rpartition('@')[0]}@", "", 1) if "@" in parts.netloc else text
+    clean = clean.partition("?")[0]
     if reading.protocol == "grpc":
         return Endpoint(netloc, insecure, clean, _basic(parts), doubt)
     path = (parts.path or "/") if reading.traces_form else parts.path.rstrip("/") + _PATH
