@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 import threading
@@ -45,6 +46,19 @@ def test_spans_arrive(receiver: Any, open_batcher: Open) -> None:
     assert "eco2-tracing/" in headers["user-agent"]
     assert batcher.stats().sent == 1000
     assert batcher.shutdown()
+
+
+def test_headers_are_in_no_debug_line(
+    receiver: Any, open_batcher: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A service that logs at DEBUG does not log the credentials of its exports, whatever they are sent with."""
+    caplog.set_level(logging.DEBUG)
+    batcher = open_batcher(receiver.endpoint, headers={"api-key": "geheim"})
+    for _ in range(2):
+        batcher.on_end(make_span())
+        assert batcher.force_flush(20_000)
+    assert receiver.headers[0]["api-key"] == "geheim"
+    assert "geheim" not in caplog.text
 
 
 def test_http_request_line(http_receiver: HttpReceiver, open_batcher: Open) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from eco2_tracing._export.connection import Connection
+
+# h2's own library writes each header of a call to its log at DEBUG, credentials among them.
+_hpack_logger = logging.getLogger("hpack")
+_hpack_logger.setLevel(_hpack_logger.level or logging.INFO)
 
 _MAX_ANSWER_BYTES = 64 * 1024
 _MAX_STREAMS = 1 << 30
