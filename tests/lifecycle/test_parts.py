@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 
 from eco2_tracing import configure_tracing, shutdown_tracing
 from eco2_tracing._lifecycle import _aside, _delivery
-from eco2_tracing._lifecycle._budget import RENEWAL_S, ExitBudget
+from eco2_tracing._lifecycle._budget import EXIT_BUDGET_S, RENEWAL_S, ExitBudget
 from eco2_tracing._lifecycle._delivery import Delivery
 from eco2_tracing._lifecycle._signals import TerminationHandler
 
@@ -43,6 +43,11 @@ def test_waits_share_one_budget():
         clock.now += 5
     with budget.spend() as left:
         assert left == 0.0
+
+
+def test_the_budget_leaves_room_for_the_rest_of_the_end():
+    """Server and interpreter take their time too, until a process without a collector is gone after five seconds."""
+    assert EXIT_BUDGET_S <= 5 / 2
 
 
 def test_a_budget_comes_back():

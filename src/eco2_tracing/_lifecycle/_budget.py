@@ -7,8 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-EXIT_BUDGET_S = 3.0
-"""Seconds that the lifespan's end, a signal and the interpreter's exit may wait together."""
+EXIT_BUDGET_S = 2.5
+"""Seconds that the lifespan's end, a signal and the interpreter's exit may wait together.
+
+Half of the five seconds in which a process without a collector is to be gone: on a busy machine the server's own end
+and the interpreter's take one to two.
+"""
 
 RENEWAL_S = 30.0
 """Seconds without any waiting after which the whole budget is there again: nothing had ended then."""
