@@ -18,6 +18,7 @@ LAYERS = {
     "_protobuf": 1,
     "_redaction": 1,
     "_untraced": 1,
+    "_weights": 1,
     "_settings": 2,
     "_resource": 2,
     "propagation": 3,

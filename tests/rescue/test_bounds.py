@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 
 import pytest
-from opentelemetry.trace import StatusCode
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from opentelemetry import trace
+from opentelemetry.trace import SpanContext, StatusCode
 
+import eco2_tracing
+from eco2_tracing import TracingSettings
 from eco2_tracing.sampling._rules import RescueLimits, TokenBucket
+from eco2_tracing.testing import CapturedSpans, b3_headers
 from tests.rescue.conftest import HALF, Local, caller
 
 REASON, PROBABILITY = "eco2.sampling.reason", "eco2.sampling.probability"
@@ -203,6 +210,83 @@ def test_a_cut_where_all_is_worth_keeping():
     assert "11" in local.names
 
 
+LONG = "x" * 100_000
+
+
+def test_the_bytes_of_heavy_spans_are_bounded():
+    """What finds no room is cut from them; errors, names and ids stay, and no span is dropped for its size."""
+    local = Local(limits=RescueLimits(bytes=1_000_000))
+    traces = []
+    for _ in range(10):
+        root = local.start("root", caller())
+        for number in range(10):
+            child = local.start(f"child{number}", root)
+            child.set_attributes({"n": number, "text": LONG + str(number)})
+            child.end()
+        traces.append(root)
+    held = [span for each in traces for span in each._eco2_local.held]
+    texts = sum(len(span.attributes["text"]) for span in held)
+    assert 900_000 < texts < 1_000_000 + 90 * 4096
+    local.fail("failing", traces[-1])
+    for root in traces:
+        root.end()
+    assert local.rescuer.dropped == {}
+    assert [span.name for span in local.exported] == [*(f"child{n}" for n in range(10)), "failing", "root"]
+    assert [span.attributes["n"] for span in local.exported[:10]] == list(range(10))
+    assert all(span.get_span_context().trace_flags.sampled for span in local.exported)
+    assert len(local.exported[0].attributes["text"]) < 4096
+
+    # There is room as before once they are gone.
+    root = local.start("root", caller())
+    local.start("child", root, attributes={"text": LONG}).end()
+    assert root._eco2_local.held[0].attributes["text"] == LONG
+    root.end()
+    assert local.is_empty()
+
+
+HEAVY = {
+    "text": lambda span: span.set_attribute("a", LONG),
+    "bytes": lambda span: span.set_attribute("a", LONG.encode()),
+    "number": lambda span: span.set_attribute("a", 1 << 800_000),
+    "sequence": lambda span: span.set_attribute("a", [LONG, LONG]),
+    "many": lambda span: span.set_attributes({f"key{n}": "x" * 200 for n in range(128)}),
+    "event": lambda span: span.add_event("e", {"a": LONG}),
+    "link": lambda span: span.add_link(caller_context(), {"a": LONG}),
+    "name": lambda span: span.update_name(LONG),
+}
+
+
+def caller_context():
+    """A context to link to."""
+    return SpanContext(1, 2, is_remote=True)
+
+
+@pytest.mark.parametrize("kind", HEAVY)
+def test_what_makes_a_held_span_heavy(kind):
+    """Wherever the bytes are, they are found; without room next to nothing of them stays."""
+    local = Local(limits=RescueLimits(bytes=0))
+    root = local.start("root", caller())
+    child = local.start("child", root)
+    HEAVY[kind](child)
+    child.end()
+    (held,) = root._eco2_local.held
+    assert held is not child
+    parts = (held, *held.events, *held.links)
+    told = [held.name, *(dict(part.attributes or {}) for part in parts)]
+    assert len(repr(told)) < 10_000
+    root.end()
+
+
+def test_a_cut_makes_room_for_heavy_spans():
+    """What a long local trace has let go of is not counted against what it holds now."""
+    local = Local(limits=RescueLimits(spans_per_trace=16, bytes=800_000))
+    root = local.start("root", caller())
+    for _ in range(100):
+        local.start("child", root, attributes={"text": LONG[:40_000]}).end()
+    assert all(len(span.attributes["text"]) == 40_000 for span in root._eco2_local.held)
+    root.end()
+
+
 def test_a_large_chosen_trace_goes_out_in_portions():
     """The head chose it: nothing of it is cut."""
     local = Local(limits=RescueLimits(spans_per_trace=8))
@@ -308,3 +392,35 @@ def test_threads_that_fail_at_once(threads):
         root.end()
     assert len(local.exported) == len({id(span) for span in local.exported}) == 20 * (threads + 1)
     assert local.rescuer.kept == {"error": 20}
+
+
+def test_a_request_that_records_megabytes():
+    """What its libraries say waits for its end in bounded memory, and arrives cut where it fails."""
+    captured = CapturedSpans()
+    settings = TracingSettings(traces_exporter=("none",))
+    eco2_tracing.configure_tracing("orders", settings=settings, span_processors=())
+    app = FastAPI()
+    eco2_tracing.instrument_app(app)
+    grown = []
+
+    @app.get("/")
+    def megabytes():
+        tracer = trace.get_tracer("library")
+        tracemalloc.start()
+        try:
+            for number in range(100):
+                text = chr(97 + number % 26) * 1_000_000
+                tracer.start_span("query", attributes={"number": number, "text": text}).end()
+            del text
+            grown.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+        trace.get_tracer_provider().add_span_processor(captured)
+        raise ValueError
+
+    with TestClient(app, raise_server_exceptions=False) as client:
+        client.get("/", headers=b3_headers(sampled=False))
+    assert grown[0] < RescueLimits().bytes + 1_000_000
+    queries = [span for span in captured.spans if span.name == "query"]
+    assert [span.attributes["number"] for span in queries] == list(range(100))
+    assert all(span.attributes["text"][:10] for span in queries)

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from eco2_tracing._export.reply import REASONS, Reason
-from eco2_tracing._export.weights import LIGHT, lightened
+from eco2_tracing._weights import LIGHT, lightened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from eco2_tracing._export.accounts import DeliveryStats, SpanQueue
 from eco2_tracing._export.foreign import sink_for
-from eco2_tracing._export.weights import LIGHT, weigh
 from eco2_tracing._export.worker import Worker
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._weights import LIGHT, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Callable

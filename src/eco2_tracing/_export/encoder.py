@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk.trace import ReadableSpan
 
 from eco2_tracing._export.requests import Headers, Request, RequestBuilder
-from eco2_tracing._export.spans import plain, repaired_body, span_body
+from eco2_tracing._export.spans import repaired_body, span_body
 from eco2_tracing._export.values import ValueEncoder
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._protobuf import block
+from eco2_tracing._weights import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

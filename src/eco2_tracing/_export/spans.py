@@ -9,9 +9,8 @@ import struct
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.attributes import BoundedAttributes
-
 from eco2_tracing._protobuf import block, utf8, varint
+from eco2_tracing._weights import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,13 +108,6 @@ def repaired_body(span: ReadableSpan, values: ValueEncoder, *, bare: bool) -> by
         )
         out.append(block(b"\x5a", b"".join(body)))
     return b"".join(out)
-
-
-def plain(attributes: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return the dict inside the SDK's mapping, whose iteration locks and copies."""
-    if type(attributes) is BoundedAttributes:
-        return attributes._dict
-    return attributes
 
 
 def _ancestry(context: SpanContext, parent: SpanContext | None, out: list[bytes]) -> None:

@@ -29,6 +29,7 @@ from eco2_tracing.sampling._local_trace import (
 )
 from eco2_tracing.sampling._outlet import Outlet
 from eco2_tracing.sampling._rules import RescueLimits, RescueRules, TokenBucket
+from eco2_tracing.sampling._scales import Scales
 from eco2_tracing.sampling._strata import Strata
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Keeper:
         self._lock = threading.RLock()
         self._holding: dict[LocalTrace, None] = {}
         self._held_spans = 0
+        self._scales = Scales(limits.bytes)
         self.kept = self._outlet.kept
         self.dropped: Counter[str] = Counter()
 
@@ -114,6 +116,7 @@ class Keeper:
     def _hold(self, local: LocalTrace, span: Any) -> list[Any]:
         """Put a span aside; returns what goes out to make room for it."""
         held = local.held
+        span = self._scales.put(local, span)
         if held is None:
             local.held = [span]
             local.held_since = self._clock()
@@ -133,7 +136,9 @@ class Keeper:
 
     def _cut(self, local: LocalTrace, held: list[Any]) -> None:
         opened = local.open
-        left = local.held = cut(held, list(opened.copy().values()) if opened else ())
+        left = cut(held, list(opened.copy().values()) if opened else ())
+        self._scales.clear(local)
+        local.held = [self._scales.put(local, span) for span in left]
         lost = len(held) - len(left)
         self._held_spans -= lost
         self.dropped["trace_too_large"] += lost
@@ -164,6 +169,7 @@ class Keeper:
             return []
         self._holding.pop(local, None)
         self._held_spans -= len(held)
+        self._scales.clear(local)
         return held
 
     def _forget(self, local: LocalTrace) -> None:

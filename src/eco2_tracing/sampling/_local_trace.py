@@ -78,6 +78,7 @@ class LocalTrace:
     __slots__ = (
         "closing",
         "decided_here",
+        "heavy",
         "held",
         "held_since",
         "keeper",
@@ -118,6 +119,7 @@ class LocalTrace:
         self.true_root = False
         self.reason: str | None = None
         self.held: list[Any] | None = None
+        self.heavy = 0
         self.open: dict[int, LiveSpan] | None = None
         self.closing = False
         self.stream = False

@@ -17,6 +17,7 @@ class RescueLimits(NamedTuple):
         kept_per_second: Local traces rescued a second, with a burst of one second.
         traces: Local traces that hold ended spans at one time.
         spans: Ended spans held in all.
+        bytes: Bytes of the heavy ones among them: what is beyond is cut from them.
         spans_per_trace: Ended spans held of one local trace.
         age_s: Seconds after which what a local trace holds is let go.
     """
@@ -24,6 +25,7 @@ class RescueLimits(NamedTuple):
     kept_per_second: int = 200
     traces: int = 2_000
     spans: int = 20_000
+    bytes: int = 4 * 1024 * 1024
     spans_per_trace: int = 512
     age_s: float = 300.0
 

@@ -1,7 +1,7 @@
 """What a span weighs while it waits, and the same span made lighter.
 
 The number of spans bounds no memory: one attribute may hold ten million characters. An estimate is enough, for it is
-made when a request ends.
+made when a span ends.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, Status
 
-from eco2_tracing._export.spans import plain
-
 LIGHT = 3 * 1024
 """Bytes, beside the span object itself, up to which a span is an ordinary one, which is not counted."""
 
@@ -25,11 +23,49 @@ _PER_ATTRIBUTE = 120
 _PER_EVENT = 600
 _PER_ITEM = 60
 _LONG = 256
+_LONG_AT_A_GLANCE = 1024
+_FEW = 16
+_SMALL = frozenset({float, bool, type(None)})
 _ENOUGH = 1 << 20
 _DEPTH = 8
 _WIDE = 1 << 64
 
 _ITEMS_OF_LIGHTENED = 16
+
+
+def plain(attributes: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return the dict inside the SDK's mapping, whose iteration locks and copies."""
+    if type(attributes) is BoundedAttributes:
+        return attributes._dict
+    return attributes
+
+
+def is_light(span: Any) -> bool:
+    """Tell at a glance whether a span of ours or of the SDK's holds nothing that needs weighing.
+
+    Args:
+        span: An ended span. What it only derives from a request is not looked at: that is short.
+    """
+    if span._events or span._links:
+        return False
+    held = span.__dict__
+    found = held.get("_raw")
+    if found is None:
+        found = plain(held.get("_given") or held.get("_attributes"))
+    if found:
+        if len(found) > _FEW:
+            return False
+        for value in found.values():
+            kind = type(value)
+            if kind is str:
+                if len(value) > _LONG_AT_A_GLANCE:
+                    return False
+            elif kind is int:
+                if not -_WIDE < value < _WIDE:
+                    return False
+            elif kind not in _SMALL:
+                return False
+    return _length(held.get("_given_name") or held.get("_name")) <= _LONG_AT_A_GLANCE
 
 
 def weigh(span: ReadableSpan) -> int:
