@@ -76,7 +76,8 @@ def test_attributes_that_fight_back_cost_themselves_alone():
             span.set_attribute("b", 2)
 
     (span,) = rescued(work).find(name="library")
-    assert span.attributes == {"a": 1, "b": 2}
+    mark = "<unreadable Bottomless>"
+    assert span.attributes == {"a": 1, "hostile": mark, "hidden": (mark,), "b": 2}
 
 
 def test_a_span_without_a_name_has_an_empty_one():

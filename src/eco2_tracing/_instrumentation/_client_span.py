@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from eco2_tracing._instrumentation._server_attributes import method_of
+from eco2_tracing._spans._accepted import name_of, qualname_of
 from eco2_tracing._spans._exceptions import message
 from eco2_tracing._spans._lean import LeanSpan
 
@@ -82,10 +83,10 @@ class ClientSpan(LeanSpan):
     def raised(self, exception: BaseException) -> None:
         """The attempt failed without a response: end the span."""
         if isinstance(exception, Exception) and self._end_time is None:
-            self._error_type = type(exception).__qualname__  # with itself, its frames would be kept
+            self._error_type = qualname_of(type(exception))  # with itself, its frames would be kept
             if self._eco2_local.keep("error"):
                 self.record_exception(exception, timestamp=self._eco2_local.now())
-            self._status = Status(StatusCode.ERROR, f"{type(exception).__name__}: {message(exception)}")
+            self._status = Status(StatusCode.ERROR, f"{name_of(type(exception))}: {message(exception)}")
         self.end()
 
     def _derive_name(self) -> str:

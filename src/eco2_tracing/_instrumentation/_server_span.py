@@ -12,6 +12,7 @@ from eco2_tracing._instrumentation._headers import is_event_stream, make_readabl
 from eco2_tracing._instrumentation._request_ids import Lazily, own_context
 from eco2_tracing._instrumentation._route import route_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
+from eco2_tracing._spans._accepted import name_of, qualname_of
 from eco2_tracing._spans._exceptions import came_through, message
 from eco2_tracing._spans._lean import LeanSpan
 from eco2_tracing.logs import Request
@@ -200,7 +201,7 @@ class ServerSpan(LeanSpan, Request):
         """The application raised; called before the exception goes on to the server."""
         try:
             self._failed(exception)
-        except Exception:  # noqa: BLE001 - the request goes on; exceptions are the application's
+        except BaseException:  # noqa: BLE001 - the exception that is raised is the application's
             internal_failure("the exception of a request")
 
     def _failed(self, exception: BaseException) -> None:
@@ -218,10 +219,10 @@ class ServerSpan(LeanSpan, Request):
             return
         if not self._eco2_local.keep("error") or self._end_time is not None:
             return
-        self._error_type = type(exception).__qualname__  # with itself, its frames would be kept
+        self._error_type = qualname_of(type(exception))  # with itself, its frames would be kept
         self.record_exception(exception, timestamp=self._final_time or self._now())
         if not complete:
-            self._status = Status(StatusCode.ERROR, f"{type(exception).__name__}: {message(exception)}")
+            self._status = Status(StatusCode.ERROR, f"{name_of(type(exception))}: {message(exception)}")
 
     def _is_normal_close(self, exception: BaseException) -> bool:
         return self.scope["type"] == "websocket" and getattr(exception, "code", None) in (1000, 1001)

@@ -10,8 +10,7 @@ from opentelemetry.sdk.trace import Tracer
 from opentelemetry.trace import Link, SpanContext, SpanKind, get_current_span, use_span
 from opentelemetry.util._decorator import _agnosticcontextmanager
 
-from eco2_tracing._guard import internal_failure
-from eco2_tracing._spans._accepted import acceptable
+from eco2_tracing._spans._accepted import moment, settled_attributes, settled_links, text_of
 from eco2_tracing._spans._guarded import GuardedSpan, note
 from eco2_tracing._spans._library import LibrarySpan
 from eco2_tracing.sampling._local_trace import UNDECIDED
@@ -88,6 +87,14 @@ class LeanTracer(Tracer):
         set_status_on_exception: bool = True,
     ) -> Span:
         """Start a span, as the SDK's tracer does."""
+        if type(name) is not str:
+            name = text_of(name)
+        if type(kind) is not SpanKind:
+            kind = SpanKind.INTERNAL
+        if start_time is not None:
+            start_time = moment(start_time)
+        if links is not None and type(links) is not tuple:
+            links = settled_links(links)
         parent: Any = get_current_span(context)
         local = getattr(parent, "_eco2_local", None)
         rescuer, processor, source = self._lean
@@ -106,24 +113,19 @@ class LeanTracer(Tracer):
             above.trace_id, self.id_generator.generate_span_id(), False, above.trace_flags, above.trace_state
         )
         begun = local.now() if start_time is None else start_time
-        try:
-            span = LibrarySpan(source, own, above, local, name, kind, attributes, begun)
-        except Exception:  # noqa: BLE001 - values are the application's
-            internal_failure("starting a span")
-            span = LibrarySpan(source, own, above, local, name, kind, None, begun)
+        span = LibrarySpan(source, own, above, local, name, kind, attributes, begun)
         if not (record_exception and set_status_on_exception):
             span._record_exception = record_exception
             span._set_status_on_exception = set_status_on_exception
         local.began(span)
         return span
 
-    def _start_as_sdk(self, name: str, context: Any, kind: SpanKind, attributes: Any, *more: Any) -> Span:
-        """Start a span of the SDK; attributes that fight back are left out, now and later."""
-        try:
-            span = super().start_span(name, context, kind, attributes, *more)
-        except Exception:  # noqa: BLE001 - values are the application's
-            internal_failure("starting a span")
-            span = super().start_span(name, context, kind, acceptable(attributes), *more)
+    def _start_as_sdk(
+        self, name: str, context: Any, kind: SpanKind, attributes: Any, links: Any, *more: Any
+    ) -> Span:
+        """Start a span of the SDK, which raises nothing later either."""
+        links = settled_links(links) if links else ()
+        span = super().start_span(name, context, kind, settled_attributes(attributes), links, *more)
         if isinstance(span, SdkSpan):
             span.__class__ = GuardedSpan
         return span

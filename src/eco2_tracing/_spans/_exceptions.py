@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
+from eco2_tracing._spans._accepted import qualname_of, text_of
+
 MESSAGE_LIMIT = 4096
 """Characters of an exception's message that are kept."""
 
@@ -12,20 +14,27 @@ STACKTRACE_LIMIT = 32768
 """Characters of a stack trace that are kept: its end, where the exception was raised."""
 
 _FRAMES_LIMIT = 128
+_LINKED_LIMIT = 32
 
 
 def type_name(exception: BaseException) -> str:
     """The exception's class as the semantic conventions write it: with its module, but for built-ins."""
     kind = type(exception)
-    module = kind.__module__
-    return kind.__qualname__ if module in (None, "builtins") else f"{module}.{kind.__qualname__}"
+    name = qualname_of(kind)
+    try:
+        module = kind.__module__
+    except BaseException:  # noqa: BLE001 - a class may say anything of itself
+        return name
+    return f"{module}.{name}" if type(module) is str and module != "builtins" else name
 
 
 def message(exception: BaseException) -> str:
     """The exception's message, cut at ``MESSAGE_LIMIT``; a fallback where ``__str__`` raises."""
+    if not issubclass(type(exception), BaseException):
+        return _cut(text_of(exception))  # whatever it is, somebody recorded it
     try:
-        return _cut(str(exception))
-    except Exception:  # noqa: BLE001 - values and exceptions are the application's
+        return _cut(str.__str__(str(exception)))
+    except BaseException:  # noqa: BLE001 - values and exceptions are the application's
         return "<exception str() failed>"
 
 
@@ -56,10 +65,9 @@ def exception_attributes(exception: BaseException, *, escaped: bool = False) -> 
         exception conventions name them.
     """
     try:
-        lines = traceback.format_exception(type(exception), exception, exception.__traceback__, _FRAMES_LIMIT)
         # A message is one line here, however long: it must not push the frames out.
-        stack = "".join([_cut(line) for line in lines])
-    except Exception:  # noqa: BLE001 - values and exceptions are the application's
+        stack = "".join([_cut(line) for line in _lines(exception)])
+    except BaseException:  # noqa: BLE001 - values and exceptions are the application's
         stack = "<no stack trace: the exception cannot be formatted>"
     if len(stack) > STACKTRACE_LIMIT:
         stack = "…" + stack[1 - STACKTRACE_LIMIT :]
@@ -67,5 +75,33 @@ def exception_attributes(exception: BaseException, *, escaped: bool = False) -> 
         "exception.type": type_name(exception),
         "exception.message": message(exception),
         "exception.stacktrace": stack,
-        "exception.escaped": str(escaped),
+        "exception.escaped": text_of(escaped),
     }
+
+
+def _lines(exception: BaseException) -> list[str]:
+    """Format an exception with those that it is linked to; without, where they are so many that it would take long."""
+    # The last frames: where the exception was raised.
+    if _has_few_links(exception):
+        return traceback.format_exception(type(exception), exception, exception.__traceback__, -_FRAMES_LIMIT)
+    return [
+        f"(more than {_LINKED_LIMIT} linked exceptions are left out)\n",
+        *traceback.format_tb(exception.__traceback__, -_FRAMES_LIMIT),
+        f"{type_name(exception)}: {message(exception)}\n",
+    ]
+
+
+def _has_few_links(exception: BaseException) -> bool:
+    seen: set[int] = set()
+    linked: list[BaseException | None] = [exception]
+    while linked:
+        found = linked.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        if len(seen) > _LINKED_LIMIT:
+            return False
+        linked += (found.__cause__, found.__context__)
+        if isinstance(found, BaseExceptionGroup):
+            linked += found.exceptions[: _LINKED_LIMIT + 1]
+    return True

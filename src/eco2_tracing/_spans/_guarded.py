@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk.trace import Span
 from opentelemetry.trace import SpanContext, Status, StatusCode
 
-from eco2_tracing._guard import internal_failure
-from eco2_tracing._spans._accepted import acceptable, items_of
+from eco2_tracing._spans._accepted import PLAIN, key_of, moment, name_of, settled, settled_attributes, text_of
 from eco2_tracing._spans._exceptions import exception_attributes, message
 
 if TYPE_CHECKING:
@@ -27,44 +26,41 @@ class GuardedSpan(Span):
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Set one attribute."""
-        try:
-            super().set_attribute(key, value)
-        except Exception:  # noqa: BLE001 - values are the application's
-            internal_failure("setting an attribute")
+        plain = value if type(value) in PLAIN else settled(value)
+        super().set_attribute(key if type(key) is str else key_of(key), plain)
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Set several attributes: those that can be had."""
-        try:
-            super().set_attributes(attributes)
-        except Exception:  # noqa: BLE001 - values are the application's
-            for key, value in items_of(attributes):
-                self.set_attribute(key, value)
+        super().set_attributes(settled_attributes(attributes))
 
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
         """Add an event, by its local trace's clock; ignored once the span has ended."""
+        timestamp = moment(timestamp)
         if timestamp is None and self._eco2_local is not None:
             timestamp = self._eco2_local.now()
-        try:
-            super().add_event(name, attributes, timestamp)
-        except Exception:  # noqa: BLE001 - values and exceptions are the application's
-            internal_failure("adding an event")
-            super().add_event(name, acceptable(attributes), timestamp)
+        super().add_event(text_of(name), settled_attributes(attributes), timestamp)
 
     def add_link(self, context: Any, attributes: Any = None) -> None:
         """Add a link; ignored once the span has ended, or where it is none."""
-        if not isinstance(context, SpanContext):
-            return
-        try:
-            super().add_link(context, attributes)
-        except Exception:  # noqa: BLE001 - values and exceptions are the application's
-            internal_failure("adding a link")
-            super().add_link(context, acceptable(attributes))
+        if type(context) is SpanContext:
+            super().add_link(context, settled_attributes(attributes))
 
-    def set_status(self, status: Status | StatusCode, description: Any = None) -> None:
-        """Set the status as the SDK does, without asking a description that is no plain text what it is."""
-        if description is not None and type(description) is not str:
-            description = str.__str__(description) if isinstance(description, str) else None
-        super().set_status(status, description)
+    def update_name(self, name: str) -> None:
+        """Name the span anew; ignored once it has ended."""
+        super().update_name(text_of(name))
+
+    def set_status(self, status: Any, description: Any = None) -> None:
+        """Set the status as the SDK does, without asking a description that is no text what it is."""
+        if issubclass(type(status), Status):
+            status, description = status.status_code, status.description
+        if type(status) is StatusCode:
+            if description is not None and type(description) is not str:
+                description = key_of(description) or None
+            super().set_status(status, description)
+
+    def end(self, end_time: int | None = None) -> None:
+        """End the span."""
+        super().end(moment(end_time))
 
     def record_exception(
         self,
@@ -75,7 +71,7 @@ class GuardedSpan(Span):
     ) -> None:
         """Record an exception as an event, whatever its ``__str__`` does and however long it is."""
         recorded = exception_attributes(exception, escaped=escaped)
-        recorded.update(items_of(attributes))
+        recorded.update(settled_attributes(attributes))
         self.add_event("exception", recorded, timestamp)
 
     def __exit__(
@@ -99,4 +95,4 @@ def note(span: Any, error: BaseException, event: bool, status: bool, *, escaped:
     if event:
         span.record_exception(error, escaped=escaped)
     if status:
-        span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {message(error)}"))
+        span.set_status(Status(StatusCode.ERROR, f"{name_of(type(error))}: {message(error)}"))

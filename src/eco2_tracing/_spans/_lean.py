@@ -18,7 +18,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Status, StatusCode
 
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._spans._accepted import items_of, within
+from eco2_tracing._spans._accepted import PLAIN, key_of, moment, settled, settled_attributes, within
 from eco2_tracing._spans._guarded import GuardedSpan
 
 if TYPE_CHECKING:
@@ -219,14 +219,12 @@ class LeanSpan(GuardedSpan):
     def set_attribute(self, key: str, value: Any) -> None:
         """Set one attribute; ignored once the span has ended."""
         if self._end_time is None:
-            try:
-                self._settable()[key] = value
-            except Exception:  # noqa: BLE001 - values and exceptions are the application's
-                internal_failure("setting an attribute")
+            plain = value if type(value) in PLAIN else settled(value)
+            self._settable()[key if type(key) is str else key_of(key)] = plain
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Set several attributes; ignored once the span has ended."""
-        for key, value in items_of(attributes):
+        for key, value in settled_attributes(attributes).items():
             self.set_attribute(key, value)
 
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
@@ -253,6 +251,7 @@ class LeanSpan(GuardedSpan):
         if self._end_time is not None:
             return
         local = self._eco2_local
+        end_time = moment(end_time)
         self._end_time = end_time if end_time is not None else local.now()
         try:
             local.lean_ended(self)

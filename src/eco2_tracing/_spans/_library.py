@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
 
-from eco2_tracing._guard import internal_failure
-from eco2_tracing._spans._accepted import acceptable
+from eco2_tracing._spans._accepted import key_of, settled, settled_attributes
 from eco2_tracing._spans._guarded import GuardedSpan
 from eco2_tracing._spans._lean import LeanSpan
 
@@ -54,7 +53,10 @@ class LibrarySpan(LeanSpan):
         self._given_name = name
         self._kind = kind
         self._start_time = start_time
-        self._raw: dict[str, Any] = dict(attributes) if attributes else {}
+        # Values may change, or fight back: those of a plain dictionary are read when somebody reads them.
+        self._raw: dict[str, Any] = (
+            attributes.copy() if type(attributes) is dict else settled_attributes(attributes)
+        )
 
     def _derive_name(self) -> str:
         return self._given_name or ""
@@ -62,11 +64,7 @@ class LibrarySpan(LeanSpan):
     def _derive_attributes(self) -> Mapping[str, Any]:
         limits = self._source.limits
         count, length = limits.max_span_attributes, limits.max_span_attribute_length
-        try:
-            return BoundedAttributes(count, self._raw, immutable=False, max_value_len=length)
-        except Exception:  # noqa: BLE001 - values are the application's
-            internal_failure("reading a span's attributes")
-            return acceptable(self._raw)
+        return BoundedAttributes(count, settled_attributes(self._raw), immutable=False, max_value_len=length)
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Set one attribute; ignored once the span has ended."""
@@ -77,8 +75,8 @@ class LibrarySpan(LeanSpan):
             value = tuple(value)
         elif kind not in _PLAIN:
             # What it holds may change, or fight back: it is read now.
-            value = acceptable({key: value}).get(key)
-        self._raw[key] = value
+            value = settled(value)
+        self._raw[key if type(key) is str else key_of(key)] = value
 
     def set_status(self, status: Status | StatusCode, description: Any = None) -> None:
         """Set the status as the SDK does; whether it is a failure is seen at the end, by the kind."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
+from eco2_tracing._spans._accepted import settled_attributes
 from eco2_tracing._spans._scope import Body, Scope
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _decorate(
     source = inspect.unwrap(function)
     qualname = getattr(source, "__qualname__", type(source).__qualname__)
     module = getattr(source, "__module__", type(source).__module__)
-    known = {"code.function.name": f"{module}.{qualname}", **(attributes or {})}
+    known = {"code.function.name": f"{module}.{qualname}", **settled_attributes(attributes)}
     begin = functools.partial(Scope, name or qualname, known, kind)
     return _wrapper(function)(function, begin)
 

@@ -12,6 +12,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, Status, 
 from starlette.exceptions import HTTPException
 
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._spans._accepted import qualname_of, settled_attributes, text_of
 from eco2_tracing._spans._exceptions import exception_attributes, message
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def start(
         The span; ``finish`` ends it.
     """
     try:
-        return _tracers.get().start_span(name, context, kind, attributes, links, start_time)
+        given = settled_attributes(attributes)
+        return _tracers.get().start_span(text_of(name), context, kind, given, links, start_time)
     except Exception:  # noqa: BLE001 - of samplers, processors and bad arguments alike
         internal_failure("starting a manual span")
         return NonRecordingSpan(trace.get_current_span(context).get_span_context())
@@ -136,6 +138,9 @@ def finish(span: Span, error: BaseException | None) -> None:
     try:
         if error is not None:
             fail(span, error)
+    except BaseException:  # noqa: BLE001 - exceptions are the application's
+        internal_failure("marking a manual span as failed")
+    try:
         span.end()
     except Exception:  # noqa: BLE001 - processors are anybody's
         internal_failure("ending a manual span")
@@ -160,7 +165,7 @@ def _record(span: Span, error: BaseException) -> None:
     if known.get(RECORDED_KEY) != trace_id:
         known[RECORDED_KEY] = trace_id
         span.add_event("exception", exception_attributes(error))
-    kind = type(error).__qualname__  # as on server and client spans
+    kind = qualname_of(type(error))  # as on server and client spans
     span.set_attribute("error.type", kind)
     span.set_status(Status(StatusCode.ERROR, f"{kind}: {message(error)}"))
 
