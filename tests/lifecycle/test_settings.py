@@ -38,6 +38,7 @@ DEADLY = {
     "OTEL_PYTHON_CONTEXT": "nonsense",
     "OTEL_PYTHON_METER_PROVIDER": "nonsense",
     "OTEL_PYTHON_TRACER_PROVIDER": "nonsense",
+    "OTEL_PYTHON_LOGGER_PROVIDER": "nonsense",
 }
 NUMBERS = [
     *(
@@ -101,6 +102,27 @@ def test_a_bad_setting_does_not_stop_the_service(name):
     body = "4" if name == "disabled" else "34"
     assert f"200 {body}" in done.stdout.splitlines(), done.stdout + done.stderr
     assert "eco2-tracing failed" not in done.stdout
+
+
+def test_providers_named_after_the_import_do_not_stop_the_service():
+    """An application's own start may set variables, too: requests are answered and traced, each name is told."""
+    named = {name: "nonsense" for name in DEADLY if name.endswith("_PROVIDER")}
+    code = SERVICE.replace(
+        "import eco2_tracing\n", f"import eco2_tracing, os\nos.environ.update({named})\n", 1
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment("http://127.0.0.1:9"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert "200 34" in done.stdout.splitlines(), done.stdout + done.stderr
+    # Where our provider is in charge of spans, nobody asks for the one that is named.
+    for name in named.keys() - {"OTEL_PYTHON_TRACER_PROVIDER"}:
+        assert f"{name}='nonsense' cannot be loaded" in done.stdout
 
 
 def test_strict_mode_raises_for_an_instrumentation_that_cannot_be(monkeypatch):

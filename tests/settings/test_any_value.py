@@ -23,7 +23,7 @@ TEXTS = st.one_of(
     st.integers().map(str),
     st.floats().map(str),
 )
-OTHER_NAMES = st.text(alphabet="ABCDEFGHIJKLMNOPQRSTUVWXYZ_2", max_size=20).map("OTEL_{}".format)
+OTHER_NAMES = st.text(alphabet="ABCDEFGHIJKLMNOPQRSTUVWXYZ_2 \n\udcff", max_size=20).map("OTEL_{}".format)
 ENVIRONMENTS = st.dictionaries(st.sampled_from(NAMES) | OTHER_NAMES, TEXTS, max_size=8)
 
 
@@ -34,6 +34,7 @@ ENVIRONMENTS = st.dictionaries(st.sampled_from(NAMES) | OTHER_NAMES, TEXTS, max_
 @example({"OTEL_PYTHON_EXCLUDED_URLS": "(" * 5000})
 @example({"OTEL_PYTHON_EXCLUDED_URLS": "[["})
 @example({"OTEL_EXPORTER_OTLP_CERTIFICATE": "\0"})
+@example({"OTEL_SERVICE\n_NAME": "x", "OTEL_SERVICE_NAME\udcff": "\udcff"})
 @example({"OTEL_SAMPLING_RATE": "0", "OTEL_TRACES_SAMPLER_ARG": "0\r0"})
 def test_any_environment_makes_settings(environ):
     """Settings and resource come of any environment, with every problem told in one line by its variable."""
@@ -42,6 +43,7 @@ def test_any_environment_makes_settings(environ):
     for problem in settings.problems:
         assert len(problem.message.splitlines()) == 1
         assert problem.variable in problem.message
+        problem.message.encode()
     assert settings.otlp.endpoint
     assert build_resource(settings, environ=environ, proc=Path(os.devnull)).attributes["service.name"]
 

@@ -67,6 +67,33 @@ def test_a_bad_limit_does_not_stop_the_sdk(limit):
     assert run(code + "print(os.environ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT'] == limit)", None)[0] == "True"
 
 
+PROVIDERS = """
+import eco2_tracing._settings
+from opentelemetry import _logs, metrics, trace
+trace.get_tracer("early"), metrics.get_meter("early"), _logs.get_logger("early")
+"""
+
+
+@pytest.mark.parametrize("kind", ["TRACER", "METER", "LOGGER"])
+@pytest.mark.parametrize(("name", "told"), [("nonsense", True), ("\udcff", True), ("", False), (" ", False)])
+def test_a_provider_that_is_not_there(kind, name, told):
+    """The API raises whenever it is asked for a provider that no package brings, the empty name included."""
+    variable = f"OTEL_PYTHON_{kind}_PROVIDER"
+    out, err = run(f"os.environ[{variable!r}] = {name!r}" + PROVIDERS + REPORT, None)
+    assert out.startswith("None b3")
+    assert err.count(variable) == told
+
+
+def test_a_provider_that_is_there_is_left_alone():
+    """A name that an installed package brings stays in the environment, and nothing is told."""
+    code = "os.environ['OTEL_PYTHON_METER_PROVIDER'] = 'default_meter_provider'" + PROVIDERS + REPORT
+    out, err = run(
+        code + "print(os.environ['OTEL_PYTHON_METER_PROVIDER'], type(metrics.get_meter_provider()))", None
+    )
+    assert "default_meter_provider <class 'opentelemetry.metrics" in out
+    assert err == ""
+
+
 def test_upper_case_names_keep_their_meaning():
     """The value is corrected as little as can be: names in upper case still choose the propagators."""
     code = "import eco2_tracing._settings, opentelemetry.propagate as p\nprint(sorted(p.get_global_textmap().fields))"

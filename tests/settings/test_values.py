@@ -149,6 +149,8 @@ BAD = [
     ("ECO2_TRACING_PROPAGATION_TARGETS", "*,.b.io", "propagation_targets", (".b.io",)),
     ("ECO2_TRACING_PROPAGATION_TARGETS", "*b.io,*.c.io,", "propagation_targets", ("*.c.io",)),
     ("ECO2_TRACING_INSTRUMENTATION", "fast", "instrumentation", "lean"),
+    ("ECO2_TRACING_INSTRUMENTATIONS", f"redis,{'x' * 1000},[a", "instrumentations", ("redis",)),
+    ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "*,re dis", "disabled_instrumentations", ("*",)),
 ]
 
 

@@ -116,6 +116,19 @@ def _mend_tracers() -> None:
         _warn_of("OTEL_PYTHON_TRACER_PROVIDER")
 
 
+def _mend_loggers() -> None:
+    """The same for log records: FastAPI asks for them at each request, too."""
+    if "OTEL_PYTHON_LOGGER_PROVIDER" not in os.environ:
+        return
+    from opentelemetry import _logs
+
+    try:
+        _logs.get_logger_provider()
+    except Exception:  # noqa: BLE001 - as above
+        _logs.set_logger_provider(_logs.NoOpLoggerProvider())
+        _warn_of("OTEL_PYTHON_LOGGER_PROVIDER")
+
+
 def _warn_of(variable: str) -> None:
     warn_once(
         f"provider:{variable}", "%s=%r cannot be loaded; none is used", variable, os.environ.get(variable)
@@ -179,6 +192,7 @@ def install(provider: Provider | None, propagator: TextMapPropagator) -> Any:
         trace.set_tracer_provider(provider)
         _take_over(provider)
     _mend_tracers()
+    _mend_loggers()
     return before
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eco2_tracing._settings._early import protect_propagators_variable, protect_span_limit_variable
+from eco2_tracing._settings._early import (
+    protect_propagators_variable,
+    protect_provider_variables,
+    protect_span_limit_variable,
+)
 
 # Before pydantic: a pydantic plugin may import opentelemetry.propagate as soon as a model is made.
 protect_propagators_variable()
 protect_span_limit_variable()
+protect_provider_variables()
 
 from eco2_tracing._settings._fields import Settings  # noqa: E402
 from eco2_tracing._settings._hosts import OwnHosts  # noqa: E402

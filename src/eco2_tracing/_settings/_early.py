@@ -1,8 +1,9 @@
-"""Keeps a bad ``OTEL_PROPAGATORS`` or ``OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`` from killing imports.
+"""Keeps a bad ``OTEL_PROPAGATORS``, ``OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`` or ``OTEL_PYTHON_…_PROVIDER`` from doing harm.
 
 ``opentelemetry.propagate`` reads the variable when it is imported and raises on a name that it does not know, upper
 case included; FastAPI >= 0.142 imports that module. ``opentelemetry.sdk.trace`` does the same with the limit. Imported
-once under a value that it takes, a module stays imported.
+once under a value that it takes, a module stays imported. The providers' names are read whenever somebody asks for a
+provider, as FastAPI does at each request, and raise each time.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ _VARIABLE = "OTEL_PROPAGATORS"
 _SDK = "opentelemetry.sdk.trace"
 _LIMIT = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"
 _DIGITS = 20
+_PROVIDERS = ("tracer", "meter", "logger")
+
+removed: dict[str, str] = {}
+"""Variables that were taken out of the environment, with what they held."""
 
 
 def protect_propagators_variable(environ: MutableMapping[str, str] = os.environ) -> None:
@@ -53,6 +58,25 @@ def protect_span_limit_variable(environ: MutableMapping[str, str] = os.environ) 
         importlib.import_module(_SDK)
     finally:
         environ[_LIMIT] = before
+
+
+def protect_provider_variables(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Take out of the environment what names a provider that no installed package brings, the empty name too.
+
+    Args:
+        environ: The environment that OpenTelemetry's API reads.
+    """
+    for kind in _PROVIDERS:
+        variable = f"OTEL_PYTHON_{kind.upper()}_PROVIDER"
+        name = environ.get(variable)
+        if name is not None and not (name and _is_installed(f"opentelemetry_{kind}_provider", name)):
+            removed[variable] = environ.pop(variable)
+
+
+def _is_installed(group: str, name: str) -> bool:
+    from importlib.metadata import entry_points
+
+    return bool(entry_points(group=group, name=name))
 
 
 def _imports_under(value: str, environ: MutableMapping[str, str]) -> bool:

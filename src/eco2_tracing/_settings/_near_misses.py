@@ -68,6 +68,7 @@ def report_near_misses(environ: Mapping[str, str], settled: AbstractSet[str], fi
         value = environ[name].strip()
         if not value or name in VARIABLES:
             continue
+        name = name if name.isprintable() else ascii(name)[1:-1]
         if name in _UNSUPPORTED:
             findings.replaced(name, value, _UNSUPPORTED[name], None)
         elif proper := _OTHERS_NAMES.get(name):

@@ -131,6 +131,15 @@ def lower_items(value: str) -> tuple[str, ...]:
     return items(value.lower())
 
 
+def instrumentation_names(value: str) -> tuple[str, ...]:
+    """Split a comma-separated list of names, or ``*``; what cannot be one falls away and is told."""
+    found = lower_items(value)
+    good = tuple(name for name in found if re.fullmatch(r"[a-z0-9._-]{1,100}|\*", name))
+    if len(good) < len(found):
+        raise BadValueError("expected names of instrumentations, such as redis", good)
+    return good
+
+
 def key_set(value: str) -> frozenset[str]:
     """Split a comma-separated list into a set of lower-case keys."""
     return frozenset(lower_items(value))

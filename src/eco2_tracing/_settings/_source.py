@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._settings._destination import resolve_otlp
+from eco2_tracing._settings._early import removed
 from eco2_tracing._settings._fields import Settings
 from eco2_tracing._settings._near_misses import report_near_misses
 from eco2_tracing._settings._parse import boolean, pairs, rate
@@ -69,10 +70,19 @@ class _Reading:
         settled = {name for level in self._levels for name in level}
         settled |= {variable for field, variable in SERVICE_FACTS.items() if values[field]}
         report_near_misses(self._environ, settled, self._findings)
+        self._report_removed()
         if values.get("strict") and (wrong := [p.message for p in self._findings.problems if not p.advisory]):
             raise ConfigurationError(wrong)
         values["problems"] = tuple(self._findings.problems)
         return values
+
+    def _report_removed(self) -> None:
+        """Note what named a provider that is not there, and was taken out of this process's environment."""
+        for variable, text in removed.items() if self._environ is os.environ else ():
+            if text := _clean(text):
+                self._findings.replaced(
+                    variable, text, "no installed package has a provider of this name", None
+                )
 
     def _explicit(self, keywords: Mapping[str, Any]) -> Level:
         level: Level = {}

@@ -125,7 +125,7 @@ SETTINGS: tuple[Setting, ...] = (
     *_settings(_parse.hosts, propagation_targets="ECO2_TRACING_PROPAGATION_TARGETS"),
     *_settings(_parse.one_of("lean", "contrib"), instrumentation="ECO2_TRACING_INSTRUMENTATION"),
     *_settings(
-        _parse.lower_items,
+        _parse.instrumentation_names,
         instrumentations="ECO2_TRACING_INSTRUMENTATIONS",
         disabled_instrumentations="OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
     ),
