@@ -127,6 +127,17 @@ def test_nothing_at_all_goes_to_strangers_when_switched_off(caller, callee):
     assert eco2_tracing.tracing_status().external_hosts == ()
 
 
+@pytest.mark.parametrize("sampled", [True, False])
+def test_unsound_request_ids_and_parts_of_baggage_go_nowhere_when_copied(caller, callee, sampled):
+    """They are the caller's all the same: an id that is not sent on, and baggage without its properties."""
+    configure()
+    came_in = {**b3_headers(sampled=sampled), "x-request-id": "a b", "baggage": "tenant=acme;p=1, user=kim"}
+    client = caller.client(transport=caller.names(callee.port))
+    copied = {"x-request-id": "a b", "baggage": "tenant=acme"}
+    inside(lambda: caller.get("http://api.example.com/", client=client, headers=copied), came_in)
+    assert (callee.last["x-request-id"], callee.last["baggage"]) == (None, None)
+
+
 def test_targets_are_own_hosts(caller, callee):
     """``ECO2_TRACING_PROPAGATION_TARGETS`` names those that no rule can tell."""
     configure(propagation_targets="*.example.com")
@@ -138,9 +149,11 @@ def test_targets_are_own_hosts(caller, callee):
 def test_only_so_many_external_hosts_are_remembered(one, callee, captured_spans):
     """A crawler must not fill the memory of its process."""
     client = one.client(transport=one.module.MockTransport(lambda _: one.module.Response(200)))
+    client.get(f"http://{'a.' * 128}example.com/")  # longer than any name can be
     for number in range(150):
         client.get(f"http://{number}.example.com/")
     assert len(eco2_tracing.tracing_status().external_hosts) == 100
+    assert eco2_tracing.tracing_status().external_hosts[0] == "0.example.com"
 
 
 def test_a_request_object_used_again_takes_nothing_along(one, callee, captured_spans):

@@ -62,6 +62,7 @@ class Edge:
             span_processors=[self.captured],
         )
         self.sent = []
+        self.copied = {}
         self.baggage = None
         app = FastAPI()
 
@@ -82,7 +83,7 @@ class Edge:
             return httpx2.Response(200)
 
         with httpx2.Client(transport=httpx2.MockTransport(answer)) as client:
-            client.get("http://character-api/")
+            client.get("http://character-api/", headers=self.copied)
 
     def _answer(self, status):
         if status == 500:
@@ -114,6 +115,18 @@ def test_nothing_of_the_callers_goes_on():
     assert not {"x-b3-flags", "baggage", "x-request-id"} & set(sent)
     assert "stranger" not in sent.get("tracestate", "")
     assert edge.baggage == {}
+
+
+@pytest.mark.parametrize("companions", [{"baggage": "role=admin"}, {"x-request-id": "forged"}])
+@pytest.mark.parametrize("path", ["/work", "/health"])
+def test_not_even_what_the_application_copies(companions, path):
+    """A handler that hands every header on hands these on to nobody, with trace headers beside them or without."""
+    edge = Edge()
+    edge.copied = {**companions, "x-mine": "1"}
+    edge.get(path, headers=companions)
+    edge.get(path, headers={**b3_headers(), **companions})
+    assert [sent["x-mine"] for sent in edge.sent] == ["1", "1"]
+    assert not any({*companions} & set(sent) for sent in edge.sent)
 
 
 @pytest.mark.parametrize("headers", FORCED)

@@ -20,6 +20,7 @@ Pairs = list[tuple[bytes, bytes]]
 _URLS = ("url.full", "http.url")
 _HOSTS = ("server.address", "net.peer.name")
 _EXTERNAL_HOSTS_LIMIT = 100
+LONGEST_HOST = 255  # of any that there can be
 
 
 class Changes(NamedTuple):
@@ -125,7 +126,7 @@ def note_external(hosts: dict[str, None], host: str) -> None:
         hosts: Those so far, in order of appearance.
         host: One that is not our own.
     """
-    if len(hosts) < _EXTERNAL_HOSTS_LIMIT:
+    if len(hosts) < _EXTERNAL_HOSTS_LIMIT and len(host) <= LONGEST_HOST:
         hosts[host] = None
 
 

@@ -39,6 +39,7 @@ class Inbound:
         baggage: Names and values, where any came in.
         baggage_headers: The ``baggage`` headers as they came, joined with commas.
         request_id: The ``x-request-id``, where a sound one came in.
+        refused_request_id: The ``x-request-id`` that came in and is not sent on: an unsound one, or a stranger's.
         link: The context of a caller that is not trusted; its ids are not continued.
         extras: What other propagators put into the context, by context key.
         refused: Whether the caller decided against sampling, and said nothing beside ids and a request id.
@@ -54,6 +55,7 @@ class Inbound:
     baggage: Mapping[str, object] | None = None
     baggage_headers: bytes | None = None
     request_id: bytes | None = None
+    refused_request_id: bytes | None = None
     link: SpanContext | None = None
     extras: Mapping[str, object] | None = None
     refused = False
@@ -104,7 +106,7 @@ class Inbound:
 
     def unsampled(self) -> Inbound:
         """Copy, as for an excluded request: the caller's context, denied."""
-        return Inbound(
+        copy = Inbound(
             self.trace_id,
             self.span_id,
             False,
@@ -118,6 +120,9 @@ class Inbound:
             self.link,
             self.extras,
         )
+        if self.refused_request_id is not None:
+            copy.refused_request_id = self.refused_request_id
+        return copy
 
     def __repr__(self) -> str:
         # Baggage and request ids are the caller's data: they stay out.

@@ -22,7 +22,7 @@ from eco2_tracing._settings import OwnHosts
 from . import _names
 from ._adapters import Adapter, load_adapter
 from ._b3 import read_multi, read_single
-from ._calls import Calls
+from ._calls import LONGEST_HOST, Calls
 from ._carrier import pairs_of
 from ._inbound import Inbound, context_of
 from ._reading import Form, Reader
@@ -58,7 +58,6 @@ _WRITTEN: dict[str, tuple[bytes, ...]] = {
     "baggage": (_names.BAGGAGE,),
 }
 _HOSTS_REMEMBERED = 1024
-_LONGEST_HOST = 255
 
 
 class Propagation(TextMapPropagator):
@@ -203,7 +202,7 @@ class Propagation(TextMapPropagator):
             True for loopback and private literals, dotless names, ``*.svc``, ``*.svc.*``,
             ``*.cluster.local`` and the targets.
         """
-        return len(host) <= _LONGEST_HOST and self._is_own(host)
+        return len(host) <= LONGEST_HOST and self._is_own(host)
 
     def extract(
         self,

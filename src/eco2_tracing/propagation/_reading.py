@@ -126,7 +126,7 @@ class Reader:
         if bare is not None and not trace_id:
             sampled, debug, denied = bare[2], bare[3], not bare[2]
         if not self._trust:
-            return _untrusted(trace_id, span_id, sampled, random)
+            return _untrusted(trace_id, span_id, sampled, random, found)
         inbound = Inbound(trace_id, span_id, sampled, debug, denied, random, state)
         return inbound if self._add_companions(inbound, found, extras) else None
 
@@ -137,17 +137,16 @@ class Reader:
             if self._baggage:
                 inbound.baggage = parse_baggage(found[BAGGAGE])
         request_id = found.get(REQUEST_ID)
-        if (
-            request_id
-            and len(request_id) <= _LONGEST_REQUEST_ID
-            and not request_id.translate(None, _PRINTABLE)
-        ):
-            inbound.request_id = request_id
+        if request_id:
+            if len(request_id) <= _LONGEST_REQUEST_ID and not request_id.translate(None, _PRINTABLE):
+                inbound.request_id = request_id
+            else:
+                inbound.refused_request_id = request_id
         if extras:
             inbound.extras = extras
         if inbound.trace_id or inbound.sampled is not None:
             return True
-        return bool(inbound.baggage_headers or inbound.request_id or extras)
+        return bool(inbound.baggage_headers or request_id or extras)
 
 
 def _read_usual(found: Found) -> Inbound | None:
@@ -173,7 +172,7 @@ def _read_usual(found: Found) -> Inbound | None:
         return None
     request_id = found.get(REQUEST_ID)
     if request_id and (len(request_id) > _LONGEST_REQUEST_ID or request_id.translate(None, _PRINTABLE)):
-        request_id = None
+        return None
     return UsualInbound(trace_id, span_id, state == b"1", request_id)
 
 
@@ -190,12 +189,19 @@ def _adds_nothing(form: Form, found: Found) -> bool:
     )
 
 
-def _untrusted(trace_id: int, span_id: int, sampled: bool | None, random: int) -> Inbound | None:
-    """Keep a caller's ids as a link: a stranger decides nothing and stores nothing here."""
-    if not trace_id:
-        return None
-    flags = (1 if sampled else 0) | random
-    return Inbound(link=remote_span_context(trace_id, span_id, flags, None))
+def _untrusted(
+    trace_id: int, span_id: int, sampled: bool | None, random: int, found: Found
+) -> Inbound | None:
+    """Keep a caller's ids as a link: a stranger decides nothing and stores nothing here.
+
+    What else came in is known again where the application copies it into a call, and goes nowhere.
+    """
+    inbound = Inbound(baggage_headers=found.get(BAGGAGE))
+    inbound.refused_request_id = found.get(REQUEST_ID)
+    if trace_id:
+        flags = (1 if sampled else 0) | random
+        inbound.link = remote_span_context(trace_id, span_id, flags, None)
+    return inbound if inbound.link or inbound.baggage_headers or inbound.refused_request_id else None
 
 
 def _combined(name: bytes, first: bytes, second: bytes) -> bytes:

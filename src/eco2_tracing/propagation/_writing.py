@@ -158,15 +158,15 @@ def _baggage_pair(baggage: object) -> Pairs:
 def _is_inherited(name: bytes, value: bytes, context: Context) -> bool:
     """Tell whether a header was taken over from the inbound request or an earlier attempt.
 
-    Baggage was where all its members were among those that came in, or where it is what the
-    context holds now.
+    Baggage was where all its members were among those that came in, with their properties or without, or where it
+    is what the context holds now.
     """
     inbound = cast("Inbound | None", context.get(INBOUND_KEY))
     if name == REQUEST_ID:
-        return inbound is not None and value == inbound.request_id
+        return inbound is not None and value in (inbound.request_id, inbound.refused_request_id)
     came_in = (inbound.baggage_headers if inbound is not None else None) or b""
     return _members(value) <= _members(came_in) or [(name, value)] == _baggage_pair(context.get(BAGGAGE_KEY))
 
 
 def _members(baggage_headers: bytes) -> set[bytes]:
-    return {member.strip() for member in baggage_headers.split(b",")}
+    return {member.partition(b";")[0].strip() for member in baggage_headers.split(b",")}
