@@ -412,6 +412,7 @@ class Broken:
     """A sink with a fault that no sink should have."""
 
     endpoint = "broken"
+    prepare = None
 
     def pack(self, spans: Any) -> Any:
         """Fail."""
@@ -507,6 +508,7 @@ def test_a_receivers_advice(reporting: Any) -> None:
 def test_an_overflow_is_told_with_its_cure(reporting: Any) -> None:
     """Spans that end faster than they can be sent are reported, seldom."""
     reporter, clock, queue, log = reporting
+    queue.capacity = 4  # the rest of the room is taken
     for _ in range(3):
         queue.refuse()
         reporter.delivered()
@@ -514,7 +516,7 @@ def test_an_overflow_is_told_with_its_cure(reporting: Any) -> None:
     clock.now += QUIET_S
     reporter.delivered()
     assert [line.split(" spans")[0] for line in log.messages] == ["1", "2"]
-    assert "OTEL_BSP_MAX_QUEUE_SIZE" in log.text
+    assert "OTEL_BSP_MAX_QUEUE_SIZE is 10:" in log.text
 
 
 def test_a_log_handler_that_raises(reporting: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,14 @@ _LONGEST_ANSWER = 256 * 1024
 """Bytes of one answer. A server that sends more, or pings without end, would keep this process busy with reading it."""
 
 
+_SLICE_S = 0.25
+"""Seconds of waiting after which there is time for something else."""
+
+
+def idle() -> None:
+    """Do nothing meanwhile."""
+
+
 class Connection:
     """A connected stream.
 
@@ -32,15 +40,18 @@ class Connection:
         self._sock = sock
         self._clock = clock
         self._deadline = 0.0
+        self._meanwhile: Callable[[], None] = idle
         self._received = 0
 
-    def until(self, deadline: float) -> None:
+    def until(self, deadline: float, meanwhile: Callable[[], None] = idle) -> None:
         """Bound everything from here on: how long it takes, and how much is received.
 
         Args:
             deadline: Reading of the clock at which the peer has had its time.
+            meanwhile: Called now and then while nothing is received.
         """
         self._deadline = deadline
+        self._meanwhile = meanwhile
         self._received = 0
 
     def secure(self, context: ssl.SSLContext, host: str) -> None:
@@ -75,8 +86,12 @@ class Connection:
             TimeoutError: The deadline passed.
             OSError: The connection broke, or the peer does not come to an end.
         """
-        self._sock.settimeout(self._left())
-        return self._counted(self._sock.recv(size))
+        while True:
+            self._sock.settimeout(min(self._left(), _SLICE_S))
+            try:
+                return self._counted(self._sock.recv(size))
+            except TimeoutError:
+                self._meanwhile()
 
     def makefile(self, mode: str, buffering: int = -1) -> io.BufferedReader:
         """Return a reader, as `http.client` asks for it."""

@@ -6,12 +6,12 @@ span also sets one apart that cannot be encoded, and shows its size before it is
 
 from __future__ import annotations
 
-from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from eco2_tracing._export.requests import Headers, Request, RequestBuilder
+from eco2_tracing._export.late import breathe
+from eco2_tracing._export.requests import Prepared, Request, RequestBuilder
 from eco2_tracing._export.spans import repaired_body, span_body
 from eco2_tracing._export.values import ValueEncoder
 from eco2_tracing._guard import internal_failure
@@ -35,11 +35,6 @@ _HEADER_ROOM = 32 * 1024
 _MAX_HEADERS = 256
 
 
-def _breathe() -> None:
-    # For a moment indeed: a thread that only offers the interpreter takes it back before anybody is awake.
-    sleep(0.0001)
-
-
 class SpanEncoder:
     """Encodes spans into requests. Not thread-safe: one worker owns it.
 
@@ -49,20 +44,27 @@ class SpanEncoder:
     """
 
     def __init__(
-        self, max_request_bytes: int = MAX_REQUEST_BYTES, breathe: Callable[[], None] = _breathe
+        self, max_request_bytes: int = MAX_REQUEST_BYTES, breathe: Callable[[], None] = breathe
     ) -> None:
         self._limit = max_request_bytes
         self._breathe = breathe
         self._values = ValueEncoder()
         self._tight = ValueEncoder(text_limit=1024, item_limit=8)
-        self._headers: dict[tuple[int, int], tuple[object, object, Headers]] = {}
+        self._headers: dict[tuple[int, int], tuple[object, object, tuple[bytes, bytes, bytes, bytes]]] = {}
         self._fast: dict[type, bool] = {}
 
-    def encode(self, spans: Iterable[ReadableSpan]) -> tuple[list[Request], int]:
+    def prepare(self, span: ReadableSpan) -> Prepared | ReadableSpan:
+        """Encode one span before its batch is complete; one that cannot be encoded stays as it is."""
+        try:
+            return self._prepared(span)
+        except Exception:  # noqa: BLE001 - whatever an application put into a span
+            return span
+
+    def encode(self, spans: Iterable[ReadableSpan | Prepared]) -> tuple[list[Request], int]:
         """Encode a batch.
 
         Args:
-            spans: Ended spans of any resources and scopes.
+            spans: Ended spans of any resources and scopes, or what was prepared of them.
 
         Returns:
             The requests, and how many spans could not be encoded at all.
@@ -73,13 +75,14 @@ class SpanEncoder:
             if not number % AT_A_STRETCH:
                 self._breathe()
             try:
-                body = self.span(span)
-                key = (id(span.resource), id(span.instrumentation_scope))
-                builder.add(key, self._around(key, span), body)
+                builder.add(span if type(span) is tuple else self._prepared(span))
             except Exception:  # noqa: BLE001 - whatever an application put into a span
                 internal_failure("encoding a span, which is dropped")
                 lost += 1
         return builder.finish(), lost
+
+    def _prepared(self, span: Any) -> Prepared:
+        return (*self._around(span), self.span(span))
 
     def span(self, span: ReadableSpan) -> bytes:
         """Encode one span, leaving out more and more of one that is hostile or too large.
@@ -117,13 +120,14 @@ class SpanEncoder:
             fast = self._fast[kind] = kind.attributes is ReadableSpan.attributes
         return plain(span._attributes if fast else span.attributes)
 
-    def _around(self, key: tuple[int, int], span: ReadableSpan) -> Headers:
+    def _around(self, span: ReadableSpan) -> tuple[bytes, bytes, bytes, bytes]:
+        key = (id(span.resource), id(span.instrumentation_scope))
         found = self._headers.get(key)
         if found is None:
             if len(self._headers) >= _MAX_HEADERS:
                 self._headers.clear()
             resource, scope = span.resource, span.instrumentation_scope
-            headers = Headers(*self._resource(resource), *self._scope(scope))
+            headers = (*self._resource(resource), *self._scope(scope))
             # Both objects are kept beside their headers, so that no other object gets their id.
             found = self._headers[key] = (resource, scope, headers)
         return found[2]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from eco2_tracing._export.connection import idle
 from eco2_tracing._export.encoder import SpanEncoder
 from eco2_tracing._export.reply import Reply
 from eco2_tracing._export.worker import Package
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -21,8 +22,14 @@ _ERROR_LENGTH = 300
 class Transport(Protocol):
     """Carries encoded requests to one receiver."""
 
-    def send(self, body: bytes, timeout_s: float) -> Reply:
-        """Send one request, within the time; never raises for what the network or the server does."""
+    def send(self, body: bytes, timeout_s: float, meanwhile: Callable[[], None] = idle) -> Reply:
+        """Send one request, within the time; never raises for what the network or the server does.
+
+        Args:
+            body: An encoded ``ExportTraceServiceRequest``.
+            timeout_s: Seconds for all of it.
+            meanwhile: Called now and then while the server takes its time.
+        """
 
     def cancel(self) -> None:
         """From another thread: fail the running call and all later ones."""
@@ -53,14 +60,18 @@ class OtlpExporter(SpanExporter):
         self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
         self._encoder = SpanEncoder()
 
-    def pack(self, spans: Sequence[ReadableSpan]) -> tuple[list[Package], int]:
+    def prepare(self, span: ReadableSpan) -> Any:
+        """Encode a span before its batch is complete; see `SpanEncoder.prepare`."""
+        return self._encoder.prepare(span)
+
+    def pack(self, spans: Sequence[Any]) -> tuple[list[Package], int]:
         """Encode a batch; see `SpanEncoder.encode`."""
         requests, lost = self._encoder.encode(spans)
         return [Package(request.body, request.spans) for request in requests], lost
 
-    def send(self, package: Package, timeout_s: float) -> Reply:
+    def send(self, package: Package, timeout_s: float, meanwhile: Callable[[], None] = idle) -> Reply:
         """Send one encoded request."""
-        reply = self._transport.send(package.content, min(timeout_s, self._timeout_s))
+        reply = self._transport.send(package.content, min(timeout_s, self._timeout_s), meanwhile)
         if not reply.error:
             return reply
         return Reply(

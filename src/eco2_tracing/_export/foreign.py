@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
@@ -10,7 +10,7 @@ from eco2_tracing._export.reply import Reply
 from eco2_tracing._export.worker import Package, Sink
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -32,12 +32,16 @@ class ForeignSink:
         self._open = True
         self.endpoint = type(exporter).__name__
 
+    def prepare(self, span: ReadableSpan) -> Any:
+        """Keep the span as it is."""
+        return span
+
     def pack(self, spans: Sequence[ReadableSpan]) -> tuple[list[Package], int]:
         """Keep the spans as they are."""
         return [Package(list(spans), len(spans))], 0
 
-    def send(self, package: Package, timeout_s: float) -> Reply:
-        """Export the batch; ``timeout_s`` means nothing to these exporters."""
+    def send(self, package: Package, timeout_s: float, meanwhile: Callable[[], None]) -> Reply:
+        """Export the batch; neither a time nor what to do meanwhile means anything to these exporters."""
         try:
             result = self._exporter.export(package.content)
         except Exception as error:  # noqa: BLE001 - code of others

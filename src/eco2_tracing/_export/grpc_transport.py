@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from eco2_tracing._export.connection import idle
 from eco2_tracing._export.late import late_imports
 from eco2_tracing._export.reply import Reply, failed, grpc_code_of_http, grpc_reply, success
 
@@ -66,12 +67,13 @@ class GrpcTransport:
             *headers,
         )
 
-    def send(self, body: bytes, timeout_s: float) -> Reply:
+    def send(self, body: bytes, timeout_s: float, meanwhile: Callable[[], None] = idle) -> Reply:
         """Send one request and wait for the answer.
 
         Args:
             body: An encoded ``ExportTraceServiceRequest``.
             timeout_s: Seconds for all of it.
+            meanwhile: Called now and then while the server takes its time.
         """
         deadline = self._clock() + timeout_s
         message = gzip.compress(body, 5) if self._compress else body
@@ -80,7 +82,7 @@ class GrpcTransport:
         while True:
             fresh = self._session is None
             try:
-                answer = self._ready(deadline).call(headers, framed)
+                answer = self._ready(deadline, meanwhile).call(headers, framed)
             except OSError as error:
                 self.close()
                 if not fresh and not isinstance(error, TimeoutError) and self._clock() < deadline:
@@ -103,9 +105,9 @@ class GrpcTransport:
         if connection is not None:
             connection.close()
 
-    def _ready(self, deadline: float) -> Http2Session:
+    def _ready(self, deadline: float, meanwhile: Callable[[], None]) -> Http2Session:
         if self._session is not None and self._connection is not None:
-            self._connection.until(deadline)
+            self._connection.until(deadline, meanwhile)
             if self._session.is_usable():
                 return self._session
             self.close()
@@ -113,6 +115,7 @@ class GrpcTransport:
         with late_imports():
             from eco2_tracing._export.http2 import Http2Session
         self._connection = self._dialer.open(deadline)
+        self._connection.until(deadline, meanwhile)
         self._session = Http2Session(self._connection)
         return self._session
 

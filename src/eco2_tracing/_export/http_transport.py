@@ -11,6 +11,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from eco2_tracing._export.connection import idle
 from eco2_tracing._export.reply import Reply, failed, http_reply, success
 
 if TYPE_CHECKING:
@@ -66,19 +67,20 @@ class HttpTransport:
             **dict(headers),
         }
 
-    def send(self, body: bytes, timeout_s: float) -> Reply:
+    def send(self, body: bytes, timeout_s: float, meanwhile: Callable[[], None] = idle) -> Reply:
         """Send one request and wait for the answer.
 
         Args:
             body: An encoded ``ExportTraceServiceRequest``.
             timeout_s: Seconds for all of it.
+            meanwhile: Called now and then while the server takes its time.
         """
         deadline = self._clock() + timeout_s
         content = gzip.compress(body, 5) if self._compress else body
         while True:
             fresh = self._connection is None
             try:
-                return self._post(content, deadline)
+                return self._post(content, deadline, meanwhile)
             except (OSError, HTTPException, ValueError) as error:
                 self.close()
                 if not fresh and not isinstance(error, TimeoutError) and self._clock() < deadline:
@@ -98,17 +100,17 @@ class HttpTransport:
         if connection is not None:
             connection.close()
 
-    def _ready(self, deadline: float) -> Connection:
+    def _ready(self, deadline: float, meanwhile: Callable[[], None]) -> Connection:
         if self._connection is not None and self._connection.glance() is not None:
             self.close()
         if self._connection is None:
             self._connection = self._dialer.open(deadline)
-        self._connection.until(deadline)
+        self._connection.until(deadline, meanwhile)
         return self._connection
 
-    def _post(self, content: bytes, deadline: float) -> Reply:
+    def _post(self, content: bytes, deadline: float, meanwhile: Callable[[], None]) -> Reply:
         client = HTTPConnection("unused")
-        client.sock = _Lent(self._ready(deadline))
+        client.sock = _Lent(self._ready(deadline, meanwhile))
         client.auto_open = 0
         # Plaintext is forwarded by a proxy, which wants the whole URL (RFC 9112, 3.2.2); TLS goes by a tunnel.
         proxy = None if self._secure else self._dialer.proxy()

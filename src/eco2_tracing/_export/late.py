@@ -1,4 +1,4 @@
-"""Imports of the export thread, which no fork may cut through.
+"""Manners of the export thread: it lets others run, and no fork may cut through its imports.
 
 A module that another thread is importing while a process forks can never be imported in the child: its import lock is
 held by a thread that does not exist there.
@@ -10,9 +10,15 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import sleep
 
 _LONGEST_S = 2.0
 """Seconds that a fork waits at most: a module that forks while it is imported must not wait for itself."""
+
+
+def breathe() -> None:
+    """Let other threads run: one that only offers the interpreter takes it back before anybody is awake."""
+    sleep(0.0001)
 
 
 class _Gate:

@@ -114,7 +114,7 @@ class Reporter:
                 overflow[0] - dropped,
                 overflow[1] - shortened,
                 self._endpoint,
-                self._queue.capacity,
+                self._queue.size,
                 self._queue.room // 1024,
             )
 

@@ -27,20 +27,9 @@ class Request(NamedTuple):
     spans: int
 
 
-class Headers(NamedTuple):
-    """The encoded fields around the spans of one group.
-
-    Attributes:
-        resource: ``ResourceSpans.resource``.
-        resource_schema: ``ResourceSpans.schema_url``, or nothing.
-        scope: ``ScopeSpans.scope``.
-        scope_schema: ``ScopeSpans.schema_url``, or nothing.
-    """
-
-    resource: bytes
-    resource_schema: bytes
-    scope: bytes
-    scope_schema: bytes
+Prepared = tuple[bytes, bytes, bytes, bytes, bytes]
+"""An encoded span behind the encoded fields around it: ``ResourceSpans.resource`` and ``.schema_url``,
+``ScopeSpans.scope`` and ``.schema_url``. A bare tuple of bytes, over which no garbage collection walks."""
 
 
 class RequestBuilder:
@@ -56,29 +45,24 @@ class RequestBuilder:
         self._begin()
 
     def _begin(self) -> None:
-        # resource key -> scope key -> (headers, pieces)
-        self._resources: dict[int, dict[int, tuple[Headers, list[bytes]]]] = {}
+        # fields of the resource -> fields of the scope -> spans
+        self._resources: dict[tuple[bytes, ...], dict[tuple[bytes, ...], list[bytes]]] = {}
         self._size = 0
         self._spans = 0
 
-    def add(self, key: tuple[int, int], headers: Headers, body: bytes) -> None:
-        """Add one span.
-
-        Args:
-            key: Identifies the resource and the scope.
-            headers: Their encoded fields.
-            body: The encoded span.
-        """
+    def add(self, span: Prepared) -> None:
+        """Add one encoded span."""
+        body = span[4]
         size = len(body) + _SPAN_BYTES
-        new_group = _NESTING_BYTES + sum(map(len, headers))
+        new_group = _NESTING_BYTES + sum(map(len, span[:4]))
         if self._spans and self._size + size + new_group > self._limit:
             self._close()
-        scopes = self._resources.setdefault(key[0], {})
-        group = scopes.get(key[1])
+        scopes = self._resources.setdefault(span[:2], {})
+        group = scopes.get(span[2:4])
         if group is None:
-            group = scopes[key[1]] = (headers, [])
+            group = scopes[span[2:4]] = []
             self._size += new_group
-        group[1].extend((b"\x12", varint(len(body)), body))
+        group.extend((b"\x12", varint(len(body)), body))
         self._size += size
         self._spans += 1
 
@@ -90,10 +74,10 @@ class RequestBuilder:
 
     def _close(self) -> None:
         out = []
-        for scopes in self._resources.values():
+        for (resource, resource_schema), scopes in self._resources.items():
             groups = []
-            for headers, pieces in scopes.values():
-                groups.append(block(b"\x12", headers.scope + b"".join(pieces) + headers.scope_schema))
-            out.append(block(b"\x0a", headers.resource + b"".join(groups) + headers.resource_schema))
+            for (scope, scope_schema), pieces in scopes.items():
+                groups.append(block(b"\x12", scope + b"".join(pieces) + scope_schema))
+            out.append(block(b"\x0a", resource + b"".join(groups) + resource_schema))
         self._done.append(Request(b"".join(out), self._spans))
         self._begin()

@@ -14,7 +14,8 @@ from opentelemetry.context import (
     detach,
 )
 
-from eco2_tracing._export.accounts import NEVER, SpanQueue
+from eco2_tracing._export.accounts import NEVER, PREPARED_AT_ONCE, SpanQueue
+from eco2_tracing._export.late import breathe
 from eco2_tracing._export.reports import Reporter
 from eco2_tracing._guard import internal_failure
 
@@ -60,11 +61,14 @@ class Sink(Protocol):
 
     endpoint: str
 
-    def pack(self, spans: Sequence[ReadableSpan]) -> tuple[list[Package], int]:
-        """Make packages of a batch; also return how many spans cannot be sent at all."""
+    def prepare(self, span: ReadableSpan) -> Any:
+        """Make something that waits more cheaply of a span; raises nothing."""
 
-    def send(self, package: Package, timeout_s: float) -> Reply:
-        """Send one package, in bounded time."""
+    def pack(self, spans: Sequence[Any]) -> tuple[list[Package], int]:
+        """Make packages of a batch, prepared or not; also return how many spans cannot be sent at all."""
+
+    def send(self, package: Package, timeout_s: float, meanwhile: Callable[[], None]) -> Reply:
+        """Send one package, in bounded time; ``meanwhile`` is called now and then while the server takes its own."""
 
     def cancel(self) -> None:
         """From another thread: fail the running call and all later ones."""
@@ -122,15 +126,29 @@ class Worker:
         """Wait for a full batch, a flush, the stop, or the end of the delay."""
         queue = self._queue
         deadline = self._clock() + self._schedule_delay_s
-        queue.wake_at = queue.batch_size - 1
+        # The bell may have rung for a batch that is under way by now: it is the queue that tells.
+        while not queue.has_work() and queue.stop_at is None:
+            self._prepare()
+            missing = queue.batch_size - len(queue.prepared)
+            if not self._listen(deadline, min(max(missing, 1), PREPARED_AT_ONCE)):
+                return
+
+    def _listen(self, deadline: float, spans: int) -> bool:
+        """Wait for the bell, or until so many spans are not prepared; tells whether there is time left."""
+        queue = self._queue
+        queue.wake_at = spans - 1
         try:
-            # The bell may have rung for a batch that is under way by now: it is the queue that tells.
-            while not queue.has_work() and queue.stop_at is None:
+            if len(queue.spans) < spans:  # nobody rang for those that came before
                 queue.bell.get(timeout=max(deadline - self._clock(), 0))
         except Empty:
-            pass
+            return False
         finally:
             queue.wake_at = NEVER
+        return True
+
+    def _prepare(self) -> None:
+        while self._queue.prepare(self._sink.prepare):
+            breathe()
 
     def _work(self) -> None:
         """Deliver one batch at least, and more while there is a reason."""
@@ -141,7 +159,7 @@ class Worker:
             if not self._queue.has_work():
                 return
 
-    def _deliver(self, spans: list[ReadableSpan]) -> None:
+    def _deliver(self, spans: list[Any]) -> None:
         left = len(spans)
         try:
             packages, lost = self._sink.pack(spans)
@@ -164,7 +182,7 @@ class Worker:
             timeout_s = self._time_for_one_try(started)
             if timeout_s <= 0:
                 break
-            reply = self._sink.send(package, timeout_s)
+            reply = self._sink.send(package, timeout_s, self._prepare)
             if self._settled(package, reply):
                 return
             tries = tries + 1
@@ -231,10 +249,6 @@ class Worker:
         if stop_at is not None:
             deadline = min(deadline, stop_at)
         while queue.stop_at == stop_at and not (heed_flush and queue.flush_target > flush_target):
-            left = deadline - self._clock()
-            if left <= 0:
-                return
-            try:
-                queue.bell.get(timeout=left)
-            except Empty:
+            self._prepare()
+            if deadline - self._clock() <= 0 or not self._listen(deadline, PREPARED_AT_ONCE):
                 return
