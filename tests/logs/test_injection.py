@@ -22,11 +22,18 @@ INJECTED = [
     "user\u202etxt.exe", "\u2066a\u2069", "\u202a\u202b\u202c\u202d",
     "\u200b\u200e\u200f\u061c\ufeff", "\ud800\udc00"[:1],
     "%s %(x)s {x}", "\u0000" * 50, "\U000e0041\U000e0001", "\u180e\u00ad\u034f",
+    "\u206a\u206f\U0001bca0\U0001d173",
 ]  # fmt: skip
-# What a terminal, a viewer or a reader of lines would act on.
+# What a terminal, a viewer or a reader of lines would act on, or not show.
 CONTROLS = {
-    *map(chr, [*range(0x20), *range(0x7F, 0xA0), 0x61C, *range(0x2028, 0x202F), *range(0x2066, 0x206A)])
-}
+    *map(
+        chr,
+        [
+            *range(0x20), *range(0x7F, 0xA0), 0xAD, 0x61C, 0x180E, *range(0x2028, 0x202F), *range(0x2066, 0x2070),
+            *range(0x1BCA0, 0x1BCA4), *range(0x1D173, 0x1D17B), *range(0xE0000, 0xE0080),
+        ],
+    )
+}  # fmt: skip
 
 
 class Odd(Exception):
@@ -106,6 +113,24 @@ def test_every_text_is_bounded(out):
         assert len(line.get("error.message", "")) <= 32 * 1024
         assert len(line.get("error.stack_trace", "")) <= 33 * 1024
         assert len(json.dumps(line)) <= 5_000_000
+
+
+def test_the_lines_of_servers_and_the_number_of_labels_are_bounded(out):
+    """A method, a version, a service's name of 10 MB, a process that is no number, more labels than anyone reads."""
+    logs.configure_logging()
+    huge = "x" * 10_000_000
+    logs.set_service(huge)
+    access = logging.getLogger("uvicorn.access")
+    access.info('%s - "%s %s HTTP/%s" %d', huge, huge, huge, huge, 200)
+    renamed = access.makeRecord("n", logging.INFO, "f", 1, "m", (), None)
+    renamed.process = huge
+    access.handle(renamed)
+    access.info("m", extra={"labels": {f"label {number}": "x" for number in range(2_000)}})
+    first, second, third = out()
+    assert len(first["http.request.method"]) == len(first["http.version"]) == 64
+    assert len(first["service.name"]) == 1024
+    assert "process.pid" not in second
+    assert 400 < len(third["labels"]) <= 500
 
 
 class Endless(dict):

@@ -9,6 +9,8 @@ import logging
 import httpx
 import pytest
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +31,7 @@ from eco2_tracing._redaction import MASK, Redactor, cut_front
 from eco2_tracing._redaction._keys import COOKIES, EXACT, STRONG
 from eco2_tracing.testing import CapturedSpans, b3_headers
 
-from .planted import PLANTED, PROSE, SECRET
+from .planted import PLANTED, PROSE, SECRET, STATEMENTS
 
 STRANGER = SpanContext(1, 2, is_remote=True)
 
@@ -42,6 +44,26 @@ def test_texts(text):
         masked = redactor.text(around)
         assert SECRET not in masked
         assert redactor.text(masked) == masked
+
+
+@pytest.mark.parametrize("text", STATEMENTS)
+def test_statements_as_messages(text):
+    """Those that hold none of the words by which a statement inside a message is known."""
+    assert SECRET not in Redactor().text(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("client_assertion", True), ("SAMLResponse", True), ("hmac", True), ("smtp.pass", True), ("DB_PASS", True),
+        ("X-Hub-Signature-256", True), ("password_2", True), ("newPasswordHash", True), ("%2570assword", True),
+        ("first_pass", False), ("method_signature", False), ("page_token_value", False), ("code_hash", False),
+        ("2", False),
+    ],
+)  # fmt: skip
+def test_names_of_fields(name, secret):
+    """By their last words, whatever number or word of the kind of `new` stands behind them."""
+    assert (Redactor().attributes({name: SECRET}) == {name: MASK}) is secret
 
 
 @pytest.mark.parametrize("name", [*STRONG, *EXACT, *COOKIES])
@@ -274,6 +296,31 @@ def test_keys_and_values_of_odd_shapes():
     assert len(masked["long bytes"]) == 16 * 1024
     assert f"token={MASK}" in masked
     assert list(masked)[-1] == "number"
+
+
+def test_what_validation_refused(seen, stdout):
+    """The values that pydantic's errors repeat, as mappings and as their texts."""
+    configure_logging()
+    app = FastAPI()
+
+    @app.get("/")
+    def handler(password: int):
+        """Take a password that is none."""
+
+    @app.exception_handler(RequestValidationError)
+    def refused(request, error):
+        logging.getLogger("app").warning("refused: %s", error, extra={"errors": error.errors()})
+        logging.getLogger("app").warning({"message": "refused", "detail": error.errors()})
+        trace.get_current_span().set_attribute("errors", str(error))
+        trace.get_current_span().set_attribute("detail", error.errors()[0])
+        return JSONResponse({})
+
+    instrument_app(app)
+    with TestClient(app) as client:
+        client.get(f"/?password={SECRET}")
+    assert leaks(seen) == []
+    assert "refused" in (lines := stdout())
+    assert SECRET not in lines
 
 
 class Kept(SpanProcessor):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
+from eco2_tracing._redaction._keys import MASK
+
 # Behind a colon, a value that is one of these words is prose or source code: "token: expired", "token: str".
 PROSE = frozenset((
-    "a", "an", "any", "are", "authentication", "authorization", "bool", "bytes", "cannot", "empty",
-    "error", "expired", "failed", "false", "has", "header", "in", "int", "invalid", "is", "malformed",
+    "a", "an", "any", "are", "authentication", "authorization", "bool", "bytes", "cannot", "denied", "empty",
+    "error", "expired", "failed", "false", "granted", "has", "header", "in", "int", "invalid", "is", "malformed",
     "mismatch", "missing", "must", "no", "none", "not", "null", "of", "ok", "optional", "or", "rejected",
     "required", "revoked", "scheme", "secretstr", "str", "string", "token", "tokens", "too", "true",
     "undefined", "unknown", "unsupported", "valid", "was",
@@ -20,16 +22,23 @@ _VALUE = re.compile(
     r"""
       (?P<open>b?")(?:[^"\\]|\\++.|"")*+(?P<close>"|\\?\Z)
     | (?P<open2>b?')(?:[^'\\]|\\++.|'')*+(?P<close2>'|\\?\Z)
-    | (?P<open3>\\{1,7}["']).*?(?P<close3>(?<!\\)(?P=open3)|\Z)
+    | (?P<open3>b?(?P<one>\\{1,31}["'])(?:(?P=one){2})?|`|&quot;|&\#3[49];|\\{1,4}u0022|%22)
+      .*?(?P<close3>(?<!\\)(?:(?P=open3)|(?P=one))|\Z)
+    | <[^\s<>"']{1,256}>
     | [|>][+-]?[ \t]{0,8}(?:(?:\n|\\{1,4}n)[ \t]++[^\n\\]*+)++
     | (?:digest|aws4-hmac-sha256)[ ][^\n]*
     | (?:bearer|basic|negotiate|apikey|token)(?:[ ]{1,4}|(?:\\{1,4}r|\r)?(?:\\{1,4}n|\n)[ \t]{1,8})[^\s"'<>]+
     | (?P<bracket>[\[{(]|[\w.]{1,64}[(\[{])
-    | [^\s&;"'<>]+
+    | (?:\\[ ]|[^\s&;"'<>])+
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
-_PAIR = r"""[^\s;,"'=]+(?:=(?:"[^"\n]*+"?|[^;"'\n]*+(?=;)|[^\s;"']*+))?"""
+# Any scheme, then its parameters or one word.
+_PARAMETER = r"""[\w-]{1,40}=(?:\\{0,31}"[^"\n]*+"?|[^\s,"']*+)"""
+_AUTHORIZATION = re.compile(
+    rf"""([A-Za-z][\w-]{{1,24}})[ ]{{1,4}}(?:{_PARAMETER}(?:,[ ]{{0,4}}{_PARAMETER})*+|[^\s"'<>,;]+)"""
+)
+_PAIR = r"""[^\s;,"'=]+(?:=(?:"[^"\n]*+"?|[^;"'\n]{0,1024}+(?=;)|[^\s;"']*+))?"""
 _COOKIES = re.compile(rf"{_PAIR}(?:;[ \t]{{0,4}}{_PAIR})*+")
 _BRACKETS = re.compile(
     r"""(?P<open>[\[{(])|(?P<close>[\]})])|"(?:[^"\\]|\\++.)*+(?:"|\\?\Z)|'(?:[^'\\]|\\++.)*+(?:'|\\?\Z)""",
@@ -49,9 +58,13 @@ def value_span(text: str, start: int, key: str, harmless: frozenset[str]) -> tup
     Returns:
         Its place, or ``None`` where nothing is to be masked.
     """
-    if key.endswith(("cookie", "cookies")) and text[start : start + 1] not in "\"'b[{(<":
+    if key.endswith(("cookie", "cookies")) and text[start : start + 1] not in "\"'`b[{(<\\":
         found = _COOKIES.match(text, start)
         return None if found is None else _bare(text, found.start(), found.end(), harmless)
+    if key.endswith("authorization") and text[start : start + 7].lower() not in ("digest ", "aws4-hm"):
+        found = _AUTHORIZATION.match(text, start)
+        if found is not None and found[1].lower() not in PROSE:
+            return _bare(text, found.start(), found.end(), harmless)
     found = _VALUE.match(text, start)
     if found is None:
         return None
@@ -84,3 +97,22 @@ def balanced_end(text: str, start: int) -> int:
             if depth <= 0:
                 return found.end()
     return len(text)
+
+
+def covered(text: str, spans: list[tuple[int, int]]) -> str:
+    """Mask the parts of a text.
+
+    Args:
+        text: Any text.
+        spans: Where they begin and end, in any order.
+    """
+    parts: list[str] = []
+    done = 0
+    for begin, end in sorted(spans):
+        if begin == end:
+            continue  # an empty text in quotes hides nothing
+        if begin > done or not parts:
+            parts += (text[done:begin], MASK)
+        done = max(done, end)
+    parts.append(text[done:])
+    return "".join(parts)

@@ -17,12 +17,23 @@ STRONG = (
     "password_confirm", "password_confirmation", "passwd", "pwd", "passphrase", "passcode", "secret",
     "secrets", "secret_key", "client_secret", "credential", "credentials", "authorization", "set_cookie",
     "cookie", "cookies", "identified_by", "authorization_code", "code_verifier", "card_number", "credit_card",
-    "x_amz_signature", "x_amz_credential", "x_goog_signature", "x_goog_credential",
+    "x_amz_signature", "x_amz_credential", "x_goog_signature", "x_goog_credential", "auth_key",
+    "subscription_key", "access_tokens", "refresh_tokens", "auth_tokens", "api_tokens", "bind_pw", "root_pw",
+    "x_auth", "basic_auth", "http_auth", "jwt_key", "ssh_key", "hmac_key",
 )  # fmt: skip
 """Secret also as the last words of a longer name: `db_password`, `x-api-key`."""
 
-EXACT = ("token", "AWSAccessKeyId", "signature", "sig", "pass", "otp", "cvv", "cvc")
+EXACT = ("token", "AWSAccessKeyId", "signature", "sig", "pass", "pw", "auth", "jwt", "otp", "cvv", "cvc")
 """Secret as a whole name, or as the last segment of a dotted one: `sig`, `user.pass`."""
+
+FIELDS = ("assertion", "client_assertion", "saml_response", "hmac")
+"""As those, of parameters, fields and attributes; not looked for in free text, where they are words of prose."""
+
+AFTER = (
+    "value", "string", "plain", "raw", "new", "old", "confirm", "confirmation", "repeat", "hash", "hashed",
+    "hint", "base64",
+)  # fmt: skip
+"""What may stand behind a secret's name, which stays one: `password_new`, `SecretString`."""
 
 COOKIES = ("sessionid", "phpsessid", "jsessionid")
 """Cookies of frameworks, in exactly this spelling: the conventions' `session.id` is no secret."""
@@ -31,17 +42,26 @@ WHOLE = "code"
 """OAuth's authorization code: secret as a whole parameter name, while `error.code` is none."""
 
 # Whatever stands before these, written together or apart: `dbpassword`, `github_token`.
-_ENDINGS = ("password", "passwd", "passphrase", "secret", "apikey", "authorization", "cookie")
+_ENDINGS = (
+    "password", "passwd", "passphrase", "secret", "apikey", "accesskey", "accountkey", "secretkey",
+    "privatekey", "authorization", "cookie",
+)  # fmt: skip
 _OTHER_TOKENS = frozenset((
     "bos", "cancel", "cancellation", "continuation", "cursor", "end", "eos", "idempotency", "last", "mask",
     "max", "next", "pad", "page", "pagination", "per", "prev", "previous", "resume", "sep", "special", "start",
     "stop", "sync", "unk",
+))  # fmt: skip
+_OTHER_SIGNATURES = frozenset(("call", "func", "function", "method", "type"))
+_USERS = frozenset((
+    "admin", "database", "db", "email", "ftp", "ldap", "mail", "mongo", "mysql", "pg", "postgres", "redis",
+    "root", "smtp", "user",
 ))  # fmt: skip
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+|[^\W_]+")
 _SEGMENT = re.compile(r"[.\[\]:/\s]+")
 _DIGITS = "0123456789"
 _LONGEST_KEY = 256
+_MOST_ENCODED = 3  # how often a name is percent-encoded, where one proxy encodes what another has
 
 
 def words(key: str) -> list[str]:
@@ -65,7 +85,7 @@ class SecretKeys:
     def __init__(self, extra: Iterable[str] = ()) -> None:
         self.extra = tuple(key for key in extra if words(key))
         self._strong = frozenset(map(_joined, STRONG))
-        self._exact = frozenset(map(_joined, (*EXACT, *self.extra)))
+        self._exact = frozenset(map(_joined, (*EXACT, *FIELDS, *self.extra)))
         cached = lru_cache(2048)(self._decide)
 
         def is_secret(key: str) -> bool:
@@ -75,14 +95,16 @@ class SecretKeys:
         self.is_secret = is_secret
 
     def _decide(self, key: str) -> bool:
-        if "%" in key:
-            key = unquote(key)
+        for _ in range(_MOST_ENCODED):
+            if "%" in key:
+                key = unquote(key)
         split = words(key)
         if not split:
             return False
         if split == [WHOLE] or split[-1] in COOKIES:
             return True
-        last = words(_SEGMENT.split(key.strip("]) \t"))[-1])
+        last = _shortened(words(_SEGMENT.split(key.strip("]) \t"))[-1]))
+        split = _shortened(split)
         joined = "".join(last)
         if joined in self._exact or "".join(split) in self._exact:
             return joined != WHOLE
@@ -91,11 +113,22 @@ class SecretKeys:
         )
 
 
+def _shortened(split: list[str]) -> list[str]:
+    """Take off what stands behind a secret's name: `new` of `password_new`, `256` of `signature-256`."""
+    while len(split) > 1 and (split[-1] in AFTER or split[-1].isdecimal()):
+        split = split[:-1]
+    return split
+
+
 def _ends_secret(split: list[str], last: list[str]) -> bool:
     """Tell whether the last word makes the name a secret's, a number behind it aside: `password2`."""
     word = split[-1].rstrip(_DIGITS)
     if word.endswith(_ENDINGS):
         return True
+    if word == "signature":
+        return len(last) > 1 and last[-2] not in _OTHER_SIGNATURES
+    if word in ("pass", "userpass", "dbpass"):
+        return word != "pass" or (len(last) > 1 and last[-2] in _USERS)
     if not word.endswith("token"):
         return False
     before = word[: -len("token")] or (last[-2] if len(last) > 1 else "")

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 
 from eco2_tracing._redaction._cut import cut, printable
+from eco2_tracing._redaction._extent import covered
+from eco2_tracing._redaction._forms import WORDS, formed, has_form, mask_code
 from eco2_tracing._redaction._keys import MASK, SecretKeys
-from eco2_tracing._redaction._messages import DETAILS, mask_details, mask_statements
+from eco2_tracing._redaction._kinds import CODE, KINDS, LONG, PLAIN, QUERY, SECRET, SQL, TEXT, UNCLEAN
+from eco2_tracing._redaction._messages import DETAILS, STARTS, is_refusal, mask_details, mask_statements
 from eco2_tracing._redaction._sql import mask_literals
 from eco2_tracing._redaction._text import FreeText, lowered
 from eco2_tracing._redaction._urls import Urls, mask_userinfo
@@ -33,29 +36,6 @@ _LONGEST_STATEMENT = 2048
 # Nothing, and what stands where we or OpenTelemetry's own packages have masked before.
 _MASKED = frozenset(("", MASK, f"[{MASK}]"))
 _NUMBERS = frozenset((int, float, bool))
-
-_PLAIN, _TEXT, _SECRET, _QUERY, _URL, _SQL, _CODE, _LONG, _UNCLEAN = range(9)
-_KINDS = {
-    "url.query": _QUERY,
-    "url.full": _URL,
-    "url.original": _URL,
-    "url.path": _URL,
-    "http.url": _URL,
-    "http.target": _URL,
-    "db.statement": _SQL,
-    "db.query.text": _SQL,
-    "code": _CODE,
-    "exception.stacktrace": _LONG,
-} | dict.fromkeys(
-    # The conventions leave no room for a secret in these: not searched, for speed.
-    (
-        "http.request.method", "http.route", "url.scheme", "network.protocol.name",
-        "network.protocol.version", "server.address", "client.address", "network.peer.address",
-        "error.type", "exception.type", "db.system", "db.system.name", "db.operation.name",
-        "db.namespace", "db.collection.name", "http.method", "http.scheme", "http.flavor", "net.host.name",
-    ),
-    _PLAIN,
-)  # fmt: skip
 
 
 class Redactor:
@@ -96,9 +76,9 @@ class Redactor:
             url: Absolute or relative.
         """
         url = self._bounded(url)
-        if "?" in url or "@" in url or "=" in url:
-            return self._urls.url(url)
-        return url
+        if "?" in url or "@" in url or "=" in url or "%" in url:
+            url = self._urls.url(url)
+        return self._scan(url, 0) if "%3" in url else url
 
     def text(self, text: str) -> str:
         """Mask secrets in free text: `key=value`, JSON, headers, credentials, URLs, literals of SQL.
@@ -128,7 +108,8 @@ class Redactor:
         return known
 
     def _scan(self, text: str, depth: int) -> str:
-        if text.isalnum():  # one word, as values of attributes and fields often are: each form has more
+        # One word, as values of attributes and fields often are: nearly each form has more.
+        if text.isalnum() and not text.startswith(WORDS):
             return text
         # Literal look-ups first: nearly all lines end here, after half a microsecond.
         low = text.lower()
@@ -138,34 +119,44 @@ class Redactor:
                     text = mask_details(text)
                     low = text.lower()
                     break
-        if "select" in low or "update" in low or "delete" in low or "into" in low:
+        if (
+            "select" in low or "update" in low or "delete" in low or "into" in low or "[sql:" in low
+            or ("'" in low and (text.startswith(STARTS) or "line " in low))
+        ):  # fmt: skip
             text = mask_statements(text, lowered(text, low))
             low = text.lower()
         assigned = "=" in low or ":" in low
         if assigned:
-            if "//" in low:
+            if "//" in low or "\\/" in low:
                 text = mask_userinfo(text)
             if "=" in low and ("?" in low or "&" in low):
                 text = self._urls.parameters(text, depth)
+            if "code" in low:
+                text = mask_code(text)
+        if "%" in low and "40" in low:
+            text = mask_userinfo(text)
         if assigned or "'" in low or '"' in low or ">" in low or "--" in low or "%3" in low:
             # Each built-in name contains one of these; a loop over them takes twice as long.
             if (
                 "token" in low or "key" in low or "pass" in low or "secret" in low or "cookie" in low
-                or "authorization" in low or "credential" in low or "sig" in low or "pwd" in low
+                or "authorization" in low or "credential" in low or "sig" in low or "pw" in low
                 or "verifier" in low or "sessi" in low or "otp" in low or "cv" in low or "card" in low
-                or "identified" in low
+                or "identified" in low or "jwt" in low
+                or "auth=" in low or "auth'" in low or 'auth"' in low or "x-auth" in low
             ):  # fmt: skip
                 return self._free.mask(text, text.lower())
             for stem in self._stems:
                 if stem in low:
                     return self._free.mask(text, text.lower())
-        if "bearer" in low or "basic" in low or "eyj" in low or "private key" in low:
-            return self._free.mask(text, text.lower())
+        if has_form(low):
+            return covered(text, formed(text, lowered(text, low)))
         return text
 
     def _nested(self, text: str, depth: int) -> str:
         if "=" in text and "?" not in text:
             text = self._urls.query(text, depth)
+        elif "=" not in text and "%3" in text:  # encoded once more
+            text = self._urls.value(text, depth)
         return self._scan(text, depth)
 
     def value(self, key: str, value: object) -> object:
@@ -199,11 +190,11 @@ class Redactor:
             kind = kinds.get(key)
             if kind is None:
                 kind = self._learn(key)
-            if kind == _PLAIN or (type(value) in _NUMBERS and kind != _SECRET and kind != _UNCLEAN):
+            if kind == PLAIN or (type(value) in _NUMBERS and kind != SECRET and kind != UNCLEAN):
                 continue
-            if kind == _SQL and type(value) is str:
+            if kind == SQL and type(value) is str:
                 masked: object = self._statement(value, attributes)
-            elif kind == _UNCLEAN:
+            elif kind == UNCLEAN:
                 changed = self._renamed(attributes if changed is None else changed, key)
                 continue
             else:
@@ -224,8 +215,8 @@ class Redactor:
 
     def _learn(self, key: object) -> int:
         kind = self._kind_of(key)
-        if kind in (_TEXT, _SECRET) and isinstance(key, str) and self.name(key) != key:
-            kind = _UNCLEAN
+        if kind in (TEXT, SECRET) and isinstance(key, str) and self.name(key) != key:
+            kind = UNCLEAN
         if not isinstance(key, str) or len(key) <= _LONGEST_REMEMBERED:
             if len(self._kinds) >= _MOST_REMEMBERED:
                 self._kinds.clear()
@@ -234,11 +225,11 @@ class Redactor:
 
     def _kind_of(self, key: object) -> int:
         if not isinstance(key, str):
-            return _TEXT
-        kind = _KINDS.get(key)
+            return TEXT
+        kind = KINDS.get(key)
         if kind is not None:
             return kind
-        return _SECRET if self.is_secret(key) else _TEXT
+        return SECRET if self.is_secret(key) else TEXT
 
     def _masked(self, kind: int, value: object, depth: int) -> object:
         if isinstance(value, str):
@@ -249,13 +240,14 @@ class Redactor:
             items = [self._masked(kind, item, depth + 1) for item in islice(value, MOST_ITEMS)]
             same = len(items) == len(value) and all(map(operator.is_, items, value))
             return value if same else type(value)(items) if type(value) in (list, tuple) else items
-        if kind == _SECRET and value is not None and not isinstance(value, bool):
+        if kind == SECRET and value is not None and not isinstance(value, bool):
             return MASK
         if isinstance(value, Mapping):
             return MASK if depth == _DEEPEST else self._masked_mapping(value, depth + 1)
         if isinstance(value, bytes | bytearray):
-            text = bytes(value[:LONGEST_ATTRIBUTE]).decode("latin-1")
-            return value if self._scan(text, 0) == text and len(text) == len(value) else self._scan(text, 0)
+            text = bytes(value[:LONGEST_ATTRIBUTE]).decode("utf-8", "backslashreplace")
+            masked = self._scan(text, 0)
+            return value if masked == text and len(value) <= LONGEST_ATTRIBUTE else masked
         return value
 
     def _masked_mapping(self, value: Mapping[object, object], depth: int) -> object:
@@ -265,19 +257,22 @@ class Redactor:
             name = self.name(key) if isinstance(key, str) else key
             masked = items[name] = self._masked(self._kind_of(key), item, depth)
             same = same and masked is item and name == key
+        if is_refusal(items):
+            items["input"] = MASK
+            return items
         return value if same else items
 
     def _masked_text(self, kind: int, text: str) -> str:
-        if kind == _TEXT:
+        if kind == TEXT:
             return self._scan(text if len(text) <= LONGEST_ATTRIBUTE else cut(text, LONGEST_ATTRIBUTE), 0)
-        if kind in (_SECRET, _CODE):
+        if kind in (SECRET, CODE):
             return text if text in _MASKED else MASK
-        if kind == _LONG:
+        if kind == LONG:
             return self._scan(text if len(text) <= LONGEST_TEXT else cut(text, LONGEST_TEXT), 0)
         text = cut(text, LONGEST_ATTRIBUTE)
-        if kind == _SQL:
+        if kind == SQL:
             return self._statement(text, {})
-        return self.query(text) if kind == _QUERY else self.url(text)
+        return self.query(text) if kind == QUERY else self.url(text)
 
     def _statement(self, text: str, attributes: Mapping[str, object]) -> str:
         text = cut(text, LONGEST_ATTRIBUTE)

@@ -110,7 +110,8 @@ class _Literals:
             listed = self._last >= 0 and statement[self._last : start].strip() == ","
             is_name = after.startswith((".", ":")) or before.rstrip().endswith(".")
             if is_name or not (listed or _BEFORE_LITERAL.search(before)):
-                return found[0]
+                # Whoever quotes a whole statement has literals in it, as `repr` of it does.
+                return found[0] if found[0].count("'") < 2 else _MASK
         self._last = end
         return _MASK
 

@@ -5,26 +5,33 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from eco2_tracing._redaction._extent import LITERALS, PROSE, value_span
-from eco2_tracing._redaction._keys import COOKIES, EXACT, MASK, STRONG, words
+from eco2_tracing._redaction._extent import LITERALS, PROSE, covered, value_span
+from eco2_tracing._redaction._forms import formed
+from eco2_tracing._redaction._keys import AFTER, COOKIES, EXACT, STRONG, words
 
-# The forms: `"name": `, where a value may stand on the next line; `name = `; `name%3D`; `<name>`; and
-# `--name value`, `name 'value'`, which take a second look.
-_SEPARATOR = r"""
-    (?: (?:\\{0,7}["'])(?:\s|\\{1,4}[nrt]){0,32}(?:=>|->|[:=]=?)(?:\s|\\{1,4}[nrt]){0,32}
-      | [ \t]{0,4}(?:=>|->|[:=]=?|%3d|%3a|%253d)(?:[ \t]|%20){0,4}
-      | >(?=[^\s<=])
-      | [ \t]{1,4}(?=[^\s=:,.)]) )
+# A quote as it is, behind the backslashes of `repr` and JSON in JSON, and as HTML, JSON and URLs spell it.
+_QUOTE = r"""(?:\\{0,31}["'`]|&quot;|&\#3[49];|\\{1,4}u0022|%22)"""
+_SPACE = r"(?:\s|\\{1,4}[nrt]){0,32}"
+_BLANK = r"(?:[^\S\r\n]|%20|\\{1,4}t){0,4}"
+# The forms: `"name": `, where a value may stand on the next line; `"name": "password", "value": `;
+# `name = `; `name%3D`; `<name>`; and `--name value`, `name 'value'`, which take a second look.
+_SEPARATOR = rf"""
+    (?: {_QUOTE} {_SPACE}(?:,{_SPACE})?(?:{_QUOTE}|(?<=\s))value{_QUOTE}?{_SPACE}[:=]{_SPACE}
+      | {_QUOTE} {_SPACE}(?:=>|->|[:=]=?){_SPACE}
+      | {_QUOTE}[ \t]{{0,4}}>(?=[^\s<=])
+      | [ \t]{{0,4}}(?:\\{{1,4}}t)?(?:=>|->|[:=]=?|%(?:25){{0,2}}3[ad]|\\{{1,4}}u003d){_BLANK}
+      | (?:(?<!cookie)[ ][^<>\n]{{0,200}})?>(?:<!\[cdata\[)?(?=[^\s<=])
+      | [ \t]{{1,4}}(?:(?:is|was)[ \t]{{1,4}}(?={_QUOTE})|provided:[ \t]{{1,4}})
+      | [ \t]{{1,4}}(?=[^\s=:,.)]) )
 """
-# A header as a pair: ("authorization", "Bearer ...") or [b"cookie", b"..."].
-_PAIRED = r"""(?:(?<=authorization)|(?<=cookie)|(?<=key)|(?<=token))["'][ \t]{0,4},[ \t]{0,4}(?=b?["'])"""
+# A pair, as of a header or of a form's field: ("authorization", "Bearer ...") or [b"cookie", b"..."].
+_PAIRED = rf"{_QUOTE}[ \t]{{0,4}},[ \t]{{0,4}}(?=b?{_QUOTE})(?!{_QUOTE}value)"
+_ALWAYS_PAIRED = ("authorization", "cookie", "key", "token")
 
-_SCHEME = re.compile(
-    r"\b(bearer|basic)([ \t]{1,4}|(?:\\{1,4}r|\r)?(?:\\{1,4}n|\n)[ \t]{1,8}|%20|\+)([\w.~+/=-]{4,})"
-)
-_JWT = re.compile(r"(?<![\w-])eyj[\w-]{8,}\.[\w-]{4,}\.?[\w-]*")
-_PEM = re.compile(r"(-----begin [a-z ]{0,40}private key(?: block)?-----).*?(?:(?=-----end)|\Z)", re.DOTALL)
 _LONGEST_NAME = 64
+_OPAQUE = re.compile(r"""\\{0,31}["'`](?=[^"'`]{0,200}\d)[\w.~+/=-]{8,}["'`\\]""")
+_REST = re.compile(r"""[^;\n"'<>\\]{1,256}(?=;|\Z)""")
+_BRACED = re.compile(r"\{(?:[^}]|\}\})*+\}?")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
@@ -49,8 +56,9 @@ class FreeText:
         extra = tuple(extra)
         names = {"[-_. ]?".join(map(re.escape, words(key))) for key in (*STRONG, *EXACT, *COOKIES, *extra)}
         joined = "|".join(sorted(names, key=len, reverse=True))
+        after = rf"(?:[-_.]?(?:{'|'.join(AFTER)}))?(?:[-_]?\d{{1,3}})?"
         self._keys = re.compile(
-            rf"(?P<key>(?:{joined})\d{{0,2}})(?P<separator>{_PAIRED}|{_SEPARATOR})", re.VERBOSE
+            rf"(?P<key>(?:{joined}){after})(?:(?P<pair>{_PAIRED})|(?P<separator>{_SEPARATOR}))", re.VERBOSE
         )
         self.stems = _stems(extra)
 
@@ -62,14 +70,8 @@ class FreeText:
             low: The same text in lower case.
         """
         low = lowered(text, low)
-        spans = self._named(text, low)
-        if "bearer" in low or "basic" in low:
-            spans += _schemes(text, low)
-        if "eyj" in low:
-            spans += [found.span() for found in _JWT.finditer(low)]
-        if "private key" in low:
-            spans += [(found.end(1), found.end()) for found in _PEM.finditer(low)]
-        return _covered(text, spans) if spans else text
+        spans = self._named(text, low) + formed(text, low)
+        return covered(text, spans) if spans else text
 
     def _named(self, text: str, low: str) -> list[tuple[int, int]]:
         """Find the values that stand behind a secret's name."""
@@ -78,11 +80,9 @@ class FreeText:
         while found := self._keys.search(low, at):
             at = found.end("key")
             begin = _begin_of_name(low, found.start())
-            separator = found["separator"]
             if not _is_separator(low, begin, found) or not self._is_secret(text[begin:at]):
                 continue
-            harmless = LITERALS if "=" in separator or "%" in separator else PROSE
-            span = value_span(text, found.end(), found["key"], harmless)
+            span = _extent(text, low, begin, found)
             if span is not None:
                 spans.append(span)
                 # The end of a value can be the name of the next: `token= "password": "x"`.
@@ -106,48 +106,55 @@ def _begin_of_name(low: str, at: int) -> int:
     first = max(0, at - _LONGEST_NAME)
     while begin > first and (low[begin - 1].isalnum() or low[begin - 1] in "_-."):
         begin -= 1
+    if low[begin - 1 : begin] == "%":
+        begin = min(at, begin + 2)  # the digits of an encoded character
     return begin
 
 
 def _is_separator(low: str, begin: int, found: re.Match[str]) -> bool:
     """Tell whether what follows a name gives it a value, where that is not plain."""
-    separator = found["separator"]
-    if separator == ">":
-        return begin > 0 and low[begin - 1] in "<:"
+    separator, key = found["separator"], found["key"]
+    before = low[begin - 1 : begin]
+    if separator is None:
+        return key.endswith(_ALWAYS_PAIRED) or low[max(0, begin - 34) : begin].rstrip("\\\"'`b").endswith(
+            ("(", "[")
+        )
+    if _is_tag(separator):
+        return before in ("<", ":") or separator[0] in "\"'\\"
+    if key in ("auth", "jwt", "pw"):  # words of prose, too
+        return "=" in separator or separator[0] in "\"'\\" or low[found.end() : found.end() + 1] in "\"'"
     if not separator.strip():
-        quoted = low[found.end()] in "\"'" and found["key"].startswith(("pass", "pwd", "identified"))
-        return quoted or low.startswith("--", begin)
+        if low[found.end()] in "\"'\\`":
+            return (
+                key.startswith(("pass", "pwd", "identified")) or _OPAQUE.match(low, found.end()) is not None
+            )
+        return "--" in low[begin : begin + 2] + low[found.start() - 2 : found.start()] or (
+            key == "cookie" and before == "<"
+        )
     return True
 
 
-def _schemes(text: str, low: str) -> list[tuple[int, int]]:
-    """Find credentials behind `Bearer` and `Basic` that look like such, not like prose."""
-    spans = []
-    for found in _SCHEME.finditer(low):
-        value = text[found.start(3) : found.end(3)]
-        if value.lower().rstrip(".") in PROSE or (found[1] == "basic" and _is_word(value)):
-            continue
-        spans.append(found.span(3))
-    return spans
+def _is_tag(separator: str) -> bool:
+    return separator.endswith((">", "[cdata[")) and not separator.endswith(("->", "=>"))
 
 
-def _is_word(value: str) -> bool:
-    """Tell a word ("Basic authentication") from base64, which mixes cases and digits."""
-    tail = value[1:].rstrip(".")
-    return tail.islower() and tail.replace("-", "").isalpha()
-
-
-def _covered(text: str, spans: list[tuple[int, int]]) -> str:
-    parts: list[str] = []
-    done = 0
-    for begin, end in sorted(spans):
-        if begin == end:
-            continue  # an empty text in quotes hides nothing
-        if begin > done or not parts:
-            parts += (text[done:begin], MASK)
-        done = max(done, end)
-    parts.append(text[done:])
-    return "".join(parts)
+def _extent(text: str, low: str, begin: int, found: re.Match[str]) -> tuple[int, int] | None:
+    """Find the value behind a name and its separator."""
+    separator, key = found["separator"], found["key"]
+    start = found.end()
+    if separator is not None and _is_tag(separator):
+        end = low.find("<", start)
+        return (start, len(low) if end < 0 else end)
+    harmless = LITERALS if separator is None or "=" in separator or "%" in separator else PROSE
+    if low[begin - 1 : begin] == ";" and separator == "=":  # a connection string
+        rest = _BRACED.match(text, start) or _REST.match(text, start)
+        if rest is not None:
+            return rest.span()
+    span = value_span(text, start, key, harmless)
+    if separator is None and span is not None and not key.endswith(_ALWAYS_PAIRED):
+        # A list of columns goes on; a pair ends here.
+        return span if text[span[1] : span[1] + 34].lstrip("\\\"'`")[:1] in (")", "]") else None
+    return span
 
 
 def _stems(extra: Iterable[str]) -> tuple[str, ...]:

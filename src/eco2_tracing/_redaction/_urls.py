@@ -10,11 +10,17 @@ from eco2_tracing._redaction._keys import MASK
 
 # The second form is a password with an unescaped `/`, `?` or `#`: what follows the colon is no port.
 _USERINFO = re.compile(
-    r"""((?:://|\A//))
+    r"""(:\\{0,4}/\\{0,4}/|(?:\A|(?<=["'\s]))//)
     (?: [^\s/?\#"'<>\\]{1,2048}@
       | [^\s/?\#:@"'<>\\\[]{0,256}:(?!\d{0,5}(?:[/?\#\s]|\Z))[^\s@"'<>]{1,256}@
     )""",
     re.VERBOSE,
+)
+# The same where a URL is percent-encoded, once or again, in whole or in part, as it stands in a path.
+_ENCODED_USERINFO = re.compile(
+    r"""(?: (%(?:25){0,2}3a(?:/|%(?:25){0,2}2f){2}) | (://) )
+    (?:(?!%(?:25){0,2}(?:40|2f|3f|23))[^\s/?\#"'<>&@]){1,512}((?(2)(?!@))(?:%(?:25){0,2}40|@))""",
+    re.VERBOSE | re.IGNORECASE,
 )
 _PARAMETER = re.compile(r"""(?<=[?&;\#])([^\s=&;\#?"'<>]{1,256})=([^\s&;\#"'<>]+)""")
 _MASKED_USERINFO = rf"\1{MASK}:{MASK}@"
@@ -98,6 +104,12 @@ class Urls:
 
 def mask_userinfo(text: str) -> str:
     """Mask `user:password@` behind each `://`."""
-    if "@" in text and "//" in text:
-        return _USERINFO.sub(_MASKED_USERINFO, text)
+    if "@" in text and ("//" in text or "/\\" in text):
+        text = _USERINFO.sub(_MASKED_USERINFO, text)
+    if "%" in text and "40" in text:
+        text = _ENCODED_USERINFO.sub(_mask_encoded, text)
     return text
+
+
+def _mask_encoded(found: re.Match[str]) -> str:
+    return f"{found[1] or found[2]}{MASK}{found[3]}"

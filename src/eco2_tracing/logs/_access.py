@@ -12,6 +12,7 @@ from eco2_tracing._redaction import Redactor
 from eco2_tracing.logs._plain import LONGEST_VALUE, repaired
 from eco2_tracing.logs._request import Request
 
+_LONGEST_WORD = 64
 AccessFields = Callable[[logging.LogRecord, Redactor, Request | None], dict[str, object]]
 
 
@@ -66,7 +67,7 @@ ACCESS: Mapping[str, AccessFields] = {
 def _http_fields(
     method: object, status: object, path: str, query: str, version: object, redactor: Redactor
 ) -> dict[str, object]:
-    fields: dict[str, object] = {"http.request.method": repaired(str(method))}
+    fields: dict[str, object] = {"http.request.method": repaired(str(method)[:_LONGEST_WORD])}
     code = int(status) if isinstance(status, int) or str(status).isdecimal() else 0  # type: ignore[call-overload]
     if code:
         fields["http.response.status_code"] = code
@@ -74,7 +75,7 @@ def _http_fields(
     if query and query != "-":
         fields["url.query"] = repaired(redactor.query(query[:LONGEST_VALUE]))
     if version:
-        fields["http.version"] = repaired(str(version))
+        fields["http.version"] = repaired(str(version)[:_LONGEST_WORD])
     # As the span's status: a refused request is the client's failure, not the server's.
     fields["event.outcome"] = "failure" if code >= 500 else "success" if code else "unknown"
     return fields

@@ -47,12 +47,16 @@ def add_fields(fields: dict[str, object], given: Mapping[str, object], redactor:
     plain = Plain(redactor)
     labels: dict[str, object] = {}
     for key, value in given.items():
+        if plain.is_full():
+            break
         if value is None:
             continue
         name = plain.name(key)
         name = _USER.get(name, name)
         if name == "labels" and isinstance(value, Mapping):
             for label, item in value.items():
+                if plain.is_full():
+                    break
                 _add_label(labels, plain.name(label), item, plain)
         elif name.startswith("labels."):
             _add_label(labels, name[7:], value, plain)

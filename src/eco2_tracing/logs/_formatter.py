@@ -15,7 +15,7 @@ from pythonjsonlogger.orjson import OrjsonFormatter
 
 from eco2_tracing._redaction import Redactor, cut, printable
 from eco2_tracing.logs._access import ACCESS, AccessFields
-from eco2_tracing.logs._exceptions import ExcInfo, error_fields, ids_of, raised
+from eco2_tracing.logs._exceptions import LONGEST_NAME, ExcInfo, error_fields, ids_of, raised
 from eco2_tracing.logs._fields import ECS_VERSION, add_fields
 from eco2_tracing.logs._plain import repaired
 from eco2_tracing.logs._request import Request, current
@@ -35,9 +35,12 @@ _MILLISECONDS = [f"{number:03d}" for number in range(1000)]
 _MOST_TAILS = 512
 _LONGEST_LEVEL = 64
 
-# Control characters above ASCII, line separators, and those that change the direction of text:
-# a JSON string may hold them, a terminal or a viewer must not act on them.
-_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
+# Control characters above ASCII, line separators, those that change the direction of text, and those that
+# nobody sees: a JSON string may hold them, a terminal or a viewer must not act on them.
+_UNSAFE = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
+)
 
 _Tail = tuple[str, AccessFields | None]
 _Tails = tuple[Mapping[str, str], int | None, dict[tuple[str, str | None], _Tail]]
@@ -141,11 +144,11 @@ class EcsFormatter(OrjsonFormatter):
             "ecs.version": ECS_VERSION,
             "log.logger": repaired(redactor.name(record.name)),
         }
-        if record.process is not None:
+        if isinstance(record.process, int):
             fields["process.pid"] = record.process
         if record.threadName is not None:
             fields["process.thread.name"] = repaired(redactor.name(record.threadName))
-        fields.update((name, repaired(value)) for name, value in tails[0].items())
+        fields.update((name, repaired(cut(value, LONGEST_NAME))) for name, value in tails[0].items())
         tail = (_fragment(fields), ACCESS.get(record.name))
         if len(tails[2]) >= _MOST_TAILS:  # loggers named by data; the next line begins anew
             self._tails = ({}, None, {})
@@ -257,7 +260,7 @@ def _fragment(fields: Mapping[str, object]) -> str:
 
 
 def _escaped(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
+    return json.dumps(found[0])[1:-1]
 
 
 def _last_resort(record: logging.LogRecord) -> str:

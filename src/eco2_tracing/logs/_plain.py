@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, time
 from math import isfinite
 
-from eco2_tracing._redaction import MASK, Redactor, cut, printable
+from eco2_tracing._redaction import MASK, Redactor, cut, is_refusal, printable
 
 LONGEST_VALUE = 8 * 1024
 """Characters of one field's text that are kept."""
@@ -29,6 +29,10 @@ class Plain:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._left = _MOST_NODES
+
+    def is_full(self) -> bool:
+        """Tell whether the line has as many values as one takes."""
+        return self._left <= 0
 
     def named(self, name: str, value: object, depth: int = 0) -> object:
         """Turn one named value, masked if its name says that it is a secret."""
@@ -68,6 +72,8 @@ class Plain:
                     break
                 name = self.name(key)
                 items[name] = self.named(name, item, depth + 1)
+            if is_refusal(items):
+                items["input"] = MASK
             return items
         if isinstance(value, list | tuple | set | frozenset):
             values = []
