@@ -16,7 +16,7 @@ from eco2_tracing._cli import _demo, _services
 from eco2_tracing._cli._demo import run_demo
 from eco2_tracing._cli._envoy import GATEWAY, find_envoy
 from eco2_tracing._cli._services import examples, service_environ, start_service
-from eco2_tracing._cli._story import STEPS
+from eco2_tracing._cli._story import STEPS, check_delivery
 from eco2_tracing.testing import OtlpReceiver
 
 needs_envoy = pytest.mark.skipif(
@@ -83,6 +83,38 @@ def test_a_backend_of_ones_own_gets_the_spans():
     assert received == {"auth-api", "character-api"}
     assert f"spans go to {backend.grpc_endpoint}" in output
     assert set(re.findall(r"trace ([0-9a-f]{32})", output)) == {span.trace_id for span in backend.spans}
+
+
+def test_a_backend_that_does_not_take_the_spans_is_told():
+    """A wrong endpoint does not pass for a right one: what the services say of it is shown, and is the exit code."""
+    with OtlpReceiver() as backend:
+        backend.fail_with(grpc_code="UNAUTHENTICATED", http_status=401)
+        code, output = demo("--no-envoy", "--endpoint", backend.grpc_endpoint)
+    assert code == 1
+    assert "✘" in output
+    assert "does not accept the credentials" in output
+
+
+@pytest.mark.parametrize(
+    ("said", "holds"),
+    [
+        ("Spans do not reach b:1: refused", False),
+        ("Spans reach b:1 again after 2 s", True),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT='10': it means 10 milliseconds", True),
+    ],
+)
+def test_the_last_word_on_a_backend_counts(said, holds):
+    """Doubts about variables and a failure that was overcome are no missing spans; other loggers are not asked."""
+    line = {"service.name": "a", "log.logger": "eco2_tracing", "log.level": "warning"}
+    lines = [
+        {**line, "message": "Spans do not reach b:1: timed out"},
+        {**line, "message": said},
+        {**line, "log.logger": "app", "message": "Spans are unloved"},
+        {**line, "log.level": "info", "message": "tracing a to b:1"},
+    ]
+    (check,) = check_delivery("http://b:1", lines)
+    assert check.holds is holds
+    assert (said in check.text) is not holds
 
 
 @needs_envoy

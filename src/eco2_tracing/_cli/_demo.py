@@ -37,6 +37,7 @@ from eco2_tracing._cli._story import (
     Check,
     Outcome,
     Step,
+    check_delivery,
     check_logs,
     check_spans,
     outcome_of,
@@ -156,6 +157,8 @@ class _Demo:
         if self._endpoint is None:
             spans = self._receiver.spans
             checks = check_spans(outcomes, spans, gateway=self._envoy is not None) + checks
+        else:
+            checks += check_delivery(self._endpoint, lines)
         return self._judge(checks)
 
     def _show(self, outcome: Outcome) -> None:

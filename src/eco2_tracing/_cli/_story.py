@@ -123,6 +123,23 @@ def check_logs(outcomes: dict[Step, Outcome]) -> list[Check]:
     ]
 
 
+def check_delivery(endpoint: str, lines: Iterable[LogLine]) -> list[Check]:
+    """What must hold for a backend of one's own: in the end no service says that its spans did not get there.
+
+    Args:
+        endpoint: Where spans are sent.
+        lines: Log lines of every service.
+    """
+    last = {
+        line.get("service.name"): str(line.get("message"))
+        for line in lines
+        if (line.get("log.logger"), line.get("log.level")) == ("eco2_tracing", "warning")
+    }
+    # Doubts about variables begin with their name.
+    failed = [said for said in last.values() if not said.startswith(("OTEL_", "ECO2_", "Spans reach"))]
+    return [Check(": ".join([f"{endpoint} takes the spans", *failed[:1]]), not failed)]
+
+
 def outcome_of(step: Step, status: int, trace_id: str, store: SpanStore, lines: Iterable[LogLine]) -> Outcome:
     """Put together what came of a step.
 
