@@ -459,6 +459,18 @@ def test_an_outage_is_two_lines_at_most_a_minute(reporting: Any) -> None:
     assert lines[3] == "Spans reach collector:4317 again after 121 s (0 queued, 1 dropped so far)"
 
 
+def test_an_outage_begins_with_the_request_that_failed(reporting: Any) -> None:
+    """A call that hung until its deadline is a part of the time that is told."""
+    reporter, clock, _, log = reporting
+    begun = clock.now
+    clock.now += 10
+    reporter.failed("timed out", since=begun)
+    clock.now += 2
+    reporter.failed("timed out", since=clock.now)
+    reporter.delivered()
+    assert "again after 12 s" in log.messages[-1]
+
+
 def test_coming_and_going_stays_quiet(reporting: Any) -> None:
     """A collector that comes and goes every second makes two lines a minute."""
     reporter, clock, _, log = reporting

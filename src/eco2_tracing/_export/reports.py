@@ -52,18 +52,21 @@ class Reporter:
         self._quiet_until = float("-inf")
         self._overflow = (0, 0)
 
-    def failed(self, error: str, reason: Reason | None = None, lost: int = 0) -> None:
+    def failed(
+        self, error: str, reason: Reason | None = None, lost: int = 0, *, since: float | None = None
+    ) -> None:
         """Note that a request was not delivered.
 
         Args:
             error: Why, without secrets.
             reason: As what its spans are counted; ``None`` where it is tried again.
             lost: How many spans are about to be counted so.
+            since: Reading of the clock when the request was sent, which may have hung for long; now by default.
         """
         self._queue.note_error(error)
         now = self._clock()
         if self._failing_since is None:
-            self._failing_since = now
+            self._failing_since = now if since is None else since
         if not self._may_speak(now):
             return
         self._told = True

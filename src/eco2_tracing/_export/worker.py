@@ -183,7 +183,7 @@ class Worker:
             if timeout_s <= 0:
                 break
             reply = self._sink.send(package, timeout_s, self._prepare)
-            if self._settled(package, reply):
+            if self._settled(package, reply, started):
                 return
             tries = tries + 1
             if self._queue.stop_at is not None and tries >= _TRIES_AT_STOP:
@@ -197,11 +197,11 @@ class Worker:
         self._given_up = True
         self._queue.settle(0, package.spans, "shutdown")
 
-    def _settled(self, package: Package, reply: Reply) -> bool:
+    def _settled(self, package: Package, reply: Reply, started: float) -> bool:
         lost = package.spans if reply.outcome == "dropped" else min(reply.rejected, package.spans)
         # What fails once the time is over was cut short by ourselves: no news of the receiver.
         if reply.error and self._time_for_one_try(self._clock()) > 0:
-            self._report(reply, lost)
+            self._report(reply, lost, started)
         if reply.outcome == "retry":
             return False
         self._queue.settle(package.spans - lost, lost, reply.reason)
@@ -209,11 +209,11 @@ class Worker:
             self._reporter.delivered()
         return True
 
-    def _report(self, reply: Reply, lost: int) -> None:
+    def _report(self, reply: Reply, lost: int, started: float) -> None:
         if reply.outcome == "retry":
-            self._reporter.failed(reply.error)
+            self._reporter.failed(reply.error, since=started)
         elif lost:
-            self._reporter.failed(reply.error, reply.reason, lost)
+            self._reporter.failed(reply.error, reply.reason, lost, since=started)
         else:
             self._reporter.advised(reply.error)
 
