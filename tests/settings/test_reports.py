@@ -152,6 +152,15 @@ def test_facts_given_as_arguments(name, argument):
     assert load_settings(TracingSettings(_environ=environ)).problems != ()
 
 
+@pytest.mark.parametrize("paths", ["/", "health,//"])
+def test_excluding_everything_is_doubted(only_problem, paths):
+    """A slash alone is a prefix of every path: it is used, and told."""
+    settings, problem = only_problem(ECO2_TRACING_EXCLUDED_PATHS=paths)
+    assert settings.excluded_paths == tuple(paths.split(","))
+    assert problem.advisory
+    assert "no request" in problem.message
+
+
 def test_what_is_used_is_one_line(read):
     """What another variable adds to the value used cannot begin a line of its own."""
     problems = read(OTEL_SAMPLING_RATE="0.5", OTEL_TRACES_SAMPLER_ARG="0.5\r\nroot: forged").problems

@@ -66,6 +66,7 @@ class _Reading:
         values["error_sampling_rate_is_set"] = "error_sampling_rate" in values
         self._check_sampler(values)
         self._fit_batch(values)
+        self._doubt_root(values)
         values |= resolve_otlp(values, self._found, self._findings)
         settled = {name for level in self._levels for name in level}
         settled |= {variable for field, variable in SERVICE_FACTS.items() if values[field]}
@@ -196,6 +197,12 @@ class _Reading:
         if found := self._found(["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"]):
             complaint = f"a batch cannot be larger than the queue (OTEL_BSP_MAX_QUEUE_SIZE={queue})"
             self._findings.replaced(*found, complaint, queue)
+
+    def _doubt_root(self, values: Mapping[str, Any]) -> None:
+        """Ask whether all requests were meant: whoever writes a slash alone may mean the page at the root."""
+        found = self._found(["ECO2_TRACING_EXCLUDED_PATHS"])
+        if found and not all(entry.strip("/") for entry in values["excluded_paths"]):
+            self._findings.doubted(*found, "every path is below '/', so no request has a span")
 
 
 def _facts(text: str) -> Mapping[str, str]:
