@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -207,3 +208,103 @@ def test_times_that_are_none_stand_for_now(time):
         found = receiver.one("timed")
     told = found.events[0].time_ns
     assert told == int(time) if time in (1.5e18, True) else found.start_ns <= told <= found.end_ns
+
+
+class OfNoClass(Exception):
+    """An exception that does not say what it is."""
+
+    __class__ = property(EndingError.__str__)
+
+
+def raising(error):
+    """A traced application that raises this, with nothing of Starlette's in between: that unwraps some without end."""
+    app = FastAPI()
+
+    async def fail(scope, receive, send):
+        raise error
+
+    eco2_tracing.instrument_app(app)
+    app.middleware_stack = app.build_middleware_stack()
+    app.middleware_stack.app = fail
+    return TestClient(app)
+
+
+def test_an_exception_that_hides_its_class_is_kept(captured_spans):
+    """It is asked nothing that its type can tell."""
+    with pytest.raises(OfNoClass):
+        raising(OfNoClass()).get("/", headers=b3_headers(sampled=False))
+    assert captured_spans.one().attributes["error.type"] == "OfNoClass"
+
+
+class InItself(ExceptionGroup):
+    """A group that says that it is its own only member."""
+
+    exceptions = property(lambda self: (self,))
+
+
+def chained(length):
+    """An exception with so many causes."""
+    error = ValueError("the first")
+    for _ in range(length):
+        error, cause = RuntimeError("the last"), error
+        error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InItself("x", [ValueError()]),
+        chained(5000),
+        ExceptionGroup("x", [ValueError(n) for n in range(10_000)]),
+    ],
+    ids=["in itself", "chain", "group"],
+)
+def test_exceptions_that_hang_together_are_not_all_written(error, captured_spans):
+    """Each of them would cost the event loop its share; the one that was raised is told."""
+    with pytest.raises(type(error)) as raised:
+        raising(error).get("/")
+    assert raised.value is error
+    stack = captured_spans.one().events[0].attributes["exception.stacktrace"]
+    assert "linked exceptions are left out" in stack
+    assert "in fail" in stack
+    assert stack.count("Traceback") <= 1
+
+
+def test_a_deep_stack_keeps_the_frame_that_raised(captured_spans):
+    """A hundred frames of others may stand above it."""
+
+    def down(level):
+        if level % 2:
+            return down(level - 1) + 1
+        return down(level - 1) if level else int("at the bottom")
+
+    with pytest.raises(ValueError, match="bottom"), eco2_tracing.span("deep"):
+        down(300)
+    assert 'int("at the bottom")' in captured_spans.one().events[0].attributes["exception.stacktrace"]
+
+
+@pytest.mark.parametrize("status", ["500", None, HTTPStatus.BAD_GATEWAY])
+def test_a_status_of_a_wrong_type_costs_no_span(status, captured_spans):
+    """The server is given what the application gave."""
+    app = FastAPI()
+    sent = []
+
+    async def answer(scope, receive, send):
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def send(message):
+        sent.append(message)
+
+    eco2_tracing.instrument_app(app)
+    stack = app.build_middleware_stack()
+    stack.app = answer
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    with contextlib.suppress(StopIteration):
+        stack(scope, None, send).send(None)
+    assert sent[0]["status"] is status
+    found = captured_spans.one()
+    assert found.attributes.get("http.response.status_code") == (
+        502 if status is HTTPStatus.BAD_GATEWAY else None
+    )

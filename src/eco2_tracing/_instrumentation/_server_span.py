@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _ERROR = Status(StatusCode.ERROR)
 _SERVER_ERROR = 500
+_DEEPEST_GROUP = 100
 
 
 class ServerSpan(LeanSpan, Request):
@@ -142,6 +143,8 @@ class ServerSpan(LeanSpan, Request):
                 message = self._started(message)
             except Exception:  # noqa: BLE001 - the request goes on
                 internal_failure("reading a response's beginning")
+                if not isinstance(self._status_code, int):
+                    self._status_code = None  # the server will refuse it, too
         elif kind != "http.response.body":
             return self._other(kind, message)
         elif not message.get("more_body") and not self._trailers:
@@ -206,9 +209,11 @@ class ServerSpan(LeanSpan, Request):
 
     def _failed(self, exception: BaseException) -> None:
         # Task groups wrap what one task raised; today's Starlette unwraps it like this, that of FastAPI 0.115 does not.
-        while isinstance(exception, BaseExceptionGroup) and len(exception.exceptions) == 1:
-            exception = exception.exceptions[0]
-        if not isinstance(exception, Exception) or self._is_normal_close(exception):
+        for _ in range(_DEEPEST_GROUP):
+            if not issubclass(type(exception), BaseExceptionGroup) or len(exception.exceptions) != 1:  # type: ignore[attr-defined]
+                break
+            exception = exception.exceptions[0]  # type: ignore[attr-defined]
+        if not issubclass(type(exception), Exception) or self._is_normal_close(exception):
             return
         status = self._status_code
         # What came from the last ``send`` came before the end, where that was taken for said and done.

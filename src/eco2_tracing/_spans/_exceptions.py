@@ -103,5 +103,8 @@ def _has_few_links(exception: BaseException) -> bool:
             return False
         linked += (found.__cause__, found.__context__)
         if isinstance(found, BaseExceptionGroup):
-            linked += found.exceptions[: _LINKED_LIMIT + 1]
+            members = found.exceptions[: _LINKED_LIMIT + 1]
+            if any(id(member) in seen for member in members):
+                return False  # one that says that it is in itself
+            linked += members
     return True
