@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import eco2_tracing
 from eco2_tracing._instrumentation import _libraries
 from eco2_tracing._instrumentation._libraries import instrument_libraries, uninstrument_libraries
 from eco2_tracing._instrumentation._tested import REFUSED, TESTED, Library, key_of
@@ -199,6 +200,12 @@ def test_missing_library_asked_for_by_name(table, caplog):
     assert instrument_libraries(["jay"]) == ()
     (warning,) = warnings(caplog)
     assert "jay is not installed" in warning
+
+
+def test_names_in_one_text(caplog):
+    """A name alone, or a list as in a variable, is not taken letter by letter."""
+    assert eco2_tracing.instrument_libraries("nothing_known,nor_this") == ()
+    assert [message.split()[1] for message in warnings(caplog)] == ["nothing_known", "nor_this"]
 
 
 def test_unknown_name(caplog):

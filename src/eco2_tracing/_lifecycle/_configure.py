@@ -188,7 +188,7 @@ def instrument_libraries(names: Iterable[str] | None = None) -> tuple[str, ...]:
     Returns:
         The names that are on now.
     """
-    return switch_on(names)
+    return switch_on(names.split(",") if isinstance(names, str) else names)
 
 
 def flush_tracing(timeout_s: float = 5.0) -> bool:
