@@ -43,7 +43,7 @@ WWW-Authenticate: Negotiate @ / sent Digest username="u", response="@" / <Cookie
 "cookie: \"a=1; sid=@\"" / (\"x-api-key\", b\'@\') / FormData([('username', 'u'), ('password', '@')]) / ["secret", "@"]
 X-Auth-Key: @ / x-hub-signature-256: sha256=@ / stripe-signature: @ / Ocp-Apim-Subscription-Key: @ / DB_PASS=@
 SharedAccessSignature=@ / bindpw=@ / user_password_2=@ / {"PASSWORD2": "@"} / password_new=@ / {"SecretString": "@"}
-token_value=@ / id_token_hint=@ / requests.get(u, auth=('bob', '@')) / basic_auth=('u', '@') / {"auth": "@"} / jwt=@
+token_value=@ / id_token_hint=@ / requests.get(u, auth=('bob', '@')) / basic_auth=('u', '@') / {"auth": "@"}
 {"name": "password", "value": "@"} / {'name': 'DB_PASSWORD', 'value': '@'} / <add key="password" value="@"/>
 <property name="password">@</property> / <password type="x">a @</password> / <password><![CDATA[@]]></password>
 {&quot;password&quot;:&quot;@&quot;} / %22password%22:%22@%22 / \u0022password\u0022:\u0022@\u0022

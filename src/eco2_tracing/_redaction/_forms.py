@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from eco2_tracing._redaction._extent import PROSE
-from eco2_tracing._redaction._keys import MASK
+from eco2_tracing._redaction._extent import PROSE, covered
 
 _SCHEME = re.compile(
     r"(?<!type=)\b(bearer|basic|negotiate|apikey)"
@@ -19,21 +18,17 @@ _PEM = re.compile(
 )
 # As their makers document them: Amazon, GitHub, GitLab, Slack, Stripe, OpenAI and its like, Google.
 _TOKEN = re.compile(
-    r"""(?<![A-Za-z0-9])(?: A[KS]IA[A-Z0-9]{16} | gh[opsur]_[A-Za-z0-9]{20,} | github_pat_\w{20,}
-      | glpat-[\w-]{16,} | xox[a-z]-[\w-]{10,} | [rs]k_(?:live|test)_\w{10,} | sk-[\w-]{20,} | AIza[\w-]{30,} )""",
+    r"""(?<![A-Za-z0-9])(?: AKIA[A-Z0-9]{16} | gh[opsur]_[A-Za-z0-9]{20,} | github_pat_\w{20,}
+      | glpat-[\w-]{16,} | xox[a-z]-[\w-]{10,} | [rs]k_live_\w{10,} | sk-[\w-]{20,} | AIza[\w-]{30,} )""",
     re.VERBOSE,
 )
 
 # OAuth's authorization code: opaque, while the codes of errors are numbers, or words in one case.
-_CODE = re.compile(
-    r"""(?<![\w.-])((?i:code)\\{0,31}["'`]?[ ]{0,4}[:=][ ]{0,4}\\{0,31}["'`]?)
-    (?=[^\sA-Z]{0,64}[A-Z])(?=[^\sa-z]{0,64}[a-z])(?=[^\s0-9]{0,64}[0-9])[\w.~/+-]{10,}""",
-    re.VERBOSE,
-)
+_CODE = re.compile(r"""code\\{0,31}["'`]?[ ]{0,4}[:=][ ]{0,4}\\{0,31}["'`]?""")
+_OPAQUE = re.compile(r"(?=[^\sA-Z]{0,64}[A-Z])(?=[^\sa-z]{0,64}[a-z])(?=[^\s0-9]{0,64}[0-9])[\w.~/+-]{10,}")
+_IN_NAME = re.compile(r"[\w.-]")
 _GITHUB = re.compile("gh[opsur]_|github_pat_")
-_SHORTEST = 15
-
-WORDS = ("AKIA", "ASIA", "AIza")
+WORDS = ("AKIA", "AIza")
 """How the forms begin that are one word."""
 
 
@@ -43,15 +38,21 @@ def has_form(low: str) -> bool:
     Args:
         low: The text in lower case.
     """
-    if (
-        "bearer" in low or "basic" in low or "eyj" in low or "private key" in low or "digest " in low
-        or "negotiate " in low or "apikey " in low
-    ):  # fmt: skip
-        return True
-    return len(low) >= _SHORTEST and (
-        "akia" in low or "asia" in low or "sk-" in low or "k_live" in low or "k_test" in low or "xox" in low
-        or "aiza" in low or "glpat-" in low or ("gh" in low and _GITHUB.search(low) is not None)
+    return (
+        "bearer" in low or "basic" in low or "eyj" in low or "digest " in low or "negotiate " in low
+        or "apikey " in low or "akia" in low or "aiza" in low
+        or ("-" in low and ("private key" in low or "sk-" in low or "xox" in low or "glpat-" in low))
+        or ("_" in low and ("k_live" in low or _GITHUB.search(low) is not None))
     )  # fmt: skip
+
+
+def has_auth(low: str) -> bool:
+    """Tell whether `auth` stands in a text as a name that has a value, not as a word of prose.
+
+    Args:
+        low: The text in lower case.
+    """
+    return "authoriz" in low or "auth=" in low or "auth'" in low or 'auth"' in low or "x-auth" in low
 
 
 def formed(text: str, low: str) -> list[tuple[int, int]]:
@@ -71,13 +72,19 @@ def formed(text: str, low: str) -> list[tuple[int, int]]:
     return spans + [found.span() for found in _TOKEN.finditer(text)]
 
 
-def mask_code(text: str) -> str:
+def mask_code(text: str, low: str) -> str:
     """Mask what stands behind `code` and looks like OAuth's.
 
     Args:
         text: Any text.
+        low: The same in lower case, of the same length.
     """
-    return _CODE.sub(rf"\1{MASK}", text)
+    spans = []
+    for found in _CODE.finditer(low):
+        value = _OPAQUE.match(text, found.end())
+        if value is not None and not _IN_NAME.match(low[found.start() - 1 : found.start()]):
+            spans.append(value.span())
+    return covered(text, spans) if spans else text
 
 
 def _schemes(text: str, low: str) -> list[tuple[int, int]]:

@@ -23,10 +23,10 @@ STRONG = (
 )  # fmt: skip
 """Secret also as the last words of a longer name: `db_password`, `x-api-key`."""
 
-EXACT = ("token", "AWSAccessKeyId", "signature", "sig", "pass", "pw", "auth", "jwt", "otp", "cvv", "cvc")
+EXACT = ("token", "AWSAccessKeyId", "signature", "sig", "pass", "pw", "auth", "otp", "cvv", "cvc")
 """Secret as a whole name, or as the last segment of a dotted one: `sig`, `user.pass`."""
 
-FIELDS = ("assertion", "client_assertion", "saml_response", "hmac")
+FIELDS = ("assertion", "client_assertion", "saml_response", "hmac", "jwt")
 """As those, of parameters, fields and attributes; not looked for in free text, where they are words of prose."""
 
 AFTER = (

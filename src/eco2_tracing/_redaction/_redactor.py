@@ -8,7 +8,7 @@ from itertools import islice
 
 from eco2_tracing._redaction._cut import cut, printable
 from eco2_tracing._redaction._extent import covered
-from eco2_tracing._redaction._forms import WORDS, formed, has_form, mask_code
+from eco2_tracing._redaction._forms import WORDS, formed, has_auth, has_form, mask_code
 from eco2_tracing._redaction._keys import MASK, SecretKeys
 from eco2_tracing._redaction._kinds import CODE, KINDS, LONG, PLAIN, QUERY, SECRET, SQL, TEXT, UNCLEAN
 from eco2_tracing._redaction._messages import DETAILS, STARTS, is_refusal, mask_details, mask_statements
@@ -120,8 +120,8 @@ class Redactor:
                     low = text.lower()
                     break
         if (
-            "select" in low or "update" in low or "delete" in low or "into" in low or "[sql:" in low
-            or ("'" in low and (text.startswith(STARTS) or "line " in low))
+            "select" in low or "update" in low or "delete" in low or "into" in low
+            or ("'" in low and (text.startswith(STARTS) or "line " in low or "[sql:" in low))
         ):  # fmt: skip
             text = mask_statements(text, lowered(text, low))
             low = text.lower()
@@ -132,17 +132,16 @@ class Redactor:
             if "=" in low and ("?" in low or "&" in low):
                 text = self._urls.parameters(text, depth)
             if "code" in low:
-                text = mask_code(text)
+                text = mask_code(text, lowered(text, text.lower()))
         if "%" in low and "40" in low:
             text = mask_userinfo(text)
         if assigned or "'" in low or '"' in low or ">" in low or "--" in low or "%3" in low:
             # Each built-in name contains one of these; a loop over them takes twice as long.
             if (
                 "token" in low or "key" in low or "pass" in low or "secret" in low or "cookie" in low
-                or "authorization" in low or "credential" in low or "sig" in low or "pw" in low
+                or "credential" in low or "sig" in low or "pw" in low
                 or "verifier" in low or "sessi" in low or "otp" in low or "cv" in low or "card" in low
-                or "identified" in low or "jwt" in low
-                or "auth=" in low or "auth'" in low or 'auth"' in low or "x-auth" in low
+                or "identified" in low or ("auth" in low and has_auth(low))
             ):  # fmt: skip
                 return self._free.mask(text, text.lower())
             for stem in self._stems:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from eco2_tracing._redaction._extent import LITERALS, PROSE, covered, value_span
-from eco2_tracing._redaction._forms import formed
+from eco2_tracing._redaction._forms import formed, has_form
 from eco2_tracing._redaction._keys import AFTER, COOKIES, EXACT, STRONG, words
 
 # A quote as it is, behind the backslashes of `repr` and JSON in JSON, and as HTML, JSON and URLs spell it.
@@ -55,7 +55,7 @@ class FreeText:
         self._is_secret = is_secret
         extra = tuple(extra)
         names = {"[-_. ]?".join(map(re.escape, words(key))) for key in (*STRONG, *EXACT, *COOKIES, *extra)}
-        joined = "|".join(sorted(names, key=len, reverse=True))
+        joined = _alternatives(sorted(names, key=len, reverse=True))
         after = rf"(?:[-_.]?(?:{'|'.join(AFTER)}))?(?:[-_]?\d{{1,3}})?"
         self._keys = re.compile(
             rf"(?P<key>(?:{joined}){after})(?:(?P<pair>{_PAIRED})|(?P<separator>{_SEPARATOR}))", re.VERBOSE
@@ -70,7 +70,9 @@ class FreeText:
             low: The same text in lower case.
         """
         low = lowered(text, low)
-        spans = self._named(text, low) + formed(text, low)
+        spans = self._named(text, low)
+        if has_form(low):
+            spans += formed(text, low)
         return covered(text, spans) if spans else text
 
     def _named(self, text: str, low: str) -> list[tuple[int, int]]:
@@ -121,7 +123,7 @@ def _is_separator(low: str, begin: int, found: re.Match[str]) -> bool:
         )
     if _is_tag(separator):
         return before in ("<", ":") or separator[0] in "\"'\\"
-    if key in ("auth", "jwt", "pw"):  # words of prose, too
+    if key in ("auth", "pw"):  # words of prose, too
         return "=" in separator or separator[0] in "\"'\\" or low[found.end() : found.end() + 1] in "\"'"
     if not separator.strip():
         if low[found.end()] in "\"'\\`":
@@ -160,3 +162,11 @@ def _extent(text: str, low: str, begin: int, found: re.Match[str]) -> tuple[int,
 def _stems(extra: Iterable[str]) -> tuple[str, ...]:
     """Give the longest word of each additional name: what a literal look-up searches for."""
     return tuple({max(split, key=len) for split in map(words, extra)})
+
+
+def _alternatives(names: Iterable[str]) -> str:
+    """Join names by their first letter: at each place one look, not one for each name."""
+    letters: dict[str, list[str]] = {}
+    for name in names:
+        letters.setdefault(name[0], []).append(name[1:])
+    return "|".join(f"{letter}(?:{'|'.join(rests)})" for letter, rests in letters.items())
