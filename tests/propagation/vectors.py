@@ -165,6 +165,7 @@ FAMILIES: dict[str, list[Vector]] = {
         Vector("a trace id alone", [("x-b3-traceid", T1), ("x-b3-sampled", "0")], None),
         Vector("an unknown decision counts as none", multi(sampled="maybe"), DEFERRED),
         Vector("an empty decision counts as none", multi(sampled=""), DEFERRED),
+        Vector("the single form's debug counts as none", multi(sampled="d"), DEFERRED),
         Vector("an unknown decision alone", [("x-b3-sampled", "maybe")], None),
         Vector("zero b3 does not erase w3c", multi(NO_TRACE, NO_SPAN, "0") + w3c(), W3C_YES),
         Vector("bad single does not erase multi", single("junk") + multi(sampled="1"), YES),

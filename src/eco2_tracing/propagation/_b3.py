@@ -12,10 +12,11 @@ _State = tuple[bool | None, bool]
 _STATES: dict[bytes, _State] = {
     b"0": (False, False),
     b"1": (True, False),
-    b"d": (True, True),
     b"false": (False, False),
     b"true": (True, False),
 }
+# In the single header alone; X-B3-Flags says it otherwise.
+_SINGLE_STATES: dict[bytes, _State] = {**_STATES, b"d": (True, True)}
 _UNDECIDED: _State = (None, False)
 
 
@@ -36,7 +37,7 @@ def read_multi(found: Mapping[bytes, bytes]) -> Candidate | None:
     if state_text is None:
         sampled, debug = _UNDECIDED
     else:
-        sampled, debug = _STATES.get(state_text) or _state(state_text)
+        sampled, debug = _STATES.get(state_text) or _state(state_text, _STATES)
     if B3_FLAGS in found and found[B3_FLAGS].strip() == b"1":
         sampled = debug = True
     if not trace_text and not span_text:
@@ -61,11 +62,11 @@ def read_single(found: Mapping[bytes, bytes]) -> Candidate | None:
     parts = text.strip().split(b"-", 4)
     count = len(parts)
     if count == 1:
-        sampled, debug = _state(parts[0])
+        sampled, debug = _state(parts[0], _SINGLE_STATES)
         return None if sampled is None else (0, 0, sampled, debug, 0)
     if count == 2:
         return _candidate(parts[0], parts[1], None, False)
-    sampled, debug = _state(parts[2])
+    sampled, debug = _state(parts[2], _SINGLE_STATES)
     if sampled is None or count > 4:
         return None
     if count == 4 and (len(parts[3]) != 16 or parts[3].translate(None, HEX_DIGITS)):
@@ -73,9 +74,9 @@ def read_single(found: Mapping[bytes, bytes]) -> Candidate | None:
     return _candidate(parts[0], parts[1], sampled, debug)
 
 
-def _state(text: bytes) -> _State:
+def _state(text: bytes, states: Mapping[bytes, _State]) -> _State:
     """Read a decision: sampled (``None`` where none is told) and debug."""
-    return _STATES.get(text.strip().lower(), _UNDECIDED)
+    return states.get(text.strip().lower(), _UNDECIDED)
 
 
 def _candidate(trace_text: bytes, span_text: bytes, sampled: bool | None, debug: bool) -> Candidate | None:
