@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from eco2_tracing._export import late
+from eco2_tracing import _late_imports
 from tests.export.receivers import BlackHole, GrpcReceiver, HttpReceiver
 
 ROOT = Path(__file__).parents[2]
@@ -98,9 +98,9 @@ def test_fork_during_an_import(module: str) -> None:
 
 def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """One from within an import, which would wait for itself, goes on; whoever holds the gate keeps it."""
-    monkeypatch.setattr(late, "_LONGEST_S", 0.01)
-    gate = late._gate
-    with late.late_imports():
+    monkeypatch.setattr(_late_imports, "_LONGEST_S", 0.01)
+    gate = _late_imports._gate
+    with _late_imports.late_imports():
         gate.before_fork()
         gate.in_parent()
         assert gate.lock.locked()
@@ -110,7 +110,7 @@ def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not gate.lock.locked()
     gate.before_fork()
     gate.in_child()
-    with late.late_imports():
+    with _late_imports.late_imports():
         assert gate.lock.locked()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+from types import ModuleType
 
 import pytest
 from opentelemetry import context, trace
@@ -285,6 +286,20 @@ def test_confluent_names_that_were_imported_before(confluent, captured_spans, mo
     assert inner.Producer is plain is not traced
     patches.undo()
     assert service.Producer is confluent.Producer is plain
+
+
+def test_confluent_loads_no_module_that_waits(confluent, monkeypatch, package, patches):
+    """A module that loads itself when it is first asked for anything is not asked."""
+    patches.undo()
+
+    class Waiting(ModuleType):
+        def __getattribute__(self, name):
+            raise RuntimeError("it was loaded")
+
+    service = package("service", Producer=confluent.Producer)
+    monkeypatch.setitem(sys.modules, "waiting", Waiting("waiting"))
+    _confluent.instrument(patches)
+    assert service.Producer is confluent.Producer
 
 
 @pytest.mark.parametrize(

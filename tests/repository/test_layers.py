@@ -15,6 +15,7 @@ from tests.repository.sources import PACKAGE, Function, Module, library, parse
 LAYERS = {
     "_errors": 1,
     "_guard": 1,
+    "_late_imports": 1,
     "_protobuf": 1,
     "_redaction": 1,
     "_untraced": 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import socket
 import threading
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import grpc
 import pytest
 
+from eco2_tracing import _late_imports
 from eco2_tracing.sampling._fetch import MAX_ANSWER, Fetcher, parse_endpoint
 
 
@@ -195,3 +197,23 @@ def test_grpc_over_tls_needs_a_server_with_tls(grpc_server):
     endpoint = replace(parse_endpoint("https://127.0.0.1:5779"), port=port)
     with pytest.raises(grpc.RpcError):
         Fetcher(endpoint, "shop").fetch()
+
+
+@pytest.mark.parametrize(("url", "module"), [("http://{}/s", "http.client"), ("grpc://{}", "grpc")])
+def test_no_fork_cuts_through_an_import(url, module, monkeypatch):
+    """What the sampler's thread imports, it imports while forks wait."""
+    held = []
+    original = builtins.__import__
+
+    def watched(name, *arguments, **keywords):
+        if name == module:
+            held.append(_late_imports._gate.lock.locked())
+        return original(name, *arguments, **keywords)
+
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and listens not
+        fetcher = Fetcher(parse_endpoint(url.format(f"127.0.0.1:{nobody.getsockname()[1]}")), "shop")
+        monkeypatch.setattr(builtins, "__import__", watched)
+        with pytest.raises((OSError, grpc.RpcError)):
+            fetcher.fetch()
+    assert held[0]

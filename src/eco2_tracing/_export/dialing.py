@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from eco2_tracing._export.connection import Connection
-from eco2_tracing._export.late import late_imports
+from eco2_tracing._late_imports import late_imports
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from eco2_tracing._export.connection import idle
-from eco2_tracing._export.late import late_imports
 from eco2_tracing._export.reply import Reply, failed, grpc_code_of_http, grpc_reply, success
+from eco2_tracing._late_imports import late_imports
 
 if TYPE_CHECKING:
     from collections.abc import Callable

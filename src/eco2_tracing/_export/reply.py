@@ -9,7 +9,7 @@ import base64
 import math
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from eco2_tracing._export.late import late_imports
+from eco2_tracing._late_imports import late_imports
 from eco2_tracing._protobuf import fields, nested
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlencode, urlsplit
 
+from eco2_tracing._late_imports import late_imports
 from eco2_tracing._untraced import untraced_headers
 from eco2_tracing.sampling._wire import decode_strategy, encode_question
 
@@ -106,7 +107,8 @@ class Fetcher:
             abort()
 
     def _http(self) -> object:
-        from http.client import HTTPConnection, HTTPSConnection
+        with late_imports():
+            from http.client import HTTPConnection, HTTPSConnection
 
         endpoint = self._endpoint
         target = endpoint.target or "/"
@@ -130,7 +132,8 @@ class Fetcher:
         return json.loads(body)
 
     def _grpc(self) -> object:
-        import grpc
+        with late_imports():
+            import grpc
 
         endpoint = self._endpoint
         address = f"{endpoint.host}:{endpoint.port}"

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from eco2_tracing._guard import warn_once
+from eco2_tracing._late_imports import late_imports
 from eco2_tracing.sampling._base import HeadSampler, JaegerTags
 from eco2_tracing.sampling._fetch import Endpoint, Fetcher
 from eco2_tracing.sampling._fixed import TraceIdRatio
@@ -89,9 +90,10 @@ class JaegerRemote(HeadSampler):
         Returns:
             Whether a strategy was read.
         """
-        from opentelemetry.instrumentation.utils import (
-            suppress_instrumentation,
-        )
+        with late_imports():
+            from opentelemetry.instrumentation.utils import (
+                suppress_instrumentation,
+            )
 
         try:
             with suppress_instrumentation():

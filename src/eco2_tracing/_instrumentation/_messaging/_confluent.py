@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from eco2_tracing._instrumentation._messaging._kafka import (
@@ -48,11 +49,14 @@ def _replace(places: Mapping[type, type]) -> None:
     """Put classes in the places of others, wherever a module has them. Its own modules need the originals."""
     by_id = {id(old): new for old, new in places.items()}
     for module_name, module in list(sys.modules.items()):
-        names = getattr(module, "__dict__", None)
-        if names is None or module_name.startswith(f"{_PACKAGE}."):
+        # What is no plain module, or is loaded when it is first asked for anything, is not asked.
+        if not issubclass(type(module), ModuleType) or module_name.startswith(f"{_PACKAGE}."):
             continue
-        for name, new in [(name, by_id[id(value)]) for name, value in names.items() if id(value) in by_id]:
-            names[name] = new
+        names = object.__getattribute__(module, "__dict__")
+        # A copy, made at one go: other threads are importing.
+        for name, value in list(names.items()):
+            if id(value) in by_id:
+                names[name] = by_id[id(value)]
 
 
 class _Configured:

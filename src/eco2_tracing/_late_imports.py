@@ -1,0 +1,51 @@
+"""Imports in threads of ours, which no fork may cut through.
+
+A module that another thread is importing while a process forks can never be imported in the child: its import lock is
+held by a thread that does not exist there.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_LONGEST_S = 2.0
+"""Seconds that a fork waits at most: a module that forks while it is imported must not wait for itself."""
+
+
+class _Gate:
+    """Lets either imports or forks through.
+
+    Args:
+        lock: Held by one of them.
+    """
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self.lock = lock
+        self._held_by: int | None = None
+
+    def before_fork(self) -> None:
+        if self.lock.acquire(timeout=_LONGEST_S):
+            self._held_by = threading.get_ident()
+
+    def in_parent(self) -> None:
+        if self._held_by == threading.get_ident():
+            self._held_by = None
+            self.lock.release()
+
+    def in_child(self) -> None:
+        self.lock = threading.Lock()
+        self._held_by = None
+
+
+_gate = _Gate(threading.Lock())
+os.register_at_fork(before=_gate.before_fork, after_in_parent=_gate.in_parent, after_in_child=_gate.in_child)
+
+
+@contextmanager
+def late_imports() -> Iterator[None]:
+    """Import within the block; who forks meanwhile waits."""
+    with _gate.lock:
+        yield
