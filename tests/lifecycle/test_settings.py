@@ -105,8 +105,8 @@ def test_a_bad_setting_does_not_stop_the_service(name):
 
 
 def test_providers_named_after_the_import_do_not_stop_the_service():
-    """An application's own start may set variables, too: requests are answered and traced, each name is told."""
-    named = {name: "nonsense" for name in DEADLY if name.endswith("_PROVIDER")}
+    """An application's own start may set variables, too: requests are answered and traced, each name is told, masked."""
+    named = {name: "user:geheim@nonsense" for name in DEADLY if name.endswith("_PROVIDER")}
     code = SERVICE.replace(
         "import eco2_tracing\n", f"import eco2_tracing, os\nos.environ.update({named})\n", 1
     )
@@ -122,7 +122,8 @@ def test_providers_named_after_the_import_do_not_stop_the_service():
     assert "200 34" in done.stdout.splitlines(), done.stdout + done.stderr
     # Where our provider is in charge of spans, nobody asks for the one that is named.
     for name in named.keys() - {"OTEL_PYTHON_TRACER_PROVIDER"}:
-        assert f"{name}='nonsense' cannot be loaded" in done.stdout
+        assert f"{name}='**********@nonsense' cannot be loaded" in done.stdout
+    assert "geheim" not in done.stdout
 
 
 def test_strict_mode_raises_for_an_instrumentation_that_cannot_be(monkeypatch):

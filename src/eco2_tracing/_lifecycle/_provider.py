@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from eco2_tracing._guard import internal_failure, warn_once
+from eco2_tracing._settings import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,9 +131,8 @@ def _mend_loggers() -> None:
 
 
 def _warn_of(variable: str) -> None:
-    warn_once(
-        f"provider:{variable}", "%s=%r cannot be loaded; none is used", variable, os.environ.get(variable)
-    )
+    found = shown(variable, os.environ.get(variable, ""))
+    warn_once(f"provider:{variable}", "%s=%r cannot be loaded; none is used", variable, found)
 
 
 def span_limits(settings: Settings) -> SpanLimits:

@@ -19,7 +19,7 @@ from eco2_tracing._settings._fields import Settings  # noqa: E402
 from eco2_tracing._settings._hosts import OwnHosts  # noqa: E402
 from eco2_tracing._settings._load import load_settings, report_problems  # noqa: E402
 from eco2_tracing._settings._otlp import OtlpSettings  # noqa: E402
-from eco2_tracing._settings._problem import Problem  # noqa: E402
+from eco2_tracing._settings._problem import Problem, shown  # noqa: E402
 
 if TYPE_CHECKING:
     from eco2_tracing._settings._model import TracingSettings
@@ -33,6 +33,7 @@ __all__ = [
     "load_settings",
     "protect_propagators_variable",
     "report_problems",
+    "shown",
 ]
 
 
