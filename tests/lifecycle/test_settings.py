@@ -105,7 +105,7 @@ def test_a_bad_setting_does_not_stop_the_service(name):
 
 
 def test_providers_named_after_the_import_do_not_stop_the_service():
-    """An application's own start may set variables, too: requests are answered and traced, each name is told, masked."""
+    """An application's own start may set variables, too: requests are answered and traced, each is told, masked."""
     named = {name: "user:geheim@nonsense" for name in DEADLY if name.endswith("_PROVIDER")}
     code = SERVICE.replace(
         "import eco2_tracing\n", f"import eco2_tracing, os\nos.environ.update({named})\n", 1
