@@ -11,8 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LONGEST_S = 2.0
-"""Seconds that a fork waits at most: a module that forks while it is imported must not wait for itself."""
+_LONGEST_S = 10.0
+"""Seconds that a fork waits at most for another thread's imports, which take long where the machine is overloaded."""
 
 
 class _Gate:
@@ -24,10 +24,12 @@ class _Gate:
 
     def __init__(self, lock: threading.Lock) -> None:
         self.lock = lock
+        self.importer: int | None = None
         self._held_by: int | None = None
 
     def before_fork(self) -> None:
-        if self.lock.acquire(timeout=_LONGEST_S):
+        # A module that forks while it is imported must not wait for itself.
+        if self.importer != threading.get_ident() and self.lock.acquire(timeout=_LONGEST_S):
             self._held_by = threading.get_ident()
 
     def in_parent(self) -> None:
@@ -37,7 +39,7 @@ class _Gate:
 
     def in_child(self) -> None:
         self.lock = threading.Lock()
-        self._held_by = None
+        self.importer = self._held_by = None
 
 
 _gate = _Gate(threading.Lock())
@@ -48,4 +50,8 @@ os.register_at_fork(before=_gate.before_fork, after_in_parent=_gate.in_parent, a
 def late_imports() -> Iterator[None]:
     """Import within the block; who forks meanwhile waits."""
     with _gate.lock:
-        yield
+        _gate.importer = threading.get_ident()
+        try:
+            yield
+        finally:
+            _gate.importer = None

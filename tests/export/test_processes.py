@@ -97,10 +97,15 @@ def test_fork_during_an_import(module: str) -> None:
 
 
 def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One from within an import, which would wait for itself, goes on; whoever holds the gate keeps it."""
-    monkeypatch.setattr(_late_imports, "_LONGEST_S", 0.01)
+    """One from within an import would wait for itself, and goes on at once; whoever holds the gate keeps it."""
+    monkeypatch.setattr(_late_imports, "_LONGEST_S", 3600)
     gate = _late_imports._gate
     with _late_imports.late_imports():
+        gate.before_fork()
+        gate.in_parent()
+        assert gate.lock.locked()
+    monkeypatch.setattr(_late_imports, "_LONGEST_S", 0.01)
+    with gate.lock:
         gate.before_fork()
         gate.in_parent()
         assert gate.lock.locked()

@@ -32,6 +32,22 @@ class Broken(SpanProcessor):
     on_start = on_end = fail
 
 
+class Ending(list):
+    """Links that end tracing when they are read, as another thread may at any moment."""
+
+    def __iter__(self):
+        shutdown_tracing(0.0)
+        return iter(())
+
+
+def test_a_span_that_begins_while_tracing_ends():
+    """Whoever starts a span in the moment of a shutdown gets one, and no exception."""
+    configure_tracing(settings=NOWHERE)
+    started = trace.get_tracer("tests").start_span("late", links=Ending())
+    started.end()
+    assert started.get_span_context().is_valid
+
+
 def test_a_broken_processor_keeps_no_span_from_the_next(caplog):
     """Each end is told of by the processor's name."""
     captured = CapturedSpans()

@@ -72,8 +72,9 @@ class LeanTracer(Tracer):
             rescuer: Knows which local traces are this process's.
             processor: Knows whether the application listens to beginnings.
         """
-        tracer.__class__ = cls
+        # In this order: other threads may be about to start a span.
         tracer._lean = (rescuer, processor, _Source(tracer))  # type: ignore[attr-defined]
+        tracer.__class__ = cls
 
     def start_span(
         self,
@@ -105,8 +106,17 @@ class LeanTracer(Tracer):
             or processor.tell is not None
             or links
         ):
-            return self._start_as_sdk(
-                name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
+            # By its class: a shutdown on another thread makes this one of the SDK's tracers again at any moment.
+            return LeanTracer._start_as_sdk(
+                self,
+                name,
+                context,
+                kind,
+                attributes,
+                links,
+                start_time,
+                record_exception,
+                set_status_on_exception,
             )
         above: SpanContext = parent.get_span_context()
         own = SpanContext(
@@ -125,7 +135,7 @@ class LeanTracer(Tracer):
     ) -> Span:
         """Start a span of the SDK, which raises nothing later either."""
         links = settled_links(links) if links else ()
-        span = super().start_span(name, context, kind, settled_attributes(attributes), links, *more)
+        span = Tracer.start_span(self, name, context, kind, settled_attributes(attributes), links, *more)
         if isinstance(span, SdkSpan):
             span.__class__ = GuardedSpan
         return span
