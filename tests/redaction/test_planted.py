@@ -46,6 +46,22 @@ def test_texts(text):
         assert redactor.text(masked) == masked
 
 
+@pytest.mark.parametrize(
+    "write",
+    [
+        repr, json.dumps, lambda text: repr([text]), lambda text: json.dumps(json.dumps(text)),
+        lambda text: repr(text.encode()), lambda text: repr(ValueError(text)),
+        lambda text: json.dumps({"a": {"b": [text]}}), lambda text: f"a, {text}, b",
+        lambda text: f"failed ({text}) in 5 ms",
+    ],
+)  # fmt: skip
+def test_texts_within_others(write):
+    """Each form, written down as logs, JSON and `repr` write texts down that hold it."""
+    redactor = Redactor()
+    leaking = [text for text in PLANTED if SECRET in redactor.text(write(text))]
+    assert leaking == []
+
+
 @pytest.mark.parametrize("text", STATEMENTS)
 def test_statements_as_messages(text):
     """Those that hold none of the words by which a statement inside a message is known."""

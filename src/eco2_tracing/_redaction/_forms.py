@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 )
 
 # OAuth's authorization code: opaque, while the codes of errors are numbers, or words in one case.
-_CODE = re.compile(r"""code\\{0,31}["'`]?[ ]{0,4}[:=][ ]{0,4}\\{0,31}["'`]?""")
+_CODE = re.compile(r"""code\\{0,63}["'`]?[ ]{0,4}[:=][ ]{0,4}\\{0,63}["'`]?""")
 _OPAQUE = re.compile(r"(?=[^\sA-Z]{0,64}[A-Z])(?=[^\sa-z]{0,64}[a-z])(?=[^\s0-9]{0,64}[0-9])[\w.~/+-]{10,}")
 _IN_NAME = re.compile(r"[\w.-]")
 _GITHUB = re.compile("gh[opsur]_|github_pat_")
@@ -52,7 +52,10 @@ def has_auth(low: str) -> bool:
     Args:
         low: The text in lower case.
     """
-    return "authoriz" in low or "auth=" in low or "auth'" in low or 'auth"' in low or "x-auth" in low
+    return (
+        "authoriz" in low or "auth=" in low or "auth'" in low or 'auth"' in low or "auth\\" in low
+        or "x-auth" in low
+    )  # fmt: skip
 
 
 def formed(text: str, low: str) -> list[tuple[int, int]]:

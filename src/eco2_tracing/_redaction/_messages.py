@@ -32,7 +32,7 @@ STARTS = (
 _REACH = 500
 _LITERAL = re.compile(r"\s{1,8}(?:\w{1,64}\()?\\{0,7}'")
 # One of pydantic's errors as a mapping: what follows is the value that was refused.
-_INPUT = re.compile(r"""(?<=["']msg)\\{0,31}["'][^\n]{0,512}?["']input\\{0,31}["']:[ ]?""")
+_INPUT = re.compile(r"""(?<=["']msg)\\{0,63}["'][^\n]{0,512}?["']input\\{0,63}["']:[ ]?""")
 # The lines that may come behind a statement: of a traceback, of a driver.
 _END = re.compile(r'\]?\n(?=[ \t]{0,8}File "|[\[(]|Traceback|During |The above|[ \t]{0,8}\n|[A-Z]\w{1,60}:)')
 _DETAIL = re.compile(

@@ -10,7 +10,7 @@ from eco2_tracing._redaction._forms import formed, has_form
 from eco2_tracing._redaction._keys import AFTER, COOKIES, EXACT, STRONG, words
 
 # A quote as it is, behind the backslashes of `repr` and JSON in JSON, and as HTML, JSON and URLs spell it.
-_QUOTE = r"""(?:\\{0,31}["'`]|&quot;|&\#3[49];|\\{1,4}u0022|%22)"""
+_QUOTE = r"""(?:\\{0,63}["'`]|&quot;|&\#3[49];|\\{1,4}u0022|%22)"""
 _SPACE = r"(?:\s|\\{1,4}[nrt]){0,32}"
 _BLANK = r"(?:[^\S\r\n]|%20|\\{1,4}t){0,4}"
 # The forms: `"name": `, where a value may stand on the next line; `"name": "password", "value": `;
@@ -29,7 +29,7 @@ _PAIRED = rf"{_QUOTE}[ \t]{{0,4}},[ \t]{{0,4}}(?=b?{_QUOTE})(?!{_QUOTE}value)"
 _ALWAYS_PAIRED = ("authorization", "cookie", "key", "token")
 
 _LONGEST_NAME = 64
-_OPAQUE = re.compile(r"""\\{0,31}["'`](?=[^"'`]{0,200}\d)[\w.~+/=-]{8,}["'`\\]""")
+_OPAQUE = re.compile(r"""\\{0,63}["'`](?=[^"'`]{0,200}\d)[\w.~+/=-]{8,}["'`\\]""")
 _REST = re.compile(r"""[^;\n"'<>\\]{1,256}(?=;|\Z)""")
 _BRACED = re.compile(r"\{(?:[^}]|\}\})*+\}?")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -118,7 +118,7 @@ def _is_separator(low: str, begin: int, found: re.Match[str]) -> bool:
     separator, key = found["separator"], found["key"]
     before = low[begin - 1 : begin]
     if separator is None:
-        return key.endswith(_ALWAYS_PAIRED) or low[max(0, begin - 34) : begin].rstrip("\\\"'`b").endswith(
+        return key.endswith(_ALWAYS_PAIRED) or low[max(0, begin - 66) : begin].rstrip("\\\"'`b").endswith(
             ("(", "[")
         )
     if _is_tag(separator):
@@ -155,7 +155,7 @@ def _extent(text: str, low: str, begin: int, found: re.Match[str]) -> tuple[int,
     span = value_span(text, start, key, harmless)
     if separator is None and span is not None and not key.endswith(_ALWAYS_PAIRED):
         # A list of columns goes on; a pair ends here.
-        return span if text[span[1] : span[1] + 34].lstrip("\\\"'`")[:1] in (")", "]") else None
+        return span if text[span[1] : span[1] + 66].lstrip("\\\"'`")[:1] in (")", "]") else None
     return span
 
 
