@@ -76,6 +76,48 @@ def test_hostile_values(out, value):
     assert len(out()) == 6
 
 
+def ends(self):
+    """Raise what ends a process."""
+    raise SystemExit
+
+
+class Ending(dict):
+    """Ends the process when it is asked what it is, or what it holds."""
+
+    __class__ = property(ends)
+    __str__ = __repr__ = __len__ = __iter__ = items = ends
+
+
+class EndingError(Exception):
+    """An exception that does."""
+
+    __str__ = __repr__ = ends
+
+
+MADE = {
+    "itself": lambda: Ending(a=1),
+    "in a list": lambda: [Ending()],
+    "in a mapping": lambda: {"a": Ending()},
+    "as a key": lambda: {EndingError(): 1},
+}
+
+
+@pytest.mark.parametrize("made", MADE)
+def test_fields_that_end_the_process_are_written_all_the_same(out, made):
+    """Nobody but the formatter looks at them: untraced, nothing would have ended."""
+    value = MADE[made]()
+    logs.configure_logging()
+    token = logs.begin_request()
+    logs.bind_log_fields(bound=value, labels=value, **{"bound.too": value})
+    log.info("m", extra={"field": value, "a.b": value, "labels": value, "kept": 1})
+    log.error("m", exc_info=EndingError())
+    logs.end_request(token)
+    first, second = out()
+    assert first["labels"]["kept"] == 1
+    assert first["log.logger"] == second["log.logger"] == "hostile"
+    assert second["error.message"] == "<unprintable EndingError>"
+
+
 def test_arguments_that_do_not_fit(out):
     """The template and the arguments as text."""
     logs.configure_logging()

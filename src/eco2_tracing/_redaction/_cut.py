@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _LONGEST_USERINFO = 2048
+_NAME = type.__dict__["__name__"].__get__  # past what a metaclass says
 
 
 def cut(text: str, limit: int) -> str:
@@ -37,8 +38,8 @@ def cut_front(text: str, limit: int, mark: str) -> str:
 
 
 def printable(value: object) -> str:
-    """Turn any object into text, also one whose `__str__` raises."""
+    """Turn any object into text, also one whose `__str__` raises, were it what ends a process."""
     try:
         return str.__str__(value) if isinstance(value, str) else str.__str__(str(value))
-    except Exception:  # noqa: BLE001 - the object is the application's
-        return f"<unprintable {type(value).__name__}>"
+    except BaseException:  # noqa: BLE001 - the object is the application's
+        return f"<unprintable {_NAME(type(value))}>"

@@ -60,7 +60,7 @@ def error_fields(
         return {"error.stack_trace": _trace(other_trace, redactor)} if other_trace else {}
     try:
         trace = format_exception(exc_info)
-    except Exception:  # noqa: BLE001 - `__notes__` and the like are the application's
+    except BaseException:  # noqa: BLE001 - `__notes__` and the like are the application's
         trace = ""
     fields: dict[str, object] = {
         "error.type": type_name(exc_info[0]),
@@ -76,7 +76,7 @@ def type_name(kind: type[BaseException]) -> str:
     try:
         module = kind.__module__
         name = kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
-    except Exception:  # noqa: BLE001 - a class may say anything of itself
+    except BaseException:  # noqa: BLE001 - a class may say anything of itself
         name = "Exception"
     return cut(repaired(name), LONGEST_NAME)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -53,11 +53,8 @@ def add_fields(fields: dict[str, object], given: Mapping[str, object], redactor:
             continue
         name = plain.name(key)
         name = _USER.get(name, name)
-        if name == "labels" and isinstance(value, Mapping):
-            for label, item in value.items():
-                if plain.is_full():
-                    break
-                _add_label(labels, plain.name(label), item, plain)
+        if name == "labels" and issubclass(type(value), Mapping):
+            _add_labels(labels, value, plain)
         elif name.startswith("labels."):
             _add_label(labels, name[7:], value, plain)
         elif _is_free(name, fields):
@@ -88,6 +85,16 @@ def _heads(name: str) -> tuple[str, ...]:
     # Elasticsearch rejects a document with an empty part, or with a field that is an object elsewhere.
     clashes = name in RESERVED or name in _RESERVED_OBJECTS or any(head in RESERVED for head in heads)
     return () if clashes or not all(parts) else heads
+
+
+def _add_labels(labels: dict[str, object], given: Any, plain: Plain) -> None:
+    try:
+        for label, item in given.items():
+            if plain.is_full():
+                break
+            _add_label(labels, plain.name(label), item, plain)
+    except BaseException:  # noqa: BLE001 - the mapping is the application's: what was read stays
+        return
 
 
 def _add_label(labels: dict[str, object], name: str, value: object, plain: Plain) -> None:

@@ -36,10 +36,10 @@ class Plain:
 
     def named(self, name: str, value: object, depth: int = 0) -> object:
         """Turn one named value, masked if its name says that it is a secret."""
-        if value is None or isinstance(value, bool) or not self._redactor.is_secret(name):
+        if value is None or type(value) is bool or not self._redactor.is_secret(name):
             return self.value(value, depth)
         # A number called `code` is a status or an error; OAuth's is a text.
-        harmless = name.lower() == "code" and isinstance(value, int)
+        harmless = name.lower() == "code" and issubclass(type(value), int)
         if harmless:
             return self.value(value, depth)
         self._left -= 1  # also where nothing is looked at: a mapping may never end
@@ -61,7 +61,7 @@ class Plain:
             return value
         try:
             return self._composed(value, depth)
-        except Exception:  # noqa: BLE001 - the object is the application's
+        except BaseException:  # noqa: BLE001 - the object is the application's: whatever it raises, the line is written
             return self.text(printable(value))
 
     def _composed(self, value: object, depth: int) -> object:
