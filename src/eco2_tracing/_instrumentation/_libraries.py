@@ -23,6 +23,7 @@ from eco2_tracing._instrumentation._attempts import mend_attempts
 from eco2_tracing._instrumentation._connections import CONNECTIONS
 from eco2_tracing._instrumentation._conventions import stable_semconv
 from eco2_tracing._instrumentation._executors import instrument_executors, uninstrument_executors
+from eco2_tracing._instrumentation._grpc_calls import mend_calls
 from eco2_tracing._instrumentation._grpc_server import mend_grpc_servers
 from eco2_tracing._instrumentation._hooks import guard_hooks
 from eco2_tracing._instrumentation._messaging import MESSAGING
@@ -141,6 +142,7 @@ def _switch_on(library: Library) -> tuple[Any, bool]:
     others = bool(instrumentor.is_instrumented_by_opentelemetry)
     mend_attempts(library.name, wrapped=others)
     guard_hooks(library.name)
+    mend_calls(library.name)
     if others:
         return instrumentor, False
     early = _EARLY.get(library.name)
