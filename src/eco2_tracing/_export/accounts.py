@@ -244,9 +244,7 @@ class SpanQueue:
     def has_work(self) -> bool:
         """Tell whether the worker should take a batch now, without waiting for more spans."""
         waiting = self.waiting()
-        if not waiting:
-            return False
-        return (
+        return waiting > 0 and (
             waiting >= self.batch_size
             or self.is_heavy()
             or self.flush_target > self.taken
