@@ -25,7 +25,9 @@ _TOKEN = re.compile(
 
 # OAuth's authorization code: opaque, while the codes of errors are numbers, or words in one case.
 _CODE = re.compile(r"""code\\{0,63}["'`]?[ ]{0,4}[:=][ ]{0,4}\\{0,63}["'`]?""")
-_OPAQUE = re.compile(r"(?=[^\sA-Z]{0,64}[A-Z])(?=[^\sa-z]{0,64}[a-z])(?=[^\s0-9]{0,64}[0-9])[\w.~/+-]{10,}")
+_OPAQUE = re.compile(
+    r"(?=[\w.~/+-]{10})(?=[^\sA-Z]{0,64}[A-Z])(?=[^\sa-z]{0,64}[a-z])(?=[^\s0-9]{0,64}[0-9])[\w.~/+-]+"
+)
 _IN_NAME = re.compile(r"[\w.-]")
 _GITHUB = re.compile("gh[opsur]_|github_pat_")
 WORDS = ("AKIA", "AIza")

@@ -127,12 +127,12 @@ class Redactor:
             low = text.lower()
         assigned = "=" in low or ":" in low
         if assigned:
+            if "code" in low:
+                text = mask_code(text, lowered(text, low))
             if "//" in low or "\\/" in low:
                 text = mask_userinfo(text)
             if "=" in low and ("?" in low or "&" in low):
                 text = self._urls.parameters(text, depth)
-            if "code" in low:
-                text = mask_code(text, lowered(text, text.lower()))
         if "%" in low and "40" in low:
             text = mask_userinfo(text)
         if assigned or "'" in low or '"' in low or ">" in low or "--" in low or "%3" in low:
