@@ -58,7 +58,9 @@ AIzaabcdefghijklmnopqrst@
 Key (lower(email::text))=(@) already exists. / Incorrect integer value: '@' for column 'x' at row 1
 value "@" is out of range for type integer / date/time field value out of range: "@"
 Truncated incorrect DOUBLE value: '@'
-unknown command 'X', with args beginning with: '@' / select '@' / select crypt('@', 'x') / ran "SELECT 'x', '@'" now
+unknown command 'X', with args beginning with: '@' / Command # 3 (LPUSH k @) of pipeline caused error: WRONGTYPE
+(1064, "the right syntax to use near 'selec '@'' at line 1") / right syntax to use near '@
+select '@' / select crypt('@', 'x') / ran "SELECT 'x', '@'" now
 SyntaxError('at x\nLINE 2: SELEC \'@\'') / LINE 1: SELEC '@' / [SQL: CALL login('bob', '@')]
 near "@": syntax error / invalid input syntax for type integer: "@" / dup key: { email: "@" }
 """

@@ -13,6 +13,7 @@ from eco2_tracing._redaction._sql import mask_in_place
 DETAILS = (
     "parameters:", "key (", "row contains", "duplicate entry", "or near", "input", "generated in",
     "cached since", "raw sql", "no key", "dup key", ": syntax", "value", "beginning with", "row (", "col (",
+    "use near", "command #",
 )  # fmt: skip
 """Each of the details below has one of these, beside a quote or a bracket: what a literal look-up searches for."""
 
@@ -50,6 +51,8 @@ _DETAIL = re.compile(
     | (?P<echo>\[(?:generated[ ]in|cached[ ]since|raw[ ]sql|no[ ]key|caching[ ]disabled)[^\]\n]{0,80}\][ ])[(\[{][^\n]*
     | (?P<redis>\bargs[ ]beginning[ ]with:[ ])[^\n]*
     | (?P<result>\A(?:row|col)[ ])\([^\n]*\)\Z
+    | (?P<syntax>\bto[ ]use[ ]near[ ])\\{0,7}(?:'[^\n]{0,1024}?'(?=[ ]at[ ]line)|'[^\n]*)
+    | (?P<pipeline>\bcommand[ ]\#[ ]\d{1,9}[ ])(?:\([^\n]{0,1024}?\)(?=[ ]of[ ]pipeline)|\([^\n]*)
     | (?P<mongo>\bdup[ ]key:[ ])\{[^\n]*
     """,
     re.VERBOSE | re.IGNORECASE,
