@@ -52,7 +52,7 @@ class Recording(SpanExporter):
         self.gate.wait(20)
         self.suppressed.append(is_instrumentation_enabled() or is_http_instrumentation_enabled())
         result = self.results.pop(0) if self.results else SpanExportResult.SUCCESS
-        if isinstance(result, Exception):
+        if isinstance(result, BaseException):
             raise result
         self.batches.append([span.name for span in spans])
         return result
@@ -165,6 +165,16 @@ def test_flush_is_truthful_about_time() -> None:
     exporter.gate.set()
     assert batcher.force_flush(20_000)
     assert exporter.batches == [["slow"]]
+    assert batcher.shutdown()
+
+
+def test_an_exporter_that_would_end_the_process_ends_nothing() -> None:
+    """Whatever an exporter of another package raises: the thread that delivers goes on."""
+    batcher = SpanBatcher(Recording([SystemExit()]), schedule_delay_s=3600)
+    for expected in (False, True):
+        batcher.on_end(make_span())
+        assert batcher.force_flush(20_000) == expected
+    assert (batcher.stats().sent, batcher.stats().dropped["export_failed"]) == (1, 1)
     assert batcher.shutdown()
 
 

@@ -326,6 +326,18 @@ def test_a_span_without_ids_is_lost_alone(caplog: pytest.LogCaptureFixture) -> N
     assert "is dropped" in caplog.text
 
 
+def test_a_span_that_would_end_the_process_is_lost_alone() -> None:
+    """A processor of the application's may have put anything into it."""
+
+    class Ending(ReadableSpan):
+        @property
+        def context(self) -> Any:
+            raise SystemExit
+
+    requests, lost = SpanEncoder().encode([make_span("a"), Ending("x"), make_span("b")])
+    assert (lost, requests[0].spans) == (1, 2)
+
+
 def test_requests_are_split_by_size() -> None:
     """No request is beyond the limit, and no span is lost in between."""
     spans = [make_span(f"s{n}", {"text": "x" * 900}) for n in range(100)]

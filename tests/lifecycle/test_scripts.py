@@ -24,6 +24,7 @@ ENDS = {
     "SIGTERM": ("signal.raise_signal(signal.SIGTERM)", -15),
     "SIGTERM twice": ("os.kill(0, signal.SIGTERM); os.kill(0, signal.SIGTERM)", -15),
     "SIGINT": ("signal.raise_signal(signal.SIGINT)", -2),
+    "SIGHUP": ("signal.raise_signal(signal.SIGHUP)", -1),
     "SIGTERM, handled by the script": (
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); signal.raise_signal(signal.SIGTERM)",
         7,

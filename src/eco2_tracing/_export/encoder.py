@@ -76,7 +76,7 @@ class SpanEncoder:
                 self._breathe()
             try:
                 builder.add(span if type(span) is tuple else self._prepared(span))
-            except Exception:  # noqa: BLE001 - whatever an application put into a span
+            except BaseException:  # noqa: BLE001 - whatever an application put into a span, in a thread of ours
                 internal_failure("encoding a span, which is dropped")
                 lost += 1
         return builder.finish(), lost

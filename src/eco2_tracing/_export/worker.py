@@ -169,7 +169,7 @@ class Worker:
             for package in packages:
                 self._insist(package)
                 left -= package.spans
-        except Exception:  # noqa: BLE001 - an exporter that is not ours
+        except BaseException:  # noqa: BLE001 - an exporter that is not ours; nothing may end this thread but we
             internal_failure("delivering a batch of spans")
             self._queue.settle(0, left, "export_failed")
 

@@ -18,8 +18,9 @@ from typing import Any
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._lifecycle._aside import aside
 
-# SIGINT is Python's own KeyboardInterrupt, which ends in order, until gunicorn's workers reset it.
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# SIGINT is Python's own KeyboardInterrupt, which ends in order, until gunicorn's workers reset it. SIGHUP tells of a
+# terminal that is gone. SIGQUIT is left alone: it is sent for a core dump, of a process that hangs.
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, *filter(None, [getattr(signal, "SIGHUP", None)]))
 
 
 class TerminationHandler:
