@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eco2_tracing._settings import OtlpSettings, TracingSettings, load_settings
+from eco2_tracing._settings import OtlpSettings, TracingSettings, _parse, load_settings
 
 
 def test_defaults(read):
@@ -163,6 +163,20 @@ def test_bad_values(only_problem, variable, text, field, value):
     assert not problem.advisory
     assert problem.message.startswith(f"{variable}={problem.found!r}: ")
     assert problem.message.endswith(f"; using {problem.used}")
+
+
+def test_a_long_list_of_expressions_is_read_in_one_go(read, monkeypatch):
+    """Each is compiled by itself and all of them once together: a start does not take the square of their number."""
+    compiled = []
+
+    def compiles(pattern):
+        compiled.append(pattern)
+        return True
+
+    monkeypatch.setattr(_parse, "_compiles", compiles)
+    found = tuple(f"a{n}" for n in range(500))
+    assert read(OTEL_PYTHON_HTTPX_EXCLUDED_URLS=",".join(found)).httpx_excluded_urls == found
+    assert len(compiled) == len(found) + 1
 
 
 def test_what_is_shown_is_bounded(only_problem):

@@ -147,16 +147,22 @@ def key_set(value: str) -> frozenset[str]:
 
 def patterns(value: str) -> tuple[str, ...]:
     """Split a comma-separated list of regular expressions; those that do not compile fall away and are told."""
-    good: list[str] = []
-    bad: list[str] = []
-    for item in items(value):
-        # They are joined wherever they are used: flags are each one's own, and groups have to get along.
-        scoped = re.sub(_FLAGS, r"(?\1:\2)", item)
-        fits = _compiles(item) and _compiles("|".join(f"(?:{each})" for each in [*good, scoped]))
-        (good if fits else bad).append(scoped if fits else item)
-    if bad:
-        raise BadValueError(f"no regular expression: {', '.join(map(repr, bad))}", tuple(good))
-    return tuple(good)
+    found = items(value)
+    # They are joined wherever they are used: flags are each one's own, and groups have to get along.
+    good = {item: re.sub(_FLAGS, r"(?\1:\2)", item) for item in found if _compiles(item)}
+    if not _compiles(_joined(good)):
+        fitting: dict[str, str] = {}
+        for item, scoped in good.items():
+            if _compiles(_joined({**fitting, item: scoped})):
+                fitting[item] = scoped
+        good = fitting
+    if bad := [item for item in found if item not in good]:
+        raise BadValueError(f"no regular expression: {', '.join(map(repr, bad))}", tuple(good.values()))
+    return tuple(good.values())
+
+
+def _joined(expressions: Mapping[str, str]) -> str:
+    return "|".join(f"(?:{each})" for each in expressions.values())
 
 
 def _compiles(pattern: str) -> bool:
