@@ -23,6 +23,8 @@ _BOT_AGENTS = ("googlebot", "bingbot")
 
 def method_of(method: str) -> str:
     """A method as the conventions want it: upper case, ``_OTHER`` when unknown."""
+    if method in KNOWN_METHODS:
+        return method
     upper = method.upper()
     return upper if upper in KNOWN_METHODS else "_OTHER"
 
@@ -57,26 +59,34 @@ def request_attributes(scope: dict[str, Any], redactor: Redactor) -> dict[str, A
         attributes["url.query"] = redactor.query(text(query))
     if scope.get("http_version"):
         attributes["network.protocol.version"] = scope["http_version"]
-    _set_peers(attributes, scope)
-    agent = _header(scope, b"user-agent")
-    if agent:
-        # The same few callers call all day: what is said of them is worked out once.
-        read = _of_agent if len(agent) <= _LONGEST_REMEMBERED else _of_agent.__wrapped__
-        attributes.update(read(agent, redactor))
-    return attributes
-
-
-def _set_peers(attributes: dict[str, Any], scope: dict[str, Any]) -> None:
-    host, port = (scope.get("server") or ("0.0.0.0", _HTTP_PORT))[:2]  # noqa: S104 - contrib's word for unknown
-    attributes["server.address"] = host if port == _HTTP_PORT else f"{host}:{port}"
-    if port:
-        attributes["server.port"] = port
+    server = scope.get("server")
+    attributes.update(_of_server(server[0], server[1]) if server else _UNKNOWN_SERVER)
     client = scope.get("client")
     if client:
         if client[0]:
             attributes["client.address"] = client[0]
         if client[1]:
             attributes["client.port"] = client[1]
+    for name, value in scope.get("headers") or ():
+        if name == b"user-agent":
+            if value:
+                # The same few callers call all day: what is said of them is worked out once.
+                read = _of_agent if len(value) <= _LONGEST_REMEMBERED else _of_agent.__wrapped__
+                attributes.update(read(bytes(value), redactor))
+            break
+    return attributes
+
+
+@lru_cache(32)
+def _of_server(host: str, port: int | None) -> dict[str, Any]:
+    """What is said of the address that a request came to; the result is shared, for reading alone."""
+    attributes: dict[str, Any] = {"server.address": host if port == _HTTP_PORT else f"{host}:{port}"}
+    if port:
+        attributes["server.port"] = port
+    return attributes
+
+
+_UNKNOWN_SERVER = _of_server("0.0.0.0", _HTTP_PORT)  # noqa: S104 - contrib's word for unknown
 
 
 @lru_cache(128)
@@ -89,10 +99,3 @@ def _of_agent(header: bytes, redactor: Redactor) -> dict[str, str]:
     if any(word in lower for word in _BOT_AGENTS):
         return {"user_agent.original": agent, "user_agent.synthetic.type": "bot"}
     return {"user_agent.original": agent}
-
-
-def _header(scope: dict[str, Any], wanted: bytes) -> bytes | None:
-    for name, value in scope.get("headers") or ():
-        if name == wanted:
-            return bytes(value)
-    return None

@@ -18,7 +18,7 @@ from eco2_tracing._spans._lean import LeanSpan
 from eco2_tracing.logs import Request
 from eco2_tracing.propagation import format_server_timing
 from eco2_tracing.sampling._base import UNKNOWN
-from eco2_tracing.sampling._local_trace import KEPT, UNDECIDED, LocalTrace
+from eco2_tracing.sampling._local_trace import HEAD, KEPT, UNDECIDED, LocalTrace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -128,11 +128,6 @@ class ServerSpan(LeanSpan, Request):
         inbound = self._inbound
         return inbound.span_context() if inbound is not None else None
 
-    @property
-    def parent(self) -> SpanContext | None:
-        """The caller's context."""
-        return self._parent
-
     # The response ------------------------------------------------------------------------------
 
     def forward(self, message: Message) -> Awaitable[None]:
@@ -175,8 +170,15 @@ class ServerSpan(LeanSpan, Request):
         engine = self._engine
         if "trailers" in message:
             self._trailers = bool(message["trailers"])
-        if status < _SERVER_ERROR and not engine.reads_responses and "_eco2_local" not in self.__dict__:
-            return message  # nothing has happened
+        if status < _SERVER_ERROR and not engine.reads_responses:
+            local = self.__dict__.get("_eco2_local")
+            if local is None:
+                return message  # nothing has happened
+            headers = message.get("headers")
+            if local.state == HEAD and type(headers) is list:
+                # Its children do not wait for its end, and it is never slow.
+                local.stream = is_event_stream(headers)
+                return message
         return self._answered(engine, status, message)
 
     def _answered(self, engine: Engine, status: int, message: Message) -> Message:
@@ -279,6 +281,8 @@ class ServerSpan(LeanSpan, Request):
         route = self._route()
         if route:
             attributes["http.route"] = route
+            if self._end_time is not None and self._given_name is None:
+                self._given_name = f"{span_method(self.scope)} {route}"  # found once for both
         status = self._status_code
         if status is not None:
             attributes["http.response.status_code"] = status

@@ -136,6 +136,21 @@ class LeanSpan(GuardedSpan):
         self._merged = self._given or self._merged
         self._given = None
 
+    def tell(self, said: Mapping[str, Any]) -> None:
+        """Take the last attributes, after the end, and derive all that is still to be derived.
+
+        Args:
+            said: Attributes that win over others of their names.
+        """
+        own = self._derived()
+        given = self._given
+        if given or type(own) is not dict:
+            self._attributes = {**own, **(given or {}), **said}
+        else:
+            own.update(said)
+            self._own = own
+            self._given_name = self._name
+
     def _derived(self) -> Mapping[str, Any]:
         own = self._own
         if own is None:

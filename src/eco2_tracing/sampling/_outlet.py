@@ -67,7 +67,12 @@ class Outlet:
         if reason is not None:
             self.promote(local, (*spans, root))
         self.send(local, spans)
-        _replace_attributes(root, {**root.attributes, **self._said(local, chosen=chosen)})
+        said = self._said(local, chosen=chosen)
+        tell = getattr(root, "tell", None)
+        if tell is not None:
+            tell(said)
+        else:
+            _replace_attributes(root, {**root.attributes, **said})
         with self._lock:
             self.kept[reason or "head"] += 1
         self._emit(root)
