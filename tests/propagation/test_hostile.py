@@ -171,7 +171,12 @@ def test_any_response_header(values: list[bytes]):
         read_trace_response(value)
 
 
-@given(st.text(max_size=300))
+ADDRESSES = st.tuples(st.sampled_from(["::1%", "fe80::1%", "127.0.0.1", "a.svc"]), st.text(max_size=9)).map(
+    "".join
+)
+
+
+@given(st.text(max_size=300) | ADDRESSES)
 def test_any_host(host: str):
     """No host raises, and none with a character that no name has is our own."""
     own = PROPAGATION.is_own_host(host)

@@ -19,7 +19,7 @@ OTHERS = [
     "mycluster.local", "notcluster.local", "8.8.8.8", "172.15.0.1", "172.32.0.1", "100.128.0.1", "192.0.2.1",
     "2130706433", "0x7f000001", "0x", "0177.0.0.1", "127.1", "10.1", "0x7f.0.0.1", "1.2.3.4.5", "a.0x7f", "host.1",
     "2001:db8::1", "::ffff:8.8.8.8", "[::1", "::1]", "[::1]:80", "[auth-api]",
-    "example.com:80", "localhost:80", "64:ff9b::a00:1",
+    "example.com:80", "localhost:80", "64:ff9b::a00:1", "fe80::1%@evil.com", "::1% a", "::1%\u3002", "fe80::1%",
     "evil.com\u3002", "evil\u3002com", "\uff11\uff10.0.0.1", "a b", "user@auth-api", "auth/api", "auth%2eapi", "a..svc",
     ".svc", "-auth", "auth-api\x00", "\ud800", "x" * 256, "corp.example", "acorp.example", "partner.example",
 ]  # fmt: skip

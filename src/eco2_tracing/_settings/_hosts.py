@@ -12,6 +12,7 @@ _LONGEST = 253
 # A name that ends in a number is an address to somebody: inet_aton reads "134744072" as 8.8.8.8.
 # The URL standard draws the same line (https://url.spec.whatwg.org/#ends-in-a-number-checker).
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_ADDRESS = re.compile(r"[0-9a-f:.]+(?:%[a-z0-9._~-]+)?")  # with a zone (RFC 6874, section 2)
 
 _PRIVATE = tuple(
     ipaddress.ip_network(network)
@@ -86,6 +87,8 @@ def _normal(host: str) -> str:
 
 def _is_private_address(name: str) -> bool:
     """Tell whether this is the literal of a loopback, private or link-local address."""
+    if not _ADDRESS.fullmatch(name):
+        return False
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
