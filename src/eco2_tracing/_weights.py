@@ -23,8 +23,10 @@ _PER_ATTRIBUTE = 120
 _PER_EVENT = 600
 _PER_ITEM = 60
 _LONG = 256
-_LONG_AT_A_GLANCE = 1024
-_FEW = 16
+_LIGHT_CHARACTERS = 1024  # of up to four bytes
+_FEW = 32
+# Where our spans and the SDK's keep attributes: derived and final, as a library gave them, as the application set them.
+_PARTS = ("_own", "_raw", "_given", "_attributes")
 _SMALL = frozenset({float, bool, type(None)})
 _ENOUGH = 1 << 20
 _DEPTH = 8
@@ -44,28 +46,27 @@ def is_light(span: Any) -> bool:
     """Tell at a glance whether a span of ours or of the SDK's holds nothing that needs weighing.
 
     Args:
-        span: An ended span. What it only derives from a request is not looked at: that is short.
+        span: An ended span. What it would still derive from a request is not looked at: that is short.
     """
     if span._events or span._links:
         return False
     held = span.__dict__
-    found = held.get("_raw")
-    if found is None:
-        found = plain(held.get("_given") or held.get("_attributes"))
-    if found:
-        if len(found) > _FEW:
-            return False
-        for value in found.values():
-            kind = type(value)
-            if kind is str:
-                if len(value) > _LONG_AT_A_GLANCE:
-                    return False
-            elif kind is int:
-                if not -_WIDE < value < _WIDE:
-                    return False
-            elif kind not in _SMALL:
+    characters = _length(held.get("_given_name") or held.get("_name"))
+    for part in _PARTS:
+        found = plain(held.get(part))
+        if found:
+            if len(found) > _FEW:
                 return False
-    return _length(held.get("_given_name") or held.get("_name")) <= _LONG_AT_A_GLANCE
+            for value in found.values():
+                kind = type(value)
+                if kind is str:
+                    characters += len(value)
+                elif kind is int:
+                    if not -_WIDE < value < _WIDE:
+                        return False
+                elif kind not in _SMALL:
+                    return False
+    return characters <= _LIGHT_CHARACTERS
 
 
 def weigh(span: ReadableSpan) -> int:

@@ -14,7 +14,7 @@ from eco2_tracing._export.accounts import DeliveryStats, SpanQueue
 from eco2_tracing._export.foreign import sink_for
 from eco2_tracing._export.worker import Worker
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._weights import LIGHT, weigh
+from eco2_tracing._weights import LIGHT, is_light, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ class SpanBatcher(BatchSpanProcessor):
             if size >= queue.capacity:
                 queue.refuse()
                 return
-            weight = weigh(span)
+            weight = 0 if is_light(span) else weigh(span)
             queue.spans.append(span if weight <= LIGHT else queue.admit(span, weight))
             if (size >= queue.wake_at or (weight > LIGHT and queue.is_heavy())) and queue.bell.empty():
                 queue.bell.put(None)

@@ -118,7 +118,7 @@ class SpanEncoder:
         fast = self._fast.get(kind)
         if fast is None:
             fast = self._fast[kind] = kind.attributes is ReadableSpan.attributes
-        return plain(span._attributes if fast else span.attributes)
+        return span._attributes if fast else span.attributes
 
     def _around(self, span: ReadableSpan) -> tuple[bytes, bytes, bytes, bytes]:
         key = (id(span.resource), id(span.instrumentation_scope))

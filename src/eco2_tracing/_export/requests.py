@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from eco2_tracing._protobuf import block, varint
+from eco2_tracing._protobuf import varint
 
 _NESTING_BYTES = 32
 """Most that the tags and lengths around one group take."""
@@ -47,6 +47,7 @@ class RequestBuilder:
     def _begin(self) -> None:
         # fields of the resource -> fields of the scope -> spans
         self._resources: dict[tuple[bytes, ...], dict[tuple[bytes, ...], list[bytes]]] = {}
+        self._latest: tuple[bytes, bytes] | None = None
         self._size = 0
         self._spans = 0
 
@@ -57,14 +58,21 @@ class RequestBuilder:
         new_group = _NESTING_BYTES + sum(map(len, span[:4]))
         if self._spans and self._size + size + new_group > self._limit:
             self._close()
+        latest = self._latest
+        if latest is None or latest[0] is not span[0] or latest[1] is not span[2]:
+            self._choose(span, new_group)
+        self._group += (b"\x12", varint(len(body)), body)
+        self._size += size
+        self._spans += 1
+
+    def _choose(self, span: Prepared, new_group: int) -> None:
         scopes = self._resources.setdefault(span[:2], {})
         group = scopes.get(span[2:4])
         if group is None:
             group = scopes[span[2:4]] = []
             self._size += new_group
-        group.extend((b"\x12", varint(len(body)), body))
-        self._size += size
-        self._spans += 1
+        self._group = group
+        self._latest = (span[0], span[2])
 
     def finish(self) -> list[Request]:
         """Return the requests of all spans added."""
@@ -73,11 +81,18 @@ class RequestBuilder:
         return self._done
 
     def _close(self) -> None:
-        out = []
+        # Lengths first, then one copy of it all: each copy of what is large is new memory.
+        out: list[bytes] = []
         for (resource, resource_schema), scopes in self._resources.items():
-            groups = []
+            inner = [resource]
             for (scope, scope_schema), pieces in scopes.items():
-                groups.append(block(b"\x12", scope + b"".join(pieces) + scope_schema))
-            out.append(block(b"\x0a", resource + b"".join(groups) + resource_schema))
+                inner += _nested(b"\x12", [scope, *pieces, scope_schema])
+            inner.append(resource_schema)
+            out += _nested(b"\x0a", inner)
         self._done.append(Request(b"".join(out), self._spans))
         self._begin()
+
+
+def _nested(tag: bytes, pieces: list[bytes]) -> list[bytes]:
+    """Give a length-delimited field in pieces."""
+    return [tag, varint(sum(map(len, pieces))), *pieces]

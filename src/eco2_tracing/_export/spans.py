@@ -38,7 +38,7 @@ def span_body(span: ReadableSpan, attributes: Mapping[str, Any] | None, values: 
 
     Args:
         span: An ended span.
-        attributes: Its attributes, as a mapping that is cheap to walk over.
+        attributes: Its attributes.
         values: Encodes them.
 
     Raises:
@@ -55,17 +55,25 @@ def span_body(span: ReadableSpan, attributes: Mapping[str, Any] | None, values: 
         b"\x2a%c" % size if size < 128 else b"\x2a" + varint(size),
         name,
         _KIND[span.kind.value],
-        _times(0x39, span.start_time or 0, 0x41, span.end_time or 0),
+        _times(0x39, span._start_time or 0, 0x41, span._end_time or 0),
     ]
     _ancestry(context, span.parent, out)
-    if attributes:
-        values.attributes(b"\x4a", attributes, out)
-    out.append(_status(span.status))
-    for event in span.events:
-        out.append(block(b"\x5a", _event(event, values)))
-    for link in span.links:
-        out.append(block(b"\x6a", _link(link, values)))
-    _counts(span, out)
+    found = plain(attributes)
+    if found:
+        values.attributes(b"\x4a", found, out)
+    if found is not attributes:
+        _dropped(b"\x50", attributes, out)
+    out.append(_status(span._status))
+    # The fields, not the properties, which copy them.
+    events, links = span._events, span._links
+    if type(events) is not tuple:
+        for event in events:
+            out.append(block(b"\x5a", _event(event, values)))
+        _dropped(b"\x60", events, out)
+    if type(links) is not tuple:
+        for link in links:
+            out.append(block(b"\x6a", _link(link, values)))
+        _dropped(b"\x70", links, out)
     return b"".join(out)
 
 
@@ -154,13 +162,10 @@ def _link(link: Link, values: ValueEncoder) -> bytes:
     return b"".join(out)
 
 
-def _counts(span: ReadableSpan, out: list[bytes]) -> None:
-    if dropped := span.dropped_attributes:
-        out.append(b"\x50" + varint(dropped))
-    if dropped := span.dropped_events:
-        out.append(b"\x60" + varint(dropped))
-    if dropped := span.dropped_links:
-        out.append(b"\x70" + varint(dropped))
+def _dropped(tag: bytes, bounded: Any, out: list[bytes]) -> None:
+    dropped = getattr(bounded, "dropped", 0)
+    if dropped:
+        out.append(tag + varint(dropped))
 
 
 def _clamped(time_ns: object) -> int:
