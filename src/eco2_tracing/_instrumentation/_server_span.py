@@ -13,7 +13,7 @@ from eco2_tracing._instrumentation._request_ids import Lazily, own_context
 from eco2_tracing._instrumentation._route import route_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
 from eco2_tracing._spans._accepted import name_of, qualname_of
-from eco2_tracing._spans._exceptions import came_through, message
+from eco2_tracing._spans._exceptions import came_through, message, unwrapped
 from eco2_tracing._spans._lean import LeanSpan
 from eco2_tracing.logs import Request
 from eco2_tracing.propagation import format_server_timing
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _ERROR = Status(StatusCode.ERROR)
 _SERVER_ERROR = 500
-_DEEPEST_GROUP = 100
 
 
 class ServerSpan(LeanSpan, Request):
@@ -210,11 +209,7 @@ class ServerSpan(LeanSpan, Request):
             internal_failure("the exception of a request")
 
     def _failed(self, exception: BaseException) -> None:
-        # Task groups wrap what one task raised; today's Starlette unwraps it like this, that of FastAPI 0.115 does not.
-        for _ in range(_DEEPEST_GROUP):
-            if not issubclass(type(exception), BaseExceptionGroup) or len(exception.exceptions) != 1:  # type: ignore[attr-defined]
-                break
-            exception = exception.exceptions[0]  # type: ignore[attr-defined]
+        exception = unwrapped(exception)
         if not issubclass(type(exception), Exception) or self._is_normal_close(exception):
             return
         status = self._status_code

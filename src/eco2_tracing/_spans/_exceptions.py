@@ -15,6 +15,7 @@ STACKTRACE_LIMIT = 32768
 
 _FRAMES_LIMIT = 128
 _LINKED_LIMIT = 32
+_DEEPEST_GROUP = 100
 
 
 def type_name(exception: BaseException) -> str:
@@ -47,6 +48,18 @@ def came_through(exception: BaseException, function: Any) -> bool:
     """
     code = getattr(function, "__code__", None)
     return any(frame.f_code is code for frame, _ in traceback.walk_tb(exception.__traceback__))
+
+
+def unwrapped(exception: BaseException) -> BaseException:
+    """What one task raised, out of the groups that task groups wrap it in.
+
+    Today's Starlette unwraps it like this, that of FastAPI 0.115 does not.
+    """
+    for _ in range(_DEEPEST_GROUP):
+        if not issubclass(type(exception), BaseExceptionGroup) or len(exception.exceptions) != 1:  # type: ignore[attr-defined]
+            break
+        exception = exception.exceptions[0]  # type: ignore[attr-defined]
+    return exception
 
 
 def _cut(text: str) -> str:
