@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.export.conftest import Open
 
 MANY = 5 * PREPARED_AT_ONCE
+BATCH = PREPARED_AT_ONCE + 36
 
 
 def waits_as_bytes(batcher: SpanBatcher) -> bool:
@@ -63,21 +64,21 @@ def test_while_a_server_takes_its_time(receiver: Any, open_batcher: Open) -> Non
 def test_while_there_is_time_for_company() -> None:
     """Spans are prepared as they come, and a batch that is complete still goes at once."""
     exporter = Recording()
-    batcher = SpanBatcher(exporter, schedule_delay_s=3600, max_batch_size=100)
+    batcher = SpanBatcher(exporter, schedule_delay_s=3600, max_batch_size=BATCH)
     for n in range(PREPARED_AT_ONCE):
         batcher.on_end(make_span(f"s{n}"))
     eventually(lambda: len(batcher._queue.prepared) == PREPARED_AT_ONCE)
-    for n in range(PREPARED_AT_ONCE, 100):
+    for n in range(PREPARED_AT_ONCE, BATCH):
         batcher.on_end(make_span(f"s{n}"))
     eventually(lambda: exporter.batches)
-    assert exporter.batches == [[f"s{n}" for n in range(100)]]
+    assert exporter.batches == [[f"s{n}" for n in range(BATCH)]]
     assert batcher.shutdown()
 
 
 def test_no_more_wait_than_may() -> None:
     """Those that are prepared take the room of those that are not, and give it back."""
     batcher = SpanBatcher(
-        Recording(), schedule_delay_s=3600, max_queue_size=2 * PREPARED_AT_ONCE, max_batch_size=100
+        Recording(), schedule_delay_s=3600, max_queue_size=2 * PREPARED_AT_ONCE, max_batch_size=BATCH
     )
     for n in range(PREPARED_AT_ONCE):
         batcher.on_end(make_span(f"s{n}"))
