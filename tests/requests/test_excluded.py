@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fastapi.testclient import TestClient
+from opentelemetry import propagate, trace
 
 import eco2_tracing
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, CapturedSpans, b3_headers
@@ -57,6 +58,35 @@ def test_what_an_excluded_request_does_is_not_recorded(captured_spans):
     with TestClient(made) as client:
         client.get("/ready")
         client.get("/ready", headers=b3_headers())
+    assert not captured_spans.spans
+
+
+def test_what_an_excluded_request_calls_and_logs_keeps_the_callers_ids(captured_spans):
+    """Also inside of the spans that libraries begin: there is none of ours to be the parent."""
+    made, seen = make_app(), []
+
+    @made.get("/ready")
+    async def ready():
+        headers: dict[str, str] = {}
+        with (
+            trace.get_tracer("a library").start_as_current_span("GET"),
+            trace.get_tracer("a driver").start_as_current_span("SELECT 1"),
+        ):
+            propagate.inject(headers)
+            seen.append((eco2_tracing.current_trace_id(), eco2_tracing.current_span_id(), headers))
+
+    eco2_tracing.instrument_app(made)
+    with TestClient(made) as client:
+        client.get("/ready", headers=b3_headers())
+        client.get("/ready")
+    (trace_id, span_id, headers), (_, _, alone) = seen
+    assert (trace_id, span_id) == (TRACE_ID, SPAN_ID)
+    assert (headers["x-b3-traceid"], headers["x-b3-spanid"], headers["x-b3-sampled"]) == (
+        TRACE_ID,
+        SPAN_ID,
+        "0",
+    )
+    assert alone["x-b3-sampled"] == "0"
     assert not captured_spans.spans
 
 

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.context import get_current
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.trace import Tracer
-from opentelemetry.trace import Link, SpanContext, SpanKind, get_current_span, use_span
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    get_current_span,
+    use_span,
+)
 from opentelemetry.util._decorator import _agnosticcontextmanager
 
 from eco2_tracing._spans._accepted import moment, settled_attributes, settled_links, text_of
 from eco2_tracing._spans._guarded import GuardedSpan, note
 from eco2_tracing._spans._library import LibrarySpan
+from eco2_tracing.propagation import inbound_of
 from eco2_tracing.sampling._local_trace import UNDECIDED
 
 if TYPE_CHECKING:
@@ -138,6 +147,13 @@ class LeanTracer(Tracer):
         span = Tracer.start_span(self, name, context, kind, settled_attributes(attributes), links, *more)
         if isinstance(span, SdkSpan):
             span.__class__ = GuardedSpan
+            return span
+        around = get_current() if context is None else context
+        inbound = inbound_of(around)
+        caller = get_current_span(around).get_span_context()
+        if inbound is not None and inbound.denied and caller.is_remote:
+            # An excluded request has no ids of its own: what it calls and logs keeps the caller's.
+            return NonRecordingSpan(caller)
         return span
 
     @_agnosticcontextmanager
