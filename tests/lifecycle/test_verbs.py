@@ -139,6 +139,33 @@ def test_processors_of_users_neither_hang_nor_lie(kind, to_receiver):
         processor.released.set()
 
 
+class Bare:
+    """A user's processor that has nothing to flush, and says so by not being asked."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def on_start(self, span, parent_context=None) -> None:
+        """Nothing."""
+
+    def on_end(self, span) -> None:
+        self.ended.append(span.name)
+
+    def shutdown(self) -> None:
+        self.ended.append("shutdown")
+
+
+def test_a_processor_without_a_flush(to_receiver):
+    """It takes part as far as it goes."""
+    processor = Bare()
+    configure_tracing("x", span_processors=[processor])
+    with span("one"):
+        pass
+    assert flush_tracing(5) is True
+    assert shutdown_tracing(5) is True
+    assert processor.ended == ["one", "shutdown"]
+
+
 @pytest.mark.parametrize("variable", [("OTEL_SDK_DISABLED", "true"), ("OTEL_ENABLED", "false")])
 def test_disabled(variable, monkeypatch):
     """No span, no thread, no provider; headers travel on with the caller's ids, which the app sees as well."""

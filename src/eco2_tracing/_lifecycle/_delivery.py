@@ -54,10 +54,12 @@ class Delivery:
         """
         timeout_s = _reasonable(timeout_s)
         millis = int(timeout_s * 1000)
-        others = [*self.processors] if self._foreign is None else [self._foreign]
+        others: Sequence[Any] = self.processors if self._foreign is None else [self._foreign]
+        # What only looks like a processor may have nothing to flush.
+        flushes = [other.force_flush for other in others if hasattr(other, "force_flush")]
         return _side_by_side(
             [partial(exporter.force_flush, millis) for exporter in self.exporters],
-            [partial(other.force_flush, millis) for other in others],
+            [partial(flush, millis) for flush in flushes],
             timeout_s,
         )
 
@@ -75,7 +77,7 @@ class Delivery:
 
         def end(processor: SpanProcessor) -> bool:
             try:
-                return processor.force_flush(millis)
+                return not hasattr(processor, "force_flush") or processor.force_flush(millis)
             finally:
                 processor.shutdown()
 
