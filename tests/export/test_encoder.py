@@ -93,7 +93,7 @@ SCOPES = [
     SCOPE,
     None,
     InstrumentationScope("other", None, "https://schema/2", {"k": True}),
-    InstrumentationScope(""),
+    InstrumentationScope("", "1"),  # without a version it would be the same on the wire as none
 ]
 SPAN = st.builds(
     ReadableSpan,

@@ -12,6 +12,7 @@ from tests.lifecycle.servers import LIMIT_S, ROOT, SERVERS, environment, serving
 SCRIPT = """
 import os, signal, sys
 from eco2_tracing import configure_tracing, span
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever it was where the tests were started, such as by nohup
 configure_tracing(service_name="script")
 for _ in range(10):
     with span("work"):

@@ -9,7 +9,7 @@ from decimal import Decimal
 from http import HTTPStatus
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.testclient import TestClient
 from opentelemetry import trace
 from opentelemetry.trace import Link, Status, StatusCode
@@ -308,3 +308,32 @@ def test_a_status_of_a_wrong_type_costs_no_span(status, captured_spans):
     assert found.attributes.get("http.response.status_code") == (
         502 if status is HTTPStatus.BAD_GATEWAY else None
     )
+
+
+def test_attributes_without_a_name_are_left_out(captured_spans):
+    """A name is a text: what has none goes, and what stands beside it stays."""
+    with eco2_tracing.span("x", attributes={1: "a", "": "b", "c": [1]}):
+        pass
+    (span,) = captured_spans.spans
+    assert span.attributes["c"] == (1,)
+    assert not {1, ""} & {*span.attributes}
+
+
+def test_headers_of_an_answer_that_cannot_be_read(captured_spans):
+    """The status that was read before is told all the same."""
+
+    def headers():
+        raise RuntimeError("no")
+        yield
+
+    class Odd(Response):
+        async def __call__(self, scope, receive, send):
+            await send({"type": "http.response.start", "status": 500, "headers": headers()})
+
+    app = FastAPI()
+    eco2_tracing.instrument_app(app)
+    app.add_api_route("/", lambda: Odd())  # noqa: PLW0108 - a class would be asked for its parameters
+    with contextlib.suppress(Exception), TestClient(app) as client:
+        client.get("/", headers=b3_headers())
+    (span,) = captured_spans.spans
+    assert span.attributes["http.response.status_code"] == 500

@@ -112,7 +112,7 @@ def _mend_tracers() -> None:
     """The same for tracers, where none of ours is in charge: FastAPI asks for them at each request."""
     try:
         trace.get_tracer_provider()
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001  # pragma: no cover - as above; tested in processes of their own
         trace.set_tracer_provider(trace.NoOpTracerProvider())
         _warn_of("OTEL_PYTHON_TRACER_PROVIDER")
 

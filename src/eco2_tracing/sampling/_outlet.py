@@ -98,11 +98,7 @@ def _trace_state(local: LocalTrace, context: SpanContext) -> TraceState | None:
 
 
 def _replace_attributes(span: Any, attributes: dict[str, Any]) -> None:
-    """Give an ended span these attributes; what it says about dropped ones stays."""
-    before = span._attributes
-    if isinstance(before, BoundedAttributes):
-        bounded = BoundedAttributes(None, attributes)
-        bounded.dropped = before.dropped
-        span._attributes = bounded
-    else:
-        span._attributes = attributes
+    """Give an ended span of the SDK's these attributes; what it says about dropped ones stays."""
+    bounded = BoundedAttributes(None, attributes)
+    bounded.dropped = span._attributes.dropped
+    span._attributes = bounded
