@@ -6,7 +6,7 @@ import random
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from benchmarks.reliability._processes import LIMIT_S, Served, serving
 from benchmarks.reliability._row import Figure, Row, Scale, Variant
@@ -110,7 +110,8 @@ def answer(served: Served, request: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", served.port), timeout=LIMIT_S) as connection:
         try:
             connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # it may have been refused, and the connection closed, by now
+                connection.shutdown(socket.SHUT_WR)
             found = b"".join(iter(lambda: connection.recv(1 << 16), b""))
         except ConnectionError:  # refused before all of it was read
             found = b""
