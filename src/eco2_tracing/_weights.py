@@ -53,8 +53,9 @@ def is_light(span: Any) -> bool:
     held = span.__dict__
     characters = _length(held.get("_given_name") or held.get("_name"))
     for part in _PARTS:
-        found = plain(held.get(part))
-        if found:
+        attributes = held.get(part)
+        if attributes is not None:
+            found = plain(attributes) or {}
             if len(found) > _FEW:
                 return False
             for value in found.values():
