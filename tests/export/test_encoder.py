@@ -145,6 +145,15 @@ def test_links_keep_their_trace_state() -> None:
     assert only(make_span(links=[Link(context)])).links[0].trace_state == "a=1"
 
 
+def test_events_and_links_that_a_processor_put_there() -> None:
+    """Those who filter them leave a tuple, which is no list of the SDK's."""
+    span = make_span(events=[Event("kept"), Event("gone")])
+    span._events, span._links = tuple(span._events[:1]), (Link(SpanContext(1, 2, is_remote=True)),)
+    message = only(span)
+    assert [event.name for event in message.events] == ["kept"]
+    assert len(message.links) == 1
+
+
 def test_whole_numbers_beyond_64_bits_go_as_text() -> None:
     """A number that OTLP has no room for is sent in decimal, an absurd one in hexadecimal."""
     got = attributes_of(only(make_span(attributes={"a": 2**70, "b": -(2**63) - 1, "c": 1 << 100_000})))

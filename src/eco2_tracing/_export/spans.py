@@ -66,13 +66,13 @@ def span_body(span: ReadableSpan, attributes: Mapping[str, Any] | None, values: 
     out.append(_status(span._status))
     # The fields, not the properties, which copy them.
     events, links = span._events, span._links
+    for event in events:
+        out.append(block(b"\x5a", _event(event, values)))
+    for link in links:
+        out.append(block(b"\x6a", _link(link, values)))
     if type(events) is not tuple:
-        for event in events:
-            out.append(block(b"\x5a", _event(event, values)))
         _dropped(b"\x60", events, out)
     if type(links) is not tuple:
-        for link in links:
-            out.append(block(b"\x6a", _link(link, values)))
         _dropped(b"\x70", links, out)
     return b"".join(out)
 

@@ -100,5 +100,5 @@ def _trace_state(local: LocalTrace, context: SpanContext) -> TraceState | None:
 def _replace_attributes(span: Any, attributes: dict[str, Any]) -> None:
     """Give an ended span of the SDK's these attributes; what it says about dropped ones stays."""
     bounded = BoundedAttributes(None, attributes)
-    bounded.dropped = span._attributes.dropped
+    bounded.dropped = getattr(span._attributes, "dropped", 0)  # a processor may have put a plain one there
     span._attributes = bounded
