@@ -62,10 +62,10 @@ def test_own_hosts_get_what_came_in_beside_the_ids(caller, callee, captured_span
 
 
 def test_what_the_application_sets_itself_stays(caller, callee, captured_spans):
-    """Once, and whoever the callee is."""
+    """Once, and whoever the callee is; baggage joins the inherited one where the callee may have that."""
     own = {"baggage": "mine=1", "x-request-id": "mine"}
     inside(lambda: caller.get(callee.url(), headers=own), arriving())
-    assert {name: callee.last[name] for name in own} == own
+    assert {name: callee.last[name] for name in own} == {**own, "baggage": "mine=1,tenant=acme"}
     client = caller.client(transport=caller.names(callee.port))
     inside(lambda: caller.get("http://api.example.com/", client=client, headers=own), arriving())
     assert {name: callee.last[name] for name in own} == own

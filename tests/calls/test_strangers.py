@@ -132,9 +132,17 @@ def test_a_redirect_comes_home_from_a_stranger_who_gets_nothing(library, callee)
 
 
 def test_what_the_application_sets_itself_stays(within, library, callee):
-    """A request id and baggage of its own, for any host and across redirects."""
+    """A request id and baggage of its own, for any host and across redirects; inherited baggage joins it inside."""
     own = {"baggage": "mine=1", "X-Request-Id": "mine"}
     callee.answer("/go", 302, location=callee.url("/there", host="api.example.com"))
     within(lambda: library.get(callee.url("/go", host="auth.svc"), own))
-    for seen in callee.seen:
-        assert (seen["baggage"], seen["x-request-id"]) == ("mine=1", "mine")
+    assert [seen["baggage"] for seen in callee.seen] == ["mine=1,tenant=acme", "mine=1"]
+    assert [seen["x-request-id"] for seen in callee.seen] == ["mine", "mine"]
+
+
+def test_a_members_value_on_the_call_wins(within, library, callee):
+    """Over the inherited one of the same key; the others and their properties travel on, inside alone."""
+    callee.answer("/go", 302, location=callee.url("/there", host="api.example.com"))
+    own = {"Baggage": "tenant=other;p=1, mine=1"}
+    within(lambda: library.get(callee.url("/go", host="auth.svc"), own))
+    assert [seen["baggage"] for seen in callee.seen] == ["tenant=other;p=1, mine=1"] * 2

@@ -235,10 +235,10 @@ def test_what_an_earlier_attempt_left_goes_first():
 
 @pytest.mark.parametrize("headers", [{"X-Request-Id": "mine", "baggage": "own=1"}])
 def test_messages_keep_what_the_app_set(headers):
-    """Of a request id and baggage of the application's own, none is written over where no host is known."""
+    """A request id of the application's own stays where no host is known; its baggage joins the inherited one."""
     carrier = dict(headers)
     call(carrier, {}, kind=SpanKind.PRODUCER)
-    assert {name: carrier[name] for name in headers} == headers
+    assert {name: carrier[name] for name in headers} == {**headers, "baggage": "own=1,a=b"}
     assert carrier.keys() == {*headers, *OURS, "tracestate"}
 
 

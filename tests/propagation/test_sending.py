@@ -326,11 +326,50 @@ def test_changed_baggage_of_an_earlier_attempt():
 
 
 def test_companions_of_the_application_stay():
-    """A baggage or request id that the application set itself stays, in place of ours."""
+    """A request id that the application set itself stays, in place of ours; inherited baggage joins its baggage."""
     mine = [*MINE, ("baggage", "mine=1"), ("x-request-id", "mine")]
-    assert rewritten(mine, inherited()) == [*mine, *OURS]
+    merged = [*MINE, ("baggage", "mine=1,a=1;p,b=2"), ("x-request-id", "mine")]
+    assert rewritten(mine, inherited()) == [*merged, *OURS]
     assert rewritten(mine, inherited(), own=False) == [*mine, *OURS]
     assert rewritten(mine, Context()) == [*mine, *OURS]
+
+
+@pytest.mark.parametrize(
+    ("values", "internal", "external"),
+    [
+        pytest.param(["a=9"], "a=9,b=2", "a=9", id="the call's value wins"),
+        pytest.param(["a=1;q=2"], "a=1;q=2,b=2", "a=1;q=2", id="with properties of its own"),
+        pytest.param(["a=1, mine=3"], "mine=3,a=1;p,b=2", "mine=3", id="a copy beside it"),
+        pytest.param(["mine=3", "a=9"], "mine=3,a=9,b=2", "mine=3,a=9", id="two lines"),
+        pytest.param(["%61=9"], "%61=9,b=2", "%61=9", id="an escaped key"),
+        pytest.param(["no member", "x=1"], "x=1,a=1;p,b=2", "no member,x=1", id="malformed"),
+        pytest.param(["no member"], "a=1;p,b=2", "no member", id="malformed alone"),
+        pytest.param(["a=9 , b=8;p"], "a=9 , b=8;p", "a=9 , b=8;p", id="nothing to add"),
+        pytest.param(["b=2"], "a=1;p,b=2", None, id="a copy alone"),
+        pytest.param([""], "a=1;p,b=2", None, id="empty"),
+    ],
+)
+def test_baggage_of_a_call_is_merged(values: list[str], internal: str, external: str | None):
+    """One header: the call's members, and what it does not set of the inherited ones, for own hosts alone."""
+    given = [*MINE, *(("Baggage", value) for value in values)]
+    for own, expected in ((True, internal), (False, external)):
+        pairs = rewritten(given, inherited(), own=own)
+        assert [value for name, value in pairs if name.lower() == "baggage"] == ([expected] if expected else [])
+
+
+def test_merged_baggage_keeps_to_the_limits():
+    """The call's members come first; of the others those that fit are sent."""
+    passed = Context()
+    for number in range(200):
+        passed = baggage.set_baggage(f"k{number}", "v", passed)
+    pairs = rewritten([*MINE, ("baggage", ",".join(f"mine{number}=1" for number in range(60)))], passed)
+    members = dict(pairs)["baggage"].split(",")
+    assert len(members) == 180
+    assert members[:61] == [*(f"mine{number}=1" for number in range(60)), "k0=v"]
+    long = "mine=" + "x" * 4000 + ",more=" + "y" * 4050
+    (merged,) = [value for name, value in rewritten([("baggage", long)], passed) if name == "baggage"]
+    assert merged.startswith(long + ",k0=v,k1=v")
+    assert len(merged) <= 8192
 
 
 def test_known_trace_headers():

@@ -48,13 +48,13 @@ def _mend(
     scope = getattr(get_current_span(), "instrumentation_scope", None)
     traced = getattr(scope, "name", None) == _CONTRIB + library
     changes = engine.propagation.calls.changes(
-        given, host or "", getattr(request, _SENT, None), traced=traced
+        given, host or "", *getattr(request, _SENT, ()), traced=traced
     )
     replace(headers, default_setter, changes.gone, changes.added)
     if apart:
         replace(apart, default_setter, changes.gone, [])
     if request is not None:
-        setattr(request, _SENT, changes.ours)
+        setattr(request, _SENT, (changes.ours, changes.replaced))
 
 
 def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], position: int, name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from eco2_tracing.propagation._calls import note_external
+from eco2_tracing.propagation._calls import note_external, without
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -37,7 +37,7 @@ def write_headers(engine: Engine, request: Any, told: SpanContext, context: Cont
     elif _comes_clean(raw, propagation.replaced_headers):
         ours = propagation.write(told, context, own=own)
         raw.extend([(name, name, value) for name, value in ours])
-        request._eco2_sent = ours
+        request._eco2_sent = (ours, [])
     else:
         pairs = _rewritten(engine, request, [(item[0], item[2]) for item in raw], told, context, own)
         raw[:] = [(name, name.lower(), value) for name, value in pairs]
@@ -63,10 +63,12 @@ def _rewritten(
     A request that is sent again, by an auth flow or by the application's own loop, first loses what
     it was given last time: that may have been inside of another inbound request.
     """
-    sent = getattr(request, _SENT, ())
-    given = [pair for pair in given if pair not in sent]
+    sent = getattr(request, _SENT, None)
+    if sent is not None:
+        given = without(given, *sent)
     pairs = engine.propagation.rewrite(given, told, context, own=own)
-    request._eco2_sent = [pair for pair in pairs if pair not in given]
+    added = [pair for pair in pairs if pair not in given]
+    request._eco2_sent = (added, engine.propagation.own_baggage(given, context))
     return pairs
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, unquote
 
 MAX_BYTES = 8192
@@ -80,13 +80,58 @@ def write_baggage(baggage: Mapping[str, object]) -> bytes:
     Returns:
         The header's value; empty where nothing can be sent.
     """
-    members: list[bytes] = []
-    room = MAX_BYTES + 1
-    for member in _members(baggage):
-        if len(member) < room and len(members) < MAX_MEMBERS:
-            members.append(member)
+    return b",".join(_within_limits([], _members(baggage)))
+
+
+def merge_baggage(values: Iterable[bytes], came_in: bytes, baggage: Mapping[str, object] | None) -> bytes:
+    """Combine the baggage that was set on a call with the baggage of the context.
+
+    The call's own members stand first and stay as they are. Members that were copied from the inbound request or
+    from the context, with their properties or without, are left out of them. A member of the context is added unless the call sets its key; malformed
+    members are left out then, because some readers refuse the whole header for one.
+
+    Args:
+        values: The ``baggage`` headers that the call has.
+        came_in: The ``baggage`` headers of the inbound request, joined with commas.
+        baggage: The names and values of the context that the callee may have; ``None`` for an external host.
+
+    Returns:
+        The value of the one header; empty where nothing is left.
+    """
+    current = [] if baggage is None else list(_members(baggage))
+    inherited = {form for part in (*came_in.split(b","), *current) for form in _copies(part)}
+    given = list(values)
+    parts = [part.strip(b" \t") for value in given for part in value.split(b",")]
+    own = [part for part in parts if part and _copies(part)[-1] not in inherited]
+    keys = {_key(part) for part in own}
+    added = [member for member in current if _key(member) not in keys]
+    if added:
+        sound = [part for part in own if part.isascii() and _parse_member(part.decode("ascii"))]
+        return b",".join(_within_limits(sound, added))
+    return given[0] if len(given) == 1 and len(own) == len(parts) else b",".join(own)
+
+
+def _within_limits(first: list[bytes], members: Iterable[bytes]) -> list[bytes]:
+    """Append members to the first ones, which all stay, as far as there is room."""
+    found = list(first)
+    room = MAX_BYTES + 1 - sum(len(member) + 1 for member in first)
+    for member in members:
+        if len(member) < room and len(found) < MAX_MEMBERS:
+            found.append(member)
             room -= len(member) + 1
-    return b",".join(members)
+    return found
+
+
+def _copies(part: bytes) -> list[tuple[str, str, bytes]]:
+    """Return what a copy of a member may be: key, value and no properties, and the same with its properties."""
+    head, _, properties = part.partition(b";")
+    _, equals, value = head.partition(b"=")
+    member = (_key(head), unquote(value.strip(b" \t").decode("latin-1")) if equals else "")
+    return [(*member, b""), (*member, properties.strip(b" \t"))]
+
+
+def _key(part: bytes) -> str:
+    return unquote(part.partition(b"=")[0].strip(b" \t").decode("latin-1"))
 
 
 def _members(baggage: Mapping[str, object]) -> Iterator[bytes]:

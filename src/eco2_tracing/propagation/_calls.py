@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from opentelemetry.context import get_current
 from opentelemetry.trace import SpanKind, get_current_span
 
+from ._names import BAGGAGE
+
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.propagators.textmap import CarrierT, Setter
@@ -29,12 +31,14 @@ class Changes(NamedTuple):
     Attributes:
         gone: The lower-case names of those to take off.
         added: Those to put on.
-        ours: Those that are ours, when that is done.
+        ours: Those that are ours, when that is done; baggage of the call may be part of one.
+        replaced: The baggage of the call itself.
     """
 
     gone: set[bytes]
     added: Pairs
     ours: Pairs
+    replaced: Pairs
 
 
 class Calls:
@@ -61,7 +65,11 @@ class Calls:
         if isinstance(carrier, MutableMapping):
             given = self._ours_among(carrier.items())
             gone, added = _difference(given, self._writer.rewrite(given, span_context, context, own))
-            replace(carrier, setter, gone if host is not None else set(), added)
+            if _has_other_baggage(carrier):
+                gone, added = gone - {BAGGAGE}, [pair for pair in added if pair[0] != BAGGAGE]
+            if host is None:  # only what is written anew is taken off, in whatever case it stands there
+                gone &= {pair[0] for pair in added if pair[0] == BAGGAGE}
+            replace(carrier, setter, gone, added)
             return
         for name, value in self._writer.write(span_context, context, own):
             setter.set(carrier, name.decode("ascii"), value.decode("latin-1"))
@@ -71,6 +79,7 @@ class Calls:
         headers: Iterable[tuple[Any, Any]],
         host: str,
         left_over: Pairs | None = None,
+        replaced: Pairs | None = None,
         *,
         traced: bool = False,
     ) -> Changes:
@@ -84,25 +93,28 @@ class Calls:
             host: Whom it goes to.
             left_over: What the same request was given at an earlier attempt, perhaps inside of another inbound
                 request.
+            replaced: What that attempt replaced.
             traced: Whether the current span is that of this call.
         """
         context = get_current()
         span_context = get_current_span(context).get_span_context()
         given = self._ours_among(headers)
         ours = self._writer.write(span_context, context, own=True)
-        if not traced and not any(pair in given for pair in ours):
-            return Changes(set(), [], [])
+        if not traced and not _holds_any(given, ours):
+            return Changes(set(), [], [], [])
         own = self._is_own(host, span_context)
-        kept = [pair for pair in given if pair not in left_over] if left_over else given
+        kept = without(given, left_over, replaced or []) if left_over else given
         wanted = self._writer.rewrite(kept, span_context, context, own)
-        return Changes(*_difference(given, wanted), [pair for pair in ours if pair in wanted])
+        set_here = self._writer.own_baggage(kept, context)
+        sent = [pair for pair in wanted if pair in ours or (pair[0] == BAGGAGE and pair not in set_here)]
+        return Changes(*_difference(given, wanted), sent, set_here)
 
     def may_tell(self, host: str) -> bool:
         """Tell whether a host gets trace context from the current span, where others write it in their own format."""
         return self._is_own(host, get_current_span().get_span_context()) or self._writer.externally
 
     def _ours_among(self, headers: Iterable[tuple[Any, Any]]) -> Pairs:
-        """Give the headers that may be ours; a message's other ones may hold anything."""
+        """Give the headers that may be ours, their names in lower case; a message's other ones may hold anything."""
         found: Pairs = []
         for name, value in headers:
             key = lower_name(name)
@@ -158,6 +170,36 @@ def _host_in(url: str) -> str | None:
     parts = urlsplit(url)
     address = parts.netloc.rpartition("@")[2]
     return None if address.count(":") > 1 and address[0] != "[" else parts.hostname
+
+
+def without(headers: Pairs, ours: Pairs, replaced: Pairs) -> Pairs:
+    """Return the headers of a request as they were before an earlier attempt.
+
+    Args:
+        headers: Those that it has now.
+        ours: Those that the attempt added.
+        replaced: The baggage that one of those replaced.
+    """
+    gone = [pair for pair in headers if pair in ours]
+    kept = [pair for pair in headers if pair not in ours]
+    return kept + replaced if any(pair[0].lower() == BAGGAGE for pair in gone) else kept
+
+
+def _has_other_baggage(carrier: MutableMapping[Any, Any]) -> bool:
+    """Return whether the application's baggage is in a form of its own, as in attributes of AWS's messages."""
+    return any(lower_name(name) == BAGGAGE and not isinstance(carrier[name], str | bytes) for name in carrier)
+
+
+def _holds_any(given: Pairs, ours: Pairs) -> bool:
+    """Return whether any of our headers is among those given; baggage may be part of a longer header."""
+    for pair in ours:
+        if pair in given:
+            return True
+        if pair[0] == BAGGAGE:
+            members = {part for name, value in given if name == BAGGAGE for part in value.split(b",")}
+            if members.issuperset(pair[1].split(b",")):
+                return True
+    return False
 
 
 def _difference(given: Pairs, wanted: Pairs) -> tuple[set[bytes], Pairs]:

@@ -178,8 +178,9 @@ class Propagation(TextMapPropagator):
     ) -> list[tuple[bytes, bytes]]:
         """Replace the trace headers of a call by ours.
 
-        Every known trace header goes, whoever put it there. ``baggage`` and ``x-request-id``
-        go where they are those that the request inherited; what the application set stays.
+        Every known trace header goes, whoever put it there. An ``x-request-id`` goes where it is
+        the one that the request inherited; one that the application set stays. ``baggage`` that was
+        set on the call is merged with the baggage of the context: see ``merge_baggage``.
 
         Args:
             headers: The pairs that the attempt came with, names in any case.
@@ -191,6 +192,20 @@ class Propagation(TextMapPropagator):
             All header pairs of the attempt.
         """
         return self._writer.rewrite(headers, span_context, context, own)
+
+    def own_baggage(
+        self, headers: Iterable[tuple[bytes, bytes]], context: Context
+    ) -> list[tuple[bytes, bytes]]:
+        """Return the baggage that was set on a call, without what was copied into it.
+
+        Args:
+            headers: The pairs that the attempt came with, names in any case.
+            context: As for ``write``.
+
+        Returns:
+            One pair, or none.
+        """
+        return self._writer.own_baggage(headers, context)
 
     def is_own_host(self, host: str) -> bool:
         """Tell whether a host is our own, from its name alone.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from ._baggage import write_baggage
+from ._baggage import merge_baggage, write_baggage
 from ._inbound import BAGGAGE_KEY, INBOUND_KEY, Inbound
 from ._names import (
     B3_FLAGS,
@@ -125,19 +125,48 @@ class Writer:
     ) -> Pairs:
         """Take what an attempt came with off it, and put ours on."""
         kept: Pairs = []
-        set_by_app: set[bytes] = set()
+        baggage: Pairs = []
+        place = 0
+        has_request_id = False
         for pair in headers:
             name = pair[0].lower()
             if name in self._strip or (self._adapters and name.startswith(VENDOR_BAGGAGE_PREFIXES)):
                 continue
-            if name in _MAYBE_INHERITED:
-                if _is_inherited(name, pair[1], context):
+            if name == BAGGAGE:
+                place = place if baggage else len(kept)
+                baggage.append(pair)
+                continue
+            if name == REQUEST_ID:
+                if _is_inherited_id(pair[1], context):
                     continue
-                set_by_app.add(name)
+                has_request_id = True
             kept.append(pair)
         ours = self.write(span_context, context, own)
-        kept.extend([pair for pair in ours if pair[0] not in set_by_app] if set_by_app else ours)
+        if baggage and self._merged(baggage, context, own=False):  # the call has members of its own
+            kept[place:place] = self._merged(baggage, context, own)
+            ours = [pair for pair in ours if pair[0] != BAGGAGE]
+        kept.extend([pair for pair in ours if pair[0] != REQUEST_ID] if has_request_id else ours)
         return kept
+
+    def own_baggage(self, headers: Iterable[tuple[bytes, bytes]], context: Context) -> Pairs:
+        """Return the ``baggage`` header that an attempt would have if nothing were inherited, if there is any."""
+        found = [pair for pair in headers if pair[0].lower() == BAGGAGE]
+        return self._merged(found, context, own=False) if found else []
+
+    def _merged(self, given: Pairs, context: Context, own: bool) -> Pairs:
+        """Combine baggage that was set on a call with what the callee may have of the context."""
+        inbound = cast("Inbound | None", context.get(INBOUND_KEY))
+        came_in = (inbound.baggage_headers if inbound is not None else None) or b""
+        inherited = context.get(BAGGAGE_KEY)
+        values = [value for _, value in given]
+        if not isinstance(inherited, Mapping):
+            inherited = {}
+        if not (own and self._baggage):
+            # Copies of inherited members are recognized by the context's baggage, too.
+            came_in = b",".join(part for part in (came_in, write_baggage(inherited)) if part)
+            inherited = None
+        value = merge_baggage(values, came_in, inherited)
+        return [(given[0][0], value)] if value else []
 
 
 def _bare_decision(inbound: Inbound) -> Pairs:
@@ -155,18 +184,7 @@ def _baggage_pair(baggage: object) -> Pairs:
     return [(BAGGAGE, value)] if value else []
 
 
-def _is_inherited(name: bytes, value: bytes, context: Context) -> bool:
-    """Tell whether a header was taken over from the inbound request or an earlier attempt.
-
-    Baggage was where all its members were among those that came in, with their properties or without, or where it
-    is what the context holds now.
-    """
+def _is_inherited_id(value: bytes, context: Context) -> bool:
+    """Return whether an ``x-request-id`` was copied from the inbound request."""
     inbound = cast("Inbound | None", context.get(INBOUND_KEY))
-    if name == REQUEST_ID:
-        return inbound is not None and value in (inbound.request_id, inbound.refused_request_id)
-    came_in = (inbound.baggage_headers if inbound is not None else None) or b""
-    return _members(value) <= _members(came_in) or [(name, value)] == _baggage_pair(context.get(BAGGAGE_KEY))
-
-
-def _members(baggage_headers: bytes) -> set[bytes]:
-    return {member.partition(b";")[0].strip() for member in baggage_headers.split(b",")}
+    return inbound is not None and value in (inbound.request_id, inbound.refused_request_id)
