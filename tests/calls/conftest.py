@@ -150,26 +150,26 @@ class Caller:
                 client.close()
 
     def names(self, port: int) -> Any:
-        """Make a transport that takes every host name for loopback."""
-        module = self.module
-        base = module.AsyncHTTPTransport if self.is_async else module.HTTPTransport
+        """Make a transport for which every host name is that of one port of loopback, as a name server would have it."""
+        core: Any = importlib.import_module(self.name.replace("x", "core"))
+        base = core.AnyIOBackend if self.is_async else core.SyncBackend
 
-        def local(request: Any) -> Any:
-            request.url = request.url.copy_with(host="127.0.0.1", port=port, scheme="http")
-            return request
-
-        class Names(base):  # type: ignore[misc, valid-type]
+        class Loopback(base):  # type: ignore[misc, valid-type]
             if self.is_async:
 
-                async def handle_async_request(self, request: Any) -> Any:
-                    return await base.handle_async_request(self, local(request))
+                async def connect_tcp(self, **options: Any) -> Any:
+                    return await base.connect_tcp(self, **{**options, "host": "127.0.0.1", "port": port})
 
             else:
 
-                def handle_request(self, request: Any) -> Any:
-                    return base.handle_request(self, local(request))
+                def connect_tcp(self, **options: Any) -> Any:
+                    return base.connect_tcp(self, **{**options, "host": "127.0.0.1", "port": port})
 
-        return Names(verify=False)
+        module = self.module
+        transport = (module.AsyncHTTPTransport if self.is_async else module.HTTPTransport)(verify=False)
+        pool = core.AsyncConnectionPool if self.is_async else core.ConnectionPool
+        transport._pool = pool(network_backend=Loopback())
+        return transport
 
     def get(self, url: str, *, client: Any = None, **options: Any) -> Any:
         """Make one GET request, with a client of its own unless one is given; an asynchronous one ends with it."""

@@ -438,19 +438,33 @@ def test_headers_that_cannot_be_written_do_not_break_the_call(one, callee, captu
     assert [record.message for record in caplog.records if "an outgoing call" in record.message]
 
 
-def test_a_httpx_without_the_method_is_told_of_once(caplog):
-    """Its calls pass untouched."""
+def test_a_httpx_without_the_method_is_told_of_once(one, caplog):
+    """Its own transports are traced all the same."""
     import types
 
     from eco2_tracing._instrumentation._httpx import _patch
 
     module = types.ModuleType("httpx9")
+    for name in ("DecodingError", "SyncByteStream", "AsyncByteStream"):
+        setattr(module, name, getattr(one.module, name))
     _patch(module)
     _patch(module)
     assert [record.getMessage() for record in caplog.records] == [
-        f"this version of httpx9 has no {name}._send_single_request: its calls are not traced"
+        f"this version of httpx9 has no {name}._send_single_request: calls by transports of other packages are not"
+        " traced"
         for name in ("Client", "AsyncClient")
     ]
+
+
+def test_a_httpx_that_looks_otherwise_is_left_alone(caplog):
+    """One line, and the service goes on."""
+    import types
+
+    from eco2_tracing._instrumentation._httpx import _patch
+
+    _patch(types.ModuleType("httpx9"))
+    (line,) = caplog.records
+    assert line.getMessage().startswith("eco2-tracing failed at instrumenting httpx9")
 
 
 def test_calls_pass_untouched_when_tracing_is_shut_down(caller, callee, captured_spans):

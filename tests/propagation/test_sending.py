@@ -354,7 +354,9 @@ def test_baggage_of_a_call_is_merged(values: list[str], internal: str, external:
     given = [*MINE, *(("Baggage", value) for value in values)]
     for own, expected in ((True, internal), (False, external)):
         pairs = rewritten(given, inherited(), own=own)
-        assert [value for name, value in pairs if name.lower() == "baggage"] == ([expected] if expected else [])
+        assert [value for name, value in pairs if name.lower() == "baggage"] == (
+            [expected] if expected else []
+        )
 
 
 def test_merged_baggage_keeps_to_the_limits():

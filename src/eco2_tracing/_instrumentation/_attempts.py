@@ -47,9 +47,7 @@ def _mend(
     given = [*headers.items(), *(apart or {}).items()]
     scope = getattr(get_current_span(), "instrumentation_scope", None)
     traced = getattr(scope, "name", None) == _CONTRIB + library
-    changes = engine.propagation.calls.changes(
-        given, host or "", *getattr(request, _SENT, ()), traced=traced
-    )
+    changes = engine.propagation.calls.changes(given, host or "", *getattr(request, _SENT, ()), traced=traced)
     replace(headers, default_setter, changes.gone, changes.added)
     if apart:
         replace(apart, default_setter, changes.gone, [])

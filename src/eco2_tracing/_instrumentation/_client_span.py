@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _ERROR = Status(StatusCode.ERROR)
 _CLIENT_ERROR = 400
+_SERVER_ERROR = 500
 
 
 class ClientSpan(LeanSpan):
@@ -43,6 +44,7 @@ class ClientSpan(LeanSpan):
     _status_code: int | None = None
     _version: str | None = None
     _error_type: str | None = None
+    _answered_time: int | None = None
     _request_headers: Any = None
     _response_headers: Any = None
 
@@ -65,8 +67,25 @@ class ClientSpan(LeanSpan):
         self._url = url
         self._start_time = local.now()
 
+    @property
+    def current(self) -> ClientSpan:
+        """The span that is current during the attempt."""
+        return self
+
+    def restart(self, request: Any) -> None:
+        """Begin anew at the transport that really sends the request.
+
+        Args:
+            request: What it sends.
+        """
+        self._method = request.method
+        self._url = request.url
+        self._start_time = self._eco2_local.now()
+        if self._engine.client_request_headers is not None:
+            self._request_headers = request.headers.raw
+
     def answered(self, status_code: int, extensions: dict[str, Any], headers: Any) -> None:
-        """The response has begun: end the span.
+        """The response has begun.
 
         Args:
             status_code: The response's status.
@@ -76,12 +95,19 @@ class ClientSpan(LeanSpan):
         self._status_code = status_code
         self._version = extensions.get("http_version")
         self._response_headers = headers
+        self._answered_time = self._eco2_local.now()
         if status_code >= _CLIENT_ERROR and self._status.status_code is StatusCode.UNSET:
             self._status = _ERROR
-        self.end()
+            if status_code >= _SERVER_ERROR:
+                self._eco2_local.failed(self)  # the next attempt is told, though the body may not be read yet
+
+    def finished(self) -> None:
+        """The response has been read or closed: end the span at the time when the response began."""
+        if self._end_time is None:
+            self.end(self._answered_time)
 
     def raised(self, exception: BaseException) -> None:
-        """The attempt failed without a response: end the span."""
+        """The attempt failed before a response or in its body: end the span."""
         if isinstance(exception, Exception) and self._end_time is None:
             self._error_type = qualname_of(type(exception))  # with itself, its frames would be kept
             if self._eco2_local.keep("error"):

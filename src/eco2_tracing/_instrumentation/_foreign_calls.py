@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import attach
-from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation._client_span import call_attributes
@@ -41,17 +41,24 @@ class ForeignCall:
 
     def __init__(self, engine: Engine, span: Span) -> None:
         self._engine = engine
-        self._span = span
+        self._answered_time: int | None = None
+        self.current = span
+
+    def restart(self, request: Any) -> None:
+        """Begin anew at the transport that really sends the request."""
+        attributes: Any = call_attributes(request.method, request.url, self._engine.redactor)
+        self.current.set_attributes(attributes)
 
     def answered(self, status_code: int, extensions: dict[str, Any], headers: Any) -> None:
-        """The response has begun: end the span.
+        """The response has begun.
 
         Args:
             status_code: The response's status.
             extensions: httpx's; the HTTP version is there.
             headers: The response's raw headers, where they are captured.
         """
-        span = self._span
+        span = self.current
+        self._answered_time = time_ns()
         version = extensions.get("http_version", b"HTTP/1.1").decode("ascii", "ignore")
         attributes: dict[str, Any] = {"http.response.status_code": status_code}
         attributes["network.protocol.version"] = version.replace("HTTP/", "")
@@ -61,18 +68,21 @@ class ForeignCall:
             attributes["error.type"] = str(status_code)
             span.set_status(Status(StatusCode.ERROR))
         span.set_attributes(attributes)
-        span.end()
+
+    def finished(self) -> None:
+        """The response has been read or closed: end the span at the time when the response began."""
+        self.current.end(self._answered_time)
 
     def raised(self, exception: BaseException) -> None:
-        """The attempt failed without a response: end the span."""
+        """The attempt failed before a response or in its body: end the span."""
         if isinstance(exception, Exception):
             text = self._engine.redactor.text(f"{type(exception).__name__}: {message(exception)}")
-            self._span.set_attribute("error.type", type(exception).__qualname__)
-            self._span.set_status(Status(StatusCode.ERROR, text))
-        self._span.end()
+            self.current.set_attribute("error.type", type(exception).__qualname__)
+            self.current.set_status(Status(StatusCode.ERROR, text))
+        self.current.end()
 
 
-def begin_foreign_call(engine: Engine, tracer: Tracer, context: Context, request: Any) -> tuple[Any, Any]:
+def begin_foreign_call(engine: Engine, tracer: Tracer, context: Context, request: Any) -> ForeignCall:
     """Begin the span of an attempt and write its headers.
 
     Args:
@@ -82,7 +92,7 @@ def begin_foreign_call(engine: Engine, tracer: Tracer, context: Context, request
         request: httpx's; its headers are changed.
 
     Returns:
-        The attempt and the token of its context.
+        The attempt.
     """
     attributes: Any = call_attributes(request.method, request.url, engine.redactor)
     if engine.client_request_headers is not None:
@@ -93,4 +103,4 @@ def begin_foreign_call(engine: Engine, tracer: Tracer, context: Context, request
         write_headers(engine, request, span.get_span_context(), context)
     except Exception:  # noqa: BLE001 - the call must go out
         internal_failure("an outgoing call")
-    return ForeignCall(engine, span), attach(set_span_in_context(span, context))
+    return ForeignCall(engine, span)

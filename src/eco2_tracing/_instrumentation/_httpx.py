@@ -1,7 +1,9 @@
 """httpx and httpx2: a client span for each attempt, and our headers in place of all others.
 
-``Client._send_single_request`` is the one method that every attempt passes, redirects included,
-whatever the transport and however early the client was made.
+An attempt is one request at a transport. The transports of the packages are hooked at their public
+``handle_request`` and ``handle_async_request``, so that retries of an outer transport, transports without a
+client and answers from a cache above them are counted right. Transports of other packages are hooked where a
+client uses them: see ``_send_single_request``, the method that every attempt of a client passes.
 """
 
 from __future__ import annotations
@@ -9,32 +11,39 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import _RUNTIME_CONTEXT, Context, attach, get_current
-from opentelemetry.trace import INVALID_SPAN
 from wrapt import register_post_import_hook
 
 from eco2_tracing._guard import internal_failure, warn_once
-from eco2_tracing._instrumentation._client_begin import begin_span
 from eco2_tracing._instrumentation._engine import current
-from eco2_tracing._instrumentation._foreign_calls import begin_foreign_call
-from eco2_tracing._instrumentation._outgoing import raw_headers, write_headers
+from eco2_tracing._instrumentation._httpx_attempts import answered, begin, detach, leave_alone, raised
+from eco2_tracing._instrumentation._httpx_bodies import make_bodies
+from eco2_tracing._instrumentation._httpx_transports import (
+    hands_on,
+    hooked,
+    is_hooked,
+    is_in_process,
+    is_test_client,
+    passing,
+)
 from eco2_tracing._instrumentation._rivals import stay_in_charge
-from eco2_tracing._instrumentation._suppressed import is_suppressed
-from eco2_tracing.propagation import read_server_timing, read_trace_response
-from eco2_tracing.propagation._inbound import INBOUND_KEY, SPAN_KEY
-from eco2_tracing.sampling._local_trace import UNDECIDED, LocalTrace
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from eco2_tracing._instrumentation._client_span import ClientSpan
-
 
 MODULES = ("httpx", "httpx2")
-_TEST_CLIENT = "_TestClientTransport"
-_SERVER_ERROR = 500
-_IN_PROCESS = frozenset({"ASGITransport", "WSGITransport"})
-_hooked: set[str] = set()
+_SYNC = "handle_request"
+_ASYNC = "handle_async_request"
+_TRANSPORTS = (
+    ("HTTPTransport", _SYNC),
+    ("AsyncHTTPTransport", _ASYNC),
+    ("ASGITransport", _ASYNC),
+    ("WSGITransport", _SYNC),
+    ("MockTransport", _SYNC),
+    ("MockTransport", _ASYNC),
+)
+_CLIENTS = (("Client", _SYNC), ("AsyncClient", _ASYNC))
+_imported: set[str] = set()
 
 
 def instrument_httpx() -> None:
@@ -46,8 +55,8 @@ def instrument_httpx() -> None:
     current.calls = True
     stay_in_charge()
     for name in MODULES:
-        if name not in _hooked:
-            _hooked.add(name)
+        if name not in _imported:
+            _imported.add(name)
             register_post_import_hook(_patch, name)
 
 
@@ -57,162 +66,171 @@ def uninstrument_httpx() -> None:
 
 
 def _patch(module: ModuleType) -> None:
-    for class_name, wrap in (("Client", _wrap_sync), ("AsyncClient", _wrap_async)):
-        client = getattr(module, class_name, None)
+    try:
+        bodies = make_bodies(module)
+        for name, method in _TRANSPORTS:
+            kind = getattr(module, name, None)
+            if kind is not None:
+                _hook(kind, method, bodies, may_hand_on=False)
+    except Exception:  # noqa: BLE001 - a version of the package that looks otherwise
+        internal_failure(f"instrumenting {module.__name__}")
+        return
+    for name, method in _CLIENTS:
+        client = getattr(module, name, None)
         original = getattr(client, "_send_single_request", None)
         if original is None:
             warn_once(
-                f"httpx:{module.__name__}.{class_name}",
-                "this version of %s has no %s._send_single_request: its calls are not traced",
+                f"httpx:{module.__name__}.{name}",
+                "this version of %s has no %s._send_single_request: calls by transports of other packages are not"
+                " traced",
                 module.__name__,
-                class_name,
+                name,
             )
-        else:
-            client._send_single_request = wrap(original)  # type: ignore[union-attr]
+        elif original not in hooked:
+            wrapped = _wrap_client(original, method, bodies)
+            hooked.add(wrapped)
+            client._send_single_request = wrapped  # type: ignore[union-attr]
 
 
-def _wrap_sync(original: Any) -> Any:
+def _hook(kind: type, method: str, bodies: Any, *, may_hand_on: bool) -> bool:
+    """Make a class of transports create the spans of its attempts.
+
+    Args:
+        kind: The class.
+        method: ``handle_request`` or ``handle_async_request``.
+        bodies: The streams of its package.
+        may_hand_on: Whether the request may reach another transport below it.
+
+    Returns:
+        ``False`` where the class cannot be changed.
+    """
+    original = getattr(kind, method)
+    if original in hooked:
+        return True
+    in_process = is_in_process(kind)
+    outer = kind if may_hand_on else None
+    wrapped = (_wrap_sync if method == _SYNC else _wrap_async)(original, in_process, outer, bodies)
+    try:
+        setattr(kind, method, wrapped)
+    except (AttributeError, TypeError):  # a class that is not written in Python
+        return False
+    hooked.add(wrapped)
+    return True
+
+
+def _wrap_sync(original: Any, in_process: bool, outer: type | None, bodies: Any) -> Any:
+    @functools.wraps(original)
+    def handle_request(self: Any, request: Any) -> Any:
+        begun = None if outer in passing else begin(request, in_process, outer)
+        if begun is None:
+            return original(self, request)
+        return _send(original, self, request, begun, bodies)
+
+    return handle_request
+
+
+def _wrap_async(original: Any, in_process: bool, outer: type | None, bodies: Any) -> Any:
+    @functools.wraps(original)
+    async def handle_async_request(self: Any, request: Any) -> Any:
+        begun = None if outer in passing else begin(request, in_process, outer)
+        if begun is None:
+            return await original(self, request)
+        return await _send_async(original, self, request, begun, bodies)
+
+    return handle_async_request
+
+
+def _send(original: Any, owner: Any, request: Any, begun: Any, bodies: Any) -> Any:
+    attempt, token, outer = begun
+    try:
+        response = original(owner, request)
+    except BaseException as exception:
+        if outer is None or outer.take() is not None:
+            raised(attempt, exception)
+        raise
+    finally:
+        detach(token)
+    if outer is None or outer.take() is not None:
+        answered(attempt, response, bodies.sync)
+    return response
+
+
+async def _send_async(original: Any, owner: Any, request: Any, begun: Any, bodies: Any) -> Any:
+    attempt, token, outer = begun
+    try:
+        response = await original(owner, request)
+    except BaseException as exception:
+        if outer is None or outer.take() is not None:
+            raised(attempt, exception)
+        raise
+    finally:
+        detach(token)
+    if outer is None or outer.take() is not None:
+        answered(attempt, response, bodies.asynchronous)
+    return response
+
+
+def _wrap_client(original: Any, method: str, bodies: Any) -> Any:
+    """Trace the calls of a client whose transport does not create the spans of its attempts."""
+
+    def hook(kind: type) -> bool:
+        return _hook(kind, method, bodies, may_hand_on=True)
+
     @functools.wraps(original)
     def send(self: Any, request: Any) -> Any:
-        attempt = _begin(self, request)
-        if attempt is None:
+        transport = _unknown_transport(self, request, method, hook)
+        if transport is None:
             return original(self, request)
-        span, token = attempt
-        try:
-            response = original(self, request)
-        except BaseException as exception:
-            _raised(span, exception)
-            raise
-        finally:
-            _detach(token)
-        _answered(span, response)
-        return response
+        if method == _SYNC:
+            return send_sync(self, request, transport)
+        return send_async(self, request, transport)
 
-    return send
+    def send_sync(self: Any, request: Any, transport: Any) -> Any:
+        if transport is self:
+            token = leave_alone(request, type(self))
+            try:
+                return original(self, request)
+            finally:
+                detach(token)
+        begun = begin(request, is_in_process(type(transport)), type(transport))
+        if begun is None:
+            return original(self, request)
+        return _send(original, self, request, begun, bodies)
 
-
-def _wrap_async(original: Any) -> Any:
-    @functools.wraps(original)
-    async def send(self: Any, request: Any) -> Any:
-        attempt = _begin(self, request)
-        if attempt is None:
+    async def send_async(self: Any, request: Any, transport: Any) -> Any:
+        if transport is self:
+            token = leave_alone(request, type(self))
+            try:
+                return await original(self, request)
+            finally:
+                detach(token)
+        begun = begin(request, is_in_process(type(transport)), type(transport))
+        if begun is None:
             return await original(self, request)
-        span, token = attempt
-        try:
-            response = await original(self, request)
-        except BaseException as exception:
-            _raised(span, exception)
-            raise
-        finally:
-            _detach(token)
-        _answered(span, response)
-        return response
+        return await _send_async(original, self, request, begun, bodies)
 
     return send
 
 
-def _detach(token: Any) -> None:
-    """Take the span out of the context again.
+def _unknown_transport(client: Any, request: Any, method: str, hook: Any) -> Any:
+    """Find out who creates the span of a client's attempt.
 
-    A coroutine that was abandoned, such as the body of a stream whose client has gone, is closed
-    from another context. There is nothing to restore then, and nothing to report.
+    Returns:
+        ``None`` where the transport does it, or nobody does; the client itself where contrib's
+        ``instrument_client`` was called for it; else its transport, which is not known.
     """
-    try:
-        _RUNTIME_CONTEXT.detach(token)
-    except ValueError:
-        pass
-
-
-def _begin(client: Any, request: Any) -> tuple[ClientSpan, Any] | None:
-    """Write the headers of an attempt; begin its span where one can be kept."""
-    engine = current.engine
-    if engine is None or not current.calls:
+    if current.engine is None or not current.calls:
         return None
-    span: ClientSpan | None = None
-    context = get_current()
     try:
-        if _is_left_alone(client, request, context):
+        if getattr(client, "_is_instrumented_by_opentelemetry", False):
+            return client
+        transport = client._transport_for_url(request.url) if client._mounts else client._transport
+        if is_hooked(transport, method):
             return None
-        caller: Any = context.get(SPAN_KEY, INVALID_SPAN)
-        told = caller.get_span_context()
-        recording = engine.recording
-        if engine.excluded_calls is None or not engine.excluded_calls(str(request.url)):
-            if recording is not None:
-                span, told = begin_span(engine, recording, context, caller, told, request)
-            elif engine.call_tracer is not None:
-                return begin_foreign_call(engine, engine.call_tracer, context, request)
-        write_headers(engine, request, told, context)
-        if span is not None:
-            return span, attach(Context({**context, SPAN_KEY: span}))
+        kind = type(transport)
+        if kind in passing or is_test_client(kind) or hands_on(transport, method, hook):
+            return None
+        return transport
     except Exception:  # noqa: BLE001 - the call must go out
         internal_failure("an outgoing call")
-        if span is not None:  # the call goes on: what is known of it is its answer
-            return span, attach(context)
-    return None
-
-
-def _is_left_alone(client: Any, request: Any, context: Context) -> bool:
-    """Whether a call is suppressed, or is a test's stand-in for a caller from outside.
-
-    Starlette's ``TestClient`` always is one. A transport into an application of the same process is
-    one where nothing is being traced: the headers that it carries are the test's own.
-    """
-    inside = False
-    if context:
-        if is_suppressed(context):
-            return True
-        inside = SPAN_KEY in context or INBOUND_KEY in context
-    if getattr(client, "_is_instrumented_by_opentelemetry", False):
-        return True  # contrib's ``instrument_client`` was called for this one
-    transport = client._transport_for_url(request.url) if client._mounts else client._transport
-    name = type(transport).__name__
-    return name == _TEST_CLIENT or (not inside and name in _IN_PROCESS)
-
-
-def _answered(span: ClientSpan, response: Any) -> None:
-    try:
-        local = span._eco2_local
-        engine = span._engine
-        captured = None
-        if local.state == UNDECIDED or engine.client_response_headers is not None:
-            raw = raw_headers(response.headers)
-            if local.state == UNDECIDED:
-                _hear(span, local, raw)
-            if engine.client_response_headers is not None:
-                captured = [(item[1], item[2]) for item in raw]
-        span.answered(response.status_code, response.extensions, captured)
-        if local.root is span:
-            _finish_root(span, local)
-    except Exception:  # noqa: BLE001 - the application must get its answer
-        internal_failure("reading a response")
-
-
-def _hear(span: ClientSpan, local: LocalTrace, headers: Any) -> None:
-    """Keep our part of a trace of which a callee of our own says that it kept its part."""
-    told = None
-    for item in headers:
-        if item[1] == b"server-timing":
-            told = told or read_server_timing([item[2]])
-        elif item[1] == b"traceresponse":
-            told = told or read_trace_response(item[2])
-    if told is not None and told[0] == local.trace_id and told[2]:
-        engine = span._engine
-        if engine.propagation.is_own_host(span._url.host):
-            local.keep("upstream")
-
-
-def _raised(span: ClientSpan, exception: BaseException) -> None:
-    try:
-        span.raised(exception)
-        local = span._eco2_local
-        if local.root is span:
-            _finish_root(span, local)
-    except Exception:  # noqa: BLE001 - the application must get its answer
-        internal_failure("reading a failed call")
-
-
-def _finish_root(span: ClientSpan, local: LocalTrace) -> None:
-    status = span._status_code
-    if status is not None and status >= _SERVER_ERROR:
-        local.keep("error")
-    local.finish()
+        return None

@@ -87,8 +87,8 @@ def merge_baggage(values: Iterable[bytes], came_in: bytes, baggage: Mapping[str,
     """Combine the baggage that was set on a call with the baggage of the context.
 
     The call's own members stand first and stay as they are. Members that were copied from the inbound request or
-    from the context, with their properties or without, are left out of them. A member of the context is added unless the call sets its key; malformed
-    members are left out then, because some readers refuse the whole header for one.
+    from the context, with their properties or without, are left out of them. A member of the context is added unless
+    the call sets its key; malformed members are left out then, because some readers refuse the whole header for one.
 
     Args:
         values: The ``baggage`` headers that the call has.

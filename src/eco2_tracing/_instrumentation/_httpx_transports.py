@@ -1,0 +1,104 @@
+"""Which transports of httpx hand requests on to others, and which send them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from weakref import WeakSet
+
+_TEST_CLIENT = "_TestClientTransport"
+_IN_PROCESS = frozenset({"ASGITransport", "WSGITransport"})
+_POOLS = ("httpcore.", "httpcore2.")
+_DEPTH = 8
+_MANY = 100
+
+hooked: set[Any] = set()
+"""The functions that make the span of each attempt: methods of transports, as they stand on their classes."""
+
+passing: WeakSet[type] = WeakSet()
+"""Classes that were seen to hand a request on to another transport."""
+
+
+def is_test_client(kind: type) -> bool:
+    """Return whether a transport is that of Starlette's ``TestClient``."""
+    return any(base.__name__ == _TEST_CLIENT for base in kind.__mro__)
+
+
+def is_in_process(kind: type) -> bool:
+    """Return whether a transport calls an application of the same process."""
+    return any(base.__name__ in _IN_PROCESS for base in kind.__mro__)
+
+
+def is_hooked(transport: Any, method: str) -> bool:
+    """Return whether a transport makes the spans of its attempts.
+
+    Args:
+        transport: Any object with that method.
+        method: ``handle_request`` or ``handle_async_request``.
+    """
+    # A mock, or the package of another vendor, may have replaced the method on the class or on the object.
+    return getattr(type(transport), method, None) in hooked and method not in getattr(
+        transport, "__dict__", ()
+    )
+
+
+def hands_on(transport: Any, method: str, hook: Callable[[type], bool], depth: int = _DEPTH) -> bool:
+    """Return whether a transport only hands requests on to transports that make the spans of their attempts.
+
+    Transports inside of it that send by themselves are hooked for that.
+
+    Args:
+        transport: The one to look into.
+        method: ``handle_request`` or ``handle_async_request``.
+        hook: Makes a class of transports create the spans of its attempts; returns ``False`` where it cannot.
+        depth: How many transports may stand inside each other.
+    """
+    inner = [each for each in _inside(transport, method) if each is not transport]
+    return bool(inner and depth) and all(_sends(each, method, hook, depth - 1) for each in inner)
+
+
+def _sends(transport: Any, method: str, hook: Callable[[type], bool], depth: int) -> bool:
+    if is_hooked(transport, method) or hasattr(transport, "_send_single_request"):
+        return True
+    kind = type(transport)
+    if is_test_client(kind) or kind in passing or hands_on(transport, method, hook, depth):
+        return True
+    return method not in getattr(transport, "__dict__", ()) and hook(kind)
+
+
+def _inside(transport: Any, method: str) -> Iterator[Any]:
+    """Find the transports and clients that an object holds, also in lists and dictionaries and as bound methods."""
+    for value in _attributes(transport):
+        for each in _elements(value):
+            while isinstance(each, functools.partial):
+                each = each.func
+            owner = getattr(each, "__self__", each)
+            if _is_transport(owner, method):
+                yield owner
+
+
+def _attributes(owner: Any) -> list[Any]:
+    found = list(getattr(owner, "__dict__", {}).values())
+    for kind in type(owner).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            found.append(getattr(owner, name, None))
+    return found
+
+
+def _elements(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return list(value.values())[:_MANY]
+    if isinstance(value, list | tuple | set | frozenset):
+        return list(value)[:_MANY]
+    return (value,)
+
+
+def _is_transport(value: Any, method: str) -> bool:
+    kind = type(value)
+    if isinstance(value, type) or not hasattr(kind, method):
+        is_async = method == "handle_async_request"
+        return hasattr(kind, "_send_single_request") and hasattr(kind, "aclose") == is_async
+    # The connection pools below httpx's transports have a method of the same name.
+    return not any(f"{base.__module__}.".startswith(_POOLS) for base in kind.__mro__)
