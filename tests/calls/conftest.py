@@ -150,7 +150,7 @@ class Caller:
                 client.close()
 
     def names(self, port: int) -> Any:
-        """Make a transport for which every host name is that of one port of loopback, as a name server would have it."""
+        """Make a transport that connects to one port of loopback for every host, as name servers may have it."""
         core: Any = importlib.import_module(self.name.replace("x", "core"))
         base = core.AnyIOBackend if self.is_async else core.SyncBackend
 

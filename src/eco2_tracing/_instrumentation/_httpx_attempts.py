@@ -9,9 +9,8 @@ from opentelemetry.trace import INVALID_SPAN
 
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation._client_begin import begin_span
-from eco2_tracing._instrumentation._client_span import ClientSpan
 from eco2_tracing._instrumentation._engine import current
-from eco2_tracing._instrumentation._foreign_calls import ForeignCall, begin_foreign_call
+from eco2_tracing._instrumentation._foreign_calls import begin_foreign_call
 from eco2_tracing._instrumentation._httpx_transports import passing
 from eco2_tracing._instrumentation._outgoing import raw_headers, write_headers
 from eco2_tracing._instrumentation._suppressed import is_suppressed
@@ -22,7 +21,9 @@ from eco2_tracing.sampling._local_trace import UNDECIDED, LocalTrace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from eco2_tracing._instrumentation._client_span import ClientSpan
     from eco2_tracing._instrumentation._engine import Engine
+    from eco2_tracing._instrumentation._foreign_calls import ForeignCall
 
     Attempt = ClientSpan | ForeignCall
 
@@ -57,7 +58,7 @@ class Outer:
             self.span is not None and context.get(SPAN_KEY) is not self.span
         ):
             return False
-        return request.url.host == self._host or request.url.path == self._path
+        return bool(request.url.host == self._host or request.url.path == self._path)
 
     def take(self) -> Attempt | None:
         """Return the span for the first attempt below; ``None`` for the later ones, and where there is none."""
@@ -166,7 +167,7 @@ def answered(attempt: Attempt, response: Any, watch: Callable[[Any, Attempt], An
         watch: Makes the stream that replaces it.
     """
     try:
-        local = attempt._eco2_local
+        local: Any = attempt._eco2_local
         engine = attempt._engine
         captured = None
         if local.state == UNDECIDED or engine.client_response_headers is not None:
