@@ -104,7 +104,8 @@ class ClientSpan(LeanSpan):
     def finished(self) -> None:
         """The response has been read or closed: end the span at the time when the response began."""
         if self._end_time is None:
-            self.end(self._answered_time)
+            self._end_time = self._answered_time or self._eco2_local.now()
+            self._eco2_local.lean_ended(self)
 
     def raised(self, exception: BaseException) -> None:
         """The attempt failed before a response or in its body: end the span."""

@@ -118,56 +118,48 @@ def _hook(kind: type, method: str, bodies: Any, *, may_hand_on: bool) -> bool:
     return True
 
 
-def _wrap_sync(original: Any, in_process: bool, outer: type | None, bodies: Any) -> Any:
+def _wrap_sync(original: Any, in_process: bool, outer_kind: type | None, bodies: Any) -> Any:
     @functools.wraps(original)
     def handle_request(self: Any, request: Any) -> Any:
-        begun = None if outer in passing else begin(request, in_process, outer)
+        begun = None if outer_kind and outer_kind in passing else begin(request, in_process, outer_kind)
         if begun is None:
             return original(self, request)
-        return _send(original, self, request, begun, bodies)
+        attempt, token, outer = begun
+        try:
+            response = original(self, request)
+        except BaseException as exception:
+            if outer is None or outer.take() is not None:
+                raised(attempt, exception)
+            raise
+        finally:
+            detach(token)
+        if outer is None or outer.take() is not None:
+            answered(attempt, response, bodies.sync)
+        return response
 
     return handle_request
 
 
-def _wrap_async(original: Any, in_process: bool, outer: type | None, bodies: Any) -> Any:
+def _wrap_async(original: Any, in_process: bool, outer_kind: type | None, bodies: Any) -> Any:
     @functools.wraps(original)
     async def handle_async_request(self: Any, request: Any) -> Any:
-        begun = None if outer in passing else begin(request, in_process, outer)
+        begun = None if outer_kind and outer_kind in passing else begin(request, in_process, outer_kind)
         if begun is None:
             return await original(self, request)
-        return await _send_async(original, self, request, begun, bodies)
+        attempt, token, outer = begun
+        try:
+            response = await original(self, request)
+        except BaseException as exception:
+            if outer is None or outer.take() is not None:
+                raised(attempt, exception)
+            raise
+        finally:
+            detach(token)
+        if outer is None or outer.take() is not None:
+            answered(attempt, response, bodies.asynchronous)
+        return response
 
     return handle_async_request
-
-
-def _send(original: Any, owner: Any, request: Any, begun: Any, bodies: Any) -> Any:
-    attempt, token, outer = begun
-    try:
-        response = original(owner, request)
-    except BaseException as exception:
-        if outer is None or outer.take() is not None:
-            raised(attempt, exception)
-        raise
-    finally:
-        detach(token)
-    if outer is None or outer.take() is not None:
-        answered(attempt, response, bodies.sync)
-    return response
-
-
-async def _send_async(original: Any, owner: Any, request: Any, begun: Any, bodies: Any) -> Any:
-    attempt, token, outer = begun
-    try:
-        response = await original(owner, request)
-    except BaseException as exception:
-        if outer is None or outer.take() is not None:
-            raised(attempt, exception)
-        raise
-    finally:
-        detach(token)
-    if outer is None or outer.take() is not None:
-        answered(attempt, response, bodies.asynchronous)
-    return response
 
 
 def _wrap_client(original: Any, method: str, bodies: Any) -> Any:
@@ -176,40 +168,36 @@ def _wrap_client(original: Any, method: str, bodies: Any) -> Any:
     def hook(kind: type) -> bool:
         return _hook(kind, method, bodies, may_hand_on=True)
 
+    wrap = _wrap_sync if method == _SYNC else _wrap_async
+
     @functools.wraps(original)
     def send(self: Any, request: Any) -> Any:
         transport = _unknown_transport(self, request, method, hook)
         if transport is None:
             return original(self, request)
-        if method == _SYNC:
-            return send_sync(self, request, transport)
-        return send_async(self, request, transport)
-
-    def send_sync(self: Any, request: Any, transport: Any) -> Any:
         if transport is self:
-            token = leave_alone(request, type(self))
-            try:
-                return original(self, request)
-            finally:
-                detach(token)
-        begun = begin(request, is_in_process(type(transport)), type(transport))
-        if begun is None:
-            return original(self, request)
-        return _send(original, self, request, begun, bodies)
-
-    async def send_async(self: Any, request: Any, transport: Any) -> Any:
-        if transport is self:
-            token = leave_alone(request, type(self))
-            try:
-                return await original(self, request)
-            finally:
-                detach(token)
-        begun = begin(request, is_in_process(type(transport)), type(transport))
-        if begun is None:
-            return await original(self, request)
-        return await _send_async(original, self, request, begun, bodies)
+            left_alone = _left_alone if method == _SYNC else _left_alone_async
+            return left_alone(original, self, request)
+        kind = type(transport)
+        return wrap(original, is_in_process(kind), kind, bodies)(self, request)
 
     return send
+
+
+def _left_alone(original: Any, client: Any, request: Any) -> Any:
+    token = leave_alone(request, type(client))
+    try:
+        return original(client, request)
+    finally:
+        detach(token)
+
+
+async def _left_alone_async(original: Any, client: Any, request: Any) -> Any:
+    token = leave_alone(request, type(client))
+    try:
+        return await original(client, request)
+    finally:
+        detach(token)
 
 
 def _unknown_transport(client: Any, request: Any, method: str, hook: Any) -> Any:

@@ -83,7 +83,7 @@ def begin(request: Any, in_process: bool, outer_kind: type | None = None) -> tup
     engine = current.engine
     if engine is None or not current.calls:
         return None
-    context = get_current()
+    context = _RUNTIME_CONTEXT.get_current()
     try:
         if context:
             if is_suppressed(context):
@@ -96,11 +96,13 @@ def begin(request: Any, in_process: bool, outer_kind: type | None = None) -> tup
         attempt = _begin(engine, request, context)
         if attempt is None:
             return None
-        values = {**context, SPAN_KEY: attempt.current}
-        if outer_kind is None:
-            return attempt, attach(Context(values)), None
-        outer = values[_OUTER_KEY] = Outer(request, outer_kind, attempt, context)
-        return attempt, attach(Context(values)), outer
+        inside = Context(context)  # one copy; a context is not changed once it is attached
+        dict.__setitem__(inside, SPAN_KEY, attempt.current)
+        outer = None
+        if outer_kind is not None:
+            outer = Outer(request, outer_kind, attempt, context)
+            dict.__setitem__(inside, _OUTER_KEY, outer)
+        return attempt, _RUNTIME_CONTEXT.attach(inside), outer
     except Exception:  # noqa: BLE001 - the call must go out
         internal_failure("an outgoing call")
     return None
@@ -158,13 +160,13 @@ def detach(token: Any) -> None:
         pass
 
 
-def answered(attempt: Attempt, response: Any, watch: Callable[[Any, Attempt], Any]) -> None:
+def answered(attempt: Attempt, response: Any, watch: Callable[[Any, Attempt], None]) -> None:
     """Note that a response has begun; its span ends with the body.
 
     Args:
         attempt: What ``begin`` returned.
         response: httpx's; its stream is replaced.
-        watch: Makes the stream that replaces it.
+        watch: Replaces it.
     """
     try:
         local: Any = attempt._eco2_local
@@ -181,7 +183,7 @@ def answered(attempt: Attempt, response: Any, watch: Callable[[Any, Attempt], An
         if response.is_closed or status == _SWITCHING_PROTOCOLS:
             finished(attempt)  # the body has been read already, or there is none
         else:
-            response.stream = watch(response.stream, attempt)
+            watch(response, attempt)
     except Exception:  # noqa: BLE001 - the application must get its answer
         internal_failure("reading a response")
         finished(attempt)

@@ -1,71 +1,77 @@
-"""Bodies of responses: a call has failed where its body breaks off."""
+"""Bodies of responses: a call has failed where its body breaks off, or cannot be decoded."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+import functools
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
 
 from eco2_tracing._instrumentation._httpx_attempts import finished, raised
+from eco2_tracing._instrumentation._outgoing import raw_headers
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from eco2_tracing._instrumentation._httpx_attempts import Attempt
 
+_ENCODING = b"content-encoding"
 
-class Bodies(NamedTuple):
-    """The streams of one of the packages, by the kind of transport.
 
-    Attributes:
-        sync: Takes the stream of a response and its call.
-        asynchronous: The same for asynchronous ones.
+class WatchedBody:
+    """The body of a response, for one of the packages' streams to be derived from.
+
+    Args:
+        response: httpx's, whose stream this replaces.
+        attempt: Ended once: when the body has been read, has broken off or is closed.
     """
 
-    sync: type
-    asynchronous: type
+    _eco2_decoded = False
+    _eco2_closed = False
+
+    def __init__(self, response: Any, attempt: Attempt) -> None:
+        self._eco2_stream = response.stream
+        self._eco2_attempt: Attempt | None = attempt
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__.get("_eco2_stream"), name)
+
+    def _eco2_close(self) -> None:
+        self._eco2_closed = True
+        if not self._eco2_decoded:  # else a decoder has still to say whether the body is whole
+            self._eco2_end()
+
+    def _eco2_end(self) -> None:
+        attempt, self._eco2_attempt = self._eco2_attempt, None
+        if attempt is not None:
+            finished(attempt)
+
+    def _eco2_fail(self, exception: BaseException) -> None:
+        attempt, self._eco2_attempt = self._eco2_attempt, None
+        if attempt is not None:
+            raised(attempt, exception)
+
+    def __del__(self) -> None:
+        # A response that nobody closes; also at the end of the interpreter.
+        attempt = self.__dict__.get("_eco2_attempt")
+        if attempt is not None:
+            finished(attempt)
+
+
+class Bodies(NamedTuple):
+    """What replaces the streams of one of the packages; called with the response and its attempt.
+
+    Attributes:
+        sync: For synchronous transports.
+        asynchronous: For asynchronous ones.
+    """
+
+    sync: Callable[[Any, Attempt], None]
+    asynchronous: Callable[[Any, Attempt], None]
 
 
 def make_bodies(module: ModuleType) -> Bodies:
-    """Build the streams for httpx or httpx2, which check the types of streams."""
-    decoding_error = module.DecodingError
-
-    class WatchedBody:
-        """The body of a response.
-
-        Args:
-            stream: The transport's.
-            attempt: Ended once: when the body has been read, has broken off or is closed.
-        """
-
-        def __init__(self, stream: Any, attempt: Attempt) -> None:
-            self._eco2_stream = stream
-            self._eco2_attempt: Attempt | None = attempt
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.__dict__.get("_eco2_stream"), name)
-
-        def _eco2_end(self) -> None:
-            attempt, self._eco2_attempt = self._eco2_attempt, None
-            if attempt is None:
-                return
-            # httpx decodes above the stream, and closes it while it handles the error.
-            handled = sys.exc_info()[1]
-            if isinstance(handled, decoding_error):
-                raised(attempt, handled)
-            else:
-                finished(attempt)
-
-        def _eco2_fail(self, exception: BaseException) -> None:
-            attempt, self._eco2_attempt = self._eco2_attempt, None
-            if attempt is not None:
-                raised(attempt, exception)
-
-        def __del__(self) -> None:
-            # A response that nobody closes; also at the end of the interpreter.
-            attempt = self.__dict__.get("_eco2_attempt")
-            if attempt is not None:
-                finished(attempt)
+    """Build the streams for httpx or httpx2, which check the types of streams, and watch its decoders."""
 
     class Body(WatchedBody, module.SyncByteStream):  # type: ignore[name-defined,misc]
         def __iter__(self) -> Iterator[bytes]:
@@ -78,10 +84,8 @@ def make_bodies(module: ModuleType) -> Bodies:
                 raise
 
         def close(self) -> None:
-            try:
-                self._eco2_stream.close()
-            finally:
-                self._eco2_end()
+            self._eco2_close()
+            self._eco2_stream.close()
 
     class AsyncBody(WatchedBody, module.AsyncByteStream):  # type: ignore[name-defined,misc]
         async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -90,18 +94,90 @@ def make_bodies(module: ModuleType) -> Bodies:
                 async for part in parts:
                     yield part
             except GeneratorExit:
+                if isinstance(parts, AsyncGenerator):
+                    await parts.aclose()
                 raise
             except BaseException as exception:
                 self._eco2_fail(exception)
                 raise
-            finally:
-                if isinstance(parts, AsyncGenerator):
-                    await parts.aclose()
 
-        async def aclose(self) -> None:
-            try:
-                await self._eco2_stream.aclose()
-            finally:
-                self._eco2_end()
+        def aclose(self) -> Awaitable[None]:
+            # No coroutine of its own: that costs a microsecond.
+            self._eco2_close()
+            closing: Awaitable[None] = self._eco2_stream.aclose()
+            return closing
 
-    return Bodies(Body, AsyncBody)
+    encoded: dict[int, tuple[ref[Any], ref[Any]]] = {}
+    _watch_decoders(module.Response, encoded)
+    return Bodies(functools.partial(_watch, Body, encoded), functools.partial(_watch, AsyncBody, encoded))
+
+
+def _watch(kind: Any, encoded: dict[int, Any], response: Any, attempt: Attempt) -> None:
+    body = kind(response, attempt)
+    response.stream = body
+    for item in raw_headers(response.headers):
+        if item[1] == _ENCODING:
+            key = id(response)
+            encoded[key] = ref(response, lambda _: encoded.pop(key, None)), ref(body)
+
+
+def _watch_decoders(response: Any, encoded: dict[int, Any]) -> None:
+    """Note errors of decoding, which httpx does above the stream, after which it may have been closed.
+
+    Args:
+        response: httpx's class.
+        encoded: Responses that will be decoded, and their bodies, by the identity of the response.
+    """
+    iterate, iterate_async = response.iter_bytes, response.aiter_bytes
+
+    def body_of(owner: Any) -> Any:
+        found = encoded.pop(id(owner), None)
+        return found[1]() if found is not None and found[0]() is owner else None
+
+    @functools.wraps(iterate)
+    def iter_bytes(self: Any, *args: Any, **kwargs: Any) -> Any:
+        body = body_of(self) if encoded else None
+        parts = iterate(self, *args, **kwargs)
+        return parts if body is None else _decoded(body, parts)
+
+    @functools.wraps(iterate_async)
+    def aiter_bytes(self: Any, *args: Any, **kwargs: Any) -> Any:
+        body = body_of(self) if encoded else None
+        parts = iterate_async(self, *args, **kwargs)
+        return parts if body is None else _decoded_async(body, parts)
+
+    response.iter_bytes, response.aiter_bytes = iter_bytes, aiter_bytes
+
+
+def _decoded(body: Any, parts: Any) -> Iterator[bytes]:
+    body._eco2_decoded = True
+    try:
+        yield from parts
+    except GeneratorExit:
+        raise
+    except BaseException as exception:
+        body._eco2_fail(exception)
+        raise
+    finally:
+        _decoding_ended(body)
+
+
+async def _decoded_async(body: Any, parts: Any) -> AsyncIterator[bytes]:
+    body._eco2_decoded = True
+    try:
+        async for part in parts:
+            yield part
+    except GeneratorExit:
+        await parts.aclose()
+        raise
+    except BaseException as exception:
+        body._eco2_fail(exception)
+        raise
+    finally:
+        _decoding_ended(body)
+
+
+def _decoding_ended(body: Any) -> None:
+    body._eco2_decoded = False
+    if body._eco2_closed:
+        body._eco2_end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from types import FunctionType
 from typing import Any
 from weakref import WeakSet
 
@@ -68,11 +69,9 @@ def _sends(transport: Any, method: str, hook: Callable[[type], bool], depth: int
 
 
 def _inside(transport: Any, method: str) -> Iterator[Any]:
-    """Find the transports and clients that an object holds, also in lists and dictionaries and as bound methods."""
+    """Find the transports and clients that an object holds, also in collections, as bound methods and in closures."""
     for value in _attributes(transport):
         for each in _elements(value):
-            while isinstance(each, functools.partial):
-                each = each.func
             owner = getattr(each, "__self__", each)
             if _is_transport(owner, method):
                 yield owner
@@ -88,11 +87,28 @@ def _attributes(owner: Any) -> list[Any]:
 
 
 def _elements(value: Any) -> Iterable[Any]:
+    while isinstance(value, functools.partial):
+        value = value.func
     if isinstance(value, dict):
         return list(value.values())[:_MANY]
     if isinstance(value, list | tuple | set | frozenset):
         return list(value)[:_MANY]
+    if isinstance(value, FunctionType):
+        return list(_captured(value, _DEPTH))
     return (value,)
+
+
+def _captured(function: FunctionType, depth: int) -> Iterator[Any]:
+    """Find what a function closes over: libraries for retries wrap a bound method several times."""
+    for cell in function.__closure__ or ():
+        try:
+            value = cell.cell_contents
+        except ValueError:  # not set yet
+            continue
+        if isinstance(value, FunctionType) and depth:
+            yield from _captured(value, depth - 1)
+        else:
+            yield value
 
 
 def _is_transport(value: Any, method: str) -> bool:
