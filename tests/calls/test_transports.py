@@ -67,7 +67,7 @@ def test_a_subclass_that_retries(caller, making, callee, captured_spans):
     """Its base class sends each request, the first one as well as later ones."""
     kind = making.of(retry, making.http)
     name = "handle_async_request" if caller.is_async else "handle_request"
-    kind.hand_on = lambda self, request: getattr(making.http, name)(self, request)
+    kind.hand_on = getattr(making.http, name)
     failing_twice(callee)
     inside(lambda: caller.get(callee.url(), client=caller.client(transport=kind(verify=False))), b3_headers())
     check_attempts(captured_spans, callee, [503, 503, 200])
@@ -108,7 +108,7 @@ def hold_function(inner, name):
     [
         lambda inner, _: [inner],
         lambda inner, _: {"all": inner},
-        lambda inner, name: getattr(inner, name),
+        getattr,
         lambda inner, name: functools.partial(getattr(inner, name)),
         hold_function,
     ],
@@ -190,7 +190,7 @@ def test_an_answer_from_a_cache_is_no_call(caller, making, callee, captured_span
     if way == "derived":
         name = "handle_async_request" if caller.is_async else "handle_request"
         kind = making.of(cached, making.http)
-        kind.hand_on = lambda self, request: getattr(making.http, name)(self, request)
+        kind.hand_on = getattr(making.http, name)
         transport = kind(verify=False)
     else:
         transport = getattr(making, way)(cached, making.open())

@@ -104,7 +104,7 @@ class Making:
     def hiding(self, work: Any, inner: Any) -> Any:
         """Make a transport that holds another one where nobody can see it."""
         name = self._name
-        return self.of(work, hand_on=staticmethod(lambda request: getattr(inner, name)(request)))()
+        return self.of(work, hand_on=staticmethod(getattr(inner, name)))()
 
 
 def _steps(generator: Any) -> Any:

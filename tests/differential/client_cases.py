@@ -50,6 +50,7 @@ CLIENT_CASES: tuple[ClientCase, ...] = (
     ClientCase("unsupported scheme", "ftp://127.0.0.1/"),
     ClientCase("server hangs up", "/hangup"),
     ClientCase("timeout", "/silent", timeout_s=0.05),
+    ClientCase("body that breaks off", "/short"),
     ClientCase("query", "/status/200?a=1&b=%20x&c=%C3%A9"),
     ClientCase("query with contrib's secrets", "/status/200?sig=abc&a=%20b&X-Goog-Signature=xyz"),
     ClientCase("query with other secrets", "/status/200?token=s3cret&a=1"),
@@ -81,6 +82,13 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path == "/hangup":
             self.close_connection = True
+            return
+        if path == "/short":
+            self.close_connection = True
+            self.send_response(200)
+            self.send_header("content-length", "10")
+            self.end_headers()
+            self.wfile.write(b"abc")
             return
         if path == "/silent":
             self.server.released.wait(10)  # type: ignore[attr-defined]

@@ -44,6 +44,8 @@ _CLOSED = "starlette.websockets.WebSocketDisconnect"
 _UNREADABLE = (
     "UnicodeDecodeError: 'unicodeescape' codec can't decode bytes in position 1-2: truncated \\xXX escape"
 )
+_SHORT = "peer closed connection without sending complete message body (received 3 bytes, expected 10)"
+_BROKEN = {"httpx": "httpx.RemoteProtocolError", "httpx2": "httpx2.RemoteProtocolError"}
 _GONE = "starlette.requests.ClientDisconnect"
 
 CORRECTIONS = (
@@ -146,6 +148,18 @@ CORRECTIONS = (
         },
     ),
     Correction(
+        "A body that breaks off is an error",
+        "contrib ends the span of a call when the response begins: it does not see that the body never came.",
+        {
+            "client: body that breaks off": {
+                "status": ("UNSET", "ERROR"),
+                "description": (None, f"RemoteProtocolError: {_SHORT}"),
+                "events": ([], [_BROKEN]),
+                "error.type": (None, "RemoteProtocolError"),
+            },
+        },
+    ),
+    Correction(
         "Masking changes the secret alone",
         "contrib writes the rest of the query anew when it masks one value.",
         {
@@ -173,4 +187,14 @@ def expected(case: str) -> dict[str, Change]:
     changes: dict[str, Change] = {}
     for correction in CORRECTIONS:
         changes |= correction.cases.get(key, {})
-    return changes
+    package = prefix.partition(" ")[0]
+    return {name: (_by(package, one), _by(package, other)) for name, (one, other) in changes.items()}
+
+
+def _by(package: str, value: Any) -> Any:
+    """Choose what differs between httpx and httpx2."""
+    return (
+        [each.get(package) if isinstance(each, dict) else each for each in value]
+        if type(value) is list
+        else value
+    )

@@ -113,12 +113,16 @@ def make_bodies(module: ModuleType) -> Bodies:
 
 
 def _watch(kind: Any, encoded: dict[int, Any], response: Any, attempt: Attempt) -> None:
-    body = kind(response, attempt)
-    response.stream = body
+    response.stream = kind(response, attempt)
     for item in raw_headers(response.headers):
         if item[1] == _ENCODING:
-            key = id(response)
-            encoded[key] = ref(response, lambda _: encoded.pop(key, None)), ref(body)
+            _remember(encoded, response)
+            break
+
+
+def _remember(encoded: dict[int, Any], response: Any) -> None:
+    key = id(response)
+    encoded[key] = ref(response, lambda _: encoded.pop(key, None)), ref(response.stream)
 
 
 def _watch_decoders(response: Any, encoded: dict[int, Any]) -> None:

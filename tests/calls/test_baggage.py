@@ -1,0 +1,179 @@
+"""Baggage set on a call by the application or by another SDK is merged with the inherited baggage."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from opentelemetry import baggage
+from opentelemetry.context import Context, attach, detach
+from opentelemetry.instrumentation.utils import suppress_http_instrumentation
+from opentelemetry.propagate import inject
+
+from eco2_tracing._instrumentation._attempts import mend_attempts
+from eco2_tracing.propagation import Propagation
+from eco2_tracing.testing import b3_headers
+from tests.calls.conftest import configure, inside
+from tests.calls.strangers import names
+
+__all__ = ["names"]
+
+ROOT = Path(__file__).parents[2]
+ARRIVING = {**b3_headers(), "baggage": "tenant=acme;p=1,region=eu"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Baggage": "tenant=other"},
+        [("baggage", "mine=1"), ("Baggage", "tenant=other")],
+        [(b"BAGGAGE", b"tenant=other")],
+    ],
+)
+def test_one_header_however_it_is_given(caller, callee, captured_spans, headers):
+    """As a mapping, as pairs, as bytes, in any case, in several lines."""
+    inside(lambda: caller.get(callee.url(), headers=headers), ARRIVING)
+    own = "mine=1,tenant=other" if len(headers) == 2 else "tenant=other"
+    assert callee.last["baggage"] == f"{own},region=eu"
+
+
+def test_external_hosts_get_the_calls_own_baggage(caller, callee, captured_spans):
+    """Not what the application copied beside it, nor what a redirect takes along."""
+    callee.answer("/go", 302, location="http://api.example.com/there")
+    client = caller.client(transport=caller.names(callee.port), follow_redirects=True)
+    headers = {"baggage": "mine=1, tenant=acme"}
+    inside(lambda: caller.get("http://auth.svc/go", client=client, headers=headers), ARRIVING)
+    assert [seen["baggage"] for seen in callee.seen] == ["mine=1,tenant=acme;p=1,region=eu", "mine=1"]
+
+
+def test_baggage_of_a_strangers_that_is_copied_goes_to_nobody(caller, callee):
+    """``ECO2_TRACING_TRUST_INBOUND=false``: the call's own goes."""
+    configure(trust_inbound=False)
+    inside(lambda: caller.get(callee.url(), headers={"baggage": "tenant=acme;p=1,mine=1"}), ARRIVING)
+    assert callee.last["baggage"] == "mine=1"
+
+
+def test_a_request_object_used_again_has_its_own_baggage_alone(one, callee, captured_spans):
+    """What was merged inside of one request is another caller's inside of the next."""
+    client = one.client()
+    request = client.build_request("GET", callee.url(), headers={"baggage": "mine=1"})
+    inside(lambda: client.send(request), ARRIVING)
+    inside(lambda: client.send(request), {**b3_headers(), "baggage": "tenant=other"})
+    inside(lambda: client.send(request), b3_headers())
+    assert [seen["baggage"] for seen in callee.seen] == [
+        "mine=1,tenant=acme;p=1,region=eu",
+        "mine=1,tenant=other",
+        "mine=1",
+    ]
+
+
+@pytest.mark.parametrize("library", ["requests", "urllib"])
+def test_the_same_for_requests_of_other_libraries(callee, library):
+    """Prepared requests and those of urllib are sent again, too."""
+    module = pytest.importorskip(library)
+    configure(disabled_instrumentations="*")
+    mend_attempts(library)
+    headers = {"baggage": "mine=1"}
+    if library == "requests":
+        request = module.Request("GET", callee.url(), headers=headers).prepare()
+    else:
+        request = urllib.request.Request(callee.url(), headers=headers)
+
+    def send():
+        inject(request.headers)
+        with suppress_http_instrumentation():
+            if library == "requests":
+                with module.Session() as session:
+                    session.trust_env = False
+                    session.send(request, timeout=5)
+            else:
+                opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+                opener.open(request, timeout=5).close()
+
+    inside(send, ARRIVING)
+    inside(send, {**b3_headers(), "baggage": "tenant=other"})
+    assert [seen["baggage"] for seen in callee.seen] == [
+        "mine=1,tenant=acme;p=1,region=eu",
+        "mine=1,tenant=other",
+    ]
+
+
+SENTRY = """
+import httpx
+import sentry_sdk
+from sentry_sdk.transport import Transport
+
+from eco2_tracing.testing import b3_headers
+from tests.calls.conftest import configure, inside
+
+
+class Nowhere(Transport):
+    def capture_envelope(self, envelope):
+        pass
+
+
+sentry_sdk.init("http://key@127.0.0.1:9/1", traces_sample_rate=1.0, transport=Nowhere)
+configure()
+sent = []
+client = httpx.Client(transport=httpx.MockTransport(lambda request: sent.append(request) or httpx.Response(200)))
+
+
+def work():
+    with sentry_sdk.start_transaction(name="work"):
+        client.get("http://auth.svc/", headers={"baggage": "mine=1"})
+
+
+inside(work, {**b3_headers(), "baggage": "tenant=acme;p=1"})
+print(sent[0].headers.get_list("baggage"))
+"""
+
+
+def test_sentrys_baggage_is_merged():
+    """Its integration sets the header before the transport is reached; it patches much else, hence the process."""
+    pytest.importorskip("sentry_sdk")
+    done = subprocess.run(
+        [sys.executable, "-c", SENTRY], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    (value,) = ast.literal_eval(done.stdout.strip().splitlines()[-1])
+    members = value.split(",")
+    assert {"mine=1", "tenant=acme;p=1"} <= set(members)
+    assert any(member.startswith("sentry-trace_id=") for member in members)
+
+
+def _context():
+    return baggage.set_baggage("tenant", "acme", Context())
+
+
+def test_a_carrier_that_spells_baggage_in_another_case():
+    """One header is written where no host is known."""
+    carrier = {"Baggage": "mine=1"}
+    Propagation().inject(carrier, _context())
+    assert {name.lower(): value for name, value in carrier.items()} == {"baggage": "mine=1,tenant=acme"}
+    assert len(carrier) == 1
+
+
+def test_baggage_in_a_form_of_the_applications_own_stays():
+    """Attributes of AWS's messages are mappings: nothing is merged into those."""
+    own = {"StringValue": "mine=1", "DataType": "String"}
+    carrier = {"baggage": own}
+    Propagation().inject(carrier, _context())
+    assert carrier["baggage"] is own
+
+
+def test_merged_baggage_is_recognized_where_nothing_else_is_injected():
+    """With tracing disabled and no ids: a redirect to another host takes nothing inherited along."""
+    propagation = Propagation()
+    token = attach(_context())
+    try:
+        headers = {"baggage": "mine=1"}
+        propagation.inject(headers)
+        assert headers == {"baggage": "mine=1,tenant=acme"}
+        changes = propagation.calls.changes(headers.items(), "api.example.com")
+    finally:
+        detach(token)
+    assert (changes.gone, changes.added) == ({b"baggage"}, [(b"baggage", b"mine=1")])
