@@ -11,11 +11,13 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+# Before FastAPI: a bad OTEL_PROPAGATORS cannot stop the service then.
+from eco2_tracing import bind_log_fields, configure_logging, configure_tracing, instrument_app, traced
+
+# isort: split
 import httpx
 from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel
-
-from eco2_tracing import bind_log_fields, configure_logging, configure_tracing, instrument_app, traced
 
 configure_logging()
 configure_tracing(service_name="auth-api", service_version="1.2.0")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from fastapi import FastAPI
-
+# Before FastAPI: a bad OTEL_PROPAGATORS cannot stop the service then.
 from eco2_tracing import bind_log_fields, configure_logging, configure_tracing, instrument_app, span
+
+# isort: split
+from fastapi import FastAPI
 
 configure_logging()
 configure_tracing(service_name="character-api", service_version="0.8.1")

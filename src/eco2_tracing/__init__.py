@@ -16,6 +16,7 @@ _collects = _gc.isenabled()
 _gc.disable()
 try:
     from eco2_tracing import _settings
+    from eco2_tracing._errors import ConfigurationError
     from eco2_tracing._instrumentation._httpx import instrument_httpx
     from eco2_tracing._lifecycle._configure import (
         configure_tracing,
@@ -36,6 +37,7 @@ if _typing.TYPE_CHECKING:
     from eco2_tracing._settings import TracingSettings
 
 __all__ = [
+    "ConfigurationError",
     "TracingSettings",
     "TracingStatus",
     "bind_log_fields",

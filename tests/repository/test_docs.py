@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -91,6 +92,40 @@ def test_every_decision_is_in_its_list():
     listed = (ROOT / "docs" / "decisions" / "README.md").read_text()
     records = {path.name for path in (ROOT / "docs" / "decisions").glob("0*.md")}
     assert {record for record in records if f"({record})" not in listed} == set()
+
+
+FRAMEWORKS = {"fastapi", "starlette"}
+
+
+def first_imports(text: str) -> list[str]:
+    """The packages that a program imports at its top level, in their order."""
+    found = []
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Import):
+            found += [alias.name.partition(".")[0] for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.append(node.module.partition(".")[0])
+    return found
+
+
+def late(text: str) -> bool:
+    """Whether a program imports a framework before the library that protects its import."""
+    names = first_imports(text)
+    before = names[: names.index("eco2_tracing")] if "eco2_tracing" in names else []
+    return not FRAMEWORKS.isdisjoint(before)
+
+
+def test_every_program_imports_the_library_first():
+    """Each snippet and example imports it before FastAPI, whose import a bad `OTEL_PROPAGATORS` stops otherwise."""
+    programs = {
+        f"{name(page)}:{line}": text
+        for page in PAGES
+        for line, text in snippets(page.read_text())
+        if "import" in text
+    }
+    programs |= {name(path): path.read_text() for path in sorted((ROOT / "examples").rglob("*.py"))}
+    assert [where for where, text in programs.items() if late(text)] == []
+    assert late("from fastapi import FastAPI\nfrom eco2_tracing import span\n")
 
 
 def test_the_reader_of_snippets():

@@ -12,6 +12,7 @@ import eco2_tracing
 from tests.repository.sources import library
 
 TOP_LEVEL = [
+    "ConfigurationError",
     "TracingSettings",
     "TracingStatus",
     "bind_log_fields",

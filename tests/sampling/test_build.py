@@ -72,11 +72,19 @@ def test_an_unset_ratio_is_one():
 @pytest.mark.parametrize(
     ("name", "arg", "used", "problem"),
     [
-        ("parentbased_traceidratio", "1.5", 1.0, "'1.5' is not a number from 0 to 1: 1 is used"),
-        ("parentbased_traceidratio", "nan", 1.0, "'nan' is not"),
-        ("parentbased_traceidratio", "ten", 1.0, "'ten' is not"),
-        ("parentbased_rate_limiting", "0", ("ratelimiting", 100.0), "'0' is not a number of traces"),
-        ("parentbased_rate_limiting", "inf", ("ratelimiting", 100.0), "'inf' is not"),
+        (
+            "parentbased_traceidratio",
+            "1.5",
+            0.015,
+            "not a number from 0 to 1, 0.015 was probably meant: 0.015 is",
+        ),
+        ("parentbased_traceidratio", "1%", 0.01, "0.01 was probably meant: 0.01 is used"),
+        ("parentbased_traceidratio", "nan", 0.01, "'nan' is not a number from 0 to 1: 0.01 is used"),
+        ("parentbased_traceidratio", "ten", 0.01, "'ten' is not"),
+        ("parentbased_rate_limiting", "0", ("ratelimiting", 1.0), "'0' is not a number of traces"),
+        ("parentbased_rate_limiting", "inf", ("ratelimiting", 1.0), "'inf' is not"),
+        ("parentbased_rate_limiting", "10/s", ("ratelimiting", 10.0), "10 was probably meant: 10 is used"),
+        ("parentbased_rate_limiting", "600/min", ("ratelimiting", 10.0), "10 was probably meant: 10 is used"),
         ("parentbased_rate_limiting", None, ("ratelimiting", 100.0), "is not set"),
         ("always_sometimes", None, 1.0, "'always_sometimes' is neither built in nor installed"),
     ],
@@ -105,6 +113,18 @@ def test_the_arguments_of_jaeger_remote_in_any_order_and_case():
     assert "'retries=3' is none of" in told
     assert "'endpoint=' is none of" in told
     assert len(built.problems) == 4
+
+
+def test_the_arguments_of_jaeger_remote_with_units():
+    """A percentage and a duration with a unit are read as what was probably meant, and reported."""
+    built = build_sampler(
+        "parentbased_jaeger_remote", "pollingIntervalMs=5s,initialSamplingRate=1%", service_name="shop"
+    )
+    assert built.root.probability("GET") == 0.01
+    assert len(built.problems) == 2
+    assert "5000 was probably meant: 5000 is used" in built.problems[0]
+    assert "0.01 was probably meant: 0.01 is used" in built.problems[1]
+    built.close()
 
 
 def test_jaeger_remote_without_an_argument():

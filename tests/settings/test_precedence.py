@@ -189,9 +189,10 @@ def test_older_name_of_the_ratio_beside_the_argument(only_problem):
 
 
 def test_older_name_of_the_ratio_with_a_bad_value(only_problem):
-    """A ratio that is none leaves the default sampler."""
+    """The ratio that was probably meant is used: sampling everything in its place would be wrong."""
     settings, problem = only_problem(OTEL_SAMPLING_RATE="10%")
-    assert settings.traces_sampler == "parentbased_always_on"
+    assert (settings.traces_sampler, settings.traces_sampler_arg) == ("parentbased_traceidratio", "0.1")
+    assert "0.1 was probably meant" in problem.message
     assert not problem.advisory
 
 

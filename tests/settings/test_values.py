@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eco2_tracing._settings import OtlpSettings, TracingSettings, _parse, load_settings
+from eco2_tracing._settings import OtlpSettings, TracingSettings, _expressions, load_settings
 
 
 def test_defaults(read):
@@ -133,7 +133,21 @@ BAD = [
     ("OTEL_PYTHON_EXCLUDED_URLS", "ok,(", "excluded_urls", ("ok",)),
     ("OTEL_PYTHON_EXCLUDED_URLS", "(?P<a>.)x,(?P<a>.)y", "excluded_urls", ("(?P<a>.)x",)),
     ("ECO2_TRACING_STRICT", "maybe", "strict", False),
-    ("ECO2_TRACING_ERROR_SAMPLING_RATE", "2", "error_sampling_rate", 1.0),
+    ("ECO2_TRACING_ERROR_SAMPLING_RATE", "2", "error_sampling_rate", 0.02),
+    ("ECO2_TRACING_ERROR_SAMPLING_RATE", "50 %", "error_sampling_rate", 0.5),
+    ("ECO2_TRACING_ERROR_SAMPLING_RATE", "1000", "error_sampling_rate", 1.0),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500ms", "exporter_otlp_timeout", 2500),
+    ("OTEL_BSP_EXPORT_TIMEOUT", "1m30s", "bsp_export_timeout", 90_000),
+    ("OTEL_BSP_SCHEDULE_DELAY", "5s", "bsp_schedule_delay", 5000),
+    ("OTEL_BSP_SCHEDULE_DELAY", "PT0.5S", "bsp_schedule_delay", 500),
+    ("OTEL_BSP_SCHEDULE_DELAY", "2000.0", "bsp_schedule_delay", 2000),
+    ("OTEL_BSP_SCHEDULE_DELAY", "0.2ms", "bsp_schedule_delay", 1000),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", "4k", "bsp_max_queue_size", 4000),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", "4,096", "bsp_max_queue_size", 4096),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", "2.5", "bsp_max_queue_size", 2048),
+    ("ECO2_TRACING_SLOW_THRESHOLD_MS", "1.5s", "slow_threshold_ms", 1500.0),
+    ("ECO2_TRACING_SLOW_THRESHOLDS_MS", "/a=2s,/b=7", "slow_thresholds_ms", {"/a": 2000.0, "/b": 7.0}),
+    ("ECO2_TRACING_TRUST_INBOUND", "disabled", "trust_inbound", False),
     ("ECO2_TRACING_ERROR_SAMPLING_RATE", "nan", "error_sampling_rate_is_set", False),
     ("ECO2_TRACING_SLOW_THRESHOLD_MS", "1e999", "slow_threshold_ms", None),
     ("ECO2_TRACING_SLOW_THRESHOLD_MS", "0", "slow_threshold_ms", None),
@@ -173,7 +187,7 @@ def test_a_long_list_of_expressions_is_read_in_one_go(read, monkeypatch):
         compiled.append(pattern)
         return True
 
-    monkeypatch.setattr(_parse, "_compiles", compiles)
+    monkeypatch.setattr(_expressions, "_compiles", compiles)
     found = tuple(f"a{n}" for n in range(500))
     assert read(OTEL_PYTHON_HTTPX_EXCLUDED_URLS=",".join(found)).httpx_excluded_urls == found
     assert len(compiled) == len(found) + 1
@@ -229,9 +243,9 @@ def test_a_small_queue_alone_is_no_mistake():
 
 
 def test_sampler_argument_is_checked(only_problem):
-    """A ratio that is none is as if it were not set."""
+    """A percentage is read as the ratio that was probably meant."""
     settings, problem = only_problem(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="5%")
-    assert (settings.traces_sampler, settings.traces_sampler_arg) == ("traceidratio", None)
+    assert (settings.traces_sampler, settings.traces_sampler_arg) == ("traceidratio", "0.05")
     assert problem.variable == "OTEL_TRACES_SAMPLER_ARG"
 
 

@@ -16,7 +16,7 @@ from eco2_tracing._export.exporter import OtlpExporter, Transport
 from eco2_tracing._export.grpc_transport import GrpcTransport
 from eco2_tracing._export.http_transport import HttpTransport
 from eco2_tracing._guard import logger, warn_once
-from eco2_tracing._redaction import Redactor
+from eco2_tracing._settings import shown_endpoint
 from eco2_tracing._untraced import untraced_headers
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _otlp(otlp: OtlpSettings) -> OtlpExporter | None:
     except ValueError as error:
         logger.warning(
             "OTEL_EXPORTER_OTLP_ENDPOINT: %r cannot be used, no spans are sent: %s",
-            _shown(otlp.endpoint),
+            shown_endpoint(otlp.endpoint),
             error,
         )
         return None
@@ -132,7 +132,7 @@ def build_otlp(otlp: OtlpSettings) -> OtlpExporter:
     }
     return OtlpExporter(
         build(otlp, common),
-        endpoint=_shown(otlp.endpoint),
+        endpoint=shown_endpoint(otlp.endpoint),
         timeout_s=otlp.timeout_s,
         secrets=tuple(_secrets(otlp.headers)),
     )
@@ -182,11 +182,6 @@ def _secrets(headers: Mapping[str, str]) -> Iterable[str]:
     for value in headers.values():
         yield value.strip()
         yield from (word for word in value.split() if len(word) >= 6)
-
-
-def _shown(endpoint: str) -> str:
-    before, at, after = endpoint.rpartition("@")
-    return Redactor().url(f"{before.partition('//')[0]}//{after}" if at and "//" in before else after)
 
 
 def _installed(name: str) -> SpanExporter | None:

@@ -20,12 +20,14 @@ from eco2_tracing._instrumentation._excluded import DEFAULT_EXCLUDED_PATHS, spli
 from eco2_tracing._instrumentation._lifespan import lifespan
 from eco2_tracing._instrumentation._middleware import with_trace_id
 from eco2_tracing._instrumentation._suppressed import is_suppressed
+from eco2_tracing._instrumentation._unconfigured import report_unconfigured
+from eco2_tracing._settings._globs import for_search
 from eco2_tracing.propagation import Inbound, inbound_of
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
+    from starlette.applications import Starlette
 
     from eco2_tracing._instrumentation._engine import Engine
     from eco2_tracing._settings import Settings
@@ -68,6 +70,8 @@ class _Inside:
         if scope["type"] == "lifespan":
             await lifespan(self._app, scope, receive, send)
             return
+        if engine is None and not current.configured:
+            report_unconfigured()
         # FastAPI's own telemetry looks for the key alone; a mounted application gets a copy of this scope.
         scope.setdefault("fastapi.telemetry", None)
         bound = logs.begin_request(scope)
@@ -163,18 +167,20 @@ def excluded_regexes(paths: Iterable[str], root_path: str = "") -> tuple[str, ..
     return tuple(regexes)
 
 
-def _excluded(app: FastAPI, settings: Settings, argument: str | Iterable[str] | None) -> str:
+def _excluded(app: Starlette, settings: Settings, argument: str | Iterable[str] | None) -> str:
     words, regexes = split_urls(settings.excluded_urls)
     paths: Iterable[str] | None = settings.excluded_paths
     if paths is None:
         paths = argument.split(",") if isinstance(argument, str) else argument
     if paths is None:
         paths = DEFAULT_EXCLUDED_PATHS
-    return ",".join([*excluded_regexes([*paths, *words], app.root_path), *regexes])
+    return ",".join(
+        [*excluded_regexes([*paths, *words], getattr(app, "root_path", "")), *map(for_search, regexes)]
+    )
 
 
 def instrument_app(
-    app: FastAPI,
+    app: Starlette,
     settings: Settings,
     excluded_paths: str | Iterable[str] | None = None,
     server_request_hook: ServerRequestHook | None = None,

@@ -111,13 +111,15 @@ class Current:
     Attributes:
         engine: The configuration in force; ``None`` before ``configure_tracing``.
         calls: Whether httpx calls are instrumented.
+        configured: Whether ``configure_tracing`` has been called, whatever became of it.
     """
 
-    __slots__ = ("calls", "engine")
+    __slots__ = ("calls", "configured", "engine")
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
         self.calls = False
+        self.configured = False
 
 
 current = Current()

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from eco2_tracing._guard import logger
+from eco2_tracing._guard import logger, warn_once
 from eco2_tracing._instrumentation._background import instrument_background_tasks
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._excluded import ExcludedPaths, excluded_paths_of
@@ -14,12 +14,13 @@ from eco2_tracing._instrumentation._lifespan import lifespan
 from eco2_tracing._instrumentation._middleware import TracingMiddleware
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
     from opentelemetry.trace import Span
+    from starlette.applications import Starlette
 
     ServerRequestHook = Callable[[Span, dict[str, Any]], None]
 
 _MIDDLEWARE = "_eco2_tracing_middleware"
+_ARGUMENTS = "_eco2_tracing_arguments"
 _CONTRIB_MARK = "_is_instrumented_by_opentelemetry"
 
 
@@ -42,10 +43,11 @@ class _LifespanOnly:
 
 
 def install(
-    app: FastAPI, excluded_paths: str | Iterable[str] | None, server_request_hook: ServerRequestHook | None
+    app: Starlette, excluded_paths: str | Iterable[str] | None, server_request_hook: ServerRequestHook | None
 ) -> None:
     """Trace one application in place; see ``eco2_tracing.instrument_app``."""
     if getattr(app, _MIDDLEWARE, None) is not None:
+        _report_again(getattr(app, _ARGUMENTS, None), excluded_paths, server_request_hook)
         return
     if getattr(app, _CONTRIB_MARK, False):
         # Under another provider one line has been said about who is in charge.
@@ -63,6 +65,7 @@ def install(
     if stack is not None:
         app.middleware_stack = middleware  # type: ignore[assignment]  # ASGI's types are written differently
     setattr(app, _MIDDLEWARE, middleware)
+    setattr(app, _ARGUMENTS, (paths, server_request_hook))
     # For FastAPIInstrumentor, should it come later: it takes stacks apart, and knows no middleware of others outside.
     setattr(app, _CONTRIB_MARK, True)
     build = app.build_middleware_stack
@@ -75,7 +78,30 @@ def install(
     app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
 
 
-def _add_lifespan(app: FastAPI) -> None:
+def _report_again(
+    first: tuple[ExcludedPaths, ServerRequestHook | None] | None,
+    excluded_paths: str | Iterable[str] | None,
+    server_request_hook: ServerRequestHook | None,
+) -> None:
+    if first is None:
+        return
+    found = []
+    if (
+        excluded_paths is not None
+        and ExcludedPaths(excluded_paths_of(excluded_paths)).entries != first[0].entries
+    ):
+        found.append("excluded_paths")
+    if server_request_hook is not None and server_request_hook != first[1]:
+        found.append("server_request_hook")
+    if found:
+        warn_once(
+            "instrument_app:again",
+            "instrument_app was called again for the same application with other arguments, which are not used: %s",
+            ", ".join(found),
+        )
+
+
+def _add_lifespan(app: Starlette) -> None:
     middleware: Any = _LifespanOnly(app.middleware_stack or _not_built)
     setattr(app, _MIDDLEWARE, middleware)
     if app.middleware_stack is not None:
@@ -95,7 +121,7 @@ async def _not_built(
     raise RuntimeError("the middleware stack has not been built")
 
 
-def _silence_native(app: FastAPI) -> None:
+def _silence_native(app: Starlette) -> None:
     """FastAPI's own telemetry (0.142 on) would make a second server span."""
     config = getattr(app, "_telemetry", None)
     if not isinstance(config, dict):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 REDACTED = "[REDACTED]"
 
 _LONGEST = 16 * 1024
+_LONGEST_NAME = 128  # the time that an expression takes grows with the name
 # Names of headers that carry credentials; masked whatever the operator captures.
 _SECRET = re.compile(r"authorization|cookie|token|secret|password|api[-_]?key", re.IGNORECASE)
 
@@ -73,7 +74,7 @@ class HeaderCapture:
         found: dict[str, list[str]] = {}
         for raw_name, raw_value in headers:
             name = text(raw_name).lower()
-            if self._match(name):
+            if len(name) <= _LONGEST_NAME and self._match(name):
                 key = self._prefix + name.replace("-", "_")
                 value = REDACTED if self._masks(name) else self._redactor.text(text(raw_value[:_LONGEST]))
                 found.setdefault(key, []).append(value)

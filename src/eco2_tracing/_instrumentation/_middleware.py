@@ -16,6 +16,7 @@ from eco2_tracing._instrumentation._request_ids import UnrecordedSpan
 from eco2_tracing._instrumentation._server_begin import begin_server_span
 from eco2_tracing._instrumentation._server_span import ServerSpan
 from eco2_tracing._instrumentation._suppressed import is_suppressed
+from eco2_tracing._instrumentation._unconfigured import report_unconfigured
 from eco2_tracing.logs import begin_request, end_request, enter_request
 from eco2_tracing.propagation._inbound import BAGGAGE_KEY, INBOUND_KEY, SPAN_KEY, Inbound
 from eco2_tracing.sampling._fixed import LOW_64_BITS
@@ -68,6 +69,8 @@ class TracingMiddleware:
         if engine is None or _MARK in scope or (kind != "http" and kind != "websocket"):
             if kind == "lifespan":
                 return lifespan(self.app, scope, receive, send)
+            if engine is None and not current.configured:
+                report_unconfigured()
             return self.app(scope, receive, send)
         try:
             return self._prepared(engine, scope, receive, send)

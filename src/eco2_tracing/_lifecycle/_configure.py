@@ -10,23 +10,27 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from eco2_tracing._errors import ConfigurationError
-from eco2_tracing._guard import forget_warnings, internal_failure, logger
+from eco2_tracing._guard import forget_warnings, internal_failure, logger, warn_once
 from eco2_tracing._instrumentation import _contrib
+from eco2_tracing._instrumentation._applications import check_application
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._fastapi import install
 from eco2_tracing._instrumentation._httpx import instrument_httpx, uninstrument_httpx
 from eco2_tracing._instrumentation._libraries import instrument_libraries as switch_on
-from eco2_tracing._instrumentation._libraries import uninstrument_libraries, unusable_instrumentations
+from eco2_tracing._instrumentation._libraries import uninstrument_libraries
+from eco2_tracing._lifecycle._again import Arguments, differences
 from eco2_tracing._lifecycle._children import end_with_child
+from eco2_tracing._lifecycle._problems import further_problems
 from eco2_tracing._lifecycle._report import announce, status_of
 from eco2_tracing._lifecycle._status import TracingStatus
 from eco2_tracing._lifecycle._tracing import Tracing
-from eco2_tracing._settings import Problem, Settings, load_settings, report_problems
+from eco2_tracing._settings import Settings, load_settings, report_problems
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.trace import Span
+    from starlette.applications import Starlette
 
     from eco2_tracing._settings import TracingSettings
 
@@ -38,11 +42,12 @@ class _Process:
         lock: Guards configuring and shutting down; never held while spans are delivered.
     """
 
-    __slots__ = ("lock", "tracing")
+    __slots__ = ("arguments", "lock", "tracing")
 
     def __init__(self, lock: threading.RLock) -> None:
         self.lock = lock
         self.tracing: Tracing | None = None
+        self.arguments: Arguments | None = None
 
 
 _process = _Process(threading.RLock())
@@ -60,7 +65,8 @@ def configure_tracing(
     """Set tracing up for this process: provider, sampler, exporter, propagator, libraries.
 
     The environment wins over the arguments, because operators own the Deployment; explicit
-    ``settings`` win over both. Safe to call twice: the second call changes nothing.
+    ``settings`` win over both. Safe to call twice: the second call changes nothing, and one warning names
+    the arguments that differ from those in force.
 
     Args:
         service_name: ``service.name``, where ``OTEL_SERVICE_NAME`` does not say.
@@ -76,11 +82,21 @@ def configure_tracing(
     Raises:
         ConfigurationError: In strict mode (``ECO2_TRACING_STRICT=true``), for wrong configuration.
     """
+    given = Arguments(
+        service_name, service_version, environment, settings, resource_attributes, span_processors
+    )
     with _process.lock:
         if _process.tracing is not None:
+            _report_again(given)
             return _process.tracing.makes_spans
+        current.configured = True
+        _process.arguments = given
         loaded = load_settings(
-            settings, service_name=service_name, service_version=service_version, environment=environment
+            settings,
+            service_name=service_name,
+            service_version=service_version,
+            environment=environment,
+            resource_attributes=tuple(resource_attributes or ()),
         )
         if loaded.log_level:
             logger.setLevel(loaded.log_level.upper())
@@ -96,6 +112,17 @@ def configure_tracing(
     return tracing.makes_spans
 
 
+def _report_again(given: Arguments) -> None:
+    found = differences(_process.arguments, given) if _process.arguments is not None else []
+    if found:
+        warn_once(
+            "configure_tracing:again",
+            "configure_tracing was called again with other arguments, which are not used: %s; "
+            "the first call stays in force, shutdown_tracing() undoes it",
+            ", ".join(found),
+        )
+
+
 def _installed(
     settings: Settings,
     resource_attributes: Mapping[str, Any] | None,
@@ -103,32 +130,13 @@ def _installed(
 ) -> Tracing:
     tracing = Tracing(settings, resource_attributes, span_processors)
     try:
-        report_problems(settings, [*_sampler_problems(tracing), *_strict_problems(settings)])
+        report_problems(settings, further_problems(tracing), generic=tracing.foreign is None)
     except ConfigurationError:
         tracing.discard()
         raise
     tracing.install()
     end_with_child(_at_exit)
     return tracing
-
-
-def _sampler_problems(tracing: Tracing) -> list[Problem]:
-    built = tracing.sampler
-    if built is None:
-        return []
-    settings = tracing.settings
-    found = settings.traces_sampler
-    wrong = [Problem("OTEL_TRACES_SAMPLER", found, built.name, text) for text in built.problems]
-    advice = [Problem("OTEL_TRACES_SAMPLER", found, built.name, text, advisory=True) for text in built.advice]
-    return [*wrong, *advice]
-
-
-def _strict_problems(settings: Settings) -> list[Problem]:
-    """What is a warning when libraries are switched on, told before anything is installed."""
-    if not settings.strict:
-        return []
-    found = unusable_instrumentations(settings.instrumentations)
-    return [Problem("ECO2_TRACING_INSTRUMENTATIONS", name, "nothing", text) for name, text in found]
 
 
 def _instrument(tracing: Tracing) -> None:
@@ -155,12 +163,12 @@ def _contrib_traces_httpx() -> bool:
 
 
 def instrument_app(
-    app: FastAPI,
+    app: FastAPI | Starlette,
     *,
     excluded_paths: str | Iterable[str] | None = None,
     server_request_hook: Callable[[Span, dict[str, Any]], None] | None = None,
 ) -> None:
-    """Trace one FastAPI application, in place, outside all its middleware.
+    """Trace one FastAPI or Starlette application, in place, outside all its middleware.
 
     Safe to call twice, before or after ``configure_tracing``, and before or after the application
     has served its first request.
@@ -170,7 +178,11 @@ def instrument_app(
         excluded_paths: Paths that get no span, in place of the default
             ``health,healthz,ready,readyz,livez,metrics``; ``ECO2_TRACING_EXCLUDED_PATHS`` wins.
         server_request_hook: Called with each recording server span and the ASGI scope.
+
+    Raises:
+        TypeError: The object is no FastAPI or Starlette application, or the hook no plain function.
     """
+    check_application(app, server_request_hook)
     tracing = _process.tracing
     settings = tracing.settings if tracing is not None else load_settings()
     if settings.instrumentation == "contrib" and not settings.disabled:
@@ -248,6 +260,7 @@ def reset_tracing() -> None:
     """
     shutdown_tracing(0.0)
     current.engine = None
+    current.configured = False
     forget_warnings()
 
 

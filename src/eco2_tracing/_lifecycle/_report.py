@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 from eco2_tracing._export import OtlpExporter
 from eco2_tracing._guard import logger
 from eco2_tracing._lifecycle._status import TracingStatus
+from eco2_tracing._settings import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from eco2_tracing._lifecycle._tracing import Tracing
 
 _CONTRIB_CALLS = "opentelemetry-instrumentation-httpx"
@@ -57,22 +60,41 @@ def announce(tracing: Tracing) -> None:
         logger.log(
             logging.WARNING if tracing.unused else logging.INFO,
             "a tracer provider is already installed (%s): it stays in charge of sampling and export%s; "
-            "trace headers are eco2-tracing's, propagators %s%s",
+            "trace headers are eco2-tracing's, propagators %s; %s%s",
             _name(tracing.foreign),
             f", {_CONTRIB_CALLS} in charge of client spans" if tracing.contrib_calls else "",
             ",".join(tracing.propagation.names),
+            _service(tracing),
             f"; not used: {', '.join(tracing.unused)}" if tracing.unused else "",
         )
     else:
         logger.info(
             "tracing %s to %s; %s; failing requests kept: %g %%; propagators %s%s",
-            tracing.service_name,
+            shown("service.name", tracing.service_name or ""),
             ", ".join(_destinations(tracing)) or "nowhere (no exporter)",
             _sampler(tracing),
             tracing.rules.error_rate * 100,
             ",".join(tracing.propagation.names),
             f"; {_CONTRIB_CALLS} stays in charge of client spans" if tracing.contrib_calls else "",
         )
+
+
+def _service(tracing: Tracing) -> str:
+    """Say which name and version spans carry under another provider, and where ours are used."""
+    resource: Any = getattr(tracing.foreign, "resource", None)
+    theirs: Mapping[str, Any] = getattr(resource, "attributes", None) or {}
+    facts = [(key, theirs.get(key)) for key in ("service.name", "service.version")]
+    known = [f"{key} {shown(key, str(value))!r}" for key, value in facts if value is not None]
+    spans = (
+        f"spans have its {' and '.join(known)}" if known else "spans have the service's name that it gives"
+    )
+    settings = tracing.settings
+    ours = {
+        "name": (settings.service_name, theirs.get("service.name")),
+        "version": (settings.service_version, theirs.get("service.version")),
+    }
+    others = [f"{key} {shown(key, value)!r}" for key, (value, its) in ours.items() if value and value != its]
+    return f"{spans}; log lines alone have this configuration's {' and '.join(others)}" if others else spans
 
 
 def _name(provider: Any) -> str:

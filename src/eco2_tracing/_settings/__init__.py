@@ -15,6 +15,8 @@ protect_propagators_variable()
 protect_span_limit_variable()
 protect_provider_variables()
 
+from eco2_tracing._settings._display import shown_endpoint, shown_text  # noqa: E402
+from eco2_tracing._settings._expressions import withhold_expressions  # noqa: E402
 from eco2_tracing._settings._fields import Settings  # noqa: E402
 from eco2_tracing._settings._hosts import OwnHosts  # noqa: E402
 from eco2_tracing._settings._load import load_settings, report_problems  # noqa: E402
@@ -34,6 +36,9 @@ __all__ = [
     "protect_propagators_variable",
     "report_problems",
     "shown",
+    "shown_endpoint",
+    "shown_text",
+    "withhold_expressions",
 ]
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from eco2_tracing._settings._display import shielded
 from eco2_tracing._settings._otlp import (
     Endpoint,
     OtlpSettings,
@@ -48,7 +49,7 @@ def resolve_otlp(values: Mapping[str, Any], find: Find, findings: Findings) -> d
         headers=headers,
         timeout_s=_timeout_s(values, find, findings),
         compression=values.get("exporter_otlp_compression", "none"),
-        **files,
+        **shielded(files),
     )
     return {"otlp": otlp, "exporter_otlp_headers": headers, "exporter_otlp_endpoint": endpoint.text}
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from importlib.metadata import entry_points
 
-from eco2_tracing._settings._parse import Parser, lower_items
+from eco2_tracing._settings._parse import Parser, did_you_mean, lower_items
 from eco2_tracing._settings._problem import BadValueError
 
 _CURES = {
@@ -16,6 +17,24 @@ _CURES = {
     ("opentelemetry_traces_exporter", "zipkin_json"): "opentelemetry-exporter-zipkin-json",
     ("opentelemetry_traces_exporter", "zipkin_proto"): "opentelemetry-exporter-zipkin-proto-http",
     ("opentelemetry_id_generator", "xray"): "opentelemetry-sdk-extension-aws",
+}
+
+# What names of other products and SDKs are here, without punctuation.
+_MEANT = {
+    **dict.fromkeys(
+        (("opentelemetry_propagator", name) for name in ("w3c", "traceparent", "w3ctracecontext")),
+        "tracecontext",
+    ),
+    **dict.fromkeys((("opentelemetry_propagator", name) for name in ("b3single", "zipkin")), "b3"),
+    **dict.fromkeys(
+        (
+            ("opentelemetry_traces_exporter", name)
+            for name in ("jaeger", "tempo", "grpc", "http", "otlpgrpc", "otlphttp")
+        ),
+        "otlp",
+    ),
+    **dict.fromkeys((("opentelemetry_traces_exporter", name) for name in ("stdout", "logging")), "console"),
+    **dict.fromkeys((("opentelemetry_traces_exporter", name) for name in ("off", "noop", "false")), "none"),
 }
 
 
@@ -44,8 +63,17 @@ def resolve(group: str, names: Iterable[str], known: frozenset[str]) -> tuple[tu
         elif cure := _CURES.get((group, name)):
             complaints.append(f"{name} needs a package: pip install {cure}")
         else:
-            complaints.append(f"{name!r} is unknown, expected {', '.join(sorted(known | installed.keys()))}")
+            names_known = sorted(known | installed.keys())
+            close = _suggestion(group, name, names_known)
+            complaints.append(f"{name!r} is unknown{close}, expected {', '.join(names_known)}")
     return tuple(good), complaints
+
+
+def _suggestion(group: str, name: str, known: Sequence[str]) -> str:
+    if re.search(r"[;|\s]", name):
+        return ", separate names with commas"
+    meant = _MEANT.get((group, re.sub("[^a-z0-9]", "", name)))
+    return f", did you mean {meant!r}?" if meant else did_you_mean(name, known).replace(";", ",", 1)
 
 
 def name_list(group: str, *known: str) -> Parser:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._guard import warn_once
 from eco2_tracing._settings._fields import Settings
-from eco2_tracing._settings._near_misses import is_settled
+from eco2_tracing._settings._near_misses import is_generic, is_settled
 from eco2_tracing._settings._source import read_fields
 from eco2_tracing._settings._variables import SERVICE_FACTS
 
@@ -24,6 +24,7 @@ def load_settings(
     service_name: str | None = None,
     service_version: str | None = None,
     environment: str | None = None,
+    resource_attributes: Iterable[str] = (),
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
     """Return the settings to use: those given, else the environment, else the arguments, else the defaults.
@@ -33,6 +34,7 @@ def load_settings(
         service_name: Used where neither settings nor environment name the service.
         service_version: The same for its version.
         environment: The same for the deployment environment.
+        resource_attributes: Names of further resource attributes that are set in code.
         environ: The environment to read.
 
     Raises:
@@ -41,27 +43,30 @@ def load_settings(
     arguments = {"service_name": service_name, "service_version": service_version, "environment": environment}
     if settings is None:
         read = Settings()
-        vars(read).update(read_fields({"_environ": environ, "_arguments": arguments}))
+        vars(read).update(
+            read_fields({"_environ": environ, "_arguments": arguments, "_attributes": resource_attributes})
+        )
         return read
     update: dict[str, object] = {
         key: value for key, value in arguments.items() if getattr(settings, key) is None
     }
-    facts = {SERVICE_FACTS[key] for key, value in update.items() if value}
+    facts = {SERVICE_FACTS[key] for key, value in update.items() if value} | set(resource_attributes)
     update["problems"] = tuple(problem for problem in settings.problems if not is_settled(problem, facts))
     return settings.model_copy(update=update)
 
 
-def report_problems(settings: Settings, further: Iterable[Problem] = ()) -> None:
+def report_problems(settings: Settings, further: Iterable[Problem] = (), *, generic: bool = True) -> None:
     """Tell what is wrong: one WARNING for each problem, once in a process.
 
     Args:
         settings: The settings; those read in strict mode hold doubts alone.
         further: Problems that others found in the same settings.
+        generic: Whether names that applications use for themselves would have changed something.
 
     Raises:
         ConfigurationError: In strict mode, if there is more than doubts.
     """
-    problems = (*settings.problems, *further)
+    problems = [each for each in (*settings.problems, *further) if generic or not is_generic(each)]
     if settings.strict and (wrong := [problem.message for problem in problems if not problem.advisory]):
         raise ConfigurationError(wrong)
     for problem in problems:

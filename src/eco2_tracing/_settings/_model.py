@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic_core import InitErrorDetails, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from eco2_tracing._settings._display import shielded, shown_value
 from eco2_tracing._settings._fields import Settings
 from eco2_tracing._settings._source import read_fields
 
@@ -33,7 +36,8 @@ class TracingSettings(BaseSettings, Settings):
         service_name: ``OTEL_SERVICE_NAME``, else ``service.name`` of ``OTEL_RESOURCE_ATTRIBUTES``.
         service_version: ``service.version`` of ``OTEL_RESOURCE_ATTRIBUTES``.
         environment: ``deployment.environment.name`` (or ``deployment.environment``) of the same.
-        resource_attributes: ``OTEL_RESOURCE_ATTRIBUTES``, decoded.
+        resource_attributes: ``OTEL_RESOURCE_ATTRIBUTES``, decoded. Credentials in any value are masked in ``repr``,
+            ``str`` and dumps; the attributes hold what was set.
         propagators: ``OTEL_PROPAGATORS``: names that exist, in order; ``("none",)`` alone.
         traces_exporter: ``OTEL_TRACES_EXPORTER``: names that exist; ``("none",)`` alone.
         traces_sampler: ``OTEL_TRACES_SAMPLER``.
@@ -89,11 +93,26 @@ class TracingSettings(BaseSettings, Settings):
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        frozen=True, extra="forbid", env_file=None
+        frozen=True, extra="forbid", env_file=None, hide_input_in_errors=True
     )
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
+        self.__dict__.update(shielded(self.__dict__))  # validation made plain text of it
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse, as pydantic does for frozen models, without quoting the value.
+
+        Raises:
+            ValidationError: Always.
+        """
+        detail = InitErrorDetails(type="frozen_instance", loc=(name,), input=None)
+        raise ValidationError.from_exception_data(type(self).__name__, [detail], hide_input=True)
+
+    @model_serializer(mode="wrap")
+    def _masked(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Mask credentials in dumps."""
+        return {name: shown_value(name, value) for name, value in handler(self).items()}
 
     @classmethod
     def settings_customise_sources(

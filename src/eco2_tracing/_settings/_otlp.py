@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from eco2_tracing._settings._display import is_credential, shown_endpoint
 from eco2_tracing._settings._hosts import OwnHosts, is_host
 from eco2_tracing._settings._parse import SecretHeaders
 from eco2_tracing._settings._problem import BadValueError
@@ -131,6 +132,10 @@ def read_endpoint(text: str, reading: Reading) -> Endpoint:
 
 def _split(text: str) -> SplitResult:
     complaint = "expected a URL such as http://collector:4317"
+    if is_credential(text):  # it would be looked up as a host's name
+        raise BadValueError(
+            f"{complaint}; this looks like a credential, which belongs into OTEL_EXPORTER_OTLP_HEADERS"
+        )
     try:
         parts = urlsplit(text if "://" in text else f"//{text}")
         port = parts.port
@@ -179,7 +184,7 @@ def _doubt(parts: SplitResult, port: int | None, reading: Reading) -> str:
         )
     if protocol == "grpc":
         if path:
-            doubts.append(f"gRPC has no use for the path {path!r}, it is ignored")
+            doubts.append(f"gRPC has no use for the path {shown_endpoint(path)!r}, it is ignored")
         if parts.port is None and port == 80:
             doubts.append("no port is given, so port 80 is called; OTLP over gRPC is usually on 4317")
     elif path.endswith(_PATH) and not reading.traces_form:

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import unquote
 
+from eco2_tracing._settings._display import MASK
 from eco2_tracing._settings._hosts import is_host
-from eco2_tracing._settings._problem import MASK, BadValueError
+from eco2_tracing._settings._probable import (
+    probable_boolean,
+    probable_count,
+    probable_milliseconds,
+    probable_rate,
+)
+from eco2_tracing._settings._problem import BadValueError
 
 Parser = Callable[[str], object]
 
@@ -21,7 +27,6 @@ MAX_INT = 2**31 - 1
 # Compiled by `re` when they are first needed: most starts need none of them.
 _INTEGER = r"[+-]?[0-9]{1,10}"
 _NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
-_FLAGS = r"(?s)\A\(\?([aimsux]+)\)(.*)"
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}"
 # Headers that frame or protect a response; a trace id there would break it.
 _TAKEN_HEADERS = frozenset(
@@ -46,10 +51,12 @@ def text(value: str) -> str:
 
 
 def spec_boolean(value: str) -> bool:
-    """Read a boolean as the specification does: only ``true`` is true, anything odd is false and told."""
+    """Read a boolean as the specification does: only ``true`` is true, anything odd is false and reported."""
     word = value.lower()
     if word not in ("true", "false"):
-        raise BadValueError("expected true or false", False)
+        # The specification forbids further spellings of true: this one is suggested, not used.
+        meant = f"; {'true'!r} was probably meant" if probable_boolean(value) else ""
+        raise BadValueError(f"expected true or false{meant}", False)
     return word == "true"
 
 
@@ -60,7 +67,20 @@ def boolean(value: str) -> bool:
         return True
     if word in _FALSE:
         return False
-    raise BadValueError("expected true or false")
+    raise unusable("expected true or false", probable_boolean(value))
+
+
+def unusable(complaint: str, meant: object = None) -> BadValueError:
+    """Return the error for a value that cannot be used as it stands.
+
+    Args:
+        complaint: What was expected.
+        meant: The value that was probably meant, which is used; ``None`` where it is unknown.
+    """
+    if meant is None:
+        return BadValueError(complaint)
+    written = str(meant).lower() if isinstance(meant, bool) else f"{meant:.10g}"
+    return BadValueError(f"{complaint}; {written} was probably meant", meant)
 
 
 def integer(minimum: int, unit: str = "") -> Parser:
@@ -69,7 +89,10 @@ def integer(minimum: int, unit: str = "") -> Parser:
     def parse(value: str) -> int:
         number = int(value) if re.fullmatch(_INTEGER, value) else -1
         if not minimum <= number <= MAX_INT:
-            raise BadValueError(f"expected a whole number{unit} from {minimum} to {MAX_INT}")
+            meant = probable_milliseconds(value) if unit else probable_count(value)
+            whole = meant is not None and minimum <= meant <= MAX_INT and float(meant).is_integer()
+            complaint = f"expected a whole number{unit} from {minimum} to {MAX_INT}"
+            raise unusable(complaint, int(meant) if meant is not None and whole else None)
         return number
 
     return parse
@@ -83,28 +106,23 @@ def timeout(value: str) -> int:
 _MILLISECONDS: Callable[[str], int] = integer(0, " of milliseconds")  # type: ignore[assignment]  # Parser hides int
 
 
-def _number(value: str, complaint: str) -> float:
-    number = float(value) if re.fullmatch(_NUMBER, value) else math.nan
-    if not math.isfinite(number):
-        raise BadValueError(complaint)
-    return number
+def _number(value: str) -> float:
+    return float(value) if re.fullmatch(_NUMBER, value) else math.nan
 
 
 def rate(value: str) -> float:
     """Read a probability."""
-    complaint = "expected a number from 0 to 1"
-    number = _number(value, complaint)
+    number = _number(value)
     if not 0 <= number <= 1:
-        raise BadValueError(complaint)
+        raise unusable("expected a number from 0 to 1", probable_rate(value))
     return number
 
 
 def positive_ms(value: str) -> float:
     """Read a number of milliseconds above 0."""
-    complaint = "expected a number of milliseconds above 0"
-    number = _number(value, complaint)
-    if number <= 0:
-        raise BadValueError(complaint)
+    number = _number(value)
+    if not (math.isfinite(number) and number > 0):
+        raise unusable("expected a number of milliseconds above 0", probable_milliseconds(value) or None)
     return number
 
 
@@ -115,10 +133,25 @@ def one_of(*allowed: str, **also: str) -> Parser:
         word = value.lower()
         word = also.get(word, word)
         if word not in allowed:
-            raise BadValueError(f"expected one of {', '.join(allowed)}")
+            raise BadValueError(f"expected one of {', '.join(allowed)}{did_you_mean(word, allowed)}")
         return word
 
     return parse
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """Return a question that suggests the most similar word, or nothing.
+
+    Args:
+        word: What was found, in lower case.
+        allowed: What can be used.
+    """
+    from difflib import get_close_matches  # rarely needed, and its import is not free
+
+    # A word that is a part of one that is allowed, such as `http` of `http/protobuf`, is similar enough.
+    close = [each for each in allowed if len(word) > 2 and each.startswith(word)]
+    close = close or get_close_matches(word[:60], list(allowed), n=1, cutoff=0.7)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def items(value: str) -> tuple[str, ...]:
@@ -143,37 +176,6 @@ def instrumentation_names(value: str) -> tuple[str, ...]:
 def key_set(value: str) -> frozenset[str]:
     """Split a comma-separated list into a set of lower-case keys."""
     return frozenset(lower_items(value))
-
-
-def patterns(value: str) -> tuple[str, ...]:
-    """Split a comma-separated list of regular expressions; those that do not compile fall away and are told."""
-    found = items(value)
-    # They are joined wherever they are used: flags are each one's own, and groups have to get along.
-    good = {item: re.sub(_FLAGS, r"(?\1:\2)", item) for item in found if _compiles(item)}
-    if not _compiles(_joined(good)):
-        fitting: dict[str, str] = {}
-        for item, scoped in good.items():
-            if _compiles(_joined({**fitting, item: scoped})):
-                fitting[item] = scoped
-        good = fitting
-    if bad := [item for item in found if item not in good]:
-        raise BadValueError(f"no regular expression: {', '.join(map(repr, bad))}", tuple(good.values()))
-    return tuple(good.values())
-
-
-def _joined(expressions: Mapping[str, str]) -> str:
-    return "|".join(f"(?:{each})" for each in expressions.values())
-
-
-def _compiles(pattern: str) -> bool:
-    try:
-        with warnings.catch_warnings():
-            # A pattern that `re` warns of would warn again wherever it is used, and raise where warnings are errors.
-            warnings.simplefilter("error")
-            re.compile(pattern)
-    except (re.error, OverflowError, RecursionError, Warning):
-        return False
-    return True
 
 
 def header_name(value: str) -> str:
@@ -260,13 +262,15 @@ def thresholds(value: str) -> Mapping[str, float]:
     for item in items(value):
         route, _, number = item.rpartition("=")
         try:
-            milliseconds = positive_ms(number.strip())
-        except BadValueError:
-            milliseconds = 0.0
-        if milliseconds and route.startswith("/"):
+            milliseconds, meant = positive_ms(number.strip()), ""
+        except BadValueError as error:
+            milliseconds = error.used[0] if error.used and isinstance(error.used[0], float) else 0.0
+            meant = f" ({milliseconds:g} was probably meant)"
+        good = milliseconds > 0 and route.startswith("/")
+        if good:
             found[unquote(route.strip())] = milliseconds
-        else:
-            bad.append(repr(item))
+        if meant or not good:
+            bad.append(f"{item!r}{meant if good else ''}")
     if bad:
         raise BadValueError(f"expected /route=milliseconds,… but found {', '.join(bad)}", found)
     return found

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from eco2_tracing._redaction import Redactor
+from eco2_tracing._settings._display import MASK, shown_endpoint, shown_text
 
-MASK = "**********"
 # OTLP headers, also misspelled; ECO2_TRACING_RESPONSE_HEADER is a name.
-_MASKED_NAME = r"(?i)(?<!_RESPONSE)_HEADERS?$|TOKEN|SECRET|PASSWORD|_KEY$"
-# Greedy, because a password with a slash makes no URL but is a password still.
-_USERINFO = r"(^|//|['\"])\S*@"
+_MASKED_NAME = (
+    r"(?i)(?<!_RESPONSE)(?<!_ID)_HEADERS?$|TOKEN|SECRET|PASSW|CREDENTIAL|AUTHORIZATION|_AUTH$|_KEY$|APIKEY"
+)
+_QUOTED = r"'[^']*'|\"[^\"]*\""
 _SHOWN, _SAID = 120, 500
 
 
@@ -57,6 +57,10 @@ class Findings:
         """Note a value that is not used as it stands."""
         self._note(variable, found, complaint, "nothing" if used is None else repr(used), advisory=False)
 
+    def replaced_by(self, variable: str, found: str, complaint: str, used: str) -> None:
+        """Note a value that is not used as it stands, with the value used in words."""
+        self._note(variable, found, complaint, used, advisory=False)
+
     def doubted(self, variable: str, found: str, complaint: str) -> None:
         """Note a value that is used although it looks like a mistake."""
         self._note(variable, found, complaint, "it as it is", advisory=True)
@@ -66,9 +70,11 @@ class Findings:
         self._note(variable, found, complaint, used, advisory=True)
 
     def _note(self, variable: str, found: str, complaint: str, used: str, *, advisory: bool) -> None:
-        seen, used = shown(variable, found), _masked(used, _SAID)
-        # Complaints quote parts of the value: a credential may stand in any variable by mistake.
-        message = f"{variable}={seen!r}: {_masked(complaint, _SAID)}; using {used}"
+        seen, used, complaint = shown(variable, found), _masked(used, _SAID), _masked(complaint, _SAID)
+        if shown_text(found) != found:
+            # Both quote parts of a value that holds a credential, in another case for example.
+            used, complaint = (re.sub(_QUOTED, repr(MASK), text) for text in (used, complaint))
+        message = f"{variable}={seen!r}: {complaint}; using {used}"
         self.problems.append(Problem(variable, seen, used, message, advisory))
 
 
@@ -76,9 +82,9 @@ def shown(variable: str, text: str) -> str:
     """Return a value as a log may show it: bounded, credentials masked."""
     if re.search(_MASKED_NAME, variable):
         return MASK
-    return _masked(text, _SHOWN)
+    return _masked(shown_endpoint(text) if "ENDPOINT" in variable else text, _SHOWN)
 
 
 def _masked(text: str, length: int) -> str:
-    text = Redactor().text(re.sub(_USERINFO, rf"\1{MASK}@", text))
+    text = shown_text(text)
     return text if len(text) <= length else f"{text[:length]}…"

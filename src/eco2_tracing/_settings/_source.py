@@ -11,11 +11,14 @@ from pydantic import SecretStr
 
 from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._settings._destination import resolve_otlp
+from eco2_tracing._settings._display import shielded
 from eco2_tracing._settings._early import removed
 from eco2_tracing._settings._fields import Settings
 from eco2_tracing._settings._near_misses import report_near_misses
 from eco2_tracing._settings._parse import boolean, pairs, rate
+from eco2_tracing._settings._probable import SAFE_RATE, unquoted
 from eco2_tracing._settings._problem import BadValueError, Findings
+from eco2_tracing._settings._samplers import RATIO, read_sampler
 from eco2_tracing._settings._variables import (
     ENVIRONMENT,
     KEYWORDS,
@@ -28,14 +31,16 @@ from eco2_tracing._settings._variables import (
 )
 
 Level = dict[str, str]
-ENVIRON, ARGUMENTS = "_environ", "_arguments"
+ENVIRON, ARGUMENTS, ATTRIBUTES = "_environ", "_arguments", "_attributes"
+
+_INTERNAL = (ENVIRON, ARGUMENTS, ATTRIBUTES)
 
 
 def read_fields(keywords: Mapping[str, Any]) -> dict[str, Any]:
     """Read every field, and note what is wrong instead of raising.
 
     Args:
-        keywords: What the settings were given, ``_environ`` and ``_arguments`` among it.
+        keywords: What the settings were given, ``_environ``, ``_arguments`` and ``_attributes`` among it.
 
     Returns:
         The values of all fields that do not keep their default.
@@ -50,32 +55,46 @@ class _Reading:
     def __init__(self, keywords: Mapping[str, Any]) -> None:
         self._findings = Findings()
         self._environ: Mapping[str, str] = keywords.get(ENVIRON, os.environ)
-        explicit = self._explicit({key: keywords[key] for key in keywords if key not in (ENVIRON, ARGUMENTS)})
+        explicit = self._explicit({key: keywords[key] for key in keywords if key not in _INTERNAL})
         environment = {name: value for name in VARIABLES if (value := _clean(self._environ.get(name, "")))}
+        self._unquote(environment)
         arguments = {
             SERVICE_FACTS[key]: value
             for key, given in keywords.get(ARGUMENTS, {}).items()
             if (value := _text(given))
         }
         self._levels: tuple[Level, ...] = (explicit, environment, arguments)
+        self._given_attributes: Iterable[str] = keywords.get(ATTRIBUTES, ())
 
     def values(self) -> dict[str, Any]:
         self._translate_aliases()
         values = {setting.field: value for setting in SETTINGS if (value := self._value(setting)) is not None}
         values |= self._service()
         values["error_sampling_rate_is_set"] = "error_sampling_rate" in values
-        self._check_sampler(values)
+        values |= read_sampler(self._found, self._findings)
         self._fit_batch(values)
         self._doubt_root(values)
         values |= resolve_otlp(values, self._found, self._findings)
         settled = {name for level in self._levels for name in level}
         settled |= {variable for field, variable in SERVICE_FACTS.items() if values[field]}
+        settled |= {*values.get("resource_attributes", ()), *self._given_attributes}
+        if values.get("disabled"):
+            settled.add(ENVIRONMENT)  # no span would have it
         report_near_misses(self._environ, settled, self._findings)
         self._report_removed()
         if values.get("strict") and (wrong := [p.message for p in self._findings.problems if not p.advisory]):
             raise ConfigurationError(wrong)
         values["problems"] = tuple(self._findings.problems)
-        return values
+        return shielded(values)
+
+    def _unquote(self, level: Level) -> None:
+        """Remove quotation marks around a whole value: `docker --env-file` and YAML keep them as part of it."""
+        for variable, text in level.items():
+            inner = unquoted(text)
+            if inner is not None:
+                level[variable] = inner
+                complaint = "the quotation marks are part of the value"
+                self._findings.replaced_by(variable, text, complaint, "the value without them")
 
     def _report_removed(self) -> None:
         """Note what named a provider that is not there, and was taken out of this process's environment."""
@@ -113,8 +132,10 @@ class _Reading:
         try:
             return setting.parse(text)
         except BadValueError as bad:
+            if variable == "WEB_CONCURRENCY":
+                self._doubt_workers(variable, text, bad.complaint)
             # A variable that fills several fields is told once.
-            if all(problem.variable != variable for problem in self._findings.problems):
+            elif all(problem.variable != variable for problem in self._findings.problems):
                 used = bad.used[0] if bad.used else self._default(setting.field)
                 self._findings.replaced(variable, text, bad.complaint, used)
             return bad.used[0] if bad.used else None
@@ -139,7 +160,10 @@ class _Reading:
         try:
             disabled = "false" if boolean(text) else "true"
         except BadValueError as bad:
-            self._findings.replaced(name, text, bad.complaint, used=True)
+            enabled = not bad.used or bool(bad.used[0])
+            self._findings.replaced(name, text, bad.complaint, used=enabled)
+            if not enabled:
+                level[proper] = "true"
             return
         level[proper] = disabled
         self._findings.supplanted(name, text, "an older name", f"{proper}={disabled}")
@@ -149,16 +173,17 @@ class _Reading:
         if beaten:
             self._findings.supplanted(name, text, f"{proper} is set and wins", proper)
             return
+        level[proper] = RATIO
         try:
             rate(text)
         except BadValueError as bad:
-            self._findings.replaced(name, text, bad.complaint, self._default("traces_sampler"))
+            ratio = level.setdefault(argument, f"{bad.used[0] if bad.used else SAFE_RATE:.10g}")
+            self._findings.replaced_by(
+                name, text, f"an older name; {bad.complaint}", f"{proper}={RATIO} {argument}={ratio!r}"
+            )
             return
-        level[proper] = "parentbased_traceidratio"
         ratio = level.setdefault(argument, text)
-        self._findings.supplanted(
-            name, text, "an older name", f"{proper}=parentbased_traceidratio {argument}={ratio!r}"
-        )
+        self._findings.supplanted(name, text, "an older name", f"{proper}={RATIO} {argument}={ratio!r}")
 
     def _service(self) -> dict[str, Any]:
         """Find name, version and environment: in each level the variable first, then the resource attributes."""
@@ -171,22 +196,6 @@ class _Reading:
             environment = environment or named
         return {"service_name": name, "service_version": version, "environment": environment}
 
-    def _check_sampler(self, values: dict[str, Any]) -> None:
-        sampler = values.get("traces_sampler", self._default("traces_sampler"))
-        found = self._found(["OTEL_TRACES_SAMPLER_ARG"])
-        if found is None:
-            return
-        variable, text = found
-        if sampler.endswith(("always_on", "always_off")):
-            self._findings.supplanted(variable, text, f"the sampler {sampler} takes no argument", "nothing")
-        elif sampler.endswith("traceidratio"):
-            try:
-                rate(text)
-            except BadValueError as bad:
-                # As if it were not set, says the specification of the variable.
-                values["traces_sampler_arg"] = None
-                self._findings.replaced(variable, text, bad.complaint, "1.0")
-
     def _fit_batch(self, values: dict[str, Any]) -> None:
         """Keep a batch within the queue: OTEL_BSP_MAX_EXPORT_BATCH_SIZE "must be less than or equal"."""
         queue = values.get("bsp_max_queue_size", self._default("bsp_max_queue_size"))
@@ -197,6 +206,13 @@ class _Reading:
         if found := self._found(["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"]):
             complaint = f"a batch cannot be larger than the queue (OTEL_BSP_MAX_QUEUE_SIZE={queue})"
             self._findings.replaced(*found, complaint, queue)
+
+    def _doubt_workers(self, variable: str, text: str, complaint: str) -> None:
+        """Report a bad number of processes where a rate is shared by them: others read the variable, too."""
+        sampler = self._found(["OTEL_TRACES_SAMPLER"])
+        if sampler and sampler[1].lower().endswith(("rate_limiting", "jaeger_remote")):
+            complaint = f"{complaint}; set ECO2_TRACING_WORKERS"
+            self._findings.supplanted(variable, text, complaint, repr(self._default("workers")))
 
     def _doubt_root(self, values: Mapping[str, Any]) -> None:
         """Ask whether all requests were meant: whoever writes a slash alone may mean the page at the root."""

@@ -5,17 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from eco2_tracing._settings import _parse
+from eco2_tracing._settings._expressions import patterns
 from eco2_tracing._settings._installed import name_list, one_name
 
 if TYPE_CHECKING:
     from eco2_tracing._settings._parse import Parser
 
 PREFIXES = ("OTEL_INSTRUMENTATION_", "OTEL_PYTHON_", "OTEL_", "ECO2_TRACING_")
-SAMPLERS = (
-    *("always_on", "always_off", "traceidratio", "rate_limiting", "jaeger_remote"),
-    *("parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"),
-    *("parentbased_rate_limiting", "parentbased_jaeger_remote"),
-)
 
 
 class Setting(NamedTuple):
@@ -61,10 +57,11 @@ SETTINGS: tuple[Setting, ...] = (
     *_settings(
         name_list("opentelemetry_traces_exporter", "otlp", "console"), traces_exporter="OTEL_TRACES_EXPORTER"
     ),
-    *_settings(one_name("opentelemetry_traces_sampler", *SAMPLERS), traces_sampler="OTEL_TRACES_SAMPLER"),
     *_settings(one_name("opentelemetry_id_generator", "random"), id_generator="OTEL_PYTHON_ID_GENERATOR"),
     *_settings(
         _parse.text,
+        # `read_sampler` replaces these two.
+        traces_sampler="OTEL_TRACES_SAMPLER",
         traces_sampler_arg="OTEL_TRACES_SAMPLER_ARG",
         exporter_otlp_endpoint=_otlp("ENDPOINT"),
         exporter_otlp_certificate=_otlp("CERTIFICATE"),
@@ -108,7 +105,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     *_settings(_parse.items, excluded_paths="ECO2_TRACING_EXCLUDED_PATHS"),
     *_settings(
-        _parse.patterns,
+        patterns,
         excluded_urls="OTEL_PYTHON_FASTAPI_EXCLUDED_URLS OTEL_PYTHON_EXCLUDED_URLS",
         httpx_excluded_urls="OTEL_PYTHON_HTTPX_EXCLUDED_URLS OTEL_PYTHON_EXCLUDED_URLS",
         http_capture_headers_server_request=_captured("SERVER_REQUEST"),

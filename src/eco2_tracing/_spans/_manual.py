@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
@@ -20,6 +21,10 @@ from eco2_tracing._spans._scope import Body, Scope
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
+_DECORATED: tuple[type, ...] = (
+    *(types.FunctionType, types.BuiltinFunctionType, types.MethodType),
+    *(type, classmethod, staticmethod, property),
+)
 # What the decorator takes it gives back, so that the type, overloads included, stays what it was.
 _F = TypeVar("_F", bound="Callable[..., Any] | classmethod[Any, ..., Any] | staticmethod[..., Any]")
 
@@ -52,7 +57,15 @@ def span(
 
     Returns:
         A context manager that gives the span, to be entered once.
+
+    Raises:
+        TypeError: It is used as a decorator, which is what ``traced`` is for.
     """
+    # By the type: `isinstance` asks the object, which may raise anything.
+    if issubclass(type(name), _DECORATED):
+        raise TypeError(
+            f"span is a context manager and decorates nothing: write @traced above {_name_of(name)}"
+        )
     return Scope(name, attributes, kind)
 
 
@@ -104,13 +117,25 @@ def _decorate(
         inner = _decorate(function.__func__, name=name, attributes=attributes, kind=kind)
         return type(function)(inner)
     if inspect.isclass(function) or not callable(function):
-        raise TypeError(f"traced decorates functions and methods, not {function!r}")
+        raise TypeError(f"traced decorates functions and methods, not {function!r}{_cure(function)}")
     source = inspect.unwrap(function)
     qualname = getattr(source, "__qualname__", type(source).__qualname__)
     module = getattr(source, "__module__", type(source).__module__)
     known = {"code.function.name": f"{module}.{qualname}", **settled_attributes(attributes)}
     begin = functools.partial(Scope, name or qualname, known, kind)
     return _wrapper(function)(function, begin)
+
+
+def _cure(function: Any) -> str:
+    if inspect.isclass(function):
+        return ": decorate its methods"
+    if isinstance(function, property | functools.cached_property):
+        return f": write @traced below @{type(function).__name__}"
+    return ""
+
+
+def _name_of(function: Any) -> str:
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
 def _wrapper(function: Callable[..., Any]) -> Callable[[Callable[..., Any], Callable[[], Scope]], Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextvars import Token
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Never, NoReturn, Self
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -94,6 +94,16 @@ class Scope:
     def start(self) -> Span:
         """Start the span without making it current."""
         return start(self._name, self._kind, self._attributes)
+
+    def __call__(self, function: Never, /) -> NoReturn:
+        """Refuse to decorate: a span around each call of a function is what ``traced`` makes.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(
+            f"span({self._name!r}) is a context manager and decorates nothing: write @traced({self._name!r})"
+        )
 
     def __enter__(self) -> Span:
         self._span = self.start()

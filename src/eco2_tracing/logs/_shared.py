@@ -32,7 +32,8 @@ class Shared:
         """Take over the fields that are given; final ones win over others, whichever came first."""
         with self._lock:
             target = self._set if final else self._arguments
-            target.update({key: value for key, value in fields.items() if value})
+            # A credential may stand in the name of the service by mistake.
+            target.update({key: self.redactor.text(value) for key, value in fields.items() if value})
             self.service = {**self._arguments, **self._set}
 
     def forget(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from eco2_tracing._settings._probable import probable_milliseconds, probable_rate
 
 if TYPE_CHECKING:
     from eco2_tracing.sampling._fetch import Endpoint
@@ -25,24 +27,41 @@ class Request:
     problems: list[str] = field(default_factory=list)
 
 
-def number(
-    request: Request,
-    default: float,
-    what: str,
-    accept: Callable[[float], bool],
-    *,
-    required: bool = False,
-) -> float:
-    """The argument as a number; the default, and a problem told, where it is none."""
+class Expected(NamedTuple):
+    """What the argument of a sampler has to be.
+
+    Attributes:
+        what: In words.
+        accept: Whether a number can be used.
+        meant: Finds the number that a text probably means.
+        default: Used where the argument is not set.
+        fallback: Used where the argument is set and its meaning cannot be found out.
+        required: Whether an argument that is not set is a problem.
+    """
+
+    what: str
+    accept: Callable[[float], bool]
+    meant: Callable[[str], float | None]
+    default: float
+    fallback: float
+    required: bool = False
+
+
+def number(request: Request, expected: Expected) -> float:
+    """Return the argument as a number, or what is used in its place, with a problem."""
+    what, default = expected.what, expected.default
     if request.arg is None:
-        if required:
+        if expected.required:
             request.problems.append(f"{ARG} is not set, {what} is expected: {default:g} is used")
         return default
     value = _float(request.arg)
-    if accept(value):
+    if expected.accept(value):
         return value
-    request.problems.append(f"{ARG}={request.arg!r} is not {what}: {default:g} is used")
-    return default
+    meant = expected.meant(request.arg)
+    used = expected.fallback if meant is None else meant
+    probably = "" if meant is None else f", {meant:.10g} was probably meant"
+    request.problems.append(f"{ARG}={request.arg!r} is not {what}{probably}: {used:.10g} is used")
+    return used
 
 
 def pairs(request: Request) -> dict[str, str]:
@@ -64,16 +83,20 @@ def pairs(request: Request) -> dict[str, str]:
 def option(
     request: Request, given: dict[str, str], key: str, default: float, least: float, most: float
 ) -> float:
-    """One number of the list; the default where it is left out, and a problem told where it is wrong."""
+    """Return one number of the list; the default where it is left out, and a problem where it is wrong."""
     if key not in given:
         return default
     value = _float(given[key])
     if least <= value <= most:
         return value
+    meant = (probable_milliseconds if key.endswith("Ms") else probable_rate)(given[key])
+    probably, used = "", default
+    if meant is not None and least <= meant <= most:
+        probably, used = f", {meant:.10g} was probably meant", meant
     request.problems.append(
-        f"{ARG}: {key}={given[key]!r} is not a number from {least:g} to {most:g}: {default:g} is used"
+        f"{ARG}: {key}={given[key]!r} is not a number from {least:g} to {most:g}{probably}: {used:g} is used"
     )
-    return default
+    return used
 
 
 def endpoint_of(request: Request, text: str) -> Endpoint:

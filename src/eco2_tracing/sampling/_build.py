@@ -9,7 +9,17 @@ from typing import NamedTuple
 
 from opentelemetry.sdk.trace.sampling import Sampler
 
-from eco2_tracing.sampling._arguments import DEFAULT_ENDPOINT, Request, endpoint_of, number, option, pairs
+from eco2_tracing._settings import shown_endpoint, shown_text
+from eco2_tracing._settings._probable import SAFE_RATE, probable_per_second, probable_rate
+from eco2_tracing.sampling._arguments import (
+    DEFAULT_ENDPOINT,
+    Expected,
+    Request,
+    endpoint_of,
+    number,
+    option,
+    pairs,
+)
 from eco2_tracing.sampling._base import HeadSampler
 from eco2_tracing.sampling._custom import CustomSampler
 from eco2_tracing.sampling._fixed import AlwaysOff, AlwaysOn, TraceIdRatio
@@ -17,7 +27,17 @@ from eco2_tracing.sampling._rate import RateLimiting
 
 DEFAULT = "parentbased_always_on"
 _PARENT_BASED = "parentbased_"
-_DEFAULT_PER_SECOND = 100.0
+_RATIO = Expected(
+    "a number from 0 to 1", lambda value: 0.0 <= value <= 1.0, probable_rate, default=1.0, fallback=SAFE_RATE
+)
+_PER_SECOND = Expected(
+    "a number of traces a second over 0",
+    lambda value: 0.0 < value < float("inf"),
+    probable_per_second,
+    default=100.0,
+    fallback=1.0,
+    required=True,
+)
 _DEFAULT_INTERVAL_MS = 60_000.0
 _DEFAULT_INITIAL_RATIO = 0.001
 _BARE = (
@@ -90,7 +110,12 @@ def build_sampler(
     root, words = maker(request)
     advice = () if parent_based else (_BARE.format(name=name),)
     words = _describe(parent_based, words, kind)
-    return BuiltSampler(root, parent_based, name, words, tuple(request.problems), advice)
+    return BuiltSampler(root, parent_based, name, words, _shown(request), advice)
+
+
+def _shown(request: Request) -> tuple[str, ...]:
+    """Mask credentials: the problems quote the argument."""
+    return tuple(map(shown_text, request.problems))
 
 
 def _describe(parent_based: bool, words: str, kind: str) -> str:
@@ -108,15 +133,12 @@ def _always_off(request: Request) -> Made:
 
 
 def _ratio(request: Request) -> Made:
-    ratio = number(request, 1.0, "a number from 0 to 1", lambda value: 0.0 <= value <= 1.0)
+    ratio = number(request, _RATIO)
     return TraceIdRatio(ratio), f"{ratio * 100:.10g} %"
 
 
 def _rate(request: Request) -> Made:
-    rate = number(
-        request, _DEFAULT_PER_SECOND, "a number of traces a second over 0",
-        lambda value: 0.0 < value < float("inf"), required=True,
-    )  # fmt: skip
+    rate = number(request, _PER_SECOND)
     words = f"{rate:g} traces a second"
     if request.workers > 1:
         words += f" over {request.workers} processes"
@@ -139,7 +161,7 @@ def _jaeger_remote(request: Request) -> Made:
         initial_ratio=ratio,
         limiter=rate_limiter(request.workers, request.clock),
     )
-    return sampler, f"as {endpoint.url} says, {ratio * 100:.10g} % until it answers"
+    return sampler, f"as {shown_endpoint(endpoint.url)} says, {ratio * 100:.10g} % until it answers"
 
 
 _MAKERS: dict[str, Callable[[Request], Made]] = {
@@ -183,4 +205,4 @@ def _fallback(name: str, request: Request) -> BuiltSampler:
 
 def _default(request: Request) -> BuiltSampler:
     words = _describe(True, "all", "always_on")
-    return BuiltSampler(AlwaysOn(), True, DEFAULT, words, tuple(request.problems))
+    return BuiltSampler(AlwaysOn(), True, DEFAULT, words, _shown(request))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from eco2_tracing._guard import warn_once
 from eco2_tracing._late_imports import late_imports
+from eco2_tracing._settings import shown_endpoint
 from eco2_tracing.sampling._base import HeadSampler, JaegerTags
 from eco2_tracing.sampling._fetch import Endpoint, Fetcher
 from eco2_tracing.sampling._fixed import TraceIdRatio
@@ -43,7 +44,7 @@ class JaegerRemote(HeadSampler):
         limiter: Limiter,
         fetch: Callable[[], object] | None = None,
     ) -> None:
-        self._url = endpoint.url
+        self._url = shown_endpoint(endpoint.url)
         self._interval_s = interval_s
         self._limiter = limiter
         self._fetcher = Fetcher(endpoint, service_name)

@@ -1,0 +1,96 @@
+"""What ``instrument_app`` takes, and what it says about everything else."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+_TAKES = "instrument_app takes a FastAPI or Starlette application, not {}"
+# The classes of other frameworks' applications, and what instruments them.
+_FRAMEWORKS = {
+    "flask": "opentelemetry-instrumentation-flask",
+    "django": "opentelemetry-instrumentation-django",
+    "aiohttp": "opentelemetry-instrumentation-aiohttp-server",
+    "tornado": "opentelemetry-instrumentation-tornado",
+    "falcon": "opentelemetry-instrumentation-falcon",
+    "pyramid": "opentelemetry-instrumentation-pyramid",
+    "litestar": "opentelemetry-instrumentation-asgi",
+    "sanic": "opentelemetry-instrumentation-asgi",
+    "quart": "opentelemetry-instrumentation-asgi",
+}
+_DEEPEST = 10
+
+
+class _NoApplication:
+    """The class of applications while Starlette is not imported."""
+
+
+def check_application(app: object, server_request_hook: Callable[..., Any] | None = None) -> None:
+    """Raise where an object is no application, or a hook cannot be called.
+
+    Args:
+        app: What ``instrument_app`` was given.
+        server_request_hook: The hook.
+
+    Raises:
+        TypeError: It says what was found and what to pass.
+    """
+    # Whoever has an application has imported this module already; nobody else has to.
+    application: type = getattr(sys.modules.get("starlette.applications"), "Starlette", _NoApplication)
+    if not isinstance(app, application):
+        raise TypeError(_TAKES.format(_described(app, application)))
+    if server_request_hook is None:
+        return
+    if not callable(server_request_hook):
+        raise TypeError(
+            f"server_request_hook is called with a span and a scope: {server_request_hook!r} is no function"
+        )
+    if inspect.iscoroutinefunction(server_request_hook):
+        raise TypeError("server_request_hook is not awaited: pass a plain function, not an async one")
+
+
+def _described(app: Any, application: type) -> str:
+    """Describe a wrong object, with what to pass in its place."""
+    name = f"{type(app).__module__}.{type(app).__qualname__}"
+    if app is None or isinstance(app, str | bytes):
+        return f"{app!r}: pass the application object itself, such as app after app = FastAPI()"
+    if inspect.isclass(app):
+        made = issubclass(app, application)
+        return f"the class {app.__qualname__}: pass an instance" + (f", {app.__qualname__}()" if made else "")
+    if inspect.iscoroutine(app) or inspect.isawaitable(app):
+        if inspect.iscoroutine(app):
+            app.close()  # nobody will await it, and Python would warn of that
+        return f"a {type(app).__name__}: await it, and pass the application that it returns"
+    if inspect.ismodule(app):
+        inside = next((key for key, value in vars(app).items() if isinstance(value, application)), "app")
+        return f"the module {app.__name__}: pass its application, such as {app.__name__}.{inside}"
+    if hasattr(app, "routes") and hasattr(app, "add_route"):
+        return f"a router ({name}): pass the application that includes it"
+    if _wraps(app, application):
+        return f"{name}, which wraps an application: pass the application itself, before it is wrapped"
+    if package := _FRAMEWORKS.get(type(app).__module__.partition(".")[0]):
+        return f"{name}: use {package} for it"
+    if inspect.isroutine(app):
+        return f"the function {getattr(app, '__qualname__', name)}: call it, and pass the application that it returns"
+    return name
+
+
+def _wraps(app: Any, application: type) -> bool:
+    """Tell whether one of the usual attributes of a middleware leads to an application."""
+    for _ in range(_DEEPEST):
+        inner = next(
+            (
+                found
+                for key in ("app", "_app", "application", "asgi_app")
+                if (found := getattr(app, "__dict__", {}).get(key))
+            ),
+            None,
+        )
+        if inner is None:
+            return False
+        if isinstance(inner, application):
+            return True
+        app = inner
+    return False

@@ -1,0 +1,163 @@
+"""Values of settings as people may see them: credentials masked, whichever setting they stand in.
+
+The values themselves stay as they are: text that contains a credential is a `str` whose ``repr`` is masked.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from pydantic import SecretStr
+
+from eco2_tracing._redaction import MASK as _MASKED
+from eco2_tracing._redaction import Redactor
+
+MASK = "**********"
+# Greedy, because a password with a slash makes no URL but is a password still.
+_USERINFO = r"(^|//|['\"])\S*@"
+_URL = r"(?i)\b[a-z][a-z0-9+.-]{0,20}://[^\s'\",;|]+"
+# What the paths of receivers are made of; anything else in a path may be a token.
+_PATH_WORDS = frozenset(
+    """api apm collect collector collectors data default dev development export gateway grpc http ingest ingester
+    insert intake jaeger logs metrics observability opentelemetry otel otlp prod production proxy public push
+    receiver rest sampling signoz spans staging telemetry tempo trace traces tracing write zipkin""".split()  # noqa: SIM905 - a list of fifty literals is no easier to read
+)
+_VERSION = r"v\d{1,3}(?:\.\d{1,3})?(?:(?:alpha|beta|development)\d?)?"
+_OPAQUE = r"[A-Za-z0-9+/=~_-]{16,}"
+_CHANGES = r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])"
+_MOST_CHANGES = 3
+_FACTS = ("service_name", "service_version", "environment")
+
+
+class SecretText(str):
+    """Text that contains a credential: a `str` like any other, whose ``repr`` is masked."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return the masked text, quoted."""
+        return repr(shown_text(self))
+
+
+class SecretMapping(dict[str, Any]):
+    """A mapping some of whose values are credentials: a `dict` like any other, whose ``repr`` is masked."""
+
+    def __repr__(self) -> str:
+        """Return the masked mapping."""
+        return repr(shown_mapping(self))
+
+    __str__ = __repr__
+
+
+def shown_text(text: str, *, random: bool = True) -> str:
+    """Mask credentials in a value whose kind is not known.
+
+    Args:
+        text: A URL, a list, a header, or anything else.
+        random: Whether words that look random are masked, too: they may be tokens of an unknown form.
+    """
+    text = re.sub(_USERINFO, rf"\1{MASK}@", text)
+    text = re.sub(_URL, lambda found: shown_endpoint(found[0]), text)
+    text = _redactor().text(text)
+    return re.sub(_OPAQUE, _shown_word, text) if random else text
+
+
+def is_credential(text: str) -> bool:
+    """Tell whether a text that should be a host is a credential of a known form."""
+    return "://" not in text and "@" not in text and _redactor().text(text) != text
+
+
+def shown_endpoint(endpoint: str) -> str:
+    """Return an endpoint without user information, query and fragment; what may be a token in its path is masked.
+
+    Args:
+        endpoint: A URL, ``host:port``, or a target of gRPC.
+    """
+    before, at, after = endpoint.rpartition("@")
+    if at:
+        endpoint = f"{before.partition('//')[0]}//{after}" if "//" in before else after
+    endpoint = re.split("[?#]", endpoint, maxsplit=1)[0]
+    scheme, mark, rest = endpoint.rpartition("://")
+    host, slash, path = rest.partition("/")
+    if not slash or endpoint.startswith(("unix:", "dns:")):
+        return endpoint
+    return f"{scheme}{mark}{host}/{'/'.join(map(_shown_segment, path.split('/')))}"
+
+
+def shown_mapping(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Mask the values of secret names, and credentials in all others."""
+    redactor = _redactor()
+    return {
+        shown_text(key, random=False): MASK
+        if redactor.is_secret(key) or "://" in key
+        else _shown_fact(value)
+        if isinstance(value, str)
+        else value
+        for key, value in values.items()
+    }
+
+
+def shown_value(name: str, value: Any) -> Any:
+    """Mask the value of one setting, of any type.
+
+    Args:
+        name: The setting's name.
+        value: Its value.
+    """
+    match value:
+        case SecretStr():
+            return value
+        case str():
+            if name == "exporter_otlp_endpoint":
+                return shown_endpoint(value)
+            return _shown_fact(value) if name in _FACTS else shown_text(value)
+        case Mapping() if not any(isinstance(each, SecretStr) for each in value.values()):
+            return shown_mapping(value)
+        case tuple() | list() | frozenset():
+            return type(value)(shown_value("", each) for each in value)
+    return value
+
+
+def shielded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the values that contain credentials a masked ``repr``; all others are returned as they are.
+
+    Args:
+        values: The values of settings by name.
+    """
+    return {name: _shielded(name, value) for name, value in values.items()}
+
+
+def _shielded(name: str, value: Any) -> Any:
+    if type(value) is str:
+        return value if shown_value(name, value) == value else SecretText(value)
+    if type(value) is dict and value and all(type(each) is str for each in value.values()):
+        return value if shown_mapping(value) == value else SecretMapping(value)
+    if isinstance(value, tuple | frozenset) and all(type(each) is str for each in value):
+        return type(value)(_shielded("", each) for each in value)
+    return value
+
+
+def _shown_fact(value: str) -> str:
+    """Show a fact about the service: versions and names of pods look random, and are no tokens."""
+    return shown_text(value, random=False)
+
+
+def _shown_segment(segment: str) -> str:
+    plain = unquote(segment).lower()
+    known = not plain or plain in _PATH_WORDS or plain == _MASKED or re.fullmatch(_VERSION, plain)
+    return segment if known else MASK
+
+
+def _shown_word(found: re.Match[str]) -> str:
+    """Mask a long word whose letters and digits alternate, as those of random tokens do."""
+    word = found[0]
+    return MASK if len(re.findall(_CHANGES, word)) > _MOST_CHANGES else word
+
+
+@functools.cache
+def _redactor() -> Redactor:
+    return Redactor()
