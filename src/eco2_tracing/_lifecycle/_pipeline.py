@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
@@ -10,7 +11,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, Status
 
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._redaction import cut
+from eco2_tracing._redaction import LONGEST_SPAN, Budget, cut
 from eco2_tracing._spans._lean import LeanSpan
 
 if TYPE_CHECKING:
@@ -76,12 +77,16 @@ class Pipeline:
 
     def _redact(self, span: Any) -> None:
         redactor = self._redactor
+        # One bound for all that the span holds; attributes alone have one of their own.
+        budget = Budget(LONGEST_SPAN) if span._events or span._links else None
         if isinstance(span, LeanSpan):
             # What a lean span derives is clean already; what was set on it is not.
-            span.redact(redactor.attributes)
+            span.redact(
+                redactor.attributes if budget is None else partial(redactor.attributes, budget=budget)
+            )
             name = span._given_name
         else:
-            masked = redactor.attributes(span._attributes)
+            masked = redactor.attributes(span._attributes, budget)
             if masked is not None:
                 span._attributes = _counted(masked, span._attributes)
             name = span._name
@@ -89,21 +94,21 @@ class Pipeline:
             span._name = clean
         for event in span._events or ():
             event._name = redactor.name(event._name)
-            masked = redactor.attributes(event.attributes or {})
+            masked = redactor.attributes(event.attributes or {}, budget)
             if masked is not None:
                 event._attributes = _counted(masked, event.attributes)
         if span._links:
-            self._redact_links(span)
+            self._redact_links(span, budget)
         description = span._status.description
         if description:
-            text = cut(redactor.text(description), _LONGEST_DESCRIPTION)
+            text = cut(redactor.text(cut(description, _LONGEST_DESCRIPTION)), _LONGEST_DESCRIPTION)
             if text != description:
                 span._status = Status(span._status.status_code, text)
 
-    def _redact_links(self, span: Any) -> None:
+    def _redact_links(self, span: Any, budget: Budget | None) -> None:
         links: Any = span._links
         for at, link in enumerate(links):
-            masked = self._redactor.attributes(link.attributes or {})
+            masked = self._redactor.attributes(link.attributes or {}, budget)
             if masked is not None:
                 if links is span._links:
                     links = list(links)

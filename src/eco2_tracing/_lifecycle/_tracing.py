@@ -71,7 +71,7 @@ class Tracing:
             propagate_externally=settings.propagate_externally,
             trust_inbound=settings.trust_inbound,
         )
-        self.redactor = Redactor(settings.redact_keys)
+        self.redactor = Redactor(settings.redact_keys, numbers=settings.redact_numbers)
         self.service_name = settings.service_name
         self.engine: Engine = _build.engine(settings, self.propagation, self.redactor)
         self.delivery = Delivery((), (), self.foreign)

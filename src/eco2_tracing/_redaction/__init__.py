@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from eco2_tracing._redaction._budget import LONGEST_SPAN, LONGEST_TEXT, Budget
+from eco2_tracing._redaction._commands import mask_arguments
 from eco2_tracing._redaction._cut import cut, cut_front, printable
 from eco2_tracing._redaction._keys import MASK
 from eco2_tracing._redaction._messages import is_refusal
-from eco2_tracing._redaction._redactor import LONGEST_TEXT, Redactor
+from eco2_tracing._redaction._numbers import KINDS as NUMBER_KINDS
+from eco2_tracing._redaction._pairs import secret_fields, secret_pair
+from eco2_tracing._redaction._redactor import Redactor
 
-__all__ = ["LONGEST_TEXT", "MASK", "Redactor", "cut", "cut_front", "is_refusal", "printable"]
+__all__ = [
+    "LONGEST_SPAN",
+    "LONGEST_TEXT",
+    "MASK",
+    "NUMBER_KINDS",
+    "Budget",
+    "Redactor",
+    "cut",
+    "cut_front",
+    "is_refusal",
+    "mask_arguments",
+    "printable",
+    "secret_fields",
+    "secret_pair",
+]

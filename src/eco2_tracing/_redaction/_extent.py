@@ -8,11 +8,16 @@ from eco2_tracing._redaction._keys import MASK
 
 # Behind a colon, a value that is one of these words is prose or source code: "token: expired", "token: str".
 PROSE = frozenset((
-    "a", "an", "any", "are", "authentication", "authorization", "bool", "bytes", "cannot", "denied", "empty",
-    "error", "expired", "failed", "false", "granted", "has", "header", "in", "int", "invalid", "is", "malformed",
-    "mismatch", "missing", "must", "no", "none", "not", "null", "of", "ok", "optional", "or", "rejected",
-    "required", "revoked", "scheme", "secretstr", "str", "string", "token", "tokens", "too", "true",
-    "undefined", "unknown", "unsupported", "valid", "was",
+    "a", "accepted", "added", "an", "any", "are", "array", "at", "authentication", "authorization", "bool", "boolean",
+    "bytes", "can", "cannot", "changed", "closed", "created", "deleted", "denied", "disabled", "does", "empty",
+    "enabled", "error", "expired", "failed", "false", "field", "found", "from", "generated", "given", "granted", "has",
+    "have", "header", "hidden", "in", "incorrect", "int", "integer", "invalid", "is", "length", "loaded", "malformed",
+    "masked", "maximum", "may", "minimum", "mismatch", "missing", "must", "need", "needs", "no", "none", "not", "null",
+    "number", "object", "of", "ok", "only", "optional", "or", "please", "policy", "provided", "received", "refreshed",
+    "rejected", "removed", "required", "reset", "revoked", "rotated", "scheme", "secretstr", "set", "should", "stored",
+    "str", "string", "strong", "the", "this", "to", "token", "tokens", "too", "true", "undefined", "unexpected",
+    "unknown", "unset", "unsupported", "updated", "used", "valid", "varchar", "verified", "was", "weak", "will",
+    "wrong", "your",
 ))  # fmt: skip
 LITERALS = frozenset(("none", "null", "true", "false", "undefined"))
 
@@ -20,8 +25,8 @@ LITERALS = frozenset(("none", "null", "true", "false", "undefined"))
 # Each alternative accepts the end of the text as its closing mark: nothing backtracks over a tail.
 _VALUE = re.compile(
     r"""
-      (?P<open>b?")(?:[^"\\]|\\++.|"")*+(?P<close>"|\\?\Z)
-    | (?P<open2>b?')(?:[^'\\]|\\++.|'')*+(?P<close2>'|\\?\Z)
+      (?P<open>[a-z]{0,2}")(?:[^"\\]|\\++.|"")*+(?P<close>"|\\?\Z)
+    | (?P<open2>[a-z]{0,2}')(?:[^'\\]|\\++.|'')*+(?P<close2>'|\\?\Z)
     | (?P<open3>b?(?P<one>\\{1,63}["'])(?:(?P=one){2})?|`|&quot;|&\#3[49];|\\{1,4}u0022|%22)
       .*?(?P<close3>(?<!\\)(?:(?P=open3)|(?P=one))|\Z)
     | <[^\s<>"']{1,256}>

@@ -15,18 +15,28 @@ STRONG = (
     "csrf_token", "xsrf_token", "api_key", "api_keys", "private_key", "access_key", "account_key",
     "signing_key", "encryption_key", "master_key", "password", "passwords", "password_hash",
     "password_confirm", "password_confirmation", "passwd", "pwd", "passphrase", "passcode", "secret",
-    "secrets", "secret_key", "client_secret", "credential", "credentials", "authorization", "set_cookie",
+    "secrets", "secret_key", "client_secret", "credential", "credentials", "set_cookie",
     "cookie", "cookies", "identified_by", "authorization_code", "code_verifier", "card_number", "credit_card",
     "x_amz_signature", "x_amz_credential", "x_goog_signature", "x_goog_credential", "auth_key",
     "subscription_key", "access_tokens", "refresh_tokens", "auth_tokens", "api_tokens", "bind_pw", "root_pw",
-    "x_auth", "basic_auth", "http_auth", "jwt_key", "ssh_key", "hmac_key",
+    "x_auth", "basic_auth", "http_auth", "jwt_key", "ssh_key", "hmac_key", "functions_key", "secret_key_base",
+    "requirepass", "masterauth", "rediscli_auth",
 )  # fmt: skip
 """Secret also as the last words of a longer name: `db_password`, `x-api-key`."""
 
-EXACT = ("token", "AWSAccessKeyId", "signature", "sig", "pass", "pw", "auth", "otp", "cvv", "cvc")
+EXACT = (
+    "authorization", "token", "AWSAccessKeyId", "signature", "sig", "pass", "pw", "auth", "otp", "cvv", "cvc",
+    "client_assertion", "saml_response",
+)  # fmt: skip
 """Secret as a whole name, or as the last segment of a dotted one: `sig`, `user.pass`."""
 
-FIELDS = ("assertion", "client_assertion", "saml_response", "hmac", "jwt")
+KOREAN = ("비밀번호", "패스워드", "암호", "토큰", "인증번호", "인증키", "비밀키", "개인키")
+"""Korean names of passwords, tokens and keys: secret also as the end of a longer name."""
+
+KOREAN_ESCAPED = tuple("".join(f"\\u{ord(letter):04x}" for letter in name) for name in KOREAN)
+"""The same as JSON spells them in ASCII."""
+
+FIELDS = ("assertion", "hmac", "jwt")
 """As those, of parameters, fields and attributes; not looked for in free text, where they are words of prose."""
 
 AFTER = (
@@ -44,24 +54,40 @@ WHOLE = "code"
 # Whatever stands before these, written together or apart: `dbpassword`, `github_token`.
 _ENDINGS = (
     "password", "passwd", "passphrase", "secret", "apikey", "accesskey", "accountkey", "secretkey",
-    "privatekey", "authorization", "cookie",
+    "privatekey", "cookie",
 )  # fmt: skip
 _OTHER_TOKENS = frozenset((
-    "bos", "cancel", "cancellation", "continuation", "cursor", "end", "eos", "idempotency", "last", "mask",
-    "max", "next", "pad", "page", "pagination", "per", "prev", "previous", "resume", "sep", "special", "start",
-    "stop", "sync", "unk",
+    "bos", "cancel", "cancellation", "color", "completion", "continuation", "cursor", "design", "end", "eos", "first",
+    "idempotency", "input", "last", "mask", "max", "next", "output", "pad", "page", "pagination", "per", "prev",
+    "previous", "prompt", "resume", "sep", "special", "start", "stop", "sync", "total", "unexpected", "unk",
 ))  # fmt: skip
-_OTHER_SIGNATURES = frozenset(("call", "func", "function", "method", "type"))
+_OTHER_SIGNATURES = frozenset(("call", "email", "func", "function", "mail", "method", "type"))
+_OTHER_AUTHORIZATIONS = frozenset(("card", "payment", "pre", "prior", "purchase", "role", "travel"))
+# What asks whether there is a secret, or what is done with it: `has_password`, `accept_cookie`.
+_QUESTIONS = frozenset((
+    "accept", "allow", "can", "forgot", "has", "hide", "is", "must", "needs", "require", "required", "requires",
+    "should", "show",
+))  # fmt: skip
 _USERS = frozenset((
     "admin", "database", "db", "email", "ftp", "ldap", "mail", "mongo", "mysql", "pg", "postgres", "redis",
     "root", "smtp", "user",
 ))  # fmt: skip
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+|[^\W_]+")
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _SEGMENT = re.compile(r"[.\[\]:/\s]+")
 _DIGITS = "0123456789"
 _LONGEST_KEY = 256
 _MOST_ENCODED = 3  # how often a name is percent-encoded, where one proxy encodes what another has
+
+
+def has_korean(text: str) -> bool:
+    """Tell whether a text has one of the Korean names.
+
+    Args:
+        text: Any text.
+    """
+    return any(name in text for name in (KOREAN_ESCAPED if text.isascii() else KOREAN))
 
 
 def words(key: str) -> list[str]:
@@ -98,8 +124,10 @@ class SecretKeys:
         for _ in range(_MOST_ENCODED):
             if "%" in key:
                 key = unquote(key)
+        if "\\u" in key:
+            key = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), key)
         split = words(key)
-        if not split:
+        if not split or (len(split) > 1 and split[0] in _QUESTIONS):
             return False
         if split == [WHOLE] or split[-1] in COOKIES:
             return True
@@ -123,7 +151,10 @@ def _shortened(split: list[str]) -> list[str]:
 def _ends_secret(split: list[str], last: list[str]) -> bool:
     """Tell whether the last word makes the name a secret's, a number behind it aside: `password2`."""
     word = split[-1].rstrip(_DIGITS)
-    if word.endswith(_ENDINGS):
+    if word.endswith("authorization"):
+        before = word[: -len("authorization")] or (split[-2] if len(split) > 1 else "")
+        return before not in _OTHER_AUTHORIZATIONS
+    if word.endswith(_ENDINGS) or word.endswith(KOREAN):
         return True
     if word == "signature":
         return len(last) > 1 and last[-2] not in _OTHER_SIGNATURES

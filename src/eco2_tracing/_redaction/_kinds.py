@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-PLAIN, TEXT, SECRET, QUERY, URL, SQL, CODE, LONG, UNCLEAN = range(9)
-"""How a value is searched: not at all, as a text, masked whole, by its form; or its name is not clean."""
+PLAIN, TEXT, SECRET, QUERY, URL, SQL, CODE, LONG, UNCLEAN, NAME = range(10)
+"""How a value is searched: not at all, as a text, masked whole, by its form; its name is not clean; as a name."""
 
 KINDS = {
     "url.query": QUERY,
+    "query_string": QUERY,
+    "raw_path": URL,
     "url.full": URL,
     "url.original": URL,
     "url.path": URL,
@@ -19,11 +21,17 @@ KINDS = {
 } | dict.fromkeys(
     # The conventions leave no room for a secret in these: not searched, for speed.
     (
-        "http.request.method", "http.route", "url.scheme", "network.protocol.name",
-        "network.protocol.version", "server.address", "client.address", "network.peer.address",
-        "error.type", "exception.type", "db.system", "db.system.name", "db.operation.name",
-        "db.namespace", "db.collection.name", "http.method", "http.scheme", "http.flavor", "net.host.name",
+        "http.request.method", "http.route", "url.scheme", "network.protocol.name", "network.protocol.version",
+        "http.method", "http.scheme", "http.flavor",
     ),
     PLAIN,
+) | dict.fromkeys(
+    # Few different ones: what was found in one is remembered.
+    (
+        "server.address", "client.address", "network.peer.address", "error.type", "exception.type", "db.system",
+        "db.system.name", "db.operation.name", "db.namespace", "db.collection.name", "net.host.name", "db.name",
+        "messaging.destination.name", "messaging.system",
+    ),
+    NAME,
 )  # fmt: skip
 """Attributes whose form the semantic conventions tell."""

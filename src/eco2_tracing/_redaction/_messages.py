@@ -1,4 +1,4 @@
-"""What databases and their drivers repeat of a statement and its parameters, in messages and log lines."""
+"""What databases and their drivers repeat of a statement's parameters, and pydantic of refused input."""
 
 from __future__ import annotations
 
@@ -7,78 +7,105 @@ from collections.abc import Mapping
 from typing import Any
 
 from eco2_tracing._redaction._extent import LITERALS, covered, value_span
-from eco2_tracing._redaction._keys import MASK
-from eco2_tracing._redaction._sql import mask_in_place
 
-DETAILS = (
-    "parameters:", "key (", "row contains", "duplicate entry", "or near", "input", "generated in",
-    "cached since", "raw sql", "no key", "dup key", ": syntax", "value", "beginning with", "row (", "col (",
-    "use near", "command #",
-)  # fmt: skip
-"""Each of the details below has one of these, beside a quote or a bracket: what a literal look-up searches for."""
+_MOST = 4096  # places that are looked at for one word in one text; what is behind more of them is masked to the end
 
-_STATEMENT = re.compile(
-    r"""\b(?: (?P<select>select)\s | insert\s{1,8}(?:\w{1,16}\s{1,8}){0,2}into\s | (?:replace|merge)\s{1,8}into\s
-      | update\s{1,8}\S{1,200}\s{1,8}(?:\S{1,64}\s{1,8}){0,2}set\s | delete\s{1,8}from\s )
-      | \[sql:\s | (?P<line>(?:\b|\\n)line[ ]\d{1,4}:[ ])""",
-    re.VERBOSE,
+
+def _details(**patterns: str) -> dict[str, re.Pattern[str]]:
+    """Compile patterns of what follows a word; group 1 is what stays."""
+    return {
+        word.replace("_", " "): re.compile(pattern, re.VERBOSE | re.IGNORECASE)
+        for word, pattern in patterns.items()
+    }
+
+
+_TYPES = "integer|decimal|double|float|date|datetime|time|timestamp|year|string|boolean|enum|json|point"
+# By the word that stands in it, where the search begins: a literal look-up finds the place, the pattern only matches
+# there. PostgreSQL, MySQL, SQLite, SQLAlchemy, Redis, MongoDB, pydantic.
+_DETAILS = _details(
+    key=r"([ ]\([^=\n]{0,256}\)=)(?:\([^\n]{0,1024}?\)(?=[ ,.]|\n|\Z)|\([^\n]*)",
+    row_contains=r"([ ])\([^\n]*",
+    duplicate_entry=r"""
+        ([ ])\\{0,7}(?:'[^\n]{0,1024}?'(?=[ ]for[ ]key)|(?!'[^'\n]{0,1024}'(?:[ ][a-z]|\.?\Z|\n))'[^\n]*)""",
+    or_near=r"([ ])\\{0,7}\"[^\"\n]*\"?",
+    near=r"([ ])(?=\\{0,7}\"[^\"\n]{0,1024}\":[ ]syntax)\\{0,7}\"[^\"\n]*\"?",
+    input=r"([ ](?:syntax[ ]for|value[ ]for[ ]enum)[ ][^:\n]{1,100}:[ ])\\{0,7}\"[^\n]*",
+    incorrect=rf"([ ](?:{_TYPES})(?:[ ]value)?:[ ])\\{{0,7}}(?:'[^\n]{{0,1024}}?'(?=[ ]for[ ]column)|'[^\n]*)",
+    field_value_out_of_range=r"(:[ ])\\{0,7}\"[^\n]*",
+    value=r"([ ])\\{0,7}\"[^\n]{0,1024}?\"(?=[ ]is[ ]out[ ]of[ ]range[ ]for)",
+    parameters=r"(:[ ])[^\n]*?(?=\]?(?:\n|\Z))",
+    args_beginning_with=r"(:[ ])[^\n]*",
+    to_use_near=r"([ ])\\{0,7}(?:'[^\n]{0,1024}?'(?=[ ]at[ ]line)|'[^\n]*)",
+    command=r"([ ]\#[ ]\d{1,9}[ ])(?:\([^\n]{0,1024}?\)(?=[ ]of[ ]pipeline)|\([^\n]*)",
+    dup_key=r"(:[ ])\{[^\n]*",
 )
-# Of a statement that an engine's logger writes as it is; in capitals, for they are words as well.
-STARTS = (
-    "WITH ", "VALUES ", "CALL ", "EXEC ", "EXECUTE ", "SHOW ", "SET ", "PRAGMA ", "ATTACH ", "CREATE ", "ALTER ",
-    "GRANT ", "COPY ", "DO ",
-)  # fmt: skip
-"""How a statement begins of which none of the words above tells."""
+_DETAILS["input_value="] = re.compile(r"()[^\n]*?(?=,[ ]input_type=|\n|\Z)")
+for _word in ("generated in", "cached since", "raw sql", "no key", "caching disabled"):
+    _DETAILS[_word] = re.compile(r"([^\]\n]{0,80}\][ ])[(\[{][^\n]*")
+_BRACKETED = frozenset(
+    ("parameters", "generated in", "cached since", "raw sql", "no key", "caching disabled")
+)
+_RESULT = re.compile(r"\A((?:row|col)[ ])\([^\n]*\)\Z", re.IGNORECASE)  # what SQLAlchemy's engine echoes
 
-_REACH = 500
-_LITERAL = re.compile(r"\s{1,8}(?:\w{1,64}\()?\\{0,7}'")
+# What a literal look-up searches for: each detail has one of these, beside a quote or a bracket.
+DETAILS = (
+    "key (", "key:", "contains", "duplicate", "near", "input", "incorrect", "range", "parameters", "generated",
+    "cached", "raw sql", "no key", "caching", "beginning", "command #", "row (", "col (",
+)  # fmt: skip
+"""Each detail has one of these, beside a quote or a bracket."""
+
 # One of pydantic's errors as a mapping: what follows is the value that was refused.
 _INPUT = re.compile(r"""(?<=["']msg)\\{0,63}["'][^\n]{0,512}?["']input\\{0,63}["']:[ ]?""")
-# The lines that may come behind a statement: of a traceback, of a driver.
-_END = re.compile(r'\]?\n(?=[ \t]{0,8}File "|[\[(]|Traceback|During |The above|[ \t]{0,8}\n|[A-Z]\w{1,60}:)')
-_DETAIL = re.compile(
-    r"""
-      (?P<constraint>\bkey[ ]\([^=\n]{0,512}\)=)(?:\([^\n]{0,1024}?\)(?=[ ,.]|\n|\Z)|\([^\n]*)
-    | (?P<row>\brow[ ]contains[ ])\([^\n]*
-    | (?P<entry>\bduplicate[ ]entry[ ])\\{0,7}(?:'[^\n]{0,1024}?'(?=[ ]for[ ]key)|'[^\n]*)
-    | (?P<near>\bor[ ]near[ ]|\bnear[ ](?=\\{0,7}"[^"\n]{0,1024}":[ ]syntax))\\{0,7}"[^"\n]*"?
-    | (?P<input>\binput[ ](?:syntax|value)[ ]for[ ][^:\n]{1,100}:[ ])\\{0,7}"[^\n]*
-    | (?P<wrong>\bincorrect[ ]\w{1,20}(?:[ ]value)?:[ ])\\{0,7}(?:'[^\n]{0,1024}?'(?=[ ]for[ ]column)|'[^\n]*)
-    | (?P<range>\bout[ ]of[ ]range:[ ])\\{0,7}"[^\n]*
-    | (?P<type>\bvalue[ ])\\{0,7}"[^\n]{0,1024}?"(?=[ ]is[ ]out[ ]of[ ]range)
-    | (?P<validated>\binput_value=)[^\n]*?(?=,[ ]input_type=|\n|\Z)
-    | (?P<parameters>\[parameters:[ ])[^\n]*?(?=\]?(?:\n|\Z))
-    | (?P<echo>\[(?:generated[ ]in|cached[ ]since|raw[ ]sql|no[ ]key|caching[ ]disabled)[^\]\n]{0,80}\][ ])[(\[{][^\n]*
-    | (?P<redis>\bargs[ ]beginning[ ]with:[ ])[^\n]*
-    | (?P<result>\A(?:row|col)[ ])\([^\n]*\)\Z
-    | (?P<syntax>\bto[ ]use[ ]near[ ])\\{0,7}(?:'[^\n]{0,1024}?'(?=[ ]at[ ]line)|'[^\n]*)
-    | (?P<pipeline>\bcommand[ ]\#[ ]\d{1,9}[ ])(?:\([^\n]{0,1024}?\)(?=[ ]of[ ]pipeline)|\([^\n]*)
-    | (?P<mongo>\bdup[ ]key:[ ])\{[^\n]*
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
 
 
-def mask_details(text: str) -> str:
-    """Mask the values that drivers tell in their errors, and that SQLAlchemy logs.
+def mask_details(text: str, low: str) -> str:
+    """Mask the values that drivers write into their errors, and that SQLAlchemy logs.
 
     Args:
         text: Any text.
+        low: The same in lower case, of the same length.
     """
-    text = _DETAIL.sub(_kept_before, text)
-    return _without_inputs(text) if "input" in text and "msg" in text else text
+    spans: list[tuple[int, int]] = []
+    for word, pattern in _DETAILS.items():
+        if word in low:
+            _find(text, low, word, pattern, spans)
+    if low.startswith(("row (", "col (")) and (found := _RESULT.match(text)) is not None:
+        spans.append((found.end(1), found.end()))
+    if "input" in low and "msg" in low:
+        spans += _inputs(text)
+    return covered(text, spans) if spans else text
 
 
-def _without_inputs(text: str) -> str:
+def _find(text: str, low: str, word: str, pattern: re.Pattern[str], spans: list[tuple[int, int]]) -> None:
+    at = low.find(word)
+    for _ in range(_MOST):
+        if at < 0:
+            return
+        end = at + len(word)
+        before = low[at - 1 : at]
+        begins = before == "[" if word in _BRACKETED else not before.isalnum()
+        found = pattern.match(text, end) if begins else None
+        if found is not None:
+            spans.append((found.end(1), found.end()))
+            end = max(end, found.end())
+        at = low.find(word, end)
+    if at >= 0:
+        spans.append((at, len(text)))
+
+
+def _inputs(text: str) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     at = 0
-    while found := _INPUT.search(text, at):
+    for _ in range(_MOST):
+        found = _INPUT.search(text, at)
+        if found is None:
+            return spans
         at = found.end()
         span = value_span(text, at, "", LITERALS)
         if span is not None:
             spans.append(span)
             at = max(at, span[1])
-    return covered(text, spans)
+    return [*spans, (at, len(text))]
 
 
 def is_refusal(value: Mapping[Any, object]) -> bool:
@@ -88,43 +115,3 @@ def is_refusal(value: Mapping[Any, object]) -> bool:
         value: A dictionary of our own.
     """
     return "input" in value and "loc" in value and "msg" in value
-
-
-def _kept_before(found: re.Match[str]) -> str:
-    return f"{found[found.lastgroup or 0]}{MASK}"
-
-
-def mask_statements(text: str, low: str) -> str:
-    """Mask the literals of SQL statements in a message.
-
-    Args:
-        text: Any text.
-        low: The same in lower case, of the same length.
-    """
-    if text.startswith(STARTS):
-        return mask_in_place(text)
-    parts: list[str] = []
-    done = 0
-    for found in _STATEMENT.finditer(low):
-        start = found.start()
-        if start < done:
-            continue
-        if found["select"] is not None and not _is_query(text, low, start):
-            continue
-        if found["line"] is not None and "LINE" not in text[start : found.end()]:
-            continue
-        stop = _END.search(text, start)
-        end = len(text) if stop is None else stop.start()
-        parts += (text[done:start], mask_in_place(text[start:end]))
-        done = end
-    return "".join(parts) + text[done:] if parts else text
-
-
-def _is_query(text: str, low: str, start: int) -> bool:
-    """Tell a query from the word: it is in capitals, selects a literal, or has a `from`."""
-    return (
-        text[start : start + 6].isupper()
-        or _LITERAL.match(text, start + 6) is not None
-        or low.find(" from ", start, start + _REACH) > 0
-        or (low.find("\nfrom ", start, start + _REACH) > 0)
-    )

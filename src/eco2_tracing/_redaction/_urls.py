@@ -6,25 +6,39 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote, unquote
 
+from eco2_tracing._redaction._cut import cut
 from eco2_tracing._redaction._keys import MASK
 
-# The second form is a password with an unescaped `/`, `?` or `#`: what follows the colon is no port.
-_USERINFO = re.compile(
-    r"""(:\\{0,4}/\\{0,4}/|(?:\A|(?<=["'\s]))//)
-    (?: [^\s/?\#"'<>\\]{1,2048}@
-      | [^\s/?\#:@"'<>\\\[]{0,256}:(?!\d{0,5}(?:[/?\#\s]|\Z))[^\s@"'<>]{1,256}@
-    )""",
-    re.VERBOSE,
+# A URL's text from its authority on. Behind a quote or an angle bracket within it stands no separator and no end.
+_REST = r"""((?:[^\s"'<>]|["'<>](?![\s,;:)\]}>/\\]|\Z)){1,2048})"""
+_AUTHORITY = re.compile(rf":\\{{0,4}}/\\{{0,4}}/{_REST}")
+_RELATIVE = re.compile(rf"""//(?:(?<=\A//)|(?<=["'\s]//)){_REST}""")
+_ENDS = re.compile(r"[/?#\\]")
+_QUOTES = re.compile(r"""["'<>]""")
+# A password with an unescaped `/`, `?` or `#`: what follows the colon is no port.
+_LOOSE = re.compile(r"[^/?#:@\\\[]{0,256}:(?!\d{0,5}(?:[/?#\s\"'<>,)]|\Z))[^\s@]{1,512}@")
+_HOST = re.compile(r"(?:[\w-]{1,63}(?:\.[\w-]{1,63})+|localhost)(?::\d{1,5})?\Z|[\w.-]{1,253}:\d{1,5}\Z|\[")
+_DATABASE = re.compile(
+    r"(?:postgres(?:ql)?|mysql|mariadb|mongodb|rediss?|amqps?|mssql|sqlserver|oracle|clickhouse|cockroachdb|snowflake)"
+    r"(?:\+\w{1,16})?\Z"
 )
+_LONGEST_SCHEME = 32
+# Go's MySQL driver: `user:password@tcp(host:3306)/`; Oracle's thin driver: `thin:user/password@host`.
+_GO = re.compile(r"""(?<![^\s"'=(])([\w.-]{1,64}):([^\s"'<>/]{1,256})@(?=(?:tcp|unix)\()""")
+_THIN = re.compile(r"thin:([^/\s\"']{1,64}/[^\s\"']{1,256})@")
 # The same where a URL is percent-encoded, once or again, in whole or in part, as it stands in a path.
 _ENCODED_USERINFO = re.compile(
-    r"""(?: (%(?:25){0,2}3a(?:/|%(?:25){0,2}2f){2}) | (://) )
-    (?:(?!%(?:25){0,2}(?:40|2f|3f|23))[^\s/?\#"'<>&@]){1,512}((?(2)(?!@))(?:%(?:25){0,2}40|@))""",
-    re.VERBOSE | re.IGNORECASE,
+    r"""(?: (%(?:25){0,2}3[aA](?:/|%(?:25){0,2}2[fF]){2}) | (://) )
+    (?:(?!%(?:25){0,2}(?:40|2[fF]|3[fF]|23))[^\s/?\#"'<>&@]){1,512}((?(2)(?!@))(?:%(?:25){0,2}40|@))""",
+    re.VERBOSE,
 )
-_PARAMETER = re.compile(r"""(?<=[?&;\#])([^\s=&;\#?"'<>]{1,256})=([^\s&;\#"'<>]+)""")
-_MASKED_USERINFO = rf"\1{MASK}:{MASK}@"
+_PARAMETER = re.compile(r"""[?&;\#]([^\s=&;\#?"'<>]{1,256})=([^\s&;\#"'<>]+)""")
 _DEEPEST = 3
+_MOST_PARAMETERS = 512
+_MOST_NESTED = 128  # values that are decoded and looked into
+_LONGEST_NESTED = 2048
+_LONGEST_VALUE = 8 * 1024
+_OMITTED = "…"
 
 
 class Urls:
@@ -57,17 +71,28 @@ class Urls:
 
     def query(self, query: str, depth: int = 0) -> str:
         """Mask the values of secret parameters, separated by `&` or `;`."""
-        parts = query.split("&")
+        parts = query.split("&", _MOST_PARAMETERS)
+        if len(parts) > _MOST_PARAMETERS:
+            parts[-1] = _OMITTED
+        nested = 0
         for at, part in enumerate(parts):
-            if "=" in part:
-                parts[at] = self._part(part, depth) if ";" in part else self._pair(part, depth)
+            if "=" not in part:
+                continue
+            if "%" in part or ";" in part or ":" in part:
+                nested += 1
+                if nested > _MOST_NESTED:
+                    return "&".join([*parts[:at], _OMITTED])
+            parts[at] = self._part(part, depth) if ";" in part else self._pair(part, depth)
         return "&".join(parts)
 
     def _part(self, part: str, depth: int) -> str:
         """Mask pairs separated by `;`, which to some servers is part of the value."""
         masked: list[str] = []
         in_secret = False
-        for piece in part.split(";"):
+        pieces = part.split(";", _MOST_NESTED)
+        if len(pieces) > _MOST_NESTED:
+            pieces[-1] = _OMITTED
+        for piece in pieces:
             if "=" not in piece and in_secret:
                 continue  # `password=a;b`: the rest of the same secret
             masked.append(self._pair(piece, depth))
@@ -84,16 +109,30 @@ class Urls:
 
     def parameters(self, text: str, depth: int) -> str:
         """Mask secret parameters of the query strings inside a longer text."""
-
-        def masked(found: re.Match[str]) -> str:
-            return self._pair(found[0], depth)
-
-        return _PARAMETER.sub(masked, text)
+        parts: list[str] = []
+        done = 0
+        nested = 0
+        for count, found in enumerate(_PARAMETER.finditer(text)):
+            start, end = found.span()
+            nested += "%" in found[2] or ":" in found[2]
+            if count == _MOST_PARAMETERS or nested > _MOST_NESTED:
+                return f"{''.join(parts)}{text[done:start]}{_OMITTED}"
+            start += 1
+            pair = text[start:end]
+            masked = self._pair(pair, depth)
+            if masked is not pair:
+                parts += (text[done:start], masked)
+                done = end
+        return f"{''.join(parts)}{text[done:]}" if parts else text
 
     def value(self, value: str, depth: int) -> str:
         """Mask what a parameter's value carries inside, such as a redirect's URL with a token."""
-        if depth >= _DEEPEST or not ("=" in value or "%" in value or ":" in value):
+        if depth >= _DEEPEST or not ("=" in value or "%" in value or ":" in value or "+" in value):
             return value
+        if len(value) > _LONGEST_VALUE:
+            value = cut(value, _LONGEST_VALUE)
+        if len(value) > _LONGEST_NESTED:
+            depth = _DEEPEST - 1  # looked into once
         # Latin-1 both ways keeps each byte of the value, whatever its encoding.
         plain = unquote(value, "latin-1") if "%" in value else value
         masked = self._nested(plain, depth + 1)
@@ -104,11 +143,46 @@ class Urls:
 
 def mask_userinfo(text: str) -> str:
     """Mask `user:password@` behind each `://`."""
-    if "@" in text and ("//" in text or "/\\" in text):
-        text = _USERINFO.sub(_MASKED_USERINFO, text)
-    if "%" in text and "40" in text:
+    if "@" in text:
+        if "//" in text or "/\\" in text:
+            text = _AUTHORITY.sub(_mask_authority, text)
+            text = _RELATIVE.sub(_mask_authority, text)
+        if "@tcp(" in text or "@unix(" in text:
+            text = _GO.sub(f"{MASK}:{MASK}@", text)
+        if "thin:" in text:
+            text = _THIN.sub(f"thin:{MASK}@", text)
+    if "%" in text and ("%40" in text or "2540" in text or ("@" in text and ("3a" in text or "3A" in text))):
         text = _ENCODED_USERINFO.sub(_mask_encoded, text)
     return text
+
+
+def _mask_authority(found: re.Match[str]) -> str:
+    """Mask the user information, up to the `@` before the host."""
+    rest = found[1]
+    if "@" not in rest:
+        return found[0]
+    ends = _ENDS.search(rest)
+    head = rest if ends is None else rest[: ends.start()]
+    quote = _QUOTES.search(head)
+    if quote is not None and ":" not in head[: quote.start()]:
+        return found[0]
+    end = head.rfind("@")
+    if end < 0:
+        loose = _LOOSE.match(rest)
+        if loose is None:
+            return found[0]
+        end = loose.end() - 1
+    later = rest.partition("?")[0].rfind("@")
+    if later > end and (_is_database(found) or not (_HOST.match(head[end + 1 :]) or rest[later - 1] == "/")):
+        end = later
+    if end == 0:
+        return found[0]
+    return f"{found[0][: found.start(1) - found.start()]}{MASK}:{MASK}{rest[end:]}"
+
+
+def _is_database(found: re.Match[str]) -> bool:
+    start = found.start()
+    return _DATABASE.search(found.string, max(0, start - _LONGEST_SCHEME), start) is not None
 
 
 def _mask_encoded(found: re.Match[str]) -> str:

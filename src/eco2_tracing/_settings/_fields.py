@@ -80,6 +80,7 @@ class Settings:
     workers: int = 1
 
     redact_keys: frozenset[str] = frozenset()
+    redact_numbers: frozenset[str] = frozenset()
     response_header: str | None = None
     trust_inbound: bool = True
     propagation_targets: tuple[str, ...] = ()

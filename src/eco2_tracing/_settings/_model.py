@@ -81,6 +81,7 @@ class TracingSettings(BaseSettings, Settings):
         max_kept_traces_per_second: Traces that one process rescues at most.
         workers: Processes that share a rate: ``ECO2_TRACING_WORKERS``, else ``WEB_CONCURRENCY``.
         redact_keys: Lower-case keys to mask beside the built-in ones.
+        redact_numbers: Kinds of numbers to mask in texts: ``card``, ``resident``.
         response_header: Name of a response header for the trace id.
         trust_inbound: Callers' ids and decisions are taken over.
         propagation_targets: Hosts of our own beside those told by their name.

@@ -178,6 +178,18 @@ def key_set(value: str) -> frozenset[str]:
     return frozenset(lower_items(value))
 
 
+def some_of(*allowed: str) -> Parser:
+    """Make a parser of comma-separated lists of words, in any case; others fall away and are told."""
+
+    def parse(value: str) -> frozenset[str]:
+        found = key_set(value)
+        if not found <= {*allowed}:
+            raise BadValueError(f"expected some of {', '.join(allowed)}", found & {*allowed})
+        return found
+
+    return parse
+
+
 def header_name(value: str) -> str:
     """Read the name of a response header that may be added; ``off`` and ``true`` are meant to be none."""
     if not re.fullmatch(_NAME, value) or value.lower() in _TAKEN_HEADERS | _TRUE | _FALSE | {"none"}:

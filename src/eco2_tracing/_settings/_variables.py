@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from eco2_tracing._redaction import NUMBER_KINDS
 from eco2_tracing._settings import _parse
 from eco2_tracing._settings._expressions import patterns
 from eco2_tracing._settings._installed import name_list, one_name
@@ -118,6 +119,7 @@ SETTINGS: tuple[Setting, ...] = (
     *_settings(_parse.positive_ms, slow_threshold_ms="ECO2_TRACING_SLOW_THRESHOLD_MS"),
     *_settings(_parse.thresholds, slow_thresholds_ms="ECO2_TRACING_SLOW_THRESHOLDS_MS"),
     *_settings(_parse.key_set, redact_keys="ECO2_TRACING_REDACT_KEYS"),
+    *_settings(_parse.some_of(*NUMBER_KINDS), redact_numbers="ECO2_TRACING_REDACT_NUMBERS"),
     *_settings(_parse.header_name, response_header="ECO2_TRACING_RESPONSE_HEADER"),
     *_settings(_parse.hosts, propagation_targets="ECO2_TRACING_PROPAGATION_TARGETS"),
     *_settings(_parse.one_of("lean", "contrib"), instrumentation="ECO2_TRACING_INSTRUMENTATION"),

@@ -114,8 +114,8 @@ def configure_logging(level: int | str | None = None, *, service_name: str | Non
     else:
         name, version, place = settings.service_name, settings.service_version, settings.environment
         shared.set_service(ecs_service(name, version, place), final=False)
-        if settings.redact_keys:
-            set_redactor(Redactor(settings.redact_keys))
+        if settings.redact_keys or settings.redact_numbers:
+            set_redactor(Redactor(settings.redact_keys, numbers=settings.redact_numbers))
     _configured.configure(wanted)
     if problem is not None:
         warn_once("logging:level", "configure_logging(level=%s): no such level, INFO is used", problem)

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 from types import TracebackType
 
-from eco2_tracing._redaction import LONGEST_TEXT, Redactor, cut, printable
-from eco2_tracing.logs._plain import repaired
+from eco2_tracing._redaction import LONGEST_TEXT, Budget, Redactor, cut, printable
+from eco2_tracing.logs._plain import LONGEST_LINE, repaired
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -20,7 +20,8 @@ A server logs the traceback after the request's context is gone.
 LONGEST_NAME = 1024
 """Characters of a class's name that are kept."""
 
-_HEAD = LONGEST_TEXT // 4
+_LONGEST_MESSAGE = 8 * 1024
+_SHORTEST_TRACE = 4 * 1024  # kept also where the message took what a line may hold
 _FRAME = '\n  File "'
 
 
@@ -47,6 +48,7 @@ def error_fields(
     other_trace: str | None,
     format_exception: Callable[[ExcInfo], str],
     redactor: Redactor,
+    budget: Budget | None = None,
 ) -> dict[str, object]:
     """Describe an exception, or a stack alone.
 
@@ -55,19 +57,21 @@ def error_fields(
         other_trace: A traceback or stack as text, where there is no exception.
         format_exception: Writes the traceback.
         redactor: Masks secrets in message and traceback, source lines included.
+        budget: How many characters of the line are left.
     """
+    budget = budget or Budget(LONGEST_LINE)
     if exc_info is None:
-        return {"error.stack_trace": _trace(other_trace, redactor)} if other_trace else {}
+        return {"error.stack_trace": _trace(other_trace, redactor, budget)} if other_trace else {}
     try:
         trace = format_exception(exc_info)
     except BaseException:  # noqa: BLE001 - `__notes__` and the like are the application's
         trace = ""
     fields: dict[str, object] = {
         "error.type": type_name(exc_info[0]),
-        "error.message": repaired(redactor.text(printable(exc_info[1]))),
+        "error.message": repaired(redactor.text(budget.text(printable(exc_info[1]), _LONGEST_MESSAGE))),
     }
     if trace:
-        fields["error.stack_trace"] = _trace(trace, redactor)
+        fields["error.stack_trace"] = _trace(trace, redactor, budget)
     return fields
 
 
@@ -81,10 +85,13 @@ def type_name(kind: type[BaseException]) -> str:
     return cut(repaired(name), LONGEST_NAME)
 
 
-def _trace(trace: str, redactor: Redactor) -> str:
+def _trace(trace: str, redactor: Redactor, budget: Budget) -> str:
     """Cut a traceback in its middle, at the begin of a frame: a secret is not cut in two."""
-    if len(trace) <= LONGEST_TEXT:
+    limit = max(min(LONGEST_TEXT, budget.left), _SHORTEST_TRACE)
+    budget.left -= min(len(trace), limit)
+    if len(trace) <= limit:
         return repaired(redactor.text(trace))
-    head = repaired(redactor.text(cut(trace, _HEAD)))
-    begin = trace.find(_FRAME, len(trace) - (LONGEST_TEXT - _HEAD))
+    head_length = limit // 4
+    head = repaired(redactor.text(cut(trace, head_length)))
+    begin = trace.find(_FRAME, len(trace) - (limit - head_length))
     return head if begin < 0 else head + repaired(redactor.text(trace[begin:]))

@@ -12,7 +12,7 @@ import orjson
 from eco2_tracing.logs._plain import Plain
 
 if TYPE_CHECKING:
-    from eco2_tracing._redaction import Redactor
+    from eco2_tracing._redaction import Budget, Redactor
 
 ECS_VERSION = "8.11.0"
 
@@ -36,15 +36,18 @@ _USER = {
 _NOT_IN_LABELS = re.compile(r"[.*\\]")
 
 
-def add_fields(fields: dict[str, object], given: Mapping[str, object], redactor: Redactor) -> None:
+def add_fields(
+    fields: dict[str, object], given: Mapping[str, object], redactor: Redactor, budget: Budget | None = None
+) -> None:
     """Put the application's fields where ECS has them, never over one that is there.
 
     Args:
         fields: The document so far, without what the formatter writes itself.
         given: The application's fields. What is ``None`` is left out: ECS has no field without a value.
         redactor: Masks secrets.
+        budget: How many characters of the line are left.
     """
-    plain = Plain(redactor)
+    plain = Plain(redactor, budget)
     labels: dict[str, object] = {}
     for key, value in given.items():
         if plain.is_full():

@@ -13,11 +13,11 @@ import orjson
 from opentelemetry.trace import INVALID_SPAN, INVALID_SPAN_CONTEXT, SpanContext, get_current_span
 from pythonjsonlogger.orjson import OrjsonFormatter
 
-from eco2_tracing._redaction import Redactor, cut, printable
+from eco2_tracing._redaction import Budget, Redactor, cut, printable
 from eco2_tracing.logs._access import ACCESS, AccessFields
 from eco2_tracing.logs._exceptions import LONGEST_NAME, ExcInfo, error_fields, ids_of, raised
 from eco2_tracing.logs._fields import ECS_VERSION, add_fields
-from eco2_tracing.logs._plain import repaired
+from eco2_tracing.logs._plain import LONGEST_LINE, repaired
 from eco2_tracing.logs._request import Request, current
 from eco2_tracing.logs._shared import shared
 from eco2_tracing.logs._trace import current_ids
@@ -130,7 +130,7 @@ class EcsFormatter(OrjsonFormatter):
             or type(record.msg) is dict
             or self._static
         ):
-            line += self._more(record, redactor, tail[1], request)
+            line += self._more(record, redactor, tail[1], request, len(message))
         elif request is not None and request.fields:
             written = request.written
             if written is None or written[0] is not redactor or written[1] != request.revision:
@@ -161,6 +161,7 @@ class EcsFormatter(OrjsonFormatter):
         redactor: Redactor,
         access: AccessFields | None,
         request: Request | None,
+        written: int,
     ) -> str:
         """Write what few lines have: an exception, HTTP fields, fields of the application."""
         exc_info = raised(record)
@@ -169,8 +170,9 @@ class EcsFormatter(OrjsonFormatter):
             ids = ids_of(exc_info[1])
             if ids is not None:
                 fragment = f',"trace.id":"{ids[0]:032x}","span.id":"{ids[1]:016x}"'
+        budget = Budget(LONGEST_LINE - written)
         exc_text = record.exc_text if record.exc_text and record.exc_text.strip() else None
-        fields = error_fields(exc_info, exc_text or record.stack_info, self._traceback, redactor)
+        fields = error_fields(exc_info, exc_text or record.stack_info, self._traceback, redactor, budget)
         if access is not None:
             fields.update(access(record, redactor, request))
         given = {**self._static}
@@ -178,7 +180,7 @@ class EcsFormatter(OrjsonFormatter):
             given.update(request.fields)
         given.update(_extras(record))
         if given:
-            add_fields(fields, given, redactor)
+            add_fields(fields, given, redactor, budget)
         return fragment + _fragment(fields)
 
     def _traceback(self, exc_info: ExcInfo) -> str:

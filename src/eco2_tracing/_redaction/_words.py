@@ -1,0 +1,47 @@
+"""Which values behind a secret's name are words of prose, not secrets."""
+
+from __future__ import annotations
+
+import re
+
+from eco2_tracing._redaction._keys import KOREAN
+
+# Where `token` stands behind one of these, it is a parser's: "unexpected token: foo", "first token: 120 ms".
+_OF_A_PARSER = re.compile(
+    r"\b(?:bad|expected|first|illegal|invalid|last|missing|next|previous|unexpected|unknown|unrecognized)[ ]\Z"
+)
+_OPAQUE = re.compile(r"(?=[^\s\d]{0,64}\d)[\w.~+/=-]{12,}")
+_WORD = re.compile(r"[a-z]{1,20}\Z")
+_MARK = re.compile(r"</?[a-z_ |]{1,16}>\Z")
+_HANGUL = re.compile(r"[\uac00-\ud7a3]+\Z")
+_FEW_DIGITS = re.compile(r"\d{1,3}\Z")
+_COUNTED = ("pass", "sig", "pw", "signature")
+_METHOD_AND_FIELD = re.compile(r"(?:basic|negotiate|apikey|digest) [a-z_]{1,16}=[^=]")
+_METHODS = frozenset(
+    ("apikey", "basic", "digest", "jwt", "kerberos", "ldap", "mtls", "ntlm", "oauth", "oauth2", "saml2")
+)
+
+
+def is_word(low: str, key: str, value: str, before: str, *, colon: bool) -> bool:
+    """Tell whether a value that stands without quotes behind a name is a word of prose.
+
+    Args:
+        low: The whole name, in lower case.
+        key: The end of the name that makes it a secret's.
+        value: The value, in lower case.
+        before: What stands before the name, in lower case.
+        colon: Whether the separator is a colon, not an equals sign.
+    """
+    if key.endswith("token"):
+        if _MARK.match(value):
+            return True
+        return low == "token" and _OF_A_PARSER.search(before) is not None and _OPAQUE.match(value) is None
+    if key.endswith("auth"):
+        return (
+            value in _METHODS or _WORD.match(value) is not None or _METHOD_AND_FIELD.match(value) is not None
+        )
+    if key in _COUNTED and low == key:
+        return _FEW_DIGITS.match(value) is not None
+    if low.endswith(KOREAN):
+        return _HANGUL.match(value) is not None
+    return colon and key.startswith(("signature", "credential")) and (_WORD.match(value) is not None)

@@ -1,0 +1,176 @@
+"""What masking costs is bounded: for a text, an attribute, a span and a line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import traceback
+
+import pytest
+from opentelemetry.trace import SpanContext
+
+from eco2_tracing import TracingSettings, configure_tracing, span
+from eco2_tracing._redaction import MASK, Redactor
+from eco2_tracing.logs import EcsFormatter
+from eco2_tracing.testing import CapturedSpans
+
+from .forms import BENIGN_TEXTS, FORMS, TOKENS
+from .planted import PLANTED
+from .test_texts import ENDLESS
+
+PIECES = [
+    *ENDLESS, *(f"{text} " for text in PLANTED), *(f"{text}\n" for text, _ in FORMS),
+    *(f"{text} " for text, _ in TOKENS), *(f"{text}\n" for text in BENIGN_TEXTS),
+    "x", "0a1b", "A", "-", "select ", "select a,", "select 'x'", 'value "', "value ", 'near "', "line 1: ",
+    "LINE 1: '",
+    # Calls, URLs, pairs and commands.
+    "call x('", "CALL x('", "EXEC x '", '"WITH ', "set password ", "?a=b", "a=b;", "%3D", "%2520", "//a:b@",
+    "://a:b@h ",
+    ":\\/\\/", "@", "thin:a/", "a:b@tcp", "name: password value: ", '"value": "x", "name": "password", ', "mysql -p",
+    "mysql ", "curl -u a:b ", "; path=", "a=bcde; path=/ ", "AUTH ", "private key ", "비밀번호=x ", "\\u0041",
+    "\\ube44\\ubc00", "- name: password\n  ", "12345678:AA", "sk-", "xsk-", "ghp_", "<name>password</name>", "env ",
+    "login a ", "--token ", "-p ", "code=aB3dEfGh12345 ", "hooks.slack.com/services/", "SG.", "s.", "-us1", "1//",
+]  # fmt: skip
+
+
+def cpu(call, times=1):
+    """Measure the CPU time of one call, the least of some."""
+    taken = []
+    for _ in range(times):
+        begin = time.process_time_ns()
+        call()
+        taken.append(time.process_time_ns() - begin)
+    return min(taken)
+
+
+def growth(redactor, kind, piece, times):
+    """Measure how many times longer an attribute takes that is eight times as long."""
+    small, large = ((piece * (length // len(piece) + 1))[:length] for length in (2_100, 16_800))
+    begin = max(cpu(lambda: redactor.attributes({kind: small}), times), 20_000)
+    return cpu(lambda: redactor.attributes({kind: large}), times) / begin
+
+
+@pytest.mark.parametrize(
+    ("kind", "pieces"),
+    [("note", PIECES), *((kind, PIECES[::4]) for kind in ("url.query", "url.full", "db.query.text"))],
+)
+def test_time_grows_with_the_length(kind, pieces):
+    """Eight times the text takes about eight times the time; a pattern that looks twice at it would take 64 times."""
+    redactor = Redactor()
+    slow = [piece for piece in pieces if growth(redactor, kind, piece, 1) > 32]
+    assert [piece for piece in slow if growth(redactor, kind, piece, 5) > 32] == []
+
+
+def searched(monkeypatch):
+    """Count the characters that are searched from here on."""
+    from eco2_tracing._redaction._scanner import Scanner
+
+    counted = [0]
+    scan = Scanner._scan
+
+    def counting(self, text, depth):
+        counted[0] += len(text)
+        return scan(self, text, depth)
+
+    monkeypatch.setattr(Scanner, "_scan", counting)
+    return counted
+
+
+def test_an_attribute_has_one_bound(monkeypatch):
+    """A list of 64 texts of 16 Ki characters is searched and kept as one text of that length is."""
+    counted = searched(monkeypatch)
+    items = Redactor().value("note", [f"value {number} token=abc " * 800 for number in range(64)])
+    assert counted[0] <= 16 * 1024
+    assert sum(map(len, items)) <= 20 * 1024
+    assert items[0].startswith(f"value 0 token={MASK}")
+    assert items[-1].endswith("…")
+    nested = Redactor().value("note", {"a": [["x" * 10_000] * 10] * 10})
+    assert len(str(nested)) <= 20 * 1024
+
+
+def test_a_span_has_one_bound(monkeypatch):
+    """Attributes, events and links together; what is left out is marked, and short values stay."""
+    captured = CapturedSpans()
+    configure_tracing(settings=TracingSettings(traces_exporter=("none",)), span_processors=(captured,))
+    counted = searched(monkeypatch)
+    long = "some value x=1 and more words " * 500
+    with span("s") as current:
+        for number in range(100):
+            current.set_attribute(f"long.{number}", long)
+            current.set_attribute(f"list.{number}", [long] * 4)
+        for _ in range(20):
+            current.add_event("e", {"note": long})
+            current.add_link(SpanContext(1, 2, is_remote=True), {"note": long})
+        current.set_attribute("last", "short")
+    (one,) = captured.spans
+    assert counted[0] <= 150 * 1024
+    assert len(repr([one.attributes, one.events, one.links])) <= 400 * 1024
+    assert "…" in repr(one.events)
+
+
+def test_a_line_has_one_bound(monkeypatch):
+    """A record with 500 fields of 8 Ki characters is a line of some 64 KiB."""
+    counted = searched(monkeypatch)
+    record = logging.LogRecord("a", 20, "", 1, "value x=1 " * 10_000, (), None)
+    record.__dict__.update({f"field{number}": "some value x=1 and more " * 400 for number in range(500)})
+    try:
+        raise ValueError("value x=1 " * 10_000)
+    except ValueError as error:
+        record.exc_info = (ValueError, error, error.__traceback__)
+    line = EcsFormatter().format(record)
+    assert counted[0] <= 80 * 1024
+    assert len(line) <= 80 * 1024
+    assert json.loads(line)["message"].endswith("…")
+
+
+def test_fields_without_number_are_cut_where_the_line_is_full():
+    """Names count as well, and the first fields are the ones that stay."""
+    record = logging.LogRecord("a", 20, "", 1, "m", (), None)
+    record.__dict__.update({f"field{number}": "x" * 8_192 for number in range(100)})
+    labels = json.loads(EcsFormatter().format(record))["labels"]
+    assert len(labels["field0"]) == 8_192
+    assert sum(map(len, labels.values())) <= 64 * 1024
+
+
+def test_a_trace_with_many_lines_keeps_its_end():
+    """No count of frames, of `line`, of `value` or of `select` cuts what is within the limits."""
+    trace = "".join(
+        f'  File "f{number}.py", line {number}, in select_value\n    value = update(token)\n'
+        for number in range(350)
+    )
+    text = f"Traceback (most recent call last):\n{trace}ValueError: bad value"
+    assert len(text) < 32 * 1024
+    assert Redactor().text(text) == text
+
+
+def test_more_secrets_than_anyone_writes_end_a_text():
+    """The rest is left out, with a mark: time is bounded, and nothing comes through unseen."""
+    redactor = Redactor()
+    for piece in (
+        "token=S3CRET ",
+        "https://u:S3CRET@h ",
+        "select 'S3CRET' ;",
+        "Bearer S3CRET1 ",
+        'or near "S3CRET" ',
+    ):
+        assert "S3CRET" not in redactor.text(piece * 2_000), piece
+    assert redactor.text("token=abc " * 2_000).endswith("…")
+    assert redactor.query("&".join(["a=1"] * 2_000)).endswith("…")
+    assert redactor.query(";".join(["a=1"] * 2_000)).endswith("…")
+    assert redactor.query("&".join(["a=%41"] * 2_000)).endswith("…")
+    assert redactor.text(f"/x?{'&a=1' * 2_000}").endswith("…")
+    assert redactor.value("db.query.text", "SELECT " + "'a'," * 2_000).endswith("…")
+    assert redactor.text("SELECT 'a' FROM b\nError: x\n" * 1_000).endswith("…")
+
+
+def test_an_ordinary_stack_trace_is_untouched():
+    """The word `value` costs nothing but a look-up of what may follow it."""
+
+    def fail(depth, value=1):
+        return int("value") if not depth else fail(depth - 1, value)
+
+    with pytest.raises(ValueError, match="invalid") as caught:
+        fail(30)
+    trace = "".join(traceback.format_exception(caught.value))
+    assert Redactor().text(trace) == trace

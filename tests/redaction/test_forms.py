@@ -1,0 +1,302 @@
+"""Lists of secrets and of ordinary texts: the first never come through, the second stay as they are."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from urllib.parse import quote, quote_plus
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from opentelemetry.trace import Link, SpanContext, Status, StatusCode
+
+from eco2_tracing import TracingSettings, bind_log_fields, configure_tracing, instrument_app, logs, span
+from eco2_tracing._redaction import MASK, Redactor
+from eco2_tracing.logs import EcsFormatter
+from eco2_tracing.testing import CapturedSpans
+
+from .forms import BENIGN_KEYS, BENIGN_TEXTS, FORMS, SECRET, TOKENS
+
+ALL = [*FORMS, *TOKENS]
+WAYS = {
+    "text": lambda redactor, text: redactor.text(text),
+    "prose": lambda redactor, text: redactor.text(f"could not do it: {text} (now)"),
+    "attribute": lambda redactor, text: redactor.value("note", text),
+    "list": lambda redactor, text: redactor.value("note", ["a", text]),
+    "repr": lambda redactor, text: redactor.text(repr([text])),
+    "json": lambda redactor, text: redactor.text(json.dumps({"a": text})),
+    "other json": lambda redactor, text: redactor.text(json.dumps({"a": text}, ensure_ascii=False)),
+}
+IN_URLS = {
+    "query": lambda redactor, token: redactor.query(f"key={token}"),
+    "encoded": lambda redactor, token: redactor.query(f"a=1&h={quote(token, safe='')}&b=2"),
+    "form-encoded": lambda redactor, token: redactor.query(f"a=1&h={quote_plus(token)}"),
+    "encoded twice": lambda redactor, token: redactor.query(f"h={quote(quote(token, safe=''), safe='')}"),
+    "url": lambda redactor, token: redactor.url(f"https://h.example/x?key={token}"),
+    "path": lambda redactor, token: redactor.url(f"/a/{token}/b"),
+    "assigned": lambda redactor, token: redactor.text(f"x={token}"),
+    "line": lambda redactor, token: redactor.text(f"GET /?k%3D{token} HTTP/1.1"),
+    "name": lambda redactor, token: redactor.name(f"GET {token}"),
+}
+BEARER = (f"Bearer {SECRET}", [SECRET])
+
+
+def leaking(items, mask):
+    """Give the texts of which a secret is seen after masking."""
+    redactor = Redactor()
+    return [text for text, secrets in items if any(secret in str(mask(redactor, text)) for secret in secrets)]
+
+
+def test_the_lists_are_long_enough():
+    """At least 300 forms, 150 texts and 80 names."""
+    assert len(ALL) >= 300
+    assert len(BENIGN_TEXTS) >= 150
+    assert len(BENIGN_KEYS) >= 80
+    assert all(secrets for _, secrets in ALL)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_form_leaks(way):
+    """Whichever way the text goes out."""
+    assert leaking(ALL, WAYS[way]) == []
+
+
+@pytest.mark.parametrize("way", IN_URLS)
+def test_no_token_leaks_from_a_url(way):
+    """Under a name that tells nothing, in a path, encoded once and twice."""
+    assert leaking(TOKENS, IN_URLS[way]) == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [f"h=Bearer+{SECRET}", f"h=Bearer%20{SECRET}", f"h=Bearer%2520{SECRET}", f"a=1&h=Basic+{SECRET}=="],
+)
+def test_a_scheme_in_a_query(query):
+    """However the space behind it is encoded."""
+    redactor = Redactor()
+    assert SECRET not in redactor.query(query)
+    assert SECRET not in redactor.url(f"/x?{query}")
+
+
+def test_ordinary_texts_stay():
+    """Promo codes, messages of parsers, prose with `select`, `value` and `token`."""
+    redactor = Redactor()
+    assert {text: masked for text in BENIGN_TEXTS if (masked := redactor.text(text)) != text} == {}
+
+
+def test_ordinary_names_stay():
+    """Names that contain a secret's name and are another one."""
+    redactor = Redactor()
+    assert [name for name in BENIGN_KEYS if redactor.attributes({name: "some words"}) is not None] == []
+
+
+def test_masking_twice_is_masking_once():
+    """What was masked stays as it is."""
+    redactor = Redactor()
+    once = [redactor.text(text) for text, _ in ALL]
+    assert [redactor.text(text) for text in once] == once
+
+
+OBJECTS = [
+    {"headers": [(b"host", b"h"), (b"x-api-key", SECRET.encode()), (b"cookie", f"a={SECRET}".encode())]},
+    {"headers": [["x-api-key", SECRET], ["host", "h"]]},
+    {
+        "scope": {
+            "type": "http",
+            "headers": [(b"x-api-key", SECRET.encode())],
+            "query_string": f"x=1&code={SECRET}".encode(),
+            "raw_path": f"/x;token={SECRET}".encode(),
+        }
+    },
+    {"field": {"name": "password", "value": SECRET}},
+    {"field": {"Value": SECRET, "Name": "Password"}},
+    {"env": [{"name": "A", "value": "1"}, {"name": "DB_PASSWORD", "value": SECRET}]},
+    {"attribute": {"key": "password", "value": {"stringValue": SECRET}}},
+    {"pair": ("password", SECRET)},
+    {"pair": [b"password", SECRET.encode()]},
+    {"process.command_args": ["app", "--password", SECRET, "-v"]},
+    {"process.command_args": ["app", f"--password={SECRET}"]},
+    {"process.command_args": ("/usr/bin/mysql", f"-p{SECRET}", "db")},
+    {"process.command_args": ["redis-cli", "-a", SECRET]},
+    {"process.command_line": f"mysql -u root -p{SECRET} db"},
+    {"url.query": f"x=1&code={SECRET}"},
+    {"url.original": f"/x?code={SECRET}"},
+    {"url.full": f"https://h/x?h=Bearer+{SECRET}"},
+    {"db.query.text": f"SELECT '{SECRET}'"},
+    {"비밀번호": SECRET},
+]
+
+
+@pytest.fixture
+def seen():
+    """Give what would be exported, with tracing configured."""
+    captured = CapturedSpans()
+    configure_tracing(settings=TracingSettings(traces_exporter=("none",)), span_processors=(captured,))
+    return captured
+
+
+@pytest.fixture
+def line():
+    """Write one record with the formatter; returns the line."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(EcsFormatter())
+    log = logging.getLogger("tests.forms")
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+
+    def write(*args, **kwargs):
+        stream.seek(0)
+        stream.truncate()
+        log.warning(*args, **kwargs)
+        return stream.getvalue()
+
+    yield write
+    log.removeHandler(handler)
+
+
+@pytest.mark.parametrize("fields", OBJECTS)
+def test_pairs_in_objects(seen, line, fields):
+    """A header list, a scope, a name with its value, arguments: in extras, messages, attributes and events."""
+    assert SECRET not in line("m", extra=fields)
+    assert SECRET not in line({"message": "m", **fields})
+    assert SECRET not in line("m %s", fields)
+    assert SECRET not in line("m %s", json.dumps(fields, default=repr))
+    token = logs.begin_request()
+    bind_log_fields(**fields)
+    bound = line("m")
+    logs.end_request(token)
+    assert SECRET not in bound
+    with span("s", attributes=fields) as current:
+        current.add_event("e", fields)
+        current.add_link(SpanContext(1, 2, is_remote=True), fields)
+    assert SECRET not in repr([(one.attributes, one.events, one.links) for one in seen.spans])
+
+
+def test_a_pair_keeps_its_name_and_a_list_its_items():
+    """What is masked is the value alone."""
+    redactor = Redactor()
+    assert redactor.value("h", [(b"x-api-key", b"s"), (b"host", b"h")]) == [
+        (b"x-api-key", MASK),
+        (b"host", b"h"),
+    ]
+    assert redactor.value("a", ["app", "--token", "s", "-v"]) == ["app", "--token", MASK, "-v"]
+    assert redactor.value("a", ["mysql", "-psecret"]) == ["mysql", f"-p{MASK}"]
+    assert redactor.value("f", {"name": "password", "value": "s"}) == {"name": "password", "value": MASK}
+    for clean in (
+        ["--verbose", "-p", "8080"], ["tar", "-p", "x"], {"name": "plan", "value": "free"}, ["id", "password", "name"],
+        {"key": "value", "value": "key"}, ["--token"], ["--token", "-v"], [1, "-p"], {"name": "password"},
+    ):  # fmt: skip
+        assert redactor.value("x", clean) is clean
+
+
+def test_server_and_client_spans_and_access_lines(seen):
+    """A token in a path or under an innocent name, on every span of a request and in the access line's own fields."""
+    app = FastAPI()
+    backend = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200)))
+
+    @app.get("/{rest:path}")
+    def work(rest: str, key: str = ""):
+        backend.get(f"https://h.example/p/{quote(rest, safe='')}?key={quote(key, safe='')}")
+
+    instrument_app(app)
+    formatter = EcsFormatter()
+    leaks = []
+    with TestClient(app) as client:
+        for token, secrets in [*TOKENS, BEARER]:
+            once = quote(token, safe="")
+            before = len(seen.spans)
+            for target in (
+                f"/a?key={once}",
+                f"/a?key={quote_plus(token)}",
+                f"/b/{once}",
+                f"/c?key={quote(once)}",
+            ):
+                client.get(target)
+                record = logging.LogRecord("uvicorn.access", 20, "", 1, "%s %s", ("1.2.3.4:5", target), None)
+                record.args = ("1.2.3.4:5", "GET", target, "1.1", 200)
+                record.msg = '%s - "%s %s HTTP/%s" %d'
+                written = formatter.format(record)
+                leaks += [written for secret in secrets if secret in written]
+            told = repr([(one.name, one.attributes) for one in seen.spans[before:]])
+            leaks += [token for secret in secrets if secret in told]
+    assert leaks == []
+
+
+def test_every_other_part_of_a_span(seen):
+    """Names, statuses, exceptions, destinations, link attributes, and attributes whose values are few."""
+    link = Link(SpanContext(1, 2, is_remote=True), {"note": BEARER[0]})
+    for token, _ in [*TOKENS, BEARER]:
+        with span(f"call {token}") as current:
+            for key in (
+                "error.type",
+                "server.address",
+                "db.namespace",
+                "messaging.destination.name",
+                "rpc.service",
+            ):
+                current.set_attribute(key, token)
+            current.add_link(link.context, {"note": token})
+            current.record_exception(ValueError(f"no: {token}"))
+            current.set_status(Status(StatusCode.ERROR, f"no: {token}"))
+    told = repr(seen.spans)
+    assert [token for token, secrets in [*TOKENS, BEARER] for secret in secrets if secret in told] == []
+
+
+def test_exceptions_and_fields_of_lines(line):
+    """Messages, stack traces and fields whose names have a meaning."""
+    leaks = []
+    for token, secrets in [*TOKENS, BEARER]:
+        try:
+            raise ValueError(f"no: {token}")
+        except ValueError:
+            lines = [line("failed", exc_info=True)]
+        lines += [
+            line("m", extra={key: f"key={token}"}) for key in ("url.query", "url.full", "url.path", "note")
+        ]
+        leaks += [token for secret in secrets if secret in "".join(lines)]
+    assert leaks == []
+
+
+NUMBERS = [
+    ("card 4111 1111 1111 1111 refused", "card", True),
+    ("card 4111-1111-1111-1111", "card", True),
+    ("5555555555554444", "card", True),
+    ("4111111111111112", "card", False),
+    ("trace 4bf92f3577b34da6a3ce929d0e0e4736", "card", False),
+    ("at 1732966789123", "card", False),
+    ("900101-1234568", "resident", True),
+    ("등록번호 900101-1234568 확인", "resident", True),
+    ("901301-1234568", "resident", False),
+    ("9001011234568", "resident", False),
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "masked"), NUMBERS)
+def test_numbers_that_are_personal_data(text, kind, masked):
+    """Card numbers pass Luhn's check, resident registration numbers begin with a date; off unless asked for."""
+    redactor = Redactor(numbers={kind})
+    assert (MASK in redactor.text(text)) is masked
+    assert (MASK in redactor.query(text)) is masked
+    assert (MASK in str(redactor.value("note", [text]))) is masked
+    assert (MASK in redactor.url(f"/x?n={text}")) is masked
+    assert Redactor().text(text) == text
+    assert MASK not in Redactor(numbers={"card", "resident"} - {kind}).text(text)
+
+
+def test_numbers_are_one_setting(monkeypatch):
+    """`ECO2_TRACING_REDACT_NUMBERS` names the kinds, for spans and lines; another word is reported."""
+    monkeypatch.setenv("ECO2_TRACING_REDACT_NUMBERS", "card,Resident")
+    captured = CapturedSpans()
+    configure_tracing(settings=TracingSettings(traces_exporter=("none",)), span_processors=(captured,))
+    with span("s", attributes={"note": "4111111111111111 and 900101-1234568"}):
+        pass
+    assert captured.spans[0].attributes["note"] == f"{MASK} and {MASK}"
+    monkeypatch.setenv("ECO2_TRACING_REDACT_NUMBERS", "card,passport")
+    settings = TracingSettings()
+    assert settings.redact_numbers == {"card"}
+    assert "expected some of card, resident" in str(settings.problems)
