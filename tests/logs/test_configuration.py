@@ -12,7 +12,7 @@ import pytest
 from uvicorn.config import LOGGING_CONFIG
 
 from eco2_tracing import logs
-from eco2_tracing.logs._configure import StdoutHandler
+from eco2_tracing.logs._stdout import StdoutHandler
 
 SERVERS = ["uvicorn", "uvicorn.error", "uvicorn.access", "gunicorn.error", "hypercorn.error", "_granian"]
 
@@ -147,6 +147,130 @@ def test_files_of_the_operator_stay(out, tmp_path):
     handler.close()
     assert (tmp_path / "log").read_text() == "both\n"
     assert len(out()) == 1
+
+
+# As in the `alembic.ini` that `alembic init` writes; `env.py` gives it to `fileConfig`.
+ALEMBIC = """
+[loggers]
+keys = root,alembic
+[handlers]
+keys = console
+[formatters]
+keys = generic
+[logger_root]
+level = WARNING
+handlers = console
+[logger_alembic]
+level = INFO
+handlers =
+qualname = alembic
+[handler_console]
+class = StreamHandler
+args = (sys.stderr,)
+formatter = generic
+[formatter_generic]
+format = %(message)s
+"""
+
+
+def file_config():
+    """Configure as alembic does."""
+    logging.config.fileConfig(io.StringIO(ALEMBIC))
+
+
+def dict_config():
+    """Configure as many programs do, without a word on loggers that exist."""
+    logging.config.dictConfig({"version": 1, "root": {"level": "WARNING"}})
+
+
+@pytest.fixture
+def _enabled():
+    """Enable every logger again."""
+    yield
+    for logger in list(logging.Logger.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
+
+
+@pytest.mark.usefixtures("_enabled")
+@pytest.mark.parametrize("config", [file_config, dict_config])
+@pytest.mark.parametrize("times", [1, 2])
+def test_loggers_that_a_configuration_disabled(out, capsys, config, times):
+    """A second call brings them back, and its handler; those that were disabled one by one stay off."""
+    logs.configure_logging()
+    logging.getLogger("app.off").disabled = True
+    for _ in range(times):
+        config()
+        logging.getLogger("app.later").info("not yet")
+        logging.getLogger("uvicorn.error").error("lost")
+        logs.configure_logging()
+    for name in ("app.off", "app.later", "uvicorn.error", "eco2_tracing", "alembic"):
+        logging.getLogger(name).info(name)
+    assert [line["message"] for line in out()] == ["app.later", "uvicorn.error", "eco2_tracing", "alembic"]
+    assert [type(handler) for handler in logging.getLogger().handlers] == [StdoutHandler]
+    assert "app.later" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_enabled")
+def test_loggers_that_were_disabled_before_the_first_call(out):
+    """All of the servers' loggers are off only after a configuration; one that is off was switched off."""
+    logging.getLogger("uvicorn.access").disabled = True
+    logs.configure_logging()
+    logging.getLogger("uvicorn.access").info("off")
+    logging.getLogger("app").disabled = True
+    logs.configure_logging()
+    logging.getLogger("app").info("off")
+    logs.reset_logging()
+    file_config()
+    logs.configure_logging()
+    logging.getLogger("uvicorn.error").info("on")
+    assert [line["message"] for line in out()] == ["on"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"echo": True},
+        {"echo": "debug"},
+        {"echo": True, "logging_name": "orders"},
+        {"echo": True, "echo_pool": "debug", "pool_logging_name": "orders"},
+    ],
+)
+@pytest.mark.parametrize("first", ["engine", "ours"])
+def test_sqlalchemys_echo(out, capsys, options, first):
+    """Each statement once, as a line like the others, whether the engine was made before or after."""
+    sqlalchemy = pytest.importorskip("sqlalchemy", reason="SQLAlchemy is not installed")
+    known = set(logging.Logger.manager.loggerDict)
+    if first == "engine":
+        engine = sqlalchemy.create_engine("sqlite://", **options)
+        logs.configure_logging()
+    else:
+        logs.configure_logging()
+        engine = sqlalchemy.create_engine("sqlite://", **options)
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("select 7"))
+    engine.dispose()
+    (line,) = [line for line in out() if line["message"].startswith("select")]
+    assert line["log.logger"].startswith("sqlalchemy.engine.Engine")
+    assert capsys.readouterr().out == ""
+    for name in set(logging.Logger.manager.loggerDict) - known:
+        logging.getLogger(name).handlers = []
+
+
+def test_handlers_of_sqlalchemys_loggers_that_are_not_its_echo(out, tmp_path):
+    """A file, a stream of the application's, and a logger that does not propagate keep theirs."""
+    logs.configure_logging()
+    logger = logging.getLogger("sqlalchemy.engine.Engine")
+    stream = io.StringIO()
+    logger.handlers = [logging.StreamHandler(stream), logging.NullHandler()]
+    logger.warning("both")
+    logger.handlers.append(logging.StreamHandler(sys.stdout))
+    logger.propagate = False
+    before = list(logger.handlers)
+    logger.warning("own")
+    assert logger.handlers == before
+    logger.handlers, logger.propagate = [], True
+    assert stream.getvalue() == "both\nown\n"
 
 
 def test_the_undo():

@@ -188,7 +188,7 @@ def test_spans_that_fail(out):
         record = logging.makeLogRecord({})
         assert logs.TraceContextFilter().filter(record)
     assert record.trace_id == "-"
-    assert out()[0]["message"] == "'m'"
+    assert out()[0]["message"] == "m"
 
 
 def test_no_character_reaches_the_terminal(monkeypatch):

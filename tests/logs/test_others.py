@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import io
 import json
 import logging
 import logging.config
+import logging.handlers
+import queue
 
 import loguru
 import pytest
@@ -130,6 +133,208 @@ def test_structlog_names():
         ("ecs.version", "8.11.0"),
         ("log.logger", "app"),
     ]
+
+
+# structlog through the standard library -----------------------------------------------------------
+
+WRAP = structlog.stdlib.ProcessorFormatter.wrap_for_formatter
+STAMP = structlog.processors.TimeStamper(fmt="iso", utc=True)
+TO_STDLIB = {
+    "wrap_for_formatter": [WRAP],
+    "render_to_log_kwargs": [structlog.stdlib.render_to_log_kwargs],
+    "render_to_log_args_and_kwargs": [structlog.stdlib.render_to_log_args_and_kwargs],
+}
+
+
+@pytest.fixture
+def stdlib():
+    """Configure structlog as its documentation does for the standard library; give a logger."""
+
+    def configured(*processors, context_class=dict):
+        structlog.configure(
+            processors=[
+                structlog.contextvars.merge_contextvars,
+                structlog.stdlib.filter_by_level,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.add_log_level,
+                *processors,
+            ],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            wrapper_class=structlog.stdlib.BoundLogger,
+            context_class=context_class,
+        )
+        return structlog.get_logger("app")
+
+    yield configured
+    structlog.contextvars.clear_contextvars()
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("last", TO_STDLIB)
+def test_structlogs_events_through_the_standard_library(out, stdlib, last):
+    """The event is the message, its fields are fields, with ids and without secrets."""
+    logs.configure_logging()
+    logger = stdlib(STAMP, *TO_STDLIB[last])
+    structlog.contextvars.bind_contextvars(tenant="t")
+    with in_span():
+        logger.bind(user_id="5").warning("token=planted", password="planted", order={"id": 7}, thing=object)
+    (line,) = out()
+    assert (line["message"], line["log.level"], line["log.logger"]) == ("token=REDACTED", "warning", "app")
+    assert (line["trace.id"], line["span.id"]) == IDS
+    assert line["user.id"] == "5"
+    fields = {"tenant": "t", "password": "REDACTED", "order": '{"id":7}', "thing": "<class 'object'>"}
+    assert fields.items() <= line["labels"].items()
+    assert not {"event", "_logger", "_name"} & set(line["labels"])
+    assert "planted" not in str(line)
+
+
+def test_structlogs_wrapped_event_repeats_nothing(out, stdlib):
+    """Level, logger and time are the record's; a time of the application's own stays."""
+    logs.configure_logging()
+    local = structlog.processors.TimeStamper(fmt="iso", utc=False)
+    unix = structlog.processors.TimeStamper()
+    for stamp in (STAMP, local, unix):
+        stdlib(stamp, WRAP).info("m")
+    stdlib(WRAP).info("m", timestamp="2001-01-01T00:00:00Z", level="high", logger="theirs")
+    stdlib(WRAP).info("m", timestamp="noon")
+    *stamped, own, noon = out()
+    assert not any("labels" in line for line in stamped)
+    assert own["labels"] == {"timestamp": "2001-01-01T00:00:00Z"}
+    assert noon["labels"] == {"timestamp": "noon"}
+
+
+@pytest.mark.parametrize("last", TO_STDLIB)
+@pytest.mark.parametrize(
+    "rendered",
+    [None, structlog.processors.format_exc_info, structlog.processors.dict_tracebacks],
+    ids=["raw", "text", "dictionaries"],
+)
+def test_structlogs_exceptions_through_the_standard_library(out, stdlib, last, rendered):
+    """As `exc_info` or as a processor rendered them, with the stack beside it."""
+    logs.configure_logging()
+    logger = stdlib(
+        structlog.processors.StackInfoRenderer(), *([rendered] if rendered else []), *TO_STDLIB[last]
+    )
+    try:
+        raise ValueError("token=planted")
+    except ValueError:
+        logger.exception("failed", stack_info=True)
+    (line,) = out()
+    assert line["message"] == "failed"
+    if last == "wrap_for_formatter":
+        assert "Traceback (most recent call last):" in line["error.stack_trace"]
+        assert "Stack (most recent call last):" in line["error.stack_trace"]
+        if rendered is not structlog.processors.format_exc_info:
+            assert (line["error.type"], line["error.message"]) == ("ValueError", "token=REDACTED")
+        assert "labels" not in line
+    assert "planted" not in str(line)
+
+
+def test_structlogs_wrapped_event_of_any_shape(out, stdlib):
+    """A message that is no text, a context class, an exception that is none: one line each."""
+    logs.configure_logging()
+    stdlib(WRAP, context_class=collections.OrderedDict).info("ordered", a=1)
+    stdlib(WRAP).info(7, exc_info=True, exception=[{"odd": 1}], stack=5)
+    stdlib(WRAP).info("falsy", exc_info=False, exception="", stack=None)
+    logging.getLogger("app").info({"event": "of the application"})
+    ordered, number, falsy, other = out()
+    assert (ordered["message"], ordered["labels"]) == ("ordered", {"a": 1})
+    assert number["message"] == "7"
+    assert "odd" in number["error.stack_trace"]
+    assert (falsy["message"], "error.stack_trace" in falsy, "labels" in falsy) == ("falsy", False, False)
+    assert (other["message"], other["labels"]) == ("", {"event": "of the application"})
+
+
+def test_dictionaries_behind_a_queue(out, stdlib):
+    """A queue's handler makes text of them; they are dictionaries again, unless a filter changed the text."""
+    logs.configure_logging()
+    records = queue.Queue()
+    root = logging.getLogger()
+    handler, root.handlers = root.handlers[-1], [logging.handlers.QueueHandler(records)]
+    with in_span():
+        stdlib(WRAP).info("event", plan="free", exc_info=True)
+    logging.getLogger("app").info({"message": "dictionary", "plan": "free"})
+    changed = logging.handlers.QueueHandler(records)
+    changed.addFilter(lambda record: setattr(record, "msg", "changed") or True)
+    root.handlers = [changed]
+    logging.getLogger("app").info({"message": "dictionary", "plan": "free"})
+    try:
+        raise ValueError("of the thread that writes")
+    except ValueError:
+        while not records.empty():
+            handler.handle(records.get())
+    event, dictionary, text = out()
+    assert (event["message"], event["labels"], event["trace.id"]) == ("event", {"plan": "free"}, IDS[0])
+    assert "error.type" not in event
+    assert (dictionary["message"], dictionary["labels"]) == ("dictionary", {"plan": "free"})
+    assert (text["message"], "labels" in text) == ("changed", False)
+
+
+def test_structlogs_formatter_with_our_processor(stdlib):
+    """The formatter of structlog writes ECS documents of its events and of others' records."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_log_level],
+            processors=[logs.structlog_processor, structlog.processors.JSONRenderer()],
+        )
+    )
+    logger = logging.getLogger("app")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+    try:
+        with in_span():
+            stdlib(WRAP).info("event", plan="free")
+            logger.info("record")
+    finally:
+        logger.handlers, logger.propagate = [], True
+    event, record = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert (event["message"], event["labels"], event["trace.id"]) == ("event", {"plan": "free"}, IDS[0])
+    assert (record["message"], record["trace.id"], "labels" in record) == ("record", IDS[0], False)
+
+
+# loguru ------------------------------------------------------------------------------------------
+
+
+def test_loguru_hands_on_to_the_standard_library(out):
+    """Its documentation's `PropagateHandler`: once, with fields, exception and ids."""
+
+    class PropagateHandler(logging.Handler):
+        def emit(self, record):
+            logging.getLogger(record.name).handle(record)
+
+    logs.configure_logging()
+    loguru.logger.remove()
+    sink = loguru.logger.add(PropagateHandler(), format=lambda record: "{message}")
+    try:
+        with in_span():
+            loguru.logger.bind(plan="free").info("m")
+    finally:
+        loguru.logger.remove(sink)
+    (line,) = out()
+    assert (line["message"], line["labels"], line["trace.id"]) == ("m", {"plan": "free"}, IDS[0])
+
+
+def test_loguru_takes_the_standard_librarys_records(out):
+    """Its documentation's `InterceptHandler` in the place of our handler, which is loguru's sink: once."""
+
+    class InterceptHandler(logging.Handler):
+        def emit(self, record):
+            loguru.logger.opt(exception=record.exc_info).log(record.levelname, record.getMessage())
+
+    logs.configure_logging()
+    root = logging.getLogger()
+    ours, root.handlers = root.handlers[-1], [InterceptHandler()]
+    loguru.logger.remove()
+    sink = loguru.logger.add(ours, format=lambda record: "{message}")
+    try:
+        with in_span():
+            logging.getLogger("app").warning("token=%s", "planted")
+    finally:
+        loguru.logger.remove(sink)
+    (line,) = out()
+    assert (line["message"], line["log.level"], line["trace.id"]) == ("token=REDACTED", "warning", IDS[0])
 
 
 def test_loguru(out):

@@ -155,3 +155,51 @@ def test_the_configuration_for_uvicorn_alone(tmp_path):
     (access,) = access_lines(served.lines(), "/items/1")
     assert access["url.query"] == "token=REDACTED"
     assert served.err.read_text() == ""
+
+
+def test_gunicorns_master(tmp_path):
+    """The recipe of the documentation: `gunicorn.conf.py` is run before the master's first line."""
+    pytest.importorskip("uvicorn_worker")
+    config = tmp_path / "gunicorn.conf.py"
+    config.write_text(
+        "from eco2_tracing import configure_logging\nconfigure_logging(service_name='served')\n"
+    )
+    with serving([*GUNICORN, "-c", str(config)], tmp_path) as served:
+        assert served.get("/items/1") == 200
+        served.process.send_signal(signal.SIGTERM)
+        served.process.wait(LIMIT_S)
+    master = [line for line in served.lines() if line["process.pid"] == served.process.pid]
+    messages = [str(line["message"]) for line in master]
+    assert messages[0].startswith("Starting gunicorn")
+    assert messages[-1] == "Shutting down: Master"
+    assert {line["log.logger"] for line in master} == {"gunicorn.error"}
+    assert served.err.read_text() == ""
+
+
+@pytest.mark.parametrize("logfile", [False, True])
+def test_celerys_worker(tmp_path, logfile):
+    """Its lines, those of tasks, and what tasks print, are ECS lines on stdout, and in the log file if there is one."""
+    pytest.importorskip("celery", reason="Celery is not installed")
+    command = [sys.executable, "-m", "celery", "--quiet", "-A", "tests.logs.celery_app"]
+    more = ["-f", str(tmp_path / "log")] if logfile else []
+    done = subprocess.run(
+        [*command, "worker", "--pool", "solo", "-l", "INFO", *more],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * LIMIT_S,
+        env=os.environ | {"PYTHONWARNINGS": "ignore"},
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    by_logger = [(line["log.logger"], line["message"]) for line in lines]
+    assert by_logger.count(("tasks", "in the task")) == 2
+    assert by_logger.count(("celery.redirected", "printed in the task")) == 2
+    (failed,) = [line for line in lines if "error.type" in line]
+    assert (failed["log.logger"], failed["error.message"]) == ("celery.app.trace", "token=REDACTED")
+    assert any(message.endswith(" ready.") for _, message in by_logger)
+    assert "planted-secret" not in done.stdout
+    assert done.stderr == ""
+    if logfile:
+        assert [json.loads(line)["message"] for line in (tmp_path / "log").read_text().splitlines()] == [
+            message for _, message in by_logger
+        ]

@@ -14,9 +14,6 @@ from opentelemetry.sdk.resources import Resource
 
 from eco2_tracing._resource import after_fork_resource, build_resource
 
-ID = "0123456789abcdef" * 4
-OTHER = "f" * 64
-
 
 @dataclass
 class Settings:
@@ -136,41 +133,6 @@ def test_resource_attributes_beat_the_downward_api(build):
     """OTEL_RESOURCE_ATTRIBUTES wins over everything detected."""
     settings = Settings(resource_attributes={"k8s.pod.name": "set"})
     assert build(settings, environ={"POD_NAME": "detected"})["k8s.pod.name"] == "set"
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        f"11:memory:/docker/{ID}",
-        f"1:name=systemd:/kubepods/besteffort/pod1-2/{ID}",
-        f"0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-{ID}.scope",
-        f"0::/../crio-{ID}.scope",
-        f"0::/system.slice/containerd.service/kubepods-pod1.slice:cri-containerd:{ID}",
-    ],
-)
-def test_container_of_cgroup(build, line):
-    """The id ends the path of the cgroup."""
-    assert build(cgroup=f"12:cpu:/\n{line}\n")["container.id"] == ID
-
-
-def test_container_of_mountinfo(build):
-    """With a cgroup namespace, the mounts of the container's own files tell."""
-    lines = [
-        f"1 2 0:1 /var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/{OTHER}/hostname /etc/hostname rw - ext4",
-        f"1 2 0:1 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw - ext4 /dev/sda1 rw",
-    ]
-    assert build(cgroup="0::/\n", mountinfo="\n".join(lines))["container.id"] == ID
-
-
-def test_sandbox_is_no_container(build):
-    """The pod's sandbox id is not passed off as the container's."""
-    line = f"1 2 0:1 /run/containerd/io.containerd.grpc.v1.cri/sandboxes/{OTHER}/hostname /etc/hostname rw - ext4"
-    assert "container.id" not in build(cgroup="0::/\n", mountinfo=line)
-
-
-def test_no_proc(build):
-    """Without procfs there is no container id and no fault."""
-    assert "container.id" not in build()
 
 
 def test_each_process_is_an_instance(build):

@@ -78,7 +78,7 @@ def build_resource(
         "telemetry.sdk.name": "opentelemetry",
         "telemetry.sdk.version": _sdk_version,
         **process_facts(),
-        **container_facts(proc),
+        **container_facts(proc, environ),
         **kubernetes_facts(environ),
         **_usable(extra or {}),
         **settings.resource_attributes,

@@ -6,11 +6,13 @@ Names: https://opentelemetry.io/docs/specs/semconv/resource/
 from __future__ import annotations
 
 import os
-import re
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+
+from eco2_tracing._resource._container import container_id
 
 # Names that Deployments usually give to the fields of the downward API; the last ones are the OpenTelemetry Operator's.
 _KUBERNETES: Mapping[str, tuple[str, ...]] = {
@@ -37,11 +39,7 @@ _KUBERNETES: Mapping[str, tuple[str, ...]] = {
 }
 # Others use these names too, so they count in Kubernetes alone.
 _AMBIGUOUS = frozenset({"NODE_NAME", "CONTAINER_NAME"})
-# cgroup v1, and v2 without a namespace of its own: the id ends the path, as "…/<id>" or "…/cri-containerd-<id>.scope".
-_IN_CGROUP = re.compile(r"[/:-]([0-9a-f]{64})(?:\.scope)?$")
-# cgroup v2: Docker and Podman mount files of the container's own directory. containerd's "sandboxes/<id>" is the
-# pod's sandbox and not the container, so it is not taken.
-_IN_MOUNTINFO = re.compile(r"/(?:overlay-)?containers/([0-9a-f]{64})/\S*hostname ")
+_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 
 def process_ids() -> dict[str, int]:
@@ -76,21 +74,12 @@ def kubernetes_facts(environ: Mapping[str, str]) -> dict[str, str]:
     return facts
 
 
-def container_facts(proc: Path) -> dict[str, str]:
-    """Return the container's id where the kernel tells it.
+def container_facts(proc: Path, environ: Mapping[str, str] = _NO_VARIABLES) -> dict[str, str]:
+    """Return the container's id where it is known.
 
     Args:
         proc: Where procfs is mounted.
+        environ: Variables of the process.
     """
-    for name, pattern in (("cgroup", _IN_CGROUP), ("mountinfo", _IN_MOUNTINFO)):
-        for line in _lines(proc / "self" / name):
-            if found := pattern.search(line):
-                return {"container.id": found[1]}
-    return {}
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        yield from path.read_text(errors="replace").splitlines()
-    except OSError:
-        return
+    found = container_id(proc, environ)
+    return {"container.id": found} if found else {}

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
-from time import perf_counter_ns
+from time import perf_counter_ns, time
 
 from eco2_tracing._redaction import Redactor
 from eco2_tracing.logs._plain import LONGEST_VALUE, repaired
@@ -29,7 +29,7 @@ def uvicorn_fields(
     host, _, port = str(address).rpartition(":")
     _add_client(fields, host.strip("[]"), port)
     if request is not None and request.scope is not None:
-        _add_from_scope(fields, request, redactor)
+        _add_from_scope(fields, request, redactor, record.created)
     return fields
 
 
@@ -98,9 +98,10 @@ def _is_ip(host: str) -> bool:
     return True
 
 
-def _add_from_scope(fields: dict[str, object], request: Request, redactor: Redactor) -> None:
+def _add_from_scope(fields: dict[str, object], request: Request, redactor: Redactor, logged: float) -> None:
     for name, value in request.scope.get("headers", ()) if request.scope else ():
         if name == b"user-agent":
             fields["user_agent.original"] = redactor.text(value[:LONGEST_VALUE].decode("latin-1"))
             break
-    fields["event.duration"] = perf_counter_ns() - request.started
+    waited = max(0.0, time() - logged)  # in a queue or buffer
+    fields["event.duration"] = max(0, perf_counter_ns() - request.started - int(waited * 1e9))

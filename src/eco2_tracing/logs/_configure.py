@@ -2,79 +2,52 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
-from typing import TextIO
+from collections.abc import Callable
 
 from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._guard import warn_once
 from eco2_tracing._redaction import Redactor, printable
 from eco2_tracing._settings import load_settings
-from eco2_tracing.logs._formatter import EcsFormatter
-from eco2_tracing.logs._servers import Followers, is_console
+from eco2_tracing.logs._celery import CelerySetup
+from eco2_tracing.logs._disabled import DisabledLoggers
+from eco2_tracing.logs._records import capture_log_calls, stop_capturing
+from eco2_tracing.logs._servers import Followers, drop_echo, is_console
 from eco2_tracing.logs._shared import ecs_service, set_redactor, shared
-
-
-class StdoutHandler(logging.StreamHandler[TextIO]):
-    """Writes each record as one ECS line to what `sys.stdout` is at that moment.
-
-    Never raises and never writes to stderr: a log line that cannot be written is lost in silence.
-    """
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-        self.formatter: EcsFormatter = EcsFormatter()
-        self._other: TextIO | None = None
-
-    @property
-    def stream(self) -> TextIO:
-        """The stream in use; assigning one keeps it."""
-        return self._other or sys.stdout
-
-    @stream.setter
-    def stream(self, stream: TextIO) -> None:
-        self._other = stream
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one line, at once: a process may be killed after any of them.
-
-        Args:
-            record: Any record.
-        """
-        try:
-            line = self.formatter.format(record)
-            stream = self._other or sys.stdout
-            try:
-                stream.write(line + "\n")
-            except UnicodeEncodeError:  # a stream that is not UTF-8
-                stream.write(json.dumps(json.loads(line)) + "\n")
-            stream.flush()
-        except Exception:  # noqa: BLE001 - a full disk or a closed pipe is not the request's fault
-            return
+from eco2_tracing.logs._stdout import StdoutHandler
+from eco2_tracing.logs._uncaught import UncaughtHooks
 
 
 class _Configured:
     """What `configure_logging` changed, and how it was before."""
 
-    __slots__ = ("_before", "_followers", "_handler")
+    __slots__ = ("_before", "_celery", "_disabled", "_followers", "_handler", "_level", "_uncaught")
 
     def __init__(self) -> None:
         self._handler: StdoutHandler | None = None
         self._followers = Followers()
         self._before: tuple[list[logging.Handler], int] = ([], logging.WARNING)
+        self._level = logging.INFO
+        self._uncaught = UncaughtHooks(self._is_written)
+        self._celery = CelerySetup(self._repeat)
+        self._disabled = DisabledLoggers()
 
     def configure(self, level: int) -> None:
+        self._level = level
         root = logging.getLogger()
         if self._handler is None:
             self._handler = StdoutHandler()
             self._before = (list(root.handlers), root.level)
+        self._disabled.bring_back(self._followers.loggers)
         for handler in list(root.handlers):
             if is_console(handler):
                 root.removeHandler(handler)
         root.addHandler(self._handler)  # once, however often it is called
         root.setLevel(level)
+        capture_log_calls(drop_echo)  # again, where another library has replaced the factory
         self._followers.follow()
+        self._uncaught.install()
+        self._celery.connect()
 
     def reassert(self) -> None:
         if self._handler is not None:
@@ -90,6 +63,20 @@ class _Configured:
         root.handlers = handlers + added
         root.setLevel(level)
         self._followers.undo()
+        self._uncaught.undo()
+        self._celery.disconnect()
+        self._disabled.forget()
+
+    def _repeat(self) -> None:
+        self.configure(self._level)
+
+    def _is_written(self, log: Callable[[], None]) -> bool:
+        handler = self._handler
+        if handler is None or handler not in logging.getLogger().handlers:
+            return False
+        handler.has_failed = False
+        log()
+        return not handler.has_failed
 
 
 _configured = _Configured()
@@ -100,7 +87,9 @@ def configure_logging(level: int | str | None = None, *, service_name: str | Non
 
     The root logger gets one handler in the place of plain stream handlers, such as those of
     `logging.basicConfig`; handlers of other kinds stay. The loggers of uvicorn, gunicorn,
-    hypercorn and granian follow it, whether they are set up before or after. Safe to call twice.
+    hypercorn and granian follow it, whether they are set up before or after. Warnings and uncaught
+    exceptions are lines, too. Safe to call twice: a second call brings back what `logging.config` took
+    away since, such as loggers that it disabled.
 
     Args:
         level: Name or number of the root logger's level; INFO by default. A bad one is a warning.
@@ -133,6 +122,7 @@ def reassert() -> None:
 def reset_logging() -> None:
     """Undo `configure_logging`, `set_service` and `set_redactor`. For tests."""
     _configured.undo()
+    stop_capturing()
     shared.forget()
 
 

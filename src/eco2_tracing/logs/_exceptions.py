@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from types import TracebackType
 
@@ -25,9 +24,8 @@ _SHORTEST_TRACE = 4 * 1024  # kept also where the message took what a line may h
 _FRAME = '\n  File "'
 
 
-def raised(record: logging.LogRecord) -> ExcInfo | None:
-    """Return the exception of a record, in the form that `sys.exc_info` gives it."""
-    exc_info: object = record.exc_info
+def raised(exc_info: object) -> ExcInfo | None:
+    """Return what a record or event has as `exc_info` in the form that `sys.exc_info` gives it."""
     if isinstance(exc_info, BaseException):
         return (type(exc_info), exc_info, exc_info.__traceback__)
     if isinstance(exc_info, tuple) and len(exc_info) == 3 and isinstance(exc_info[1], BaseException):
@@ -46,32 +44,35 @@ def ids_of(error: BaseException) -> tuple[int, int] | None:
 def error_fields(
     exc_info: ExcInfo | None,
     other_trace: str | None,
+    stack: str | None,
     format_exception: Callable[[ExcInfo], str],
     redactor: Redactor,
     budget: Budget | None = None,
 ) -> dict[str, object]:
-    """Describe an exception, or a stack alone.
+    """Describe an exception, a stack, or both.
 
     Args:
         exc_info: The exception.
-        other_trace: A traceback or stack as text, where there is no exception.
+        other_trace: A traceback as text, where there is no exception.
+        stack: Of the log call (`stack_info`); it follows the traceback.
         format_exception: Writes the traceback.
         redactor: Masks secrets in message and traceback, source lines included.
         budget: How many characters of the line are left.
     """
     budget = budget or Budget(LONGEST_LINE)
-    if exc_info is None:
-        return {"error.stack_trace": _trace(other_trace, redactor, budget)} if other_trace else {}
-    try:
-        trace = format_exception(exc_info)
-    except BaseException:  # noqa: BLE001 - `__notes__` and the like are the application's
-        trace = ""
-    fields: dict[str, object] = {
-        "error.type": type_name(exc_info[0]),
-        "error.message": repaired(redactor.text(budget.text(printable(exc_info[1]), _LONGEST_MESSAGE))),
-    }
-    if trace:
-        fields["error.stack_trace"] = _trace(trace, redactor, budget)
+    fields: dict[str, object] = {}
+    trace = other_trace
+    if exc_info is not None:
+        try:
+            trace = format_exception(exc_info)
+        except BaseException:  # noqa: BLE001 - `__notes__` and the like are the application's
+            trace = None
+        fields["error.type"] = type_name(exc_info[0])
+        message = budget.text(printable(exc_info[1]), _LONGEST_MESSAGE)
+        fields["error.message"] = repaired(redactor.text(message))
+    traces = [_trace(each, redactor, budget) for each in (trace, stack) if each]
+    if traces:
+        fields["error.stack_trace"] = "\n".join(traces)
     return fields
 
 

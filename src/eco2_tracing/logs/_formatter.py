@@ -8,27 +8,42 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import orjson
-from opentelemetry.trace import INVALID_SPAN, INVALID_SPAN_CONTEXT, SpanContext, get_current_span
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from eco2_tracing._redaction import Budget, Redactor, cut, printable
 from eco2_tracing.logs._access import ACCESS, AccessFields
+from eco2_tracing.logs._context import (
+    PORTABLE,
+    Ids,
+    LogContext,
+    context_of,
+    ids_fragment,
+    ids_on,
+)
 from eco2_tracing.logs._exceptions import LONGEST_NAME, ExcInfo, error_fields, ids_of, raised
 from eco2_tracing.logs._fields import ECS_VERSION, add_fields
+from eco2_tracing.logs._messages import DictMessage, dict_message, rendered_error
 from eco2_tracing.logs._plain import LONGEST_LINE, repaired
-from eco2_tracing.logs._request import Request, current
+from eco2_tracing.logs._records import ContextRecord, capture_log_calls
 from eco2_tracing.logs._shared import shared
-from eco2_tracing.logs._trace import current_ids
+
+if TYPE_CHECKING:
+    from eco2_tracing.logs._request import BoundFields
 
 _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 _STANDARD_COUNT = len(_STANDARD)
-_NOT_FIELDS = _STANDARD | {
+# Of opentelemetry-instrumentation-logging; its ids are read in `ids_on`.
+_CONTRIB = frozenset({"otelTraceID", "otelSpanID", "otelTraceSampled", "otelServiceName"})
+_NOT_FIELDS = _STANDARD | _CONTRIB | {
     "message", "asctime", "taskName",  # added by formatters and by Python 3.12
     "color_message",  # uvicorn's message with terminal colours
-    "otelTraceID", "otelSpanID", "otelTraceSampled", "otelServiceName",  # opentelemetry-instrumentation-logging
+    PORTABLE,
 }  # fmt: skip
+_NOT_FIELDS_OF_STRUCTLOG = _NOT_FIELDS | {"_logger", "_name"}
+_PLAIN_RECORDS = (ContextRecord, logging.LogRecord)
 
 _LEVELS = {name: name.lower() for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "TRACE")}
 _MILLISECONDS = [f"{number:03d}" for number in range(1000)]
@@ -66,11 +81,11 @@ class EcsFormatter(OrjsonFormatter):
         use_colors: object = None,
     ) -> None:
         super().__init__()
+        capture_log_calls()
         own_keys = tuple(redact_keys)
         self._redactor = Redactor(own_keys) if own_keys else None
         self._static = dict(static_fields or {})
         self._second = (-1, "")
-        self._ids: tuple[SpanContext, str] = (INVALID_SPAN_CONTEXT, "")
         self._tails: _Tails = ({}, None, {})
 
     def format(self, record: logging.LogRecord) -> str:
@@ -89,7 +104,15 @@ class EcsFormatter(OrjsonFormatter):
 
     def _line(self, record: logging.LogRecord) -> str:
         redactor = self._redactor or shared.redactor
-        message = redactor.text(_message(record))
+        is_plain = not (
+            len(record.__dict__) != _STANDARD_COUNT
+            or record.exc_info
+            or record.stack_info
+            or record.exc_text
+            or type(record.msg) is dict
+        )
+        parts = None if is_plain else dict_message(record)
+        message = redactor.text(_message(record) if parts is None else printable(parts.text))
         if message.endswith("\n"):
             message = message.rstrip("\r\n")
         try:
@@ -113,30 +136,19 @@ class EcsFormatter(OrjsonFormatter):
             f'{{"@timestamp":"{stamp[1]}.{_MILLISECONDS[int((created - second) * 1000)]}Z",'
             f'"log.level":"{level}","message":{encoded}{tail[0]}'
         )
-        span = get_current_span()
-        if span is not INVALID_SPAN:
-            context = span.get_span_context()
-            ids = self._ids
-            if ids[0] is not context:
-                ids = self._ids = (context, _ids_fragment(context))
-            line += ids[1]
-        request = current.get()
-        if (
-            len(record.__dict__) != _STANDARD_COUNT
-            or record.exc_info
-            or record.stack_info
-            or record.exc_text
-            or tail[1] is not None
-            or type(record.msg) is dict
-            or self._static
-        ):
-            line += self._more(record, redactor, tail[1], request, len(message))
-        elif request is not None and request.fields:
-            written = request.written
-            if written is None or written[0] is not redactor or written[1] != request.revision:
-                written = request.written = _bound(request, request.fields, redactor)
-            line += written[2]
-        return line + "}"
+        try:
+            context: LogContext = record.eco2_context  # type: ignore[attr-defined]
+        except AttributeError:
+            context = context_of(record)
+        if not is_plain or tail[1] is not None or self._static:
+            return f"{line}{self._more(record, redactor, tail[1], context, parts, len(message))}}}"
+        bound = context.bound
+        if bound is None:
+            return f"{line}{context.fragment}}}"
+        written = bound.written
+        if written[0] is not redactor:
+            written = bound.written = _bound(bound, redactor)
+        return f"{line}{context.fragment}{written[1]}}}"
 
     def _new_tail(self, record: logging.LogRecord, tails: _Tails, redactor: Redactor) -> _Tail:
         """Write the fields that are the same for all lines of one logger and thread."""
@@ -160,28 +172,33 @@ class EcsFormatter(OrjsonFormatter):
         record: logging.LogRecord,
         redactor: Redactor,
         access: AccessFields | None,
-        request: Request | None,
-        written: int,
+        context: LogContext,
+        parts: DictMessage | None,
+        size: int,
     ) -> str:
-        """Write what few lines have: an exception, HTTP fields, fields of the application."""
-        exc_info = raised(record)
-        fragment = ""
-        if exc_info is not None and current_ids() is None:
-            ids = ids_of(exc_info[1])
-            if ids is not None:
-                fragment = f',"trace.id":"{ids[0]:032x}","span.id":"{ids[1]:016x}"'
-        budget = Budget(LONGEST_LINE - written)
-        exc_text = record.exc_text if record.exc_text and record.exc_text.strip() else None
-        fields = error_fields(exc_info, exc_text or record.stack_info, self._traceback, redactor, budget)
+        """Write ids, and what few lines have: an exception, HTTP fields, fields of the application."""
+        if "extra" in record.__dict__:  # of loguru, whose threads make records too
+            context = context_of(record)
+        budget = Budget(LONGEST_LINE - size)
+        exc_info = raised(record.exc_info)
+        trace = record.exc_text if record.exc_text and record.exc_text.strip() else None
+        stack = record.stack_info
+        rendered: dict[str, object] = {}
+        if parts is not None:
+            exc_info = exc_info or raised(parts.exc_info)
+            text, rendered = rendered_error(parts.exception, exc_info)
+            trace, stack = trace or text, stack or (printable(parts.stack) if parts.stack else None)
+        ids = context.ids or _other_ids(record, exc_info, context)
+        fields = error_fields(exc_info, trace, stack, self._traceback, redactor, budget)
         if access is not None:
-            fields.update(access(record, redactor, request))
-        given = {**self._static}
-        if request is not None and request.fields:
-            given.update(request.fields)
-        given.update(_extras(record))
+            fields.update(access(record, redactor, context.request))
+        given = {**self._static, **rendered}
+        if context.bound is not None:
+            given.update(context.bound.fields)
+        given.update(_extras(record, ids, parts))
         if given:
             add_fields(fields, given, redactor, budget)
-        return fragment + _fragment(fields)
+        return ids_fragment(ids) + _fragment(fields)
 
     def _traceback(self, exc_info: ExcInfo) -> str:
         return str(self.formatException(exc_info))
@@ -191,10 +208,8 @@ def _message(record: logging.LogRecord) -> str:
     """Return the message, or template and arguments where they do not fit together."""
     template = record.msg
     try:
-        if type(template) is str and type(record) is logging.LogRecord:  # spares a call and `str`
+        if type(template) is str and type(record) in _PLAIN_RECORDS:  # spares a call and `str`
             return template % record.args if record.args else template
-        if type(template) is dict:  # as python-json-logger has it: a dictionary is a set of fields
-            return printable(template.get("message", ""))
         message = record.getMessage()
     except Exception:  # noqa: BLE001 - the arguments are the application's
         text = printable(template)
@@ -215,25 +230,31 @@ def _represented(value: object) -> str:
         return f"<unprintable {type(value).__name__}>"
 
 
-def _extras(record: logging.LogRecord) -> dict[str, object]:
+def _other_ids(record: logging.LogRecord, exc_info: ExcInfo | None, context: LogContext) -> Ids | None:
+    """Return the ids of an exception, or those that others put on the record."""
+    kept = None if exc_info is None else ids_of(exc_info[1])
+    return ids_on(record, context) if kept is None else (f"{kept[0]:032x}", f"{kept[1]:016x}")
+
+
+def _extras(record: logging.LogRecord, ids: Ids | None, parts: DictMessage | None) -> dict[str, object]:
     """Return what `extra=` gave, and what a dictionary logged as message holds."""
     extras: dict[str, object] = {}
-    if type(record.msg) is dict:
-        extras.update(record.msg)
-        extras.pop("message", None)
+    not_fields = _NOT_FIELDS
+    if parts is not None:
+        extras.update(parts.fields)
+        not_fields = _NOT_FIELDS_OF_STRUCTLOG
     for name, value in record.__dict__.items():
-        if name in _NOT_FIELDS:
+        if name in not_fields:
             continue
         if name == "extra" and type(value) is dict:  # loguru hands its fields on like that
-            extras.update(value)
-        elif name not in ("trace_id", "span_id") or not _is_filters(name, value):
+            extras.update((key, value[key]) for key in value if key not in _CONTRIB)
+        elif name not in ("trace_id", "span_id") or not _is_filters(name, value, ids):
             extras[name] = value
     return extras
 
 
-def _is_filters(name: str, value: object) -> bool:
+def _is_filters(name: str, value: object, ids: Ids | None) -> bool:
     """Tell whether the value is what `TraceContextFilter` put there, which the line has already."""
-    ids = current_ids()
     return value == "-" if ids is None else value == ids[name == "span_id"]
 
 
@@ -241,19 +262,11 @@ def _level(record: logging.LogRecord) -> str:
     return orjson.dumps(repaired(cut(printable(record.levelname), _LONGEST_LEVEL).lower())).decode()[1:-1]
 
 
-def _ids_fragment(context: SpanContext) -> str:
-    if not context.is_valid:
-        return ""
-    trace_id, span_id = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
-    return f',"trace.id":"{trace_id.hex()}","span.id":"{span_id.hex()}"'
-
-
-def _bound(request: Request, bound: dict[str, object], redactor: Redactor) -> tuple[Redactor, int, str]:
-    """Write the request's fields, for all its lines until they change."""
-    revision = request.revision  # read first: what another thread binds meanwhile is written again
+def _bound(bound: BoundFields, redactor: Redactor) -> tuple[object, str]:
+    """Write bound fields, for all lines until they change."""
     fields: dict[str, object] = {}
-    add_fields(fields, dict(bound), redactor)
-    return redactor, revision, _fragment(fields)
+    add_fields(fields, bound.fields, redactor)
+    return redactor, _fragment(fields)
 
 
 def _fragment(fields: Mapping[str, object]) -> str:

@@ -19,15 +19,48 @@ class Request:
         scope: The ASGI scope, where the middleware gave it.
         started: `perf_counter_ns` at the begin, 0 without a scope.
         revision: Counts the changes of the fields.
-        written: The fields as the formatter wrote them: with which redactor, of which revision.
+        bound: The fields as they were last captured.
     """
 
     fields: dict[str, object] | None = None
     is_request = True
     revision = 0
-    written: tuple[object, int, str] | None = None
+    bound: BoundFields | None = None
     scope: Mapping[str, Any] | None = None
     started = 0
+
+
+class BoundFields:
+    """The bound fields of one moment: later calls of `bind_log_fields` do not change them.
+
+    Args:
+        fields: A copy that nobody else has.
+        revision: The request's revision when they were copied.
+
+    Attributes:
+        written: The fields as the formatter wrote them, and with which redactor.
+    """
+
+    __slots__ = ("fields", "revision", "written")
+
+    def __init__(self, fields: dict[str, object], revision: int) -> None:
+        self.fields = fields
+        self.revision = revision
+        self.written: tuple[object, str] = (None, "")
+
+
+def bound_fields(request: Request, fields: dict[str, object]) -> BoundFields:
+    """Return a request's fields as they are now; the same object until they change.
+
+    Args:
+        request: Any.
+        fields: Its fields.
+    """
+    bound = request.bound
+    revision = request.revision  # read first: what another thread binds meanwhile is copied again
+    if bound is None or bound.revision != revision:
+        bound = request.bound = BoundFields(dict(fields), revision)
+    return bound
 
 
 current: ContextVar[Request | None] = ContextVar("eco2_tracing_log_fields", default=None)

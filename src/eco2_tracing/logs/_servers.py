@@ -9,8 +9,9 @@ way before its handlers run, and clears it.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TextIO, TypeGuard
 
 SERVER_LOGGERS = (
     "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "gunicorn.error", "gunicorn.access",
@@ -28,24 +29,27 @@ class Followers(logging.Filter):
 
     Args:
         names: Of the loggers.
+
+    Attributes:
+        loggers: The loggers themselves.
     """
 
     def __init__(self, names: Iterable[str] = SERVER_LOGGERS) -> None:
         super().__init__()
-        self._loggers = [logging.getLogger(name) for name in names]
+        self.loggers = [logging.getLogger(name) for name in names]
         self._before: list[_Before] = []
 
     def follow(self) -> None:
         """Send all records of these loggers to the root logger, from now on."""
         if not self._before:
-            self._before = [_Before(list(each.handlers), each.propagate) for each in self._loggers]
-        for each in self._loggers:
+            self._before = [_Before(list(each.handlers), each.propagate) for each in self.loggers]
+        for each in self.loggers:
             each.addFilter(self)
         self.reassert()
 
     def reassert(self) -> None:
         """Repeat what a server undid since."""
-        for each in self._loggers:
+        for each in self.loggers:
             if not (each.handlers or each.propagate) and _is_off(each):
                 continue
             each.propagate = True
@@ -54,7 +58,7 @@ class Followers(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Look whether a server has set its loggers up anew; called before their handlers."""
-        for each in self._loggers:
+        for each in self.loggers:
             if each.handlers or not each.propagate:
                 self.reassert()
                 break
@@ -62,15 +66,29 @@ class Followers(logging.Filter):
 
     def undo(self) -> None:
         """Give the loggers their handlers back."""
-        for each, before in zip(self._loggers, self._before, strict=False):
+        for each, before in zip(self.loggers, self._before, strict=False):
             each.removeFilter(self)
             each.handlers, each.propagate = before
         self._before = []
 
 
-def is_console(handler: logging.Handler) -> bool:
+def is_console(handler: logging.Handler) -> TypeGuard[logging.StreamHandler[TextIO]]:
     """Tell a plain stream handler, as `basicConfig` and servers make, from files and collectors of others."""
     return type(handler) is logging.StreamHandler
+
+
+def drop_echo(name: str) -> None:
+    """Remove the handler that SQLAlchemy's `echo=True` adds: each of its lines would be there twice.
+
+    Args:
+        name: Of the logger whose handlers are about to run.
+    """
+    logger = logging.getLogger(name)
+    if logger.handlers and logger.propagate:
+        consoles = (sys.stdout, sys.__stdout__, sys.stderr, sys.__stderr__)
+        logger.handlers = [
+            each for each in logger.handlers if not (is_console(each) and each.stream in consoles)
+        ]
 
 
 def _is_off(logger: logging.Logger) -> bool:

@@ -6,17 +6,17 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
-from types import TracebackType
 
 from eco2_tracing._redaction import cut, printable
-from eco2_tracing.logs._exceptions import ExcInfo, error_fields, ids_of
+from eco2_tracing.logs._context import capture_context, context_of, ids_on
+from eco2_tracing.logs._exceptions import ExcInfo, error_fields, ids_of, raised
 from eco2_tracing.logs._fields import ECS_VERSION, add_fields
+from eco2_tracing.logs._messages import rendered_error
 from eco2_tracing.logs._plain import repaired
-from eco2_tracing.logs._request import current
 from eco2_tracing.logs._shared import shared
-from eco2_tracing.logs._trace import current_ids
 
 _formatter = logging.Formatter()
+_MOST_FRAMES = 10
 
 
 def structlog_processor(
@@ -38,6 +38,9 @@ def structlog_processor(
         A new dictionary that any JSON encoder takes, in ECS order.
     """
     event = dict(event_dict)
+    record = _record(event)
+    event.pop("_from_structlog", None)
+    context = capture_context(None) if record is None else context_of(record)
     redactor = shared.redactor
     message = repaired(redactor.text(printable(event.pop("event", ""))))
     stamp = event.pop("timestamp", None)
@@ -51,36 +54,45 @@ def structlog_processor(
     if name is not None:
         document["log.logger"] = repaired(redactor.name(name))
     document.update(shared.service)
-    exc_info = _raised(event.pop("exc_info", None))
-    ids = current_ids()
+    given = event.pop("exc_info", None)
+    exc_info = raised(sys.exception() if given is True else given)
+    ids = context.ids
     if ids is None and exc_info is not None and (kept := ids_of(exc_info[1])) is not None:
         ids = (f"{kept[0]:032x}", f"{kept[1]:016x}")
+    if ids is None and record is not None:
+        ids = ids_on(record, context)
     if ids is not None:
         document["trace.id"], document["span.id"] = ids
-    text = event.pop("exception", None) or event.pop("stack", None)
-    fields = error_fields(exc_info, printable(text) if text else None, _traceback, redactor)
-    request = current.get()
-    bound = request.fields if request is not None and request.fields else {}
-    add_fields(fields, {**bound, **event}, redactor)
+    text, rendered = rendered_error(event.pop("exception", None), exc_info)
+    stack = event.pop("stack", None)
+    fields = error_fields(exc_info, text, printable(stack) if stack else None, _traceback, redactor)
+    bound = {} if context.bound is None else context.bound.fields
+    add_fields(fields, {**bound, **rendered, **event}, redactor)
     document.update(fields)
     return document
 
 
+def _record(event: dict[str, object]) -> logging.LogRecord | None:
+    """Return the record of an event that `structlog.stdlib.ProcessorFormatter` formats, now or later.
+
+    The formatter hands it to its processors, unless `remove_processors_meta` has run; then it is on the stack.
+    """
+    given = event.pop("_record", None)
+    if isinstance(given, logging.LogRecord):
+        return given
+    frame = sys._getframe(2) if hasattr(sys, "_getframe") else None
+    for _ in range(_MOST_FRAMES):
+        if frame is None:
+            break
+        if frame.f_code.co_name == "format" and frame.f_globals.get("__name__") == "structlog.stdlib":
+            found = frame.f_locals.get("record")
+            return found if isinstance(found, logging.LogRecord) else None
+        frame = frame.f_back
+    return None
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _raised(given: object) -> ExcInfo | None:
-    """Read structlog's `exc_info`: an exception, a triple, or ``True`` for the one being handled."""
-    error: object = given
-    if isinstance(given, tuple) and len(given) == 3:
-        error = given[1]
-    elif given is True:
-        error = sys.exception()
-    if not isinstance(error, BaseException):
-        return None
-    traceback: TracebackType | None = error.__traceback__
-    return (type(error), error, traceback)
 
 
 def _traceback(exc_info: ExcInfo) -> str:

@@ -1,0 +1,58 @@
+"""Lines of Celery's workers."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+from eco2_tracing.logs._formatter import EcsFormatter
+
+
+class CelerySetup:
+    """Sets logging up where Celery would: a worker replaces the root logger's handlers, unless somebody else does it.
+
+    Args:
+        configure: Repeats `configure_logging`.
+    """
+
+    __slots__ = ("_configure", "_file", "_is_connected")
+
+    def __init__(self, configure: Callable[[], None]) -> None:
+        self._configure = configure
+        self._is_connected = False
+        self._file: logging.Handler | None = None
+
+    def connect(self) -> None:
+        """Connect to the signal `setup_logging` if Celery is imported, as its command does before the application."""
+        if self._is_connected or "celery" not in sys.modules:
+            return
+        try:
+            import_module("celery.signals").setup_logging.connect(self._set_up, weak=False)
+        except Exception:  # noqa: BLE001 - another package, or a broken one, has that name
+            return
+        self._is_connected = True
+
+    def disconnect(self) -> None:
+        """Undo."""
+        if self._is_connected:
+            import_module("celery.signals").setup_logging.disconnect(self._set_up)
+            self._is_connected = False
+        if self._file is not None:
+            logging.getLogger().removeHandler(self._file)
+            self._file.close()
+            self._file = None
+
+    def _set_up(self, logfile: object = None, **_: object) -> None:
+        """Receive the signal; Celery sets nothing up then. The level stays that of `configure_logging`."""
+        self._configure()
+        if isinstance(logfile, str) and logfile and self._file is None:
+            from logging.handlers import WatchedFileHandler
+
+            self._file = WatchedFileHandler(logfile, encoding="utf-8")
+            self._file.setFormatter(EcsFormatter())
+            logging.getLogger().addHandler(self._file)
+        app = import_module("celery").current_app
+        if app.conf.worker_redirect_stdouts:  # what tasks print is logged, as by default
+            app.log.redirect_stdouts(app.conf.worker_redirect_stdouts_level)

@@ -1,0 +1,183 @@
+"""The ids and bound fields of a log call, kept with its record.
+
+A record may be formatted later, by another thread, task or process: behind a queue, out of a buffer, from a socket.
+What is current there belongs to other work. So a record factory captures the context when a record is made.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+
+from opentelemetry.trace import INVALID_SPAN, SpanContext, get_current_span
+
+from eco2_tracing.logs._access import ACCESS
+from eco2_tracing.logs._fields import add_fields
+from eco2_tracing.logs._request import BoundFields, Request, bound_fields, current
+from eco2_tracing.logs._shared import shared
+
+PORTABLE = "_eco2_context"
+"""Attribute of a record: the context of one that was pickled, as plain values, or of one of another class."""
+
+_MOST_FRAMES = 40
+_TRACE_ID = re.compile("(?!0{32})[0-9a-f]{32}")
+_SPAN_ID = re.compile("(?!0{16})[0-9a-f]{16}")
+
+Ids = tuple[str, str]
+
+
+def ids_fragment(ids: Ids | None) -> str:
+    """Write ids as the continuation of a JSON object."""
+    return "" if ids is None else f',"trace.id":"{ids[0]}","span.id":"{ids[1]}"'
+
+
+class LogContext:
+    """The ids and fields of a log call; records share it, so it is never changed.
+
+    Args:
+        ids: Trace and span id as hexadecimal digits.
+        bound: The fields of `bind_log_fields`.
+        span_context: Where the ids are, unless they are given.
+        request: The request; only for access lines, whose fields are read from it.
+
+    Attributes:
+        fragment: The ids as the formatter writes them, empty where there are none.
+    """
+
+    __slots__ = ("bound", "fragment", "ids", "request", "span_context")
+
+    def __init__(
+        self,
+        ids: Ids | None = None,
+        bound: BoundFields | None = None,
+        span_context: SpanContext | None = None,
+        request: Request | None = None,
+    ) -> None:
+        if span_context is not None and span_context.is_valid:
+            trace_id, span_id = (
+                span_context.trace_id.to_bytes(16, "big"),
+                span_context.span_id.to_bytes(8, "big"),
+            )
+            ids = (trace_id.hex(), span_id.hex())
+        self.ids = ids
+        self.fragment = ids_fragment(ids)
+        self.bound = bound
+        self.span_context = span_context
+        self.request = request
+
+    def portable(self) -> tuple[str, str, dict[str, object]]:
+        """Return ids and masked fields in types that any process can unpickle."""
+        fields: dict[str, object] = {}
+        if self.bound is not None:
+            add_fields(fields, self.bound.fields, shared.redactor)
+        trace_id, span_id = self.ids or ("", "")
+        return trace_id, span_id, fields
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[str, str, dict[str, object]]]]:
+        """Pickle as a tuple: the process that unpickles it may not have this package."""
+        return tuple, (self.portable(),)
+
+
+NO_CONTEXT = LogContext()
+"""Neither a span nor fields were current."""
+
+UNKNOWN_CONTEXT = LogContext()
+"""What was current is not known."""
+
+
+def capture_context(logger: object, last: LogContext = NO_CONTEXT) -> LogContext:
+    """Return what is current now.
+
+    Args:
+        logger: Name of the logger.
+        last: Returned again where the same span and fields are current: few lines need a new object.
+    """
+    try:
+        span = get_current_span()
+        context = None if span is INVALID_SPAN else span.get_span_context()
+    except Exception:  # noqa: BLE001 - the span is of another package
+        context = None
+    request = current.get()
+    bound = None
+    if request is not None:
+        if request.fields:
+            bound = bound_fields(request, request.fields)
+        if logger in ACCESS:
+            return LogContext(None, bound, context, request)
+    if context is None and bound is None:
+        return NO_CONTEXT
+    if last.span_context is context and last.bound is bound:
+        return last
+    return LogContext(None, bound, context)
+
+
+def context_of(record: logging.LogRecord) -> LogContext:
+    """Return what was current when a record was made, whoever asks, wherever and whenever.
+
+    Args:
+        record: Any record, also one that our factory did not make.
+    """
+    attributes = record.__dict__
+    if type(attributes.get("extra")) is dict and str(record.threadName).startswith("loguru-"):
+        return UNKNOWN_CONTEXT  # made by the thread of a sink with `enqueue=True`, after the log call
+    captured: LogContext | None = getattr(record, "eco2_context", None)
+    if captured is not None:
+        return captured
+    made: tuple[float, LogContext] | None = getattr(record, "eco2_made", None)
+    if made is not None and made[0] is record.created:
+        return made[1]
+    carried = attributes.get(PORTABLE)
+    if carried is not None:
+        return carried if type(carried) is LogContext else _received(carried)
+    return capture_context(record.name) if is_in_call(record) else UNKNOWN_CONTEXT
+
+
+def ids_on(record: logging.LogRecord, context: LogContext) -> Ids | None:
+    """Return ids that others put on a record.
+
+    Args:
+        record: Any record.
+        context: Its context. Ids of `TraceContextFilter` count only where that is unknown.
+    """
+    attributes = record.__dict__
+    ids = _ids(attributes, "otelTraceID", "otelSpanID")  # of opentelemetry-instrumentation-logging
+    if ids is None and type(extra := attributes.get("extra")) is dict:  # of loguru
+        ids = _ids(extra, "otelTraceID", "otelSpanID")
+    if ids is None and context is UNKNOWN_CONTEXT:
+        ids = _ids(attributes, "trace_id", "span_id")
+    return ids
+
+
+def is_in_call(record: logging.LogRecord) -> bool:
+    """Tell whether the log call that made this record, or the record that it copies, is on the stack.
+
+    This is for records that our factory did not make: it was replaced, or the logger makes its own.
+    """
+    frame = sys._getframe(1) if hasattr(sys, "_getframe") else None
+    for _ in range(_MOST_FRAMES):
+        if frame is None:
+            return False
+        if frame.f_code.co_name == "_log":  # of `logging.Logger`, or of a class that replaces it
+            return getattr(frame.f_locals.get("record"), "created", None) is record.created
+        frame = frame.f_back
+    return False
+
+
+def _received(carried: object) -> LogContext:
+    """Read what `LogContext.portable` returned in the process that pickled the record."""
+    if not isinstance(carried, tuple | list) or len(carried) != 3:
+        return UNKNOWN_CONTEXT
+    trace_id, span_id, fields = carried
+    bound = BoundFields(dict(fields), 0) if isinstance(fields, Mapping) and fields else None
+    return LogContext(_ids({"trace": trace_id, "span": span_id}, "trace", "span"), bound)
+
+
+def _ids(source: Mapping[str, object], trace_name: str, span_name: str) -> Ids | None:
+    """Read ids by name; "0" and zeros stand for none."""
+    trace_id = source.get(trace_name)
+    if type(trace_id) is not str or not _TRACE_ID.fullmatch(trace_id):
+        return None
+    span_id = source.get(span_name)
+    return (trace_id, span_id) if type(span_id) is str and _SPAN_ID.fullmatch(span_id) else None
