@@ -104,6 +104,18 @@ def test_another_provider_needs_no_configuration(quiet, monkeypatch, caplog):
     assert warnings(caplog) == []
 
 
+def test_a_failure_of_the_warning_itself_harms_nobody(quiet, monkeypatch, caplog):
+    """The request is served, and the failure is logged once."""
+
+    def fails():
+        raise RuntimeError("no provider")
+
+    client = served()
+    monkeypatch.setattr(trace, "get_tracer_provider", fails)
+    assert client.get("/work").status_code == 200
+    assert ["a request without a configuration" in line for line in warnings(caplog)] == [True]
+
+
 def test_after_a_shutdown_there_is_nothing_to_report(quiet, caplog):
     """Requests after `shutdown_tracing` have no spans, as was asked for."""
     configure_tracing("x")
@@ -257,6 +269,29 @@ def test_a_coroutine_says_to_await_it():
     """It is closed: Python would warn that nobody awaits it."""
     with pytest.raises(TypeError, match="await it"):
         instrument_app(async_factory())
+
+
+def test_an_awaitable_says_to_await_it():
+    """So does any other object that gives an application later."""
+
+    class Later:
+        def __await__(self):
+            raise AssertionError
+
+    with pytest.raises(TypeError, match="a Later: await it"):
+        instrument_app(Later())
+
+
+def test_an_object_that_holds_itself():
+    """The search for an application inside of an object ends."""
+
+    class Wrapper:
+        """Wraps another object."""
+
+    wrapper = Wrapper()
+    wrapper.app = wrapper
+    with pytest.raises(TypeError, match="Wrapper"):
+        instrument_app(wrapper)
 
 
 def test_a_hook_that_cannot_be_called():

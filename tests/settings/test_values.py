@@ -139,6 +139,8 @@ BAD = [
     ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500ms", "exporter_otlp_timeout", 2500),
     ("OTEL_BSP_EXPORT_TIMEOUT", "1m30s", "bsp_export_timeout", 90_000),
     ("OTEL_BSP_SCHEDULE_DELAY", "5s", "bsp_schedule_delay", 5000),
+    ("OTEL_BSP_SCHEDULE_DELAY", "5x", "bsp_schedule_delay", 1000),
+    ("OTEL_ENABLED", "inactive", "disabled", True),
     ("OTEL_BSP_SCHEDULE_DELAY", "PT0.5S", "bsp_schedule_delay", 500),
     ("OTEL_BSP_SCHEDULE_DELAY", "2000.0", "bsp_schedule_delay", 2000),
     ("OTEL_BSP_SCHEDULE_DELAY", "0.2ms", "bsp_schedule_delay", 1000),

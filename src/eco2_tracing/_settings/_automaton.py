@@ -186,9 +186,7 @@ class _Builder:
                 for code in range(argument[0], min(argument[1], _OTHERS) + 1):
                     mask |= self._character(code)
                 return mask | (1 << _OTHERS if argument[1] >= _OTHERS else 0)
-            case "CATEGORY":
-                return _category(str(argument))
-        raise NotImplementedError(operation)
+        return _category(str(argument))  # raises where the operation is another one
 
     def _set(self, items: Any) -> int:
         mask, negated = 0, False

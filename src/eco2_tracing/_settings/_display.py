@@ -109,8 +109,6 @@ def shown_value(name: str, value: Any) -> Any:
         value: Its value.
     """
     match value:
-        case SecretStr():
-            return value
         case str():
             if name == "exporter_otlp_endpoint":
                 return shown_endpoint(value)

@@ -100,17 +100,8 @@ def _is_ambiguous(automaton: Automaton, loop: frozenset[int]) -> bool:
                     queue.append(after)
         if len(queue) > _MOST_PAIRS:
             return False
-    # From the diagonal back: a pair of different positions from which it is reached again has two paths.
-    back = [(at, at) for at in loop]
-    known = set(back)
-    for pair in back:
-        for each in before.get(pair, ()):
-            if each[0] != each[1]:
-                return True
-            if each not in known:
-                known.add(each)
-                back.append(each)
-    return False
+    # A pair of different positions that leads to one position: the texts of both paths are the same.
+    return any(left != right for at in loop for left, right in before.get((at, at), ()))
 
 
 def _steps(automaton: Automaton, loops: list[frozenset[int]]) -> float:
