@@ -111,7 +111,11 @@ class EcsFormatter(OrjsonFormatter):
             or record.exc_text
             or type(record.msg) is dict
         )
-        parts = None if is_plain else dict_message(record)
+        parts = (
+            None
+            if is_plain or (type(record.msg) is str and record.args is not None)
+            else dict_message(record)
+        )
         message = redactor.text(_message(record) if parts is None else printable(parts.text))
         if message.endswith("\n"):
             message = message.rstrip("\r\n")
@@ -192,7 +196,7 @@ class EcsFormatter(OrjsonFormatter):
         fields = error_fields(exc_info, trace, stack, self._traceback, redactor, budget)
         if access is not None:
             fields.update(access(record, redactor, context.request))
-        given = {**self._static, **rendered}
+        given = self._static | rendered
         if context.bound is not None:
             given.update(context.bound.fields)
         given.update(_extras(record, ids, parts))

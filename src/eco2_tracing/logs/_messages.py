@@ -40,6 +40,8 @@ def dict_message(record: logging.LogRecord) -> DictMessage | None:
     """
     message: object = record.msg
     if type(message) is str:
+        if record.args is not None:  # `QueueHandler.prepare` takes the arguments away
+            return None
         message = getattr(record, "eco2_message", None)
         if message is None or str(message) != record.msg:  # a filter may have changed the text, for a reason
             return None

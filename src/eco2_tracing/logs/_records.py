@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from opentelemetry.trace import INVALID_SPAN, get_current_span
+
+from eco2_tracing.logs._access import ACCESS
 from eco2_tracing.logs._context import (
     NO_CONTEXT,
     PORTABLE,
@@ -13,6 +16,7 @@ from eco2_tracing.logs._context import (
     context_of,
 )
 from eco2_tracing.logs._exceptions import ids_of
+from eco2_tracing.logs._request import current
 
 Factory = Callable[..., logging.LogRecord]
 
@@ -57,7 +61,8 @@ def _with_attributes(attributes: dict[str, object], other: ContextRecord | None 
 
 def _capturing(previous: Factory) -> Factory:
     """Return a factory that makes records as the previous one does, and captures their context."""
-    make: Factory = ContextRecord if previous is logging.LogRecord else previous
+    is_default = previous is logging.LogRecord
+    own: Factory = ContextRecord
     last = NO_CONTEXT
 
     def factory(
@@ -73,24 +78,46 @@ def _capturing(previous: Factory) -> Factory:
         **kwargs: object,
     ) -> logging.LogRecord:
         nonlocal last
-        record = make(name, level, pathname, lineno, msg, args, exc_info, func, sinfo, **kwargs)
+        # Flat, and without the keywords that `LogRecord` ignores: this runs for every record.
+        if is_default:
+            record = own(
+                name,
+                level,
+                pathname,
+                lineno,
+                msg,
+                args,
+                exc_info,
+                func,
+                sinfo,
+            )
+        else:
+            record = previous(name, level, pathname, lineno, msg, args, exc_info, func, sinfo, **kwargs)
         try:
-            context = capture_context(name, last)
-            if context is not last and context.request is None:
-                last = context
+            span = get_current_span()
+            span_context = None if span is INVALID_SPAN else span.get_span_context()
+            request = current.get()
+            context = last
+            if (
+                last.span_context is not span_context
+                or last.bound is not None
+                or (request is not None and (request.fields or name in ACCESS))
+            ):
+                context = capture_context(name, last)
+                if context.request is None:
+                    last = context
             if exc_info and context.ids is None:
                 context = _with_ids_of(exc_info, context)
             if type(record) is not ContextRecord or name is None:
-                record = _keep(record, name, context)
-            else:
-                record.eco2_context = context
-            if name is not None and name[:11] == "sqlalchemy.":
+                return _keep(record, name, context)
+            record.eco2_context = context
+            if "sqlalchemy" in name:
                 _installed.before_sqlalchemy(name)
-            if issubclass(type(msg), dict) and isinstance(record, ContextRecord):
-                record.eco2_message = msg  # type: ignore[assignment]
-            return record
-        except Exception:  # noqa: BLE001 - a log call must not fail
-            return record
+            if type(msg) is not str and issubclass(type(msg), dict):
+                record.eco2_message = msg  # type: ignore[assignment]  # it is a dictionary
+        except Exception:  # noqa: BLE001, S110 - a log call must not fail
+            pass
+        return record
 
     return factory
 

@@ -30,23 +30,23 @@ class StdoutHandler(logging.StreamHandler[TextIO]):
         logging.Handler.__init__(self)
         self.formatter: EcsFormatter = EcsFormatter()
         self.has_failed = False
-        self._stdout: TextIO | None = sys.stdout
-        self._given: TextIO | None = None
-        self._writing: list[str] = []
+        self._stdout = sys.stdout  # `None` in a process without, in spite of its type
+        self._is_given = False
+        self._writing: str | None = None
+        self._outer: list[str] = []
 
     @property
     def stream(self) -> TextIO:
         """The stream in use; assigning one keeps it."""
-        if self._given is not None:
-            return self._given
-        now = sys.stdout
-        if now is not self._stdout and (self._stdout is None or type(now).__module__ == _PYTEST):
-            return now
-        return self._stdout
+        stdout = self._stdout
+        if not self._is_given and stdout is not sys.stdout:
+            stdout = self._followed(stdout)
+        return stdout
 
     @stream.setter
     def stream(self, stream: TextIO) -> None:
-        self._given = stream
+        self._stdout = stream
+        self._is_given = True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line, at once: a process may be killed after any of them.
@@ -54,41 +54,55 @@ class StdoutHandler(logging.StreamHandler[TextIO]):
         Args:
             record: Any record.
         """
+        # Flat: this runs for every line.
+        writing = self._writing
         try:
-            if self._writing and self._is_own_line(record):
+            if writing is not None and self._is_own_line(record, writing):
                 return
             line = self.formatter.format(record)
-            self._writing.append(line)
+            self._writing = line
+            stream = self._stdout
+            if not self._is_given and stream is not sys.stdout:
+                stream = self._followed(stream)
             try:
-                self._write(line)
-            finally:
-                self._writing.pop()
+                stream.write(line + "\n")
+                stream.flush()
+            except ValueError as error:
+                self._write_otherwise(line, stream, error)
         except Exception:  # noqa: BLE001 - a full disk or a closed pipe is not the request's fault
             self.has_failed = True
+        finally:
+            self._writing = writing
+            if writing is not None:
+                self._outer.pop()
 
-    def _write(self, line: str) -> None:
-        stream = self.stream
-        try:
+    def _followed(self, stdout: TextIO | None) -> TextIO:
+        """Return the stream in use where `sys.stdout` was replaced."""
+        return sys.stdout if stdout is None or type(sys.stdout).__module__ == _PYTEST else stdout
+
+    def _write_otherwise(self, line: str, stream: TextIO | None, error: ValueError) -> None:
+        """Write a line that a stream did not take: one that is not UTF-8, or was closed or detached."""
+        if isinstance(error, UnicodeEncodeError):
+            line = json.dumps(json.loads(line))
+        elif self._is_given or stream is sys.stdout:
+            raise error
+        else:
+            stream = self._stdout = sys.stdout
+        if stream is not None:
             stream.write(line + "\n")
             stream.flush()
-        except UnicodeEncodeError:  # a stream that is not UTF-8
-            stream.write(json.dumps(json.loads(line)) + "\n")
-            stream.flush()
-        except ValueError:  # closed or detached: `sys.stdout` is another one by now
-            if self._given is not None or stream is sys.stdout:
-                raise
-            self._stdout = sys.stdout
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
 
-    def _is_own_line(self, record: logging.LogRecord) -> bool:
+    def _is_own_line(self, record: logging.LogRecord, writing: str) -> bool:
         """Tell whether `sys.stdout` logs what is written to it, and this is the line that is being written.
 
         From then on the interpreter's own stream is used. A record of a signal handler is another one.
         """
-        if self._writing[-1] not in record.getMessage() and len(self._writing) < _MOST_NESTED:
+        self._outer.append(writing)
+        if writing not in record.getMessage() and len(self._outer) < _MOST_NESTED:
             return False
-        if self._given is None and self._stdout is not sys.__stdout__:
+        if not self._is_given and self._stdout is not sys.__stdout__:
             self._stdout = sys.__stdout__
-            self._write(self._writing[0])
+            if self._stdout is not None:
+                self._stdout.write(self._outer[0] + "\n")
+                self._stdout.flush()
         return True
