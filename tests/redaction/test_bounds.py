@@ -174,3 +174,37 @@ def test_an_ordinary_stack_trace_is_untouched():
         fail(30)
     trace = "".join(traceback.format_exception(caught.value))
     assert Redactor().text(trace) == trace
+
+
+class Endless(dict):
+    """A mapping of an application whose items never end."""
+
+    def items(self):
+        """Give the same item again and again."""
+        while True:
+            yield "name", "password"
+
+
+def test_mappings_that_never_end():
+    """They are read as far as a value is kept."""
+    Redactor().value("x", Endless(a=1, b=2))
+    record = logging.LogRecord("a", 20, "", 1, "m", (), None)
+    record.field = Endless(a=1, b=2)
+    assert json.loads(EcsFormatter().format(record))["labels"]["field"] == '{"name":"password"}'
+
+
+def test_a_mapping_has_the_bound_of_an_attribute():
+    """Items behind the bound are left out."""
+    masked = Redactor().value("x", {f"key{number}": "x" * 1_000 for number in range(100)})
+    assert len(masked) < 20
+    assert len(str(masked)) < 20 * 1024
+
+
+def test_more_beginnings_than_any_word_has():
+    """A word full of prefixes, and a text full of refused input, are masked where nothing looked."""
+    redactor = Redactor()
+    token = "ghp_" + "a1B2" * 9
+    assert token not in redactor.text("xSK" * 3_000 + f"-{token}")
+    refused = "{'msg': 'm', 'input': 'S3CRET'} " * 1_000
+    assert "S3CRET" not in redactor.text(refused)
+    assert "S3CRET" not in redactor.text("near " * 6_000 + 'or near "S3CRET"')

@@ -262,6 +262,45 @@ def test_exceptions_and_fields_of_lines(line):
     assert leaks == []
 
 
+def test_values_of_names_that_few_have():
+    """Those of enumerations are remembered; one that is no text is looked at like others."""
+    redactor = Redactor()
+    for _ in range(2):
+        assert (
+            redactor.attributes({"error.type": "ValueError", "server.address": "db", "db.namespace": 5})
+            is None
+        )
+    assert redactor.attributes({"error.type": ["Bearer abcd1234"]}) == {"error.type": [f"Bearer {MASK}"]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'see http://host"b:c@d', "at http://@host/x", "https://registry.example/@scope/package@1.0",
+        "https://h.example:8080/a@b", "<http://h>bob@x", '<a href="http://h.example">bob@x.example</a>',
+    ],
+)  # fmt: skip
+def test_addresses_without_a_password(text):
+    """An `@` behind the host, and quotes around a URL, make none."""
+    assert Redactor().text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("https://u:p@h.example/@scope/x@1", f"https://{MASK}:{MASK}@h.example/@scope/x@1"),
+        ("https://u:p@ss/w@h.example/x", f"https://{MASK}:{MASK}@h.example/x"),
+        ("postgres://u:p@ss/w@db/x", f"postgres://{MASK}:{MASK}@db/x"),
+        ("redis://:p'w@cache/0", f"redis://{MASK}:{MASK}@cache/0"),
+        ("postgres://u:<p>@db/x", f"postgres://{MASK}:{MASK}@db/x"),
+    ],
+)
+def test_passwords_with_separators(url, masked):
+    """The host and what is behind it stay."""
+    assert Redactor().url(url) == masked
+    assert Redactor().text(f"call {url} failed") == f"call {masked} failed"
+
+
 NUMBERS = [
     ("card 4111 1111 1111 1111 refused", "card", True),
     ("card 4111-1111-1111-1111", "card", True),

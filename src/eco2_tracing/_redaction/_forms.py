@@ -27,7 +27,7 @@ _PUTTY = re.compile(r"private-lines: \d{1,6}[\s\\].*", re.DOTALL)
 # A cookie by what stands behind it: `session=x; Path=/`.
 _COOKIE_ATTRIBUTE = re.compile(r"[ ]?(?:path=|domain=|expires=|max-age=|httponly\b|secure\b|samesite=)")
 _LONGEST_COOKIE = 4096
-_MOST_COOKIES = 256
+_MOST_COOKIES = 512
 # Redis: `AUTH password`, `AUTH user password`.
 _REDIS_AUTH = re.compile(r"(?<![\w-])AUTH[ ](?:[\w.-]{1,64}[ ])?(?=[^\s\d]{0,64}\d)([^\s'\"=:]{8,512})")
 
@@ -125,18 +125,20 @@ def mask_code(text: str, low: str) -> str:
 def _cookies(low: str) -> list[tuple[int, int]]:
     """Find the values of cookies that attributes such as `Path` follow."""
     spans: list[tuple[int, int]] = []
+    left = _MOST_COOKIES
     at = low.find("; ")
-    for _ in range(_MOST):
-        if at < 0 or len(spans) > _MOST_COOKIES:
-            break
+    while at >= 0:
         if _COOKIE_ATTRIBUTE.match(low, at + 1) is not None:
+            left -= 1
+            if left < 0:
+                return [*spans, (at, len(low))]
             first = max(0, at - _LONGEST_COOKIE)
             begin = max(first, *(low.rfind(char, first, at) + 1 for char in " \n\t\"',;"))
             equals = low.find("=", begin, at)
             if equals >= 0 and not _COOKIE_ATTRIBUTE.match(low, begin):
                 spans.append((equals + 1, at))
         at = low.find("; ", at + 2)
-    return spans if at < 0 else [*spans, (at, len(low))]
+    return spans
 
 
 def _schemes(text: str, low: str, scheme: str) -> list[tuple[int, int]]:

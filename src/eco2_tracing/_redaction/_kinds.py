@@ -22,15 +22,15 @@ KINDS = {
     # The conventions leave no room for a secret in these: not searched, for speed.
     (
         "http.request.method", "http.route", "url.scheme", "network.protocol.name", "network.protocol.version",
-        "http.method", "http.scheme", "http.flavor",
+        "db.system", "db.system.name", "db.operation.name", "messaging.system", "http.method", "http.scheme",
+        "http.flavor",
     ),
     PLAIN,
 ) | dict.fromkeys(
     # Few different ones: what was found in one is remembered.
     (
-        "server.address", "client.address", "network.peer.address", "error.type", "exception.type", "db.system",
-        "db.system.name", "db.operation.name", "db.namespace", "db.collection.name", "net.host.name", "db.name",
-        "messaging.destination.name", "messaging.system",
+        "server.address", "client.address", "network.peer.address", "error.type", "exception.type", "db.namespace",
+        "db.collection.name", "net.host.name", "db.name", "messaging.destination.name",
     ),
     NAME,
 )  # fmt: skip

@@ -89,23 +89,19 @@ def _find(text: str, low: str, word: str, pattern: re.Pattern[str], spans: list[
             spans.append((found.end(1), found.end()))
             end = max(end, found.end())
         at = low.find(word, end)
-    if at >= 0:
-        spans.append((at, len(text)))
+    spans.append((at if at >= 0 else len(text), len(text)))
 
 
 def _inputs(text: str) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     at = 0
-    for _ in range(_MOST):
-        found = _INPUT.search(text, at)
-        if found is None:
-            return spans
+    while found := _INPUT.search(text, at):
         at = found.end()
         span = value_span(text, at, "", LITERALS)
         if span is not None:
             spans.append(span)
             at = max(at, span[1])
-    return [*spans, (at, len(text))]
+    return spans
 
 
 def is_refusal(value: Mapping[Any, object]) -> bool:

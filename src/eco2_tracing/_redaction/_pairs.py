@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
 _NAMES = frozenset(("name", "key", "header", "field", "param", "parameter", "property", "variable", "k"))
 _VALUES = frozenset(("value", "val", "v", "default", "data", "stringvalue", "content"))
@@ -35,7 +36,7 @@ def secret_fields(fields: Mapping[object, object], is_secret: Callable[[str], bo
         return []
     found: list[object] = []
     named = False
-    for key, value in fields.items():
+    for key, value in islice(fields.items(), _MOST_FIELDS):  # a mapping of the application's may never end
         low = key.lower() if isinstance(key, str) else ""
         if low in _VALUES:
             found.append(key)

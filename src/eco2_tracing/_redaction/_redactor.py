@@ -88,7 +88,6 @@ class Redactor(Scanner):
             key: The name of a field or an attribute.
             text: Any text.
         """
-        text = self._bounded(text)
         kind = KINDS.get(key)
         return self._form(kind, text) if kind in _FORMS else self._scan(text, 0)
 
@@ -119,12 +118,14 @@ class Redactor(Scanner):
             A new mapping, or ``None`` when there is nothing to mask.
         """
         changed: dict[str, object] | None = None
-        kinds = self._kinds
+        kinds, names = self._kinds, self._names
         # One look-up an attribute, and a call for those alone that can hold a secret.
         for key, value in attributes.items():
             kind = kinds.get(key)
             if kind is None:
                 kind = self._learn(key)
+            if kind == NAME and type(value) is str and names.get(value) is value:
+                continue
             if kind == PLAIN or (type(value) in _NUMBERS and kind != SECRET and kind != UNCLEAN):
                 continue
             if type(value) is not str or len(value) > SMALL or kind == UNCLEAN:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from eco2_tracing._redaction._budget import LONGEST_TEXT
+from eco2_tracing._redaction._commands import has_option
 from eco2_tracing._redaction._cut import cut, printable
 from eco2_tracing._redaction._extent import covered
-from eco2_tracing._redaction._forms import mask_code, masked_forms
+from eco2_tracing._redaction._forms import has_form, mask_code, masked_forms
 from eco2_tracing._redaction._keys import SecretKeys
 from eco2_tracing._redaction._messages import DETAILS, mask_details
 from eco2_tracing._redaction._numbers import number_spans
 from eco2_tracing._redaction._statements import STARTS, has_capitals, mask_statements
 from eco2_tracing._redaction._text import FreeText, lowered
-from eco2_tracing._redaction._tokens import has_token
+from eco2_tracing._redaction._tokens import find_run
 from eco2_tracing._redaction._urls import Urls, mask_userinfo
 
 _SHORTEST_TOKEN = 20
+_SHORTEST_RUN = 16
 
 
 class Scanner:
@@ -46,10 +48,13 @@ class Scanner:
         Args:
             query: Without its `?`. Names may be percent-encoded; `&` and `;` separate.
         """
-        query = self._without_numbers(self._bounded(query))
+        if type(query) is not str or len(query) > self._limit:
+            query = self._bounded(query)
+        if self._numbers:
+            query = self._without_numbers(query)
         if "=" in query:
             query = self._urls.query(query)
-        return masked_forms(query, lowered(query))
+        return _credentials(query)
 
     def url(self, url: str) -> str:
         """Mask user information and secret parameters of a URL.
@@ -57,16 +62,15 @@ class Scanner:
         Args:
             url: Absolute or relative.
         """
-        url = self._without_numbers(self._bounded(url))
+        if type(url) is not str or len(url) > self._limit:
+            url = self._bounded(url)
+        if self._numbers:
+            url = self._without_numbers(url)
         if "?" in url or "@" in url or "=" in url or "%" in url:
             url = self._urls.url(url)
             if "%3" in url:
                 return self._scan(url, 0)
-            return masked_forms(url, lowered(url))
-        # Of a plain path a token alone is looked for: no scheme stands there without a space.
-        if " " in url or "hook" in url or has_token(url):
-            return masked_forms(url, lowered(url))
-        return url
+        return _credentials(url)
 
     def text(self, text: str) -> str:
         """Mask secrets in free text: `key=value`, JSON, headers, credentials, URLs, literals of SQL.
@@ -85,7 +89,9 @@ class Scanner:
         if len(text) < _SHORTEST_TOKEN and text.isalnum():
             return text
         # Literal look-ups first: nearly all lines end here, after a microsecond.
-        low = lowered(text)
+        low = text.lower()
+        if len(low) != len(text):
+            low = lowered(text)
         quoted = "'" in low or '"' in low
         if quoted or "(" in low:
             for stem in DETAILS:
@@ -112,9 +118,11 @@ class Scanner:
         if encoded and "40" in low:
             text, low = _changed(mask_userinfo(text), text, low)
         if (
-            assigned or encoded or quoted or ">" in low or "--" in low or " -" in low or "\\u00" in low or "pass" in low
+            assigned or encoded or quoted or ">" in low or "-" in low or "\\" in low or "pass" in low
         ) and self._free.has_name(low):  # fmt: skip
             return self._free.mask(text, low)
+        if find_run(text) is None and not has_form(low) and ("-" not in low or not has_option(low)):
+            return text
         return masked_forms(text, low)
 
     def _nested(self, text: str, depth: int) -> str:
@@ -125,13 +133,24 @@ class Scanner:
         return self._scan(text, depth)
 
     def _without_numbers(self, text: str) -> str:
-        spans = number_spans(text, self._numbers) if self._numbers else []
+        spans = number_spans(text, self._numbers)
         return covered(text, spans) if spans else text
 
     def _bounded(self, text: str) -> str:
         if type(text) is not str:
             text = printable(text)
         return text if len(text) <= self._limit else cut(text, self._limit)
+
+
+def _credentials(url: str) -> str:
+    """Mask credentials of a known form in a URL or a query; a scheme stands there before an encoded space."""
+    if (
+        (len(url) < _SHORTEST_RUN or find_run(url) is None)
+        and "+" not in url and "%" not in url and " " not in url and "eyJ" not in url and "hook" not in url
+        and ";" not in url and "\n" not in url
+    ):  # fmt: skip
+        return url
+    return masked_forms(url, lowered(url))
 
 
 def _changed(masked: str, text: str, low: str) -> tuple[str, str]:

@@ -85,6 +85,9 @@ def alternatives(patterns: Iterable[str]) -> str:
 
 # Each of them holds so many letters, digits, `_` and `-` in one: a text without such a word is not looked at.
 _RUN = re.compile(r"[A-Za-z0-9_-]{16,}")
+find_run = _RUN.search
+"""Finds such a word; for callers that would feel the call of `has_token`."""
+
 _WORDS = re.compile(r"[a-z_-]+\Z")
 _REACH = 14  # how far before such a word a prefix can begin
 _PREFIX = re.compile(alternatives(prefix for prefixes, _ in _FORMS for prefix in prefixes.split()))
@@ -107,7 +110,7 @@ _WEBHOOK = re.compile(
     re.VERBOSE,
 )  # fmt: skip
 _HOSTS = ("hooks.slack", "/api/webhooks", ".office.com/webhook", "hooks.zapier", "api.telegram")
-_MOST = 512
+_MOST = 1024
 
 
 def has_token(text: str) -> bool:
@@ -152,10 +155,12 @@ def tokens(text: str) -> list[tuple[int, int]]:
                 at += 1
                 continue
             tail = _TAIL.match(text, token.end())
-            at = done = token.end() if tail is None else tail.end()
+            done = token.end() if tail is None else tail.end()
             spans.append((begin, done))
-            if done >= end:
-                break
+            break  # the token holds the rest of the word
+        else:
+            spans.append((at, end))  # more prefixes than any word has: the rest of it is not looked at
+            done = end
     return spans
 
 

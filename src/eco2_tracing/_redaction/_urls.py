@@ -120,7 +120,7 @@ class Urls:
             start += 1
             pair = text[start:end]
             masked = self._pair(pair, depth)
-            if masked is not pair:
+            if masked != pair:
                 parts += (text[done:start], masked)
                 done = end
         return f"{''.join(parts)}{text[done:]}" if parts else text

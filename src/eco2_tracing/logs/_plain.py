@@ -128,11 +128,19 @@ class Plain:
 
     def text(self, text: str, name: str = "") -> str:
         """Cut, mask by what the name says of the form, and repair what is no Unicode text."""
-        return repaired(self._redactor.named_text(name, self._budget.text(text, LONGEST_VALUE)))
+        budget = self._budget
+        if len(text) > LONGEST_VALUE or len(text) > budget.left:
+            text = budget.text(text, LONGEST_VALUE)
+        else:
+            budget.left -= len(text)
+        masked = self._redactor.named_text(name, text)
+        return masked if masked.isascii() else repaired(masked)
 
     def name(self, key: object) -> str:
         """Turn a mapping's key into a bounded name, clean itself."""
-        name = repaired(cut(self._redactor.name(key), _LONGEST_NAME))
+        name = self._redactor.name(key)
+        if len(name) > _LONGEST_NAME or not name.isascii():
+            name = repaired(cut(name, _LONGEST_NAME))
         self._budget.left -= len(name)
         return name
 
