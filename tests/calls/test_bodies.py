@@ -434,3 +434,78 @@ def test_attempts_and_bodies_under_another_provider(caller, callee, other_provid
     raised = get(caller, breaking(RAW["chunk that breaks off"]))
     (span,) = other_provider.get_finished_spans()
     assert (span.attributes["error.type"], span.status.status_code) == (raised, StatusCode.ERROR)
+
+
+def test_a_span_that_the_application_has_ended(one, captured_spans):
+    """It stays as it was ended."""
+
+    def answer(_):
+        trace.get_current_span().end()
+        return one.module.Response(200)
+
+    inside(lambda: one.client(transport=one.module.MockTransport(answer)).get("http://auth.svc/"))
+    assert len(captured_spans.find(kind=SpanKind.CLIENT)) == 1
+
+
+def test_a_failure_of_ours_at_the_end_of_a_body(one, callee, captured_spans, monkeypatch, caplog):
+    """The application gets its answer."""
+    from eco2_tracing._instrumentation import _client_span
+
+    monkeypatch.setattr(_client_span.ClientSpan, "finished", None)
+    assert one.get(callee.url()).status_code == 200
+    assert [record for record in caplog.records if "reading a response" in record.message]
+
+
+def test_a_stream_that_is_no_generator(captured_spans):
+    """Closed early, and read on after its end."""
+    caller = Caller("httpx2", is_async=True)
+
+    class Parts(caller.module.AsyncByteStream):
+        def __init__(self):
+            self.count = 0
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            self.count += 1
+            if self.count > 2:
+                raise StopAsyncIteration
+            return b"x"
+
+    transport = caller.module.MockTransport(lambda _: caller.module.Response(200, stream=Parts()))
+
+    async def call():
+        async with (
+            caller.client(transport=transport) as client,
+            client.stream("GET", "http://auth.svc/") as response,
+        ):
+            parts = response.stream.__aiter__()
+            assert await parts.__anext__() == b"x"
+            await parts.aclose()
+
+    inside(lambda: asyncio.run(call()))
+    (span,) = captured_spans.find(kind=SpanKind.CLIENT)
+    assert span.status is StatusCode.UNSET
+
+
+def test_a_stream_that_fails_after_it_was_closed(one, captured_spans):
+    """Its span has ended well."""
+
+    class Parts(one.module.SyncByteStream):
+        def __iter__(self):
+            yield b"a"
+            raise LookupError
+
+    transport = one.module.MockTransport(lambda _: one.module.Response(200, stream=Parts()))
+
+    def work():
+        stream = transport.handle_request(one.module.Request("GET", "http://auth.svc/")).stream
+        parts = iter(stream)
+        next(parts)
+        stream.close()
+        with pytest.raises(LookupError):
+            next(parts)
+
+    assert inside(work) == 200
+    assert captured_spans.one(kind=SpanKind.CLIENT).status is StatusCode.UNSET

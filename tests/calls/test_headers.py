@@ -444,13 +444,14 @@ def test_a_httpx_without_the_method_is_told_of_once(one, caplog):
 
     from eco2_tracing._instrumentation._httpx import _patch
 
-    module = types.ModuleType("httpx9")
+    module = types.ModuleType("httpx8")
     for name in ("DecodingError", "SyncByteStream", "AsyncByteStream"):
         setattr(module, name, getattr(one.module, name))
+    module.Response = type("Response", (), {"iter_bytes": str, "aiter_bytes": str})
     _patch(module)
     _patch(module)
     assert [record.getMessage() for record in caplog.records] == [
-        f"this version of httpx9 has no {name}._send_single_request: calls by transports of other packages are not"
+        f"this version of httpx8 has no {name}._send_single_request: calls by transports of other packages are not"
         " traced"
         for name in ("Client", "AsyncClient")
     ]

@@ -465,3 +465,91 @@ def test_a_pool_that_threads_share(one, callee, captured_spans):
     assert len(spans) == 16
     for seen in callee.seen:
         assert spans[seen["x-b3-spanid"]].parent_span_id == seen.path[1:]
+
+
+def test_every_try_that_gets_no_response_is_an_error(caller, making, captured_spans):
+    """Of a transport whose last try fails as well."""
+
+    class Failing(making.base):
+        def handle_request(self, request):
+            raise caller.module.ConnectError("no")
+
+        async def handle_async_request(self, request):
+            raise caller.module.ConnectError("no")
+
+    def call():
+        with pytest.raises(caller.module.ConnectError):
+            caller.get("http://auth.svc/", client=caller.client(transport=transport))
+
+    name = "handle_async_request" if caller.is_async else "handle_request"
+    inner = Failing()
+
+    def steps(_self, request, _hand_on):
+        for _ in range(2):
+            response = yield getattr(inner, name)(request)
+        return response
+
+    transport = making.wrapping(steps, inner)
+    inside(call)
+    transport = making.hiding(retry, making.open())
+
+    def refused():
+        with pytest.raises(caller.module.ConnectError):
+            caller.get("http://127.0.0.1:1/", client=caller.client(transport=transport))
+
+    inside(refused)
+    assert [span.attributes["error.type"] for span in clients(captured_spans)] == ["ConnectError"] * 2
+
+
+def test_captured_headers_of_a_transport_that_hands_on(one, callee):
+    """They are those that the inner transport sends."""
+
+    def sign(_self, request, hand_on):
+        copy = one.module.Request(request.method, request.url, headers={"x-tenant": "acme"})
+        return (yield hand_on(copy))
+
+    captured = configure(http_capture_headers_client_request="x-tenant")
+    making = Making(one)
+    inside(lambda: one.client(transport=making.hiding(sign, making.open())).get(callee.url()))
+    assert list(clients(captured)[0].attributes["http.request.header.x_tenant"]) == ["acme"]
+
+
+def test_later_attempts_of_a_trace_over_the_cap(one, callee):
+    """They are not recorded, and carry our headers."""
+    captured = configure(
+        traces_sampler="parentbased_always_off", error_sampling_rate=1.0, max_kept_traces_per_second=1
+    )
+    callee.answer("/x", 503)
+    making = Making(one)
+    for _ in range(3):
+        transport = making.hiding(retry, making.open())
+        inside(lambda: one.client(transport=transport).get(callee.url("/x")), b3_headers(sampled=False))  # noqa: B023 - called at once
+    assert len(callee.seen) == 9
+    assert all(seen["x-b3-traceid"] == TRACE_ID for seen in callee.seen)
+    assert len(clients(captured)) < 9
+
+
+def test_a_request_that_is_none(captured_spans, one, caplog):
+    """The transport fails as it does untraced."""
+    with one.module.HTTPTransport(verify=False) as transport, pytest.raises(AttributeError):
+        transport.handle_request(None)
+    assert [record for record in caplog.records if "an outgoing call" in record.message]
+
+
+def test_a_closure_that_is_not_complete(one, captured_spans):
+    """A transport whose function refers to a name that has no value yet."""
+
+    class Own(one.module.BaseTransport):
+        def __init__(self):
+            def later():
+                return missing
+
+            self.later = later
+            if False:
+                missing = None
+
+        def handle_request(self, request):
+            return one.module.Response(200)
+
+    inside(lambda: one.client(transport=Own()).get("http://auth.svc/"))
+    assert len(clients(captured_spans)) == 1

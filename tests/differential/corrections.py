@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.differential.server_cases import SERVER_CASES
+
 Change = tuple[Any, Any]
 """contrib's value, and ours; ``None`` is absence."""
 
@@ -48,7 +50,23 @@ _SHORT = "peer closed connection without sending complete message body (received
 _BROKEN = {"httpx": "httpx.RemoteProtocolError", "httpx2": "httpx2.RemoteProtocolError"}
 _GONE = "starlette.requests.ClientDisconnect"
 
+
+def _address(scope: Mapping[str, Any]) -> Change | None:
+    """Return contrib's address and ours, where they differ."""
+    server = scope.get("server", ("10.9.8.7", 8080))
+    return None if server is None or server[1] == 80 else (f"{server[0]}:{server[1]}", server[0])
+
+
 CORRECTIONS = (
+    Correction(
+        "`server.address` has no port",
+        "The conventions have the port in `server.port`; contrib writes it into the address, unless it is 80.",
+        {
+            f"server: {case.name}": {"server.address": change}
+            for case in SERVER_CASES
+            if case.name != "excluded" and (change := _address(case.scope))
+        },
+    ),
     Correction(
         "Full routes of mounts",
         "contrib stops at the mount: all requests of a mounted application share one route.",

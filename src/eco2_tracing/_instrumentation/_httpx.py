@@ -44,6 +44,7 @@ _TRANSPORTS = (
 )
 _CLIENTS = (("Client", _SYNC), ("AsyncClient", _ASYNC))
 _imported: set[str] = set()
+_patched: set[str] = set()
 
 
 def instrument_httpx() -> None:
@@ -66,6 +67,9 @@ def uninstrument_httpx() -> None:
 
 
 def _patch(module: ModuleType) -> None:
+    if module.__name__ in _patched:  # httpx may be an alias of httpx2
+        return
+    _patched.add(module.__name__)
     try:
         bodies = make_bodies(module)
         for name, method in _TRANSPORTS:
@@ -86,10 +90,8 @@ def _patch(module: ModuleType) -> None:
                 module.__name__,
                 name,
             )
-        elif original not in hooked:
-            wrapped = _wrap_client(original, method, bodies)
-            hooked.add(wrapped)
-            client._send_single_request = wrapped  # type: ignore[union-attr]
+        else:
+            client._send_single_request = _wrap_client(original, method, bodies)  # type: ignore[union-attr]
 
 
 def _hook(kind: type, method: str, bodies: Any, *, may_hand_on: bool) -> bool:
@@ -105,8 +107,6 @@ def _hook(kind: type, method: str, bodies: Any, *, may_hand_on: bool) -> bool:
         ``False`` where the class cannot be changed.
     """
     original = getattr(kind, method)
-    if original in hooked:
-        return True
     in_process = is_in_process(kind)
     outer = kind if may_hand_on else None
     wrapped = (_wrap_sync if method == _SYNC else _wrap_async)(original, in_process, outer, bodies)

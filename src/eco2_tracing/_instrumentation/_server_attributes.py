@@ -80,7 +80,7 @@ def request_attributes(scope: dict[str, Any], redactor: Redactor) -> dict[str, A
 @lru_cache(32)
 def _of_server(host: str, port: int | None) -> dict[str, Any]:
     """What is said of the address that a request came to; the result is shared, for reading alone."""
-    attributes: dict[str, Any] = {"server.address": host if port == _HTTP_PORT else f"{host}:{port}"}
+    attributes: dict[str, Any] = {"server.address": host}
     if port:
         attributes["server.port"] = port
     return attributes
