@@ -36,6 +36,7 @@ MODULES: tuple[str, ...] = (
     "leaks",
     "strangers",
     "flood",
+    "broken",
     "lines",
 )
 VERSIONS = (

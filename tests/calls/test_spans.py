@@ -286,9 +286,9 @@ def test_captured_headers_are_attributes(caller, callee):
         lambda: caller.get(callee.url("/x"), headers={"x-tenant": "acme", "authorization": "Bearer s3cret"})
     )
     attributes = clients(captured)[0].attributes
-    assert list(attributes["http.request.header.x_tenant"]) == ["acme"]
+    assert list(attributes["http.request.header.x-tenant"]) == ["acme"]
     assert list(attributes["http.request.header.authorization"]) == ["[REDACTED]"]
-    assert list(attributes["http.response.header.x_region"]) == ["eu"]
+    assert list(attributes["http.response.header.x-region"]) == ["eu"]
 
 
 def test_secrets_in_the_url_are_masked(caller, callee, captured_spans):

@@ -105,7 +105,7 @@ def test_a_call_is_one_client_span_of_theirs(install, monkeypatch, is_async):
     assert dict(call.attributes) == {
         "http.request.method": "GET",
         "http.request.header.accept": ("*/*",),
-        "http.response.header.x_reply": ("yes",),
+        "http.response.header.x-reply": ("yes",),
         "http.response.status_code": 200,
         "network.protocol.version": "1.1",
         "server.address": "stock",

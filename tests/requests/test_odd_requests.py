@@ -92,7 +92,7 @@ def test_an_answer_with_an_odd_status_goes_out():
 
 @pytest.mark.parametrize("last", ["http.response.trailers", "http.response.pathsend"])
 def test_answers_that_end_otherwise(last):
-    """Trailers and files sent by the server end the span as a body does."""
+    """Trailers and files sent by the server end the span as a body does; what is raised later is an error."""
     app = FastAPI()
     _, captured = configured(app)
 
@@ -110,7 +110,8 @@ def test_answers_that_end_otherwise(last):
     with pytest.raises(OSError, match="after the answer"):
         serve(stack)
     (span,) = captured.spans
-    assert span.status is StatusCode.UNSET
+    assert span.status is StatusCode.ERROR
+    assert [event.time_ns for event in span.events] == [span.end_ns]
 
 
 def test_the_hook_sees_every_recorded_request():

@@ -37,8 +37,9 @@ def test_mounts_that_share_a_beginning():
     app.mount("/a/{b}", inner)
     (route,) = [one for one in inner.routes if getattr(one, "path", "") == "/items/{item_id}"]
     scope = {"type": "http", "method": "GET", "path": "/a/x/items/7", "headers": [], "route": route}
-    assert route_of({**scope, "root_path": "/a/x"}, "", app) == "/a/{b}/items/{item_id}"
-    assert route_of({**scope, "root_path": "/elsewhere"}, "", app) == "/items/{item_id}"
+    mounted = {**scope, "app_root_path": ""}  # as Starlette's mounts note it
+    assert route_of({**mounted, "root_path": "/a/x"}, scope, app) == "/a/{b}/items/{item_id}"
+    assert route_of({**mounted, "root_path": "/elsewhere"}, scope, app) == "/items/{item_id}"
 
 
 def test_routes_that_cannot_match_are_passed_over():

@@ -8,7 +8,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from eco2_tracing._instrumentation._server_attributes import method_of
 from eco2_tracing._spans._accepted import name_of, qualname_of
-from eco2_tracing._spans._exceptions import message
+from eco2_tracing._spans._exceptions import is_first_record, message
 from eco2_tracing._spans._lean import LeanSpan
 
 if TYPE_CHECKING:
@@ -112,6 +112,9 @@ class ClientSpan(LeanSpan):
         if isinstance(exception, Exception) and self._end_time is None:
             self._error_type = qualname_of(type(exception))  # with itself, its frames would be kept
             if self._eco2_local.keep("error"):
+                is_first_record(
+                    exception, self._eco2_local.trace_id
+                )  # manual spans around it write no second event
                 self.record_exception(exception, timestamp=self._eco2_local.now())
             self._status = Status(StatusCode.ERROR, f"{name_of(type(exception))}: {message(exception)}")
         self.end()

@@ -22,6 +22,7 @@ from eco2_tracing._instrumentation._middleware import with_trace_id
 from eco2_tracing._instrumentation._suppressed import is_suppressed
 from eco2_tracing._instrumentation._unconfigured import report_unconfigured
 from eco2_tracing._settings._globs import for_search
+from eco2_tracing._spans._peer import Peer, is_for_nobody, is_peer_end
 from eco2_tracing.propagation import Inbound, inbound_of
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ _HTTPX = "opentelemetry.instrumentation.httpx"
 _PROPAGATORS = "opentelemetry.instrumentation.propagators"
 # httpx2's came later; an older package lacks it.
 _CLIENTS = {"httpx": "HTTPXClientInstrumentor", "httpx2": "HTTPX2ClientInstrumentor"}
+_SERVER_ERROR = 500
 _ORIGIN = r"^\w+://[^/]*"
 _API = r"(?:/api(?:/v\d+[\w.]*)?|/v\d+[\w.]*)?"
 
@@ -76,8 +78,13 @@ class _Inside:
         scope.setdefault("fastapi.telemetry", None)
         bound = logs.begin_request(scope)
         token, send = (None, send) if engine is None else _entered(engine, scope, send)
+        peer = Peer(receive)
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, peer.receive, _noting_peer_end(send, peer))
+        except Exception as exception:
+            if is_peer_end(exception, send, peer):
+                _note_peer_end(get_current_span())
+            raise
         finally:
             if token is not None:
                 detach(token)
@@ -105,6 +112,25 @@ def _entered(engine: Engine, scope: dict[str, Any], send: Any) -> tuple[Any, Any
     except Exception:  # noqa: BLE001 - the request goes on
         internal_failure("the beginning of a request")
     return None, send
+
+
+def _noting_peer_end(send: Any, peer: Peer) -> Any:
+    """Notice responses of 500 that the peer caused, where middleware handled the exception."""
+
+    async def forward(message: dict[str, Any]) -> None:
+        status = message.get("status")
+        if isinstance(status, int) and status >= _SERVER_ERROR and is_for_nobody(send, peer):
+            _note_peer_end(get_current_span())
+        await send(message)
+
+    return forward
+
+
+def _note_peer_end(current_span: Span) -> None:
+    """Keep nothing for the error that contrib will report on the span: the peer caused it."""
+    local = getattr(current_span, "_eco2_local", None)
+    if local is not None:
+        local.peer_ended = True
 
 
 def _link(current_span: Span, context: Context) -> None:

@@ -6,12 +6,15 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from starlette.middleware import Middleware
+
 from eco2_tracing._guard import logger, warn_once
 from eco2_tracing._instrumentation._background import instrument_background_tasks
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._excluded import ExcludedPaths, excluded_paths_of
 from eco2_tracing._instrumentation._lifespan import lifespan
 from eco2_tracing._instrumentation._middleware import TracingMiddleware
+from eco2_tracing._instrumentation._route import RouterScope
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -72,7 +75,7 @@ def install(
 
     def build_middleware_stack() -> Any:
         # The stack is built at the first request, after every ``add_middleware``: we are outside all.
-        middleware.app = build()  # type: ignore[assignment]
+        middleware.app = _with_router_scope(app, build)
         return middleware
 
     app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
@@ -99,6 +102,18 @@ def _report_again(
             "instrument_app was called again for the same application with other arguments, which are not used: %s",
             ", ".join(found),
         )
+
+
+def _with_router_scope(app: Starlette, build: Callable[[], Any]) -> Any:
+    """Build the stack with ``RouterScope`` inside the application's middleware, if it has any."""
+    layers = app.user_middleware
+    if not layers:
+        return build()
+    app.user_middleware = [*layers, Middleware(RouterScope)]
+    try:
+        return build()
+    finally:
+        app.user_middleware = layers
 
 
 def _add_lifespan(app: Starlette) -> None:

@@ -13,6 +13,8 @@ from eco2_tracing._instrumentation._headers import make_readable
 from eco2_tracing._instrumentation._route import route_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
 from eco2_tracing._spans._exceptions import exception_attributes, message
+from eco2_tracing._spans._peer import Peer, is_for_nobody, is_peer_end
+from eco2_tracing.logs._request import current as current_request
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -45,32 +47,37 @@ async def foreign_request(
     """
     base: Context = get_current()
     parent = base if inbound is None else engine.propagation.context(inbound, base)
-    root_path = scope.get("root_path", "")
+    arrived = {**scope}
     span = _start(engine, tracer, scope, parent, inbound)
     _call_hook(middleware._hook, span, scope)
     status: list[int] = []
+    peer = Peer(receive)
 
     async def forward(answer: dict[str, Any]) -> None:
         if answer["type"] == "http.response.start":
-            status.append(answer["status"])
             try:
+                if answer["status"] < _SERVER_ERROR or not is_for_nobody(send, peer):
+                    status.append(answer["status"])
                 answer = _answered(engine, span, answer)
             except Exception:  # noqa: BLE001 - the request goes on
                 internal_failure("reading a response's beginning")
         await send(answer)
 
     bound = logs.begin_request(scope)
+    request = current_request.get()
     token = attach(set_span_in_context(span, parent))
     try:
-        await middleware.app(scope, receive, forward)
+        await middleware.app(scope, peer.receive, forward)
     except Exception as exception:
-        _record(engine, span, exception)
+        if not is_peer_end(exception, send, peer):
+            _record(engine, span, exception)
         raise
     finally:
+        routed = (request and request.routed) or scope
         detach(token)
         logs.end_request(bound)
         try:
-            _end(span, scope, route_of(scope, root_path, scope.get("app")), status)
+            _end(span, arrived, route_of(routed, arrived, routed.get("app")), status)
         except Exception:  # noqa: BLE001 - the answer has been sent
             internal_failure("ending a server span")
 

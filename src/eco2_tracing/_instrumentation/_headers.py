@@ -75,7 +75,8 @@ class HeaderCapture:
         for raw_name, raw_value in headers:
             name = text(raw_name).lower()
             if len(name) <= _LONGEST_NAME and self._match(name):
-                key = self._prefix + name.replace("-", "_")
+                # As the stable conventions have it; contrib writes ``_`` for ``-``.
+                key = self._prefix + name
                 value = REDACTED if self._masks(name) else self._redactor.text(text(raw_value[:_LONGEST]))
                 found.setdefault(key, []).append(value)
         return found

@@ -184,6 +184,8 @@ class TracingMiddleware:
     async def _recorded(self, scope: Scope, receive: Receive, span: ServerSpan, context: Context) -> None:
         bound = enter_request(span)
         token = attach(context)
+        if scope.get("method") != "GET":  # a WebSocket, or a request that may have a body
+            receive = span.watch(receive)
         try:
             await self.app(scope, receive, span.forward)
         except BaseException as exception:

@@ -12,9 +12,9 @@ from eco2_tracing._instrumentation._headers import is_event_stream, make_readabl
 from eco2_tracing._instrumentation._request_ids import Lazily, own_context
 from eco2_tracing._instrumentation._route import route_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
-from eco2_tracing._spans._accepted import name_of, qualname_of
-from eco2_tracing._spans._exceptions import came_through, message, unwrapped
+from eco2_tracing._instrumentation._server_failure import SERVER_ERROR, exception_left, server_error
 from eco2_tracing._spans._lean import LeanSpan
+from eco2_tracing._spans._peer import Peer
 from eco2_tracing.logs import Request
 from eco2_tracing.propagation import format_server_timing
 from eco2_tracing.sampling._base import UNKNOWN
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from eco2_tracing.propagation import Inbound
 
     Message = dict[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
 
 _ERROR = Status(StatusCode.ERROR)
-_SERVER_ERROR = 500
 
 
 class ServerSpan(LeanSpan, Request):
@@ -57,6 +57,7 @@ class ServerSpan(LeanSpan, Request):
     _response_headers: Any = None
     _error_type: str | None = None
     _final_time: int | None = None
+    _peer: Peer | None = None
     _closed = False
 
     def __init__(
@@ -72,10 +73,13 @@ class ServerSpan(LeanSpan, Request):
         self._recording = recording
         self._keeper = recording.rescuer.keeper
         self._inbound = inbound
-        self.scope: Any = scope
+        # As the request arrived: middleware may change the scope and its headers in place.
+        arrived = {**scope}
+        arrived["headers"] = tuple(scope["headers"])
+        self.scope: Any = arrived
+        self.routed: Any = scope
         self._send = send
         self._app = app
-        self._root_path = scope.get("root_path", "")
         self._start_time: int = time_ns()
         self.started = perf_counter_ns()
 
@@ -127,6 +131,11 @@ class ServerSpan(LeanSpan, Request):
         inbound = self._inbound
         return inbound.span_context() if inbound is not None else None
 
+    def watch(self, receive: Receive) -> Receive:
+        """Note what the peer does; returns the ``receive`` to use."""
+        self._peer = Peer(receive)
+        return self._peer.receive
+
     # The response ------------------------------------------------------------------------------
 
     def forward(self, message: Message) -> Awaitable[None]:
@@ -160,7 +169,12 @@ class ServerSpan(LeanSpan, Request):
         ):
             await self._last(message)
             return
-        await self._send(message)
+        try:
+            await self._send(message)
+        except OSError:
+            if self._peer is not None:
+                self._peer.has_left = True
+            raise
         if kind == "websocket.send":
             self._status_code = 200  # contrib's reading: something was sent
 
@@ -169,7 +183,7 @@ class ServerSpan(LeanSpan, Request):
         engine = self._engine
         if "trailers" in message:
             self._trailers = bool(message["trailers"])
-        if status < _SERVER_ERROR and not engine.reads_responses:
+        if status < SERVER_ERROR and not engine.reads_responses:
             local = self.__dict__.get("_eco2_local")
             if local is None:
                 return message  # nothing has happened
@@ -185,8 +199,8 @@ class ServerSpan(LeanSpan, Request):
         if engine.server_response_headers is not None:
             self._response_headers = message.get("headers")
         local = self._eco2_local
-        if status >= _SERVER_ERROR:
-            local.keep("error")
+        if status >= SERVER_ERROR:
+            server_error(self, local)
         if local.sampled or local.keeper.slow:
             # Its children do not wait for its end, and it is never slow.
             local.stream = is_event_stream(message.get("headers"))
@@ -204,30 +218,9 @@ class ServerSpan(LeanSpan, Request):
     def raised(self, exception: BaseException) -> None:
         """The application raised; called before the exception goes on to the server."""
         try:
-            self._failed(exception)
+            exception_left(self, exception)
         except BaseException:  # noqa: BLE001 - the exception that is raised is the application's
             internal_failure("the exception of a request")
-
-    def _failed(self, exception: BaseException) -> None:
-        exception = unwrapped(exception)
-        if not issubclass(type(exception), Exception) or self._is_normal_close(exception):
-            return
-        status = self._status_code
-        # What came from the last ``send`` came before the end, where that was taken for said and done.
-        complete = self._final_time is not None and not came_through(exception, self._send)
-        if complete and (status is None or status < _SERVER_ERROR):
-            # After a good response: a background task's error, which has a span of its own.
-            self._eco2_local.keep("error")
-            return
-        if not self._eco2_local.keep("error") or self._end_time is not None:
-            return
-        self._error_type = qualname_of(type(exception))  # with itself, its frames would be kept
-        self.record_exception(exception, timestamp=self._final_time or self._now())
-        if not complete:
-            self._status = Status(StatusCode.ERROR, f"{name_of(type(exception))}: {message(exception)}")
-
-    def _is_normal_close(self, exception: BaseException) -> bool:
-        return self.scope["type"] == "websocket" and getattr(exception, "code", None) in (1000, 1001)
 
     def close(self) -> None:
         """The application has returned or raised: end the span and let its local trace decide."""
@@ -244,11 +237,7 @@ class ServerSpan(LeanSpan, Request):
     def _finish(self) -> None:
         if self._end_time is None:
             status = self._status_code
-            if (
-                self._status.status_code is StatusCode.UNSET
-                and status is not None
-                and status >= _SERVER_ERROR
-            ):
+            if self._status.status_code is StatusCode.UNSET and status is not None and status >= SERVER_ERROR:
                 self._status = _ERROR
             self._end_time = self._final_time or self._now()
         self._eco2_local.finish()
@@ -257,13 +246,13 @@ class ServerSpan(LeanSpan, Request):
 
     def _let_go(self) -> None:
         """Keep nothing of the request while the span waits for its export: all is derived by now."""
-        self.scope = self._app = self._response_headers = None
+        self.scope = self.routed = self._app = self._response_headers = self._peer = None
         self._send = _gone
 
     # What is derived ---------------------------------------------------------------------------
 
     def _route(self) -> str | None:
-        return route_of(self.scope, self._root_path, self._app)
+        return route_of(self.routed, self.scope, self._app)
 
     def _derive_name(self) -> str:
         method = span_method(self.scope)
@@ -283,7 +272,7 @@ class ServerSpan(LeanSpan, Request):
             attributes["http.response.status_code"] = status
         if self._error_type is not None:
             attributes["error.type"] = self._error_type
-        elif status is not None and status >= _SERVER_ERROR:
+        elif status is not None and status >= SERVER_ERROR:
             attributes["error.type"] = str(status)
         if engine.server_request_headers is not None:
             attributes.update(engine.server_request_headers.attributes(self.scope["headers"]))

@@ -13,6 +13,9 @@ MESSAGE_LIMIT = 4096
 STACKTRACE_LIMIT = 32768
 """Characters of a stack trace that are kept: its end, where the exception was raised."""
 
+RECORDED_KEY = "__eco2_recorded_in__"
+"""Where an exception object keeps the id of the trace that already has an event for it."""
+
 _FRAMES_LIMIT = 128
 _LINKED_LIMIT = 32
 _DEEPEST_GROUP = 100
@@ -37,6 +40,15 @@ def message(exception: BaseException) -> str:
         return _cut(str.__str__(str(exception)))
     except BaseException:  # noqa: BLE001 - values and exceptions are the application's
         return "<exception str() failed>"
+
+
+def is_first_record(exception: BaseException, trace_id: int) -> bool:
+    """Whether no manual or client span of the trace has an event for the exception yet; from now on one has."""
+    known = exception.__dict__  # past __setattr__, which frozen exception classes refuse
+    if known.get(RECORDED_KEY) == trace_id:
+        return False
+    known[RECORDED_KEY] = trace_id
+    return True
 
 
 def came_through(exception: BaseException, function: Any) -> bool:

@@ -46,9 +46,10 @@ def span(
 ) -> Scope:
     """Make a span around a ``with`` block.
 
-    An exception that leaves the block marks the span as failed, with ``error.type``, and goes on; its
-    event is recorded once, on the innermost span. Cancellation, ``GeneratorExit`` and an
-    ``HTTPException`` below 500 are no errors.
+    An exception that leaves the block marks the span as failed, with ``error.type``, and goes on. Of the
+    manual and client spans that it leaves, the innermost has its event; the server span has one as well.
+    Cancellation, ``GeneratorExit``, an ``HTTPException`` below 500 and Starlette's ``WebSocketDisconnect``
+    and ``ClientDisconnect`` are no errors.
 
     Args:
         name: The span's name: few different ones, with no ids in them.

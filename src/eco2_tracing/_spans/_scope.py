@@ -13,16 +13,14 @@ from starlette.exceptions import HTTPException
 
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._spans._accepted import qualname_of, settled_attributes, text_of
-from eco2_tracing._spans._exceptions import exception_attributes, message
+from eco2_tracing._spans._exceptions import exception_attributes, is_first_record, message
+from eco2_tracing._spans._peer import is_peer_end
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
-
-RECORDED_KEY = "__eco2_recorded_in__"
-"""Where an exception object keeps the id of the trace that already has an event for it."""
 
 
 class _Tracers:
@@ -132,10 +130,12 @@ def detach(token: Token[Context]) -> None:
 
 
 def _is_error(error: BaseException) -> bool:
-    """Whether what left a block is an error, and not control flow or an answer below 500."""
+    """Whether what left a block is an error, and not control flow, an answer below 500 or the peer's end."""
     if isinstance(error, HTTPException):
         return error.status_code >= 500
-    return isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration)
+    if not isinstance(error, Exception) or isinstance(error, StopIteration | StopAsyncIteration):
+        return False
+    return not is_peer_end(error)
 
 
 def finish(span: Span, error: BaseException | None) -> None:
@@ -168,12 +168,8 @@ def fail(span: Span, error: BaseException) -> None:
 
 
 def _record(span: Span, error: BaseException) -> None:
-    """Mark the span; the event is written once in a trace, where the exception is seen first."""
-    trace_id = span.get_span_context().trace_id
-    # Past __setattr__, which frozen exception classes refuse.
-    known = error.__dict__
-    if known.get(RECORDED_KEY) != trace_id:
-        known[RECORDED_KEY] = trace_id
+    """Mark the span; the event is written on the innermost span alone, manual or client."""
+    if is_first_record(error, span.get_span_context().trace_id):
         span.add_event("exception", exception_attributes(error))
     kind = qualname_of(type(error))  # as on server and client spans
     span.set_attribute("error.type", kind)

@@ -17,6 +17,7 @@ class Request:
         fields: What was bound, or ``None``; changed in place within a request.
         is_request: Whether there is a request, rather than a task or thread outside any.
         scope: The ASGI scope, where the middleware gave it.
+        routed: The scope that the router got, where the application has middleware.
         started: `perf_counter_ns` at the begin, 0 without a scope.
         revision: Counts the changes of the fields.
         bound: The fields as they were last captured.
@@ -27,6 +28,7 @@ class Request:
     revision = 0
     bound: BoundFields | None = None
     scope: Mapping[str, Any] | None = None
+    routed: Mapping[str, Any] | None = None
     started = 0
 
 

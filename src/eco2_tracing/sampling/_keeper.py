@@ -194,7 +194,7 @@ class Keeper:
         if local.state != UNDECIDED:
             self._belongs(local, reason)
             return local.state != DROPPED
-        if reason == ERROR and local.trace_id & LOW_64_BITS >= self._error_bound:
+        if reason == ERROR and (local.peer_ended or local.trace_id & LOW_64_BITS >= self._error_bound):
             return False
         probability = self._strata.probability(local, reason)
         with self._lock:

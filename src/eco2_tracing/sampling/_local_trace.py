@@ -85,6 +85,7 @@ class LocalTrace:
         "monotonic",
         "name",
         "open",
+        "peer_ended",
         "probability",
         "reason",
         "root",
@@ -123,6 +124,7 @@ class LocalTrace:
         self.open: dict[int, LiveSpan] | None = None
         self.closing = False
         self.stream = False
+        self.peer_ended = False
 
     def now(self) -> int:
         """Nanoseconds since the epoch, by the monotonic clock since the local trace began."""

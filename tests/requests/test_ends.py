@@ -1,0 +1,226 @@
+"""How connections end: what the peer or the server's shutdown does is no error, what the application raises is."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+from contextlib import ExitStack
+from importlib.util import find_spec
+
+import pytest
+from benchmarks._broken import BROKEN, connect, dropped_socket, hang_up, lines, open_socket, read_head, say
+from benchmarks.reliability import _routes_broken
+from benchmarks.reliability._processes import serving
+from fastapi import FastAPI
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
+
+import eco2_tracing
+from eco2_tracing.testing import CapturedSpans, OtlpReceiver
+
+UVICORN = ("--no-access-log", "--timeout-graceful-shutdown", "1")
+SERVERS = {
+    "uvicorn, websockets": ("uvicorn", "uvicorn", (*UVICORN, "--ws", "websockets", "--http", "h11")),
+    "uvicorn, websockets-sansio": ("websockets", "uvicorn", (*UVICORN, "--ws", "websockets-sansio")),
+    "uvicorn, wsproto": ("wsproto", "uvicorn", (*UVICORN, "--ws", "wsproto", "--http", "h11")),
+    "gunicorn": ("uvicorn_worker", "gunicorn", ("--graceful-timeout", "1")),
+    "hypercorn": ("hypercorn", "hypercorn", ("--graceful-timeout", "1")),
+    "granian": ("granian", "granian", ()),
+}
+FAILURES = {
+    "after the end": dropped_socket(lambda one: hang_up(one, 1000), "/fails-after-the-end"),
+    "the end by itself": dropped_socket(lambda one: hang_up(one, 1000), "/raises-the-end"),
+    "JSON of its own": dropped_socket(lambda one: hang_up(one, 1000), "/decodes-its-own", "hi"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _collected():
+    """Let what warns when it is collected do so here."""
+    yield
+    gc.collect()
+
+
+def b3(number: int, flag: int) -> dict[str, str]:
+    """Headers of a caller that has decided, with a trace of its own."""
+    return {"x-b3-traceid": f"{number + 1:032x}", "x-b3-spanid": f"{1:016x}", "x-b3-sampled": str(flag)}
+
+
+def is_server(span) -> bool:
+    """Whether a span is a request's own."""
+    return span.parent_span_id == f"{1:016x}"
+
+
+def name_of(span) -> str:
+    """In which way the request of a span was broken."""
+    number = (int(span.trace_id, 16) - 1) // 2
+    return [*BROKEN][number] if number < len(BROKEN) else "open at the end"
+
+
+def failing_request(port: int, headers, first: str = "GET /disconnected-database") -> None:
+    """Ask for what fails without the caller's doing."""
+    with connect(port) as connection:
+        connection.sendall(lines(f"{first} HTTP/1.1", {"content-length": "0"}, headers))
+        read_head(connection)
+
+
+def failing_request_below_middleware(port: int, headers) -> None:
+    """Ask for what middleware apologizes for."""
+    failing_request(port, headers, "POST /apologizes/fails")
+
+
+@pytest.fixture(params=SERVERS)
+def server(request):
+    """A server's name and options."""
+    needs, name, options = SERVERS[request.param]
+    if find_spec(needs) is None:
+        pytest.skip(f"{needs} is not installed")
+    return name, options
+
+
+def service(receiver, server, **environ):
+    """Run the service with what is exported sent at once."""
+    name, options = server
+    environ = {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_TRACES_SAMPLER": "parentbased_always_on", **environ}
+    return serving(
+        "ours", receiver.grpc_endpoint, server=name, options=options, routes="_routes_broken", environ=environ
+    )
+
+
+def left_open(port: int, stack: ExitStack, flag: int) -> None:
+    """Open a WebSocket and an upload that the server's end will find open."""
+    socket = stack.enter_context(open_socket(port, "/echo", b3(1000 + flag, flag)))
+    say(socket, "hi")
+    socket.recv(100)
+    upload = stack.enter_context(connect(port))
+    size = {"content-length": "1000"}
+    upload.sendall(lines("POST /read HTTP/1.1", size, b3(1002 + flag, flag)) + b"half")
+
+
+def test_nothing_is_a_failure_that_the_peer_or_the_shutdown_ends(server):
+    """No chosen span is an error, and nothing that was not chosen is kept."""
+    chosen = {f"{2 * number + 2:032x}" for number in range(len(BROKEN))}
+    with OtlpReceiver() as receiver:
+        with service(receiver, server) as served, ExitStack() as stack:
+            for number, send in enumerate(BROKEN.values()):
+                send(served.port, b3(2 * number, 0))
+                send(served.port, b3(2 * number + 1, 1))
+            receiver.wait_for(lambda spans: {one.trace_id for one in spans if is_server(one)} >= chosen)
+            left_open(served.port, stack, 0)
+            left_open(served.port, stack, 1)
+            served.get("/health")
+            served.process.send_signal(signal.SIGTERM)
+            if server[0] == "granian":  # it waits for its clients
+                stack.close()
+            served.process.wait(60)
+        failed = [span for span in receiver.spans if span.is_error or span.events]
+        assert [(name_of(span), span.name, span.status_description) for span in failed] == []
+        assert {span.trace_id for span in receiver.spans} <= {*chosen, f"{1002:032x}", f"{1004:032x}"}
+        assert {span.attributes.get("eco2.sampling.reason") for span in receiver.spans} <= {"head", None}
+
+
+def test_what_the_application_raises_by_itself_is_a_failure(server):
+    """Also when the peer has left, and of the exceptions that say so."""
+    with OtlpReceiver() as receiver:
+        with service(receiver, server) as served:
+            sends = [failing_request, *FAILURES.values(), failing_request_below_middleware]
+            for number, send in enumerate(sends):
+                send(served.port, b3(number, 0))
+            receiver.wait_for(lambda spans: len({span.trace_id for span in spans}) == len(sends))
+        for span in receiver.spans:
+            assert span.status is StatusCode.ERROR
+            assert span.attributes["eco2.sampling.reason"] == "error"
+            raised = [] if span.name == "POST /apologizes/fails" else ["exception"]
+            assert [event.name for event in span.events] == raised
+
+
+def test_contrib_mode_keeps_nothing_for_it_either():
+    """Contrib reports an error on its own span, which is not kept for that."""
+    server = SERVERS["uvicorn, wsproto"][1:]
+    with OtlpReceiver() as receiver:
+        with service(receiver, server, ECO2_TRACING_INSTRUMENTATION="contrib") as served:
+            for number, send in enumerate(BROKEN.values()):
+                send(served.port, b3(number, 0))
+            failing_request(served.port, b3(999, 0))
+            receiver.wait_for(lambda spans: any(span.trace_id == f"{1000:032x}" for span in spans))
+        assert {span.trace_id for span in receiver.spans} == {f"{1000:032x}"}
+
+
+def ended_early(app, path: str, kind: str, *messages: dict) -> None:
+    """Serve one connection whose peer sends these messages and leaves; the server raises what the application does."""
+    arrived = iter(messages)
+
+    async def receive():
+        return next(arrived)
+
+    async def send(message):
+        if message["type"] == "websocket.send":
+            raise ConnectionResetError("nobody listens")
+
+    scope = {"type": kind, "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "path": path}
+    scope |= {"method": "POST"} if kind == "http" else {"subprotocols": []}
+    scope |= {"query_string": b"", "root_path": "", "headers": [], "client": None, "server": None}
+    try:
+        asyncio.run(app(scope, receive, send))
+    except Exception:
+        pass
+
+
+GONE = {"type": "websocket.disconnect", "code": 1005}
+HALF = {"type": "http.request", "body": b"half", "more_body": True}
+OPENED = {"type": "websocket.connect"}
+
+
+# Streams of older versions of Starlette's middleware warn when they are collected.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("path", "kind", "messages", "status"),
+    [
+        ("/echo", "websocket", [OPENED, GONE], StatusCode.UNSET),
+        ("/echo", "websocket", [OPENED, {"type": "websocket.receive", "text": "hi"}], StatusCode.UNSET),
+        ("/echo-in-group", "websocket", [OPENED, GONE], StatusCode.UNSET),
+        ("/loads", "websocket", [OPENED, {"type": "websocket.receive", "text": "{"}], StatusCode.UNSET),
+        ("/loads", "websocket", [OPENED, {"type": "websocket.receive", "bytes": b"{"}], StatusCode.UNSET),
+        (
+            "/decodes-its-own",
+            "websocket",
+            [OPENED, {"type": "websocket.receive", "text": "{}"}],
+            StatusCode.ERROR,
+        ),
+        ("/raises-the-end", "websocket", [OPENED], StatusCode.ERROR),
+        ("/fails-after-the-end", "websocket", [OPENED, GONE], StatusCode.ERROR),
+        ("/read", "http", [HALF, {"type": "http.disconnect"}], StatusCode.UNSET),
+        ("/apologizes/read", "http", [HALF, {"type": "http.disconnect"}], StatusCode.UNSET),
+        ("/apologizes/fails", "http", [{"type": "http.request", "body": b""}], StatusCode.ERROR),
+    ],
+)
+@pytest.mark.parametrize("provider", ["ours", "theirs"])
+def test_whoever_makes_the_span(provider, path, kind, messages, status):
+    """The same ends are no errors on the spans of another provider that is in charge."""
+    captured = CapturedSpans()
+    exporter = InMemorySpanExporter()
+    if provider == "theirs":
+        theirs = TracerProvider(shutdown_on_exit=False)
+        theirs.add_span_processor(SimpleSpanProcessor(exporter))
+        trace.set_tracer_provider(theirs)
+    eco2_tracing.configure_tracing(
+        "shop", settings=eco2_tracing.TracingSettings(traces_exporter="none"), span_processors=[captured]
+    )
+    app = FastAPI()
+    _routes_broken.add(app)
+    eco2_tracing.instrument_app(app)
+    ended_early(app, path, kind, *messages)
+    if provider == "theirs":
+        (span,) = exporter.get_finished_spans()
+        found = span.status.status_code
+    else:
+        (span,) = captured.spans
+        found = span.status
+    assert found is status
+    if status is StatusCode.UNSET:
+        assert not span.events
+        assert span.attributes.get("http.response.status_code") != 500
