@@ -35,6 +35,7 @@ MODULES: tuple[str, ...] = (
     "settings",
     "leaks",
     "strangers",
+    "isolation",
     "flood",
     "broken",
     "lines",

@@ -13,6 +13,7 @@ import pytest
 from tests.repository.sources import PACKAGE, Function, Module, library, parse
 
 LAYERS = {
+    "_context": 1,
     "_errors": 1,
     "_guard": 1,
     "_late_imports": 1,

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import attach, detach, get_current
 from opentelemetry.trace import INVALID_SPAN, SpanKind, get_current_span
 
-from eco2_tracing import logs
 from eco2_tracing._guard import internal_failure, warn_once
 from eco2_tracing._instrumentation._attempts import mend_attempts
+from eco2_tracing._instrumentation._beside import OUTER, discard, excluded_context
 from eco2_tracing._instrumentation._conventions import stable_semconv
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._excluded import DEFAULT_EXCLUDED_PATHS, split_urls
-from eco2_tracing._instrumentation._lifespan import lifespan
+from eco2_tracing._instrumentation._fastapi import isolate
 from eco2_tracing._instrumentation._middleware import with_trace_id
 from eco2_tracing._instrumentation._suppressed import is_suppressed
 from eco2_tracing._instrumentation._unconfigured import report_unconfigured
@@ -57,8 +57,8 @@ _API = r"(?:/api(?:/v\d+[\w.]*)?|/v\d+[\w.]*)?"
 class _Inside:
     """What contrib's middleware does not do.
 
-    It flushes, keeps log fields to a request, makes one server span and links it to a caller that is not
-    trusted, and goes on with the caller's context, unsampled, where a request is excluded.
+    It makes one server span and links it to a caller that is not trusted, and goes on with the caller's
+    context, unsampled, where a request is excluded. ``Isolated`` does the rest, outside contrib's middleware.
 
     Args:
         app: The application inside contrib's middleware.
@@ -70,13 +70,10 @@ class _Inside:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         engine = current.engine
         if scope["type"] == "lifespan":
-            await lifespan(self._app, scope, receive, send)
+            await self._app(scope, receive, send)
             return
         if engine is None and not current.configured:
             report_unconfigured()
-        # FastAPI's own telemetry looks for the key alone; a mounted application gets a copy of this scope.
-        scope.setdefault("fastapi.telemetry", None)
-        bound = logs.begin_request(scope)
         token, send = (None, send) if engine is None else _entered(engine, scope, send)
         peer = Peer(receive)
         try:
@@ -88,7 +85,6 @@ class _Inside:
         finally:
             if token is not None:
                 detach(token)
-            logs.end_request(bound)
 
 
 def _entered(engine: Engine, scope: dict[str, Any], send: Any) -> tuple[Any, Any]:
@@ -100,12 +96,14 @@ def _entered(engine: Engine, scope: dict[str, Any], send: Any) -> tuple[Any, Any
     try:
         base = get_current()
         current_span = get_current_span(base)
-        if current_span is not INVALID_SPAN:
+        is_left_out = current_span is INVALID_SPAN or current_span is scope.get(OUTER)
+        if not is_left_out:
             _link(current_span, base)
         elif not is_suppressed(base):
             inbound = engine.read(scope["headers"])
+            discard(current_span, inbound)
             denied = Inbound(denied=True, sampled=False) if inbound is None else inbound.unsampled()
-            token = attach(engine.propagation.context(denied, base))
+            token = attach(excluded_context(denied, base))
             if engine.response_header is not None and denied.trace_id:
                 send = with_trace_id(send, engine.response_header, denied.trace_id)
             return token, send
@@ -220,6 +218,7 @@ def instrument_app(
         server_request_hook: Called with the span and the ASGI scope of each request.
     """
     if getattr(app, "_is_instrumented_by_opentelemetry", False):
+        isolate(app)
         return
     stable_semconv()
     _answer_with_trace_id()
@@ -241,6 +240,7 @@ def instrument_app(
         http_capture_headers_sanitize_fields=list(settings.http_capture_headers_sanitize_fields),
     )
     app.middleware_stack = None  # built anew at the next request, also where it was built already
+    isolate(app)
 
 
 def instrument_httpx() -> tuple[str, ...]:

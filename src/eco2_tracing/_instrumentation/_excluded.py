@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from eco2_tracing._settings._globs import LONGEST_URL, for_search
 
@@ -94,3 +95,16 @@ class ExcludedUrls:
     def __call__(self, url: str) -> bool:
         """Tell whether a URL is left out; of a long one the beginning decides, so that the time is bounded."""
         return self._search(url, 0, LONGEST_URL) is not None
+
+
+def url_of(scope: Mapping[str, Any]) -> str:
+    """Return the URL of a request, as contrib matches it.
+
+    Args:
+        scope: The ASGI scope.
+    """
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), None)
+    if host is None:
+        server = scope.get("server") or ("0.0.0.0", 80)  # noqa: S104 - contrib's word for unknown
+        host = str(server[0]) if server[1] == 80 else f"{server[0]}:{server[1]}"
+    return f"{scope.get('scheme', 'http')}://{host}{scope['path']}"

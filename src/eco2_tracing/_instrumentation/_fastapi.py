@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from starlette.middleware import Middleware
@@ -12,7 +12,7 @@ from eco2_tracing._guard import logger, warn_once
 from eco2_tracing._instrumentation._background import instrument_background_tasks
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._excluded import ExcludedPaths, excluded_paths_of
-from eco2_tracing._instrumentation._lifespan import lifespan
+from eco2_tracing._instrumentation._isolated import Isolated
 from eco2_tracing._instrumentation._middleware import TracingMiddleware
 from eco2_tracing._instrumentation._route import RouterScope
 
@@ -25,24 +25,6 @@ if TYPE_CHECKING:
 _MIDDLEWARE = "_eco2_tracing_middleware"
 _ARGUMENTS = "_eco2_tracing_arguments"
 _CONTRIB_MARK = "_is_instrumented_by_opentelemetry"
-
-
-class _LifespanOnly:
-    """Flushes at the end of the lifespan of an application that somebody else traces.
-
-    Args:
-        app: Its middleware stack; FastAPI looks for OpenTelemetry's middleware there.
-    """
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
-        """Serve one connection."""
-        if scope["type"] != "lifespan":
-            served: Awaitable[None] = self.app(scope, receive, send)
-            return served
-        return lifespan(self.app, scope, receive, send)
 
 
 def install(
@@ -58,7 +40,7 @@ def install(
         logger.log(
             level, "FastAPIInstrumentor already traces this application: it stays in charge of server spans"
         )
-        _add_lifespan(app)
+        isolate(app)
         return
     _silence_native(app)
     instrument_background_tasks()
@@ -116,8 +98,15 @@ def _with_router_scope(app: Starlette, build: Callable[[], Any]) -> Any:
         app.user_middleware = layers
 
 
-def _add_lifespan(app: Starlette) -> None:
-    middleware: Any = _LifespanOnly(app.middleware_stack or _not_built)
+def isolate(app: Starlette) -> None:
+    """Keep the requests of an application apart that another instrumentation traces; safe to call twice.
+
+    Args:
+        app: The application. What is outermost in its stack now stays inside of ours.
+    """
+    if getattr(app, _MIDDLEWARE, None) is not None:
+        return
+    middleware: Any = Isolated(app.middleware_stack or _not_built)
     setattr(app, _MIDDLEWARE, middleware)
     if app.middleware_stack is not None:
         app.middleware_stack = middleware

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode, set_span_in_context
 
 from eco2_tracing import logs
+from eco2_tracing._context import otel_context, reset
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation._headers import make_readable
 from eco2_tracing._instrumentation._route import route_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
+from eco2_tracing._instrumentation._server_calls import isolated
 from eco2_tracing._spans._exceptions import exception_attributes, message
 from eco2_tracing._spans._peer import Peer, is_for_nobody, is_peer_end
 from eco2_tracing.logs._request import current as current_request
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
 
     from eco2_tracing._instrumentation._engine import Engine
@@ -32,6 +34,7 @@ async def foreign_request(
     scope: dict[str, Any],
     receive: Any,
     send: Any,
+    base: Context,
     inbound: Inbound | None,
 ) -> None:
     """Serve one connection with a span of the provider that is in charge.
@@ -43,20 +46,19 @@ async def foreign_request(
         scope: The ASGI scope.
         receive: The server's ``receive``.
         send: The server's ``send``.
+        base: The context around the request.
         inbound: What the headers said.
     """
-    base: Context = get_current()
     parent = base if inbound is None else engine.propagation.context(inbound, base)
     arrived = {**scope}
     span = _start(engine, tracer, scope, parent, inbound)
     _call_hook(middleware._hook, span, scope)
     status: list[int] = []
-    peer = Peer(receive)
 
     async def forward(answer: dict[str, Any]) -> None:
         if answer["type"] == "http.response.start":
             try:
-                if answer["status"] < _SERVER_ERROR or not is_for_nobody(send, peer):
+                if answer["status"] < _SERVER_ERROR or not is_for_nobody(server_send, peer):
                     status.append(answer["status"])
                 answer = _answered(engine, span, answer)
             except Exception:  # noqa: BLE001 - the request goes on
@@ -65,16 +67,19 @@ async def foreign_request(
 
     bound = logs.begin_request(scope)
     request = current_request.get()
-    token = attach(set_span_in_context(span, parent))
+    token = otel_context.set(set_span_in_context(span, parent))
+    server_send = send
+    receive, send = isolated(receive, send, base, bound)
+    peer = Peer(receive)
     try:
         await middleware.app(scope, peer.receive, forward)
     except Exception as exception:
-        if not is_peer_end(exception, send, peer):
+        if not is_peer_end(exception, server_send, peer):
             _record(engine, span, exception)
         raise
     finally:
         routed = (request and request.routed) or scope
-        detach(token)
+        reset(token)
         logs.end_request(bound)
         try:
             _end(span, arrived, route_of(routed, arrived, routed.get("app")), status)

@@ -12,6 +12,7 @@ from eco2_tracing._instrumentation._headers import is_event_stream, make_readabl
 from eco2_tracing._instrumentation._request_ids import Lazily, own_context
 from eco2_tracing._instrumentation._route import route_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
+from eco2_tracing._instrumentation._server_calls import send_last
 from eco2_tracing._instrumentation._server_failure import SERVER_ERROR, exception_left, server_error
 from eco2_tracing._spans._lean import LeanSpan
 from eco2_tracing._spans._peer import Peer
@@ -153,12 +154,12 @@ class ServerSpan(LeanSpan, Request):
         elif not message.get("more_body") and not self._trailers:
             if "_eco2_local" in self.__dict__:
                 return self._last(message)
-            # Nothing has happened so far: not worth a coroutine that would see the last byte handed over.
             self._final_time = self._now()
+            return send_last(self._send, self, message)
         return self._send(message)
 
     async def _last(self, message: Message) -> None:
-        await self._send(message)
+        await send_last(self._send, self, message)
         # The work of the request ends here; background tasks come after. Where an error was sent,
         # the exception behind it is still on its way, so the status waits for it.
         self._final_time = self._now()

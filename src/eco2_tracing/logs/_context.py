@@ -15,7 +15,15 @@ from opentelemetry.trace import INVALID_SPAN, SpanContext, get_current_span
 
 from eco2_tracing.logs._access import ACCESS
 from eco2_tracing.logs._fields import add_fields
-from eco2_tracing.logs._request import BoundFields, Request, bound_fields, current
+from eco2_tracing.logs._request import (
+    BoundFields,
+    Request,
+    bound_fields,
+    current,
+    has_left_over_ids,
+    own_request,
+    server_call,
+)
 from eco2_tracing.logs._shared import shared
 
 PORTABLE = "_eco2_context"
@@ -100,6 +108,8 @@ def capture_context(logger: object, last: LogContext = NO_CONTEXT) -> LogContext
     except Exception:  # noqa: BLE001 - the span is of another package
         context = None
     request = current.get()
+    if server_call.get() is not None:  # seldom: not worth two calls for every line
+        context, request = None if has_left_over_ids() else context, own_request()
     bound = None
     if request is not None:
         if request.fields:

@@ -7,6 +7,10 @@ from contextvars import ContextVar, Token
 from time import perf_counter_ns
 from typing import Any
 
+from opentelemetry.context import Context
+
+from eco2_tracing._context import otel_context
+
 
 class Request:
     """What one request's lines share, also those of its threads and tasks.
@@ -21,6 +25,7 @@ class Request:
         started: `perf_counter_ns` at the begin, 0 without a scope.
         revision: Counts the changes of the fields.
         bound: The fields as they were last captured.
+        is_sent: Whether the last message of the response has been sent.
     """
 
     fields: dict[str, object] | None = None
@@ -30,6 +35,7 @@ class Request:
     scope: Mapping[str, Any] | None = None
     routed: Mapping[str, Any] | None = None
     started = 0
+    is_sent = False
 
 
 class BoundFields:
@@ -66,6 +72,14 @@ def bound_fields(request: Request, fields: dict[str, object]) -> BoundFields:
 
 
 current: ContextVar[Request | None] = ContextVar("eco2_tracing_log_fields", default=None)
+
+ServerCall = tuple[Context, Request | None]
+
+server_call: ContextVar[ServerCall | None] = ContextVar("eco2_tracing_server_call", default=None)
+"""OpenTelemetry's context and the request in whose ``receive`` or ``send`` the server runs.
+
+What the server starts there inherits both together with this variable, and keeps them after the request.
+"""
 
 RequestToken = Token[Request | None]
 
@@ -104,6 +118,28 @@ def end_request(token: RequestToken) -> None:
         current.set(None)
 
 
+def own_request() -> Request | None:
+    """Return what the lines of the current request share; ``None`` for what an earlier request left behind."""
+    request = current.get()
+    call = server_call.get()
+    if call is not None and request is not None and request.is_sent and call[1] is request:
+        return None
+    return request
+
+
+def has_left_over_ids() -> bool:
+    """Return whether the current span is that of an earlier request, which the server's context still has.
+
+    True for the server's own lines after a response, as about the next request that it cannot parse.
+    """
+    call = server_call.get()
+    if call is None:
+        return False
+    context, request = call
+    # Some servers write the access line while the last message is sent: those ids are right.
+    return (request is None or request.is_sent) and context is otel_context.get()
+
+
 def bind_log_fields(**fields: object) -> None:
     """Put fields on every later line of the current request, or else of the current task or thread.
 
@@ -113,7 +149,7 @@ def bind_log_fields(**fields: object) -> None:
     Args:
         fields: By name; dotted ones as ``bind_log_fields(**{"order.id": 7})``.
     """
-    request = current.get()
+    request = own_request()
     if request is not None and request.is_request:
         # One dictionary, whichever thread binds first.
         request.__dict__.setdefault("fields", {}).update(fields)

@@ -256,6 +256,11 @@ class Keeper:
             local.state = KEPT
         self._outlet.settle(local, spans, chosen=state == HEAD)
 
+    def discard(self, local: LocalTrace) -> None:
+        """Export nothing more of a local trace: its request turned out to be an excluded one."""
+        with self._lock:
+            self._forget(local)
+
     def _is_slow(self, local: LocalTrace) -> bool:
         root = local.root
         if local.stream or root is None:

@@ -176,3 +176,7 @@ class LocalTrace:
     def finish(self) -> None:
         """The local root's work is over: decide."""
         self.keeper.finish(self)
+
+    def discard(self) -> None:
+        """Export nothing of the local trace, whatever was decided and whatever happens."""
+        self.keeper.discard(self)

@@ -1,0 +1,285 @@
+"""One server span a request, whoever else wraps the application, and none for an excluded one."""
+
+from __future__ import annotations
+
+import logging
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount
+
+from eco2_tracing import TracingSettings, configure_tracing, instrument_app, span
+from eco2_tracing.testing import SPAN_ID, TRACE_ID, CapturedSpans
+
+starlettes = pytest.importorskip(
+    "starlette.middleware.opentelemetry", reason="this Starlette has no middleware for OpenTelemetry"
+).OpenTelemetryMiddleware
+contribs = pytest.importorskip(
+    "opentelemetry.instrumentation.asgi", reason="contrib is not installed"
+).OpenTelemetryMiddleware
+instrumentor = pytest.importorskip(
+    "opentelemetry.instrumentation.fastapi", reason="contrib is not installed"
+).FastAPIInstrumentor
+
+QUIET = {"exclude_spans": ["send", "receive"]}
+IDS = {"x-b3-traceid": TRACE_ID, "x-b3-spanid": SPAN_ID}
+CALLERS = ({}, {**IDS, "x-b3-sampled": "1"}, {**IDS, "x-b3-sampled": "0"})
+
+
+def make_app() -> FastAPI:
+    """An application with a mounted one, not instrumented."""
+    app, mounted = FastAPI(), FastAPI()
+
+    @app.get("/items/{item}")
+    def item(item: str) -> str:
+        return item
+
+    @app.get("/boom")
+    def boom() -> None:
+        raise ValueError("no such luck")
+
+    @app.get("/health")
+    def health() -> None: ...
+
+    @mounted.get("/parts/{part}")
+    def part(part: str) -> str:
+        return part
+
+    app.mount("/sub", mounted)
+    app.state.mounted = mounted
+    return app
+
+
+def nothing_else(app):
+    instrument_app(app)
+    return app
+
+
+def starlettes_added_before(app):
+    app.add_middleware(starlettes)
+    instrument_app(app)
+    return app
+
+
+def starlettes_added_after(app):
+    instrument_app(app)
+    app.add_middleware(starlettes)
+    return app
+
+
+def starlettes_in_the_mounted_one(app):
+    instrument_app(app)
+    app.state.mounted.add_middleware(starlettes)
+    return app
+
+
+def starlettes_outside(app):
+    instrument_app(app)
+    return starlettes(app)
+
+
+def starlettes_in_the_outer_one(app):
+    instrument_app(app)
+    return Starlette(routes=[Mount("/", app)], middleware=[Middleware(starlettes)])
+
+
+def contribs_added_before(app):
+    app.add_middleware(contribs, **QUIET)
+    instrument_app(app)
+    return app
+
+
+def contribs_added_after(app):
+    instrument_app(app)
+    app.add_middleware(contribs, **QUIET)
+    return app
+
+
+def contribs_outside(app):
+    instrument_app(app)
+    return contribs(app, **QUIET)
+
+
+def instrumentor_before(app):
+    instrumentor.instrument_app(app, excluded_urls="health", **QUIET)
+    instrument_app(app)
+    return app
+
+
+def instrumentor_after(app):
+    instrument_app(app)
+    instrumentor.instrument_app(app, **QUIET)
+    return app
+
+
+def instrumentor_on_the_mounted_one(app):
+    instrument_app(app)
+    instrumentor.instrument_app(app.state.mounted, **QUIET)
+    return app
+
+
+def instrumentor_on_the_outer_one(app):
+    instrument_app(app)
+    outer = FastAPI()
+    instrumentor.instrument_app(outer, **QUIET)
+    outer.mount("/", app)
+    return outer
+
+
+def natively_outside(app):
+    instrument_app(app)
+    outer = FastAPI()
+    outer.mount("/", app)
+    return outer
+
+
+def all_outside_and_inside(app):
+    app.add_middleware(contribs, **QUIET)
+    instrument_app(app)
+    app.add_middleware(starlettes)
+    return starlettes(contribs(app, **QUIET))
+
+
+INSIDE = (
+    nothing_else,
+    starlettes_added_before,
+    starlettes_added_after,
+    starlettes_in_the_mounted_one,
+    contribs_added_before,
+    contribs_added_after,
+    instrumentor_before,
+    instrumentor_after,
+    instrumentor_on_the_mounted_one,
+)
+OUTSIDE = (
+    starlettes_outside,
+    starlettes_in_the_outer_one,
+    contribs_outside,
+    instrumentor_on_the_outer_one,
+    natively_outside,
+    all_outside_and_inside,
+)
+
+
+def ours(**settings: object):
+    """Configure this library; the value returns the spans that are exported."""
+    captured = CapturedSpans()
+    configure_tracing(
+        "shop",
+        settings=TracingSettings(traces_exporter="none", **settings),
+        span_processors=[captured],
+    )
+    return lambda: captured.spans
+
+
+def external():
+    """Let another provider be in charge; the value returns the spans that it exports."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    configure_tracing("shop", settings=TracingSettings(traces_exporter="none"))
+    return exporter.get_finished_spans
+
+
+def servers(spans) -> list[str]:
+    """The names of the server spans."""
+    return [one.name for one in spans if one.kind is SpanKind.SERVER]
+
+
+def added(spans, client: TestClient, path: str, headers: dict[str, str]) -> list[str]:
+    """Send a request; return the names of the server spans that it makes."""
+    before = len(servers(spans()))
+    client.get(path, headers=headers)
+    return servers(spans())[before:]
+
+
+def _mode(name: str):
+    return {
+        "lean": ours,
+        "contrib": lambda: ours(instrumentation="contrib"),
+        "external provider": external,
+        "disabled": lambda: ours(sdk_disabled=True),
+    }[name]()
+
+
+@pytest.mark.parametrize("mode", ["lean", "contrib", "external provider", "disabled"])
+@pytest.mark.parametrize("wrap", [*INSIDE, *OUTSIDE], ids=lambda wrap: wrap.__name__)
+def test_one_server_span(wrap, mode):
+    """For a recorded request, in the mounted application too, and for one that fails."""
+    spans = _mode(mode)
+    with TestClient(wrap(make_app()), raise_server_exceptions=False) as client:
+        for path in ("/items/1", "/sub/parts/1", "/boom"):
+            for headers in CALLERS:
+                is_kept = headers.get("x-b3-sampled") != "0" or (
+                    path == "/boom" and mode != "external provider"
+                )
+                expected = 1 if is_kept and mode != "disabled" else 0
+                assert len(added(spans, client, path, headers)) == expected, (path, headers)
+
+
+@pytest.mark.parametrize(
+    ("mode", "wraps"),
+    [
+        ("lean", (*INSIDE, *OUTSIDE)),
+        ("contrib", (*INSIDE, *OUTSIDE)),
+        # Another provider exports what an outer instrumentation has begun.
+        ("external provider", INSIDE),
+        ("disabled", (*INSIDE, *OUTSIDE)),
+    ],
+)
+def test_none_for_an_excluded_request(mode, wraps):
+    """Neither ours nor one of another instrumentation, with and without a caller's ids."""
+    spans = _mode(mode)
+    for wrap in wraps:
+        with TestClient(wrap(make_app())) as client:
+            for headers in CALLERS:
+                assert added(spans, client, "/health", headers) == [], (wrap.__name__, headers)
+
+
+def test_a_call_in_the_process_has_its_own(caplog):
+    """The span of the request that makes the call is not taken for that of the request that it makes."""
+    spans = ours()
+    inner = make_app()
+    instrument_app(inner)
+    outer = FastAPI()
+
+    @outer.get("/outer")
+    async def begin() -> None:
+        for app in (inner, contribs(inner, **QUIET)):
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://inner") as client:
+                with span("work"):
+                    await client.get("/items/1")
+                    await client.get("/health")
+
+    instrument_app(outer)
+    with TestClient(outer) as client:
+        client.get("/outer")
+    assert servers(spans()) == ["GET /items/{item}"] * 2 + ["GET /outer"]
+
+
+def test_a_span_between_an_outer_instrumentation_and_ours(caplog):
+    """The outer one stays in charge, as one line says."""
+    caplog.set_level(logging.INFO, "eco2_tracing")
+    spans = ours()
+    app = make_app()
+    instrument_app(app)
+
+    async def checked(scope, receive, send):
+        with span("checked"):
+            await app(scope, receive, send)
+
+    with TestClient(contribs(checked, **QUIET)) as client:
+        client.get("/items/1")
+        client.get("/items/2")
+    assert len(servers(spans())) == 2
+    assert sum("stays in charge" in record.getMessage() for record in caplog.records) == 1
