@@ -76,7 +76,7 @@ WANTED = {
     "network.protocol.version": "1.1",
     "client.address": "10.1.2.3",
     "client.port": 50123,
-    "server.address": "10.9.8.7:8080",
+    "server.address": "10.9.8.7",
     "server.port": 8080,
     "user_agent.original": "curl/8",
     "http.request.header.user-agent": ("curl/8",),

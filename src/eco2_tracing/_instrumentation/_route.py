@@ -30,12 +30,12 @@ class RouterScope:
     def __init__(self, app: Any) -> None:
         self.app = app
 
-    def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Any:
-        """Serve one connection. A plain function: it adds no frame to the awaiting."""
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Serve one connection."""
         request = current_request.get()
         if request is not None:
             request.routed = scope
-        return self.app(scope, receive, send)
+        await self.app(scope, receive, send)
 
 
 def route_of(scope: Mapping[str, Any], arrived: Mapping[str, Any], app: Any) -> str | None:

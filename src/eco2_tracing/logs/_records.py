@@ -16,7 +16,7 @@ from eco2_tracing.logs._context import (
     context_of,
 )
 from eco2_tracing.logs._exceptions import ids_of
-from eco2_tracing.logs._request import current
+from eco2_tracing.logs._request import current, server_call
 
 Factory = Callable[..., logging.LogRecord]
 
@@ -102,6 +102,7 @@ def _capturing(previous: Factory) -> Factory:
                 last.span_context is not span_context
                 or last.bound is not None
                 or (request is not None and (request.fields or name in ACCESS))
+                or server_call.get() is not None
             ):
                 context = capture_context(name, last)
                 if context.request is None:
