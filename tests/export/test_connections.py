@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from eco2_tracing._export.connection import Connection
-from eco2_tracing._export.dialing import Address, Dialer
-from tests.export.receivers import Scripted, eventually, unreachable
+from eco2_tracing._export.dialing import Dialer
+from eco2_tracing._settings._targets import Address
+from tests.export.receivers import BlackHole, Scripted, eventually, unreachable
 from tests.export.spans import make_span
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def test_shutdown_while_a_connection_is_opened(scheme: str, open_batcher: Open) 
         batcher = open_batcher(endpoint, timeout_s=3600, batcher={"export_timeout_s": 3600})
         batcher.on_end(make_span())
         dialer = batcher._sink._transport._dialer  # type: ignore[attr-defined]  # that of both transports
-        eventually(lambda: dialer._socket is not None)
+        eventually(lambda: dialer._race.pending)
         assert not batcher.shutdown(100)
         assert batcher.stats().dropped["shutdown"] == 1
         eventually(lambda: not [t for t in threading.enumerate() if t.name == "eco2-tracing-export"])
@@ -78,7 +79,7 @@ def test_shutdown_while_a_connection_is_opened(scheme: str, open_batcher: Open) 
 def test_nothing_is_opened_any_more_after_an_abort() -> None:
     """Whoever goes on trying, the next address of a name for one, fails at once."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        dialer = Dialer(Address("127.0.0.1", server.getsockname()[1]), None, ())
+        dialer = Dialer((Address("127.0.0.1", server.getsockname()[1]),), None, ())
         dialer.abort()
         with pytest.raises(TimeoutError):
             dialer.open(time.monotonic() + 20)
@@ -113,3 +114,54 @@ def test_a_name_that_cannot_be_one(scheme: str, open_batcher: Open) -> None:
     assert "is no host name" in str(batcher.stats().last_error)
     assert batcher.stats().queued == 1
     batcher.shutdown(100)
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_shutdown_during_a_handshake(protocol: str, open_batcher: Open) -> None:
+    """A peer that never answers a TLS handshake does not hold up the end."""
+    with BlackHole() as hole:
+        host = f"127.0.0.1:{hole.port}"
+        endpoint = host if protocol == "grpc" else f"https://{host}/v1/traces"
+        batcher = open_batcher(endpoint, timeout_s=3600, insecure=False, batcher={"export_timeout_s": 3600})
+        batcher.on_end(make_span())
+        dialer = batcher._sink._transport._dialer  # type: ignore[attr-defined]  # that of both transports
+        eventually(lambda: dialer._opening is not None and dialer._opening.is_secure)
+        assert not batcher.shutdown(100)
+        eventually(lambda: not [t for t in threading.enumerate() if t.name == "eco2-tracing-export"])
+
+
+def test_a_fork_during_a_handshake(open_batcher: Open) -> None:
+    """A child closes its copy of a connection that is being opened."""
+    with BlackHole() as hole:
+        batcher = open_batcher(
+            f"127.0.0.1:{hole.port}", timeout_s=3600, insecure=False, batcher={"export_timeout_s": 3600}
+        )
+        batcher.on_end(make_span())
+        dialer = batcher._sink._transport._dialer  # type: ignore[attr-defined]  # that of both transports
+        eventually(lambda: dialer._opening is not None and dialer._opening.is_secure)
+        opening = dialer._opening
+        batcher._sink.forget()
+        assert dialer._opening is None
+        assert opening._sock.fileno() == -1
+        assert not batcher.shutdown(100)
+
+
+@pytest.mark.parametrize("scheme", ["grpc", "http"])
+def test_an_abort_behind_the_connection(scheme: str, open_batcher: Open) -> None:
+    """A connection that is there in the moment of an abort is not used."""
+    with BlackHole() as hole:
+        host = f"127.0.0.1:{hole.port}"
+        batcher = open_batcher(host if scheme == "grpc" else f"http://{host}/v1/traces", timeout_s=3600)
+        dialer = batcher._sink._transport._dialer  # type: ignore[attr-defined]  # that of both transports
+        connect = dialer._race.connect
+
+        def connect_and_abort(*args: Any) -> Any:
+            connected = connect(*args)
+            dialer.abort()
+            return connected
+
+        dialer._race.connect = connect_and_abort
+        batcher.on_end(make_span())
+        eventually(lambda: batcher.stats().last_error)
+        assert batcher.stats().last_error == "timed out"
+        batcher.shutdown(100)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from eco2_tracing._export import SpanBatcher, build_otlp, build_processors, factory
-from eco2_tracing._export.dialing import Address, grpc_address
 from eco2_tracing._settings._otlp import OtlpSettings
+from eco2_tracing._settings._targets import Address, parse_target
 from tests.export.spans import make_span
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def test_an_exporter_that_cannot_be_built(
 )
 def test_grpc_targets(target: str, address: Address) -> None:
     """The kinds of targets that gRPC knows are read as it reads them."""
-    assert grpc_address(target, 80) == address
+    assert parse_target(target, 80).addresses[0] == address
 
 
 def test_a_target_that_is_not_supported(caplog: pytest.LogCaptureFixture) -> None:

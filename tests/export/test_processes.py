@@ -87,7 +87,7 @@ os._exit(not delivered or (pid and os.waitstatus_to_exitcode(os.waitpid(pid, 0)[
 """
 
 
-@pytest.mark.parametrize("module", ["h2.connection", "urllib.request", "encodings.idna"])
+@pytest.mark.parametrize("module", ["h2.connection", "encodings.idna"])
 def test_fork_during_an_import(module: str) -> None:
     """What the export thread is importing when a process forks can be imported in the child, too."""
     with GrpcReceiver() as receiver:

@@ -30,6 +30,16 @@ HTTP = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
         ("dns:///collector.observability.svc:4317", "dns:///collector.observability.svc:4317", True),
         ("dns:///otlp.example.com:4317", "dns:///otlp.example.com:4317", False),
         ("dns:4317", "dns:4317", True),
+        ("ipv4:10.0.0.1:4317", "ipv4:10.0.0.1:4317", True),
+        ("ipv4:10.0.0.1:4317,10.0.0.2:4317", "ipv4:10.0.0.1:4317,10.0.0.2:4317", True),
+        ("ipv4:10.0.0.1:4317,8.8.8.8:4317", "ipv4:10.0.0.1:4317,8.8.8.8:4317", False),
+        ("ipv6:[fd00::1]:4317", "ipv6:[fd00::1]:4317", True),
+        ("ipv6:%5B::1%5D:4317", "ipv6:%5B::1%5D:4317", True),
+        ("ipv6:[fe80::1%25eth0]:4317", "ipv6:[fe80::1%25eth0]:4317", True),
+        ("ipv6:[2001:db8::1]:4317", "ipv6:[2001:db8::1]:4317", False),
+        ("dns:collector", "dns:collector", True),
+        ("http://[fe80::1%25eth0]:4317", "[fe80::1%eth0]:4317", True),
+        ("xds:///collector", "xds:///collector", False),
     ],
 )
 def test_grpc_endpoints(read, text, address, insecure):
@@ -115,6 +125,9 @@ def test_scheme_beats_insecure(read):
         f"http://{'a' * 64}.svc:4317",
         ".".join(["abcd"] * 60),
         "-1",
+        "ipv4:10.0.0.1:$(PORT)",
+        "ipv4:collector:4317",
+        "dns:a..b:4317",
     ],
 )
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
@@ -132,6 +145,7 @@ def test_no_endpoint(only_problem, text, protocol):
         ({**HTTP, ENDPOINT: "http://c:4317"}, "use port 4318", "http://c:4317/v1/traces"),
         ({ENDPOINT: "http://c:4317/v1/traces"}, "no use for the path", "c:4317"),
         ({ENDPOINT: "http://c"}, "port 80", "c:80"),
+        ({ENDPOINT: "dns://10.0.0.53/c:4317"}, "is not asked", "dns://10.0.0.53/c:4317"),
         (
             {**HTTP, ENDPOINT: "http://c:4318/v1/traces"},
             "leave the path out",

@@ -6,14 +6,19 @@ Python's own timeouts are per call, so a server that answers a byte at a time ho
 from __future__ import annotations
 
 import io
+import math
 import socket
 import ssl
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from eco2_tracing._export import peer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from eco2_tracing._export.proxies import Proxy
 
 _CHUNK = 64 * 1024
 _LONGEST_ANSWER = 256 * 1024
@@ -24,8 +29,20 @@ _SLICE_S = 0.25
 """Seconds of waiting after which there is time for something else."""
 
 
+NO_LIMIT_S = 2_147_483.0
+"""Seconds that stand for no limit: the largest timeout that settings hold (2**31 - 1 ms)."""
+
+_LONGEST_WAIT_S = 86_400.0
+"""Seconds of one call to the system; a longer time is not a number that every call takes."""
+
+
 def idle() -> None:
     """Do nothing meanwhile."""
+
+
+def usable_timeout(seconds: float) -> float:
+    """Return a timeout that a clock can be added to: what is no number, or too large, is no limit."""
+    return NO_LIMIT_S if math.isnan(seconds) else min(seconds, NO_LIMIT_S)
 
 
 class Connection:
@@ -34,7 +51,12 @@ class Connection:
     Args:
         sock: A socket that this object now owns.
         clock: Monotonic seconds.
+
+    Attributes:
+        proxy: The proxy that it was opened through, if any.
     """
+
+    proxy: Proxy | None = None
 
     def __init__(self, sock: socket.socket, clock: Callable[[], float] = time.monotonic) -> None:
         self._sock = sock
@@ -54,18 +76,29 @@ class Connection:
         self._meanwhile = meanwhile
         self._received = 0
 
-    def secure(self, context: ssl.SSLContext, host: str) -> None:
+    def secure(self, context: ssl.SSLContext, host: str, *, http2: bool = False) -> None:
         """Make it TLS.
 
         Args:
             context: Whom to trust, and who we are.
             host: The name that the certificate must have.
+            http2: The context offers HTTP/2.
 
         Raises:
             OSError: The peer is not who it should be, or does not speak TLS.
         """
-        self._sock.settimeout(self._left())
-        self._sock = context.wrap_socket(self._sock, server_hostname=host)
+        try:
+            # In two steps: `abort` must reach the socket that is in use during the handshake.
+            self._sock = context.wrap_socket(self._sock, server_hostname=host, do_handshake_on_connect=False)
+            self._sock.settimeout(self._left())
+            self._sock.do_handshake()
+        except ssl.SSLError as error:
+            raise ConnectionError(peer.tls_error(error, http2=http2)) from None
+
+    @property
+    def is_secure(self) -> bool:
+        """True for TLS."""
+        return isinstance(self._sock, ssl.SSLSocket)
 
     def sendall(self, data: bytes) -> None:
         """Send all of it.
@@ -87,11 +120,18 @@ class Connection:
             OSError: The connection broke, or the peer does not come to an end.
         """
         while True:
-            self._sock.settimeout(min(self._left(), _SLICE_S))
-            try:
-                return self._counted(self._sock.recv(size))
-            except TimeoutError:
-                self._meanwhile()
+            data = self.recv_for(_SLICE_S, size)
+            if data is not None:
+                return data
+
+    def recv_for(self, seconds: float, size: int = _CHUNK) -> bytes | None:
+        """Receive as `recv` does, or return ``None`` when nothing came in so many seconds."""
+        self._sock.settimeout(min(self._left(), seconds))
+        try:
+            return self._counted(self._sock.recv(size))
+        except TimeoutError:
+            self._meanwhile()
+            return None
 
     def makefile(self, mode: str, buffering: int = -1) -> io.BufferedReader:
         """Return a reader, as `http.client` asks for it."""
@@ -131,7 +171,7 @@ class Connection:
         left = self._deadline - self._clock()
         if left <= 0:
             raise TimeoutError("timed out")
-        return left
+        return min(left, _LONGEST_WAIT_S)
 
 
 class _Reader(io.RawIOBase):

@@ -1,72 +1,25 @@
-"""Opening connections: addresses, proxies, TLS.
-
-gRPC's names of targets: https://github.com/grpc/grpc/blob/master/doc/naming.md
-"""
+"""Opening connections: addresses, proxies, TLS."""
 
 from __future__ import annotations
 
-import base64
 import re
 import socket
 import ssl
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from eco2_tracing._export.connection import Connection
+from eco2_tracing._export.proxies import no_proxy
+from eco2_tracing._export.racing import Candidate, Race, interleaved
 from eco2_tracing._late_imports import late_imports
+from eco2_tracing._settings._targets import Address, without_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from eco2_tracing._export.proxies import FindProxy, Proxy
+
 _MAX_PROXY_ANSWER = 16 * 1024
-
-
-class Address(NamedTuple):
-    """Where to connect to.
-
-    Attributes:
-        host: A name or an address; the path of a Unix socket.
-        port: The port; 0 for a Unix socket.
-    """
-
-    host: str
-    port: int
-
-
-class Proxy(NamedTuple):
-    """A proxy.
-
-    Attributes:
-        address: Where it is.
-        authorization: Value of the ``Proxy-Authorization`` header; empty for none.
-    """
-
-    address: Address
-    authorization: str
-
-
-def grpc_address(target: str, default_port: int) -> Address:
-    """Read a gRPC target.
-
-    Args:
-        target: ``host:port``, or with one of the schemes ``dns``, ``ipv4``, ``ipv6``, ``unix``, ``unix-abstract``.
-        default_port: For a target that names none.
-
-    Raises:
-        ValueError: The scheme is another one.
-    """
-    scheme, colon, rest = target.partition(":")
-    if colon and scheme in ("unix", "unix-abstract"):
-        path = rest.removeprefix("//") if rest.startswith("//") else rest
-        return Address("\0" + path if scheme == "unix-abstract" else path, 0)
-    if scheme in ("vsock", "xds") and not re.fullmatch(r"\d{1,5}", rest):
-        raise ValueError(f"targets of the kind {scheme}: are not supported")
-    if scheme in ("dns", "ipv4", "ipv6") and not re.fullmatch(r"\d{1,5}", rest):
-        target = rest.rpartition("/")[2].partition(",")[0]
-    parts = urlsplit(f"//{target}")
-    return Address(parts.hostname or "", parts.port or default_port)
 
 
 class Credentials(NamedTuple):
@@ -117,35 +70,43 @@ def _no_password() -> str:
 
 
 class Dialer:
-    """Opens connections to one address, directly or through a proxy.
+    """Opens connections to a server, directly or through a proxy.
 
     Args:
-        address: The server.
+        addresses: The server's addresses; each is tried.
         credentials: For TLS; ``None`` for plaintext.
         protocols: What to offer by ALPN.
-        proxy_variables: Kinds of proxies, as ``https`` for ``HTTPS_PROXY``; the first that is set is used.
+        find_proxy: Returns the proxy for an address, or ``None``; asked for each connection.
         tunnel: Ask a proxy for a tunnel; else the requests are for it to forward.
         clock: Monotonic seconds.
     """
 
     def __init__(
         self,
-        address: Address,
+        addresses: tuple[Address, ...],
         credentials: Credentials | None,
         protocols: tuple[str, ...],
-        proxy_variables: tuple[str, ...] = (),
+        find_proxy: FindProxy = no_proxy,
         *,
         tunnel: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._address = address
+        self._addresses = addresses
         self._credentials = credentials
         self._protocols = protocols
-        self._proxy_variables = proxy_variables
+        self._find_proxy = find_proxy
         self._tunnel = tunnel
         self._clock = clock
-        self._socket: socket.socket | None = None
-        self._aborted = False
+        self._race = Race(clock)
+        self._opening: Connection | None = None
+        self._used: Candidate | None = None
+        self._preferred: Candidate | None = None
+        self._avoided: Candidate | None = None
+
+    @property
+    def aborted(self) -> bool:
+        """True after `abort`."""
+        return self._race.aborted
 
     def open(self, deadline: float) -> Connection:
         """Connect.
@@ -157,90 +118,123 @@ class Dialer:
             OSError: There is no connection.
         """
         context = self._credentials.context() if self._credentials else None
-        proxy = self.proxy()
-        connection = Connection(
-            self._connect(proxy.address if proxy else self._address, deadline), self._clock
-        )
-        connection.until(deadline)
-        try:
-            if proxy and self._tunnel:
-                _tunnel(connection, self._address, proxy)
-            if context:
-                context.set_alpn_protocols(list(self._protocols))
-                connection.secure(context, self._address.host)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        if context:
+            context.set_alpn_protocols(list(self._protocols))
+        errors: list[OSError] = []
+        ways = self._ways()
+        for index, (addresses, proxy) in enumerate(ways):
+            # The time that is left is shared among the ways that are left.
+            now = self._clock()
+            share = now + (deadline - now) / (len(ways) - index)
+            try:
+                return self._open(addresses, proxy, context, share)
+            except OSError as error:
+                errors.append(error)
+        raise errors[0]
 
     def abort(self) -> None:
         """Let a connection attempt in another thread fail, and all later ones."""
-        self._aborted = True
-        pending = self._socket
-        if pending is not None:
-            with suppress(OSError):
-                pending.shutdown(socket.SHUT_RDWR)
+        self._race.abort()
+        opening = self._opening
+        if opening is not None:
+            opening.abort()
 
-    def proxy(self) -> Proxy | None:
-        """Return the proxy that the environment names for the server now."""
-        host, port = self._address
-        # Milliseconds of every start otherwise; a connection is opened in the export thread. The codec is for names.
-        with late_imports():
-            import encodings.idna  # noqa: F401 - imported by getaddrinfo otherwise
-            from urllib.request import getproxies_environment, proxy_bypass
+    def close(self) -> None:
+        """Close what is being opened: in a forked child, where nobody goes on with it."""
+        self._race.close()
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.close()
 
-        proxies = getproxies_environment()
-        if not port or proxy_bypass(f"{host}:{port}"):
-            return None
-        for variable in self._proxy_variables:
-            if url := proxies.get(variable):
-                return _parsed_proxy(url)
-        return None
+    def answered(self) -> None:
+        """Note that the server answered on the latest connection: its address is tried first from now on."""
+        self._preferred, self._avoided = self._used, None
 
-    def _connect(self, address: Address, deadline: float) -> socket.socket:
-        if not address.port:
-            return self._connect_one(socket.AF_UNIX, address.host, deadline)
+    def failed(self) -> None:
+        """Note that the latest connection was of no use: its address is tried last from now on."""
+        self._preferred, self._avoided = None, self._used
+
+    def _ways(self) -> list[tuple[tuple[Address, ...], Proxy | None]]:
+        """Return the addresses that are called directly, all together, and each one that is behind a proxy."""
+        found = [(address, self._find_proxy(address)) for address in self._addresses]
+        direct = tuple(address for address, proxy in found if proxy is None)
+        proxied: list[tuple[tuple[Address, ...], Proxy | None]] = [
+            ((a,), proxy) for a, proxy in found if proxy
+        ]
+        return [(direct, None), *proxied] if direct else proxied
+
+    def _open(
+        self,
+        addresses: tuple[Address, ...],
+        proxy: Proxy | None,
+        context: ssl.SSLContext | None,
+        deadline: float,
+    ) -> Connection:
         try:
-            found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        except UnicodeError as problem:
-            raise OSError(f"{address.host!r} is no host name: {problem}") from None
-        error: OSError | None = None
-        for index, (family, _, _, _, target) in enumerate(found):
-            # The time that is left is shared among the addresses that are left.
-            now = self._clock()
-            share = now + (deadline - now) / (len(found) - index)
-            try:
-                return self._connect_one(family, target, share)
-            except OSError as failure:
-                error = failure
-        raise error or OSError("the name has no address")
-
-    def _connect_one(self, family: int, target: object, deadline: float) -> socket.socket:
-        left = deadline - self._clock()
-        if left <= 0 or self._aborted:
-            raise TimeoutError("timed out")
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        self._socket = sock
+            sock, used = self._race.connect(
+                self._candidates((proxy.address,) if proxy else addresses), deadline
+            )
+        except OSError as error:
+            raise _named(error, proxy) from None
+        self._used = used
+        connection = self._opening = Connection(sock, self._clock)
+        connection.proxy = proxy
+        connection.until(deadline)
+        if self.aborted:  # between the end of the race and now
+            connection.abort()
         try:
-            if family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.settimeout(left)
-            sock.connect(target)  # type: ignore[arg-type]  # an address as getaddrinfo gave it
+            if proxy and self._tunnel:
+                _tunnel(connection, addresses[0], proxy)
+            if context:
+                host = addresses[0].host if proxy else used.host
+                connection.secure(context, without_zone(host), http2="h2" in self._protocols)
         except BaseException:
-            sock.close()
+            connection.close()
+            self.failed()
             raise
         finally:
-            self._socket = None
-        return sock
+            self._opening = None
+        return connection
+
+    def _candidates(self, addresses: tuple[Address, ...]) -> list[Candidate]:
+        """Look up addresses, the one that answered last time first."""
+        found: list[Candidate] = []
+        errors: list[OSError] = []
+        for address in addresses:
+            try:
+                found += _look_up(address)
+            except OSError as error:
+                errors.append(error)
+        if errors and not found:
+            raise errors[0]
+        return sorted(interleaved(found), key=lambda one: (one == self._avoided, one != self._preferred))
 
 
-def _parsed_proxy(url: str) -> Proxy:
-    parts = urlsplit(url if "://" in url else f"//{url}")
-    authorization = ""
-    if parts.username is not None:
-        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = f"Basic {base64.b64encode(user.encode()).decode()}"
-    return Proxy(Address(parts.hostname or "", parts.port or 80), authorization)
+def _look_up(address: Address) -> list[Candidate]:
+    """Resolve an address.
+
+    Raises:
+        OSError: It has no address.
+    """
+    host, port = address
+    if not port:
+        return [Candidate(socket.AF_UNIX, host, "localhost")]
+    # Milliseconds of every start otherwise; a connection is opened in the export thread. The codec is for names.
+    with late_imports():
+        import encodings.idna  # noqa: F401 - imported by getaddrinfo otherwise
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as problem:
+        raise OSError(f"{host!r} is no host name: {problem}") from None
+    return [Candidate(family, sockaddr, host) for family, _, _, _, sockaddr in found]
+
+
+def _named(error: OSError, proxy: Proxy | None) -> OSError:
+    """Return an error that names the proxy it is about."""
+    if proxy is None:
+        return error
+    kind = TimeoutError if isinstance(error, TimeoutError) else ConnectionError
+    return kind(f"the proxy {proxy.name} cannot be reached: {error}")
 
 
 def _tunnel(connection: Connection, address: Address, proxy: Proxy) -> None:
@@ -253,14 +247,28 @@ def _tunnel(connection: Connection, address: Address, proxy: Proxy) -> None:
     request = f"CONNECT {host}:{address.port} HTTP/1.1\r\nHost: {host}:{address.port}\r\n"
     if proxy.authorization:
         request += f"Proxy-Authorization: {proxy.authorization}\r\n"
-    connection.sendall(f"{request}\r\n".encode())
+    try:
+        connection.sendall(f"{request}\r\n".encode())
+        status = "100"
+        while status.startswith("1"):  # interim answers come before the final one
+            status = _status(connection)
+    except TimeoutError:
+        raise TimeoutError(f"the proxy {proxy.name} gave no answer in time") from None
+    except OSError as error:
+        raise ConnectionError(f"the proxy {proxy.name} gave no answer: {error}") from None
+    if not status.startswith("2"):
+        meaning = f"HTTP {status}" if status else "with something that is not HTTP"
+        raise ConnectionError(f"the proxy {proxy.name} answered {meaning}")
+
+
+def _status(connection: Connection) -> str:
+    """Read one answer of a proxy, and return its status; nothing if it is no HTTP."""
     answer = b""
     while b"\r\n\r\n" not in answer:
         # A byte at a time: what follows belongs to the tunnel.
         data = connection.recv(1)
         answer += data
         if not data or len(answer) > _MAX_PROXY_ANSWER:
-            raise ConnectionError("the proxy gave no answer")
-    status = answer.split(b"\r\n", 1)[0].decode("latin-1")
-    if not re.match(r"HTTP/1\.\d 2\d\d", status):
-        raise ConnectionError(f"the proxy answered {status}")
+            raise ConnectionError("it is cut off" if not data else "it has no end")
+    found = re.match(rb"HTTP/1\.\d (\d{3})\b", answer)
+    return found[1].decode() if found else ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from functools import partial
 from importlib.metadata import entry_points, version
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -11,12 +13,20 @@ from urllib.parse import urlsplit
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
 
 from eco2_tracing._export.batcher import SpanBatcher
-from eco2_tracing._export.dialing import Address, Credentials, Dialer, grpc_address
+from eco2_tracing._export.dialing import Credentials, Dialer
 from eco2_tracing._export.exporter import OtlpExporter, Transport
 from eco2_tracing._export.grpc_transport import GrpcTransport
 from eco2_tracing._export.http_transport import HttpTransport
+from eco2_tracing._export.proxies import grpc_proxy, http_proxy
 from eco2_tracing._guard import logger, warn_once
 from eco2_tracing._settings import shown_endpoint
+from eco2_tracing._settings._targets import (
+    OTLP_GRPC_PORT,
+    Address,
+    parse_target,
+    without_escaped_zone,
+    without_zone,
+)
 from eco2_tracing._untraced import untraced_headers
 
 if TYPE_CHECKING:
@@ -139,22 +149,27 @@ def build_otlp(otlp: OtlpSettings) -> OtlpExporter:
 
 
 def _grpc(otlp: OtlpSettings, common: dict[str, Any]) -> Transport:
-    address = grpc_address(otlp.endpoint, 80 if otlp.insecure else 443)
-    # The same order as in gRPC: https://github.com/grpc/grpc/blob/master/doc/environment_variables.md
-    dialer = Dialer(
-        address, None if otlp.insecure else _credentials(otlp), ("h2",), ("grpc", "https", "http")
-    )
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    authority = f"{host}:{address.port}" if address.port else "localhost"
+    target = parse_target(otlp.endpoint, OTLP_GRPC_PORT if otlp.insecure else 443)
+    credentials = None if otlp.insecure else _credentials(otlp)
+    dialer = Dialer(target.addresses, credentials, ("h2",), partial(grpc_proxy, os.environ))
+    first = target.addresses[0]
+    host = without_zone(first.host)
+    host = f"[{host}]" if ":" in host else host
+    authority = f"{host}:{first.port}" if first.port else "localhost"
     return GrpcTransport(authority, dialer, secure=not otlp.insecure, **common)
 
 
 def _http(otlp: OtlpSettings, common: dict[str, Any]) -> Transport:
     parts = urlsplit(otlp.endpoint)
     secure = parts.scheme == "https"
-    address = Address(parts.hostname or "", parts.port or (443 if secure else 80))
+    host = without_escaped_zone(parts.hostname or "")
+    address = Address(host, parts.port or (443 if secure else 80))
     dialer = Dialer(
-        address, _credentials(otlp) if secure else None, ("http/1.1",), (parts.scheme,), tunnel=secure
+        (address,),
+        _credentials(otlp) if secure else None,
+        ("http/1.1",),
+        partial(http_proxy, os.environ, parts.scheme),
+        tunnel=secure,
     )
     return HttpTransport(otlp.endpoint, dialer, **common)
 

@@ -12,17 +12,31 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from eco2_tracing._export.connection import idle
-from eco2_tracing._export.reply import Reply, failed, grpc_code_of_http, grpc_reply, success
+from eco2_tracing._export.connection import NO_LIMIT_S, idle, usable_timeout
+from eco2_tracing._export.peer import in_words
+from eco2_tracing._export.reply import (
+    RefusedError,
+    Reply,
+    failed,
+    grpc_code,
+    grpc_code_of_http,
+    grpc_reply,
+    success,
+)
 from eco2_tracing._late_imports import late_imports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from eco2_tracing._export.answer import Answer
     from eco2_tracing._export.connection import Connection
     from eco2_tracing._export.dialing import Dialer
-    from eco2_tracing._export.http2 import Answer, Http2Session
+    from eco2_tracing._export.http2 import Http2Session
 
+_SETTINGS_WAIT_S = 1.0
+"""Seconds that the first request waits for the server's SETTINGS."""
+_EIGHT_DIGITS = 100_000_000
+_NO_LIMIT_MARGIN_S = 86_400.0
 _PATH = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 
@@ -75,23 +89,29 @@ class GrpcTransport:
             timeout_s: Seconds for all of it.
             meanwhile: Called now and then while the server takes its time.
         """
-        deadline = self._clock() + timeout_s
-        message = gzip.compress(body, 5) if self._compress else body
-        framed = (b"\x01" if self._compress else b"\x00") + len(message).to_bytes(4, "big") + message
-        headers = (*self._headers, ("grpc-timeout", f"{max(int(timeout_s * 1000), 1)}m"))
+        deadline = self._clock() + usable_timeout(timeout_s)
+        resent = False
         while True:
-            fresh = self._session is None
+            kept = self._session is not None
             try:
-                answer = self._ready(deadline, meanwhile).call(headers, framed)
-            except OSError as error:
-                self.close()
-                if not fresh and not isinstance(error, TimeoutError) and self._clock() < deadline:
-                    # The kept connection was closed from the other side; that tells nothing about the server.
+                answer = self._call(body, deadline, meanwhile, resent)
+            except Exception as error:  # noqa: BLE001 - whatever the peer and the environment make of it
+                self._give_up()
+                again = not isinstance(error, TimeoutError) and self._clock() < deadline
+                refused = isinstance(error, RefusedError) and not resent
+                if again and (kept or refused):
+                    # A kept connection may have been closed meanwhile, which tells nothing about the server. A call
+                    # that the server did not take is sent once more at once (gRPC's "transparent retry", A6).
+                    resent = resent or refused
                     continue
-                return failed(_told(error))
+                return failed(in_words(error))
+            self._dialer.answered()
             if not answer.reusable:
                 self.close()
-            return _judge(answer)
+            # Broken off without a status: whether the call was processed is not known, as when a connection breaks.
+            if answer.has_status or answer.overloaded or resent or self._clock() >= deadline:
+                return _judge(answer)
+            resent = True
 
     def cancel(self) -> None:
         """Let the running call in another thread fail, and all later ones."""
@@ -104,6 +124,23 @@ class GrpcTransport:
         connection, self._connection, self._session = self._connection, None, None
         if connection is not None:
             connection.close()
+        self._dialer.close()
+
+    def _give_up(self) -> None:
+        if self._connection is not None:
+            self._dialer.failed()
+        self.close()
+
+    def _call(self, body: bytes, deadline: float, meanwhile: Callable[[], None], resent: bool) -> Answer:
+        session = self._ready(deadline, meanwhile)
+        # A server that refused the first request may have sent its SETTINGS late.
+        left = deadline - self._clock()
+        session.await_settings(left / 2 if resent else min(_SETTINGS_WAIT_S, left / 2))
+        message = gzip.compress(body, 5) if self._compress else body
+        framed = (b"\x01" if self._compress else b"\x00") + len(message).to_bytes(4, "big") + message
+        timeout = grpc_timeout(deadline - self._clock())
+        headers = (*self._headers, ("grpc-timeout", timeout)) if timeout else self._headers
+        return session.call(headers, framed)
 
     def _ready(self, deadline: float, meanwhile: Callable[[], None]) -> Http2Session:
         if self._session is not None and self._connection is not None:
@@ -115,23 +152,36 @@ class GrpcTransport:
         with late_imports():
             from eco2_tracing._export.http2 import Http2Session
         self._connection = self._dialer.open(deadline)
+        if self._dialer.aborted:
+            raise TimeoutError("timed out")
         self._connection.until(deadline, meanwhile)
         self._session = Http2Session(self._connection)
         return self._session
+
+
+def grpc_timeout(seconds: float) -> str | None:
+    """Return the value of ``grpc-timeout``: at most eight digits and a unit; ``None`` for no limit.
+
+    Args:
+        seconds: What is left.
+    """
+    if seconds >= NO_LIMIT_S - _NO_LIMIT_MARGIN_S:
+        return None
+    milliseconds = max(int(seconds * 1000), 1)
+    return f"{milliseconds}m" if milliseconds < _EIGHT_DIGITS else f"{int(seconds)}S"
 
 
 def _judge(answer: Answer) -> Reply:
     status, headers = answer.status, answer.headers
     code = headers.get("grpc-status")
     if code is None:
+        if answer.overloaded:
+            return Reply("retry", "RESOURCE_EXHAUSTED: the stream was reset")
         if answer.reset is not None:
             return grpc_reply(answer.reset, "the stream was reset", {})
         return grpc_reply(grpc_code_of_http(status), f"HTTP {status} without a gRPC status", {})
     if code == "0":
-        return success(answer.data[5:])
+        # We offered no compression: a message that claims to be compressed cannot be read.
+        return success(answer.data[5:] if answer.data[:1] == b"\x00" else b"")
     message = unquote(headers.get("grpc-message", ""), errors="replace")
-    return grpc_reply(int(code) if code.isdecimal() else 2, message, headers)
-
-
-def _told(error: OSError) -> str:
-    return str(error) or type(error).__name__
+    return grpc_reply(grpc_code(code), message, headers)

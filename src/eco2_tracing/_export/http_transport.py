@@ -6,12 +6,15 @@ Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp
 from __future__ import annotations
 
 import gzip
+import re
 import time
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from eco2_tracing._export.connection import idle
+from eco2_tracing._export.connection import idle, usable_timeout
+from eco2_tracing._export.http1 import LentSocket
+from eco2_tracing._export.peer import in_words, tls_expected
 from eco2_tracing._export.reply import Reply, failed, http_reply, success
 
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from eco2_tracing._export.dialing import Dialer
 
 _MAX_ANSWER_BYTES = 64 * 1024
+_SWITCHING_PROTOCOLS = 101
+_BAD_REQUEST = 400
 
 
 class HttpTransport:
@@ -51,7 +56,8 @@ class HttpTransport:
     ) -> None:
         parts = urlsplit(url)
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._host = parts.netloc.rpartition("@")[2]
+        # A zone is for this machine alone (RFC 6874, section 4).
+        self._host = re.sub(r"%[^\]]*\]", "]", parts.netloc.rpartition("@")[2])
         self._secure = parts.scheme == "https"
         self._url = f"{parts.scheme}://{self._host}{self._path}"
         self._dialer = dialer
@@ -75,18 +81,19 @@ class HttpTransport:
             timeout_s: Seconds for all of it.
             meanwhile: Called now and then while the server takes its time.
         """
-        deadline = self._clock() + timeout_s
-        content = gzip.compress(body, 5) if self._compress else body
+        deadline = self._clock() + usable_timeout(timeout_s)
         while True:
-            fresh = self._connection is None
+            kept = self._connection is not None
             try:
-                return self._post(content, deadline, meanwhile)
-            except (OSError, HTTPException, ValueError) as error:
-                self.close()
-                if not fresh and not isinstance(error, TimeoutError) and self._clock() < deadline:
+                reply = self._post(body, deadline, meanwhile)
+            except Exception as error:  # noqa: BLE001 - whatever the peer and the environment make of it
+                self._give_up()
+                if kept and not isinstance(error, TimeoutError) and self._clock() < deadline:
                     # The kept connection was closed from the other side; that tells nothing about the server.
                     continue
-                return failed(str(error) or type(error).__name__)
+                return failed(in_words(error))
+            self._dialer.answered()
+            return reply
 
     def cancel(self) -> None:
         """Let the running call in another thread fail, and all later ones."""
@@ -99,21 +106,31 @@ class HttpTransport:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+        self._dialer.close()
+
+    def _give_up(self) -> None:
+        if self._connection is not None:
+            self._dialer.failed()
+        self.close()
 
     def _ready(self, deadline: float, meanwhile: Callable[[], None]) -> Connection:
         if self._connection is not None and self._connection.glance() is not None:
             self.close()
         if self._connection is None:
             self._connection = self._dialer.open(deadline)
+            if self._dialer.aborted:
+                raise TimeoutError("timed out")
         self._connection.until(deadline, meanwhile)
         return self._connection
 
-    def _post(self, content: bytes, deadline: float, meanwhile: Callable[[], None]) -> Reply:
+    def _post(self, body: bytes, deadline: float, meanwhile: Callable[[], None]) -> Reply:
+        content = gzip.compress(body, 5) if self._compress else body
+        connection = self._ready(deadline, meanwhile)
         client = HTTPConnection("unused")
-        client.sock = _Lent(self._ready(deadline, meanwhile))
+        client.sock = LentSocket(connection)
         client.auto_open = 0
         # Plaintext is forwarded by a proxy, which wants the whole URL (RFC 9112, 3.2.2); TLS goes by a tunnel.
-        proxy = None if self._secure else self._dialer.proxy()
+        proxy = None if self._secure else connection.proxy
         client.putrequest(
             "POST", self._url if proxy else self._path, skip_host=True, skip_accept_encoding=True
         )
@@ -124,21 +141,21 @@ class HttpTransport:
         client.putheader("Content-Length", str(len(content)))
         client.endheaders(content)
         with client.getresponse() as response:
-            answer = response.read(_MAX_ANSWER_BYTES)
-            if response.will_close or not response.isclosed():
-                self.close()
+            answer = self._read(response)
         if 200 <= response.status < 300:
             return success(answer)
+        if response.status == _BAD_REQUEST and (problem := tls_expected(answer)):
+            raise ConnectionError(problem)
         after = response.getheader("Retry-After")
         return http_reply(response.status, response.reason, after, self._wall_clock())
 
-
-class _Lent:
-    """What `http.client` uses of a socket; it closes it as soon as it has the headers, so that does nothing."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.sendall = connection.sendall
-        self.makefile = connection.makefile
-
-    def close(self) -> None:
-        pass
+    def _read(self, response: HTTPResponse) -> bytes:
+        """Read what is of interest of a body; one that breaks off takes nothing back of the status."""
+        try:
+            answer = response.read(_MAX_ANSWER_BYTES)
+        except (OSError, HTTPException, ValueError):
+            self.close()
+            return b""
+        if response.will_close or response.status == _SWITCHING_PROTOCOLS or not response.isclosed():
+            self.close()
+        return answer

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from eco2_tracing._late_imports import late_imports
@@ -50,6 +51,10 @@ _HTTP_RETRYABLE = frozenset({429, 502, 503, 504})
 _HTTP_CREDENTIALS = frozenset({401, 403, 407})
 # https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
 _GRPC_OF_HTTP = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+
+
+class RefusedError(ConnectionError):
+    """The server certainly did not process the request: it may be sent again at once."""
 
 
 class Reply(NamedTuple):
@@ -114,6 +119,11 @@ def grpc_reply(code: int, message: str, trailers: Mapping[str, str]) -> Reply:
     return Reply("dropped", error, "rejected")
 
 
+def grpc_code(text: str) -> int:
+    """Return a ``grpc-status`` as a number; UNKNOWN for what is none."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else 2
+
+
 def grpc_code_of_http(status: int) -> int:
     """Return the gRPC status of an answer that is not gRPC at all, such as a proxy's."""
     return _GRPC_OF_HTTP.get(status, 2)
@@ -149,7 +159,7 @@ def _seconds(retry_after: str | None, now_s: float) -> float | None:
             from email.utils import parsedate_to_datetime
     try:
         return _bounded(parsedate_to_datetime(retry_after).timestamp() - now_s)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError, TypeError, IndexError):  # as the library's versions differ
         return None
 
 

@@ -16,14 +16,13 @@ from eco2_tracing._settings._display import is_credential, shown_endpoint
 from eco2_tracing._settings._hosts import OwnHosts, is_host
 from eco2_tracing._settings._parse import SecretHeaders
 from eco2_tracing._settings._problem import BadValueError
+from eco2_tracing._settings._targets import OTLP_GRPC_PORT, is_target, parse_target, without_escaped_zone
 
 Protocol = Literal["grpc", "http/protobuf"]
 
 _PATH = "/v1/traces"
 _OTLP_PORT: Mapping[str, int] = {"grpc": 4317, "http/protobuf": 4318}
 _OTHER_PORT: Mapping[str, int] = {"grpc": 4318, "http/protobuf": 4317}
-# Targets that gRPC resolves itself (https://github.com/grpc/grpc/blob/master/doc/naming.md); "dns:4317" is a host.
-_GRPC_TARGET = r"(unix|unix-abstract|vsock|dns|ipv4|ipv6|xds):(?!\d{1,5}$)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +104,10 @@ def read_endpoint(text: str, reading: Reading) -> Endpoint:
     Raises:
         BadValueError: It is none of these.
     """
-    if reading.protocol == "grpc" and re.match(_GRPC_TARGET, text):
-        host = re.sub(r":\d+$", "", text.rpartition("/")[2])
-        local = text.startswith("unix") or OwnHosts(reading.targets).includes(host)
-        return Endpoint(text, _plaintext(reading, own=local), text)
+    if reading.protocol == "grpc" and is_target(text):
+        return _read_target(text, reading)
     parts = _split(text)
-    host, port = parts.hostname or "", parts.port
+    host, port = without_escaped_zone(parts.hostname or ""), parts.port
     insecure = (
         parts.scheme == "http"
         if parts.scheme
@@ -128,6 +125,28 @@ def read_endpoint(text: str, reading: Reading) -> Endpoint:
     path = (parts.path or "/") if reading.traces_form else parts.path.rstrip("/") + _PATH
     url = urlunsplit(("http" if insecure else "https", netloc, path, parts.query, ""))
     return Endpoint(url, insecure, clean, _basic(parts), doubt)
+
+
+def _read_target(text: str, reading: Reading) -> Endpoint:
+    if text.startswith(("xds:", "vsock:")):
+        return Endpoint(text, _plaintext(reading, own=False), text)
+    try:
+        target = parse_target(text, OTLP_GRPC_PORT)
+    except ValueError as error:
+        raise BadValueError(f"expected a gRPC target such as dns:///collector:4317: {error}") from None
+    for address in target.addresses:
+        if address.port and not is_host(address.host):
+            raise BadValueError(
+                f"expected a gRPC target such as dns:///collector:4317: {address.host!r} is no host"
+            )
+    hosts = OwnHosts(reading.targets)
+    own = target.scheme.startswith("unix") or all(hosts.includes(one.host) for one in target.addresses)
+    doubt = (
+        f"the DNS server {target.dns_server!r} in it is not asked, the system's own is"
+        if target.dns_server
+        else ""
+    )
+    return Endpoint(text, _plaintext(reading, own), text, doubt=doubt)
 
 
 def _split(text: str) -> SplitResult:

@@ -99,7 +99,9 @@ def integer(minimum: int, unit: str = "") -> Parser:
 
 
 def timeout(value: str) -> int:
-    """Read milliseconds; 0 means no limit, which is the largest value here."""
+    """Read milliseconds; 0 means no limit, which is the largest value here, and so does every larger one."""
+    if re.fullmatch("[0-9]+", value) and int(value.lstrip("0")[:11] or 0) > MAX_INT:
+        return MAX_INT
     return _MILLISECONDS(value) or MAX_INT
 
 
