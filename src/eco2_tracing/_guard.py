@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
+import sys
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from eco2_tracing._native import RLock, forget_threads, in_own_thread
+
+if TYPE_CHECKING:
+    import threading
 
 logger = logging.getLogger("eco2_tracing")
 
@@ -37,11 +43,38 @@ class _Once:
 
     def after_fork(self) -> None:
         """In a child: another thread may have held the lock when the process was copied."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
 
 
-_reported = _Once(threading.RLock())
-os.register_at_fork(after_in_child=_reported.after_fork)
+_reported = _Once(RLock())
+
+
+pending: deque[tuple[str, tuple[object, ...], Any]] = deque(maxlen=100)
+"""Warnings of our threads under gevent and eventlet, whose locks are not for threads: see `log_pending`."""
+
+
+def warn(message: str, *args: object, exc_info: Any = None) -> None:
+    """Log one WARNING, from any thread.
+
+    Args:
+        message: A ``logging`` format string.
+        args: Its arguments.
+        exc_info: An exception, as `sys.exc_info` gives it.
+    """
+    if in_own_thread():
+        pending.append((message, args, exc_info))
+    else:
+        logger.warning(message, *args, exc_info=exc_info)
+
+
+def log_pending() -> None:
+    """Log, in a greenlet, what our threads had to say."""
+    while pending and not in_own_thread():
+        try:
+            message, args, exc_info = pending.popleft()
+        except IndexError:  # another one was faster
+            return
+        logger.warning(message, *args, exc_info=exc_info)
 
 
 def warn_once(key: str, message: str, *args: object) -> None:
@@ -53,7 +86,7 @@ def warn_once(key: str, message: str, *args: object) -> None:
         args: Its arguments.
     """
     if _reported.first(key):
-        logger.warning(message, *args)
+        warn(message, *args)
 
 
 def internal_failure(what: str) -> None:
@@ -63,13 +96,20 @@ def internal_failure(what: str) -> None:
         what: The work that failed, as in "eco2-tracing failed at <what>".
     """
     if _reported.first(f"internal:{what}"):
-        logger.warning(
+        warn(
             "eco2-tracing failed at %s; the application goes on, this is logged once",
             what,
-            exc_info=True,
+            exc_info=sys.exc_info(),
         )
 
 
 def forget_warnings() -> None:
     """Undo: report again what was reported once. For tests and ``shutdown``."""
     _reported.clear()
+
+
+def renew_guard() -> None:
+    """In a child process: replace the lock; the parent logs what its threads had to say."""
+    _reported.after_fork()
+    forget_threads()
+    pending.clear()

@@ -7,9 +7,15 @@ held by a thread that does not exist there.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from eco2_tracing._forks import in_child
+from eco2_tracing._native import Lock, get_ident
+
+if TYPE_CHECKING:
+    import _thread
 
 _LONGEST_S = 10.0
 """Seconds that a fork waits at most for another thread's imports, which take long where the machine is overloaded."""
@@ -22,35 +28,36 @@ class _Gate:
         lock: Held by one of them.
     """
 
-    def __init__(self, lock: threading.Lock) -> None:
+    def __init__(self, lock: _thread.LockType) -> None:
         self.lock = lock
         self.importer: int | None = None
         self._held_by: int | None = None
 
     def before_fork(self) -> None:
         # A module that forks while it is imported must not wait for itself.
-        if self.importer != threading.get_ident() and self.lock.acquire(timeout=_LONGEST_S):
-            self._held_by = threading.get_ident()
+        if self.importer != get_ident() and self.lock.acquire(timeout=_LONGEST_S):
+            self._held_by = get_ident()
 
     def in_parent(self) -> None:
-        if self._held_by == threading.get_ident():
+        if self._held_by == get_ident():
             self._held_by = None
             self.lock.release()
 
     def in_child(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = Lock()
         self.importer = self._held_by = None
 
 
-_gate = _Gate(threading.Lock())
-os.register_at_fork(before=_gate.before_fork, after_in_parent=_gate.in_parent, after_in_child=_gate.in_child)
+_gate = _Gate(Lock())
+os.register_at_fork(before=_gate.before_fork, after_in_parent=_gate.in_parent)
+in_child(_gate.in_child)
 
 
 @contextmanager
 def late_imports() -> Iterator[None]:
     """Import within the block; who forks meanwhile waits."""
     with _gate.lock:
-        _gate.importer = threading.get_ident()
+        _gate.importer = get_ident()
         try:
             yield
         finally:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+from contextlib import ExitStack
 
-from eco2_tracing import configure_logging, configure_tracing, flush_tracing, span
+from eco2_tracing import _guard, _late_imports, configure_logging, configure_tracing, flush_tracing, span
+from eco2_tracing._lifecycle import _configure
+from eco2_tracing._spans._lean import LeanSpan
 
 
 def say(name: str) -> None:
@@ -18,9 +22,13 @@ def say(name: str) -> None:
         logging.getLogger("forking").info(name)
 
 
+fork_process = ctypes.PyDLL(None).fork if sys.argv[3:] == ["in C"] else os.fork
+"""A fork in C is one that Python is not told of."""
+
+
 def fork(work) -> int:
     """Fork; the child works, ends as a script does, and never comes back."""
-    pid = os.fork()
+    pid = fork_process()
     if pid == 0:
         work()
         sys.exit(0)
@@ -83,6 +91,38 @@ def busy(children: int) -> None:
     assert ended == ["forks"]
 
 
+def held(work) -> None:
+    """Work while another thread holds every lock of the library: a child inherits them so."""
+    tracing = _configure._process.tracing
+    (exporter,) = tracing.delivery.exporters
+    keeper = tracing.rescuer.keeper
+    locks = [
+        exporter._queue._lock, exporter._starting, keeper._lock, keeper._outlet._lock, tracing.budget._lock,
+        LeanSpan._lock, _configure._process.lock, _guard._reported._lock, _late_imports._gate.lock,
+        tracing.provider._tracers_lock,
+    ]  # fmt: skip
+    holds, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with ExitStack() as stack:
+            for lock in locks:
+                stack.enter_context(lock)
+            holds.set()
+            over.wait()
+
+    thread = threading.Thread(target=hold, daemon=True)  # a child would wait for another one when it ends
+    thread.start()
+    holds.wait()
+    work()
+    over.set()
+    thread.join()
+
+
+def daemonize(children: int) -> None:
+    """Fork twice, without a span of the process in between."""
+    wait_for([fork(lambda: [say(f"child {n}") for n in range(children)])])
+
+
 def main(plan: str, children: int) -> None:
     """Run a plan."""
     configure_logging()
@@ -98,6 +138,14 @@ def main(plan: str, children: int) -> None:
         wait_for([fork(lambda n=n: say(f"child {n}")) for n in range(children)])
     elif plan == "busy":
         busy(children)
+    elif plan == "open":
+        with span("open"):
+            logging.getLogger("forking").info("open")
+            wait_for([fork(lambda n=n: say(f"child {n}")) for n in range(children)])
+    elif plan == "held":
+        held(lambda: wait_for([fork(lambda n=n: say(f"child {n}")) for n in range(children)]))
+    elif plan == "daemon":
+        wait_for([fork(lambda: daemonize(children))])
     elif plan == "nested":
         wait_for([fork(lambda n=n: nested(f"child {n}", 2)) for n in range(children)])
     else:

@@ -12,13 +12,13 @@ from tests.lifecycle.forking import BUSY, THREADS
 from tests.lifecycle.servers import LIMIT_S, ROOT, environment
 
 
-def run(receiver, plan: str, children: int, support: str = "") -> list[dict[str, object]]:
+def run(receiver, plan: str, children: int, support: str = "", *how: str) -> list[dict[str, object]]:
     """Run a plan; give its log lines."""
     environ = environment(receiver.grpc_endpoint)
     if support:
         environ["GRPC_ENABLE_FORK_SUPPORT"] = support
     done = subprocess.run(
-        [sys.executable, "-m", "tests.lifecycle.forking", plan, str(children)],
+        [sys.executable, "-m", "tests.lifecycle.forking", plan, str(children), *how],
         env=environ,
         cwd=ROOT,
         capture_output=True,
@@ -33,7 +33,7 @@ def run(receiver, plan: str, children: int, support: str = "") -> list[dict[str,
 
 def names(plan: str, children: int) -> list[str]:
     """The spans that have to arrive."""
-    parent = ["parent"] + (["parent again"] if plan != "before" else [])
+    parent = ["parent"] + (["parent again"] if plan != "before" else []) + ["open"] * (plan == "open")
     if plan == "nested":
         made = [f"child {n}{'.0' * depth}" for n in range(children) for depth in range(3)]
         return sorted(parent + made + [f"{name} again" for name in made])
@@ -64,7 +64,23 @@ def names(plan: str, children: int) -> list[str]:
 def test_every_process_delivers(plan, children, support, otlp_receiver):
     """Nothing is lost and nothing sent twice; pid, instance and the logs' node are the process's own."""
     lines = run(otlp_receiver, plan, children, support)
-    spans = otlp_receiver.spans
+    check(otlp_receiver.spans, lines, plan, children)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system cannot fork")
+@pytest.mark.parametrize(
+    ("plan", "children"),
+    [("before", 3), ("after", 3), ("after", 12), ("nested", 2), ("held", 2), ("open", 2), ("daemon", 2)],
+)
+def test_forks_in_c(plan, children, otlp_receiver):
+    """The same for forks that Python is not told of, as uWSGI's: the process id tells."""
+    lines = run(otlp_receiver, plan, children, "", "in C")
+    check(otlp_receiver.spans, lines, plan, children)
+    assert len({span.span_id for span in otlp_receiver.spans}) == len(otlp_receiver.spans)
+
+
+def check(spans, lines: list[dict[str, object]], plan: str, children: int) -> None:
+    """Hold spans and log lines to what the processes did."""
     assert sorted(span.name for span in spans) == names(plan, children)
     of_process: dict[object, set[object]] = {}
     for span in spans:

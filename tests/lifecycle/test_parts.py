@@ -12,7 +12,7 @@ from anyio.to_thread import current_default_thread_limiter
 from opentelemetry.sdk.trace import SpanProcessor
 
 from eco2_tracing import configure_tracing, shutdown_tracing
-from eco2_tracing._lifecycle import _aside, _delivery
+from eco2_tracing._lifecycle import _aside
 from eco2_tracing._lifecycle._budget import EXIT_BUDGET_S, RENEWAL_S, ExitBudget
 from eco2_tracing._lifecycle._delivery import Delivery
 from eco2_tracing._lifecycle._signals import TerminationHandler
@@ -155,7 +155,7 @@ def test_waiting_beside_a_loop_needs_none_of_the_applications_threads(case, monk
             if case == "another loop":
                 patch.setattr(_aside.asyncio, "get_running_loop", no_asyncio)
             elif case == "no thread":
-                patch.setattr(_aside.threading.Thread, "start", no_thread)
+                patch.setattr(threading.Thread, "start", no_thread)
             await _aside.aside(lambda: called.append("flush"))
             with pytest.raises(LookupError):
                 await _aside.aside(fail)
@@ -234,7 +234,7 @@ def test_where_no_thread_can_be_started(monkeypatch):
     def start(self) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr(_delivery.threading.Thread, "start", start)
+    monkeypatch.setattr(threading.Thread, "start", start)
     assert Delivery((), [Processor()]).flush(1.0) is True
     assert called == [threading.main_thread()]
 

@@ -14,11 +14,15 @@ from tests.repository.sources import PACKAGE, Function, Module, library, parse
 
 LAYERS = {
     "_context": 1,
+    "_native": -2,
+    "_guard": -1,
+    "_forks": 0,
     "_errors": 1,
-    "_guard": 1,
+    "_ids": 1,
     "_late_imports": 1,
     "_protobuf": 1,
     "_redaction": 1,
+    "_tls": 1,
     "_untraced": 1,
     "_weights": 1,
     "_settings": 2,

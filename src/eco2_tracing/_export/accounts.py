@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from datetime import UTC, datetime
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eco2_tracing._export.reply import REASONS, Reason
+from eco2_tracing._export.stats import DeliveryStats
+from eco2_tracing._native import RLock, Signal, wait
 from eco2_tracing._weights import LIGHT, lightened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -27,28 +27,6 @@ SHARES = 4
 
 NEVER = 1 << 62
 """A number of queued spans at which nobody is woken."""
-
-
-class DeliveryStats(NamedTuple):
-    """What became of the spans handed to one processor, since the process began (or was forked).
-
-    Attributes:
-        endpoint: Where they go, without credentials.
-        sent: Accepted by the receiver.
-        queued: Waiting or under way.
-        dropped: Lost, by reason: ``queue_full``, ``export_failed``, ``rejected``, ``unauthenticated``,
-            ``unencodable``, ``shutdown``.
-        last_error: The latest failure in words, or ``None``.
-        last_error_at: When that was (UTC), or ``None``.
-    """
-
-    endpoint: str
-    sent: int
-    queued: int
-    dropped: Mapping[str, int]
-    last_error: str | None
-    last_error_at: datetime | None
-
 
 PREPARED_AT_ONCE = 128
 """Spans that are prepared without a pause: a millisecond, where Python's own switch between threads takes five. Each
@@ -71,7 +49,7 @@ class SpanQueue:
     """The queue between the threads that end spans and the worker.
 
     Appending an ordinary span takes no lock. All else happens under one that the same thread may take twice: a signal
-    handler that flushes may interrupt a flush.
+    handler that flushes may interrupt a flush. Nothing waits, logs or calls code of others while it is held.
 
     Args:
         capacity: Spans that wait at most.
@@ -92,7 +70,7 @@ class SpanQueue:
         self.batch_size = batch_size
         self.wake_at = NEVER
         # SimpleQueue alone may be put to from a signal handler or a destructor that interrupted a put.
-        self.bell: SimpleQueue[None] = SimpleQueue()
+        self.bell: Signal = Signal()
         self.flush_target = 0
         self.stop_at: float | None = None
         self.closed = False
@@ -103,11 +81,12 @@ class SpanQueue:
         self.last_error: str | None = None
         self.last_error_at: datetime | None = None
         self._clock = clock
-        self._changed = threading.Condition(threading.RLock())
+        self._lock = RLock()
+        self._flushes: set[Signal] = set()
 
     def refuse(self) -> None:
         """Count a span that finds no room."""
-        with self._changed:
+        with self._lock:
             self.dropped["shutdown" if self.stop_at is not None else "queue_full"] += 1
 
     def admit(self, span: ReadableSpan, weight: int) -> ReadableSpan | Heavy:
@@ -120,7 +99,7 @@ class SpanQueue:
         Returns:
             What is to be queued.
         """
-        with self._changed:
+        with self._lock:
             free = self.room - self.bytes_waiting - self.bytes_taken
             kept = min(weight, free, self.room // SHARES)
             if kept > LIGHT:
@@ -137,16 +116,16 @@ class SpanQueue:
         Args:
             prepare: Makes something smaller of a span; raises nothing.
         """
-        with self._changed:
+        with self._lock:
             if len(self.spans) < PREPARED_AT_ONCE:
                 return False
             spans = [self.spans.popleft() for _ in range(PREPARED_AT_ONCE)]
             self.preparing = PREPARED_AT_ONCE
             self._leave_room()
         made = [
-            prepare(one) if type(one) is not Heavy else one._replace(span=prepare(one.span)) for one in spans
+            prepare(one) if type(one) is not Heavy else Heavy(prepare(one.span), one.weight) for one in spans
         ]
-        with self._changed:
+        with self._lock:
             self.preparing = 0
             if not self.closed:
                 self.prepared.extend(made)
@@ -155,7 +134,7 @@ class SpanQueue:
     def take(self) -> list[Any]:
         """Take the next batch, the oldest first; a lighter one where its bytes would double while it is encoded."""
         batch: list[Any] = []
-        with self._changed:
+        with self._lock:
             for _ in range(min(self.waiting(), self.batch_size)):
                 waiting = (self.prepared or self.spans).popleft()
                 if isinstance(waiting, Heavy):
@@ -177,7 +156,7 @@ class SpanQueue:
             lost: How many did not.
             reason: Why those did not.
         """
-        with self._changed:
+        with self._lock:
             if self.closed:
                 return
             self.sent += sent
@@ -185,11 +164,11 @@ class SpanQueue:
             self.settled += sent + lost
             if self.settled == self.taken:
                 self.bytes_taken = 0
-            self._changed.notify_all()
+            self._wake_flushes()
 
     def note_error(self, error: str) -> None:
         """Keep the latest error for those who ask."""
-        with self._changed:
+        with self._lock:
             self.last_error, self.last_error_at = error, datetime.now(UTC)
 
     def flush(self, deadline: float) -> bool:
@@ -201,17 +180,20 @@ class SpanQueue:
         Returns:
             All of it arrived.
         """
-        with self._changed:
+        with self._lock:
             target = self.taken + self.waiting()
             lost = self._lost_in_delivery()
             self.flush_target = max(self.flush_target, target)
-            self.bell.put(None)
-            while self.settled < target:
-                left = deadline - self._clock()
-                if left <= 0:
-                    return False
-                self._changed.wait(left)
-            return self._lost_in_delivery() == lost
+            changed: Signal = Signal()
+            self._flushes.add(changed)
+        self.bell.put(None)
+        try:
+            while self.settled < target and wait(changed, deadline - self._clock()):
+                pass
+            return self.settled >= target and self._lost_in_delivery() == lost
+        finally:
+            with self._lock:
+                self._flushes.discard(changed)
 
     def stop(self, deadline: float) -> bool:
         """Take no more spans, and let the worker finish.
@@ -222,7 +204,7 @@ class SpanQueue:
         Returns:
             This was the first call.
         """
-        with self._changed:
+        with self._lock:
             if self.stop_at is not None:
                 return False
             self.stop_at = deadline
@@ -236,10 +218,10 @@ class SpanQueue:
         Returns:
             Nothing had to be given up, now or earlier while stopping.
         """
-        with self._changed:
+        with self._lock:
             self.closed = True
             self._give_up()
-            self._changed.notify_all()
+            self._wake_flushes()
             return self.dropped["shutdown"] == 0
 
     def has_work(self) -> bool:
@@ -274,13 +256,16 @@ class SpanQueue:
 
     def stats(self, endpoint: str) -> DeliveryStats:
         """Return all figures at one moment."""
-        with self._changed:
+        with self._lock:
             if self.closed:
                 self._give_up()  # a span that ended in the moment of the shutdown, on another thread
             dropped = {str(reason): count for reason, count in self.dropped.items()}
-            return DeliveryStats(
-                endpoint, self.sent, self.queued(), dropped, self.last_error, self.last_error_at
-            )
+            error = self.last_error, self.last_error_at
+            return DeliveryStats(endpoint, self.sent, self.queued(), dropped, *error)
+
+    def _wake_flushes(self) -> None:
+        for changed in list(self._flushes):
+            changed.put(None)
 
     def _leave_room(self) -> None:
         """Let only so many spans in that all of those that wait are no more than the queue may hold."""

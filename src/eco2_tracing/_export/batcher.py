@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 import weakref
 from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
-from eco2_tracing._export.accounts import DeliveryStats, SpanQueue
-from eco2_tracing._export.foreign import sink_for
+from eco2_tracing._export.accounts import SpanQueue
+from eco2_tracing._export.foreign import ForeignSink, sink_for
 from eco2_tracing._export.worker import Worker
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._forks import in_child, mark, notice_fork
+from eco2_tracing._guard import internal_failure, log_pending, pending
+from eco2_tracing._native import Lock, NativeThread
 from eco2_tracing._weights import LIGHT, is_light, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.sdk.trace import ReadableSpan
+
+    from eco2_tracing._export.stats import DeliveryStats
 
 _GRACE_S = 0.1
 
@@ -62,8 +64,8 @@ class SpanBatcher(BatchSpanProcessor):
 
     def _begin(self) -> None:
         self._queue = SpanQueue(self._max_queue_size, self._max_batch_size, self._clock)
-        self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._starting = Lock()
+        self._thread: NativeThread | None = None
 
     def __repr__(self) -> str:
         """Name the destination."""
@@ -86,6 +88,10 @@ class SpanBatcher(BatchSpanProcessor):
                 return
             queue = self._queue
             size = len(queue.spans)
+            if not size and (pending or not mark[0]):
+                notice_fork()
+                log_pending()
+                queue = self._queue
             if size >= queue.capacity:
                 queue.refuse()
                 return
@@ -107,6 +113,7 @@ class SpanBatcher(BatchSpanProcessor):
         Returns:
             All of it arrived in time.
         """
+        notice_fork()
         deadline = self._clock() + (30_000 if timeout_millis is None else timeout_millis) / 1000
         self._ensure_started()
         return self._queue.flush(deadline)
@@ -120,24 +127,28 @@ class SpanBatcher(BatchSpanProcessor):
         Returns:
             All of it arrived.
         """
+        notice_fork()
         limit_s = timeout_millis / 1000
         self._ensure_started()
         self._queue.stop(self._clock() + limit_s)
         thread = self._thread
         if thread is None:
             self._close_unstarted()
-        elif thread is not threading.current_thread():
+        elif not thread.is_current():
             thread.join(limit_s)
             if thread.is_alive():
                 self._sink.cancel()
                 thread.join(_GRACE_S)
+        log_pending()
         return self._queue.close()
 
     def stats(self) -> DeliveryStats:
         """Return what became of the spans of this process."""
+        notice_fork()
         return self._queue.stats(self._sink.endpoint)
 
     def _ensure_started(self) -> None:
+        log_pending()
         if self._thread is None and self._queue.spans:
             self._start()
 
@@ -148,7 +159,8 @@ class SpanBatcher(BatchSpanProcessor):
         try:
             if self._thread is not None or self._queue.stop_at is not None:
                 return
-            thread = threading.Thread(name="eco2-tracing-export", target=self._worker().run, daemon=True)
+            foreign = isinstance(self._sink, ForeignSink)
+            thread = NativeThread(self._worker().run, "eco2-tracing-export", foreign=foreign)
             try:
                 thread.start()
             except RuntimeError:
@@ -194,4 +206,4 @@ def _after_fork_in_child() -> None:
             internal_failure("starting over in a forked process")
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+in_child(_after_fork_in_child)

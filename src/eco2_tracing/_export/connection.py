@@ -11,9 +11,10 @@ import socket
 import ssl
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from eco2_tracing._export import peer
+from eco2_tracing._tls import TlsSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,7 @@ class Connection:
     proxy: Proxy | None = None
 
     def __init__(self, sock: socket.socket, clock: Callable[[], float] = time.monotonic) -> None:
-        self._sock = sock
+        self._sock: socket.socket | TlsSocket = sock
         self._clock = clock
         self._deadline = 0.0
         self._meanwhile: Callable[[], None] = idle
@@ -88,17 +89,18 @@ class Connection:
             OSError: The peer is not who it should be, or does not speak TLS.
         """
         try:
-            # In two steps: `abort` must reach the socket that is in use during the handshake.
-            self._sock = context.wrap_socket(self._sock, server_hostname=host, do_handshake_on_connect=False)
+            # `abort` reaches the socket below during the handshake, too.
             self._sock.settimeout(self._left())
-            self._sock.do_handshake()
+            tls = TlsSocket(cast("socket.socket", self._sock), context, host)
+            tls.handshake()
         except ssl.SSLError as error:
             raise ConnectionError(peer.tls_error(error, http2=http2)) from None
+        self._sock = tls
 
     @property
     def is_secure(self) -> bool:
         """True for TLS."""
-        return isinstance(self._sock, ssl.SSLSocket)
+        return isinstance(self._sock, TlsSocket)
 
     def sendall(self, data: bytes) -> None:
         """Send all of it.

@@ -8,6 +8,7 @@ import ssl
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from eco2_tracing import _native as native
 from eco2_tracing._export.connection import Connection
 from eco2_tracing._export.proxies import no_proxy
 from eco2_tracing._export.racing import Candidate, Race, interleaved
@@ -223,7 +224,7 @@ def _look_up(address: Address) -> list[Candidate]:
     with late_imports():
         import encodings.idna  # noqa: F401 - imported by getaddrinfo otherwise
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = native.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as problem:
         raise OSError(f"{host!r} is no host name: {problem}") from None
     return [Candidate(family, sockaddr, host) for family, _, _, _, sockaddr in found]

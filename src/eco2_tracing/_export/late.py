@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import sleep
+from eco2_tracing._native import sleep
 
 
 def breathe() -> None:

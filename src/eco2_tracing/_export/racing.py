@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
-import selectors
+import select
 import socket
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from eco2_tracing import _native as native
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -58,9 +60,8 @@ class Race:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self.pending: list[socket.socket] = []
+        self.pending: dict[socket.socket, Candidate] = {}
         self.aborted = False
-        self._selector: selectors.BaseSelector | None = None
 
     def connect(self, candidates: Sequence[Candidate], deadline: float) -> tuple[socket.socket, Candidate]:
         """Return the first connection that is established; all others are closed.
@@ -73,9 +74,8 @@ class Race:
             TimeoutError: The deadline passed, or the race was aborted.
             OSError: Every attempt failed.
         """
-        self._selector = selectors.DefaultSelector()
         try:
-            return self._run(deque(candidates), deadline, self._selector)
+            return self._run(deque(candidates), deadline)
         finally:
             self.close()
 
@@ -84,9 +84,6 @@ class Race:
         for sock in self.pending:
             sock.close()
         self.pending.clear()
-        selector, self._selector = self._selector, None
-        if selector is not None:
-            selector.close()
 
     def abort(self) -> None:
         """From another thread: let pending attempts fail, and all later ones."""
@@ -95,9 +92,7 @@ class Race:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
-    def _run(
-        self, waiting: deque[Candidate], deadline: float, selector: selectors.BaseSelector
-    ) -> tuple[socket.socket, Candidate]:
+    def _run(self, waiting: deque[Candidate], deadline: float) -> tuple[socket.socket, Candidate]:
         errors: list[OSError] = []
         next_at = self._clock()
         while waiting or self.pending:
@@ -106,27 +101,35 @@ class Race:
                 raise TimeoutError("timed out")
             if waiting and (now >= next_at or not self.pending):
                 next_at = now + ATTEMPT_DELAY_S
-                self._begin(waiting.popleft(), selector, errors)
+                self._begin(waiting.popleft(), errors)
             wait = min(next_at if waiting else deadline, deadline, now + ATTEMPT_DELAY_S) - now
-            for key, _ in selector.select(max(wait, 0) if self.pending else 0):
-                failure = self._outcome(key.fileobj)  # type: ignore[arg-type]  # our sockets are registered
-                selector.unregister(key.fileobj)
-                self.pending.remove(key.fileobj)  # type: ignore[arg-type]
+            for sock in self._ready(max(wait, 0.0)):
+                candidate = self.pending[sock]
+                failure = self._outcome(sock)
+                del self.pending[sock]
                 if failure is None:
-                    return key.fileobj, key.data  # type: ignore[return-value]
-                key.fileobj.close()  # type: ignore[union-attr]
+                    return sock, candidate
+                sock.close()
                 errors.append(failure)
                 next_at = now
         raise errors[0] if errors else OSError("the name has no address")
 
-    def _begin(self, candidate: Candidate, selector: selectors.BaseSelector, errors: list[OSError]) -> None:
+    def _ready(self, timeout_s: float) -> list[socket.socket]:
+        """Wait until attempts are decided, and return their sockets."""
+        by_number = {sock.fileno(): sock for sock in self.pending}
+        waiting = native.poll()
+        for number in by_number:
+            waiting.register(number, select.POLLOUT)
+        return [by_number[number] for number, _ in waiting.poll(timeout_s * 1000)] if by_number else []
+
+    def _begin(self, candidate: Candidate, errors: list[OSError]) -> None:
         """Begin an attempt; it is pending if it did not fail at once."""
         try:
-            sock = socket.socket(candidate.family, socket.SOCK_STREAM)
+            sock = native.socket(candidate.family, socket.SOCK_STREAM)
         except OSError as error:
             errors.append(error)
             return
-        self.pending.append(sock)
+        self.pending[sock] = candidate
         try:
             sock.setblocking(False)
             if candidate.family != socket.AF_UNIX:
@@ -135,11 +138,9 @@ class Race:
         except OSError as error:
             # A Unix socket whose backlog is full says EAGAIN, and is not connecting.
             if error.errno != errno.EINPROGRESS:
-                self.pending.remove(sock)
+                del self.pending[sock]
                 sock.close()
                 errors.append(error)
-                return
-        selector.register(sock, selectors.EVENT_WRITE, candidate)
 
     @staticmethod
     def _outcome(sock: socket.socket) -> OSError | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eco2_tracing._guard import internal_failure, logger
+from eco2_tracing._guard import internal_failure, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,6 +130,6 @@ class Reporter:
 
 def _say(message: str, *args: object) -> None:
     try:
-        logger.warning(message, *args)
+        warn(message, *args)
     except Exception:  # noqa: BLE001 - a handler of the application; deliveries go on
         internal_failure("logging about deliveries")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from queue import Empty
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from opentelemetry.context import (
@@ -18,6 +17,7 @@ from eco2_tracing._export.accounts import NEVER, PREPARED_AT_ONCE, SpanQueue
 from eco2_tracing._export.late import breathe
 from eco2_tracing._export.reports import Reporter
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._native import wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -139,9 +139,7 @@ class Worker:
         queue.wake_at = spans - 1
         try:
             if len(queue.spans) < spans:  # nobody rang for those that came before
-                queue.bell.get(timeout=max(deadline - self._clock(), 0))
-        except Empty:
-            return False
+                return wait(queue.bell, deadline - self._clock(), background=True)
         finally:
             queue.wake_at = NEVER
         return True

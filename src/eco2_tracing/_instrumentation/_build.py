@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-
+from eco2_tracing._ids import OwnRandomIds
 from eco2_tracing._instrumentation._engine import Engine, Recording
 from eco2_tracing._instrumentation._excluded import ExcludedPaths, ExcludedUrls, split_urls
 from eco2_tracing._instrumentation._headers import HeaderCapture
@@ -93,7 +92,7 @@ def recording(
         new_span_id=generator.generate_span_id,
         random_flag=2 if is_random() else 0,
         # Another generator may raise, or count on being asked once a request.
-        lazily=rescuer.follows and type(generator) is RandomIdGenerator,
+        lazily=rescuer.follows and type(generator) is OwnRandomIds,
         on_start=on_start,
     )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import SpanContext
 
+from eco2_tracing._forks import mark, notice_fork
 from eco2_tracing._instrumentation._client_span import ClientSpan, call_attributes
 from eco2_tracing.propagation._inbound import FLAGS, inbound_of
 from eco2_tracing.sampling._tracestate import with_probability
@@ -23,6 +24,8 @@ def begin_span(
     engine: Engine, recording: Recording, context: Context, caller: Span, parent: SpanContext, request: Any
 ) -> tuple[ClientSpan | None, SpanContext]:
     """Begin the span of an attempt where it can be kept; give the context that the callee is told."""
+    if not mark[0]:
+        notice_fork()
     local: LocalTrace | None = getattr(caller, "_eco2_local", None)
     trace_id, _, remote, flags, state, valid = parent
     trace_state: TraceState | None = state

@@ -7,7 +7,6 @@ no start-up time.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
@@ -29,6 +28,7 @@ from eco2_tracing._instrumentation._hooks import guard_hooks
 from eco2_tracing._instrumentation._messaging import MESSAGING
 from eco2_tracing._instrumentation._sqlalchemy import early_engines
 from eco2_tracing._instrumentation._tested import REFUSED, TESTED, Library, key_of
+from eco2_tracing._native import RLock
 
 _GROUP = "opentelemetry_instrumentor"
 _VARIABLE = "ECO2_TRACING_INSTRUMENTATIONS"
@@ -60,7 +60,7 @@ class _Switchboard:
 
     __slots__ = ("_hooked", "_lock", "_on", "_wanted", "disabled")
 
-    def __init__(self, lock: threading.Lock) -> None:
+    def __init__(self, lock: RLock) -> None:
         self._lock = lock
         self._wanted: set[str] = set()
         self._hooked: set[str] = set()
@@ -109,7 +109,7 @@ class _Switchboard:
         return ours
 
 
-_switchboard = _Switchboard(threading.Lock())
+_switchboard = _Switchboard(RLock())
 
 
 def _guarded(name: str, package: str, work: Callable[[], Any]) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import SpanContext, SpanKind
 
+from eco2_tracing._forks import mark, notice_fork
 from eco2_tracing._instrumentation._request_ids import UnrecordedSpan
 from eco2_tracing._instrumentation._route import operation_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
@@ -46,6 +47,8 @@ def begin_server_span(
     Returns:
         A span that records nothing, with ids of its own, where nothing of the request can be kept.
     """
+    if not mark[0]:
+        notice_fork()
     rescuer = recording.rescuer
     if (
         inbound is not None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
+
+from eco2_tracing._native import NativeThread
 
 
 async def aside(wait: Callable[[], object]) -> None:
@@ -41,7 +42,7 @@ async def aside(wait: Callable[[], object]) -> None:
             loop.call_soon_threadsafe(told, error)
 
     try:
-        threading.Thread(target=work, name="eco2-tracing-aside", daemon=True).start()
+        NativeThread(work, "eco2-tracing-aside").start()
     except RuntimeError:  # no thread is to be had: better late than never
         work()
     await waited

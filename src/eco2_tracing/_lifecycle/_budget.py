@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from eco2_tracing._native import RLock
 
 EXIT_BUDGET_S = 2.5
 """Seconds that the lifespan's end, a signal and the interpreter's exit may wait together.
@@ -28,7 +31,7 @@ class ExitBudget:
     """
 
     def __init__(
-        self, lock: threading.RLock, total_s: float = EXIT_BUDGET_S, clock: Callable[[], float] = monotonic
+        self, lock: RLock, total_s: float = EXIT_BUDGET_S, clock: Callable[[], float] = monotonic
     ) -> None:
         self._lock = lock
         self._total_s = total_s

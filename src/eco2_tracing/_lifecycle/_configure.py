@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import os
 import sys
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from eco2_tracing._errors import ConfigurationError
+from eco2_tracing._forks import in_child, notice_fork
 from eco2_tracing._guard import forget_warnings, internal_failure, logger, warn_once
 from eco2_tracing._instrumentation import _contrib
 from eco2_tracing._instrumentation._applications import check_application
@@ -24,6 +23,7 @@ from eco2_tracing._lifecycle._problems import further_problems
 from eco2_tracing._lifecycle._report import announce, status_of
 from eco2_tracing._lifecycle._status import TracingStatus
 from eco2_tracing._lifecycle._tracing import Tracing
+from eco2_tracing._native import RLock
 from eco2_tracing._settings import Settings, load_settings, report_problems
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ class _Process:
 
     __slots__ = ("arguments", "lock", "tracing")
 
-    def __init__(self, lock: threading.RLock) -> None:
+    def __init__(self, lock: RLock) -> None:
         self.lock = lock
         self.tracing: Tracing | None = None
         self.arguments: Arguments | None = None
 
 
-_process = _Process(threading.RLock())
+_process = _Process(RLock())
 
 
 def configure_tracing(
@@ -85,6 +85,7 @@ def configure_tracing(
     given = Arguments(
         service_name, service_version, environment, settings, resource_attributes, span_processors
     )
+    notice_fork()
     with _process.lock:
         if _process.tracing is not None:
             _report_again(given)
@@ -212,6 +213,7 @@ def flush_tracing(timeout_s: float = 5.0) -> bool:
     Returns:
         ``True`` when everything that was queued has been delivered.
     """
+    notice_fork()
     tracing = _process.tracing
     return True if tracing is None else tracing.flush(timeout_s)
 
@@ -227,6 +229,7 @@ def shutdown_tracing(timeout_s: float = 5.0) -> bool:
     Returns:
         ``True`` when everything that was queued has been delivered.
     """
+    notice_fork()
     with _process.lock:
         tracing, _process.tracing = _process.tracing, None
         if tracing is None:
@@ -248,6 +251,7 @@ def _uninstrument(tracing: Tracing) -> None:
 
 def tracing_status() -> TracingStatus:
     """How tracing stands in this process at this moment."""
+    notice_fork()
     tracing = _process.tracing
     return TracingStatus() if tracing is None else status_of(tracing)
 
@@ -276,7 +280,7 @@ def _at_exit() -> None:
 
 
 def _after_fork() -> None:
-    _process.lock = threading.RLock()
+    _process.lock = RLock()
     tracing = _process.tracing
     if tracing is None:
         return
@@ -287,4 +291,4 @@ def _after_fork() -> None:
         internal_failure("a fork")
 
 
-os.register_at_fork(after_in_child=_after_fork)
+in_child(_after_fork)

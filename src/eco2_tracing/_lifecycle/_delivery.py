@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._native import NativeThread
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
@@ -132,8 +132,8 @@ def _guarded(call: Callable[[], bool], results: list[bool]) -> Callable[[], None
     return guarded
 
 
-def _in_thread(call: Callable[[], None]) -> threading.Thread | None:
-    thread = threading.Thread(target=call, name="eco2-tracing-flush", daemon=True)
+def _in_thread(call: Callable[[], None]) -> NativeThread | None:
+    thread = NativeThread(call, "eco2-tracing-flush", foreign=True)
     try:
         thread.start()
     except RuntimeError:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from opentelemetry import metrics, propagate, trace
 from opentelemetry.sdk.trace import SpanLimits, Tracer, TracerProvider
-from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
+from eco2_tracing._forks import mark, notice_fork
 from eco2_tracing._guard import internal_failure, warn_once
+from eco2_tracing._ids import OwnRandomIds
+from eco2_tracing._native import Lock
 from eco2_tracing._settings import shown
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ class Provider(TracerProvider):
 
     def get_tracer(self, *arguments: Any, **keywords: Any) -> trace.Tracer:
         """Give a tracer; ours know a shorter way for spans that will most likely be forgotten."""
+        if not mark[0]:
+            notice_fork()
         tracer = super().get_tracer(*arguments, **keywords)
         self._refined(tracer)
         return tracer
@@ -159,7 +163,7 @@ def id_generator(name: str) -> IdGenerator:
         name: ``random``, or a name that an installed package gives, such as ``xray``.
     """
     if name == "random":
-        return RandomIdGenerator()
+        return OwnRandomIds()
     from importlib.metadata import entry_points
 
     for point in entry_points(group="opentelemetry_id_generator", name=name):
@@ -173,7 +177,7 @@ def id_generator(name: str) -> IdGenerator:
     warn_once(
         f"id_generator:{name}", "OTEL_PYTHON_ID_GENERATOR=%s: no such id generator; random is used", name
     )
-    return RandomIdGenerator()
+    return OwnRandomIds()
 
 
 def install(provider: Provider | None, propagator: TextMapPropagator) -> Any:
@@ -203,7 +207,7 @@ def set_resource(provider: TracerProvider, resource: Resource) -> None:
         provider: Ours.
         resource: The child's.
     """
-    provider._tracers_lock = threading.Lock()  # another thread may have held it
+    provider._tracers_lock = Lock()  # another thread may have held it
     provider._resource = resource
     for tracer in provider._tracers.values():
         tracer.resource = resource

@@ -18,6 +18,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util._decorator import _agnosticcontextmanager
 
+from eco2_tracing._forks import mark, notice_fork
 from eco2_tracing._spans._accepted import moment, settled_attributes, settled_links, text_of
 from eco2_tracing._spans._guarded import GuardedSpan, note
 from eco2_tracing._spans._library import LibrarySpan
@@ -107,6 +108,8 @@ class LeanTracer(Tracer):
             links = settled_links(links)
         parent: Any = get_current_span(context)
         local = getattr(parent, "_eco2_local", None)
+        if not mark[0]:
+            notice_fork()
         rescuer, processor, source = self._lean
         if (
             local is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -11,6 +10,7 @@ from opentelemetry.trace import get_current_span
 
 from eco2_tracing import logs
 from eco2_tracing._export import build_processors
+from eco2_tracing._forks import notice_fork
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation import _build
 from eco2_tracing._instrumentation._engine import Engine, current
@@ -19,9 +19,11 @@ from eco2_tracing._lifecycle._aside import aside
 from eco2_tracing._lifecycle._budget import ExitBudget
 from eco2_tracing._lifecycle._deferred import ForeignPropagation
 from eco2_tracing._lifecycle._delivery import Delivery
+from eco2_tracing._lifecycle._hosts import prepare_host
 from eco2_tracing._lifecycle._pipeline import Pipeline
 from eco2_tracing._lifecycle._signals import TerminationHandler
 from eco2_tracing._lifecycle._tracer import LeanTracer
+from eco2_tracing._native import RLock
 from eco2_tracing._redaction import Redactor
 from eco2_tracing._resource import after_fork_resource, build_resource
 from eco2_tracing.propagation import Propagation, inbound_of
@@ -60,7 +62,7 @@ class Tracing:
         self.rescuer: Rescuer | None = None
         self.sampler: BuiltSampler | None = None
         self.rules = _rules(settings)
-        self.budget = ExitBudget(threading.RLock())
+        self.budget = ExitBudget(RLock())
         self.signals = TerminationHandler(self.flush_at_end)
         _provider.mend_meters()
         self.foreign = None if settings.disabled else _provider.foreign_provider()
@@ -145,6 +147,8 @@ class Tracing:
         logs.set_redactor(self.redactor)
         self._name_service()
         self._stand_ready()
+        if self.delivery:
+            prepare_host()
 
     def uninstall(self) -> None:
         """Undo ``install``."""
@@ -189,11 +193,13 @@ class Tracing:
 
     def flush_at_end(self) -> bool:
         """Deliver what is queued within what is left of the exit budget."""
+        notice_fork()
         with self.budget.spend() as left_s:
             return self.flush(left_s)
 
     def shutdown_at_end(self) -> bool:
         """Deliver, and let go of everything, within what is left of the exit budget."""
+        notice_fork()
         with self.budget.spend() as left_s:
             return self.shutdown(left_s)
 
@@ -206,6 +212,7 @@ class Tracing:
         Returns:
             Whether all of it was delivered in time.
         """
+        notice_fork()
         if self.rescuer is not None:
             self.rescuer.release_sampled()
         return self.delivery.flush(timeout_s)
@@ -231,7 +238,7 @@ class Tracing:
 
     def after_fork(self) -> None:
         """In a child process: nothing that was held or counted is ours, the instance is a new one."""
-        self.budget = ExitBudget(threading.RLock())
+        self.budget = ExitBudget(RLock())
         self.engine.read = self._first_read
         recording = self.engine.recording
         if self.rescuer is None or self.provider is None or recording is None:

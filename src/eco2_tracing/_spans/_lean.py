@@ -7,8 +7,6 @@ derived from the request are derived when somebody reads them, which for most re
 
 from __future__ import annotations
 
-import os
-import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +15,9 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Status, StatusCode
 
+from eco2_tracing._forks import in_child
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._native import RLock
 from eco2_tracing._spans._accepted import PLAIN, key_of, moment, settled, settled_attributes, within
 from eco2_tracing._spans._guarded import GuardedSpan
 
@@ -84,7 +84,7 @@ class LeanSpan(GuardedSpan):
     _given_name: str | None = None
     # One lock for all: what it guards takes nanoseconds, and a lock a span would cost more than it saves.
     # Re-entrant, for a signal's handler or the garbage collector may touch a span in the middle of it.
-    _lock: Any = threading.RLock()
+    _lock: Any = RLock()
 
     _eco2_local: Any = None
 
@@ -275,7 +275,7 @@ class LeanSpan(GuardedSpan):
 
 
 def _new_lock() -> None:
-    LeanSpan._lock = threading.RLock()
+    LeanSpan._lock = RLock()
 
 
-os.register_at_fork(after_in_child=_new_lock)
+in_child(_new_lock)

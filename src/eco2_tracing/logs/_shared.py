@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 
+from eco2_tracing._native import RLock
 from eco2_tracing._redaction import Redactor
 
 
@@ -21,7 +21,7 @@ class Shared:
 
     __slots__ = ("_arguments", "_lock", "_set", "redactor", "service")
 
-    def __init__(self, lock: threading.Lock) -> None:
+    def __init__(self, lock: RLock) -> None:
         self._lock = lock
         self._arguments: dict[str, str] = {}
         self._set: dict[str, str] = {}
@@ -43,7 +43,7 @@ class Shared:
             self.redactor = Redactor()
 
 
-shared = Shared(threading.Lock())
+shared = Shared(RLock())
 
 
 def set_service(

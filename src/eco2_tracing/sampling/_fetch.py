@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from eco2_tracing._late_imports import late_imports
+from eco2_tracing._native import connect
+from eco2_tracing._tls import TlsSocket
 from eco2_tracing._untraced import untraced_headers
 from eco2_tracing.sampling._wire import decode_strategy, encode_question
 
@@ -108,14 +111,15 @@ class Fetcher:
 
     def _http(self) -> object:
         with late_imports():
-            from http.client import HTTPConnection, HTTPSConnection
+            from http.client import HTTPConnection
 
         endpoint = self._endpoint
         target = endpoint.target or "/"
-        kind = HTTPSConnection if endpoint.secure else HTTPConnection
-        connection = kind(endpoint.host, endpoint.port, timeout=TIMEOUT_S)
+        connection = HTTPConnection(endpoint.host, endpoint.port, timeout=TIMEOUT_S)
+        connection.default_port = 443 if endpoint.secure else 80  # which ``Host`` leaves out
         self._abort = lambda: _hang_up(connection)
         try:
+            connection.sock = self._connect()
             query = urlencode({"service": self._service_name})
             connection.request(
                 "GET", f"{target}{'&' if '?' in target else '?'}{query}",
@@ -130,6 +134,19 @@ class Fetcher:
         if len(body) > MAX_ANSWER:
             raise ValueError(f"its answer is longer than {MAX_ANSWER} bytes")
         return json.loads(body)
+
+    def _connect(self) -> Any:
+        endpoint = self._endpoint
+        sock = connect(endpoint.host, endpoint.port, TIMEOUT_S)
+        if not endpoint.secure:
+            return sock
+        try:
+            tls = TlsSocket(sock, ssl.create_default_context(), endpoint.host)
+            tls.handshake()
+        except BaseException:
+            sock.close()
+            raise
+        return tls
 
     def _grpc(self) -> object:
         with late_imports():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Protocol
 from weakref import WeakSet
+
+from eco2_tracing._forks import in_child
 
 
 class Forkable(Protocol):
@@ -27,5 +28,4 @@ def _in_child() -> None:
         sampler.after_fork()
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch - absent only where nothing can fork
-    os.register_at_fork(after_in_child=_in_child)
+in_child(_in_child)

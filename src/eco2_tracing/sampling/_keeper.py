@@ -7,13 +7,14 @@ generator's span, in the middle of anything.
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import StatusCode
 
+from eco2_tracing._forks import mark, notice_fork
+from eco2_tracing._native import RLock
 from eco2_tracing.sampling._cut import cut
 from eco2_tracing.sampling._fixed import LOW_64_BITS, bound
 from eco2_tracing.sampling._local_trace import (
@@ -71,7 +72,7 @@ class Keeper:
         self._bucket = TokenBucket(limits.kept_per_second, clock)
         self._strata = Strata(built.root, rules, self._bucket)
         self._outlet = Outlet(built.root, emit)
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._holding: dict[LocalTrace, None] = {}
         self._held_spans = 0
         self._scales = Scales(limits.bytes)
@@ -85,13 +86,15 @@ class Keeper:
 
     def close(self) -> None:
         """In a child process: what was begun before the fork is the parent's to export."""
-        self._lock = threading.RLock()  # another thread may have held it
+        self._lock = RLock()  # another thread may have held it
         self._outlet.close()
 
     # Ended children ------------------------------------------------------------------------------
 
     def child_ended(self, local: LocalTrace, span: Any) -> None:
         """Hold, emit or forget an ended child span."""
+        if not mark[0]:
+            notice_fork()
         if span._status.status_code is _FAILED and is_failure(span):
             self.keep(local, ERROR)
         emitted: Iterable[Any] = ()
@@ -238,6 +241,8 @@ class Keeper:
 
     def finish(self, local: LocalTrace) -> None:
         """The local root has ended: export, forget, or wait for the spans that are still open."""
+        if not mark[0]:
+            notice_fork()
         if self.slow and not local.closing and self._is_slow(local):
             self._judge_slow(local)
         with self._lock:

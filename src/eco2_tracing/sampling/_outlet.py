@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
 
+from eco2_tracing._native import RLock
 from eco2_tracing.sampling._local_trace import LocalTrace, sampled_context
 from eco2_tracing.sampling._tracestate import with_probability
 
@@ -34,7 +34,7 @@ class Outlet:
     def __init__(self, head: HeadSampler, emit: Callable[[Any], None]) -> None:
         self._head = head
         self._emit = emit
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self.kept: Counter[str] = Counter()
 
     def close(self) -> None:

@@ -16,11 +16,11 @@ p depends on the past only, never on the trace being decided: 1/p stays a fair w
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from math import exp
 
+from eco2_tracing._native import RLock
 from eco2_tracing.sampling._base import NOT_CHOSEN, HeadSampler, JaegerTags
 from eco2_tracing.sampling._fixed import LOW_64_BITS
 from eco2_tracing.sampling._forks import renew_after_fork
@@ -63,12 +63,12 @@ class RateLimiting(HeadSampler):
         self._count = self._expected - 1.0
         self._balance = self._savings
         self._last = clock()
-        self._lock = threading.Lock()
+        self._lock = RLock()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
         """In a child: whoever held the lock is not there any more."""
-        self._lock = threading.Lock()
+        self._lock = RLock()
 
     def sample(self, trace_id: int, name: str) -> float:
         """Count one offered trace, and compare its id with the probability in force."""

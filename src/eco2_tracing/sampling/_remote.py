@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from queue import Empty
 
 from eco2_tracing._guard import warn_once
 from eco2_tracing._late_imports import late_imports
+from eco2_tracing._native import NativeThread, RLock, Signal
 from eco2_tracing._settings import shown_endpoint
 from eco2_tracing.sampling._base import HeadSampler, JaegerTags
 from eco2_tracing.sampling._fetch import Endpoint, Fetcher
@@ -58,9 +61,9 @@ class JaegerRemote(HeadSampler):
     def after_fork(self) -> None:
         """In a child: there is no thread; the next decision starts one."""
         self._started = self._closed
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._stop: Signal = Signal()
+        self._lock = RLock()
+        self._thread: NativeThread | None = None
 
     def sample(self, trace_id: int, name: str) -> float:
         """Decide by the strategy in force."""
@@ -103,7 +106,7 @@ class JaegerRemote(HeadSampler):
                 self._current = parse_strategy(answer, self._limiter)
                 self._answer = answer
         except Exception as error:  # noqa: BLE001 - a server that is away must not end the thread
-            if not self._stop.is_set():
+            if self._stop.empty():
                 self._warn(error)
             return False
         return True
@@ -113,9 +116,9 @@ class JaegerRemote(HeadSampler):
         with self._lock:
             self._closed = self._started = True
             thread = self._thread
-        self._stop.set()
+        self._stop.put(None)
         self._fetcher.abort()
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and not thread.is_current():
             thread.join(_JOIN_S)
 
     def _start(self) -> None:
@@ -123,19 +126,19 @@ class JaegerRemote(HeadSampler):
             if self._started:
                 return
             self._started = True
-            self._thread = threading.Thread(
-                target=self._poll, args=(self._stop,), name="eco2-tracing-sampling", daemon=True
-            )
+            self._thread = NativeThread(partial(self._poll, self._stop), "eco2-tracing-sampling")
         try:
             self._thread.start()
         except RuntimeError as error:  # the interpreter is shutting down, or no thread is left
             self._warn(error)
 
-    def _poll(self, stop: threading.Event) -> None:
+    def _poll(self, stop: Signal) -> None:
         spread = random.Random()  # noqa: S311 - a jitter
-        while not stop.is_set():
+        while stop.empty():
             self.refresh()
-            stop.wait(self._interval_s * spread.uniform(1 - _JITTER, 1 + _JITTER))
+            with suppress(Empty):
+                stop.get(timeout=self._interval_s * spread.uniform(1 - _JITTER, 1 + _JITTER))
+                return
 
     def _warn(self, error: Exception) -> None:
         warn_once(

@@ -1,0 +1,89 @@
+"""Greenlets that end spans while a collector does not answer; run with the library and the moment of its patch.
+
+Moments: ``first``, before this library is imported; ``imported``, before it is configured; ``configured``, before the
+first span; ``started``, once the export thread is there.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+GREENLETS, SPANS = 20, 5
+
+
+def patch(library: str) -> None:
+    """Replace the blocking parts of the standard library."""
+    if library == "gevent":
+        import_module("gevent.monkey").patch_all()
+    else:
+        import_module("eventlet").monkey_patch()
+
+
+def run(library: str, work: Callable[[int], Any]) -> list[Any]:
+    """Run greenlets to their end."""
+    made = import_module(library)
+    greenlets = [made.spawn(work, number) for number in range(GREENLETS)]
+    return [one.get(timeout=20) if library == "gevent" else one.wait() for one in greenlets]
+
+
+def main(library: str, moment: str) -> None:
+    """Work, and say what became of it."""
+    if moment == "first":
+        patch(library)
+    from eco2_tracing import (
+        configure_logging,
+        configure_tracing,
+        current_span_id,
+        flush_tracing,
+        shutdown_tracing,
+        span,
+        tracing_status,
+    )
+
+    if moment == "imported":
+        patch(library)
+    configure_logging()
+    configure_tracing("patched")
+    if moment == "configured":
+        patch(library)
+    with span("early"):
+        pass
+    if moment == "started":
+        flush_tracing(0.2)
+        patch(library)
+    made = import_module(library)
+
+    def work(number: int) -> bool:
+        """End spans; tell whether each was the current one in this greenlet all the time."""
+        own = []
+        for _ in range(SPANS):
+            with span(f"greenlet {number}"):
+                before = current_span_id()
+                made.sleep(0.001)
+                own.append(current_span_id() == before)
+        return all(own)
+
+    own = run(library, work)
+    ticks: list[None] = []
+
+    def tick() -> None:
+        while True:
+            made.sleep(0.001)
+            ticks.append(None)
+
+    ticker = made.spawn(tick)
+    delivered = flush_tracing(0.5)
+    ticker.kill()
+    print(
+        "RESULT", json.dumps([all(own), len(ticks) > 1, delivered, tracing_status().spans_queued]), flush=True
+    )
+    sys.stdin.readline()  # until the collector answers
+    print("RESULT", json.dumps(shutdown_tracing(20.0)), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,90 @@
+"""gevent and eventlet: no greenlet waits for the export thread, whenever the standard library is patched."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.lifecycle.patching import GREENLETS, SPANS
+from tests.lifecycle.servers import LIMIT_S, ROOT, environment, serving
+
+MOMENTS = ["first", "imported", "configured", "started"]
+NEVER_S = 600.0
+
+
+def results(process: subprocess.Popen[str]) -> object:
+    """Read the next result that a program prints."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("RESULT "):
+            return json.loads(line.removeprefix("RESULT "))
+    raise AssertionError(process.wait(LIMIT_S))
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("library", ["gevent", "eventlet"])
+def test_greenlets_do_not_wait(library, moment, otlp_receiver):
+    """Spans end while a request to the collector hangs; a flush lets other greenlets run; all arrive in the end."""
+    pytest.importorskip(library)
+    otlp_receiver.answer_after(NEVER_S)
+    environ = environment(
+        otlp_receiver.grpc_endpoint,
+        OTEL_EXPORTER_OTLP_TIMEOUT=str(int(NEVER_S * 1000)),
+        OTEL_BSP_SCHEDULE_DELAY="1",
+    )
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.patching", library, moment],
+        env=environ,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert results(process) == [True, True, False, GREENLETS * SPANS + 1]
+            otlp_receiver.recover()
+            process.stdin.write("go on\n")
+            process.stdin.flush()
+            assert results(process) is True
+            assert process.wait(LIMIT_S) == 0
+            assert "eco2_tracing" not in process.stderr.read()
+        finally:
+            process.kill()
+    assert len(otlp_receiver.spans) == GREENLETS * SPANS + 1
+
+
+@pytest.mark.parametrize("how", ["plain", "preload", "preload, span at import"])
+@pytest.mark.parametrize("worker", ["gevent", "eventlet"])
+def test_gunicorn(worker, how, otlp_receiver, tmp_path):
+    """Requests are answered while the collector is not, and their spans arrive; the worker ends in order."""
+    pytest.importorskip(worker)
+    pytest.importorskip("flask")
+    pytest.importorskip(f"gunicorn.workers.g{worker}")
+    otlp_receiver.answer_after(NEVER_S)
+    environ = environment(
+        otlp_receiver.grpc_endpoint,
+        OTEL_EXPORTER_OTLP_TIMEOUT=str(int(NEVER_S * 1000)),
+        OTEL_BSP_SCHEDULE_DELAY="1",
+    )
+    if "span" in how:
+        environ["SPAN_AT_IMPORT"] = "1"
+    command = [sys.executable, "-W", "ignore", "-m", "gunicorn", "tests.lifecycle.flasked:app"]
+    command += ["-b", "127.0.0.1:{port}", "-k", worker] + ["--preload"] * ("preload" in how)
+    with serving(command, tmp_path / "log", environ) as served:
+        served.wait_for(served.answers)
+        with ThreadPoolExecutor(4) as clients:
+            answers = list(clients.map(lambda item: served.get(f"/work/{item}")[0], range(20)))
+        assert answers == [200] * 20
+        otlp_receiver.recover()
+        served.wait_for(lambda: len([one for one in otlp_receiver.spans if one.name == "inner"]) == 20)
+        assert served.stop(signal.SIGTERM)[0] == 0
+    servers = [one for one in otlp_receiver.spans if one.name == "GET /work/<int:item>"]
+    inner = [one for one in otlp_receiver.spans if one.name == "inner"]
+    assert sorted(one.parent_span_id for one in inner) == sorted(one.span_id for one in servers)
+    assert "Traceback" not in served.log.read_text()
