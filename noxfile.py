@@ -110,12 +110,14 @@ def tests_fastapi(session: nox.Session, fastapi: str) -> None:
 
 
 @nox.session(python=OLDEST, requires=["build"])
-@nox.parametrize("otel", ["oldest", "newest"], ids=["oldest", "newest"])
+@nox.parametrize("otel", ["oldest", "newest", "canary"], ids=["oldest", "newest", "canary"])
 def tests_otel(session: nox.Session, otel: str) -> None:
-    """The suite on the oldest OpenTelemetry that the project allows, and on the newest."""
+    """The suite on the oldest OpenTelemetry that the project allows, on the newest, and on one with other privates."""
     pins = [*otel_floor(), *OTEL_OLDEST_CLIENTS] if otel == "oldest" else []
     session.install(wheel("[all,demo]"), *pins, *group("test"))
     install_programs(session)
+    if otel == "canary":
+        session.run("python", "-m", "tests.support.canary", session.virtualenv.location)
     session.run("pytest", *session.posargs)
 
 

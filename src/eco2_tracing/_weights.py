@@ -6,7 +6,7 @@ made when a span ends.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from sys import getsizeof
 from typing import Any
@@ -25,8 +25,6 @@ _PER_ITEM = 60
 _LONG = 256
 _LIGHT_CHARACTERS = 1024  # of up to four bytes
 _FEW = 32
-# Where our spans and the SDK's keep attributes: derived and final, as a library gave them, as the application set them.
-_PARTS = ("_own", "_raw", "_given", "_attributes")
 _SMALL = frozenset({float, bool, type(None)})
 _ENOUGH = 1 << 20
 _DEPTH = 8
@@ -36,37 +34,36 @@ _ITEMS_OF_LIGHTENED = 16
 
 
 def plain(attributes: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return the dict inside the SDK's mapping, whose iteration locks and copies."""
+    """Return the SDK's mapping as a dict: iterating the mapping itself locks and copies."""
     if type(attributes) is BoundedAttributes:
-        return attributes._dict
+        return attributes.copy()
     return attributes
 
 
 def is_light(span: Any) -> bool:
-    """Tell at a glance whether a span of ours or of the SDK's holds nothing that needs weighing.
+    """Return True for a span that certainly holds nothing that needs weighing.
 
     Args:
-        span: An ended span. What it would still derive from a request is not looked at: that is short.
+        span: An ended span. What one of ours would still derive from a request is not looked at: that is short.
     """
-    if span._events or span._links:
+    if span.events or span.links:
         return False
-    held = span.__dict__
-    characters = _length(held.get("_given_name") or held.get("_name"))
-    for part in _PARTS:
-        attributes = held.get(part)
-        if attributes is not None:
-            found = plain(attributes) or {}
-            if len(found) > _FEW:
-                return False
-            for value in found.values():
-                kind = type(value)
-                if kind is str:
-                    characters += len(value)
-                elif kind is int:
-                    if not -_WIDE < value < _WIDE:
-                        return False
-                elif kind not in _SMALL:
+    characters = _length(span.name)
+    stored = getattr(span, "stored_attributes", None)
+    for attributes in (span.attributes,) if stored is None else stored():
+        if not attributes:
+            continue
+        if len(attributes) > _FEW:
+            return False
+        for value in attributes.values():
+            kind = type(value)
+            if kind is str:
+                characters += len(value)
+            elif kind is int:
+                if not -_WIDE < value < _WIDE:
                     return False
+            elif kind not in _SMALL:
+                return False
     return characters <= _LIGHT_CHARACTERS
 
 
@@ -76,42 +73,50 @@ def weigh(span: ReadableSpan) -> int:
     Args:
         span: An ended span.
     """
-    weight = _length(span._name) + _of_attributes(span._attributes)
+    weight = _length(span.name) + _of_attributes(span.attributes)
     state = span.context.trace_state
     if state:
         weight += _PER_ATTRIBUTE * len(state)
-    description = span._status.description
+    description = span.status.description
     if description:
         weight += len(description)
-    for event in span._events:
+    for event in span.events:
         weight += _PER_EVENT + _length(event.name) + _of_attributes(event.attributes)
-    for link in span._links:
+    for link in span.links:
         weight += _PER_EVENT + _of_attributes(link.attributes)
     return weight
 
 
 def lightened(span: ReadableSpan, limit: int) -> ReadableSpan:
-    """Copy a span with as much of it as a limit leaves room for; what is left out is counted as dropped.
+    """Prune a span to a size; what is left out is counted as dropped.
 
     Args:
-        span: An ended span.
+        span: An ended span. One of ours is pruned in place, any other is copied.
         limit: Bytes as `weigh` counts them: about so many are left.
+
+    Returns:
+        The pruned span.
     """
-    cutter = _Cutter(limit)
-    status = span._status
+    pruned = _Pruned(span, limit)
+    prune: Callable[[_Pruned], None] | None = getattr(span, "prune", None)
+    if prune is not None:
+        prune(pruned)
+        return span
+    attributes = BoundedAttributes(None, pruned.attributes)
+    attributes.dropped = pruned.dropped_attributes
     return ReadableSpan(
-        _short(span._name),
-        context=span._context,
-        parent=span._parent,
-        resource=span._resource,
-        attributes=cutter.attributes(span._attributes),
-        events=cutter.events(span),
-        links=cutter.links(span),
-        kind=span._kind,
-        status=Status(status.status_code, status.description and status.description[:_LONG]),
-        start_time=span._start_time,
-        end_time=span._end_time,
-        instrumentation_scope=span._instrumentation_scope,
+        pruned.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=attributes,
+        events=_bounded(pruned.events, pruned.dropped_events),
+        links=_bounded(pruned.links, pruned.dropped_links),
+        kind=span.kind,
+        status=pruned.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
     )
 
 
@@ -157,13 +162,28 @@ def _of_value(value: object, depth: int) -> int:
     return weight
 
 
-class _Cutter:
-    """Spends a limited number of bytes on the parts of one span, the most telling first."""
+class _Pruned:
+    """What there is room for of one span, the most telling parts first.
 
-    def __init__(self, limit: int) -> None:
+    Attributes:
+        name, attributes, events, links, status: What is kept.
+        dropped_attributes, dropped_events, dropped_links: How much is not, with what was dropped before.
+    """
+
+    def __init__(self, span: ReadableSpan, limit: int) -> None:
         self._left = limit
+        status = span.status
+        self.name = _short(span.name)
+        self.status = Status(status.status_code, status.description and status.description[:_LONG])
+        self.attributes = self._kept(span.attributes)
+        self.dropped_attributes = span.dropped_attributes + len(span.attributes or ()) - len(self.attributes)
+        self.events = self._latest(span.events)
+        self.dropped_events = span.dropped_events + len(span.events) - len(self.events)
+        # Links are kept for their ids alone.
+        self.links = [Link(link.context) for link in islice(span.links, self._left // _PER_EVENT)]
+        self.dropped_links = span.dropped_links + len(span.links) - len(self.links)
 
-    def attributes(self, attributes: Mapping[str, Any] | None) -> BoundedAttributes:
+    def _kept(self, attributes: Mapping[str, Any] | None) -> dict[str, Any]:
         """Keep those attributes that there is room for, with long texts cut to a fair share of it."""
         found = plain(attributes) or {}
         longest = max(self._left // (2 * len(found) + 1), _LONG // 2)
@@ -174,33 +194,25 @@ class _Cutter:
             if weight <= self._left:
                 self._left -= weight
                 kept[key] = small
-        bounded = BoundedAttributes(None, kept)
-        before = attributes.dropped if isinstance(attributes, BoundedAttributes) else 0
-        bounded.dropped = before + len(found) - len(kept)
-        return bounded
+        return kept
 
-    def events(self, span: ReadableSpan) -> Any:
+    def _latest(self, events: Sequence[Event]) -> list[Event]:
         """Keep the latest events: the last one is often the exception."""
         kept: list[Event] = []
-        for event in reversed(span.events):
+        for event in reversed(events):
             if self._left < _PER_EVENT:
                 break
             self._left -= _PER_EVENT
-            kept.append(Event(_short(event.name), self.attributes(event.attributes), event.timestamp))
-        return _bounded(kept[::-1], span.dropped_events + len(span._events))
-
-    def links(self, span: ReadableSpan) -> Any:
-        """Keep links for their ids alone."""
-        kept = [Link(link.context) for link in islice(span._links, self._left // _PER_EVENT)]
-        return _bounded(kept, span.dropped_links + len(span._links))
+            attributes = BoundedAttributes(None, self._kept(event.attributes))
+            made = event.dropped_attributes + len(event.attributes or ())
+            attributes.dropped = made - len(attributes)
+            kept.append(Event(_short(event.name), attributes, event.timestamp))
+        return kept[::-1]
 
 
-def _bounded(kept: Sequence[Any], made: int) -> Any:
-    if not made:
-        return ()
-    bounded: Any = BoundedList(None)
-    bounded.extend(kept)
-    bounded.dropped = made - len(kept)
+def _bounded(kept: Sequence[Any], dropped: int) -> Any:
+    bounded = BoundedList.from_seq(None, kept)
+    bounded.dropped = dropped
     return bounded
 
 

@@ -13,7 +13,6 @@ from contextlib import ExitStack
 
 from eco2_tracing import _guard, _late_imports, configure_logging, configure_tracing, flush_tracing, span
 from eco2_tracing._lifecycle import _configure
-from eco2_tracing._spans._lean import LeanSpan
 
 
 def say(name: str) -> None:
@@ -98,8 +97,8 @@ def held(work) -> None:
     keeper = tracing.rescuer.keeper
     locks = [
         exporter._queue._lock, exporter._starting, keeper._lock, keeper._outlet._lock, tracing.budget._lock,
-        LeanSpan._lock, _configure._process.lock, _guard._reported._lock, _late_imports._gate.lock,
-        tracing.provider._tracers_lock,
+        _configure._process.lock, _guard._reported._lock, _late_imports._gate.lock,
+        tracing.provider._tracer_registry._lock,
     ]  # fmt: skip
     holds, over = threading.Event(), threading.Event()
 

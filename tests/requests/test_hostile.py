@@ -485,7 +485,7 @@ def test_an_end_that_fails_reaches_nobody(monkeypatch, caplog):
 
     def work(span):
         with monkeypatch.context() as patch:
-            patch.setattr(LocalTrace, "lean_ended", broken)
+            patch.setattr(LocalTrace, "ended", broken)
             span.end()
 
     assert in_request(work).name == "GET /work"

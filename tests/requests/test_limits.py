@@ -49,7 +49,7 @@ def test_values_are_cut(traced):
     )
     assert server["url.path"] == "/item"
     assert server["shop.item"] == "01234"
-    assert server["http.request.header.x-colour"] == ["01234"]
+    assert server["http.request.header.x-colour"] == ("01234",)
     assert server["http.response.status_code"] == 200
     assert client["url.full"] == "http:"
 

@@ -7,13 +7,17 @@ import sys
 
 import pytest
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode, TraceFlags, set_span_in_context
 
+from eco2_tracing._spans._tracer import SpanFactory, TracerRegistry
 from eco2_tracing.sampling import build_sampler
 from eco2_tracing.sampling._rescue import Rescuer
 from eco2_tracing.sampling._rules import RescueLimits, RescueRules
-from eco2_tracing.sampling._sdk import CallerDecision, RescueProcessor, RescueSampler
+from eco2_tracing.sampling._sdk import CallerDecision, RescueSampler
 from tests.repository.sources import ROOT
 
 HALF = 1 << 63
@@ -48,11 +52,12 @@ class Local:
         )
         sampler = RescueSampler(self.rescuer, lambda _context: self.said, "a test's")
         self.started = []
-        provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
         on_start = (lambda span, _context: self.started.append(span)) if hears else None
-        provider.add_span_processor(RescueProcessor(sampler, on_start))
+        factory = SpanFactory(Resource({}), SpanLimits(), RandomIdGenerator(), sampler.decide, on_start)
         self.sampler = sampler
-        self.tracer = provider.get_tracer("test")
+        registry = TracerRegistry()
+        registry.bind(factory)
+        self.tracer = registry.get(InstrumentationScope("test"))
 
     def _emit(self, span):
         self.exported.append(span)

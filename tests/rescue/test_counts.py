@@ -56,7 +56,7 @@ CASES = [
 def offered(case, local):
     """Run the requests; give how many there were, how many failed and how many were slow."""
     chance = random.Random(7)
-    local.tracer.id_generator = SeededIds(8)
+    local.tracer.factory.id_generator = SeededIds(8)
     failed = slow = 0
     for _ in range(REQUESTS):
         is_slow, fails = chance.random() < case.slow, chance.random() < case.failing
@@ -255,6 +255,6 @@ def test_an_installed_sampler_has_no_probability():
     """So a share of the failing traces has none either."""
     built, _ = installed(Decision.DROP)
     local = Local(built=built, error_rate=0.5)
-    local.tracer.id_generator.generate_trace_id = lambda: 1
+    local.tracer.factory.id_generator.generate_trace_id = lambda: 1
     local.fail("failing", None)
     assert local.named("failing").attributes == {REASON: "error"}

@@ -99,16 +99,14 @@ def test_a_span_below_one_that_had_ended_is_sampled_too(local):
 def test_a_span_that_begins_while_another_thread_keeps_the_trace(local):
     """Between the sampler's answer and the processor's turn the decision may fall."""
     root = local.start("root", caller())
-    decide = local.sampler.should_sample
+    decide = local.sampler.decide
 
-    def decided_then_failed(*arguments, **named):
-        answer = decide(*arguments, **named)
-        pending = local.sampler.pending.local
+    def decided_then_failed(*arguments):
+        answer = decide(*arguments)
         root._eco2_local.failed(root)
-        local.sampler.pending.local = pending
         return answer
 
-    local.tracer.sampler.should_sample = decided_then_failed
+    local.tracer.factory.decide = decided_then_failed
     span = local.start("between", root)
     assert span.get_span_context().trace_flags == 1
 
@@ -284,14 +282,6 @@ def test_no_processors_to_hear():
     assert (local.names, local.started) == (["failing"], [])
 
 
-def test_a_processor_of_another_provider(local):
-    """A span that our sampler never saw is let alone."""
-    other = Local()
-    other.tracer.sampler = local.sampler
-    other.start("root", caller(sampled=True)).end()
-    assert local.exported == other.exported == []
-
-
 def test_tracestate_of_others_is_passed_on(local):
     """Members of other vendors stay, before and after the decision."""
     state = TraceState([("vendor", "1")])
@@ -319,7 +309,7 @@ def test_a_failure_of_our_own_reaches_nobody(local, caplog):
     local.rescuer.begin = None
     assert not local.start("other", caller()).is_recording()
     assert [record.message.split(";")[0] for record in caplog.records] == [
-        "eco2-tracing failed at an ended span",
+        "eco2-tracing failed at ending a span",
         "eco2-tracing failed at deciding about a span",
     ]
 

@@ -55,25 +55,20 @@ def span_body(span: ReadableSpan, attributes: Mapping[str, Any] | None, values: 
         b"\x2a%c" % size if size < 128 else b"\x2a" + varint(size),
         name,
         _KIND[span.kind.value],
-        _times(0x39, span._start_time or 0, 0x41, span._end_time or 0),
+        _times(0x39, span.start_time or 0, 0x41, span.end_time or 0),
     ]
     _ancestry(context, span.parent, out)
     found = plain(attributes)
     if found:
         values.attributes(b"\x4a", found, out)
-    if found is not attributes:
-        _dropped(b"\x50", attributes, out)
-    out.append(_status(span._status))
-    # The fields, not the properties, which copy them.
-    events, links = span._events, span._links
-    for event in events:
+    _dropped(b"\x50", span.dropped_attributes, out)
+    out.append(_status(span.status))
+    for event in span.events:
         out.append(block(b"\x5a", _event(event, values)))
-    for link in links:
+    for link in span.links:
         out.append(block(b"\x6a", _link(link, values)))
-    if type(events) is not tuple:
-        _dropped(b"\x60", events, out)
-    if type(links) is not tuple:
-        _dropped(b"\x70", links, out)
+    _dropped(b"\x60", span.dropped_events, out)
+    _dropped(b"\x70", span.dropped_links, out)
     return b"".join(out)
 
 
@@ -162,8 +157,7 @@ def _link(link: Link, values: ValueEncoder) -> bytes:
     return b"".join(out)
 
 
-def _dropped(tag: bytes, bounded: Any, out: list[bytes]) -> None:
-    dropped = getattr(bounded, "dropped", 0)
+def _dropped(tag: bytes, dropped: int, out: list[bytes]) -> None:
     if dropped:
         out.append(tag + varint(dropped))
 

@@ -8,16 +8,15 @@ from eco2_tracing._ids import OwnRandomIds
 from eco2_tracing._instrumentation._engine import Engine, Recording
 from eco2_tracing._instrumentation._excluded import ExcludedPaths, ExcludedUrls, split_urls
 from eco2_tracing._instrumentation._headers import HeaderCapture
-from eco2_tracing._spans._lean import SpanSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from opentelemetry.context import Context
-    from opentelemetry.sdk.trace import TracerProvider
 
     from eco2_tracing._redaction import Redactor
     from eco2_tracing._settings import Settings
+    from eco2_tracing._spans._provider import TracerProvider
     from eco2_tracing.propagation import Propagation
     from eco2_tracing.sampling import HeadSampler
     from eco2_tracing.sampling._rescue import Rescuer
@@ -86,19 +85,12 @@ def recording(
     return Recording(
         rescuer=rescuer,
         head=head,
-        server=_source(provider, "eco2_tracing.fastapi"),
-        client=_source(provider, "eco2_tracing.httpx"),
+        server=provider.get_tracer("eco2_tracing.fastapi", schema_url=SCHEMA_URL),
+        client=provider.get_tracer("eco2_tracing.httpx", schema_url=SCHEMA_URL),
         new_trace_id=generator.generate_trace_id,
         new_span_id=generator.generate_span_id,
         random_flag=2 if is_random() else 0,
         # Another generator may raise, or count on being asked once a request.
         lazily=rescuer.follows and type(generator) is OwnRandomIds,
         on_start=on_start,
-    )
-
-
-def _source(provider: TracerProvider, name: str) -> SpanSource:
-    tracer: Any = provider.get_tracer(name, schema_url=SCHEMA_URL)
-    return SpanSource(
-        tracer._instrumentation_scope, provider.resource, tracer._span_limits, tracer.span_processor
     )

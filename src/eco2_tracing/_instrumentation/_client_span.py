@@ -9,14 +9,14 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from eco2_tracing._instrumentation._server_attributes import method_of
 from eco2_tracing._spans._accepted import name_of, qualname_of
 from eco2_tracing._spans._exceptions import is_first_record, message
-from eco2_tracing._spans._lean import LeanSpan
+from eco2_tracing._spans._span import Span
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from eco2_tracing._instrumentation._engine import Engine
     from eco2_tracing._redaction import Redactor
-    from eco2_tracing._spans._lean import SpanSource
+    from eco2_tracing._spans._read_side import SpanSource
     from eco2_tracing.sampling._local_trace import LocalTrace
 
 _ERROR = Status(StatusCode.ERROR)
@@ -24,7 +24,7 @@ _CLIENT_ERROR = 400
 _SERVER_ERROR = 500
 
 
-class ClientSpan(LeanSpan):
+class ClientSpan(Span):
     """The span of one attempt.
 
     It keeps what the attributes are derived from, never the request or the response themselves:
@@ -105,7 +105,7 @@ class ClientSpan(LeanSpan):
         """The response has been read or closed: end the span at the time when the response began."""
         if self._end_time is None:
             self._end_time = self._answered_time or self._eco2_local.now()
-            self._eco2_local.lean_ended(self)
+            self._eco2_local.ended(self)
 
     def raised(self, exception: BaseException) -> None:
         """The attempt failed before a response or in its body: end the span."""

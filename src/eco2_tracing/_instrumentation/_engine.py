@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from eco2_tracing._instrumentation._excluded import ExcludedPaths, ExcludedUrls
     from eco2_tracing._instrumentation._headers import HeaderCapture
     from eco2_tracing._redaction import Redactor
-    from eco2_tracing._spans._lean import SpanSource
+    from eco2_tracing._spans._read_side import SpanSource
     from eco2_tracing.propagation import Inbound, Propagation
     from eco2_tracing.sampling import HeadSampler
     from eco2_tracing.sampling._rescue import Rescuer

@@ -14,8 +14,8 @@ from eco2_tracing._instrumentation._route import route_of
 from eco2_tracing._instrumentation._server_attributes import request_attributes, span_method
 from eco2_tracing._instrumentation._server_calls import send_last
 from eco2_tracing._instrumentation._server_failure import SERVER_ERROR, exception_left, server_error
-from eco2_tracing._spans._lean import LeanSpan
 from eco2_tracing._spans._peer import Peer
+from eco2_tracing._spans._span import Span
 from eco2_tracing.logs import Request
 from eco2_tracing.propagation import format_server_timing
 from eco2_tracing.sampling._base import UNKNOWN
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from eco2_tracing._instrumentation._engine import Engine, Recording
-    from eco2_tracing._spans._lean import SpanSource
+    from eco2_tracing._spans._read_side import SpanSource
     from eco2_tracing.propagation import Inbound
 
     Message = dict[str, Any]
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _ERROR = Status(StatusCode.ERROR)
 
 
-class ServerSpan(LeanSpan, Request):
+class ServerSpan(Span, Request):
     """The span of one request or WebSocket connection, its ``send``, and what its log lines share.
 
     What the caller did not choose has neither a context nor a local trace of its own before

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from opentelemetry import metrics, propagate, trace
-from opentelemetry.sdk.trace import SpanLimits, Tracer, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits
 from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from eco2_tracing._forks import mark, notice_fork
 from eco2_tracing._guard import internal_failure, warn_once
 from eco2_tracing._ids import OwnRandomIds
-from eco2_tracing._native import Lock
 from eco2_tracing._settings import shown
+from eco2_tracing._spans._provider import TracerProvider
+from eco2_tracing._spans._tracer import SpanFactory, TracerRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,49 +24,10 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.sampling import Sampler
 
     from eco2_tracing._settings import Settings
+    from eco2_tracing._spans._tracer import Decide
 
 
-class Provider(TracerProvider):
-    """The SDK's, but for two things that have to work for lean spans too.
-
-    In a forked child ``Tracing.after_fork`` does what is to be done; and a processor that the application adds
-    later stands behind our own, which alone knows the lean and the rescued spans.
-    """
-
-    take_processor: Callable[[SpanProcessor], None] | None = None
-    refine: Callable[[Tracer], None] | None = None
-    flush: Callable[[float], bool] | None = None
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Deliver what is queued; our exporters do not hang on the provider itself."""
-        return (
-            super().force_flush(timeout_millis) if self.flush is None else self.flush(timeout_millis / 1000)
-        )
-
-    def add_span_processor(self, span_processor: SpanProcessor) -> None:
-        """Add a processor: ours first, then the application's by way of it."""
-        if self.take_processor is None:
-            super().add_span_processor(span_processor)
-        else:
-            self.take_processor(span_processor)
-
-    def get_tracer(self, *arguments: Any, **keywords: Any) -> trace.Tracer:
-        """Give a tracer; ours know a shorter way for spans that will most likely be forgotten."""
-        if not mark[0]:
-            notice_fork()
-        tracer = super().get_tracer(*arguments, **keywords)
-        self._refined(tracer)
-        return tracer
-
-    def _refined(self, tracer: trace.Tracer) -> None:
-        if self.refine is not None and type(tracer) is Tracer:
-            self.refine(tracer)
-
-    def _handle_fork(self) -> None:
-        pass
-
-
-_retired: WeakSet[Tracer] = WeakSet()
+_registry = TracerRegistry()
 
 
 def foreign_provider() -> trace.TracerProvider | None:
@@ -80,24 +39,27 @@ def foreign_provider() -> trace.TracerProvider | None:
     return None if isinstance(provider, trace.ProxyTracerProvider) else provider
 
 
-def make_provider(settings: Settings, resource: Resource, sampler: Sampler) -> Provider:
-    """Make the SDK's provider, with nothing of it read from the environment behind the settings' back.
+def make_factory(settings: Settings, resource: Resource, decide: Decide) -> SpanFactory:
+    """Make what the tracers of a configuration make spans from.
 
     Args:
         settings: For limits and the id generator.
-        resource: What the spans are about.
-        sampler: Decides about every span of it.
+        resource: The spans' resource.
+        decide: Returns the sampling decision for a span.
     """
-    provider = Provider(
-        sampler=sampler,
-        resource=resource,
-        shutdown_on_exit=False,
-        id_generator=id_generator(settings.id_generator),
-        span_limits=span_limits(settings),
-    )
-    # ``OTEL_SDK_DISABLED`` was read with the settings, where explicit ones win.
-    provider._disabled = False
-    return provider
+    return SpanFactory(resource, span_limits(settings), id_generator(settings.id_generator), decide)
+
+
+def make_provider(
+    factory: SpanFactory,
+    sampler: Sampler,
+    *,
+    add: Callable[[SpanProcessor], None],
+    flush: Callable[[float], bool],
+    stop: Callable[[], object],
+) -> TracerProvider:
+    """Make the provider of a configuration; see `TracerProvider` for the arguments."""
+    return TracerProvider(_registry, factory, sampler, add=add, flush=flush, stop=stop)
 
 
 def mend_meters() -> None:
@@ -180,7 +142,7 @@ def id_generator(name: str) -> IdGenerator:
     return OwnRandomIds()
 
 
-def install(provider: Provider | None, propagator: TextMapPropagator) -> Any:
+def install(provider: TracerProvider | None, propagator: TextMapPropagator) -> Any:
     """Make them the global ones.
 
     Args:
@@ -194,46 +156,21 @@ def install(provider: Provider | None, propagator: TextMapPropagator) -> Any:
     propagate.set_global_textmap(propagator)
     if provider is not None:
         trace.set_tracer_provider(provider)
-        _take_over(provider)
+        _registry.bind(provider.factory)
     _mend_tracers()
     _mend_loggers()
     return before
 
 
-def set_resource(provider: TracerProvider, resource: Resource) -> None:
-    """In a forked child: give a provider and its tracers their new resource.
+def after_fork(provider: TracerProvider, resource: Resource) -> None:
+    """Give the provider and its tracers the resource of a forked child.
 
     Args:
         provider: Ours.
         resource: The child's.
     """
-    provider._tracers_lock = Lock()  # another thread may have held it
-    provider._resource = resource
-    for tracer in provider._tracers.values():
-        tracer.resource = resource
-
-
-def _take_over(provider: Provider) -> None:
-    """Bring tracers of an earlier configuration back to life.
-
-    ``trace.get_tracer`` at the top of a module gives a tracer that binds itself to one provider for good.
-    """
-    for tracer in list(_retired):
-        tracer.sampler = provider.sampler
-        tracer.resource = provider.resource
-        tracer.span_processor = provider._active_span_processor
-        tracer.id_generator = provider.id_generator
-        tracer._span_limits = provider._span_limits
-        provider._tracers.setdefault(tracer._instrumentation_scope, tracer)
-        provider._refined(tracer)
-    _retired.clear()
-
-
-def _retire(provider: TracerProvider) -> None:
-    for tracer in provider._tracers.values():
-        tracer.sampler = ALWAYS_OFF
-        tracer.__class__ = Tracer  # the shorter way leads to what is over
-        _retired.add(tracer)
+    provider.factory.resource = resource
+    _registry.after_fork()
 
 
 def uninstall(provider: TracerProvider | None, propagator: TextMapPropagator) -> None:
@@ -248,7 +185,7 @@ def uninstall(provider: TracerProvider | None, propagator: TextMapPropagator) ->
         return
     state: Any = trace
     try:
-        _retire(provider)
+        _registry.bind(None)
         if state._TRACER_PROVIDER is not provider:
             return
         state._TRACER_PROVIDER = None

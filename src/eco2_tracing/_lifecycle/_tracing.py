@@ -22,7 +22,6 @@ from eco2_tracing._lifecycle._delivery import Delivery
 from eco2_tracing._lifecycle._hosts import prepare_host
 from eco2_tracing._lifecycle._pipeline import Pipeline
 from eco2_tracing._lifecycle._signals import TerminationHandler
-from eco2_tracing._lifecycle._tracer import LeanTracer
 from eco2_tracing._native import RLock
 from eco2_tracing._redaction import Redactor
 from eco2_tracing._resource import after_fork_resource, build_resource
@@ -30,7 +29,7 @@ from eco2_tracing.propagation import Propagation, inbound_of
 from eco2_tracing.sampling import build_sampler
 from eco2_tracing.sampling._rescue import Rescuer
 from eco2_tracing.sampling._rules import RescueLimits, RescueRules
-from eco2_tracing.sampling._sdk import CallerDecision, RescueProcessor, RescueSampler
+from eco2_tracing.sampling._sdk import CallerDecision, RescueSampler
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
     from eco2_tracing._export import SpanBatcher
     from eco2_tracing._settings import Settings
+    from eco2_tracing._spans._provider import TracerProvider
     from eco2_tracing.propagation import Inbound
     from eco2_tracing.sampling import BuiltSampler
 
@@ -58,7 +58,7 @@ class Tracing:
         span_processors: Sequence[SpanProcessor],
     ) -> None:
         self.settings = settings
-        self.provider: _provider.Provider | None = None
+        self.provider: TracerProvider | None = None
         self.rescuer: Rescuer | None = None
         self.sampler: BuiltSampler | None = None
         self.rules = _rules(settings)
@@ -109,26 +109,26 @@ class Tracing:
             pipeline.emit,
         )
         sampler = RescueSampler(self.rescuer, caller_decision, self.sampler.description)
-        provider = self.provider = _provider.make_provider(settings, resource, sampler)
-        own = RescueProcessor(sampler, None)
-        provider.add_span_processor(own)
-        provider.refine = partial(LeanTracer.of, rescuer=self.rescuer, processor=own)
-        recording = self.engine.recording = _build.recording(provider, self.rescuer, self.sampler.root, None)
+        factory = _provider.make_factory(settings, resource, sampler.decide)
 
-        def told() -> None:
-            """Starts are told where somebody listens: it costs attributes that few requests need."""
-            own.tell = recording.on_start = pipeline.started
+        def announce_starts() -> None:
+            """Call processors at a span's start: only where there are any, for it derives attributes."""
+            factory.on_start = recording.on_start = pipeline.started
 
-        def take(processor: SpanProcessor) -> None:
+        def add(processor: SpanProcessor) -> None:
             pipeline.add(processor)
             self.delivery.add(processor)
-            told()
+            announce_starts()
             self._stand_ready()
 
+        self.provider = _provider.make_provider(
+            factory, sampler, add=add, flush=self.flush, stop=self.shutdown_at_end
+        )
+        recording = self.engine.recording = _build.recording(
+            self.provider, self.rescuer, self.sampler.root, None
+        )
         if pipeline.has_processors:
-            told()
-        provider.take_processor = take
-        provider.flush = self.flush
+            announce_starts()
 
     @property
     def makes_spans(self) -> bool:
@@ -240,14 +240,11 @@ class Tracing:
         """In a child process: nothing that was held or counted is ours, the instance is a new one."""
         self.budget = ExitBudget(RLock())
         self.engine.read = self._first_read
-        recording = self.engine.recording
-        if self.rescuer is None or self.provider is None or recording is None:
+        if self.rescuer is None or self.provider is None:
             return
         self.rescuer.after_fork()
         resource = after_fork_resource(self.provider.resource)
-        _provider.set_resource(self.provider, resource)
-        recording.server.resource = resource
-        recording.client.resource = resource
+        _provider.after_fork(self.provider, resource)
         self._name_service()
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from time import time_ns
+from typing import Any
 
 from opentelemetry.trace import Link, SpanContext
 
 from eco2_tracing._guard import internal_failure
-
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import SpanLimits
 
 PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
 """Types of which nobody can have overridden anything."""
@@ -27,6 +25,7 @@ MOST_ITEMS = 1024
 _MOST_NODES = 2 * MOST_ITEMS  # of all levels: ten lists that hold each other may hold ten to the ninth
 _DEEPEST = 16
 _LATEST_NS = (1 << 63) - 1
+_SAME_MOMENT_NS = 50_000_000
 _name: Callable[[type], str] = type.__dict__["__name__"].__get__
 _qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 
@@ -94,16 +93,21 @@ def qualname_of(kind: type) -> str:
     return str.__str__(_qualname(kind))
 
 
-def moment(time_ns: Any) -> int | None:
+def moment(time: Any) -> int | None:
     """Nanoseconds since the epoch; ``None``, which stands for now, for what is no such time."""
-    kind = type(time_ns)
+    kind = type(time)
     if issubclass(kind, int):
-        time_ns = int.__int__(time_ns)
+        time = int.__int__(time)
     elif issubclass(kind, float):
-        time_ns = float.__float__(time_ns)
+        time = float.__float__(time)
     else:
         return None
-    return int(time_ns) if 0 <= time_ns <= _LATEST_NS else None
+    return int(time) if 0 <= time <= _LATEST_NS else None
+
+
+def is_now(time: int) -> bool:
+    """Return True for a reading of the wall clock's present: the local trace's own clock replaces it."""
+    return abs(time_ns() - time) < _SAME_MOMENT_NS
 
 
 def settled_links(links: Any) -> list[Link]:
@@ -181,28 +185,3 @@ _PLAINLY: Any = (
     (float, float.__float__),
     (bytes, lambda value: bytes.__getitem__(value, slice(None))),
 )
-
-
-def within(attributes: Mapping[str, Any], limits: SpanLimits, others: int) -> dict[str, Any]:
-    """Keep derived attributes to the limits of a span: the first ones stay, texts are cut.
-
-    https://opentelemetry.io/docs/specs/otel/common/#attribute-limits
-
-    Args:
-        attributes: What was derived.
-        limits: The provider's.
-        others: How many attributes the application has set beside them.
-    """
-    count = limits.max_span_attributes
-    left = None if count is None else max(0, count - others)
-    length = limits.max_span_attribute_length
-    kept = islice(attributes.items(), left)
-    return dict(kept) if length is None else {key: _cut(value, length) for key, value in kept}
-
-
-def _cut(value: Any, length: int) -> Any:
-    if isinstance(value, str):
-        return value[:length]
-    if isinstance(value, list | tuple):
-        return [_cut(item, length) for item in value]
-    return value

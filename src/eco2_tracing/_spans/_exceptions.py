@@ -5,7 +5,9 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-from eco2_tracing._spans._accepted import qualname_of, text_of
+from opentelemetry.trace import Status, StatusCode
+
+from eco2_tracing._spans._accepted import name_of, qualname_of, text_of
 
 MESSAGE_LIMIT = 4096
 """Characters of an exception's message that are kept."""
@@ -133,3 +135,21 @@ def _has_few_links(exception: BaseException) -> bool:
                 return False  # one that says that it is in itself
             linked += members
     return True
+
+
+def record_error(
+    span: Any, error: BaseException, event: bool, status: bool, *, escaped: bool = False
+) -> None:
+    """Record on a span the exception that left its block, in the SDK's words.
+
+    Args:
+        span: The span.
+        error: The exception.
+        event: True to add the ``exception`` event.
+        status: True to set the status to ERROR.
+        escaped: The event's ``exception.escaped``.
+    """
+    if event:
+        span.record_exception(error, escaped=escaped)
+    if status:
+        span.set_status(Status(StatusCode.ERROR, f"{name_of(type(error))}: {message(error)}"))

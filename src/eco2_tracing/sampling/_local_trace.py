@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags, TraceState
-
-if TYPE_CHECKING:
-    from eco2_tracing.sampling._keeper import Keeper
 
 UNDECIDED = 0
 """Recorded in this process alone; an error or slowness may still keep it."""
@@ -32,6 +30,25 @@ class LiveSpan(Protocol):
     """A span that has a context of its own: the SDK's and ours."""
 
     _context: Any
+
+
+class Buffer(Protocol):
+    """Buffers the spans of local traces and decides which traces are exported; see `Keeper`."""
+
+    def child_ended(self, local: LocalTrace, span: Any) -> None:
+        """Take an ended span that is not the local root."""
+
+    def keep(self, local: LocalTrace, reason: str) -> bool:
+        """Keep a local trace; return True if it is exported."""
+
+    def promote(self, local: LocalTrace, spans: Iterable[Any]) -> None:
+        """Mark open spans of a kept local trace as sampled."""
+
+    def finish(self, local: LocalTrace) -> None:
+        """Decide about a local trace whose root has ended."""
+
+    def discard(self, local: LocalTrace) -> None:
+        """Export nothing more of a local trace."""
 
 
 def is_failure(span: Any) -> bool:
@@ -100,7 +117,7 @@ class LocalTrace:
 
     def __init__(
         self,
-        keeper: Keeper,
+        keeper: Buffer,
         state: int,
         trace_id: int,
         name: str,
@@ -153,14 +170,25 @@ class LocalTrace:
             # Kept between the sampler's answer and now.
             self.keeper.promote(self, [span])
 
-    def lean_ended(self, span: Any) -> None:
-        """A lean span has ended; the local root waits for ``finish``."""
+    def started(self, span: LiveSpan, *, is_root: bool) -> None:
+        """A span of this local trace has started.
+
+        Args:
+            span: The span.
+            is_root: Whether it is the local root.
+        """
+        if is_root:
+            self.root = span
+        else:
+            self.began(span)
+
+    def ended(self, span: Any) -> None:
+        """A span has ended; a server or client span that is the local root waits for ``finish``."""
         if span is not self.root:
             self.keeper.child_ended(self, span)
 
     def root_ended(self, span: Any) -> None:
-        """The local root, a span of the SDK's, has ended."""
-        self.root = span
+        """The local root, a library's or a manual span, has ended."""
         if is_failure(span):
             self.keeper.keep(self, ERROR)
         self.keeper.finish(self)

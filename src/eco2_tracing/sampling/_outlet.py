@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.attributes import BoundedAttributes
-
 from eco2_tracing._native import RLock
 from eco2_tracing.sampling._local_trace import LocalTrace, sampled_context
 from eco2_tracing.sampling._tracestate import with_probability
@@ -67,12 +65,7 @@ class Outlet:
         if reason is not None:
             self.promote(local, (*spans, root))
         self.send(local, spans)
-        said = self._said(local, chosen=chosen)
-        tell = getattr(root, "tell", None)
-        if tell is not None:
-            tell(said)
-        else:
-            _replace_attributes(root, {**root.attributes, **said})
+        root.finalize(self._said(local, chosen=chosen))
         with self._lock:
             self.kept[reason or "head"] += 1
         self._emit(root)
@@ -95,10 +88,3 @@ def nowhere(span: Any) -> None:
 
 def _trace_state(local: LocalTrace, context: SpanContext) -> TraceState | None:
     return with_probability(context.trace_state, local.probability, local.trace_id)
-
-
-def _replace_attributes(span: Any, attributes: dict[str, Any]) -> None:
-    """Give an ended span of the SDK's these attributes; what it says about dropped ones stays."""
-    bounded = BoundedAttributes(None, attributes)
-    bounded.dropped = getattr(span._attributes, "dropped", 0)  # a processor may have put a plain one there
-    span._attributes = bounded
