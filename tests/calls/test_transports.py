@@ -511,7 +511,7 @@ def test_captured_headers_of_a_transport_that_hands_on(one, callee):
     captured = configure(http_capture_headers_client_request="x-tenant")
     making = Making(one)
     inside(lambda: one.client(transport=making.hiding(sign, making.open())).get(callee.url()))
-    assert list(clients(captured)[0].attributes["http.request.header.x_tenant"]) == ["acme"]
+    assert list(clients(captured)[0].attributes["http.request.header.x-tenant"]) == ["acme"]
 
 
 def test_later_attempts_of_a_trace_over_the_cap(one, callee):

@@ -187,4 +187,4 @@ def test_captured_response_headers_have_the_conventions_names():
     eco2_tracing.instrument_app(app)
     with TestClient(app) as client:
         client.get("/")
-    assert captured.spans[0].attributes["http.response.header.cf-cache-status"] == ["HIT"]
+    assert captured.spans[0].attributes["http.response.header.cf-cache-status"] == ("HIT",)

@@ -89,13 +89,11 @@ class Connection:
             OSError: The peer is not who it should be, or does not speak TLS.
         """
         try:
-            # `abort` reaches the socket below during the handshake, too.
             self._sock.settimeout(self._left())
-            tls = TlsSocket(cast("socket.socket", self._sock), context, host)
+            tls = self._sock = TlsSocket(cast("socket.socket", self._sock), context, host)
             tls.handshake()
         except ssl.SSLError as error:
             raise ConnectionError(peer.tls_error(error, http2=http2)) from None
-        self._sock = tls
 
     @property
     def is_secure(self) -> bool:
