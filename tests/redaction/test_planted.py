@@ -243,7 +243,7 @@ def test_requests_and_calls(stdout):
     written = stdout()
     assert "called http://testserver/items" in written
     assert SECRET not in written
-    assert captured.spans[0].attributes["http.request.header.x_patient"] == ("[REDACTED]",)
+    assert captured.spans[0].attributes["http.request.header.x-patient"] == ("[REDACTED]",)
 
 
 def test_a_long_stack_trace_keeps_its_end(seen):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import Status, StatusCode
 
@@ -17,13 +17,12 @@ from eco2_tracing._spans._peer import (
 )
 
 if TYPE_CHECKING:
-    from eco2_tracing._instrumentation._server_span import ServerSpan
     from eco2_tracing.sampling._local_trace import LocalTrace
 
 SERVER_ERROR = 500
 
 
-def server_error(span: ServerSpan, local: LocalTrace) -> None:
+def server_error(span: Any, local: LocalTrace) -> None:
     """A response of 500 or above begins: keep the local trace, unless the peer caused it.
 
     Args:
@@ -36,7 +35,7 @@ def server_error(span: ServerSpan, local: LocalTrace) -> None:
         local.keep("error")
 
 
-def exception_left(span: ServerSpan, exception: BaseException) -> None:
+def exception_left(span: Any, exception: BaseException) -> None:
     """An exception left the application: mark the span, and keep the local trace.
 
     Cancellation and what the peer caused are no failures. A background task's exception stands on the

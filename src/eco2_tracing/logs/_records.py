@@ -80,17 +80,7 @@ def _capturing(previous: Factory) -> Factory:
         nonlocal last
         # Flat, and without the keywords that `LogRecord` ignores: this runs for every record.
         if is_default:
-            record = own(
-                name,
-                level,
-                pathname,
-                lineno,
-                msg,
-                args,
-                exc_info,
-                func,
-                sinfo,
-            )
+            record = own(name, level, pathname, lineno, msg, args, exc_info, func, sinfo)
         else:
             record = previous(name, level, pathname, lineno, msg, args, exc_info, func, sinfo, **kwargs)
         try:
