@@ -27,13 +27,13 @@ _PAUSE_S = 0.005
 _BACKGROUND_PAUSE_S = 0.05
 
 
-def patcher() -> str | None:
-    """Return who has replaced the threads of the standard library: ``gevent``, ``eventlet`` or nobody."""
+def patcher(module: str = "threading") -> str | None:
+    """Return who has replaced a module of the standard library: ``gevent``, ``eventlet`` or nobody."""
     monkey: Any = sys.modules.get("gevent.monkey")
-    if monkey is not None and monkey.is_module_patched("threading"):
+    if monkey is not None and monkey.is_module_patched(module):
         return "gevent"
     eventlet: Any = sys.modules.get("eventlet.patcher")
-    if eventlet is not None and eventlet.is_monkey_patched("thread"):
+    if eventlet is not None and eventlet.is_monkey_patched(_EVENTLET_NAMES.get(module, module)):
         return "eventlet"
     return None
 
@@ -45,22 +45,15 @@ def original(module: Any, name: str) -> Any:
         module: The module.
         name: The attribute.
     """
-    monkey: Any = sys.modules.get("gevent.monkey")
-    if monkey is not None and monkey.is_module_patched(module.__name__):
-        return monkey.get_original(module.__name__, name)
-    eventlet: Any = sys.modules.get("eventlet.patcher")
-    if eventlet is not None and eventlet.is_monkey_patched(_EVENTLET_NAMES.get(module.__name__, "")):
-        module = eventlet.original(module.__name__)
+    found = patcher(module.__name__)
+    if found == "gevent":
+        return sys.modules["gevent.monkey"].get_original(module.__name__, name)
+    if found == "eventlet":
+        module = sys.modules["eventlet.patcher"].original(module.__name__)
     return getattr(module, name)
 
 
-_EVENTLET_NAMES = {
-    "_thread": "thread",
-    "queue": "thread",
-    "select": "select",
-    "socket": "socket",
-    "time": "time",
-}
+_EVENTLET_NAMES = {"_thread": "thread", "queue": "thread", "threading": "thread"}
 
 # Read once: what was original at the import of this module is so for ever.
 sleep: Callable[[float], None] = original(time, "sleep")
@@ -68,19 +61,30 @@ start_new_thread: Callable[[Callable[[], object], tuple[()]], int] = original(_t
 get_ident: Callable[[], int] = original(_thread, "get_ident")
 Lock: Callable[[], _thread.LockType] = original(_thread, "allocate_lock")
 poll: Callable[[], Any] = original(select, "poll")
-getaddrinfo: Callable[..., list[Any]] = original(_socket, "getaddrinfo")
+_getaddrinfo: Callable[..., list[Any]] = original(_socket, "getaddrinfo")
+_make_socket: Callable[..., _socket.socket] = original(_socket, "socket")
 if TYPE_CHECKING:
     Signal = queue.SimpleQueue[None]
-    socket = _socket.socket
 else:
     Signal = original(queue, "SimpleQueue")
-    socket = original(_socket, "socket")
 # Neither of the two replaces the type in this module. Between greenlets of one thread it excludes nobody, so that it
 # can never block: nothing that switches to another greenlet may be called while it is held.
 RLock = _thread.RLock
 
 
-def connect(host: str, port: int, timeout_s: float) -> socket:
+def getaddrinfo(*arguments: Any, **named: Any) -> list[Any]:
+    """Look a name up, as `socket.getaddrinfo` does; the thread blocks."""
+    look_up = _socket.getaddrinfo if patcher("socket") is None else _getaddrinfo
+    return look_up(*arguments, **named)
+
+
+def socket(*arguments: Any) -> _socket.socket:
+    """Make a socket, as `socket.socket` does; its calls block the thread."""
+    make = _socket.socket if patcher("socket") is None else _make_socket
+    return make(*arguments)
+
+
+def connect(host: str, port: int, timeout_s: float) -> _socket.socket:
     """Open a TCP connection, as `socket.create_connection` does.
 
     Args:

@@ -13,7 +13,6 @@ from hpack import Encoder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eco2_tracing import _native
 from eco2_tracing._export import build_otlp
 from eco2_tracing._export.reply import Reply, success
 from eco2_tracing._settings._otlp import OtlpSettings
@@ -257,7 +256,7 @@ def test_errors_of_the_environment(
 
     with monkeypatch.context() as patch:
         batcher = open_batcher(receiver.endpoint)
-        patch.setattr(_native, name, fail)
+        patch.setattr(socket, name, fail)
         batcher.on_end(make_span())
         eventually(lambda: batcher.stats().last_error)
         assert batcher.stats().queued == 1

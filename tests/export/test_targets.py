@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from eco2_tracing import _native
 from eco2_tracing._export.dialing import Dialer
 from eco2_tracing._export.racing import Candidate, Race, interleaved
 from eco2_tracing._settings._targets import Address, parse_target
@@ -88,7 +87,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[str, int]]]:
             return real(host, port, *args, **kwargs)
         return [one for address in known[host] for one in real(*address, type=socket.SOCK_STREAM)]
 
-    monkeypatch.setattr(_native, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
     return known
 
 

@@ -62,12 +62,11 @@ def nameless() -> Iterator[int]:
 
 
 SCRIPT = """
-import signal, sys, threading, time
+import signal, socket, sys, threading, time
 from eco2_tracing import configure_tracing, flush_tracing, shutdown_tracing, span, tracing_status
 
 if sys.argv[1] == "nameless":
-    from eco2_tracing import _native
-    _native.getaddrinfo = lambda *_, **__: threading.Event().wait()
+    socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
 configure_tracing(service_name="bounded")
 for _ in range(3000):
     with span("queued", attributes={"text": "x" * 1000}):
