@@ -46,11 +46,12 @@ def is_light(span: Any) -> bool:
     Args:
         span: An ended span. What one of ours would still derive from a request is not looked at: that is short.
     """
-    if span.events or span.links:
+    stored = getattr(span, "stored", None)
+    name, events, links, *parts = _read(span) if stored is None else stored()
+    if events or links:
         return False
-    characters = _length(span.name)
-    stored = getattr(span, "stored_attributes", None)
-    for attributes in (span.attributes,) if stored is None else stored():
+    characters = len(name) if type(name) is str else _length(name)
+    for attributes in parts:
         if not attributes:
             continue
         if len(attributes) > _FEW:
@@ -65,6 +66,10 @@ def is_light(span: Any) -> bool:
             elif kind not in _SMALL:
                 return False
     return characters <= _LIGHT_CHARACTERS
+
+
+def _read(span: ReadableSpan) -> tuple[Any, ...]:
+    return span.name, span.events, span.links, span.attributes
 
 
 def weigh(span: ReadableSpan) -> int:

@@ -266,8 +266,8 @@ class ServerSpan(Span, Request):
         route = self._route()
         if route:
             attributes["http.route"] = route
-            if self._end_time is not None and self._given_name is None:
-                self._given_name = f"{span_method(self.scope)} {route}"  # found once for both
+            if self._end_time is not None and self._final_name is None:
+                self._final_name = f"{span_method(self.scope)} {route}"  # found once for both
         status = self._status_code
         if status is not None:
             attributes["http.response.status_code"] = status

@@ -27,6 +27,8 @@ class LibrarySpan(Span):
         start_time: Nanoseconds since the epoch.
     """
 
+    all_given = True
+
     def __init__(
         self,
         source: SpanSource,

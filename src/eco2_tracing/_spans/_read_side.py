@@ -49,6 +49,8 @@ class ReadSide(ReadableSpan):
     _dropped_attributes = 0
     _dropped_events = 0
     _dropped_links = 0
+    all_given = False
+    """True if no attribute is derived, so that all of them are redacted."""
     _records_exceptions = True
     _sets_status_on_exception = True
     # Derived attributes, once they are final.
@@ -57,6 +59,8 @@ class ReadSide(ReadableSpan):
     _given: dict[str, Any] | None = None
     _merged: dict[str, Any] | None = None
     _given_name: str | None = None
+    # The derived name, once it is final.
+    _final_name: str | None = None
 
     _context: Any
     _source: SpanSource
@@ -75,9 +79,9 @@ class ReadSide(ReadableSpan):
     @property
     def name(self) -> str:
         """The span's name."""
-        given = self._given_name
-        if given is not None:
-            return given
+        name = self._given_name or self._final_name
+        if name is not None:
+            return name
         try:
             return self._derive_name()
         except Exception:  # noqa: BLE001 - a scope's values are the application's

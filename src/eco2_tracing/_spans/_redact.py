@@ -29,7 +29,8 @@ def redact(span: Span, redactor: Redactor) -> None:
     # One bound for all that the span holds; attributes alone have one of their own.
     budget = Budget(LONGEST_SPAN) if span._events or span._links else None
     # Derived attributes were masked where they were derived.
-    span.redact(redactor.attributes if budget is None else partial(redactor.attributes, budget=budget))
+    if span._given or span._merged or span.all_given:
+        span.redact(redactor.attributes if budget is None else partial(redactor.attributes, budget=budget))
     name = span._given_name
     if name is not None and (clean := redactor.name(name)) is not name:
         span._given_name = clean

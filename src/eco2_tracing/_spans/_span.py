@@ -20,7 +20,7 @@ from eco2_tracing._guard import internal_failure
 from eco2_tracing._spans._accepted import PLAIN, is_now, key_of, moment, settled, settled_attributes, text_of
 from eco2_tracing._spans._exceptions import exception_attributes, record_error
 from eco2_tracing._spans._limits import append, truncate
-from eco2_tracing._spans._read_side import NO_ATTRIBUTES, ReadSide
+from eco2_tracing._spans._read_side import ReadSide
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -162,16 +162,17 @@ class Span(ReadSide, trace.Span):
         Args:
             last: Attributes that override others of the same names.
         """
-        given = self._given
-        self._own = {**self._derived(), **(given or NO_ATTRIBUTES), **last}
-        self._given_name = self.name
+        given, own = self._given, self._derived()
+        self._own = {**own, **given, **last} if given else {**own, **last}
+        if self._given_name is None:
+            self._final_name = self.name
         # Which attributes the application set must still be known to redaction.
         self._merged = given or self._merged
         self._given = None
 
-    def stored_attributes(self) -> tuple[Mapping[str, Any] | None, ...]:
-        """Return the attributes that exist already, without deriving others."""
-        return self._own, self._given
+    def stored(self) -> tuple[Any, ...]:
+        """Return name, events, links and the attributes that exist already, without deriving anything."""
+        return self._given_name or self._final_name or "", self._events, self._links, self._own, self._given
 
     def prune(self, pruned: Any) -> None:
         """Keep only what fits a size. For an ended span.

@@ -257,7 +257,7 @@ class Keeper:
             if state == DROPPED:
                 local.root = None
                 return
-            spans = self._release(local)
+            spans = self._release(local) if local.held else ()
             local.state = KEPT
         self._outlet.settle(local, spans, chosen=state == HEAD)
 

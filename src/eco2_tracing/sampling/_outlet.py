@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from eco2_tracing._native import RLock
@@ -52,7 +52,7 @@ class Outlet:
                 self.promote(local, (span,))
             emit(span)
 
-    def settle(self, local: LocalTrace, spans: Iterable[Any], *, chosen: bool) -> None:
+    def settle(self, local: LocalTrace, spans: Sequence[Any], *, chosen: bool) -> None:
         """Emit the local root and the last of what was held, with the probability that is final.
 
         Args:
@@ -64,22 +64,20 @@ class Outlet:
         reason = local.reason
         if reason is not None:
             self.promote(local, (*spans, root))
-        self.send(local, spans)
-        root.finalize(self._said(local, chosen=chosen))
+        if spans:
+            self.send(local, spans)
+        last: dict[str, Any] = {REASON: reason or "head"}
+        if local.probability > 0:
+            last[PROBABILITY] = local.probability
+        if chosen and local.true_root and local.decided_here:
+            tags = self._head.jaeger_tags(local.name)
+            if tags is not None:
+                last["sampler.type"], last["sampler.param"] = tags
+        root.finalize(last)
         with self._lock:
             self.kept[reason or "head"] += 1
         self._emit(root)
         local.root = None  # each refers to the other: let both go without the garbage collector
-
-    def _said(self, local: LocalTrace, *, chosen: bool) -> dict[str, Any]:
-        said: dict[str, Any] = {REASON: local.reason or "head"}
-        if local.probability > 0:
-            said[PROBABILITY] = local.probability
-        if chosen and local.true_root and local.decided_here:
-            tags = self._head.jaeger_tags(local.name)
-            if tags is not None:
-                said["sampler.type"], said["sampler.param"] = tags
-        return said
 
 
 def nowhere(span: Any) -> None:
