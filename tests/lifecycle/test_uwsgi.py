@@ -81,6 +81,8 @@ def test_workers_that_end(how, otlp_receiver, tmp_path):
         if how == "SIGHUP":
             served.process.send_signal(signal.SIGHUP)
             served.wait_for(lambda: len(servers(otlp_receiver)) == 12)
+            # A SIGTERM that comes before the reload is complete is ignored.
+            served.wait_for(lambda: served.log.read_text().count("spawned uWSGI worker 2") == 2)
             served.wait_for(served.answers)
         assert served.stop(signal.SIGTERM)[0] == 0
     assert len(servers(otlp_receiver)) == 12
