@@ -70,9 +70,8 @@ def test_greenlets_do_not_wait(library, moment, otlp_receiver):
 @pytest.mark.parametrize("worker", ["gevent", "eventlet"])
 def test_gunicorn(worker, how, otlp_receiver, tmp_path):
     """Requests are answered while the collector is not, and their spans arrive; the worker ends in order."""
-    need(worker)
-    pytest.importorskip("flask")
-    pytest.importorskip(f"gunicorn.workers.g{worker}")
+    for library in (worker, "flask", f"gunicorn.workers.g{worker}"):
+        need(library)
     otlp_receiver.answer_after(NEVER_S)
     environ = environment(
         otlp_receiver.grpc_endpoint,
