@@ -7,7 +7,7 @@ import sys
 import textwrap
 import types
 
-from eco2_tracing._instrumentation._conventions import _choose, stable_semconv
+from eco2_tracing._compat.contrib import _choose, stable_semconv
 
 
 def run(script):
@@ -27,7 +27,7 @@ CHECK = """
     print("OTEL_SEMCONV_STABILITY_OPT_IN" in os.environ)
 """
 CHOOSE = """
-    from eco2_tracing._instrumentation._conventions import stable_semconv
+    from eco2_tracing._compat.contrib import stable_semconv
     stable_semconv()
 """
 

@@ -23,6 +23,7 @@ LAYERS = {
     "_late_imports": 1,
     "_protobuf": 1,
     "_redaction": 1,
+    "_suppression": 1,
     "_tls": 1,
     "_untraced": 1,
     "_weights": 1,

@@ -5,19 +5,14 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from opentelemetry.context import (
-    _SUPPRESS_HTTP_INSTRUMENTATION_KEY,
-    _SUPPRESS_INSTRUMENTATION_KEY,
-    Context,
-    attach,
-    detach,
-)
+from opentelemetry.context import attach, detach
 
 from eco2_tracing._export.accounts import NEVER, PREPARED_AT_ONCE, SpanQueue
 from eco2_tracing._export.late import breathe
 from eco2_tracing._export.reports import Reporter
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._native import wait
+from eco2_tracing._suppression import SUPPRESSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,13 +26,6 @@ MAX_BACKOFF_S = 4.0
 """With the export timeout of 10 s, delivery resumes within 15 s after the collector's return."""
 _SHORTEST_PAUSE_S = 0.1
 _TRIES_AT_STOP = 3
-_SUPPRESSED = Context(
-    {
-        _SUPPRESS_INSTRUMENTATION_KEY: True,
-        _SUPPRESS_HTTP_INSTRUMENTATION_KEY: True,
-        "suppress_instrumentation": True,
-    }
-)
 
 
 class Package(NamedTuple):
@@ -110,7 +98,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until the queue is stopped and empty."""
-        token = attach(_SUPPRESSED)
+        token = attach(SUPPRESSED)
         try:
             while self._queue.stop_at is None:
                 self._wait()

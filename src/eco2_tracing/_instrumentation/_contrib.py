@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import attach, detach, get_current
 from opentelemetry.trace import INVALID_SPAN, SpanKind, get_current_span
 
+from eco2_tracing._compat.contrib import stable_semconv
 from eco2_tracing._guard import internal_failure, warn_once
 from eco2_tracing._instrumentation._attempts import mend_attempts
 from eco2_tracing._instrumentation._beside import OUTER, discard, excluded_context
-from eco2_tracing._instrumentation._conventions import stable_semconv
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._excluded import DEFAULT_EXCLUDED_PATHS, split_urls
 from eco2_tracing._instrumentation._fastapi import isolate
 from eco2_tracing._instrumentation._middleware import with_trace_id
-from eco2_tracing._instrumentation._suppressed import is_suppressed
 from eco2_tracing._instrumentation._unconfigured import report_unconfigured
 from eco2_tracing._settings._globs import for_search
 from eco2_tracing._spans._peer import Peer, is_for_nobody, is_peer_end
+from eco2_tracing._suppression import is_suppressed
 from eco2_tracing.propagation import Inbound, inbound_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._instrumentation._foreign_calls import begin_foreign_call
 from eco2_tracing._instrumentation._httpx_transports import passing
 from eco2_tracing._instrumentation._outgoing import raw_headers, write_headers
-from eco2_tracing._instrumentation._suppressed import is_suppressed
+from eco2_tracing._suppression import is_suppressed
 from eco2_tracing.propagation import read_server_timing, read_trace_response
 from eco2_tracing.propagation._inbound import INBOUND_KEY, SPAN_KEY
 from eco2_tracing.sampling._local_trace import UNDECIDED, LocalTrace

@@ -17,10 +17,10 @@ from typing import Any, Protocol
 
 from wrapt import register_post_import_hook
 
+from eco2_tracing._compat.contrib import stable_semconv
 from eco2_tracing._guard import warn_once
 from eco2_tracing._instrumentation._attempts import mend_attempts
 from eco2_tracing._instrumentation._connections import CONNECTIONS
-from eco2_tracing._instrumentation._conventions import stable_semconv
 from eco2_tracing._instrumentation._executors import instrument_executors, uninstrument_executors
 from eco2_tracing._instrumentation._grpc_calls import mend_calls
 from eco2_tracing._instrumentation._grpc_server import mend_grpc_servers

@@ -32,8 +32,8 @@ from eco2_tracing._instrumentation._server_calls import (
     without_leftovers,
 )
 from eco2_tracing._instrumentation._server_span import ServerSpan
-from eco2_tracing._instrumentation._suppressed import is_suppressed
 from eco2_tracing._instrumentation._unconfigured import report_unconfigured
+from eco2_tracing._suppression import is_suppressed
 from eco2_tracing.logs import begin_request, end_request, enter_request
 from eco2_tracing.logs._request import current as current_request
 from eco2_tracing.propagation._inbound import BAGGAGE_KEY, INBOUND_KEY, SPAN_KEY, Inbound

@@ -9,6 +9,7 @@ from opentelemetry import metrics, propagate, trace
 from opentelemetry.sdk.trace import SpanLimits
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
+from eco2_tracing._compat.api import forget_global_provider, global_provider
 from eco2_tracing._guard import internal_failure, warn_once
 from eco2_tracing._ids import OwnRandomIds
 from eco2_tracing._settings import shown
@@ -28,15 +29,6 @@ if TYPE_CHECKING:
 
 
 _registry = TracerRegistry()
-
-
-def foreign_provider() -> trace.TracerProvider | None:
-    """The provider that somebody else installed; ``None`` when there is none.
-
-    The API is not asked: it would load what ``OTEL_PYTHON_TRACER_PROVIDER`` names, or raise.
-    """
-    provider: trace.TracerProvider | None = getattr(trace, "_TRACER_PROVIDER", None)
-    return None if isinstance(provider, trace.ProxyTracerProvider) else provider
 
 
 def make_factory(settings: Settings, resource: Resource, decide: Decide) -> SpanFactory:
@@ -183,12 +175,10 @@ def uninstall(provider: TracerProvider | None, propagator: TextMapPropagator) ->
     propagate.set_global_textmap(propagator)
     if provider is None:
         return
-    state: Any = trace
+    _registry.bind(None)
+    if global_provider() is not provider:
+        return
     try:
-        _registry.bind(None)
-        if state._TRACER_PROVIDER is not provider:
-            return
-        state._TRACER_PROVIDER = None
-        state._TRACER_PROVIDER_SET_ONCE._done = False
+        forget_global_provider()
     except AttributeError:
         internal_failure("putting the API's tracer provider back")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from opentelemetry.trace import get_current_span
 
 from eco2_tracing import logs
+from eco2_tracing._compat.api import global_provider
 from eco2_tracing._export import build_processors
 from eco2_tracing._forks import notice_fork
 from eco2_tracing._guard import internal_failure
@@ -65,7 +66,7 @@ class Tracing:
         self.budget = ExitBudget(RLock())
         self.signals = TerminationHandler(self.flush_at_end)
         _provider.mend_meters()
-        self.foreign = None if settings.disabled else _provider.foreign_provider()
+        self.foreign = None if settings.disabled else global_provider()
         follows = Propagation if self.foreign is None else partial(ForeignPropagation, self.foreign)
         self.propagation = follows(
             settings.propagators,

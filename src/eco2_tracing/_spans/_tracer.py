@@ -16,8 +16,8 @@ from opentelemetry.trace import (
     get_current_span,
     use_span,
 )
-from opentelemetry.util._decorator import _agnosticcontextmanager
 
+from eco2_tracing._compat.api import span_block
 from eco2_tracing._forks import mark, notice_fork
 from eco2_tracing._native import Lock
 from eco2_tracing._spans._accepted import is_now, moment, settled_attributes, settled_links, text_of
@@ -136,7 +136,7 @@ class Tracer(trace.Tracer):
             factory.on_start(span, context)
         return span
 
-    @_agnosticcontextmanager
+    @span_block
     def start_as_current_span(
         self,
         name: str,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from opentelemetry import propagate, trace
-from opentelemetry.util._once import Once
+from opentelemetry import propagate
 
+from eco2_tracing._compat.api import forget_global_provider
 from eco2_tracing._lifecycle._configure import reset_tracing
 
 
@@ -19,13 +19,11 @@ def clean_state() -> Iterator[None]:
     that was installed globally is put back.
     """
     reset_tracing()
-    # OpenTelemetry lets a provider be set once in a process and offers no way back but these.
-    before = (trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE, propagate.get_global_textmap())
-    trace._TRACER_PROVIDER = None
-    trace._TRACER_PROVIDER_SET_ONCE = Once()
+    textmap = propagate.get_global_textmap()
+    put_back = forget_global_provider()
     try:
         yield
     finally:
         reset_tracing()
-        trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE, textmap = before
+        put_back()
         propagate.set_global_textmap(textmap)

@@ -16,12 +16,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, attach, get_current
+from opentelemetry.context import Context, attach, get_current
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from wrapt import register_post_import_hook
 
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._instrumentation._suppressed import is_suppressed
+from eco2_tracing._suppression import SUPPRESSED, is_suppressed
 from eco2_tracing.propagation import inbound_of
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _FLUSH_MS = 1_500
 """The worker waits for its children first, and then has a budget of its own for the end of the process."""
-_TRACED = {_SUPPRESS_INSTRUMENTATION_KEY: None, "suppress_instrumentation": None}
-"""What takes ``suppress_instrumentation`` back, by both of its keys."""
+_TRACED: dict[str, object] = dict.fromkeys(SUPPRESSED)
+"""Values that undo ``suppress_instrumentation``."""
 _UTILS = "opentelemetry.instrumentation.celery.utils"
 
 

@@ -18,9 +18,9 @@ from opentelemetry.trace import Link, SpanKind, get_current_span, set_span_in_co
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation._messaging._headers import incoming
 from eco2_tracing._instrumentation._messaging._model import Client, Message, described, target_of
-from eco2_tracing._instrumentation._suppressed import is_suppressed
 from eco2_tracing._spans._manual import span
 from eco2_tracing._spans._scope import Scope, detach, fail, finish, start
+from eco2_tracing._suppression import is_suppressed
 from eco2_tracing.propagation import inbound_of
 
 _WORK = "_eco2_work"
