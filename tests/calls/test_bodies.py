@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import gzip
 import socket
@@ -509,3 +510,30 @@ def test_a_stream_that_fails_after_it_was_closed(one, captured_spans):
 
     assert inside(work) == 200
     assert captured_spans.one(kind=SpanKind.CLIENT).status is StatusCode.UNSET
+
+
+def test_parts_can_be_closed_as_without_tracing(captured_spans):
+    """A transport's stream that is a generator stays one for whoever closes its parts."""
+    caller = Caller("httpx", is_async=True)
+    closed = []
+
+    class Parts(caller.module.AsyncByteStream):
+        async def __aiter__(self):
+            try:
+                yield b"a"
+                yield b"b"
+            finally:
+                closed.append(True)
+
+    transport = caller.module.MockTransport(lambda _: caller.module.Response(200, stream=Parts()))
+
+    async def call():
+        response = await transport.handle_async_request(caller.module.Request("GET", "http://auth.svc/"))
+        async with contextlib.aclosing(response.stream.__aiter__()) as parts:
+            assert await parts.__anext__() == b"a"
+        assert closed == [True]
+        await response.aclose()
+
+    inside(lambda: asyncio.run(call()))
+    (span,) = captured_spans.find(kind=SpanKind.CLIENT)
+    assert span.status is StatusCode.UNSET

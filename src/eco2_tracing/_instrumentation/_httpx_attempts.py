@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _SERVER_ERROR = 500
 _SWITCHING_PROTOCOLS = 101
+_ENCODING = b"content-encoding"
+_SERVER_TIMING = b"server-timing"
+_LOOKED_FOR = frozenset({_ENCODING, _SERVER_TIMING, b"traceresponse"})
 _OUTER_KEY = create_key("eco2-outer-call")
 
 
@@ -160,44 +163,49 @@ def detach(token: Any) -> None:
         pass
 
 
-def answered(attempt: Attempt, response: Any, watch: Callable[[Any, Attempt], None]) -> None:
+def answered(attempt: Attempt, response: Any, watch: Callable[[Any, Attempt, bool], None]) -> None:
     """Note that a response has begun; its span ends with the body.
 
     Args:
         attempt: What ``begin`` returned.
         response: httpx's; its stream is replaced.
-        watch: Replaces it.
+        watch: Replaces it; is passed whether the body is encoded.
     """
     try:
-        local: Any = attempt._eco2_local
         engine = attempt._engine
+        raw = raw_headers(response.headers)
+        encoded, kept = False, None
+        for item in raw:
+            if item[1] in _LOOKED_FOR:
+                if item[1] == _ENCODING:
+                    encoded = True
+                elif attempt._eco2_local.state == UNDECIDED:
+                    kept = kept or _kept_trace(item[1], item[2])
+        if kept is not None:
+            _keep_as_callee(attempt, kept)
         captured = None
-        if local.state == UNDECIDED or engine.client_response_headers is not None:
-            raw = raw_headers(response.headers)
-            if local.state == UNDECIDED:
-                _hear(attempt, local, raw)
-            if engine.client_response_headers is not None:
-                captured = [(item[1], item[2]) for item in raw]
+        if engine.client_response_headers is not None:
+            captured = [(item[1], item[2]) for item in raw]
         status = response.status_code
         attempt.answered(status, response.extensions, captured)
         if response.is_closed or status == _SWITCHING_PROTOCOLS:
             finished(attempt)  # the body has been read already, or there is none
         else:
-            watch(response, attempt)
+            watch(response, attempt, encoded)
     except Exception:  # noqa: BLE001 - the application must get its answer
         internal_failure("reading a response")
         finished(attempt)
 
 
-def _hear(attempt: Any, local: LocalTrace, headers: Any) -> None:
+def _kept_trace(name: bytes, value: bytes) -> Any:
+    """Read what a callee says of its part of the trace."""
+    return read_server_timing([value]) if name == _SERVER_TIMING else read_trace_response(value)
+
+
+def _keep_as_callee(attempt: Any, kept: Any) -> None:
     """Keep our part of a trace of which a callee of our own says that it kept its part."""
-    told = None
-    for item in headers:
-        if item[1] == b"server-timing":
-            told = told or read_server_timing([item[2]])
-        elif item[1] == b"traceresponse":
-            told = told or read_trace_response(item[2])
-    if told is not None and told[0] == local.trace_id and told[2]:
+    local: LocalTrace = attempt._eco2_local
+    if kept[0] == local.trace_id and kept[2]:
         engine = attempt._engine
         if engine.propagation.is_own_host(attempt._url.host):
             local.keep("upstream")
@@ -207,7 +215,8 @@ def finished(attempt: Attempt) -> None:
     """End the span of an attempt whose response has been read or closed."""
     try:
         attempt.finished()
-        _finish_root(attempt)
+        if attempt._eco2_local.root is attempt:
+            _finish_root(attempt)
     except Exception:  # noqa: BLE001 - the application must get its answer
         internal_failure("reading a response")
 
@@ -216,15 +225,14 @@ def raised(attempt: Attempt, exception: BaseException) -> None:
     """End the span of an attempt that got no response, or whose body broke off."""
     try:
         attempt.raised(exception)
-        _finish_root(attempt)
+        if attempt._eco2_local.root is attempt:
+            _finish_root(attempt)
     except Exception:  # noqa: BLE001 - the application must get its answer
         internal_failure("reading a failed call")
 
 
 def _finish_root(attempt: Any) -> None:
-    local = attempt._eco2_local
-    if local.root is attempt:
-        status = attempt._status_code
-        if status is not None and status >= _SERVER_ERROR:
-            local.keep("error")
-        local.finish()
+    local, status = attempt._eco2_local, attempt._status_code
+    if status is not None and status >= _SERVER_ERROR:
+        local.keep("error")
+    local.finish()

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from eco2_tracing._instrumentation._httpx_attempts import finished, raised
-from eco2_tracing._instrumentation._outgoing import raw_headers
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from eco2_tracing._instrumentation._httpx_attempts import Attempt
-
-_ENCODING = b"content-encoding"
 
 
 class WatchedBody:
@@ -26,12 +23,13 @@ class WatchedBody:
         attempt: Ended once: when the body has been read, has broken off or is closed.
     """
 
+    _eco2_attempt: Attempt | None = None
     _eco2_decoded = False
     _eco2_closed = False
 
     def __init__(self, response: Any, attempt: Attempt) -> None:
         self._eco2_stream = response.stream
-        self._eco2_attempt: Attempt | None = attempt
+        self._eco2_attempt = attempt
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__.get("_eco2_stream"), name)
@@ -39,12 +37,9 @@ class WatchedBody:
     def _eco2_close(self) -> None:
         self._eco2_closed = True
         if not self._eco2_decoded:  # else a decoder has still to say whether the body is whole
-            self._eco2_end()
-
-    def _eco2_end(self) -> None:
-        attempt, self._eco2_attempt = self._eco2_attempt, None
-        if attempt is not None:
-            finished(attempt)
+            attempt, self._eco2_attempt = self._eco2_attempt, None
+            if attempt is not None:
+                finished(attempt)
 
     def _eco2_fail(self, exception: BaseException) -> None:
         attempt, self._eco2_attempt = self._eco2_attempt, None
@@ -53,21 +48,55 @@ class WatchedBody:
 
     def __del__(self) -> None:
         # A response that nobody closes; also at the end of the interpreter.
-        attempt = self.__dict__.get("_eco2_attempt")
-        if attempt is not None:
-            finished(attempt)
+        if self._eco2_attempt is not None:
+            finished(self._eco2_attempt)
+
+
+class _Parts:
+    """The parts of an asynchronous body.
+
+    No generator: event loops keep account of each of them, which costs more than all of this.
+
+    Args:
+        body: Whose parts they are.
+        parts: Those of the stream that it replaces.
+    """
+
+    __slots__ = ("_body", "_next", "_parts")
+
+    def __init__(self, body: WatchedBody, parts: AsyncIterator[bytes]) -> None:
+        self._body = body
+        self._parts = parts
+        self._next = parts.__anext__
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._parts, name)  # ``aclose`` of a generator
+
+    def __aiter__(self) -> _Parts:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._next()
+        except StopAsyncIteration:
+            raise
+        except BaseException as exception:
+            self._body._eco2_fail(exception)
+            raise
 
 
 class Bodies(NamedTuple):
-    """What replaces the streams of one of the packages; called with the response and its attempt.
+    """What replaces the streams of one of the packages.
+
+    Each is called with the response, its attempt and whether its body is encoded.
 
     Attributes:
         sync: For synchronous transports.
         asynchronous: For asynchronous ones.
     """
 
-    sync: Callable[[Any, Attempt], None]
-    asynchronous: Callable[[Any, Attempt], None]
+    sync: Callable[[Any, Attempt, bool], None]
+    asynchronous: Callable[[Any, Attempt, bool], None]
 
 
 def make_bodies(module: ModuleType) -> Bodies:
@@ -88,18 +117,8 @@ def make_bodies(module: ModuleType) -> Bodies:
             self._eco2_stream.close()
 
     class AsyncBody(WatchedBody, module.AsyncByteStream):  # type: ignore[name-defined,misc]
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            parts = self._eco2_stream.__aiter__()
-            try:
-                async for part in parts:
-                    yield part
-            except GeneratorExit:
-                if isinstance(parts, AsyncGenerator):
-                    await parts.aclose()
-                raise
-            except BaseException as exception:
-                self._eco2_fail(exception)
-                raise
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return _Parts(self, self._eco2_stream.__aiter__())
 
         def aclose(self) -> Awaitable[None]:
             # No coroutine of its own: that costs a microsecond.
@@ -109,15 +128,18 @@ def make_bodies(module: ModuleType) -> Bodies:
 
     encoded: dict[int, tuple[ref[Any], ref[Any]]] = {}
     _watch_decoders(module.Response, encoded)
-    return Bodies(functools.partial(_watch, Body, encoded), functools.partial(_watch, AsyncBody, encoded))
 
-
-def _watch(kind: Any, encoded: dict[int, Any], response: Any, attempt: Attempt) -> None:
-    response.stream = kind(response, attempt)
-    for item in raw_headers(response.headers):
-        if item[1] == _ENCODING:
+    def watch(response: Any, attempt: Attempt, is_encoded: bool) -> None:
+        response.stream = Body(response, attempt)
+        if is_encoded:
             _remember(encoded, response)
-            break
+
+    def watch_async(response: Any, attempt: Attempt, is_encoded: bool) -> None:
+        response.stream = AsyncBody(response, attempt)
+        if is_encoded:
+            _remember(encoded, response)
+
+    return Bodies(watch, watch_async)
 
 
 def _remember(encoded: dict[int, Any], response: Any) -> None:
@@ -184,4 +206,4 @@ async def _decoded_async(body: Any, parts: Any) -> AsyncIterator[bytes]:
 def _decoding_ended(body: Any) -> None:
     body._eco2_decoded = False
     if body._eco2_closed:
-        body._eco2_end()
+        body._eco2_close()

@@ -39,9 +39,7 @@ def is_hooked(transport: Any, method: str) -> bool:
         method: ``handle_request`` or ``handle_async_request``.
     """
     # A mock, or the package of another vendor, may have replaced the method on the class or on the object.
-    return getattr(type(transport), method, None) in hooked and method not in getattr(
-        transport, "__dict__", ()
-    )
+    return getattr(getattr(transport, method, None), "__func__", None) in hooked
 
 
 def hands_on(transport: Any, method: str, hook: Callable[[type], bool], depth: int = _DEPTH) -> bool:
