@@ -208,3 +208,21 @@ def test_more_beginnings_than_any_word_has():
     refused = "{'msg': 'm', 'input': 'S3CRET'} " * 1_000
     assert "S3CRET" not in redactor.text(refused)
     assert "S3CRET" not in redactor.text("near " * 6_000 + 'or near "S3CRET"')
+
+
+def test_a_span_of_many_short_texts(monkeypatch):
+    """A span's bound counts what each text of a list takes, however short it is."""
+    redactor = Redactor()
+    calls = [0]
+    scan = type(redactor)._scan
+
+    def counting(self, text, depth):
+        calls[0] += 1
+        return scan(self, text, depth)
+
+    monkeypatch.setattr(type(redactor), "_scan", counting)
+    masked = redactor.attributes({f"l{number}": ["token=a"] * 1024 for number in range(128)})
+    assert masked is not None
+    assert masked["l0"][0] == f"token={MASK}"
+    assert "token=a" not in str(masked)
+    assert calls[0] < 4_000

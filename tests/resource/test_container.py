@@ -129,6 +129,8 @@ def test_other_cgroups(detect, path):
         own_file("vfs"),
         # A Podman pod: `hosts` and `resolv.conf` are the infra container's.
         docker_files(SANDBOX, "/containers/overlay-containers", "/userdata") + own_file(),
+        docker_files(SANDBOX, "/containers/overlay-containers", "/userdata")
+        + own_file().replace("userdata/", "userdata/run/"),
         # CRI-O: all three are the sandbox's.
         docker_files(SANDBOX, "/containers/storage/overlay-containers", "/userdata") + own_file() + KUBELET,
         f"664 663 0:31 {SLICE}/cri-containerd-{OWN}.scope /sys/fs/cgroup ro - cgroup2 cgroup rw\n" + KUBELET,

@@ -11,9 +11,10 @@ from eco2_tracing._redaction._tokens import begins_word, has_token, tokens, webh
 _SCHEMES = ("bearer", "basic", "negotiate", "apikey")
 _AFTER_SCHEME = re.compile(
     r"(?:[ \t]{1,4}|(?:\\{1,4}r|\r)?(?:\\{1,4}n|\n)[ \t]{1,8}|%(?:25){0,3}(?:20|2b)|\+|[:=][ ]?|,[ ])"
-    r"([\w.~+/=-]{4,4096})"
+    r"([\w.~+/=-]{4,128})"
 )
-_FIELD = re.compile(r"[A-Za-z_]{1,16}=[^=]")  # of a challenge: `Basic realm=x`
+_MORE = re.compile(r"[\w.~+/=-]*")
+_FIELD = re.compile(r"[A-Za-z_]{1,24}=(?:[^=]|\Z)")  # of a challenge: `Basic realm=x`
 _SHORTEST_OPAQUE = 8
 _LONGEST_WORD = 16
 _MOST = 4096
@@ -30,6 +31,11 @@ _LONGEST_COOKIE = 4096
 _MOST_COOKIES = 512
 # Redis: `AUTH password`, `AUTH user password`.
 _REDIS_AUTH = re.compile(r"(?<![\w-])AUTH[ ](?:[\w.-]{1,64}[ ])?(?=[^\s\d]{0,64}\d)([^\s'\"=:]{8,512})")
+
+# A user and a password as arguments, as source lines of stack traces have them.
+_CALL = re.compile(
+    r"""(?:basicauth|\.login)\([ ]?b?\\{0,3}["'][^"'\n]{0,128}["'],[ ]?b?\\{0,3}["']([^"'\n]{1,512})["']"""
+)
 
 # OAuth's authorization code: opaque, while the codes of errors are numbers, or words in one case.
 _CODE = re.compile(r"""code\\{0,63}["'`]?[ ]{0,4}[:=][ ]{0,4}\\{0,63}["'`]?""")
@@ -49,7 +55,7 @@ def has_form(low: str) -> bool:
     """
     return (
         "bearer" in low or "basic" in low or "eyj" in low or "digest " in low or "negotiate " in low
-        or "apikey " in low or "private" in low or "auth " in low or "hook" in low or "; " in low
+        or "apikey " in low or "private" in low or "auth " in low or "hook" in low or "; " in low or ".login(" in low
     )  # fmt: skip
 
 
@@ -90,13 +96,15 @@ def formed(text: str, low: str) -> list[tuple[int, int]]:
     for scheme in _SCHEMES:
         if scheme in low:
             spans += _schemes(text, low, scheme)
-    if "digest " in low:
+    if "digest " in low and "response=" in low:  # a challenge has none
         spans += [found.span(1) for found in _DIGEST.finditer(low)]
     if "eyj" in low:
         spans += [found.span() for found in _JWT.finditer(low)]
     if "private" in low and ("private key" in low or "private-lines" in low):
         spans += [(found.end(1), found.end()) for found in _PEM.finditer(low)]
         spans += [found.span() for found in _PUTTY.finditer(low)]
+    if "basicauth(" in low or ".login(" in low:
+        spans += [found.span(1) for found in _CALL.finditer(low)]
     if "AUTH " in text:
         spans += [found.span(1) for found in _REDIS_AUTH.finditer(text)]
     if has_option(low):
@@ -151,8 +159,11 @@ def _schemes(text: str, low: str, scheme: str) -> list[tuple[int, int]]:
         end = at + len(scheme)
         found = _AFTER_SCHEME.match(low, end)
         if found is not None and _is_credential(text, low, at, found, scheme):
-            spans.append(found.span(1))
-            end = found.end()
+            more = _MORE.match(
+                low, found.end()
+            )  # looked at here alone, so that words without end are passed fast
+            end = found.end() if more is None else more.end()
+            spans.append((found.start(1), end))
         at = low.find(scheme, end)
     spans.append((at, len(text)))  # more than anyone writes: the rest is not looked at
     return spans
@@ -161,6 +172,8 @@ def _schemes(text: str, low: str, scheme: str) -> list[tuple[int, int]]:
 def _is_credential(text: str, low: str, at: int, found: re.Match[str], scheme: str) -> bool:
     value = text[found.start(1) : found.end(1)]
     bare = value.lower().rstrip(".")
+    if text.startswith(('"', '\\"'), found.end(1)) and value.endswith("=") and _FIELD.fullmatch(value):
+        return False  # a parameter of a challenge: `realm="x"`
     if low[max(0, at - 5) : at] == "type=" or bare in PROSE or not begins_word(text, at):
         return False
     separator = low[at + len(scheme)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 MASK = "REDACTED"
 """What stands in a secret's place; the word of the semantic conventions (`url.full`)."""
@@ -20,7 +20,7 @@ STRONG = (
     "x_amz_signature", "x_amz_credential", "x_goog_signature", "x_goog_credential", "auth_key",
     "subscription_key", "access_tokens", "refresh_tokens", "auth_tokens", "api_tokens", "bind_pw", "root_pw",
     "x_auth", "basic_auth", "http_auth", "jwt_key", "ssh_key", "hmac_key", "functions_key", "secret_key_base",
-    "requirepass", "masterauth", "rediscli_auth",
+    "requirepass", "masterauth", "rediscli_auth", "app_key", "application_key",
 )  # fmt: skip
 """Secret also as the last words of a longer name: `db_password`, `x-api-key`."""
 
@@ -30,11 +30,16 @@ EXACT = (
 )  # fmt: skip
 """Secret as a whole name, or as the last segment of a dotted one: `sig`, `user.pass`."""
 
-KOREAN = ("비밀번호", "패스워드", "암호", "토큰", "인증번호", "인증키", "비밀키", "개인키")
+KOREAN = (
+    "비밀번호", "패스워드", "암호", "비번", "토큰", "인증번호", "인증키", "비밀키", "개인키", "액세스키", "접근키",
+)  # fmt: skip
 """Korean names of passwords, tokens and keys: secret also as the end of a longer name."""
 
 KOREAN_ESCAPED = tuple("".join(f"\\u{ord(letter):04x}" for letter in name) for name in KOREAN)
 """The same as JSON spells them in ASCII."""
+
+KOREAN_ENCODED = tuple(quote(name).lower() for name in KOREAN)
+"""The same as URLs spell them."""
 
 FIELDS = ("assertion", "hmac", "jwt")
 """As those, of parameters, fields and attributes; not looked for in free text, where they are words of prose."""
@@ -56,12 +61,12 @@ _ENDINGS = (
     "password", "passwd", "passphrase", "secret", "apikey", "accesskey", "accountkey", "secretkey",
     "privatekey", "cookie",
 )  # fmt: skip
-_OTHER_TOKENS = frozenset((
+OTHER_TOKENS = frozenset((
     "bos", "cancel", "cancellation", "color", "completion", "continuation", "cursor", "design", "end", "eos", "first",
     "idempotency", "input", "last", "mask", "max", "next", "output", "pad", "page", "pagination", "per", "prev",
     "previous", "prompt", "resume", "sep", "special", "start", "stop", "sync", "total", "unexpected", "unk",
 ))  # fmt: skip
-_OTHER_SIGNATURES = frozenset(("call", "email", "func", "function", "mail", "method", "type"))
+OTHER_SIGNATURES = frozenset(("call", "email", "func", "function", "mail", "method", "type"))
 _OTHER_AUTHORIZATIONS = frozenset(("card", "payment", "pre", "prior", "purchase", "role", "travel"))
 # What asks whether there is a secret, or what is done with it: `has_password`, `accept_cookie`.
 _QUESTIONS = frozenset((
@@ -74,7 +79,7 @@ _USERS = frozenset((
 ))  # fmt: skip
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+|[^\W_]+")
-_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
+_ESCAPED = re.compile(r"\\{1,4}u([0-9a-fA-F]{4})")
 _SEGMENT = re.compile(r"[.\[\]:/\s]+")
 _DIGITS = "0123456789"
 _LONGEST_KEY = 256
@@ -87,7 +92,10 @@ def has_korean(text: str) -> bool:
     Args:
         text: Any text.
     """
-    return any(name in text for name in (KOREAN_ESCAPED if text.isascii() else KOREAN))
+    if not text.isascii():
+        return any(name in text for name in KOREAN)
+    # The first letter alone: `repr` doubles the backslashes between letters.
+    return any(name[:6] in text for name in KOREAN_ESCAPED) or any(name in text for name in KOREAN_ENCODED)
 
 
 def words(key: str) -> list[str]:
@@ -157,10 +165,10 @@ def _ends_secret(split: list[str], last: list[str]) -> bool:
     if word.endswith(_ENDINGS) or word.endswith(KOREAN):
         return True
     if word == "signature":
-        return len(last) > 1 and last[-2] not in _OTHER_SIGNATURES
+        return len(last) > 1 and last[-2] not in OTHER_SIGNATURES
     if word in ("pass", "userpass", "dbpass"):
         return word != "pass" or (len(last) > 1 and last[-2] in _USERS)
     if not word.endswith("token"):
         return False
     before = word[: -len("token")] or (last[-2] if len(last) > 1 else "")
-    return before not in _OTHER_TOKENS
+    return before not in OTHER_TOKENS

@@ -41,7 +41,7 @@ _DETAILS = _details(
 )
 _DETAILS["input_value="] = re.compile(r"()[^\n]*?(?=,[ ]input_type=|\n|\Z)")
 for _word in ("generated in", "cached since", "raw sql", "no key", "caching disabled"):
-    _DETAILS[_word] = re.compile(r"([^\]\n]{0,80}\][ ])[(\[{][^\n]*")
+    _DETAILS[_word] = re.compile(r"([^\]\n]{0,80}\][ ])(?!\(\)|\{\})[(\[{][^\n]*")
 _BRACKETED = frozenset(
     ("parameters", "generated in", "cached since", "raw sql", "no key", "caching disabled")
 )

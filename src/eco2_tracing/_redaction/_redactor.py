@@ -25,6 +25,7 @@ _MOST_REMEMBERED = 2048
 _LONGEST_REMEMBERED = 256
 _MOST_STATEMENTS = 256
 _LONGEST_STATEMENT = 2048
+_SEARCH = 48  # what searching one text takes beside its characters, in characters: lists hold short ones
 # Nothing, and what stands where we or OpenTelemetry's own packages have masked before.
 _MASKED = frozenset(("", MASK, f"[{MASK}]"))
 _NUMBERS = frozenset((int, float, bool))
@@ -95,15 +96,14 @@ class Redactor(Scanner):
         limit = LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE
         own = Budget(limit if budget is None or budget.left > limit else budget.left)
         given = own.left
+        values = Values(self.is_secret, self._kind_of, self.name, self._text_within, own)
         try:
-            return Values(self.is_secret, self._kind_of, self.name, self._text_within, own).masked(
-                kind, value
-            )
+            return values.masked(kind, value)
         except Exception:  # noqa: BLE001 - whatever a foreign object raises, nothing of it leaves
             return MASK
         finally:
             if budget is not None:
-                budget.left -= given - own.left
+                budget.left -= given - own.left + values.texts * _SEARCH
 
     def attributes(
         self, attributes: Mapping[str, object], budget: Budget | None = None
@@ -211,3 +211,12 @@ class Redactor(Scanner):
                     self._statements.clear()
                 self._statements[key] = known
         return text if known == text else known
+
+
+def has_form_of_its_own(name: str) -> bool:
+    """Tell whether values under a name are masked by another form than that of free text.
+
+    Args:
+        name: Of a field or an attribute.
+    """
+    return KINDS.get(name) in _FORMS

@@ -118,7 +118,7 @@ class Scanner:
         if encoded and "40" in low:
             text, low = _changed(mask_userinfo(text), text, low)
         if (
-            assigned or encoded or quoted or ">" in low or "-" in low or "\\" in low or "pass" in low
+            assigned or encoded or quoted or ">" in low or "-" in low or "\\" in low or "_" in low or "pass" in low
         ) and self._free.has_name(low):  # fmt: skip
             return self._free.mask(text, low)
         if find_run(text) is None and not has_form(low) and ("-" not in low or not has_option(low)):

@@ -13,6 +13,7 @@ from eco2_tracing._redaction._keys import (
     COOKIES,
     EXACT,
     KOREAN,
+    KOREAN_ENCODED,
     KOREAN_ESCAPED,
     STRONG,
     has_korean,
@@ -25,15 +26,17 @@ from eco2_tracing._redaction._words import is_word
 _QUOTE = r"""(?:\\{0,63}["'`]|&quot;|&\#3[49];|\\{1,4}u0022|%22)"""
 _SPACE = r"(?:\s|\\{1,4}[nrt]){0,32}"
 _BLANK = r"(?:[^\S\r\n]|%20|\\{1,4}t){0,4}"
-_ASSIGNS = r"(?:=>|->|[:=]=?|%(?:25){0,2}3[ad])"
+_ASSIGNS = r"(?:=>|->|::(?=[ ])|[:=]=?|%(?:25){0,2}3[ad])"
 # The forms: `"name": `, where a value may stand on the next line; `name = `; `name%3D`; `<name>`; and
 # `--name value`, `name 'value'`, which take a second look.
 _SEPARATOR = rf"""
     (?: {_QUOTE} {_SPACE}{_ASSIGNS}{_SPACE}
       | {_QUOTE}[ \t]{{0,4}}>(?=[^\s<=])
-      | [ \t]{{0,4}}(?:\\{{1,4}}t)?(?:{_ASSIGNS}|\\{{1,4}}u003d){_BLANK}
-      | (?:(?<!cookie)[ ][^<>\n]{{0,200}})?>(?:<!\[cdata\[)?(?=[^\s<=])
+      | :[ ]{{0,4}}(?:\n|\\{{1,4}}n)[ \t]{{1,8}}(?=[^\s:\#-][^\s:]{{0,255}}(?:\n|\Z))
+      | (?:\[[\w-]{{0,16}}\])?[ \t]{{0,4}}(?:\\{{1,4}}t)?(?:{_ASSIGNS}|\\{{1,4}}u003d){_BLANK}
+      | (?:(?<!cookie)[ ](?:[\w:.-]{{1,40}}(?:=[^<>\n]{{0,160}})?)?[ ]?)?>(?:<!\[cdata\[)?(?=[^\s<=])
       | [ \t]{{1,4}}(?:(?:is|was)[ \t]{{1,4}}(?={_QUOTE})|provided:[ \t]{{1,4}})
+      | (?:[은는이가]|\\{{1,4}}u(?:c740|b294|c774|ac00))[ ]{{1,4}}(?={_QUOTE})
       | [ \t]{{1,4}}(?=[^\s=:,.)]) )
 """
 # A name and its value as two fields: `"name": "password", "value": `, also with fields between them; `name: password`
@@ -56,11 +59,14 @@ _REVERSED = re.compile(
 )
 # A pair, as of a header or of a form's field: ("authorization", "Bearer ...") or [b"cookie", b"..."].
 _PAIRED = rf"{_QUOTE}{{1,2}}[ \t]{{0,4}},[ \t]{{0,4}}(?=b?{_QUOTE})(?!{_QUOTE}value)"
+# What each of the three begins with: most names are passed after one look.
+_FIRST_AFTER = r"""[\s\\"'`&<>,;:=%\[은는이가-]"""
 _ALWAYS_PAIRED = ("authorization", "cookie", "key", "token")
 
 _LONGEST_NAME = 64
 _MOST_NAMES = 512
 _MOST_SECRETS = 256
+_LONGEST_SIGN = 2
 TRUNCATED = "…"
 """Stands for the rest of a text that has more possible secrets than are looked at."""
 
@@ -68,8 +74,10 @@ _OPAQUE = re.compile(r"""\\{0,63}["'`](?=[^"'`]{0,200}\d)[\w.~+/=-]{8,}["'`\\]""
 _REST = re.compile(r"""[^;\n"'<>\\]{1,256}(?=;|\Z)""")
 # The first value of a connection string: another `name=` follows.
 _FIRST = re.compile(r"""([^;\n"&<>\\(){}\[\]]{1,128});[ ]{0,4}[a-z][a-z ]{0,24}=""")
-# netrc's `login bob password x`, Dockerfile's `ENV DB_PASSWORD x`.
-_BEFORE_ARGUMENT = re.compile(r"(?:\blogin[ ]\S{1,64}[ ]|(?:\A|\n|[ \"'])env[ ])\Z")
+# netrc's `login bob password x`, Dockerfile's `ENV DB_PASSWORD x`, `setx`, `aws configure set`, FastCGI.
+_BEFORE_ARGUMENT = re.compile(
+    r"(?:\blogin[ ]\S{1,64}[ ]|(?:\A|\n|[ \"'])(?:env|setenv|setx|fastcgi_param|configure[ ]set)[ ]{1,4})\Z"
+)
 _BRACED = re.compile(r"\{(?:[^}]|\}\})*+\}?")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
@@ -96,11 +104,15 @@ class FreeText:
         names = {
             "[-_. ]?".join(map(re.escape, words(key))) for key in (*STRONG, *EXACT, *COOKIES, *KOREAN, *extra)
         }
-        names |= {re.escape(name) for name in KOREAN_ESCAPED}
+        # One pattern each, for all of them begin alike.
+        escaped = "|".join(name[2:].replace("\\", r"\\{1,4}") for name in KOREAN_ESCAPED)
+        encoded = "|".join(name[1:] for name in KOREAN_ENCODED)
+        names |= {rf"\\{{1,4}}u(?:{escaped})", f"%(?:{encoded})"}
         joined = alternatives(sorted(names, key=len, reverse=True))
         after = rf"(?:[-_.]?(?:{'|'.join(AFTER)}))?(?:[-_]?\d{{1,3}})?"
         self._keys = re.compile(
-            rf"(?P<key>(?:{joined}){after})(?:(?P<named>{_NAMED})|(?P<pair>{_PAIRED})|(?P<separator>{_SEPARATOR}))",
+            rf"""(?P<key>(?:{joined}){after})(?={_FIRST_AFTER})
+                 (?:(?P<named>{_NAMED})|(?P<pair>{_PAIRED})|(?P<separator>{_SEPARATOR}))""",
             re.VERBOSE,
         )
         self.stems = _stems(extra)
@@ -119,7 +131,7 @@ class FreeText:
             or "ifie" in low or "sig" in low or "pw" in low or "otp" in low or "cv" in low or "card" in low
             or "saml" in low
             or ("auth" in low and has_auth(low))
-            or ((not low.isascii() or "\\u" in low) and has_korean(low))
+            or ((not low.isascii() or "\\u" in low or "%e" in low) and has_korean(low))
             or (self.stems != () and any(stem in low for stem in self.stems))
         )  # fmt: skip
 
@@ -249,9 +261,13 @@ def _extent(text: str, low: str, begin: int, found: re.Match[str]) -> tuple[int,
         before = low[max(0, begin - 16) : begin]
         if is_word(low[begin : found.end("key")], key, low[span[0] : span[1]], before, colon=not assigned):
             return None
-    if found["pair"] is not None and low[begin] != "-" and not key.endswith(_ALWAYS_PAIRED):
-        # A list of columns goes on; a pair ends here.
-        return span if text[span[1] : span[1] + 66].lstrip("\\\"'`")[:1] in (")", "]") else None
+    if key == "token" and low[start] in "\"'`" and span[1] - span[0] <= _LONGEST_SIGN:
+        return None  # of a parser: unexpected token: ')'
+    if found["pair"] is not None and low[begin] != "-":
+        after = text[span[1] : span[1] + 66].lstrip("\\\"'`")[:1]
+        # A list of columns goes on, and a name of the next field follows; a pair ends here.
+        if after == ":" or not (key.endswith(_ALWAYS_PAIRED) or after in (")", "]")):
+            return None
     return span
 
 

@@ -133,12 +133,19 @@ class Urls:
             value = cut(value, _LONGEST_VALUE)
         if len(value) > _LONGEST_NESTED:
             depth = _DEEPEST - 1  # looked into once
-        # Latin-1 both ways keeps each byte of the value, whatever its encoding.
-        plain = unquote(value, "latin-1") if "%" in value else value
+        plain, encoding = _decoded(value) if "%" in value else (value, "utf-8")
         masked = self._nested(plain, depth + 1)
         if masked == plain:
             return value
-        return quote(masked, safe="", encoding="latin-1", errors="replace") if "%" in value else masked
+        return quote(masked, safe="", encoding=encoding, errors="replace") if "%" in value else masked
+
+
+def _decoded(value: str) -> tuple[str, str]:
+    """Decode a value and name its encoding; Latin-1 keeps each byte of what is not UTF-8."""
+    try:
+        return unquote(value, "utf-8", "strict"), "utf-8"
+    except UnicodeDecodeError:
+        return unquote(value, "latin-1"), "latin-1"
 
 
 def mask_userinfo(text: str) -> str:
@@ -175,7 +182,7 @@ def _mask_authority(found: re.Match[str]) -> str:
     later = rest.partition("?")[0].rfind("@")
     if later > end and (_is_database(found) or not (_HOST.match(head[end + 1 :]) or rest[later - 1] == "/")):
         end = later
-    if end == 0:
+    if end == 0 or rest[:end] == "git":
         return found[0]
     return f"{found[0][: found.start(1) - found.start()]}{MASK}:{MASK}{rest[end:]}"
 

@@ -32,9 +32,12 @@ class Values:
         name: Masks and cuts a name.
         text: Masks one text of a kind.
         budget: How many characters are left for the value.
+
+    Attributes:
+        texts: How many texts were searched.
     """
 
-    __slots__ = ("_budget", "_is_secret", "_kind_of", "_name", "_text")
+    __slots__ = ("_budget", "_is_secret", "_kind_of", "_name", "_text", "texts")
 
     def __init__(
         self,
@@ -49,10 +52,12 @@ class Values:
         self._name = name
         self._text = text
         self._budget = budget
+        self.texts = 0
 
     def masked(self, kind: int, value: object, depth: int = 0) -> object:
         """Mask a value of a kind; returns the same object where nothing was masked."""
         if isinstance(value, str):
+            self.texts += 1
             return self._text(kind, value if type(value) is str else str.__str__(value), self._budget)
         if isinstance(value, list | tuple):
             return MASK if depth == _DEEPEST else self._sequence(kind, value, depth + 1)

@@ -17,7 +17,7 @@ _ID = "[0-9a-f]{64}"
 # Fargate it is the task's id and a number. Parts may follow: crun adds "container", systemd adds "init.scope".
 _CGROUP_PART = re.compile(rf"(?:^|[:-])({_ID})(?:\.scope)?$|^([0-9a-f]{{32}}-[0-9]{{6,20}})$")
 # Podman and CRI-O mount this file out of the container's own directory, in pods too.
-_OWN_FILE = re.compile(rf"/[a-z0-9]+-containers/({_ID})/userdata/\.containerenv$")
+_OWN_FILE = re.compile(rf"/[a-z0-9]+-containers/({_ID})/userdata/(?:run/)?\.containerenv$")
 # Docker, Podman and nerdctl write the container's host name to a file. Kubernetes and other orchestrators put
 # containers into the network of a sandbox, whose file is mounted instead.
 _HOSTNAME_FILE = re.compile(rf"/(?:[a-z0-9]+-)?containers/(?:[^/]+/)?({_ID})/(?:userdata/)?hostname$")

@@ -29,11 +29,11 @@ _RESERVED_OBJECTS = frozenset(
     name[:at] for name in RESERVED for at, character in enumerate(name) if character == "."
 )
 
-_USER = {
+USER = {
     "user_id": "user.id",
 }
 # ecs-logging specification, `labels`: these characters of a key are replaced.
-_NOT_IN_LABELS = re.compile(r"[.*\\]")
+NOT_IN_LABELS = re.compile(r"[.*\\]")
 
 
 def add_fields(
@@ -49,18 +49,19 @@ def add_fields(
     """
     plain = Plain(redactor, budget)
     labels: dict[str, object] = {}
+    above = {head for name in fields for head in _heads(name)}
     for key, value in given.items():
         if plain.is_full():
             break
         if value is None:
             continue
         name = plain.name(key)
-        name = _USER.get(name, name)
+        name = USER.get(name, name)
         if name == "labels" and issubclass(type(value), Mapping):
             _add_labels(labels, value, plain)
         elif name.startswith("labels."):
             _add_label(labels, name[7:], value, plain)
-        elif _is_free(name, fields):
+        elif is_free(name, fields, above):
             fields[name] = plain.named(name, value)
         else:
             _add_label(labels, name, value, plain)
@@ -68,16 +69,22 @@ def add_fields(
         fields["labels"] = labels
 
 
-def _is_free(name: str, fields: Mapping[str, object]) -> bool:
-    """Tell whether a name is a dotted one that clashes with no field, as part of it or as a whole."""
+def is_free(name: str, fields: Mapping[str, object], above: set[str]) -> bool:
+    """Tell whether a name is a dotted one that clashes with no field, as part of it or as a whole.
+
+    Args:
+        name: Any name.
+        fields: The fields so far.
+        above: The objects that they lie in; those of a free name are added.
+    """
     heads = _heads(name)
-    if not heads or name in fields:
+    if not heads or name in fields or name in above:
         return False
     for head in heads:
         if head in fields:
             return False
-    below = f"{name}."
-    return not any(other.startswith(below) for other in fields)
+    above.update(heads)
+    return True
 
 
 @lru_cache(1024)
@@ -105,4 +112,4 @@ def _add_label(labels: dict[str, object], name: str, value: object, plain: Plain
     if isinstance(item, dict) or (isinstance(item, list) and any(isinstance(x, dict | list) for x in item)):
         # ECS: labels "should not contain nested objects"; Elasticsearch maps them as keywords.
         item = orjson.dumps(item).decode()
-    labels[_NOT_IN_LABELS.sub("_", name)] = item
+    labels[NOT_IN_LABELS.sub("_", name)] = item

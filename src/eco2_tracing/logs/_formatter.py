@@ -28,6 +28,7 @@ from eco2_tracing.logs._fields import ECS_VERSION, add_fields
 from eco2_tracing.logs._messages import DictMessage, dict_message, rendered_error
 from eco2_tracing.logs._plain import LONGEST_LINE, repaired
 from eco2_tracing.logs._records import ContextRecord, capture_log_calls
+from eco2_tracing.logs._shapes import ExtraFields
 from eco2_tracing.logs._shared import shared
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class EcsFormatter(OrjsonFormatter):
         self._static = dict(static_fields or {})
         self._second = (-1, "")
         self._tails: _Tails = ({}, None, {})
+        self._extra = ExtraFields(_NOT_FIELDS, _CONTRIB | {PORTABLE})
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record as one line of JSON, without its line break.
@@ -104,13 +106,8 @@ class EcsFormatter(OrjsonFormatter):
 
     def _line(self, record: logging.LogRecord) -> str:
         redactor = self._redactor or shared.redactor
-        is_plain = not (
-            len(record.__dict__) != _STANDARD_COUNT
-            or record.exc_info
-            or record.stack_info
-            or record.exc_text
-            or type(record.msg) is dict
-        )
+        is_usual = not (record.exc_info or record.stack_info or record.exc_text or type(record.msg) is dict)
+        is_plain = is_usual and len(record.__dict__) == _STANDARD_COUNT
         parts = (
             None
             if is_plain or (type(record.msg) is str and record.args is not None)
@@ -144,9 +141,13 @@ class EcsFormatter(OrjsonFormatter):
             context: LogContext = record.eco2_context  # type: ignore[attr-defined]
         except AttributeError:
             context = context_of(record)
-        if not is_plain or tail[1] is not None or self._static:
-            return f"{line}{self._more(record, redactor, tail[1], context, parts, len(message))}}}"
         bound = context.bound
+        if not is_plain or tail[1] is not None or self._static:
+            if is_usual and bound is None and parts is None and tail[1] is None and not self._static:
+                extra = self._extra.written(record, redactor)
+                if extra is not None:
+                    return f"{line}{context.fragment}{extra}}}"
+            return f"{line}{self._more(record, redactor, tail[1], context, parts, len(message))}}}"
         if bound is None:
             return f"{line}{context.fragment}}}"
         written = bound.written

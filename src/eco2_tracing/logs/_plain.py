@@ -25,7 +25,7 @@ LONGEST_VALUE = 8 * 1024
 LONGEST_LINE = 64 * 1024
 """Characters of all values of a line that are searched and kept: message, error and fields together."""
 
-_LONGEST_NAME = 256
+LONGEST_NAME = 256
 _DEEPEST = 6
 _MOST_NODES = 500
 _INTEGERS = range(-(2**63), 2**64)  # what 64 bits hold; Elasticsearch and orjson take no more
@@ -139,8 +139,8 @@ class Plain:
     def name(self, key: object) -> str:
         """Turn a mapping's key into a bounded name, clean itself."""
         name = self._redactor.name(key)
-        if len(name) > _LONGEST_NAME or not name.isascii():
-            name = repaired(cut(name, _LONGEST_NAME))
+        if len(name) > LONGEST_NAME or not name.isascii():
+            name = repaired(cut(name, LONGEST_NAME))
         self._budget.left -= len(name)
         return name
 

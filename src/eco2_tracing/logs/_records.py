@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from weakref import ref
 
-from opentelemetry.trace import INVALID_SPAN, get_current_span
+from opentelemetry.context import Context
 
+from eco2_tracing._context import otel_context
 from eco2_tracing.logs._access import ACCESS
 from eco2_tracing.logs._context import (
     NO_CONTEXT,
@@ -63,7 +65,8 @@ def _capturing(previous: Factory) -> Factory:
     """Return a factory that makes records as the previous one does, and captures their context."""
     is_default = previous is logging.LogRecord
     own: Factory = ContextRecord
-    last = NO_CONTEXT
+    # What was captured last, and in which of OpenTelemetry's contexts: one does not change, and is not kept alive.
+    state: tuple[Callable[[], object], LogContext] = (_nothing, NO_CONTEXT)
 
     def factory(
         name: str | None,
@@ -77,26 +80,26 @@ def _capturing(previous: Factory) -> Factory:
         sinfo: str | None = None,
         **kwargs: object,
     ) -> logging.LogRecord:
-        nonlocal last
+        nonlocal state
         # Flat, and without the keywords that `LogRecord` ignores: this runs for every record.
         if is_default:
             record = own(name, level, pathname, lineno, msg, args, exc_info, func, sinfo)
         else:
             record = previous(name, level, pathname, lineno, msg, args, exc_info, func, sinfo, **kwargs)
         try:
-            span = get_current_span()
-            span_context = None if span is INVALID_SPAN else span.get_span_context()
+            ambient = otel_context.get()
             request = current.get()
-            context = last
+            captured_in, context = state
+            is_server = server_call.get() is not None
             if (
-                last.span_context is not span_context
-                or last.bound is not None
+                captured_in() is not ambient
+                or context.bound is not None
                 or (request is not None and (request.fields or name in ACCESS))
-                or server_call.get() is not None
+                or is_server
             ):
-                context = capture_context(name, last)
-                if context.request is None:
-                    last = context
+                context = capture_context(name, context)
+                if context.request is None and not is_server and isinstance(ambient, Context):
+                    state = (ref(ambient), context)
             if exc_info and context.ids is None:
                 context = _with_ids_of(exc_info, context)
             if type(record) is not ContextRecord or name is None:
@@ -134,6 +137,10 @@ def _with_ids_of(exc_info: object, context: LogContext) -> LogContext:
     if ids is None:
         return context
     return LogContext((f"{ids[0]:032x}", f"{ids[1]:016x}"), context.bound, None, context.request)
+
+
+def _nothing() -> None:
+    """Stand for a reference to a context before there is one."""
 
 
 def _do_nothing(name: str) -> None:
