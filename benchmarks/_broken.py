@@ -152,6 +152,7 @@ BROKEN: dict[str, Callable[[int, Headers], None]] = {
     "bad JSON": dropped_socket(wait_for_end, "/json", '{"half": '),
     "bytes for text": dropped_socket(wait_for_end, "/text", "hi", opcode=2),
     "bad JSON that the application decodes": dropped_socket(wait_for_end, "/loads", '{"half": '),
+    "bad JSON for another decoder": dropped_socket(wait_for_end, "/decodes", '{"half": '),
     "bad JSON for a model": dropped_socket(wait_for_end, "/validates", '{"half": '),
     **{
         f"socket hung up with {code}": dropped_socket(

@@ -21,6 +21,18 @@ class Order(BaseModel):
     item: int
 
 
+class DecodeError(Exception):
+    """Does not say what could not be read, as those of msgspec and other decoders."""
+
+
+def decoded(text: str) -> Any:
+    """Decode JSON as such a decoder does."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise DecodeError(str(error)) from None
+
+
 def add(app: Any) -> None:
     """Add the routes."""
     _add_requests(app)
@@ -150,6 +162,11 @@ def _add_readers(app: Any) -> None:
         await socket.accept()
         json.loads(await socket.receive_text())
 
+    @app.websocket("/decodes")
+    async def decodes(socket: WebSocket) -> None:
+        await socket.accept()
+        decoded(await socket.receive_text())
+
     @app.websocket("/validates")
     async def validates(socket: WebSocket) -> None:
         await socket.accept()
@@ -177,6 +194,12 @@ def _add_failures(app: Any) -> None:
         await socket.accept()
         await socket.receive_text()
         json.loads('{"from the database": ')
+
+    @app.websocket("/decodes-its-own-with-another")
+    async def decodes_its_own_with_another(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.receive_text()
+        decoded('{"from the database": ')
 
     @app.get("/disconnected-database")
     async def disconnected_database() -> None:

@@ -115,6 +115,12 @@ def instrumentor_before(app):
     return app
 
 
+def instrumentor_before_that_excludes_nothing(app):
+    instrumentor.instrument_app(app, **QUIET)
+    instrument_app(app)
+    return app
+
+
 def instrumentor_after(app):
     instrument_app(app)
     instrumentor.instrument_app(app, **QUIET)
@@ -157,6 +163,7 @@ INSIDE = (
     contribs_added_before,
     contribs_added_after,
     instrumentor_before,
+    instrumentor_before_that_excludes_nothing,
     instrumentor_after,
     instrumentor_on_the_mounted_one,
 )

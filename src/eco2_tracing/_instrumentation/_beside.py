@@ -8,13 +8,10 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, SpanKind
 
 from eco2_tracing._guard import logger
 from eco2_tracing._instrumentation._server_span import ServerSpan
-from eco2_tracing.logs._request import server_call
-from eco2_tracing.propagation._inbound import SPAN_KEY, context_of
+from eco2_tracing.propagation._inbound import SPAN_KEY, Inbound, context_of
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-
-    from eco2_tracing.propagation import Inbound
 
 NATIVE = "fastapi.telemetry"
 """The scope key of FastAPI's own telemetry, which steps aside where the key is present."""
@@ -35,9 +32,17 @@ def step_aside(scope: dict[str, Any]) -> None:
     Args:
         scope: The ASGI scope of a request.
     """
-    if NATIVE not in scope:
-        scope[NATIVE] = None
+    scope.setdefault(NATIVE, None)
     scope[STARLETTE] = True
+
+
+def without_decision(inbound: Inbound | None) -> Inbound:
+    """Return what the headers of an excluded request say, as not sampled.
+
+    Args:
+        inbound: What they say; ``None`` when nothing.
+    """
+    return Inbound(denied=True, sampled=False) if inbound is None else inbound.unsampled()
 
 
 def excluded_context(denied: Inbound, base: Context) -> Context:
@@ -119,8 +124,6 @@ def _is_below(span: Any, inbound: Inbound | None, *, known: Any = False) -> bool
         inbound: What the headers of the request say.
         known: Whether the scope says that there is a server span.
     """
-    if server_call.get() is not None:
-        return False  # contrib's middleware may have found the span of an earlier request
     parent = getattr(span, "parent", None)
     if inbound is not None and parent is not None and parent.span_id == inbound.span_id:
         return False  # a call of this process to itself, whose client span contrib's middleware has found

@@ -14,16 +14,21 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, get_current_span
 from eco2_tracing._compat.contrib import stable_semconv
 from eco2_tracing._guard import internal_failure, warn_once
 from eco2_tracing._instrumentation._attempts import mend_attempts
-from eco2_tracing._instrumentation._beside import OUTER, discard, excluded_context
+from eco2_tracing._instrumentation._beside import OUTER, discard, excluded_context, without_decision
 from eco2_tracing._instrumentation._engine import current
-from eco2_tracing._instrumentation._excluded import DEFAULT_EXCLUDED_PATHS, split_urls
+from eco2_tracing._instrumentation._excluded import (
+    DEFAULT_EXCLUDED_PATHS,
+    ExcludedPaths,
+    excluded_paths_of,
+    split_urls,
+)
 from eco2_tracing._instrumentation._fastapi import isolate
 from eco2_tracing._instrumentation._middleware import with_trace_id
 from eco2_tracing._instrumentation._unconfigured import report_unconfigured
 from eco2_tracing._settings._globs import for_search
 from eco2_tracing._spans._peer import Peer, is_for_nobody, is_peer_end
 from eco2_tracing._suppression import is_suppressed
-from eco2_tracing.propagation import Inbound, inbound_of
+from eco2_tracing.propagation import inbound_of
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -102,7 +107,7 @@ def _entered(engine: Engine, scope: dict[str, Any], send: Any) -> tuple[Any, Any
         elif not is_suppressed(base):
             inbound = engine.read(scope["headers"])
             discard(current_span, inbound)
-            denied = Inbound(denied=True, sampled=False) if inbound is None else inbound.unsampled()
+            denied = without_decision(inbound)
             token = attach(excluded_context(denied, base))
             if engine.response_header is not None and denied.trace_id:
                 send = with_trace_id(send, engine.response_header, denied.trace_id)
@@ -218,7 +223,7 @@ def instrument_app(
         server_request_hook: Called with the span and the ASGI scope of each request.
     """
     if getattr(app, "_is_instrumented_by_opentelemetry", False):
-        isolate(app)
+        isolate(app, ExcludedPaths(excluded_paths_of(excluded_paths)))
         return
     stable_semconv()
     _answer_with_trace_id()

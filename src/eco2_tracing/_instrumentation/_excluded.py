@@ -108,3 +108,20 @@ def url_of(scope: Mapping[str, Any]) -> str:
         server = scope.get("server") or ("0.0.0.0", 80)  # noqa: S104 - contrib's word for unknown
         host = str(server[0]) if server[1] == 80 else f"{server[0]}:{server[1]}"
     return f"{scope.get('scheme', 'http')}://{host}{scope['path']}"
+
+
+def is_excluded(engine: Any, excluded: ExcludedPaths, scope: Mapping[str, Any]) -> bool:
+    """Return whether a request is excluded by its path or URL.
+
+    Args:
+        engine: The configuration in force.
+        excluded: The excluded paths that are in force.
+        scope: The ASGI scope.
+    """
+    root_path = scope.get("root_path", "")
+    path = scope["path"]
+    if excluded(path, root_path):
+        return True
+    if engine.excluded_words is not None and engine.excluded_words(path, root_path):
+        return True
+    return engine.excluded_urls is not None and bool(engine.excluded_urls(url_of(scope)))

@@ -40,7 +40,7 @@ def install(
         logger.log(
             level, "FastAPIInstrumentor already traces this application: it stays in charge of server spans"
         )
-        isolate(app)
+        isolate(app, ExcludedPaths(excluded_paths_of(excluded_paths)))
         return
     _silence_native(app)
     instrument_background_tasks()
@@ -98,15 +98,16 @@ def _with_router_scope(app: Starlette, build: Callable[[], Any]) -> Any:
         app.user_middleware = layers
 
 
-def isolate(app: Starlette) -> None:
+def isolate(app: Starlette, excluded_paths: ExcludedPaths | None = None) -> None:
     """Keep the requests of an application apart that another instrumentation traces; safe to call twice.
 
     Args:
         app: The application. What is outermost in its stack now stays inside of ours.
+        excluded_paths: What to leave out; ``None`` where the other instrumentation has the list.
     """
     if getattr(app, _MIDDLEWARE, None) is not None:
         return
-    middleware: Any = Isolated(app.middleware_stack or _not_built)
+    middleware: Any = Isolated(app.middleware_stack or _not_built, excluded_paths)
     setattr(app, _MIDDLEWARE, middleware)
     if app.middleware_stack is not None:
         app.middleware_stack = middleware

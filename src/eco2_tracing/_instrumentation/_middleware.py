@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 
-from eco2_tracing._context import otel_context, reset
+from eco2_tracing._context import otel_context
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation._beside import (
     NATIVE,
@@ -16,27 +16,28 @@ from eco2_tracing._instrumentation._beside import (
     discard,
     excluded_context,
     step_aside,
+    without_decision,
 )
 from eco2_tracing._instrumentation._engine import current
-from eco2_tracing._instrumentation._excluded import url_of
+from eco2_tracing._instrumentation._excluded import is_excluded
 from eco2_tracing._instrumentation._foreign import foreign_request
 from eco2_tracing._instrumentation._headers import make_readable
 from eco2_tracing._instrumentation._lifespan import lifespan
 from eco2_tracing._instrumentation._request_ids import UnrecordedSpan
 from eco2_tracing._instrumentation._server_begin import begin_server_span
 from eco2_tracing._instrumentation._server_calls import (
-    isolated,
     receive_outside,
     send_isolated,
+    serve_isolated,
     startup_context,
     without_leftovers,
 )
 from eco2_tracing._instrumentation._server_span import ServerSpan
 from eco2_tracing._instrumentation._unconfigured import report_unconfigured
 from eco2_tracing._suppression import is_suppressed
-from eco2_tracing.logs import begin_request, end_request, enter_request
+from eco2_tracing.logs import enter_request
 from eco2_tracing.logs._request import current as current_request
-from eco2_tracing.propagation._inbound import BAGGAGE_KEY, INBOUND_KEY, SPAN_KEY, Inbound
+from eco2_tracing.propagation._inbound import BAGGAGE_KEY, INBOUND_KEY, SPAN_KEY
 from eco2_tracing.sampling._fixed import LOW_64_BITS
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     from eco2_tracing._instrumentation._engine import Engine, Recording
     from eco2_tracing._instrumentation._excluded import ExcludedPaths
+    from eco2_tracing.propagation._inbound import Inbound
 
     Scope = dict[str, Any]
     Message = dict[str, Any]
@@ -85,39 +87,49 @@ class TracingMiddleware:
         engine = current.engine
         kind = scope["type"]
         if engine is None or _MARK in scope or (kind != "http" and kind != "websocket"):
-            if kind == "lifespan":
-                self._startup = startup_context(scope)
-                return lifespan(self.app, scope, receive, send)
-            if engine is None and not current.configured:
-                report_unconfigured()
-            return self.app(scope, receive, send)
+            return self._unprepared(engine, scope, receive, send)
         try:
             return self._prepared(engine, scope, receive, send)
         except Exception:  # noqa: BLE001 - the request goes on
             internal_failure("the beginning of a request")
             return self.app(scope, receive, send)
 
+    def _unprepared(
+        self, engine: Engine | None, scope: Scope, receive: Receive, send: Send
+    ) -> Awaitable[None]:
+        kind = scope["type"]
+        if kind == "lifespan":
+            self._startup = startup_context(scope)
+            return lifespan(self.app, scope, receive, send)
+        if engine is not None or _MARK in scope or (kind != "http" and kind != "websocket"):
+            return self.app(scope, receive, send)
+        if not current.configured:
+            report_unconfigured()
+        scope[_MARK] = True
+        base = without_leftovers(otel_context.get(), self._startup)
+        return serve_isolated(self.app, scope, receive, send, base, base)
+
     def _prepared(self, engine: Engine, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         scope[_MARK] = True
-        base = ambient = otel_context.get()
+        base = otel_context.get()
         if base:
             base = without_leftovers(base, self._startup)
             if is_suppressed(base):
-                return self._suppressed(engine, scope, receive, send, base, is_clean=base is ambient)
+                step_aside(scope)
+                return serve_isolated(self.app, scope, receive, send, base, base)
         if type(scope["headers"]) is not list:
             make_readable(scope)
         inbound = engine.read(scope["headers"])
         outer = self._beside(scope, base, inbound) if base else None
-        if NATIVE not in scope:
-            scope[NATIVE] = None
+        scope.setdefault(NATIVE, None)
         scope[STARLETTE] = True  # both as ``step_aside`` does it, without a call
         excluded = engine.excluded_paths or self._excluded_paths
         if excluded.match(scope["path"]) is not None or (
-            (engine.excludes_more or scope.get("root_path")) and self._is_excluded(engine, scope)
+            (engine.excludes_more or scope.get("root_path")) and is_excluded(engine, excluded, scope)
         ):
             return self._excluded(engine, scope, receive, send, base, inbound, outer)
         if outer is not None:
-            return self._passed_on(engine, scope, receive, send, base, None)
+            return serve_isolated(self.app, scope, receive, send, base, base)
         recording = engine.recording
         if (
             inbound is not None
@@ -157,14 +169,6 @@ class TracingMiddleware:
             send = with_trace_id(send, engine.response_header, span.get_span_context().trace_id)
         return self._unrecorded(scope, receive, send, base, span, Context(values))
 
-    def _suppressed(
-        self, engine: Engine, scope: Scope, receive: Receive, send: Send, base: Context, *, is_clean: bool
-    ) -> Awaitable[None]:
-        step_aside(scope)
-        if is_clean:
-            return self.app(scope, receive, send)
-        return self._passed_on(engine, scope, receive, send, base, None)
-
     def _excluded(
         self,
         engine: Engine,
@@ -178,20 +182,10 @@ class TracingMiddleware:
         """No span, not even the one that an outer instrumentation has made, where that is possible."""
         if outer is not None:
             discard(outer, inbound)
-        denied = _denied(inbound)
+        denied = without_decision(inbound)
         return self._passed_on(engine, scope, receive, send, base, denied, excluded_context(denied, base))
 
-    def _is_excluded(self, engine: Engine, scope: Scope) -> bool:
-        excluded = engine.excluded_paths or self._excluded_paths
-        root_path = scope.get("root_path", "")
-        path = scope["path"]
-        if excluded(path, root_path):
-            return True
-        if engine.excluded_words is not None and engine.excluded_words(path, root_path):
-            return True
-        return engine.excluded_urls is not None and engine.excluded_urls(url_of(scope))
-
-    async def _passed_on(
+    def _passed_on(
         self,
         engine: Engine,
         scope: Scope,
@@ -200,20 +194,13 @@ class TracingMiddleware:
         base: Context,
         inbound: Inbound | None,
         context: Context | None = None,
-    ) -> None:
+    ) -> Awaitable[None]:
         """No span: the caller's context goes on as it came, unless another context is given."""
         if context is None:
             context = base if inbound is None else engine.propagation.context(inbound, base)
         if engine.response_header is not None and inbound is not None and inbound.trace_id:
             send = with_trace_id(send, engine.response_header, inbound.trace_id)
-        bound = begin_request(scope)
-        token = otel_context.set(context)
-        receive, send = isolated(receive, send, base, bound)
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            reset(token)
-            end_request(bound)
+        return serve_isolated(self.app, scope, receive, send, base, context)
 
     async def _unrecorded(
         self,
@@ -271,10 +258,6 @@ class TracingMiddleware:
             except Exception as exception:  # noqa: BLE001 - the request goes on
                 internal_failure("the server_request_hook")
                 span.record_exception(exception)
-
-
-def _denied(inbound: Inbound | None) -> Inbound:
-    return Inbound(denied=True, sampled=False) if inbound is None else inbound.unsampled()
 
 
 def _remember(exception: BaseException, span: Span) -> None:

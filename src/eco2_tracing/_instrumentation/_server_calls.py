@@ -3,6 +3,9 @@
 asyncio copies the context variables of whoever resumes reading or creates a task. uvicorn resumes reading
 inside ``receive`` and after the last byte, and begins a pipelined request inside ``send``: each later request
 of the connection then starts with the variables of an earlier one (uvicorn issue 2167).
+
+So the server runs in a copy of OpenTelemetry's context that is emptied afterwards: what inherited it finds nothing in
+it. An instrumentation around the application may have made a copy of its own. That one has the key ``LENT``.
 """
 
 from __future__ import annotations
@@ -14,12 +17,12 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
 from eco2_tracing._context import otel_context, reset
-from eco2_tracing.logs._request import Request, server_call
+from eco2_tracing.logs._request import LENT, Request, begin_request, end_request, lend, server_call
 from eco2_tracing.logs._request import current as current_request
-from eco2_tracing.propagation._inbound import SPAN_KEY
+from eco2_tracing.propagation._inbound import BAGGAGE_KEY, SPAN_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from eco2_tracing.logs._request import RequestToken
 
@@ -36,9 +39,9 @@ async def receive_outside(receive: Receive, base: Context, bound: RequestToken) 
         base: The context around the request.
         bound: The token of the log fields of this request.
     """
-    token = otel_context.set(base)
-    # An outer instrumentation puts its own values into the context of each request.
-    call = server_call.set((base, current_request.get())) if base else None
+    lent = lend(base) if base else base
+    token = otel_context.set(lent)
+    call = server_call.set(current_request.get()) if base else None
     outside = current_request.set(_outside(bound))
     try:
         return await receive()
@@ -46,6 +49,7 @@ async def receive_outside(receive: Receive, base: Context, bound: RequestToken) 
         reset(outside)
         if call is not None:
             reset(call)
+            dict.clear(lent)
         reset(token)
 
 
@@ -54,8 +58,7 @@ def _outside(bound: RequestToken) -> Request | None:
     former = bound.old_value
     if not isinstance(former, Request):
         return None
-    call = server_call.get()
-    return None if call is not None and call[1] is former else former
+    return None if server_call.get() is former else former
 
 
 def send_isolated(send: Send, request: Request, message: Message) -> Awaitable[None]:
@@ -74,23 +77,27 @@ def send_isolated(send: Send, request: Request, message: Message) -> Awaitable[N
 async def send_last(send: Send, request: Request, message: Message) -> None:
     """Send the last message of a response.
 
-    The request's own context stays in force, because servers write their access lines here. What the server
-    begins here inherits that context and, in ``server_call``, the knowledge of whose it is.
+    The request's own ids stay current, because servers write their access lines here. What the server begins
+    here inherits, in ``server_call``, the knowledge of whose they are.
 
     Args:
         send: The server's.
         request: What the log lines of this request share.
         message: The ASGI message.
     """
-    token = server_call.set((otel_context.get(), request))
+    lent = lend(otel_context.get())
+    token = otel_context.set(lent)
+    call = server_call.set(request)
     try:
         await send(message)
     finally:
         request.is_sent = True
         try:
-            server_call.reset(token)
+            server_call.reset(call)
+            otel_context.reset(token)
         except ValueError:  # abandoned: closed in another context
             pass
+        dict.clear(lent)
 
 
 def isolated(receive: Receive, send: Send, base: Context, bound: RequestToken) -> tuple[Receive, Send]:
@@ -104,6 +111,29 @@ def isolated(receive: Receive, send: Send, base: Context, bound: RequestToken) -
     """
     request: Any = current_request.get()
     return partial(receive_outside, receive, base, bound), partial(send_isolated, send, request)
+
+
+async def serve_isolated(
+    app: Any, scope: dict[str, Any], receive: Receive, send: Send, base: Context, context: Context
+) -> None:
+    """Serve one connection without a span of ours, with a context and log fields of its own.
+
+    Args:
+        app: The application.
+        scope: The ASGI scope.
+        receive: The server's.
+        send: The server's.
+        base: The context around the request.
+        context: The context in which the application runs.
+    """
+    bound = begin_request(scope)
+    token = otel_context.set(context)
+    receive, send = isolated(receive, send, base, bound)
+    try:
+        await app(scope, receive, send)
+    finally:
+        reset(token)
+        end_request(bound)
 
 
 def startup_context(scope: dict[str, Any]) -> Context | None:
@@ -129,14 +159,21 @@ def without_leftovers(base: Context, startup: Context | None) -> Context:
         ``base`` itself where all of it belongs to this request: what a surrounding application set, or
         the code that calls the application in this process.
     """
-    call = server_call.get()
-    if call is not None:
-        base = _without(base, call[0])
-    return base if startup is None else _without(base, startup)
+    former: Any = base.get(LENT)
+    if former is not None:
+        base = _without(base, former)
+    if startup is None:
+        return base
+    if base is startup:
+        return Context()
+    # A surrounding application may set other values for the lifespan and for each request alike.
+    return _without(base, {name: startup[name] for name in (SPAN_KEY, BAGGAGE_KEY) if name in startup})
 
 
-def _without(base: Context, former: Context) -> Context:
-    own = {name: value for name, value in base.items() if former.get(name, base) is not value}
+def _without(base: Context, former: Mapping[str, object]) -> Context:
+    own = {
+        name: value for name, value in base.items() if former.get(name, base) is not value and name != LENT
+    }
     if SPAN_KEY in own and _continues(own[SPAN_KEY], former.get(SPAN_KEY)):
         del own[SPAN_KEY]
     return base if len(own) == len(base) else Context(own)

@@ -26,7 +26,7 @@ def server_error(span: Any, local: LocalTrace) -> None:
     """A response of 500 or above begins: keep the local trace, unless the peer caused it.
 
     Args:
-        span: The span of the request.
+        span: The ``ServerSpan`` of the request, whose module uses this one.
         local: Its local trace.
     """
     if is_for_nobody(span._send, span._peer):
@@ -42,7 +42,7 @@ def exception_left(span: Any, exception: BaseException) -> None:
     task's own span. A malformed request of a caller that is not trusted keeps nothing that was not chosen.
 
     Args:
-        span: The span of the request.
+        span: The ``ServerSpan`` of the request, whose module uses this one.
         exception: What was raised.
     """
     exception = unwrapped(exception)

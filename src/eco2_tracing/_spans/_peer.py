@@ -15,6 +15,7 @@ from eco2_tracing._guard import internal_failure
 from eco2_tracing._spans._exceptions import came_through
 
 _CHAIN_LIMIT = 16
+_LONGEST_MESSAGE = 1 << 20
 _DISCONNECTS = frozenset({"http.disconnect", "websocket.disconnect"})
 _SOCKETS = "starlette.websockets"
 _REQUESTS = frozenset({"starlette.requests", "starlette.formparsers", "starlette.convertors"})
@@ -172,12 +173,28 @@ def _is_end(exception: BaseException, send: Any, peer: Peer | None) -> bool:
 def _is_about(exception: BaseException, message: dict[str, Any]) -> bool:
     """Whether the application could not decode this message."""
     unread = _unread(exception)
+    text, data = message.get("text"), message.get("bytes")
+    if not unread and type(exception).__name__.endswith("DecodeError"):
+        return unread == text or not _is_json(text or data or "")
     if unread is None:
         return False
-    text, data = message.get("text"), message.get("bytes")
     if unread in (text, data):
         return True
     return isinstance(data, bytes) and unread == data.decode("utf-8", "replace")
+
+
+def _is_json(message: Any) -> bool:
+    """Whether a message can be read, for decoders such as msgspec's, which do not say what they could not read.
+
+    ``False`` for a very long one, which is not tried.
+    """
+    if len(message) > _LONGEST_MESSAGE:
+        return False
+    try:
+        json.loads(message)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _unread(exception: BaseException) -> str | bytes | None:
