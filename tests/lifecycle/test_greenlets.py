@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
@@ -18,10 +19,10 @@ MOMENTS = ["first", "imported", "configured", "started"]
 NEVER_S = 600.0
 
 
-def need(library: str) -> None:
-    """Skip where a library is not installed; not by its import, which has effects on this process."""
-    if find_spec(library) is None:
-        pytest.skip(f"{library} is not installed")
+def needs(name: str) -> None:
+    """Skip without a package; it is not imported here, where eventlet would warn of every later fork."""
+    if find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
 
 
 def results(process: subprocess.Popen[str]) -> object:
@@ -33,16 +34,17 @@ def results(process: subprocess.Popen[str]) -> object:
     raise AssertionError(process.wait(LIMIT_S))
 
 
+@pytest.mark.parametrize("delay", ["1", str(int(NEVER_S * 1000))], ids=["sending", "queueing"])
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("library", ["gevent", "eventlet"])
-def test_greenlets_do_not_wait(library, moment, otlp_receiver):
+def test_greenlets_do_not_wait(library, moment, delay, otlp_receiver):
     """Spans end while a request to the collector hangs; a flush lets other greenlets run; all arrive in the end."""
-    need(library)
+    needs(library)
     otlp_receiver.answer_after(NEVER_S)
     environ = environment(
         otlp_receiver.grpc_endpoint,
         OTEL_EXPORTER_OTLP_TIMEOUT=str(int(NEVER_S * 1000)),
-        OTEL_BSP_SCHEDULE_DELAY="1",
+        OTEL_BSP_SCHEDULE_DELAY=delay,
     )
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.patching", library, moment],
@@ -53,6 +55,8 @@ def test_greenlets_do_not_wait(library, moment, otlp_receiver):
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        limit = threading.Timer(LIMIT_S, process.kill)  # a greenlet that waits would do so for ever
+        limit.start()
         try:
             assert results(process) == [True, True, False, GREENLETS * SPANS + 1]
             otlp_receiver.recover()
@@ -62,6 +66,7 @@ def test_greenlets_do_not_wait(library, moment, otlp_receiver):
             assert process.wait(LIMIT_S) == 0
             assert "eco2_tracing" not in process.stderr.read()
         finally:
+            limit.cancel()
             process.kill()
     assert len(otlp_receiver.spans) == GREENLETS * SPANS + 1
 
@@ -70,8 +75,8 @@ def test_greenlets_do_not_wait(library, moment, otlp_receiver):
 @pytest.mark.parametrize("worker", ["gevent", "eventlet"])
 def test_gunicorn(worker, how, otlp_receiver, tmp_path):
     """Requests are answered while the collector is not, and their spans arrive; the worker ends in order."""
-    for library in (worker, "flask", f"gunicorn.workers.g{worker}"):
-        need(library)
+    for name in (worker, "flask", f"gunicorn.workers.g{worker}"):
+        needs(name)
     otlp_receiver.answer_after(NEVER_S)
     environ = environment(
         otlp_receiver.grpc_endpoint,
