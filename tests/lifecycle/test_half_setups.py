@@ -179,6 +179,8 @@ def test_equal_settings_say_nothing(quiet, caplog):
             {"resource_attributes": {"a": 1, "b": 2}},
             "resource_attributes (b)",
         ),
+        ({}, {"resource_attributes": ["a"]}, "resource_attributes"),
+        ({"settings": TracingSettings()}, {"settings": {"a": 1}}, "settings"),
     ],
 )
 def test_other_arguments_are_one_warning(quiet, caplog, first, second, named):
@@ -188,6 +190,13 @@ def test_other_arguments_are_one_warning(quiet, caplog, first, second, named):
         assert configure_tracing(**second) is True
     (told,) = warnings(caplog)
     assert named in told
+
+
+@pytest.mark.parametrize("settings", [{"a": 1}, "a", TracingSettings])
+def test_settings_of_another_type(quiet, settings):
+    """The error says what to pass."""
+    with pytest.raises(TypeError, match="settings takes a TracingSettings"):
+        configure_tracing(settings=settings)
 
 
 def test_other_settings_are_named(quiet, caplog):

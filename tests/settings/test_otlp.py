@@ -128,6 +128,11 @@ def test_scheme_beats_insecure(read):
         "ipv4:10.0.0.1:$(PORT)",
         "ipv4:collector:4317",
         "dns:a..b:4317",
+        "4317",
+        "http:/c:4317",
+        "http//c:4317",
+        "//c:4317",
+        "DNS:///c:4317",
     ],
 )
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
@@ -135,6 +140,12 @@ def test_no_endpoint(only_problem, text, protocol):
     """What is no endpoint is told, and the default is used."""
     settings, problem = only_problem(**{ENDPOINT: text}, OTEL_EXPORTER_OTLP_PROTOCOL=protocol)
     assert settings.otlp.endpoint == problem.used.strip("'")
+    assert "localhost" in settings.otlp.endpoint
+
+
+def test_a_grpc_target_is_no_url(only_problem):
+    """The path of a socket is not read as a host and the path of a URL."""
+    settings, _ = only_problem(**HTTP, **{ENDPOINT: "unix:/run/collector.sock"})
     assert "localhost" in settings.otlp.endpoint
 
 

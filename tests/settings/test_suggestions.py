@@ -126,8 +126,9 @@ def test_an_unknown_sampler_with_a_share(only_problem):
 
 def test_a_share_without_a_sampler_names_the_sampler(only_problem):
     """The argument alone does nothing, as specified; the report says what makes it work."""
-    _, problem = only_problem(OTEL_TRACES_SAMPLER_ARG="0.1")
-    assert "set OTEL_TRACES_SAMPLER=parentbased_traceidratio" in problem.message
+    _, problem = only_problem(OTEL_TRACES_SAMPLER_ARG="1%")
+    cure = "set OTEL_TRACES_SAMPLER=parentbased_traceidratio and OTEL_TRACES_SAMPLER_ARG=0.01"
+    assert cure in problem.message
 
 
 @pytest.mark.parametrize(
@@ -176,6 +177,12 @@ def test_quotation_marks_are_removed(read, quote):
 
 
 NAMES = [
+    ("ECO2_TRACING_LOGLEVEL", "info", "OTEL_LOG_LEVEL"),
+    ("OTEL_EXPORTER_OTLP_USE_TLS", "false", "OTEL_EXPORTER_OTLP_INSECURE=true"),
+    ("OTEL_EXPORTER_OTLP_TLS_INSECURE", "true", "OTEL_EXPORTER_OTLP_INSECURE=true"),
+    ("OTEL_BSP_MAX_QUEUE", "5", "OTEL_BSP_MAX_QUEUE_SIZE"),
+    ("OTEL_BSP_BATCH_SIZE", "5", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
+    ("OTEL_SERVICE_VERSION", "1", "service.version in OTEL_RESOURCE_ATTRIBUTES"),
     ("ECO2_TRACING_ENABLED", "false", "OTEL_SDK_DISABLED=true"),
     ("ECO2_TRACING_ENABLED", "0", "OTEL_SDK_DISABLED=true"),
     ("ECO2_TRACING_ENABLED", "true", "tracing is enabled unless OTEL_SDK_DISABLED=true"),
@@ -253,7 +260,7 @@ OTEL_JAVAAGENT_ENABLED OTEL_DOTNET_AUTO_TRACES_ENABLED OTEL_NODE_ENABLED_INSTRUM
 OTEL_PHP_AUTOLOAD_ENABLED OTEL_GO_AUTO_TARGET_EXE OTEL_RUBY_ENABLED_INSTRUMENTATIONS OTEL_LAMBDA_TRACE_MODE
 OTEL_RESOURCE_ATTRIBUTES_NODE_NAME OTEL_INJECTOR_K8S_POD_NAME OTEL_COLLECTOR_CONFIG OTEL_EBPF_OPEN_PORT
 OTEL_TRACES_SAMPLER_JAEGER_REMOTE_ENDPOINT OTEL_BSP_EXPORT_UNSAMPLED_SPANS JAEGER_UI_URL JAEGER_SERVICE_HOST
-ECO2_API_URL SERVICE_NAME APP_ENV LOG_LEVEL SAMPLE_RATE"""
+OTEL_VERSION OTEL_PYTHON_VERSION OTEL_SDK_VERSION OTEL_COLLECTOR_VERSION ECO2_API_URL SERVICE_NAME APP_ENV LOG_LEVEL SAMPLE_RATE"""
 
 
 @pytest.mark.parametrize("name", EXISTING.split())

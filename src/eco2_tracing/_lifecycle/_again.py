@@ -50,10 +50,10 @@ def _described(name: str, before: Any, after: Any) -> str:
     if isinstance(after, str):
         instead = "" if before is None else f" instead of {shown(name, str(before))!r}"
         return f"{name}={shown(name, after)!r}{instead}"
-    if name == "settings" and before is not None:
+    if name == "settings" and type(before) is type(after):
         differing = [key for key in type(after).model_fields if getattr(before, key) != getattr(after, key)]
         return f"settings ({', '.join(key for key in differing if key != 'otlp')})"
-    if name == "resource_attributes":
-        before = before or {}
+    if name == "resource_attributes" and isinstance(after, Mapping):
+        before = before if isinstance(before, Mapping) else {}
         return f"{name} ({', '.join(str(key) for key in after if before.get(key) != after[key])})"
     return name

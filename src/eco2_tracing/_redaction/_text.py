@@ -96,26 +96,13 @@ class FreeText:
         stems: A text with an additional name in it contains one of these.
     """
 
-    __slots__ = ("_is_secret", "_keys", "stems")
+    __slots__ = ("_compiled", "_extra", "_is_secret", "stems")
 
     def __init__(self, is_secret: Callable[[str], bool], extra: Iterable[str] = ()) -> None:
         self._is_secret = is_secret
-        extra = tuple(extra)
-        names = {
-            "[-_. ]?".join(map(re.escape, words(key))) for key in (*STRONG, *EXACT, *COOKIES, *KOREAN, *extra)
-        }
-        # One pattern each, for all of them begin alike.
-        escaped = "|".join(name[2:].replace("\\", r"\\{1,4}") for name in KOREAN_ESCAPED)
-        encoded = "|".join(name[1:] for name in KOREAN_ENCODED)
-        names |= {rf"\\{{1,4}}u(?:{escaped})", f"%(?:{encoded})"}
-        joined = alternatives(sorted(names, key=len, reverse=True))
-        after = rf"(?:[-_.]?(?:{'|'.join(AFTER)}))?(?:[-_]?\d{{1,3}})?"
-        self._keys = re.compile(
-            rf"""(?P<key>(?:{joined}){after})(?={_FIRST_AFTER})
-                 (?:(?P<named>{_NAMED})|(?P<pair>{_PAIRED})|(?P<separator>{_SEPARATOR}))""",
-            re.VERBOSE,
-        )
-        self.stems = _stems(extra)
+        self._extra = tuple(extra)
+        self._compiled: re.Pattern[str] | None = None
+        self.stems = _stems(self._extra)
 
     def has_name(self, low: str) -> bool:
         """Tell whether a text may hold one of the names; fast, for it is asked for each line.
@@ -155,8 +142,9 @@ class FreeText:
     def _named(self, text: str, low: str, spans: list[tuple[int, int]]) -> int:
         """Find the values that stand behind a secret's name; returns where the search ended."""
         at = 0
+        search = self._keys().search
         for _ in range(_MOST_NAMES):
-            found = self._keys.search(low, at)
+            found = search(low, at)
             if found is None:
                 return len(text)
             if len(spans) == _MOST_SECRETS:
@@ -171,6 +159,24 @@ class FreeText:
                 # The end of a value can be the name of the next: `token= "password": "x"`.
                 at = max(at, span[0], span[1] - _LONGEST_NAME)
         return max(at, spans[-1][1] if spans else 0)
+
+    def _keys(self) -> re.Pattern[str]:
+        """Return the search for names; compiled for the first text that needs it, because that takes milliseconds."""
+        if self._compiled is None:
+            keys = (*STRONG, *EXACT, *COOKIES, *KOREAN, *self._extra)
+            names = {"[-_. ]?".join(map(re.escape, words(key))) for key in keys}
+            # One pattern each, for all of them begin alike.
+            escaped = "|".join(name[2:].replace("\\", r"\\{1,4}") for name in KOREAN_ESCAPED)
+            encoded = "|".join(name[1:] for name in KOREAN_ENCODED)
+            names |= {rf"\\{{1,4}}u(?:{escaped})", f"%(?:{encoded})"}
+            joined = alternatives(sorted(names, key=len, reverse=True))
+            after = rf"(?:[-_.]?(?:{'|'.join(AFTER)}))?(?:[-_]?\d{{1,3}})?"
+            self._compiled = re.compile(
+                rf"""(?P<key>(?:{joined}){after})(?={_FIRST_AFTER})
+                     (?:(?P<named>{_NAMED})|(?P<pair>{_PAIRED})|(?P<separator>{_SEPARATOR}))""",
+                re.VERBOSE,
+            )
+        return self._compiled
 
     def _reversed(self, low: str) -> list[tuple[int, int]]:
         """Find the values that stand before the name that makes them secret."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 _W = r"[\w-]"
 _DIGIT_WITHIN = r"(?=[\w.~+/=-]{0,40}\d)"
@@ -116,12 +117,7 @@ find_run = _RUN.search
 
 _WORDS = re.compile(r"[a-z_-]+\Z")
 _REACH = 20  # how far before such a word a prefix can begin
-_PREFIXES = alternatives(prefix for prefixes, _ in _FORMS for prefix in prefixes.split())
-_PREFIX = re.compile(_PREFIXES)
-# The same where a word begins; Microsoft Entra's stands within one. Fast, for it passes the rest of each word.
-_PREFIX_OF_WORD = re.compile(rf"(?<![A-Za-z0-9])(?:{_PREFIXES})|Q~")
 _ESCAPES = re.compile(r"%[0-9A-Fa-f]{2}[A-Za-z0-9]|\\[nrtbfu]|\[\d{0,3}m|/bot")  # see `begins_word`
-_TOKEN = re.compile(alternatives(prefix + body for prefixes, body in _FORMS for prefix in prefixes.split()))
 _HEAD = re.compile(
     r"[A-Za-z0-9]{14}\.\Z|[\w~.-]{3}\d\Z"
 )  # what stands before the prefix: Terraform, Microsoft Entra
@@ -148,6 +144,28 @@ _HOSTS = ("hook", "/with/key/", "api.telegram")
 _MOST = 1024
 
 
+@cache
+def _prefixes() -> re.Pattern[str]:
+    """Return the search for a prefix; compiled for the first text that needs it, because that takes milliseconds."""
+    return re.compile(alternatives(prefix for prefixes, _ in _FORMS for prefix in prefixes.split()))
+
+
+@cache
+def _prefixes_of_words() -> re.Pattern[str]:
+    """Return the same search where a word begins; Microsoft Entra's stands within one.
+
+    It is faster, because it passes the rest of each word.
+    """
+    prefixes = alternatives(prefix for prefixes, _ in _FORMS for prefix in prefixes.split())
+    return re.compile(rf"(?<![A-Za-z0-9])(?:{prefixes})|Q~")
+
+
+@cache
+def _whole() -> re.Pattern[str]:
+    """Return the search for a whole token."""
+    return re.compile(alternatives(prefix + body for prefixes, body in _FORMS for prefix in prefixes.split()))
+
+
 def has_token(text: str) -> bool:
     """Tell whether a text has a word that is long enough for a token.
 
@@ -168,7 +186,7 @@ def tokens(text: str) -> list[tuple[int, int]]:
     """
     spans: list[tuple[int, int]] = []
     done = 0
-    search = (_PREFIX_OF_WORD if _ESCAPES.search(text) is None else _PREFIX).search
+    search = (_prefixes_of_words() if _ESCAPES.search(text) is None else _prefixes()).search
     for run in _RUN.finditer(text):
         start, end = run.span()
         if end <= done:
@@ -177,7 +195,7 @@ def tokens(text: str) -> list[tuple[int, int]]:
         if place >= start and (mailchimp := _MAILCHIMP.match(text, place)) is not None:
             spans.append(mailchimp.span())
             continue
-        if _WORDS.match(text, start, end) and not _PREFIX.match(text, start):
+        if _WORDS.match(text, start, end) and not _prefixes().match(text, start):
             continue
         at = max(done, start - _REACH)
         for _ in range(_MOST):
@@ -186,7 +204,7 @@ def tokens(text: str) -> list[tuple[int, int]]:
                 break
             at = found.start()
             begin = _begin(text, at)
-            token = _TOKEN.match(text, at) if begin >= 0 else None
+            token = _whole().match(text, at) if begin >= 0 else None
             if token is None:
                 at += 1
                 continue

@@ -27,6 +27,7 @@ _PATH_WORDS = frozenset(
     receiver rest sampling signoz spans staging telemetry tempo trace traces tracing write zipkin""".split()  # noqa: SIM905 - a list of fifty literals is no easier to read
 )
 _VERSION = r"v\d{1,3}(?:\.\d{1,3})?(?:(?:alpha|beta|development)\d?)?"
+_HOST_AND_PORT = r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,8}:\d{1,5}"  # behind a scheme that is misspelled
 _OPAQUE = r"[A-Za-z0-9+/=~_-]{16,}"
 _CHANGES = r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])"
 _MOST_CHANGES = 3
@@ -146,8 +147,9 @@ def _shown_fact(value: str) -> str:
 
 def _shown_segment(segment: str) -> str:
     plain = unquote(segment).lower()
-    known = not plain or plain in _PATH_WORDS or plain == _MASKED or re.fullmatch(_VERSION, plain)
-    return segment if known else MASK
+    if not plain or plain in _PATH_WORDS or plain == _MASKED:
+        return segment
+    return segment if re.fullmatch(f"{_VERSION}|{_HOST_AND_PORT}", plain) else MASK
 
 
 def _shown_word(found: re.Match[str]) -> str:

@@ -34,7 +34,7 @@ _ENVIRONMENT = (
 _WORDS: Mapping[str, str] = {
     **dict.fromkeys(("OTEL", "OTLP", "ECO2", "ECO", "ECO2TRACING", "OPENTELEMETRY", "SDK", "PYTHON"), ""),
     **dict.fromkeys(("TRACES", "TRACE", "TRACING", "TRACER", "SPAN", "SPANS", "APM"), ""),
-    **dict.fromkeys(("JAEGER", "ZIPKIN", "TEMPO", "GRPC", "HTTP", "THE", "IS"), ""),
+    **dict.fromkeys(("JAEGER", "ZIPKIN", "TEMPO", "GRPC", "HTTP", "BSP", "THE", "IS", "USE"), ""),
     **dict.fromkeys(("EXPORTER", "EXPORTERS", "EXPORT", "REPORTER"), "EXPORTER"),
     **dict.fromkeys(("SAMPLER", "SAMPLING", "SAMPLE", "SAMPLERS"), "SAMPLE"),
     **dict.fromkeys(("RATE", "RATIO", "PROBABILITY", "PERCENT", "PERCENTAGE", "FRACTION", "SHARE"), "RATE"),
@@ -68,6 +68,7 @@ _WORDS: Mapping[str, str] = {
     **dict.fromkeys(("WORKERS", "WORKER", "PROCESSES", "COUNT"), "WORKERS"),
     **dict.fromkeys(("LEVEL", "VERBOSITY"), "LEVEL"),
     **dict.fromkeys(("LOG", "LOGS", "LOGGING"), "LOG"),
+    "LOGLEVEL": "LEVEL",
 }
 
 # The words of a name, alternatives separated by a bar, and the variables that do what it says.
@@ -140,7 +141,7 @@ def intent_of(name: str, value: str, sampler: str | None = None) -> Intent | Non
         return Intent(_ratio(value, sampler), (ARG, "OTEL_SAMPLING_RATE"))
     if {"SAMPLE", "ENDPOINT"} <= words:
         return Intent(f"set {SAMPLER}=parentbased_jaeger_remote and {ARG}=endpoint=…", (SAMPLER,))
-    if words - {"ENABLE"} in ({"SECURE"}, {"INSECURE"}):
+    if words - {"ENABLE"} in ({"SECURE"}, {"INSECURE"}, {"SECURE", "INSECURE"}):
         return Intent(_insecure(words, value), ("OTEL_EXPORTER_OTLP_INSECURE",))
     if words in ({"DEBUG"}, {"CONSOLE"}):
         return Intent(f"set {_MODES[words]}", (_MODES[words].partition("=")[0],))

@@ -39,7 +39,10 @@ def load_settings(
 
     Raises:
         ConfigurationError: In strict mode, with every problem.
+        TypeError: The settings given are something else.
     """
+    if not isinstance(settings, Settings | None):
+        raise TypeError(f"settings takes a TracingSettings, such as TracingSettings(), not {settings!r:.60}")
     arguments = {"service_name": service_name, "service_version": service_version, "environment": environment}
     if settings is None:
         read = Settings()

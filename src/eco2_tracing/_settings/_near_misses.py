@@ -48,6 +48,10 @@ _EXISTING = r"""(?x)
           | AUTO_ | INSTRUMENTATION_ | DJANGO_ | PLATFORM | EXPERIMENTAL_ | GRPC_
           | [A-Z0-9_]+_(?: EXCLUDED_(?:URLS|METHODS|SERVICES|HOSTS) | TRACED_REQUEST_ATTRS )$ ) )
       | .*(?: _SERVICE_HOST | _SERVICE_PORT(?:_.*)? | _PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_.*)? )$"""
+# Others' names in words of ours: options of instrumentations, and versions that Dockerfiles install.
+_NEVER_MEANT = (
+    r"OTEL_INSTRUMENTATION_|(?:OTEL|OPENTELEMETRY)_(?:[A-Z]+_)?VERSION$(?<!SERVICE_VERSION)(?<!APP_VERSION)"
+)
 _PREFIXES = (
     "OTEL_",
     "ECO2_TRACING",
@@ -118,7 +122,7 @@ def _report(
     name: str, value: str, environ: Mapping[str, str], settled: AbstractSet[str], findings: Findings
 ) -> None:
     own = name.upper().startswith(_OWN)
-    intent = None if name.upper().startswith("OTEL_INSTRUMENTATION_") else _intent(name, value, environ)
+    intent = None if re.match(_NEVER_MEANT, name.upper()) else _intent(name, value, environ)
     if not name.upper().startswith(_PREFIXES) or name.startswith(_OF_OTHERS):
         if intent is not None and settled.isdisjoint(intent.settled_by) and not _is_exported(name, environ):
             doubt = "if it was meant for the traces, " if name in _GENERIC else ""

@@ -155,6 +155,8 @@ def _split(text: str) -> SplitResult:
         raise BadValueError(
             f"{complaint}; this looks like a credential, which belongs into OTEL_EXPORTER_OTLP_HEADERS"
         )
+    if text.isdecimal():
+        raise BadValueError(f"{complaint}; this is a port without a host")
     try:
         parts = urlsplit(text if "://" in text else f"//{text}")
         port = parts.port
@@ -164,6 +166,9 @@ def _split(text: str) -> SplitResult:
     if port == 0 or not text.isascii() or re.search(r"[\x00-\x20\x7f]", text):
         raise BadValueError(complaint)
     if not is_host(parts.hostname or ""):
+        raise BadValueError(complaint)
+    if not parts.scheme and (parts.netloc.endswith(":") or parts.path.startswith("//")):
+        # `http:/collector`, `http//collector`, and `unix:/a.sock` where the protocol is HTTP: the host would be `http`.
         raise BadValueError(complaint)
     if parts.scheme not in ("", "http", "https"):
         raise BadValueError(f"{complaint}; the scheme {parts.scheme!r} is not known")

@@ -123,8 +123,8 @@ def _argument(sampler: str, argument: tuple[str, str], arg: str | None, findings
     variable, text = argument
     if sampler.endswith(("always_on", "always_off")):
         complaint = f"the sampler {sampler} takes no argument"
-        if probable_rate(text) is not None:
-            complaint += f", set {SAMPLER}={RATIO} with it"
+        if (share := probable_rate(text)) is not None:
+            complaint += f", set {SAMPLER}={RATIO} and {ARG}={share:.10g}"
         findings.supplanted(variable, text, complaint, "nothing")
     elif sampler.endswith("traceidratio"):
         try:
