@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 from eco2_tracing._redaction._keys import MASK
+from eco2_tracing._redaction._lazy import lazy
 
 _VALUE = r"""("[^"\n]{1,512}"|'[^'\n]{1,512}'|[^\s"']{1,512})"""
 _BEFORE = r"""[^\n|;&]{0,512}?[ ]["']?"""
@@ -23,7 +23,7 @@ _TOOLS = {
     "htpasswd": r"[ ]-[a-zA-Z]{0,8}b[a-zA-Z]{0,8}[ ]\S{1,256}[ ]\S{1,128}[ ]([^\s\"']{1,512})",
     "openssl": rf"{_BEFORE}-pass(?:in|out)?[ ][\"']?pass:([^\s\"']{{1,512}})",
 }
-_PATTERNS = {tool: re.compile(pattern) for tool, pattern in _TOOLS.items()}
+_PATTERNS = {tool: lazy(pattern) for tool, pattern in _TOOLS.items()}
 _LONGEST_TOOL = 16
 _MARKS = (" -p", " -a", " -w", " -u", "-user", " -b", "'-", '"-')
 _MOST = 64

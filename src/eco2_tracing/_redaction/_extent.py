@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from eco2_tracing._redaction._keys import MASK
+from eco2_tracing._redaction._lazy import lazy
 
 # Behind a colon, a value that is one of these words is prose or source code: "token: expired", "token: str".
 PROSE = frozenset((
@@ -23,7 +24,7 @@ LITERALS = frozenset(("none", "null", "true", "false", "undefined"))
 
 # A quote behind backslashes closes nothing, however many they are: each `repr` doubles them.
 # Each alternative accepts the end of the text as its closing mark: nothing backtracks over a tail.
-_VALUE = re.compile(
+_VALUE = lazy(
     r"""
       (?P<open>[a-z]{0,2}")(?:[^"\\]|\\++.|"")*+(?P<close>"|\\?\Z)
     | (?P<open2>[a-z]{0,2}')(?:[^'\\]|\\++.|'')*+(?P<close2>'|\\?\Z)
@@ -38,14 +39,15 @@ _VALUE = re.compile(
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
+
 # Any scheme, then its parameters or one word.
 _PARAMETER = r"""[\w-]{1,40}=(?:\\{0,63}"[^"\n]*+"?|[^\s,"']*+)"""
-_AUTHORIZATION = re.compile(
+_AUTHORIZATION = lazy(
     rf"""([A-Za-z][\w-]{{1,24}})[ ]{{1,4}}(?:{_PARAMETER}(?:,[ ]{{0,4}}{_PARAMETER})*+|[^\s"'<>,;]+)"""
 )
 _PAIR = r"""[^\s;,"'=]+(?:=(?:\\{0,63}"[^"\n]*+"?|[^;"'\n]{0,1024}+(?=;)|[^\s;"']*+))?"""
-_COOKIES = re.compile(rf"{_PAIR}(?:;[ \t]{{0,4}}{_PAIR})*+")
-_BRACKETS = re.compile(
+_COOKIES = lazy(rf"{_PAIR}(?:;[ \t]{{0,4}}{_PAIR})*+")
+_BRACKETS = lazy(
     r"""(?P<open>[\[{(])|(?P<close>[\]})])|"(?:[^"\\]|\\++.)*+(?:"|\\?\Z)|'(?:[^'\\]|\\++.)*+(?:'|\\?\Z)""",
     re.DOTALL,
 )

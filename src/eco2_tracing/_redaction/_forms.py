@@ -6,45 +6,46 @@ import re
 
 from eco2_tracing._redaction._commands import has_option, mask_commands
 from eco2_tracing._redaction._extent import PROSE, covered
+from eco2_tracing._redaction._lazy import lazy
 from eco2_tracing._redaction._tokens import begins_word, has_token, tokens, webhooks
 
 _SCHEMES = ("bearer", "basic", "negotiate", "apikey")
-_AFTER_SCHEME = re.compile(
+_AFTER_SCHEME = lazy(
     r"(?:[ \t]{1,4}|(?:\\{1,4}r|\r)?(?:\\{1,4}n|\n)[ \t]{1,8}|%(?:25){0,3}(?:20|2b)|\+|[:=][ ]?|,[ ])"
     r"([\w.~+/=-]{4,128})"
 )
-_MORE = re.compile(r"[\w.~+/=-]*")
-_FIELD = re.compile(r"[A-Za-z_]{1,24}=(?:[^=]|\Z)")  # of a challenge: `Basic realm=x`
+_MORE = lazy(r"[\w.~+/=-]*")
+_FIELD = lazy(r"[A-Za-z_]{1,24}=(?:[^=]|\Z)")  # of a challenge: `Basic realm=x`
 _SHORTEST_OPAQUE = 8
 _LONGEST_WORD = 16
 _MOST = 4096
-_DIGEST = re.compile(r"\bdigest[ ]{1,4}(?=[a-z]{2,16}=)([^\n]*)")
+_DIGEST = lazy(r"\bdigest[ ]{1,4}(?=[a-z]{2,16}=)([^\n]*)")
 # Three parts, of which a detached payload is empty; five where it is encrypted, one of them empty.
-_JWT = re.compile(r"(?<![\w-])eyj[\w-]{8,}(?:\.[\w-]+|\.(?=\.[\w-])){1,4}")
-_PEM = re.compile(
+_JWT = lazy(r"(?<![\w-])eyj[\w-]{8,}(?:\.[\w-]+|\.(?=\.[\w-])){1,4}")
+_PEM = lazy(
     r"(-{4,5} ?begin [a-z0-9 ]{0,40}private key(?: block)? ?-{4,5}).*?(?:(?=-{4,5} ?end)|\Z)", re.DOTALL
 )
-_PUTTY = re.compile(r"private-lines: \d{1,6}[\s\\].*", re.DOTALL)
+_PUTTY = lazy(r"private-lines: \d{1,6}[\s\\].*", re.DOTALL)
 # A cookie by what stands behind it: `session=x; Path=/`.
-_COOKIE_ATTRIBUTE = re.compile(r"[ ]?(?:path=|domain=|expires=|max-age=|httponly\b|secure\b|samesite=)")
+_COOKIE_ATTRIBUTE = lazy(r"[ ]?(?:path=|domain=|expires=|max-age=|httponly\b|secure\b|samesite=)")
 _LONGEST_COOKIE = 4096
 _MOST_COOKIES = 512
 # Redis: `AUTH password`, `AUTH user password`.
-_REDIS_AUTH = re.compile(r"(?<![\w-])AUTH[ ](?:[\w.-]{1,64}[ ])?(?=[^\s\d]{0,64}\d)([^\s'\"=:]{8,512})")
+_REDIS_AUTH = lazy(r"(?<![\w-])AUTH[ ](?:[\w.-]{1,64}[ ])?(?=[^\s\d]{0,64}\d)([^\s'\"=:]{8,512})")
 
 # A user and a password as arguments, as source lines of stack traces have them.
-_CALL = re.compile(
+_CALL = lazy(
     r"""(?:basicauth|\.login)\([ ]?b?\\{0,3}["'][^"'\n]{0,128}["'],[ ]?b?\\{0,3}["']([^"'\n]{1,512})["']"""
 )
 
 # OAuth's authorization code: opaque, while the codes of errors are numbers, or words in one case.
-_CODE = re.compile(r"""code\\{0,63}["'`]?[ ]{0,4}[:=][ ]{0,4}\\{0,63}["'`]?""")
-_OPAQUE = re.compile(
+_CODE = lazy(r"""code\\{0,63}["'`]?[ ]{0,4}[:=][ ]{0,4}\\{0,63}["'`]?""")
+_OPAQUE = lazy(
     r"(?=[\w.~/+-]{10})(?=[^\sA-Z]{0,64}[A-Z])(?=[^\sa-z]{0,64}[a-z])(?=[^\s0-9]{0,64}[0-9])[\w.~/+-]+"
 )
-_IN_NAME = re.compile(r"[\w.-]")
+_IN_NAME = lazy(r"[\w.-]")
 # Of words and short numbers: `SpringSale2024`, `SUMMER-24`.
-_SPOKEN = re.compile(r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,}|\d{1,4})[-_.]?){1,5}\Z")
+_SPOKEN = lazy(r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,}|\d{1,4})[-_.]?){1,5}\Z")
 
 
 def has_form(low: str) -> bool:

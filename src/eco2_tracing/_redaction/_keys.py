@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import quote, unquote
+
+from eco2_tracing._redaction._lazy import lazy
 
 MASK = "REDACTED"
 """What stands in a secret's place; the word of the semantic conventions (`url.full`)."""
@@ -33,6 +34,7 @@ EXACT = (
 KOREAN = (
     "비밀번호", "패스워드", "암호", "비번", "토큰", "인증번호", "인증키", "비밀키", "개인키", "액세스키", "접근키",
 )  # fmt: skip
+
 """Korean names of passwords, tokens and keys: secret also as the end of a longer name."""
 
 KOREAN_ESCAPED = tuple("".join(f"\\u{ord(letter):04x}" for letter in name) for name in KOREAN)
@@ -78,9 +80,9 @@ _USERS = frozenset((
     "root", "smtp", "user",
 ))  # fmt: skip
 
-_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+|[^\W_]+")
-_ESCAPED = re.compile(r"\\{1,4}u([0-9a-fA-F]{4})")
-_SEGMENT = re.compile(r"[.\[\]:/\s]+")
+_WORD = lazy(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+|[^\W_]+")
+_ESCAPED = lazy(r"\\{1,4}u([0-9a-fA-F]{4})")
+_SEGMENT = lazy(r"[.\[\]:/\s]+")
 _DIGITS = "0123456789"
 _LONGEST_KEY = 256
 _MOST_ENCODED = 3  # how often a name is percent-encoded, where one proxy encodes what another has

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from eco2_tracing._redaction._extent import LITERALS, covered, value_span
+from eco2_tracing._redaction._lazy import lazy
 
 _MOST = 4096  # places that are looked at for one word in one text; what is behind more of them is masked to the end
 
 
 def _details(**patterns: str) -> dict[str, re.Pattern[str]]:
-    """Compile patterns of what follows a word; group 1 is what stays."""
+    """Return patterns of what follows a word; group 1 is what stays."""
     return {
-        word.replace("_", " "): re.compile(pattern, re.VERBOSE | re.IGNORECASE)
+        word.replace("_", " "): lazy(pattern, re.VERBOSE | re.IGNORECASE)
         for word, pattern in patterns.items()
     }
 
@@ -39,13 +40,13 @@ _DETAILS = _details(
     command=r"([ ]\#[ ]\d{1,9}[ ])(?:\([^\n]{0,1024}?\)(?=[ ]of[ ]pipeline)|\([^\n]*)",
     dup_key=r"(:[ ])\{[^\n]*",
 )
-_DETAILS["input_value="] = re.compile(r"()[^\n]*?(?=,[ ]input_type=|\n|\Z)")
+_DETAILS["input_value="] = lazy(r"()[^\n]*?(?=,[ ]input_type=|\n|\Z)")
 for _word in ("generated in", "cached since", "raw sql", "no key", "caching disabled"):
-    _DETAILS[_word] = re.compile(r"([^\]\n]{0,80}\][ ])(?!\(\)|\{\})[(\[{][^\n]*")
+    _DETAILS[_word] = lazy(r"([^\]\n]{0,80}\][ ])(?!\(\)|\{\})[(\[{][^\n]*")
 _BRACKETED = frozenset(
     ("parameters", "generated in", "cached since", "raw sql", "no key", "caching disabled")
 )
-_RESULT = re.compile(r"\A((?:row|col)[ ])\([^\n]*\)\Z", re.IGNORECASE)  # what SQLAlchemy's engine echoes
+_RESULT = lazy(r"\A((?:row|col)[ ])\([^\n]*\)\Z", re.IGNORECASE)  # what SQLAlchemy's engine echoes
 
 # What a literal look-up searches for: each detail has one of these, beside a quote or a bracket.
 DETAILS = (
@@ -55,7 +56,7 @@ DETAILS = (
 """Each detail has one of these, beside a quote or a bracket."""
 
 # One of pydantic's errors as a mapping: what follows is the value that was refused.
-_INPUT = re.compile(r"""(?<=["']msg)\\{0,63}["'][^\n]{0,512}?["']input\\{0,63}["']:[ ]?""")
+_INPUT = lazy(r"""(?<=["']msg)\\{0,63}["'][^\n]{0,512}?["']input\\{0,63}["']:[ ]?""")
 
 
 def mask_details(text: str, low: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from eco2_tracing._redaction._lazy import lazy
+
 _MASK = "?"
 _OMITTED = "…"
 _MOST_TOKENS = 768  # literals, quoted names and comments of one statement: what is behind more of them goes
@@ -22,7 +24,7 @@ _STRING = r"""
 """
 _NAME = r"""`[^`]*+`? | \[[^\[\]'"]*+'[^\[\]'"]*+\] | :\d{1,2}\b"""
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_TOKEN = re.compile(
+_TOKEN = lazy(
     rf"""
       (?P<comment>{_COMMENT})
     | (?P<string>{_STRING})
@@ -32,20 +34,21 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
+
 # In prose around a statement, numbers count where a literal can stand.
-_NUMBER_IN_PLACE = re.compile(rf"([=<>(,]\s{{0,8}}[-+]?)(?:{_UUID}|\.?\d[\w.]*+)", re.IGNORECASE)
-_NUMBER = re.compile(rf"(?<![\w.$@?%])(?:{_UUID}|\.?\d[\w.]*+)", re.IGNORECASE)
+_NUMBER_IN_PLACE = lazy(rf"([=<>(,]\s{{0,8}}[-+]?)(?:{_UUID}|\.?\d[\w.]*+)", re.IGNORECASE)
+_NUMBER = lazy(rf"(?<![\w.$@?%])(?:{_UUID}|\.?\d[\w.]*+)", re.IGNORECASE)
 # Behind these a double-quoted text is a literal: MySQL, SQLite and JSON have such; elsewhere it is a name.
-_BEFORE_LITERAL = re.compile(
+_BEFORE_LITERAL = lazy(
     r"(?:[=<>|+\[]|(?<!:):|\blike|\bin\s{0,4}\(|\bbetween|\bvalues?\s{0,4}\()\s*\Z", re.IGNORECASE
 )
 # The same of a single-quoted text in what may be prose.
-_BEFORE_OPERAND = re.compile(
+_BEFORE_OPERAND = lazy(
     r"(?:[=<>|+\[(,]|\b(?:i?like|in|values|then|else|when|interval|by|escape|limit|offset)|between\s{1,8}\S{1,32}\s{1,8}and)\s{0,8}(?:n|e|x|u&|_utf8)?\Z",
     re.IGNORECASE,
 )
-_VALUES = re.compile(r"\bvalues\b", re.IGNORECASE)
-_WORD = re.compile(r"(?<=[ \t])\S+")
+_VALUES = lazy(r"\bvalues\b", re.IGNORECASE)
+_WORD = lazy(r"(?<=[ \t])\S+")
 _QUOTED_LITERALS = frozenset(("mysql", "mariadb"))
 _COMMANDS = frozenset(("redis", "memcached"))
 

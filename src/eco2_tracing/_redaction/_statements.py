@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from eco2_tracing._redaction._lazy import lazy
 from eco2_tracing._redaction._sql import mask_in_place, mask_literals
 
 STARTS = (
@@ -26,6 +27,7 @@ _SELECTED = (
     r"""\s{1,8}(?:\w{1,64}\()?n?\\{0,7}'[^'\n]{0,1024}"""
     r"""(?:'\s{0,4}(?:[,;)\]"'`\\|:+]|from\b|as\b|where\b|union\b|\n|\Z)|\Z)"""
 )
+
 _INTO = rf"into{_GAP}{_NAME}\s{{0,8}}"
 _UPDATE = rf"update{_GAP}\S{{1,200}}{_GAP}(?:\S{{1,64}}{_GAP}){{0,2}}set"
 _PARAMETER = r"@\w{1,64}\s{0,4}=\s{0,4}"
@@ -54,15 +56,15 @@ _BEGINS = {
     ),
     "set password": (r"set\spassword\b", r"set\spassword\b(?=[^\n]{0,256}['\"])"),
 }
-_PATTERNS = {word: (re.compile(loose), re.compile(strict)) for word, (loose, strict) in _BEGINS.items()}
+_PATTERNS = {word: (lazy(loose), lazy(strict)) for word, (loose, strict) in _BEGINS.items()}
 _CALLS = frozenset(("call", "exec", "set password"))  # all that is quoted in them is a value
 
-_CAPITALS = re.compile(
+_CAPITALS = lazy(
     r"(?:WITH|VALUES|SHOW|SET|PRAGMA|ATTACH|CREATE|ALTER|GRANT|COPY|DO)[ ](?=[^\n]{0,512}?['\"])"
 )
-_BEFORE_CAPITALS = re.compile(r"(?:[\"'`(]|:[ ]|\\n|\n)\Z")
+_BEFORE_CAPITALS = lazy(r"(?:[\"'`(]|:[ ]|\\n|\n)\Z")
 # The lines that may come behind a statement: of a traceback, of a driver.
-_END = re.compile(r'\]?\n(?=[ \t]{0,8}File "|[\[(]|Traceback|During |The above|[ \t]{0,8}\n|[A-Z]\w{1,60}:)')
+_END = lazy(r'\]?\n(?=[ \t]{0,8}File "|[\[(]|Traceback|During |The above|[ \t]{0,8}\n|[A-Z]\w{1,60}:)')
 _MOST = 128
 _MOST_LOOKED_AT = 4096
 _ALL, _IN_PLACE, _STRICT, _OMIT = range(4)

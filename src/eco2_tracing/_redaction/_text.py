@@ -19,6 +19,7 @@ from eco2_tracing._redaction._keys import (
     has_korean,
     words,
 )
+from eco2_tracing._redaction._lazy import lazy
 from eco2_tracing._redaction._tokens import alternatives, has_token
 from eco2_tracing._redaction._words import is_word
 
@@ -47,11 +48,11 @@ _NAMED = rf"""
         (?:{_QUOTE}|<|(?<=[\s&]))(?:value|default){_QUOTE}?{_SPACE}(?:[:=]{_SPACE}|>)
       | {_QUOTE}(?:(?:\\{{1,4}}r|\r)?(?:\\{{1,4}}n|\n)){{2}} )
 """
-_BEFORE_NAMED = re.compile(
+_BEFORE_NAMED = lazy(
     rf"(?:name|key|header|field|param|parameter|property|variable|id){_QUOTE}?[ ]{{0,4}}[:=>][ ]{{0,4}}(?:{_QUOTE}|)\Z"
 )
 # The same with the value first.
-_REVERSED = re.compile(
+_REVERSED = lazy(
     rf"""value{_QUOTE}[ ]{{0,4}}[:=][ ]{{0,4}}{_QUOTE}(?P<value>[^"'\n\\]{{1,1024}}){_QUOTE}[ ]{{0,4}},{_SPACE}
          {_QUOTE}(?:name|key|header|field){_QUOTE}[ ]{{0,4}}[:=]
          [ ]{{0,4}}{_QUOTE}(?P<name>[^"'\n\\]{{1,64}}){_QUOTE}""",
@@ -70,15 +71,15 @@ _LONGEST_SIGN = 2
 TRUNCATED = "…"
 """Stands for the rest of a text that has more possible secrets than are looked at."""
 
-_OPAQUE = re.compile(r"""\\{0,63}["'`](?=[^"'`]{0,200}\d)[\w.~+/=-]{8,}["'`\\]""")
-_REST = re.compile(r"""[^;\n"'<>\\]{1,256}(?=;|\Z)""")
+_OPAQUE = lazy(r"""\\{0,63}["'`](?=[^"'`]{0,200}\d)[\w.~+/=-]{8,}["'`\\]""")
+_REST = lazy(r"""[^;\n"'<>\\]{1,256}(?=;|\Z)""")
 # The first value of a connection string: another `name=` follows.
-_FIRST = re.compile(r"""([^;\n"&<>\\(){}\[\]]{1,128});[ ]{0,4}[a-z][a-z ]{0,24}=""")
+_FIRST = lazy(r"""([^;\n"&<>\\(){}\[\]]{1,128});[ ]{0,4}[a-z][a-z ]{0,24}=""")
 # netrc's `login bob password x`, Dockerfile's `ENV DB_PASSWORD x`, `setx`, `aws configure set`, FastCGI.
-_BEFORE_ARGUMENT = re.compile(
+_BEFORE_ARGUMENT = lazy(
     r"(?:\blogin[ ]\S{1,64}[ ]|(?:\A|\n|[ \"'])(?:env|setenv|setx|fastcgi_param|configure[ ]set)[ ]{1,4})\Z"
 )
-_BRACED = re.compile(r"\{(?:[^}]|\}\})*+\}?")
+_BRACED = lazy(r"\{(?:[^}]|\}\})*+\}?")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
+from eco2_tracing._redaction._lazy import lazy
+
 _W = r"[\w-]"
 _DIGIT_WITHIN = r"(?=[\w.~+/=-]{0,40}\d)"
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -115,19 +117,19 @@ _RUN = re.compile(r"[A-Za-z0-9_-]{16,}")
 find_run = _RUN.search
 """Finds such a word; for callers that would feel the call of `has_token`."""
 
-_WORDS = re.compile(r"[a-z_-]+\Z")
+_WORDS = lazy(r"[a-z_-]+\Z")
 _REACH = 20  # how far before such a word a prefix can begin
-_ESCAPES = re.compile(r"%[0-9A-Fa-f]{2}[A-Za-z0-9]|\\[nrtbfu]|\[\d{0,3}m|/bot")  # see `begins_word`
-_HEAD = re.compile(
+_ESCAPES = lazy(r"%[0-9A-Fa-f]{2}[A-Za-z0-9]|\\[nrtbfu]|\[\d{0,3}m|/bot")  # see `begins_word`
+_HEAD = lazy(
     r"[A-Za-z0-9]{14}\.\Z|[\w~.-]{3}\d\Z"
 )  # what stands before the prefix: Terraform, Microsoft Entra
-_TAIL = re.compile(r"(?:[\w.~+/=-]|%(?:2[bBfF]|3[dD]))*+")
-_MAILCHIMP = re.compile(r"[0-9a-f]{32}-us\d{1,2}(?!\w)")
+_TAIL = lazy(r"(?:[\w.~+/=-]|%(?:2[bBfF]|3[dD]))*+")
+_MAILCHIMP = lazy(r"[0-9a-f]{32}-us\d{1,2}(?!\w)")
 # What may stand before a token though it ends in a letter or a digit: `%3D`, `\n`, `\u003d`, and Telegram's `/bot`.
-_BEFORE = re.compile(r"(?:%(?:25){0,2}[0-9A-Fa-f]{2}|\\[nrtbf]|\\u00[0-9A-Fa-f]{2}|/bot|\[\d{0,3}m)\Z")
+_BEFORE = lazy(r"(?:%(?:25){0,2}[0-9A-Fa-f]{2}|\\[nrtbf]|\\u00[0-9A-Fa-f]{2}|/bot|\[\d{0,3}m)\Z")
 
 # Webhooks of Slack, Discord, Teams, Zapier, IFTTT, Make, Lark, WeCom, Mattermost: who knows the address may post.
-_WEBHOOK = re.compile(
+_WEBHOOK = lazy(
     r"""hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/([\w/+=-]+)
       | /api/(?:v\d{1,3}/)?webhooks/\d{1,24}/([\w-]+)
       | /with/key/([\w-]{16,128})

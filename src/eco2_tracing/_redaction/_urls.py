@@ -8,31 +8,33 @@ from urllib.parse import quote, unquote
 
 from eco2_tracing._redaction._cut import cut
 from eco2_tracing._redaction._keys import MASK
+from eco2_tracing._redaction._lazy import lazy
 
 # A URL's text from its authority on. Behind a quote or an angle bracket within it stands no separator and no end.
 _REST = r"""((?:[^\s"'<>]|["'<>](?![\s,;:)\]}>/\\]|\Z)){1,2048})"""
-_AUTHORITY = re.compile(rf":\\{{0,4}}/\\{{0,4}}/{_REST}")
-_RELATIVE = re.compile(rf"""//(?:(?<=\A//)|(?<=["'\s]//)){_REST}""")
-_ENDS = re.compile(r"[/?#\\]")
-_QUOTES = re.compile(r"""["'<>]""")
+_AUTHORITY = lazy(rf":\\{{0,4}}/\\{{0,4}}/{_REST}")
+_RELATIVE = lazy(rf"""//(?:(?<=\A//)|(?<=["'\s]//)){_REST}""")
+_ENDS = lazy(r"[/?#\\]")
+_QUOTES = lazy(r"""["'<>]""")
 # A password with an unescaped `/`, `?` or `#`: what follows the colon is no port.
-_LOOSE = re.compile(r"[^/?#:@\\\[]{0,256}:(?!\d{0,5}(?:[/?#\s\"'<>,)]|\Z))[^\s@]{1,512}@")
-_HOST = re.compile(r"(?:[\w-]{1,63}(?:\.[\w-]{1,63})+|localhost)(?::\d{1,5})?\Z|[\w.-]{1,253}:\d{1,5}\Z|\[")
-_DATABASE = re.compile(
+_LOOSE = lazy(r"[^/?#:@\\\[]{0,256}:(?!\d{0,5}(?:[/?#\s\"'<>,)]|\Z))[^\s@]{1,512}@")
+_HOST = lazy(r"(?:[\w-]{1,63}(?:\.[\w-]{1,63})+|localhost)(?::\d{1,5})?\Z|[\w.-]{1,253}:\d{1,5}\Z|\[")
+_DATABASE = lazy(
     r"(?:postgres(?:ql)?|mysql|mariadb|mongodb|rediss?|amqps?|mssql|sqlserver|oracle|clickhouse|cockroachdb|snowflake)"
     r"(?:\+\w{1,16})?\Z"
 )
 _LONGEST_SCHEME = 32
 # Go's MySQL driver: `user:password@tcp(host:3306)/`; Oracle's thin driver: `thin:user/password@host`.
-_GO = re.compile(r"""(?<![^\s"'=(])([\w.-]{1,64}):([^\s"'<>/]{1,256})@(?=(?:tcp|unix)\()""")
-_THIN = re.compile(r"thin:([^/\s\"']{1,64}/[^\s\"']{1,256})@")
+_GO = lazy(r"""(?<![^\s"'=(])([\w.-]{1,64}):([^\s"'<>/]{1,256})@(?=(?:tcp|unix)\()""")
+_THIN = lazy(r"thin:([^/\s\"']{1,64}/[^\s\"']{1,256})@")
 # The same where a URL is percent-encoded, once or again, in whole or in part, as it stands in a path.
-_ENCODED_USERINFO = re.compile(
+_ENCODED_USERINFO = lazy(
     r"""(?: (%(?:25){0,2}3[aA](?:/|%(?:25){0,2}2[fF]){2}) | (://) )
     (?:(?!%(?:25){0,2}(?:40|2[fF]|3[fF]|23))[^\s/?\#"'<>&@]){1,512}((?(2)(?!@))(?:%(?:25){0,2}40|@))""",
     re.VERBOSE,
 )
-_PARAMETER = re.compile(r"""[?&;\#]([^\s=&;\#?"'<>]{1,256})=([^\s&;\#"'<>]+)""")
+
+_PARAMETER = lazy(r"""[?&;\#]([^\s=&;\#?"'<>]{1,256})=([^\s&;\#"'<>]+)""")
 _DEEPEST = 3
 _MOST_PARAMETERS = 512
 _MOST_NESTED = 128  # values that are decoded and looked into

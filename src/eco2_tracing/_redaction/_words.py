@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import re
-
 from eco2_tracing._redaction._keys import KOREAN, OTHER_SIGNATURES, OTHER_TOKENS
+from eco2_tracing._redaction._lazy import lazy
 
 # Where `token` stands behind one of these, it is a parser's: "unexpected token: foo", "first token: 120 ms".
-_OF_A_PARSER = re.compile(
+_OF_A_PARSER = lazy(
     r"\b(?:bad|expected|first|illegal|invalid|last|missing|next|previous|unexpected|unknown|unrecognized)[ ]\Z"
 )
-_OPAQUE = re.compile(r"(?=[^\s\d]{0,64}\d)[\w.~+/=-]{12,}")
-_WORD = re.compile(r"[a-z]{1,20}\Z")
-_MARK = re.compile(r"</?[a-z_ |]{1,16}>\Z")
-_HANGUL = re.compile(r"\d{0,3}[\uac00-\ud7a3]+\Z")
-_FEW_DIGITS = re.compile(r"\d{1,3}\Z")
+_OPAQUE = lazy(r"(?=[^\s\d]{0,64}\d)[\w.~+/=-]{12,}")
+_WORD = lazy(r"[a-z]{1,20}\Z")
+_MARK = lazy(r"</?[a-z_ |]{1,16}>\Z")
+_HANGUL = lazy(r"\d{0,3}[\uac00-\ud7a3]+\Z")
+_FEW_DIGITS = lazy(r"\d{1,3}\Z")
 _COUNTED = ("pass", "sig", "pw", "signature", "otp")
 _SIGNS = ("sig", "signature")
-_DIRECTORY = re.compile(r"(?:/[a-z._-]{1,32}){1,8}/?\Z")  # `PWD`, of a shell, is where it works
-_ANNOTATION = re.compile(r"(?:annotated|dict|list|literal|optional|sequence|tuple|type|union)\[")
-_SHORT_WORD = re.compile(r"[a-z]{1,10}\Z")
-_STARS = re.compile(r"[*\u2022]+\Z")
-_METHOD_AND_FIELD = re.compile(r"(?:basic|negotiate|apikey|digest) [a-z_]{1,16}=[^=]")
+_DIRECTORY = lazy(r"(?:/[a-z._-]{1,32}){1,8}/?\Z")  # `PWD`, of a shell, is where it works
+_ANNOTATION = lazy(r"(?:annotated|dict|list|literal|optional|sequence|tuple|type|union)\[")
+_SHORT_WORD = lazy(r"[a-z]{1,10}\Z")
+_STARS = lazy(r"[*\u2022]+\Z")
+_METHOD_AND_FIELD = lazy(r"(?:basic|negotiate|apikey|digest) [a-z_]{1,16}=[^=]")
 _METHODS = frozenset(
     ("apikey", "basic", "digest", "jwt", "kerberos", "ldap", "mtls", "ntlm", "oauth", "oauth2", "saml2")
 )
