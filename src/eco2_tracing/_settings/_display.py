@@ -32,6 +32,7 @@ _OPAQUE = r"[A-Za-z0-9+/=~_-]{16,}"
 _CHANGES = r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])"
 _MOST_CHANGES = 3
 _FACTS = ("service_name", "service_version", "environment")
+_WORDS_ALONE = "[a-z_]*"
 
 
 class SecretText(str):
@@ -132,7 +133,9 @@ def shielded(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shielded(name: str, value: Any) -> Any:
     if type(value) is str:
-        return value if shown_value(name, value) == value else SecretText(value)
+        # Words alone, such as names of samplers, are no credentials: a clean start compiles no search for those.
+        is_plain = re.fullmatch(_WORDS_ALONE, value) is not None or shown_value(name, value) == value
+        return value if is_plain else SecretText(value)
     if type(value) is dict and value and all(type(each) is str for each in value.values()):
         return value if shown_mapping(value) == value else SecretMapping(value)
     if isinstance(value, tuple | frozenset) and all(type(each) is str for each in value):
