@@ -118,6 +118,9 @@ find_run = _RUN.search
 """Finds such a word; for callers that would feel the call of `has_token`."""
 
 _WORDS = lazy(r"[a-z_-]+\Z")
+_ID = lazy(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z|[0-9a-f]+\Z"
+)  # alone: a UUID, or hexadecimal digits
 _REACH = 20  # how far before such a word a prefix can begin
 _ESCAPES = lazy(r"%[0-9A-Fa-f]{2}[A-Za-z0-9]|\\[nrtbfu]|\[\d{0,3}m|/bot")  # see `begins_word`
 _HEAD = lazy(
@@ -187,6 +190,8 @@ def tokens(text: str) -> list[tuple[int, int]]:
         Their places.
     """
     spans: list[tuple[int, int]] = []
+    if _ID.match(text):
+        return spans
     done = 0
     search = (_prefixes_of_words() if _ESCAPES.search(text) is None else _prefixes()).search
     for run in _RUN.finditer(text):

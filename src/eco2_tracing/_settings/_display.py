@@ -62,6 +62,9 @@ def shown_text(text: str, *, random: bool = True) -> str:
         text: A URL, a list, a header, or anything else.
         random: Whether words that look random are masked, too: they may be tokens of an unknown form.
     """
+    if re.fullmatch(_WORDS_ALONE, text):
+        # Names of samplers and the like are no credentials: a clean start compiles no search for those.
+        return text
     text = re.sub(_USERINFO, rf"\1{MASK}@", text)
     text = re.sub(_URL, lambda found: shown_endpoint(found[0]), text)
     text = _redactor().text(text)
@@ -133,9 +136,7 @@ def shielded(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shielded(name: str, value: Any) -> Any:
     if type(value) is str:
-        # Words alone, such as names of samplers, are no credentials: a clean start compiles no search for those.
-        is_plain = re.fullmatch(_WORDS_ALONE, value) is not None or shown_value(name, value) == value
-        return value if is_plain else SecretText(value)
+        return value if shown_value(name, value) == value else SecretText(value)
     if type(value) is dict and value and all(type(each) is str for each in value.values()):
         return value if shown_mapping(value) == value else SecretMapping(value)
     if isinstance(value, tuple | frozenset) and all(type(each) is str for each in value):
