@@ -11,19 +11,22 @@ from starlette.background import BackgroundTask
 from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._spans._manual import span
 
-_ORIGINAL = "_eco2_original_call"
+_OURS = "_eco2_background_span"
 
 
 def instrument_background_tasks() -> None:
     """Give each ``BackgroundTask`` of a traced request a span; safe to call twice.
 
+    Contrib's FastAPI instrumentation replaces the method as well, and puts an older one back when it is removed. So each
+    call looks at the method that is in force.
+
     Starlette offers no other place: the task is called by the response, inside the application.
     Outside a traced request, and where nothing is configured, the call passes untouched, so that
     there is nothing to undo.
     """
-    if hasattr(BackgroundTask, _ORIGINAL):
-        return
     original = BackgroundTask.__call__
+    if hasattr(original, _OURS):
+        return
 
     @functools.wraps(original)
     async def call(self: BackgroundTask) -> None:
@@ -34,7 +37,7 @@ def instrument_background_tasks() -> None:
         with span(f"BackgroundTask {_name(self.func)}"):
             await original(self)
 
-    setattr(BackgroundTask, _ORIGINAL, original)
+    setattr(call, _OURS, True)
     BackgroundTask.__call__ = call  # type: ignore[method-assign]
 
 
