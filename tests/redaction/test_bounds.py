@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import time
 import traceback
 
@@ -226,3 +228,24 @@ def test_a_span_of_many_short_texts(monkeypatch):
     assert masked["l0"][0] == f"token={MASK}"
     assert "token=a" not in str(masked)
     assert calls[0] < 4_000
+
+
+def test_searches_are_compiled_before_the_first_request():
+    """After `prepare` no text of any kind compiles another one."""
+    code = """
+import re
+from eco2_tracing._redaction import Redactor
+from eco2_tracing._redaction._lazy import _made
+redactor = Redactor()
+before = sum("search" in vars(one) for one in _made)
+redactor.prepare()
+assert before < len(_made) == sum("search" in vars(one) for one in _made)
+compiled = re.compile
+def count(*arguments):
+    raise AssertionError(arguments)
+re.compile = count
+print(redactor.text("password=geheim Bearer abcdefgh1234567890 postgres://u:p@h/d?x=%2F"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "geheim" not in done.stdout

@@ -17,8 +17,8 @@ _OURS = "_eco2_background_span"
 def instrument_background_tasks() -> None:
     """Give each ``BackgroundTask`` of a traced request a span; safe to call twice.
 
-    Contrib's FastAPI instrumentation replaces the method as well, and puts an older one back when it is removed. So each
-    call looks at the method that is in force.
+    Contrib's FastAPI instrumentation replaces the method as well, and puts an older one back when it is removed. So
+    each call looks at the method that is in force.
 
     Starlette offers no other place: the task is called by the response, inside the application.
     Outside a traced request, and where nothing is configured, the call passes untouched, so that

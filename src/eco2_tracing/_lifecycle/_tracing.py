@@ -141,7 +141,7 @@ class Tracing:
     def install(self) -> None:
         """Make this configuration the process's."""
         self._former_propagator = _provider.install(self.provider, self.propagation)
-        self.engine.startup = self._lifespan_began
+        self.engine.startup = self._startup
         self.engine.shutdown = self._lifespan_ended
         self.engine.read = self._first_read
         current.engine = self.engine
@@ -182,6 +182,10 @@ class Tracing:
         except Exception:  # noqa: BLE001 - the request goes on
             internal_failure("the first request of a process")
         return self.propagation.read(headers)
+
+    def _startup(self) -> None:
+        self.redactor.prepare()
+        self._lifespan_began()
 
     def _lifespan_began(self) -> None:
         logs.reassert()

@@ -10,15 +10,17 @@ from eco2_tracing._redaction._cut import cut, printable
 from eco2_tracing._redaction._extent import covered
 from eco2_tracing._redaction._forms import has_form, mask_code, masked_forms
 from eco2_tracing._redaction._keys import SecretKeys
+from eco2_tracing._redaction._lazy import compile_all
 from eco2_tracing._redaction._messages import DETAILS, mask_details
 from eco2_tracing._redaction._numbers import number_spans
 from eco2_tracing._redaction._statements import STARTS, has_capitals, mask_statements
 from eco2_tracing._redaction._text import FreeText, lowered
-from eco2_tracing._redaction._tokens import find_run
+from eco2_tracing._redaction._tokens import find_run, tokens
 from eco2_tracing._redaction._urls import Urls, mask_userinfo
 
 _SHORTEST_TOKEN = 20
 _SHORTEST_RUN = 16
+_TOKEN_LIKE = f"ghp_{36 * 'a'}"
 
 
 class Scanner:
@@ -71,6 +73,13 @@ class Scanner:
             if "%3" in url:
                 return self._scan(url, 0)
         return _credentials(url)
+
+    def prepare(self) -> None:
+        """Compile all searches, some 40 ms of work, before the first request rather than within one."""
+        compile_all()
+        self._free.mask("password=x", "password=x")
+        tokens(_TOKEN_LIKE)
+        tokens(_TOKEN_LIKE + "%2Fx")
 
     def text(self, text: str) -> str:
         """Mask secrets in free text: `key=value`, JSON, headers, credentials, URLs, literals of SQL.
