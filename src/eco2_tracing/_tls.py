@@ -28,6 +28,8 @@ class TlsSocket:
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, host: str) -> None:
         self._sock = sock
+        self._readers = 0
+        self._is_closing = False
         self._timeout = sock.gettimeout()
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
@@ -69,7 +71,8 @@ class TlsSocket:
             view = view[self._until_done(self._tls.write, view) :]
 
     def makefile(self, mode: str = "rb", buffering: int = -1) -> io.BufferedReader:
-        """Return a reader, as `http.client` asks for it."""
+        """Return a reader, as `http.client` asks for it. The descriptor stays open until it is closed, too."""
+        self._readers += 1
         return io.BufferedReader(_Reader(self))
 
     def fileno(self) -> int:
@@ -81,8 +84,16 @@ class TlsSocket:
         self._sock.shutdown(how)
 
     def close(self) -> None:
-        """Close the descriptor, without a word to the peer."""
-        self._sock.close()
+        """Close the descriptor, without a word to the peer; with the last reader, where there is one."""
+        self._is_closing = True
+        if not self._readers:
+            self._sock.close()
+
+    def release(self) -> None:
+        """Note that a reader was closed."""
+        self._readers -= 1
+        if self._is_closing and not self._readers:
+            self._sock.close()
 
     def _until_done(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Do one thing, with as much sending and receiving as it takes."""
@@ -135,3 +146,8 @@ class _Reader(io.RawIOBase):
         data = self._sock.recv(len(buffer))
         buffer[: len(data)] = data
         return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._sock.release()
+        super().close()

@@ -126,3 +126,20 @@ def test_strategies_over_https(
         endpoint = parse_endpoint(f"https://localhost:{server.server_port}/sampling")
         assert Fetcher(endpoint, "shop").fetch() == {"a": 1}
         thread.join()
+
+
+def test_the_descriptor_stays_open_for_a_reader(authority: trustme.CA) -> None:
+    """`http.client` closes the socket once it has the head of an answer that ends the connection."""
+    is_closed = threading.Event()
+
+    def answer_late(secure: ssl.SSLSocket) -> None:
+        assert is_closed.wait(10)
+        secure.sendall(b"body")
+
+    with connected(authority, answer_late) as tls:
+        reader = tls.makefile()
+        tls.close()
+        is_closed.set()
+        assert reader.read(4) == b"body"
+        reader.close()
+        assert tls.fileno() == -1
