@@ -1,0 +1,252 @@
+"""What happens to few requests: they are abandoned, forked, served twice or fail in an odd way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from opentelemetry import context, trace
+from opentelemetry.sdk.trace import TracerProvider
+from starlette.requests import ClientDisconnect
+
+import eco2_tracing
+from eco2_tracing import _forks
+from eco2_tracing._context import otel_context, reset
+from eco2_tracing._instrumentation import _fastapi
+from eco2_tracing._instrumentation._beside import discard
+from eco2_tracing._instrumentation._contrib import _note_peer_end
+from eco2_tracing._instrumentation._server_calls import without_leftovers
+from eco2_tracing.testing import SPAN_ID, TRACE_ID, CapturedSpans
+from tests.requests.test_odd_requests import configured, serve
+
+IDS = [(b"x-b3-traceid", TRACE_ID.encode()), (b"x-b3-spanid", SPAN_ID.encode())]
+REFUSED = [*IDS, (b"x-b3-sampled", b"0")]
+
+
+async def nothing(*_: Any) -> None:
+    """Receive or send nothing."""
+
+
+async def pause(*_: Any) -> None:
+    """Wait, until it is closed in these tests."""
+    await asyncio.sleep(0)
+
+
+def http(path: str = "/", **changes: Any) -> dict[str, Any]:
+    """An ASGI scope."""
+    return {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [], **changes}
+
+
+def around(app: Any, **settings: Any) -> tuple[Any, CapturedSpans]:
+    """The middleware of an instrumented application, around another ASGI application."""
+    owner = FastAPI()
+    _, captured = configured(owner, **settings)
+    stack: Any = owner.build_middleware_stack()
+    stack.app = app
+    return stack, captured
+
+
+def abandon(coroutine: Any) -> None:
+    """Begin a coroutine in one context, and close it in another."""
+    contextvars.copy_context().run(coroutine.send, None)
+    contextvars.copy_context().run(coroutine.close)
+
+
+def test_a_token_of_another_context_restores_nothing():
+    """Giving back a value that another context has set leaves the current one alone."""
+    token = contextvars.copy_context().run(otel_context.set, context.Context({"other": 1}))
+    before = otel_context.get()
+    reset(token)
+    assert otel_context.get() == before
+
+
+@pytest.mark.parametrize("headers", [[], REFUSED], ids=["recorded", "refused"])
+@pytest.mark.parametrize("settings", [{}, {"error_sampling_rate": 0}], ids=["rescue", "no rescue"])
+def test_an_abandoned_request_ends(headers, settings):
+    """A request that is closed in another context raises nothing, and leaves nothing there."""
+    stack, captured = around(pause, **settings)
+    abandon(stack(http(headers=headers), nothing, nothing))
+    assert not otel_context.get()
+    assert len(captured.spans) == (0 if headers else 1)
+
+
+def test_an_abandoned_last_message_ends():
+    """Nor does one that is closed while the server sends the end of its answer."""
+
+    async def answer(scope, receive, send):
+        await send({"type": "http.response.body", "body": b""})
+
+    stack, captured = around(answer)
+    abandon(stack(http(), nothing, pause))
+    assert not otel_context.get()
+    assert len(captured.spans) == 1
+
+
+def test_a_fork_that_nobody_announced_is_noticed_first(monkeypatch):
+    """Such a process is renewed before its first request is served, and before its first call goes out."""
+    happened = []
+    monkeypatch.setattr(_forks._forks, "hooks", [lambda: happened.append("renewed")])
+
+    async def answer(scope, receive, send):
+        happened.append("served")
+
+    def callee(request: httpx.Request) -> httpx.Response:
+        happened.append("called")
+        return httpx.Response(200)
+
+    stack, _ = around(answer)
+    _forks.mark[0] = 0
+    asyncio.run(stack(http(), nothing, nothing))
+    _forks.mark[0] = 0
+    with httpx.Client(transport=httpx.MockTransport(callee)) as client:
+        client.get("http://stock/")
+    assert happened == ["renewed", "served", "renewed", "called"]
+
+
+def test_a_call_below_a_span_that_was_let_go_before_the_error():
+    """What is kept after an error is told to callees, even below a span that was let go by then."""
+    app, told = FastAPI(), []
+
+    def callee(request: httpx.Request) -> httpx.Response:
+        told.append(request.headers)
+        return httpx.Response(200)
+
+    @app.get("/items")
+    def items() -> None:
+        early = []
+        for _ in range(600):
+            with eco2_tracing.span("early") as span:
+                early.append(span)
+        with pytest.raises(ValueError, match="late"), eco2_tracing.span("late"):
+            raise ValueError("late")
+        let_go = next(span for span in early if not span.get_span_context().trace_flags.sampled)
+        with trace.use_span(let_go), httpx.Client(transport=httpx.MockTransport(callee)) as client:
+            client.get("http://stock/")
+
+    client, captured = configured(app)
+    client.get("/items", headers={k.decode(): v.decode() for k, v in REFUSED})
+    assert told[0]["x-b3-sampled"] == "1"
+    assert "late" in {span.name for span in captured.spans}
+
+
+def test_a_500_for_a_peer_that_has_left_under_contrib():
+    """An application that answers an upload that broke off with 500 keeps nothing of it."""
+    pytest.importorskip("opentelemetry.instrumentation.fastapi", reason="contrib is not installed")
+    app = FastAPI()
+
+    @app.post("/upload")
+    async def upload(request: Request) -> JSONResponse:
+        try:
+            await request.body()
+        except ClientDisconnect:
+            return JSONResponse({}, 500)
+        raise AssertionError
+
+    _, captured = configured(app, instrumentation="contrib")
+    sent = []
+
+    async def leave() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(app(http("/upload", method="POST", headers=REFUSED), leave, send))
+    assert sent[0]["status"] == 500
+    assert not captured.spans
+
+
+def test_the_end_of_a_peer_is_noted_on_spans_of_ours_alone():
+    """A span of another provider takes no note."""
+    _note_peer_end(trace.INVALID_SPAN)
+
+
+def test_only_the_server_span_of_our_own_provider_is_dropped():
+    """Where another provider made the outer span, an excluded request leaves it as it is."""
+    foreign = TracerProvider().get_tracer("shop").start_span("GET", kind=trace.SpanKind.SERVER)
+    discard(foreign, None)
+    assert foreign.is_recording()
+
+
+def test_instrumenting_again_what_contrib_traces(caplog):
+    """The second call finds contrib in charge, and says nothing more."""
+    contrib = pytest.importorskip("opentelemetry.instrumentation.fastapi", reason="contrib is not installed")
+    app = FastAPI()
+    contrib.FastAPIInstrumentor.instrument_app(app)
+    eco2_tracing.instrument_app(app)
+    caplog.clear()
+    eco2_tracing.instrument_app(app, excluded_paths="/other")
+    assert not caplog.records
+
+
+def test_a_request_without_headers_beside_contrib_is_served(caplog):
+    """A server that breaks ASGI's rules costs an excluded request its exclusion, not the answer."""
+    asked, app = [], FastAPI()
+
+    async def plain(scope, receive, send):
+        asked.append(scope["path"])
+
+    eco2_tracing.configure_tracing(settings=eco2_tracing.TracingSettings(traces_exporter="none"))
+    _fastapi.isolate(app, _fastapi.ExcludedPaths(["/health"]))
+    stack: Any = app.build_middleware_stack()
+    stack.app = plain
+    serve(stack, path="/health", headers=...)
+    assert asked == ["/health"]
+    assert "beginning of a request" in caplog.text
+
+
+def test_a_span_that_follows_a_startup_without_one_stays():
+    """Only what continues a span of the startup is left over from it."""
+    span = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=False))
+    startup = context.set_value("colour", "red", context.Context())
+    base = trace.set_span_in_context(span, startup)
+    assert without_leftovers(base, startup) is base
+
+
+def test_an_odd_message_that_fails_is_the_applications_to_handle():
+    """The connection broke under a request without a body, in a message that says nothing of it."""
+    caught = []
+
+    async def answer(scope, receive, send):
+        try:
+            await send({"type": "http.response.debug", "info": {}})
+        except OSError as error:
+            caught.append(str(error))
+
+    async def broken(message):
+        raise OSError("gone")
+
+    stack, captured = around(answer)
+    coroutine = stack(http(), nothing, broken)
+    with pytest.raises(StopIteration):
+        coroutine.send(None)
+    assert caught == ["gone"]
+    assert len(captured.spans) == 1
+
+
+def test_an_exception_that_cannot_be_told_goes_on(caplog):
+    """What fails while an exception is read does not take its place."""
+
+    class Odd(ExceptionGroup):
+        readings = 0
+
+        @property
+        def exceptions(self):
+            self.readings += 1
+            if self.readings == 1:
+                raise RuntimeError("not now")
+            return super().exceptions
+
+    async def answer(scope, receive, send):
+        raise Odd("odd", [ValueError("no such luck")])
+
+    stack, captured = around(answer)
+    with pytest.raises(Odd):
+        stack(http(), nothing, nothing).send(None)
+    assert "the exception of a request" in caplog.text
+    assert len(captured.spans) == 1
