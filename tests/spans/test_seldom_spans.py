@@ -1,0 +1,166 @@
+"""What is seldom asked of spans, of their provider and of its sampler."""
+
+from __future__ import annotations
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanKind, StatusCode
+from tests.calls.conftest import configure
+
+from eco2_tracing._spans._peer import Peer, is_peer_end
+from eco2_tracing.testing import CapturedSpans
+
+
+class DecodeError(ValueError):
+    """What decoders such as msgspec's raise: it does not say what could not be read."""
+
+
+def tracer() -> trace.Tracer:
+    """A tracer of the application's."""
+    return trace.get_tracer("shop")
+
+
+def unsampled() -> CapturedSpans:
+    """Configure tracing so that only failed traces are kept."""
+    return configure(traces_sampler="parentbased_traceidratio", traces_sampler_arg=0.0)
+
+
+def test_texts_in_dictionaries_are_cut():
+    """The limit of a value's length holds for each text of a dictionary, however deep; numbers stay."""
+    captured = configure(span_attribute_value_length_limit=3)
+    with tracer().start_as_current_span("work") as span:
+        span.set_attribute("order", {"name": "abcdef", "count": 12345, "inner": {"tags": ["abcdef"]}})
+    (ended,) = captured.spans
+    assert ended.attributes["order"] == {"name": "abc", "count": 12345, "inner": {"tags": ("abc",)}}
+
+
+def test_the_scope_under_its_deprecated_name(captured_spans):
+    """Exporters of old read ``instrumentation_info``."""
+    with tracer().start_as_current_span("work") as span:
+        assert span.instrumentation_info is span.instrumentation_scope
+        assert span.instrumentation_info.name == "shop"
+
+
+def test_a_span_in_words(captured_spans):
+    """Its name and its ids can be read in a debugger."""
+    with tracer().start_as_current_span("work") as span:
+        assert repr(span) == f"Span(name='work', context={span.get_span_context()!r})"
+
+
+def test_links_that_lead_nowhere(captured_spans):
+    """A link without ids is left out, unless it says something by its attributes."""
+    with tracer().start_as_current_span("work") as span:
+        span.add_link(INVALID_SPAN_CONTEXT)
+        span.add_link(INVALID_SPAN_CONTEXT, {"why": "lost"})
+        assert [dict(link.attributes) for link in span.links] == [{"why": "lost"}]
+    with tracer().start_as_current_span("other", links=[Link(INVALID_SPAN_CONTEXT)]) as span:
+        assert span.links == ()
+
+
+def test_what_comes_after_the_end_changes_nothing(captured_spans):
+    """An ended span keeps its name, its status and its events."""
+    span = tracer().start_span("work")
+    span.end()
+    span.update_name("late")
+    span.set_status(StatusCode.ERROR)
+    span.record_exception(ValueError("late"))
+    span.add_link(INVALID_SPAN_CONTEXT, {"why": "late"})
+    assert (span.name, span.status.status_code) == ("work", StatusCode.UNSET)
+    assert (span.events, span.links) == ((), ())
+
+
+def test_a_status_that_is_no_error_keeps_nothing():
+    """OK is no reason to keep a trace; an error is."""
+    captured = unsampled()
+    with tracer().start_as_current_span("fine") as span:
+        span.set_status(StatusCode.OK)
+    with tracer().start_as_current_span("failed") as span:
+        span.set_status(StatusCode.ERROR)
+    assert [ended.name for ended in captured.spans] == ["failed"]
+
+
+def test_the_application_shuts_its_provider_down(captured_spans):
+    """Its processors are told, and what it does afterwards raises nothing."""
+    stopped = []
+
+    class Own(SpanProcessor):
+        def shutdown(self):
+            stopped.append(self)
+
+    provider = trace.get_tracer_provider()
+    provider.add_span_processor(Own())
+    with tracer().start_as_current_span("before"):
+        pass
+    provider.shutdown()
+    assert len(stopped) == 1
+    assert "before" in [ended.name for ended in captured_spans.spans]
+    with tracer().start_as_current_span("after"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("ratio", "decision"), [(1.0, Decision.RECORD_AND_SAMPLE), (0.0, Decision.RECORD_ONLY)]
+)
+def test_others_ask_the_sampler(ratio, decision):
+    """The provider's public sampler answers as one of the SDK's; what may be kept later is recorded."""
+    configure(traces_sampler="parentbased_traceidratio", traces_sampler_arg=ratio)
+    sampler = trace.get_tracer_provider().sampler
+    answer = sampler.should_sample(None, 1 << 100, "work", SpanKind.CLIENT, {"shop.item": 7})
+    assert (answer.decision, dict(answer.attributes)) == (decision, {"shop.item": 7})
+    assert sampler.should_sample(None, 1 << 100, "work").decision is decision
+
+
+def test_others_ask_the_sampler_about_a_trace_that_nothing_keeps(captured_spans):
+    """Below an unsampled span of ours without a local trace everything is dropped."""
+    unkept = trace.NonRecordingSpan(trace.SpanContext(1 << 100, 1, is_remote=False))
+    sampler = trace.get_tracer_provider().sampler
+    answer = sampler.should_sample(trace.set_span_in_context(unkept), 1 << 100, "work")
+    assert answer.decision is Decision.DROP
+
+
+def test_a_child_of_a_span_that_was_dropped_before_its_trace_was_kept():
+    """It is sampled, though its parent was too old to be held and says that nothing is."""
+    captured = unsampled()
+    with tracer().start_as_current_span("root"):
+        early = tracer().start_span("early")
+        early.end()
+        for _ in range(600):
+            tracer().start_span("step").end()
+        failing = tracer().start_span("failing")
+        failing.set_status(StatusCode.ERROR)
+        failing.end()
+        assert not early.get_span_context().trace_flags.sampled
+        late = tracer().start_span("late", trace.set_span_in_context(early))
+        assert late.get_span_context().trace_flags.sampled
+        assert late.get_span_context().trace_state.get("ot") == "th:0"
+        late.end()
+    assert {ended.name for ended in captured.spans} == {"root", "step", "failing", "late"}
+
+
+def test_what_the_server_raises_when_nobody_listens():
+    """An ``OSError`` that came out of the server's ``send`` is the peer's; one from elsewhere is not."""
+
+    def send(_message):
+        raise OSError("connection lost")
+
+    def elsewhere():
+        raise OSError("disk full")
+
+    with pytest.raises(OSError) as lost:
+        send({})
+    with pytest.raises(OSError) as full:
+        elsewhere()
+    assert is_peer_end(lost.value, send)
+    assert not is_peer_end(full.value, send)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_end"), [("1" * 10, False), ("[" * 10, True), ("1" * ((1 << 20) + 1), True)]
+)
+def test_messages_that_a_decoder_does_not_name(text, is_end):
+    """They are tried, for the message may be another one; very long ones are taken for what was not read."""
+    peer = Peer(None)
+    peer.message = {"type": "websocket.receive", "text": text}
+    assert is_peer_end(DecodeError("malformed"), None, peer) is is_end
