@@ -36,12 +36,11 @@ def dict_message(record: logging.LogRecord) -> DictMessage | None:
     """Read a record whose message is a dictionary, also where a queue's handler has made text of it.
 
     Args:
-        record: Any record; ``None`` is returned for most.
+        record: Any record but a text with arguments, which `QueueHandler.prepare` takes away; ``None`` is returned
+            for most.
     """
     message: object = record.msg
     if type(message) is str:
-        if record.args is not None:  # `QueueHandler.prepare` takes the arguments away
-            return None
         message = getattr(record, "eco2_message", None)
         if message is None or str(message) != record.msg:  # a filter may have changed the text, for a reason
             return None
