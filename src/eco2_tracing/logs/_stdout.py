@@ -88,9 +88,11 @@ class StdoutHandler(logging.StreamHandler[TextIO]):
             raise error
         else:
             stream = self._stdout = sys.stdout
-        if stream is not None:
-            stream.write(line + "\n")
-            stream.flush()
+        if stream is None:
+            self.has_failed = True
+            return
+        stream.write(line + "\n")
+        stream.flush()
 
     def _is_own_line(self, record: logging.LogRecord, writing: str) -> bool:
         """Tell whether `sys.stdout` logs what is written to it, and this is the line that is being written.
