@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from opentelemetry import context, trace
 from opentelemetry.sdk.trace import TracerProvider
+from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 
 import eco2_tracing
@@ -26,6 +27,15 @@ from tests.requests.test_odd_requests import configured, serve
 
 IDS = [(b"x-b3-traceid", TRACE_ID.encode()), (b"x-b3-spanid", SPAN_ID.encode())]
 REFUSED = [*IDS, (b"x-b3-sampled", b"0")]
+
+
+@pytest.fixture(autouse=True)
+def background_tasks(monkeypatch):
+    """Contrib's instrumentation of an application replaces the method of background tasks for the whole process."""
+    monkeypatch.setattr(BackgroundTask, "__call__", BackgroundTask.__call__)
+    yield
+    if hasattr(BackgroundTask, "_otel_original_call"):
+        del BackgroundTask._otel_original_call
 
 
 async def nothing(*_: Any) -> None:

@@ -25,8 +25,10 @@ def instrument_background_tasks() -> None:
     there is nothing to undo.
     """
     original = BackgroundTask.__call__
-    if hasattr(original, _OURS):
-        return
+    if hasattr(BackgroundTask, _OURS) and (
+        hasattr(original, _OURS) or original.__module__ != BackgroundTask.__module__
+    ):
+        return  # ours is in force, or inside the method of another instrumentation
 
     @functools.wraps(original)
     async def call(self: BackgroundTask) -> None:
@@ -38,6 +40,7 @@ def instrument_background_tasks() -> None:
             await original(self)
 
     setattr(call, _OURS, True)
+    setattr(BackgroundTask, _OURS, True)
     BackgroundTask.__call__ = call  # type: ignore[method-assign]
 
 
