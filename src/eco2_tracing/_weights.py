@@ -13,8 +13,9 @@ from typing import Any
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, Status
+
+from eco2_tracing._readable import readable_span
 
 LIGHT = 3 * 1024
 """Bytes, beside the span object itself, up to which a span is an ordinary one, which is not counted."""
@@ -107,22 +108,7 @@ def lightened(span: ReadableSpan, limit: int) -> ReadableSpan:
     if prune is not None:
         prune(pruned)
         return span
-    attributes = BoundedAttributes(None, pruned.attributes)
-    attributes.dropped = pruned.dropped_attributes
-    return ReadableSpan(
-        pruned.name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
-        attributes=attributes,
-        events=_bounded(pruned.events, pruned.dropped_events),
-        links=_bounded(pruned.links, pruned.dropped_links),
-        kind=span.kind,
-        status=pruned.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
-    )
+    return readable_span(span, pruned)
 
 
 def _length(name: object) -> int:
@@ -213,12 +199,6 @@ class _Pruned:
             attributes.dropped = made - len(attributes)
             kept.append(Event(_short(event.name), attributes, event.timestamp))
         return kept[::-1]
-
-
-def _bounded(kept: Sequence[Any], dropped: int) -> Any:
-    bounded = BoundedList.from_seq(None, kept)
-    bounded.dropped = dropped
-    return bounded
 
 
 def _small(value: Any, longest: int, depth: int) -> Any:

@@ -18,6 +18,7 @@ LAYERS = {
     "_native": -2,
     "_guard": -1,
     "_forks": 0,
+    "_readable": 0,
     "_errors": 1,
     "_ids": 1,
     "_late_imports": 1,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._spans._redact import redact, strip
-from eco2_tracing._spans._snapshot import snapshot
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -66,7 +65,7 @@ class Pipeline:
             strip(span)
         emitted: ReadableSpan = span
         if self._processors:
-            emitted = snapshot(span)
+            emitted = span.snapshot()
         for processor in self._processors:
             try:
                 processor.on_end(emitted)

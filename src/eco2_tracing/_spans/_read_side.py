@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._readable import readable_span
 from eco2_tracing._spans._limits import within
-from eco2_tracing._spans._snapshot import snapshot
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -185,7 +185,7 @@ class ReadSide(ReadableSpan):
 
     def snapshot(self) -> ReadableSpan:
         """Return an immutable copy made by the SDK's public constructor, for processors and exporters of others."""
-        return snapshot(self)
+        return readable_span(self, self)
 
     def to_json(self, indent: int | None = 4) -> str:
         """Return the span as JSON, in the SDK's form."""
