@@ -99,7 +99,7 @@ class ClientSpan(Span):
         if status_code >= _CLIENT_ERROR and self._status.status_code is StatusCode.UNSET:
             self._status = _ERROR
             if status_code >= _SERVER_ERROR:
-                self._eco2_local.failed(self)  # the next attempt is told, though the body may not be read yet
+                self._eco2_local.failed(self)  # the next attempt sends sampled=1, before this body is read
 
     def finished(self) -> None:
         """The response has been read or closed: end the span at the time when the response began."""
