@@ -152,9 +152,9 @@ def test_objects_that_are_no_text():
     st.dictionaries(st.text(max_size=30), st.one_of(st.none(), st.text(), st.integers(), st.lists(st.text())))
 )
 def test_any_attributes(attributes):
-    """Nothing raises, and keys stay what they are."""
+    """Nothing raises, and a key stays what it is unless it holds a secret itself."""
     masked = Redactor().attributes(attributes)
-    assert masked is None or list(masked) == list(attributes)
+    assert masked is None or {key for key in attributes if Redactor().text(key) == key} <= set(masked)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextvars import ContextVar
 from typing import Any
 
 from opentelemetry import trace
@@ -12,35 +13,38 @@ from eco2_tracing._instrumentation._engine import current
 from eco2_tracing._spans._manual import span
 
 _OURS = "_eco2_background_span"
+_running: ContextVar[BackgroundTask | None] = ContextVar("eco2_background_task", default=None)
 
 
 def instrument_background_tasks() -> None:
     """Give each ``BackgroundTask`` of a traced request a span; safe to call twice.
 
     Contrib's FastAPI instrumentation replaces the method as well, and puts an older one back when it is removed. So
-    each call looks at the method that is in force.
+    each call wraps the method that is in force, unless that is ours. A task that passes two of our wrappers gets one
+    span.
 
     Starlette offers no other place: the task is called by the response, inside the application.
     Outside a traced request, and where nothing is configured, the call passes untouched, so that
     there is nothing to undo.
     """
     original = BackgroundTask.__call__
-    if hasattr(BackgroundTask, _OURS) and (
-        hasattr(original, _OURS) or original.__module__ != BackgroundTask.__module__
-    ):
-        return  # ours is in force, or inside the method of another instrumentation
+    if hasattr(original, _OURS):
+        return
 
     @functools.wraps(original)
     async def call(self: BackgroundTask) -> None:
         recording = current.engine is not None and trace.get_current_span().get_span_context().is_valid
-        if not recording:
+        if not recording or _running.get() is self:
             await original(self)
             return
-        with span(f"BackgroundTask {_name(self.func)}"):
-            await original(self)
+        token = _running.set(self)
+        try:
+            with span(f"BackgroundTask {_name(self.func)}"):
+                await original(self)
+        finally:
+            _running.reset(token)
 
     setattr(call, _OURS, True)
-    setattr(BackgroundTask, _OURS, True)
     BackgroundTask.__call__ = call  # type: ignore[method-assign]
 
 

@@ -1,0 +1,58 @@
+"""A background task has one span of ours, whenever contrib's instrumentation was applied or removed."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from fastapi import BackgroundTasks, FastAPI
+from fastapi.testclient import TestClient
+from starlette.background import BackgroundTask
+
+from eco2_tracing import instrument_app
+
+instrumentor = pytest.importorskip(
+    "opentelemetry.instrumentation.fastapi", reason="contrib is not installed"
+).FastAPIInstrumentor
+
+
+def make_app() -> FastAPI:
+    """An application with a background task."""
+    app = FastAPI()
+
+    @app.get("/background")
+    def background(tasks: BackgroundTasks) -> None:
+        tasks.add_task(len, "text")
+
+    return app
+
+
+@pytest.fixture
+def contribs():
+    """Applications of which contrib traces each; contrib replaces the task's method for the whole process."""
+    in_force, apps = BackgroundTask.__call__, []
+
+    def apply() -> None:
+        apps.append(FastAPI())
+        instrumentor.instrument_app(apps[-1])
+
+    def remove() -> None:
+        if apps:
+            instrumentor.uninstrument_app(apps.pop())
+
+    yield {"contrib": apply, "contrib removed": remove}
+    while apps:
+        remove()
+    BackgroundTask.__call__ = in_force
+
+
+@pytest.mark.parametrize("order", list(itertools.product(("ours", "contrib", "contrib removed"), repeat=4)))
+def test_one_span_in_every_order(captured_spans, contribs, order):
+    """Contrib puts back the method that it found, and another one may be in force by then."""
+    for who in order:
+        contribs.get(who, lambda: instrument_app(make_app()))()
+    app = make_app()
+    instrument_app(app)
+    TestClient(app).get("/background")
+    tasks = [span for span in captured_spans.find(name="BackgroundTask len") if span.scope == "eco2_tracing"]
+    assert len(tasks) == 1
