@@ -7,7 +7,6 @@ import itertools
 import pytest
 from fastapi import BackgroundTasks, FastAPI
 from fastapi.testclient import TestClient
-from starlette.background import BackgroundTask
 
 from eco2_tracing import instrument_app
 
@@ -30,7 +29,7 @@ def make_app() -> FastAPI:
 @pytest.fixture
 def contribs():
     """Applications of which contrib traces each; contrib replaces the task's method for the whole process."""
-    in_force, apps = BackgroundTask.__call__, []
+    apps = []
 
     def apply() -> None:
         apps.append(FastAPI())
@@ -43,7 +42,8 @@ def contribs():
     yield {"contrib": apply, "contrib removed": remove}
     while apps:
         remove()
-    BackgroundTask.__call__ = in_force
+    # Applications of other tests are instrumented already, and contrib took our wrapper away.
+    instrument_app(make_app())
 
 
 @pytest.mark.parametrize("order", list(itertools.product(("ours", "contrib", "contrib removed"), repeat=4)))
