@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from _http import Connection, get_once, resident
 from kept_errors import Report, start, versions
 
-from eco2_tracing._cli._services import url_of
+from eco2_tracing._cli.services import url_of
 from eco2_tracing.testing import OtlpReceiver
 
 CAP = 200

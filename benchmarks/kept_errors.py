@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from _http import Connection, resident  # beside this file
 
-from eco2_tracing._cli._processes import Child
-from eco2_tracing._cli._services import url_of
+from eco2_tracing._cli.processes import Child
+from eco2_tracing._cli.services import url_of
 from eco2_tracing.testing import OtlpReceiver, ReceivedSpan
 
 HEAD = 0.01

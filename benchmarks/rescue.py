@@ -94,12 +94,12 @@ def child(variant: str, endpoint: str) -> None:
 def begin_costs() -> None:
     """Print what beginning a local trace costs where nothing, and where something, may be kept."""
     from eco2_tracing.sampling import build_sampler
-    from eco2_tracing.sampling._rescue import Rescuer
-    from eco2_tracing.sampling._rules import RescueLimits, RescueRules
+    from eco2_tracing.sampling._tail.rules import TailLimits, TailRules
+    from eco2_tracing.sampling._tail.sampler import TailSampler
 
     for words, rate in (("dropped", 0.0), ("undecided", 1.0)):
         built = build_sampler("parentbased_traceidratio", "0.01")
-        begin = Rescuer(built, RescueRules(rate), RescueLimits(), print).begin
+        begin = TailSampler(built, TailRules(rate), TailLimits(), print).begin
         best = 1e9
         for _ in range(20):
             begun = time.perf_counter()

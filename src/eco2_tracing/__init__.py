@@ -6,7 +6,7 @@ Import this package before FastAPI: a bad ``OTEL_PROPAGATORS`` then cannot stop 
 import gc as _gc
 import typing as _typing
 
-from eco2_tracing._settings._early import protect_propagators_variable as _protect
+from eco2_tracing._settings.early import protect_propagators_variable as _protect
 
 _protect()
 
@@ -17,8 +17,8 @@ _gc.disable()
 try:
     from eco2_tracing import _settings
     from eco2_tracing._errors import ConfigurationError
-    from eco2_tracing._instrumentation._httpx import instrument_httpx
-    from eco2_tracing._lifecycle._configure import (
+    from eco2_tracing._instrumentation.client.httpx import instrument_httpx
+    from eco2_tracing._lifecycle.configure import (
         configure_tracing,
         flush_tracing,
         instrument_app,
@@ -26,8 +26,8 @@ try:
         shutdown_tracing,
         tracing_status,
     )
-    from eco2_tracing._lifecycle._status import TracingStatus
-    from eco2_tracing._spans._manual import current_span_id, current_trace_id, span, traced
+    from eco2_tracing._lifecycle.status import TracingStatus
+    from eco2_tracing._spans.manual import current_span_id, current_trace_id, span, traced
     from eco2_tracing.logs import bind_log_fields, configure_logging
 finally:
     if _collects:

@@ -11,9 +11,9 @@ import pytest
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 from opentelemetry.propagate import inject
 
-from eco2_tracing._instrumentation import _contrib
-from eco2_tracing._instrumentation._attempts import mend_attempts
-from eco2_tracing._instrumentation._libraries import instrument_libraries
+from eco2_tracing._instrumentation.common.attempts import patch_attempts
+from eco2_tracing._instrumentation.contrib import switch
+from eco2_tracing._instrumentation.libraries.registry import instrument_libraries
 
 Headers = dict[str, str]
 
@@ -76,7 +76,7 @@ class Library:
     def prepare(self) -> None:
         """Be ready, after tracing has been configured."""
         if not self.real:
-            mend_attempts(self.name)
+            patch_attempts(self.name)
         elif self.name not in instrument_libraries([self.name]):
             pytest.skip(f"the instrumentation of {self.name} is not installed")
 
@@ -113,7 +113,7 @@ class Httpx:
 
     def prepare(self) -> None:
         """Be ready, after tracing has been configured."""
-        if self.name not in _contrib.instrument_httpx():
+        if self.name not in switch.instrument_httpx():
             pytest.skip(f"this version of contrib does not know {self.name}")
 
     def get(self, url: str, headers: Headers | None = None) -> None:

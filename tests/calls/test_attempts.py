@@ -12,10 +12,10 @@ from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 from opentelemetry.propagate import inject
 
 import eco2_tracing
-from eco2_tracing._instrumentation import _attempts
-from eco2_tracing._instrumentation._attempts import mend_attempts
-from eco2_tracing._instrumentation._engine import current
-from eco2_tracing._instrumentation._libraries import instrument_libraries
+from eco2_tracing._instrumentation.common import attempts
+from eco2_tracing._instrumentation.common.attempts import patch_attempts
+from eco2_tracing._instrumentation.common.state import current
+from eco2_tracing._instrumentation.libraries.registry import instrument_libraries
 from eco2_tracing.testing import b3_headers
 from tests.calls.conftest import configure, inside
 from tests.calls.strangers import names
@@ -65,7 +65,7 @@ def send_urllib(request):
 def test_a_request_object_used_again_takes_nothing_along(callee, library, build, send):
     """What it was given inside of one request is another caller's inside of the next."""
     configure(**CONFIGURED)
-    mend_attempts(library)
+    patch_attempts(library)
     request = build(callee.url())
     inside(lambda: send(request), caller(1))
     inside(lambda: send(request), caller(2))
@@ -79,7 +79,7 @@ def test_a_request_object_used_again_takes_nothing_along(callee, library, build,
 def test_a_proxy_is_not_the_callee(callee, host, expected):
     """A plain request goes to the proxy with the callee's whole URL; there need not be any header."""
     configure(**CONFIGURED)
-    mend_attempts("urllib3")
+    patch_attempts("urllib3")
 
     def work():
         headers = {}
@@ -99,7 +99,7 @@ def test_a_proxy_is_not_the_callee(callee, host, expected):
 def test_a_mapping_of_the_applications_own_is_not_changed(callee, names):
     """urllib3 is given it as it is; a redirect or a second call uses it again."""
     configure(**CONFIGURED)
-    mend_attempts("urllib3")
+    patch_attempts("urllib3")
     headers = {}
 
     def work():
@@ -120,7 +120,7 @@ def test_a_mapping_of_the_applications_own_is_not_changed(callee, names):
 def test_headers_that_an_opener_adds(callee, names, host, expected):
     """They are kept apart from those of the request."""
     configure(**CONFIGURED)
-    mend_attempts("urllib")
+    patch_attempts("urllib")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     opener.addheaders = [("b3", "0"), ("X-Request-Id", "req-1"), ("Baggage", "tenant=1"), ("Accept", "*/*")]
 
@@ -139,7 +139,7 @@ def test_headers_that_an_opener_adds(callee, names, host, expected):
 def test_calls_that_nobody_traces_are_left_alone(callee, names):
     """Where nothing was injected, the headers are the application's business."""
     configure(**CONFIGURED)
-    mend_attempts("requests")
+    patch_attempts("requests")
     own = {"traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01", "baggage": "mine=1"}
 
     def work():
@@ -155,7 +155,7 @@ def test_calls_that_nobody_traces_are_left_alone(callee, names):
 def test_headers_as_arguments_by_name(callee):
     """A subclass may hand a request on by name."""
     configure(**CONFIGURED)
-    mend_attempts("requests")
+    patch_attempts("requests")
 
     def work():
         prepared = requests.Request("GET", callee.url()).prepare()
@@ -170,7 +170,7 @@ def test_headers_as_arguments_by_name(callee):
 def test_without_a_configuration_calls_are_what_they_were(callee):
     """After a shutdown too."""
     configure(**CONFIGURED)
-    mend_attempts("requests")
+    patch_attempts("requests")
     eco2_tracing.shutdown_tracing(0)
     with requests.Session() as session:
         session.trust_env = False
@@ -181,7 +181,7 @@ def test_without_a_configuration_calls_are_what_they_were(callee):
 def test_a_failure_of_ours_does_not_reach_the_call(callee, monkeypatch, caplog):
     """It goes out as it was, and one line says so."""
     configure(**CONFIGURED)
-    mend_attempts("requests")
+    patch_attempts("requests")
     monkeypatch.setattr(current.engine.propagation, "calls", None)
     with requests.Session() as session:
         session.trust_env = False
@@ -222,8 +222,8 @@ def test_what_a_botocore_sends(eagle, monkeypatch, host, externally, told):
     """The same with a stand-in for botocore; a header of the application's own stays."""
     configure(**CONFIGURED, propagate_externally=externally)
     eagle.Adapter = type("Adapter", (Version,), {"send": Version.send})
-    monkeypatch.setattr(_attempts, "_PLACES", {"eagle": (("eagle", "Adapter", "send", _attempts._botocore),)})
-    mend_attempts("eagle")
+    monkeypatch.setattr(attempts, "_PLACES", {"eagle": (("eagle", "Adapter", "send", attempts._botocore),)})
+    patch_attempts("eagle")
     sent = []
 
     def work():
@@ -252,18 +252,18 @@ def eagle(monkeypatch):
     """A library of our own in the table, and a package of it."""
     package = types.ModuleType("eagle")
     monkeypatch.setitem(sys.modules, "eagle", package)
-    monkeypatch.setattr(_attempts, "_done", set())
+    monkeypatch.setattr(attempts, "_done", set())
     places = (("eagle", "Adapter", "send", lambda *_: None),)
-    monkeypatch.setattr(_attempts, "_PLACES", {"eagle": places})
+    monkeypatch.setattr(attempts, "_PLACES", {"eagle": places})
     return package
 
 
 def test_once_and_no_more(eagle):
     """A second call changes nothing."""
     eagle.Adapter = type("Adapter", (Version,), {"send": Version.send})
-    mend_attempts("eagle")
+    patch_attempts("eagle")
     first = eagle.Adapter.send
-    mend_attempts("eagle")
+    patch_attempts("eagle")
     assert eagle.Adapter.send is first is not Version.send
     assert first(eagle.Adapter(), "request") == "request"
 
@@ -273,8 +273,8 @@ def test_a_version_that_looks_otherwise(eagle, adapter, caplog):
     """One warning that says what may happen, and the service goes on."""
     if adapter:
         eagle.Adapter = adapter
-    mend_attempts("eagle")
-    mend_attempts("eagle")
+    patch_attempts("eagle")
+    patch_attempts("eagle")
     (line,) = [one for one in caplog.records if one.name == "eco2_tracing"]
     assert line.levelno == logging.WARNING
     assert line.getMessage().startswith("eagle: redirects of its calls may take baggage")
@@ -282,12 +282,12 @@ def test_a_version_that_looks_otherwise(eagle, adapter, caplog):
 
 def test_channels_that_are_wrapped_already(monkeypatch):
     """Where somebody else switched gRPC's instrumentation on, ours would come too early: it stays away."""
-    monkeypatch.setattr(_attempts, "_done", set())
+    monkeypatch.setattr(attempts, "_done", set())
     mended = []
-    monkeypatch.setattr(_attempts, "_CHANNELS", {"grpc_client": mended.append})
-    mend_attempts("grpc_client", wrapped=True)
-    mend_attempts("redis")
+    monkeypatch.setattr(attempts, "_CHANNELS", {"grpc_client": mended.append})
+    patch_attempts("grpc_client", wrapped=True)
+    patch_attempts("redis")
     assert mended == []
-    mend_attempts("grpc_client")
-    mend_attempts("grpc_client")
+    patch_attempts("grpc_client")
+    patch_attempts("grpc_client")
     assert mended == [pytest.importorskip("grpc")]

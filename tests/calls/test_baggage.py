@@ -15,7 +15,7 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 from opentelemetry.propagate import inject
 
-from eco2_tracing._instrumentation._attempts import mend_attempts
+from eco2_tracing._instrumentation.common.attempts import patch_attempts
 from eco2_tracing.propagation import Propagation
 from eco2_tracing.testing import b3_headers
 from tests.calls.conftest import configure, inside
@@ -77,7 +77,7 @@ def test_the_same_for_requests_of_other_libraries(callee, library):
     """Prepared requests and those of urllib are sent again, too."""
     module = pytest.importorskip(library)
     configure(disabled_instrumentations="*")
-    mend_attempts(library)
+    patch_attempts(library)
     headers = {"baggage": "mine=1"}
     if library == "requests":
         request = module.Request("GET", callee.url(), headers=headers).prepare()

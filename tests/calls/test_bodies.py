@@ -409,7 +409,7 @@ def test_a_reset_of_an_http2_stream_in_the_body(captured_spans):
 @pytest.fixture
 def other_provider(monkeypatch):
     """A provider that somebody else installed, as far as calls are concerned."""
-    from eco2_tracing._instrumentation._engine import current
+    from eco2_tracing._instrumentation.common.state import current
 
     configure()
     exporter = InMemorySpanExporter()
@@ -450,9 +450,9 @@ def test_a_span_that_the_application_has_ended(one, captured_spans):
 
 def test_a_failure_of_ours_at_the_end_of_a_body(one, callee, captured_spans, monkeypatch, caplog):
     """The application gets its answer."""
-    from eco2_tracing._instrumentation import _client_span
+    from eco2_tracing._instrumentation.client import span as span_module
 
-    monkeypatch.setattr(_client_span.ClientSpan, "finished", None)
+    monkeypatch.setattr(span_module.ClientSpan, "finished", None)
     assert one.get(callee.url()).status_code == 200
     assert [record for record in caplog.records if "reading a response" in record.message]
 

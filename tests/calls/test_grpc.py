@@ -14,9 +14,9 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.propagate import inject
 
 import eco2_tracing
-from eco2_tracing._instrumentation import _attempts
-from eco2_tracing._instrumentation._grpc_attempts import hosts_of, mend_aio_channels, mend_channels
-from eco2_tracing._instrumentation._libraries import instrument_libraries
+from eco2_tracing._instrumentation.common import attempts
+from eco2_tracing._instrumentation.common.grpc_attempts import hosts_of, patch_aio_channels, patch_channels
+from eco2_tracing._instrumentation.libraries.registry import instrument_libraries
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, b3_headers
 from tests.calls.conftest import configure, inside
 
@@ -125,8 +125,8 @@ def ready(request, monkeypatch):
     for module in (grpc, grpc.aio):
         for name in ("insecure_channel", "secure_channel"):
             monkeypatch.setattr(module, name, getattr(module, name))
-    mend_channels(grpc)
-    mend_aio_channels(grpc)
+    patch_channels(grpc)
+    patch_aio_channels(grpc)
 
     def injected(metadata):
         carrier = {}
@@ -260,7 +260,7 @@ def test_without_a_configuration_metadata_is_what_it_was(callee, ready, is_async
 def test_a_failure_of_ours_does_not_reach_the_call(callee, ready, is_async, monkeypatch, caplog):
     """It goes out as it was, and one line says so."""
     configure(disabled_instrumentations="*")
-    monkeypatch.setattr(_attempts.current.engine.propagation, "calls", None)
+    monkeypatch.setattr(attempts.current.engine.propagation, "calls", None)
     failures = []
     make(callee, "127.0.0.1", "unary_unary", is_async, tuple, failures)()
     assert failures == []
@@ -280,8 +280,8 @@ def test_an_odd_channel_is_still_a_channel(callee, caplog):
         secure_channel=odd,
         aio=types.SimpleNamespace(insecure_channel=odd, secure_channel=odd),
     )
-    mend_channels(stand_in)
-    mend_aio_channels(stand_in)
+    patch_channels(stand_in)
+    patch_aio_channels(stand_in)
     for make_channel in (stand_in.insecure_channel, stand_in.aio.insecure_channel):
         with make_channel(f"127.0.0.1:{callee.port}") as channel:
             assert call(channel, "unary_unary", STALE) == [b"answer"]

@@ -10,7 +10,7 @@ from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import SpanKind
 
 import eco2_tracing
-from eco2_tracing._instrumentation._attempts import mend_attempts
+from eco2_tracing._instrumentation.common.attempts import patch_attempts
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, assert_sent_on, b3_headers
 from tests.calls.conftest import Caller, configure, inside
 
@@ -83,7 +83,7 @@ def test_strangers_get_trace_context_alone(caller, callee, captured_spans):
 
 def test_our_own_hook_has_decided(caller, callee, captured_spans):
     """What stands around httpcore's for contrib's sake asks nobody again: not by the address that a transport found."""
-    mend_attempts(caller.name)
+    patch_attempts(caller.name)
     client = caller.client(transport=caller.names(callee.port))
     inside(lambda: caller.get("http://api.example.com/", client=client), arriving())
     assert {name: callee.last[name] for name in COMPANIONS} == dict.fromkeys(COMPANIONS)
@@ -442,7 +442,7 @@ def test_a_httpx_without_the_method_is_told_of_once(one, caplog):
     """Its own transports are traced all the same."""
     import types
 
-    from eco2_tracing._instrumentation._httpx import _patch
+    from eco2_tracing._instrumentation.client.httpx import _patch
 
     module = types.ModuleType("httpx8")
     for name in ("DecodingError", "SyncByteStream", "AsyncByteStream"):
@@ -461,7 +461,7 @@ def test_a_httpx_that_looks_otherwise_is_left_alone(caplog):
     """One line, and the service goes on."""
     import types
 
-    from eco2_tracing._instrumentation._httpx import _patch
+    from eco2_tracing._instrumentation.client.httpx import _patch
 
     _patch(types.ModuleType("httpx9"))
     (line,) = caplog.records

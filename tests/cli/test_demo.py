@@ -12,11 +12,12 @@ import sys
 import httpx
 import pytest
 
-from eco2_tracing._cli import _demo, _services
-from eco2_tracing._cli._demo import run_demo
-from eco2_tracing._cli._envoy import GATEWAY, find_envoy
-from eco2_tracing._cli._services import examples, service_environ, start_service
-from eco2_tracing._cli._story import STEPS, check_delivery
+from eco2_tracing._cli import demo as demo_module
+from eco2_tracing._cli import services as services_module
+from eco2_tracing._cli.demo import run_demo
+from eco2_tracing._cli.envoy import GATEWAY, find_envoy
+from eco2_tracing._cli.services import examples, service_environ, start_service
+from eco2_tracing._cli.story import STEPS, check_delivery
 from eco2_tracing.testing import OtlpReceiver
 
 needs_envoy = pytest.mark.skipif(
@@ -121,7 +122,7 @@ def test_the_last_word_on_a_backend_counts(said, holds):
 def test_a_backend_gets_the_spans_of_the_gateway(monkeypatch):
     """The gateway's spans go to the backend's Zipkin port, where its traces become whole."""
     with OtlpReceiver() as backend:
-        monkeypatch.setattr(_demo, "_ZIPKIN_PORT", backend.http_port)
+        monkeypatch.setattr(demo_module, "_ZIPKIN_PORT", backend.http_port)
         assert run_demo(endpoint=backend.grpc_endpoint) == 0
         backend.wait_for(lambda spans: sum(span.service == GATEWAY for span in spans) >= len(STEPS))
         assert all(trace.is_one_tree for trace in backend.traces())
@@ -132,7 +133,7 @@ def test_spans_of_the_gateway_that_nobody_takes_are_told(monkeypatch, capsys):
     """A backend without a Zipkin port loses the gateway's spans; the demo says so."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    monkeypatch.setattr(_demo, "_ZIPKIN_PORT", port)
+    monkeypatch.setattr(demo_module, "_ZIPKIN_PORT", port)
     with OtlpReceiver() as backend:
         assert run_demo(endpoint=backend.grpc_endpoint) == 0
     assert f"nothing takes Zipkin spans at 127.0.0.1:{port}" in capsys.readouterr().out
@@ -141,7 +142,7 @@ def test_spans_of_the_gateway_that_nobody_takes_are_told(monkeypatch, capsys):
 def test_a_service_that_does_not_start_is_told(monkeypatch, tmp_path, capsys):
     """The last words of a service that fails are shown, and the exit code says so."""
     (tmp_path / "character_api.py").write_text("raise RuntimeError('no such luck')")
-    monkeypatch.setattr(_services, "examples", lambda: tmp_path)
+    monkeypatch.setattr(services_module, "examples", lambda: tmp_path)
     assert run_demo(find=lambda: None) == 1
     output = capsys.readouterr().out
     assert "no such luck" in output
@@ -153,7 +154,7 @@ def test_a_check_that_fails_is_the_exit_code(monkeypatch, tmp_path, capsys):
     app = "import fastapi\napp = fastapi.FastAPI(telemetry={'tracing': False})\n"
     for name in ("auth_api", "character_api"):
         (tmp_path / f"{name}.py").write_text(app)
-    monkeypatch.setattr(_services, "examples", lambda: tmp_path)
+    monkeypatch.setattr(services_module, "examples", lambda: tmp_path)
     assert run_demo(find=lambda: None) == 1
     assert "✘ every answer has the status expected of it" in capsys.readouterr().out
 
@@ -170,7 +171,7 @@ def test_stopping_the_demo_stops_its_processes(number, ending, code, monkeypatch
         started.append(start_service(module, environ))
         return started[-1]
 
-    monkeypatch.setattr(_demo, "start_service", start)
+    monkeypatch.setattr(demo_module, "start_service", start)
     monkeypatch.setattr(httpx.Client, "request", lambda *_, **__: os.kill(os.getpid(), number))
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(ending) as raised:
@@ -184,7 +185,7 @@ def test_examples_are_found_in_the_wheel_and_in_the_checkout(monkeypatch, tmp_pa
     """The wheel has them beside the command; a checkout at its top; otherwise it is said."""
     assert (examples() / "character_api.py").is_file()
     inside = tmp_path / "eco2_tracing" / "_cli" / "_examples"
-    monkeypatch.setattr(_services, "__file__", str(inside.parent / "_services.py"))
+    monkeypatch.setattr(services_module, "__file__", str(inside.parent / "_services.py"))
     with pytest.raises(FileNotFoundError, match="example services"):
         examples()
     inside.mkdir(parents=True)

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from eco2_tracing._cli._envoy import Envoy, cluster, find_envoy, gateway_config, zipkin_tracer
-from eco2_tracing._cli._processes import ProcessError
+from eco2_tracing._cli.envoy import Envoy, cluster, find_envoy, gateway_config, zipkin_tracer
+from eco2_tracing._cli.processes import ProcessError
 
 
 def test_envoy_is_found_beside_python_before_the_path(monkeypatch, tmp_path):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from eco2_tracing._cli._processes import Child, ProcessError
+from eco2_tracing._cli.processes import Child, ProcessError
 
 
 def child(program, **options):

@@ -7,8 +7,8 @@ import json
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
-from eco2_tracing._cli._lines import log_lines, parse_lines
-from eco2_tracing._cli._waterfall import bar, colours, waterfall
+from eco2_tracing._cli.lines import log_lines, parse_lines
+from eco2_tracing._cli.waterfall import bar, colours, waterfall
 from eco2_tracing.testing import ReceivedSpan, ReceivedTrace
 
 

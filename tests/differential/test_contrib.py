@@ -15,9 +15,9 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.propagate import inject
 
 from eco2_tracing import configure_tracing, current_trace_id, instrument_app, span
-from eco2_tracing._instrumentation import _contrib
-from eco2_tracing._instrumentation._engine import current
-from eco2_tracing._instrumentation._excluded import ExcludedPaths
+from eco2_tracing._instrumentation.common.excluded import ExcludedPaths
+from eco2_tracing._instrumentation.common.state import current
+from eco2_tracing._instrumentation.contrib import switch
 from eco2_tracing._settings import TracingSettings
 from eco2_tracing.logs import bind_log_fields
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, CapturedSpans, b3_headers
@@ -96,7 +96,7 @@ def get(path):
 def test_excludes_what_lean_mode_excludes(path):
     """The regular expressions say of each path what lean mode says."""
     entries = ("health", " ", "/internal/debug")
-    regex = re.compile("|".join(_contrib.excluded_regexes(entries, "/root/")))
+    regex = re.compile("|".join(switch.excluded_regexes(entries, "/root/")))
     found = regex.search(f"https://shop.example:8080{path}") is not None
     assert found == ExcludedPaths(entries)(path, "/root")
 
@@ -104,14 +104,14 @@ def test_excludes_what_lean_mode_excludes(path):
 @pytest.mark.parametrize("path", ["/", "/items/7"])
 def test_excludes_all_where_lean_mode_does(path):
     """The shortest prefix of all."""
-    (regex,) = _contrib.excluded_regexes(["/"])
+    (regex,) = switch.excluded_regexes(["/"])
     assert re.search(regex, f"http://shop.example{path}")
     assert ExcludedPaths(["/"])(path, "")
 
 
 def test_excluded_words_are_escaped():
     """An entry is text, not a regular expression, and cannot reach into the host."""
-    (regex,) = _contrib.excluded_regexes(["a.b"])
+    (regex,) = switch.excluded_regexes(["a.b"])
     assert re.search(regex, "http://a.b/a.b")
     assert not re.search(regex, "http://a.b/axb")
 
@@ -128,7 +128,7 @@ def test_excluded_words_are_escaped():
 )
 def test_exclusions_by_source(app, spans, settings, argument, traced):
     """The environment replaces the argument, which replaces the default; contrib's list adds to both."""
-    _contrib.instrument_app(app, TracingSettings(**settings), argument)
+    switch.instrument_app(app, TracingSettings(**settings), argument)
     serve(app, get("/work"), get("/health"))
     assert [s.attributes["url.path"] for s in spans.all if s.kind.name == "SERVER"] == traced
 
@@ -136,8 +136,8 @@ def test_exclusions_by_source(app, spans, settings, argument, traced):
 def test_twice_and_after_the_start(app, spans):
     """A second call changes nothing, and an application that has served requests is traced from then on."""
     assert serve(app, get("/work")) == [200]
-    _contrib.instrument_app(app, TracingSettings())
-    _contrib.instrument_app(app, TracingSettings())
+    switch.instrument_app(app, TracingSettings())
+    switch.instrument_app(app, TracingSettings())
     assert serve(app, get("/work")) == [200]
     ours = [s for s in spans.all if s.instrumentation_scope.name != "fastapi"]  # it traced the first one
     assert [s.name for s in ours if s.kind.name == "SERVER"] == ["GET /work"]
@@ -153,7 +153,7 @@ def test_lifespan_flushes(app, monkeypatch, configured):
 
     engine = types.SimpleNamespace(startup=None, shutdown=shutdown)
     monkeypatch.setattr(current, "engine", engine if configured else None)
-    _contrib.instrument_app(app, TracingSettings())
+    switch.instrument_app(app, TracingSettings())
     messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
     sent = []
 
@@ -172,27 +172,27 @@ def test_httpx_on_and_off():
     package = importlib.import_module("opentelemetry.instrumentation.httpx")
     httpx = importlib.import_module("httpx")
     try:
-        names = _contrib.instrument_httpx()
-        assert names == _contrib.instrument_httpx()
+        names = switch.instrument_httpx()
+        assert names == switch.instrument_httpx()
         assert "httpx" in names
         assert hasattr(httpx.HTTPTransport.handle_request, "__wrapped__")
     finally:
-        _contrib.uninstrument_httpx()
+        switch.uninstrument_httpx()
     assert not package.HTTPXClientInstrumentor().is_instrumented_by_opentelemetry
-    _contrib.uninstrument_httpx()
+    switch.uninstrument_httpx()
 
 
 def test_httpx_that_is_not_installed(monkeypatch):
     """A client that is not installed is not mentioned."""
-    monkeypatch.setattr(_contrib, "_CLIENTS", {"httpx3": "HTTPX3ClientInstrumentor"})
-    assert _contrib.instrument_httpx() == ()
+    monkeypatch.setattr(switch, "_CLIENTS", {"httpx3": "HTTPX3ClientInstrumentor"})
+    assert switch.instrument_httpx() == ()
 
 
 def test_httpx_that_the_package_does_not_know(monkeypatch, caplog):
     """An installed client that an older package has no instrumentor for is one warning."""
     monkeypatch.setitem(sys.modules, "httpx3", types.ModuleType("httpx3"))
-    monkeypatch.setattr(_contrib, "_CLIENTS", {"httpx3": "HTTPX3ClientInstrumentor"})
-    assert _contrib.instrument_httpx() == ()
+    monkeypatch.setattr(switch, "_CLIENTS", {"httpx3": "HTTPX3ClientInstrumentor"})
+    assert switch.instrument_httpx() == ()
     assert [r.name for r in caplog.records] == ["eco2_tracing"]
 
 
@@ -207,8 +207,8 @@ def test_httpx_that_does_not_fit(monkeypatch):
 
     package = importlib.import_module("opentelemetry.instrumentation.httpx")
     monkeypatch.setattr(package, "Refusing", Refusing, raising=False)
-    monkeypatch.setattr(_contrib, "_CLIENTS", {"httpx": "Refusing"})
-    assert _contrib.instrument_httpx() == ()
+    monkeypatch.setattr(switch, "_CLIENTS", {"httpx": "Refusing"})
+    assert switch.instrument_httpx() == ()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 from tests.support.jaeger import wait_for
 from tests.support.servers import answers, free_port
 
-from eco2_tracing._cli._processes import Child
+from eco2_tracing._cli.processes import Child
 
 Config = dict[str, Any]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from eco2_tracing._export import SpanBatcher, build_otlp
-from eco2_tracing._export.batcher import _alive
-from eco2_tracing._settings._otlp import OtlpSettings
+from eco2_tracing._export.batch.processor import _alive
+from eco2_tracing._settings.otlp import OtlpSettings
 from tests.export.receivers import GrpcReceiver, HttpReceiver
 
 Open = Callable[..., SpanBatcher]

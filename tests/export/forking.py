@@ -9,7 +9,7 @@ import os
 import sys
 
 from eco2_tracing._export import SpanBatcher, build_otlp
-from eco2_tracing._settings._otlp import OtlpSettings
+from eco2_tracing._settings.otlp import OtlpSettings
 from tests.export.spans import make_span
 
 

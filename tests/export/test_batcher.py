@@ -17,10 +17,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from eco2_tracing._export import SpanBatcher
-from eco2_tracing._export.accounts import SpanQueue
-from eco2_tracing._export.batcher import _after_fork_in_child
-from eco2_tracing._export.reply import Reply
-from eco2_tracing._export.reports import QUIET_S, Reporter
+from eco2_tracing._export.batch.failure_log import QUIET_S, Reporter
+from eco2_tracing._export.batch.processor import _after_fork_in_child
+from eco2_tracing._export.batch.queue import SpanQueue
+from eco2_tracing._export.result import ExportResult
 from eco2_tracing._protobuf import block, varint
 from tests.export.receivers import LIMIT_S, GrpcReceiver, HttpReceiver, eventually, free_port
 from tests.export.spans import make_span
@@ -398,7 +398,7 @@ def test_the_servers_wish_is_respected(grpc_receiver: GrpcReceiver, open_batcher
 def test_a_server_that_asks_for_no_delay_is_not_asked_without_one(asked: float | None, least: float) -> None:
     """A wish for zero seconds, or for a moment that has passed, must not make a storm of requests."""
     batcher = SpanBatcher(Recording(), clock=Clock())
-    pause = batcher._worker()._backoff(1, 1000.0, Reply("retry", "busy", retry_after_s=asked))
+    pause = batcher._worker()._backoff(1, 1000.0, ExportResult("retry", "busy", retry_after_s=asked))
     assert least <= pause <= max(least, 0.5)
 
 

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from eco2_tracing._export.connection import Connection
-from eco2_tracing._export.dialing import Dialer
-from eco2_tracing._settings._targets import Address
+from eco2_tracing._export.transport.connect import Connector
+from eco2_tracing._export.transport.connection import Connection
+from eco2_tracing._settings.targets import Address
 from tests.export.receivers import BlackHole, Scripted, eventually, unreachable
 from tests.export.spans import make_span
 
@@ -69,7 +69,7 @@ def test_shutdown_while_a_connection_is_opened(scheme: str, open_batcher: Open) 
         endpoint = host if scheme == "grpc" else f"http://{host}/v1/traces"
         batcher = open_batcher(endpoint, timeout_s=3600, batcher={"export_timeout_s": 3600})
         batcher.on_end(make_span())
-        dialer = batcher._sink._transport._dialer  # type: ignore[attr-defined]  # that of both transports
+        dialer = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
         eventually(lambda: dialer._race.pending)
         assert not batcher.shutdown(100)
         assert batcher.stats().dropped["shutdown"] == 1
@@ -79,7 +79,7 @@ def test_shutdown_while_a_connection_is_opened(scheme: str, open_batcher: Open) 
 def test_nothing_is_opened_any_more_after_an_abort() -> None:
     """Whoever goes on trying, the next address of a name for one, fails at once."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        dialer = Dialer((Address("127.0.0.1", server.getsockname()[1]),), None, ())
+        dialer = Connector((Address("127.0.0.1", server.getsockname()[1]),), None, ())
         dialer.abort()
         with pytest.raises(TimeoutError):
             dialer.open(time.monotonic() + 20)
@@ -124,7 +124,7 @@ def test_shutdown_during_a_handshake(protocol: str, open_batcher: Open) -> None:
         endpoint = host if protocol == "grpc" else f"https://{host}/v1/traces"
         batcher = open_batcher(endpoint, timeout_s=3600, insecure=False, batcher={"export_timeout_s": 3600})
         batcher.on_end(make_span())
-        dialer = batcher._sink._transport._dialer  # type: ignore[attr-defined]  # that of both transports
+        dialer = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
         eventually(lambda: dialer._opening is not None and dialer._opening.is_secure)
         assert not batcher.shutdown(100)
         eventually(lambda: not [t for t in threading.enumerate() if t.name == "eco2-tracing-export"])
@@ -137,10 +137,10 @@ def test_a_fork_during_a_handshake(open_batcher: Open) -> None:
             f"127.0.0.1:{hole.port}", timeout_s=3600, insecure=False, batcher={"export_timeout_s": 3600}
         )
         batcher.on_end(make_span())
-        dialer = batcher._sink._transport._dialer  # type: ignore[attr-defined]  # that of both transports
+        dialer = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
         eventually(lambda: dialer._opening is not None and dialer._opening.is_secure)
         opening = dialer._opening
-        batcher._sink.forget()
+        batcher._batch_exporter.forget()
         assert dialer._opening is None
         assert opening._sock.fileno() == -1
         assert not batcher.shutdown(100)
@@ -152,7 +152,7 @@ def test_an_abort_behind_the_connection(scheme: str, open_batcher: Open) -> None
     with BlackHole() as hole:
         host = f"127.0.0.1:{hole.port}"
         batcher = open_batcher(host if scheme == "grpc" else f"http://{host}/v1/traces", timeout_s=3600)
-        dialer = batcher._sink._transport._dialer  # type: ignore[attr-defined]  # that of both transports
+        dialer = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
         connect = dialer._race.connect
 
         def connect_and_abort(*args: Any) -> Any:

@@ -20,9 +20,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from eco2_tracing._export import values
-from eco2_tracing._export.encoder import AT_A_STRETCH, MAX_REQUEST_BYTES, SpanEncoder
-from eco2_tracing._export.values import TEXT_LIMIT
+from eco2_tracing._export.otlp import values
+from eco2_tracing._export.otlp.encoder import AT_A_STRETCH, MAX_REQUEST_BYTES, SpanEncoder
+from eco2_tracing._export.otlp.values import TEXT_LIMIT
 from tests.export.spans import RESOURCE, SCOPE, make_span
 
 
@@ -389,7 +389,7 @@ def test_caches_are_bounded() -> None:
 def test_other_threads_get_their_turn() -> None:
     """A large batch does not hold the interpreter for as long as it takes to encode."""
     turns: list[None] = []
-    encoder = SpanEncoder(breathe=lambda: turns.append(None))
+    encoder = SpanEncoder(yield_gil=lambda: turns.append(None))
     assert encoder.encode([make_span()] * (3 * AT_A_STRETCH + 1))[0][0].spans == 3 * AT_A_STRETCH + 1
     assert len(turns) == 3
 

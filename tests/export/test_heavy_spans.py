@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags, TraceState
 
 from eco2_tracing._export import SpanBatcher
-from eco2_tracing._export.accounts import BYTES_PER_SPAN, LEAST_BYTES
-from eco2_tracing._weights import LIGHT, lightened, weigh
+from eco2_tracing._export.batch.queue import BYTES_PER_SPAN, LEAST_BYTES
+from eco2_tracing._span_size import SMALL, pruned_span, span_size
 from tests.export.conftest import Open
 from tests.export.receivers import Received, eventually, free_port
 from tests.export.spans import make_span
@@ -40,11 +40,11 @@ def link(attributes: dict[str, Any] | None = None) -> Link:
 
 def test_an_ordinary_span_is_light() -> None:
     """Its bytes are not counted, so that ending it takes no lock."""
-    assert weigh(make_span(attributes=ORDINARY)) < LIGHT
-    assert weigh(make_span(attributes=BoundedAttributes(None, ORDINARY))) == weigh(
+    assert span_size(make_span(attributes=ORDINARY)) < SMALL
+    assert span_size(make_span(attributes=BoundedAttributes(None, ORDINARY))) == span_size(
         make_span(attributes=ORDINARY)
     )
-    assert weigh(make_span()) < 100
+    assert span_size(make_span()) < 100
 
 
 HEAVY: dict[str, dict[str, Any]] = {
@@ -73,10 +73,10 @@ HEAVY: dict[str, dict[str, Any]] = {
 def test_what_is_heavy(kind: str) -> None:
     """Whatever holds the bytes, it is found; what is left of it fits, and says how much is not all there."""
     span = make_span(**{"attributes": ORDINARY, **HEAVY[kind]})
-    assert weigh(span) > LIGHT
-    for limit in (LIGHT, 100_000):
-        light = lightened(span, limit)
-        assert weigh(light) < 2 * limit
+    assert span_size(span) > SMALL
+    for limit in (SMALL, 100_000):
+        light = pruned_span(span, limit)
+        assert span_size(light) < 2 * limit
         assert light.context is span.context
         assert (light.start_time, light.end_time) == (1, 2)
         assert light.name[:10] == span.name[:10]
@@ -95,10 +95,10 @@ def test_nesting_ends() -> None:
     """A value of endless depth is weighed and cut all the same."""
     deep, shallow = ({"a": nested(depth), "b": {"c": nested(depth)}, "d": "flat"} for depth in (500, 3))
     span = make_span(attributes=deep)
-    assert weigh(span) < LIGHT
+    assert span_size(span) < SMALL
     # OpenTelemetry before 1.45 lets no sequence of sequences into a span.
     allowed = BoundedAttributes(attributes=shallow)
-    assert set(lightened(span, LIGHT).attributes or {}) == set(allowed)
+    assert set(pruned_span(span, SMALL).attributes or {}) == set(allowed)
 
 
 def test_what_is_kept_of_a_heavy_span() -> None:
@@ -108,7 +108,7 @@ def test_what_is_kept_of_a_heavy_span() -> None:
     )
     events = [Event(f"e{n}", {"text": LONG}) for n in range(1000)]
     span = make_span(attributes=attributes, events=events, links=[link()] * 200)
-    light = lightened(span, 50_000)
+    light = pruned_span(span, 50_000)
     assert light.attributes is not None
     kept = dict(light.attributes)
     assert kept.items() >= {**ORDINARY, "after": "short"}.items()
@@ -118,11 +118,11 @@ def test_what_is_kept_of_a_heavy_span() -> None:
     assert light.events[-1].name == "e999"
     assert light.dropped_events == 1000 - len(light.events) > 0
     assert light.dropped_links == 200 - len(light.links)
-    tight = lightened(span, 1000)
+    tight = pruned_span(span, 1000)
     assert tight.dropped_attributes == len(attributes) - len(tight.attributes or {}) > 0
     assert (tight.events, tight.links) == ((), ())
     assert (tight.dropped_events, tight.dropped_links) == (1000, 200)
-    untouched = lightened(make_span(), LIGHT)
+    untouched = pruned_span(make_span(), SMALL)
     assert (untouched.dropped_attributes, untouched.dropped_events, untouched.dropped_links) == (0, 0, 0)
 
 
@@ -211,7 +211,7 @@ def test_names_that_are_none(heavy: bool, receiver: Received, open_batcher: Open
 
 
 def test_real_spans_of_the_sdk(receiver: Received, open_batcher: Open) -> None:
-    """What the SDK hands over is weighed and lightened like anything else."""
+    """What the SDK hands over is weighed and pruned_span like anything else."""
     batcher = open_batcher(receiver.endpoint)  # type: ignore[attr-defined]  # either kind has one
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(batcher)

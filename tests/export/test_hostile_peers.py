@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eco2_tracing._export import build_otlp
-from eco2_tracing._export.reply import Reply, success
-from eco2_tracing._settings._otlp import OtlpSettings
+from eco2_tracing._export.result import ExportResult, success
+from eco2_tracing._settings.otlp import OtlpSettings
 from tests.export.receivers import GrpcReceiver, HttpReceiver, Scripted, eventually
 from tests.export.spans import make_span
 from tests.export.test_http2 import server, succeed
@@ -134,7 +134,7 @@ def http_peer() -> Iterator[Peer]:
         yield peer
 
 
-def send(endpoint: str, timeout_s: float = 5.0, **otlp: Any) -> Reply:
+def send(endpoint: str, timeout_s: float = 5.0, **otlp: Any) -> ExportResult:
     """Send a request with a new transport, once."""
     protocol: Any = "http/protobuf" if endpoint.startswith("http") else "grpc"
     exporter = build_otlp(OtlpSettings(protocol=protocol, endpoint=endpoint, **otlp))
@@ -149,7 +149,7 @@ def send(endpoint: str, timeout_s: float = 5.0, **otlp: Any) -> Reply:
 def test_any_frames(grpc_peer: Peer, answer: list[bytes], greeted: bool) -> None:
     """Frames of any kind, in any order, with any headers."""
     grpc_peer.greets, grpc_peer.answer = greeted, b"".join(answer)
-    assert isinstance(send(f"127.0.0.1:{grpc_peer.port}"), Reply)
+    assert isinstance(send(f"127.0.0.1:{grpc_peer.port}"), ExportResult)
 
 
 @fuzzed
@@ -158,8 +158,8 @@ def test_any_bytes(grpc_peer: Peer, http_peer: Peer, answer: bytes) -> None:
     """Bytes of no protocol at all."""
     grpc_peer.greets, grpc_peer.answer = False, answer
     http_peer.answer = answer
-    assert isinstance(send(f"127.0.0.1:{grpc_peer.port}"), Reply)
-    assert isinstance(send(f"http://127.0.0.1:{http_peer.port}/"), Reply)
+    assert isinstance(send(f"127.0.0.1:{grpc_peer.port}"), ExportResult)
+    assert isinstance(send(f"http://127.0.0.1:{http_peer.port}/"), ExportResult)
 
 
 @fuzzed
@@ -167,7 +167,7 @@ def test_any_bytes(grpc_peer: Peer, http_peer: Peer, answer: bytes) -> None:
 def test_any_lines(http_peer: Peer, head: list[bytes], end: bytes, body: bytes) -> None:
     """Lines of any kind, as a status, as headers and as chunks."""
     http_peer.answer = end.join([*head, b"", body])
-    assert isinstance(send(f"http://127.0.0.1:{http_peer.port}/"), Reply)
+    assert isinstance(send(f"http://127.0.0.1:{http_peer.port}/"), ExportResult)
 
 
 @fuzzed
@@ -176,7 +176,7 @@ def test_any_headers(http_peer: Peer, head: list[bytes]) -> None:
     """Headers of any kind behind a status that is right."""
     for status in (b"HTTP/1.1 200 OK", b"HTTP/1.1 503 Later"):
         http_peer.answer = b"\r\n".join([status, *head, b"", b"5\r\nabcde\r\n0\r\n\r\n"])
-        assert isinstance(send(f"http://127.0.0.1:{http_peer.port}/"), Reply)
+        assert isinstance(send(f"http://127.0.0.1:{http_peer.port}/"), ExportResult)
 
 
 @pytest.mark.parametrize("status", ["2OO", "", "-20", "20", "099", "1e2", "\u0662\u0660\u0660", HUGE])
@@ -193,7 +193,7 @@ def test_a_grpc_status_that_is_none(status: str, grpc_peer: Peer) -> None:
     """It is UNKNOWN."""
     headers = [(":status", "200"), ("grpc-status", status), ("grpc-message", "%FF%zz")]
     grpc_peer.answer = frame(1, 5, 1, header_block(headers))
-    assert send(f"127.0.0.1:{grpc_peer.port}") == Reply("dropped", "UNKNOWN: \ufffd%zz", "rejected")
+    assert send(f"127.0.0.1:{grpc_peer.port}") == ExportResult("dropped", "UNKNOWN: \ufffd%zz", "rejected")
 
 
 def test_a_message_that_claims_to_be_compressed(grpc_peer: Peer) -> None:

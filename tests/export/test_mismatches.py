@@ -10,7 +10,7 @@ import grpc
 import pytest
 import trustme
 
-from eco2_tracing._export.peer import tls_error
+from eco2_tracing._export.transport.mismatch import tls_error
 from tests.export.receivers import GrpcReceiver, HttpReceiver, Scripted, eventually
 from tests.export.spans import make_span
 from tests.export.test_transports import read_request

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from eco2_tracing import _late_imports
+from eco2_tracing import _lazy_imports
 from tests.export.receivers import BlackHole, GrpcReceiver, HttpReceiver
 
 ROOT = Path(__file__).parents[2]
@@ -98,13 +98,13 @@ def test_fork_during_an_import(module: str) -> None:
 
 def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """One from within an import would wait for itself, and goes on at once; whoever holds the gate keeps it."""
-    monkeypatch.setattr(_late_imports, "_LONGEST_S", 3600)
-    gate = _late_imports._gate
-    with _late_imports.late_imports():
+    monkeypatch.setattr(_lazy_imports, "_LONGEST_S", 3600)
+    gate = _lazy_imports._gate
+    with _lazy_imports.lazy_imports():
         gate.before_fork()
         gate.in_parent()
         assert gate.lock.locked()
-    monkeypatch.setattr(_late_imports, "_LONGEST_S", 0.01)
+    monkeypatch.setattr(_lazy_imports, "_LONGEST_S", 0.01)
     with gate.lock:
         gate.before_fork()
         gate.in_parent()
@@ -115,7 +115,7 @@ def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not gate.lock.locked()
     gate.before_fork()
     gate.in_child()
-    with _late_imports.late_imports():
+    with _lazy_imports.lazy_imports():
         assert gate.lock.locked()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eco2_tracing._export.worker import MAX_BACKOFF_S
+from eco2_tracing._export.batch.worker import MAX_BACKOFF_S
 from eco2_tracing._settings import TracingSettings
 from tests.export.conftest import Open
 from tests.export.paths import Path

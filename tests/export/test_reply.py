@@ -15,12 +15,12 @@ from google.rpc.status_pb2 import Status
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from eco2_tracing._export.reply import (
+from eco2_tracing._export.result import (
     MAX_SERVER_DELAY_S,
-    Reply,
+    ExportResult,
     grpc_code_of_http,
-    grpc_reply,
-    http_reply,
+    grpc_result,
+    http_result,
     success,
 )
 from eco2_tracing._protobuf import block, fields, varint
@@ -41,7 +41,7 @@ def text(message: bytes) -> str:
 )
 def test_grpc_statuses(code: grpc.StatusCode) -> None:
     """The retryable codes of the specification's table are tried again; RESOURCE_EXHAUSTED alone is not."""
-    reply = grpc_reply(code.value[0], "why", {})
+    reply = grpc_result(code.value[0], "why", {})
     assert reply.error == f"{code.name}: why"
     assert reply.outcome == ("retry" if code.name in RETRYABLE else "dropped")
     if reply.outcome == "dropped":
@@ -50,7 +50,7 @@ def test_grpc_statuses(code: grpc.StatusCode) -> None:
 
 def test_an_unknown_grpc_status() -> None:
     """A code that does not exist is final."""
-    assert grpc_reply(99, "", {}) == Reply("dropped", "status 99", "rejected")
+    assert grpc_result(99, "", {}) == ExportResult("dropped", "status 99", "rejected")
 
 
 @pytest.mark.parametrize(
@@ -68,16 +68,18 @@ def test_resource_exhausted_with_retry_info(trailers: dict[str, str]) -> None:
         details[0].Pack(ErrorInfo(reason="other"))
         details[1].Pack(RETRY_INFO)
         trailers = {"grpc-status-details-bin": text(Status(code=8, details=details).SerializeToString())}
-    assert grpc_reply(8, "", trailers) == Reply("retry", "RESOURCE_EXHAUSTED", retry_after_s=2.5)
+    assert grpc_result(8, "", trailers) == ExportResult("retry", "RESOURCE_EXHAUSTED", retry_after_s=2.5)
 
 
 def test_retry_info_is_bounded() -> None:
     """Nobody is waited for longer than the limit; no delay at all is one of zero."""
     long = RetryInfo(retry_delay=Duration(seconds=86_400))
     header = "google.rpc.retryinfo-bin"
-    assert grpc_reply(14, "", {header: text(long.SerializeToString())}).retry_after_s == MAX_SERVER_DELAY_S
+    assert grpc_result(14, "", {header: text(long.SerializeToString())}).retry_after_s == MAX_SERVER_DELAY_S
     assert (
-        grpc_reply(8, "", {header: text(RetryInfo(retry_delay=Duration()).SerializeToString())}).retry_after_s
+        grpc_result(
+            8, "", {header: text(RetryInfo(retry_delay=Duration()).SerializeToString())}
+        ).retry_after_s
         == 0
     )
 
@@ -89,7 +91,7 @@ def test_retry_info_is_bounded() -> None:
 def test_any_bytes_can_be_retry_info(details: bytes) -> None:
     """Whatever a server sends, no more is asked of memory than it sent, and no more patience than the limit."""
     for header in ("google.rpc.retryinfo-bin", "grpc-status-details-bin"):
-        delay = grpc_reply(14, "", {header: text(details)}).retry_after_s
+        delay = grpc_result(14, "", {header: text(details)}).retry_after_s
         assert delay is None or 0 <= delay <= MAX_SERVER_DELAY_S
 
 
@@ -97,7 +99,7 @@ def test_any_bytes_can_be_retry_info(details: bytes) -> None:
 def test_garbage_for_retry_info(garbage: str) -> None:
     """Details that cannot be read are none."""
     for name in ("google.rpc.retryinfo-bin", "grpc-status-details-bin"):
-        reply = grpc_reply(14, "", {name: garbage})
+        reply = grpc_result(14, "", {name: garbage})
         assert (reply.outcome, reply.error) == ("retry", "UNAVAILABLE")
 
 
@@ -120,7 +122,7 @@ def test_garbage_for_retry_info(garbage: str) -> None:
 )
 def test_http_statuses(status: int, outcome: str, reason: str) -> None:
     """Only the four statuses of the specification are tried again."""
-    reply = http_reply(status, "Phrase", None, 0)
+    reply = http_result(status, "Phrase", None, 0)
     assert (reply.outcome, reply.reason) == (outcome, reason)
     assert reply.error.startswith(f"HTTP {status} Phrase")
     assert ("redirects are not followed" in reply.error) == (status == 307)
@@ -129,7 +131,7 @@ def test_http_statuses(status: int, outcome: str, reason: str) -> None:
 @pytest.mark.parametrize("status", [*range(100, 200), *range(300, 600)])
 def test_every_http_status(status: int) -> None:
     """Each one is either tried again or counted under a reason of its kind."""
-    reply = http_reply(status, "", "7", 0)
+    reply = http_result(status, "", "7", 0)
     if status in (429, 502, 503, 504):
         assert (reply.outcome, reply.retry_after_s) == ("retry", 7)
     else:
@@ -153,12 +155,12 @@ def test_every_http_status(status: int) -> None:
 )
 def test_retry_after(header: str | None, seconds: float | None) -> None:
     """Retry-After is read as seconds or as a date, within the limit."""
-    assert http_reply(503, "", header, 90).retry_after_s == seconds
+    assert http_result(503, "", header, 90).retry_after_s == seconds
 
 
 def test_partial_success() -> None:
     """Rejected spans and the server's words are told; a warning without rejections too."""
-    assert success(b"") == Reply("sent", reason="rejected")
+    assert success(b"") == ExportResult("sent", reason="rejected")
     assert success(partial_success(3, "too old")).rejected == 3
     assert success(partial_success(3, "too old")).error == "partial success, 3 spans rejected: too old"
     assert success(partial_success(0, "beware")).error == "partial success, 0 spans rejected: beware"

@@ -16,8 +16,8 @@ from h2.events import DataReceived, SettingsAcknowledged, StreamEnded
 from h2.exceptions import StreamClosedError
 from h2.settings import SettingCodes
 
-from eco2_tracing._export.connection import NO_LIMIT_S
-from eco2_tracing._export.grpc_transport import grpc_timeout
+from eco2_tracing._export.transport.connection import NO_LIMIT_S
+from eco2_tracing._export.transport.grpc import grpc_timeout
 from tests.export.receivers import GrpcReceiver, Scripted, eventually, free_port
 from tests.export.spans import make_span
 from tests.export.test_http2 import OK_HEADERS, server, succeed

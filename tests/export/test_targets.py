@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from eco2_tracing._export.dialing import Dialer
-from eco2_tracing._export.racing import Candidate, Race, interleaved
-from eco2_tracing._settings._targets import Address, parse_target
+from eco2_tracing._export.transport.connect import Connector
+from eco2_tracing._export.transport.racing import Candidate, Race, interleaved
+from eco2_tracing._settings.targets import Address, parse_target
 from tests.export.receivers import GrpcReceiver, HttpReceiver, Scripted, free_port, unreachable
 from tests.export.spans import make_span
 
@@ -140,7 +140,7 @@ def wait_for_end(connection: socket.socket) -> None:
 def test_the_address_that_answered_is_preferred(listeners: tuple[Scripted, Scripted]) -> None:
     """A connection that was of use makes its address the first; one that was not makes it the last."""
     addresses = [Address("127.0.0.1", one.port) for one in listeners]
-    dialer = Dialer(tuple(addresses), None, ())
+    dialer = Connector(tuple(addresses), None, ())
 
     def used() -> int:
         connection = dialer.open(time.monotonic() + 20)

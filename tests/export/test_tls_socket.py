@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from eco2_tracing._tls import TlsSocket
-from eco2_tracing.sampling._fetch import Fetcher, parse_endpoint
+from eco2_tracing.sampling._remote.fetch import Fetcher, parse_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

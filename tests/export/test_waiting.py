@@ -10,8 +10,8 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 
 from eco2_tracing._export import SpanBatcher
-from eco2_tracing._export.accounts import PREPARED_AT_ONCE, SpanQueue
-from eco2_tracing._export.encoder import SpanEncoder
+from eco2_tracing._export.batch.queue import PREPARED_AT_ONCE, SpanQueue
+from eco2_tracing._export.otlp.encoder import SpanEncoder
 from tests.export.receivers import GrpcReceiver, HttpReceiver, eventually, free_port
 from tests.export.spans import make_span
 from tests.export.test_batcher import Recording

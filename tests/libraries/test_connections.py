@@ -7,8 +7,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from eco2_tracing._instrumentation import _connections
-from eco2_tracing._instrumentation._connections import Connections, PsycopgConnections
+from eco2_tracing._instrumentation.libraries import connections as connections_module
+from eco2_tracing._instrumentation.libraries.connections import Connections, PsycopgConnections
 
 
 class Traced:
@@ -71,12 +71,12 @@ class OfTheApplication(Cursor): ...
 def contrib(monkeypatch):
     """Stand-ins in the place of contrib's packages."""
     found = Contrib()
-    real = _connections.import_module
+    real = connections_module.import_module
 
     def stand_in(name):
         return found if name.startswith("opentelemetry.instrumentation.") else real(name)
 
-    monkeypatch.setattr(_connections, "import_module", stand_in)
+    monkeypatch.setattr(connections_module, "import_module", stand_in)
     return found
 
 

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from opentelemetry import trace
 
-from eco2_tracing._instrumentation._executors import instrument_executors, uninstrument_executors
-from eco2_tracing._spans._manual import current_span_id, span
+from eco2_tracing._instrumentation.libraries.executors import instrument_executors, uninstrument_executors
+from eco2_tracing._spans.manual import current_span_id, span
 
 
 @pytest.fixture(autouse=True)

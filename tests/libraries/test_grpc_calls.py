@@ -15,7 +15,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import StatusCode
 from tests.support.jaeger import wait_for
 
-from eco2_tracing._instrumentation._grpc_calls import mend_calls
+from eco2_tracing._instrumentation.libraries.grpc_calls import patch_calls
 
 grpc = pytest.importorskip("grpc")
 pytest.importorskip("opentelemetry.instrumentation.grpc")
@@ -122,10 +122,10 @@ def test_what_is_no_call_passes(switch_on):
             b"", None, SimpleNamespace(full_method=ECHO, is_server_stream=True), lambda *_: 1 / 0
         )
     assert spans.names == [COUNT, COUNT, ECHO]
-    mend_calls("redis")
-    mend_calls("grpc_client")
-    mend_calls("grpc_aio_client")
-    mend_calls("grpc_aio_client")
+    patch_calls("redis")
+    patch_calls("grpc_client")
+    patch_calls("grpc_aio_client")
+    patch_calls("grpc_aio_client")
 
 
 def test_names_that_come_twice(channel):

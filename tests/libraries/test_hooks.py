@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from opentelemetry.trace import SpanKind
 
-from eco2_tracing._instrumentation import _hooks
+from eco2_tracing._instrumentation.libraries import hooks
 
 BLANK = "  "
 
@@ -168,6 +168,6 @@ def test_each_hook_is_guarded_once(switch_on):
     from opentelemetry.instrumentation import redis
 
     before = redis._traced_execute_factory
-    _hooks.guard_hooks("redis")
-    _hooks.guard_hooks("requests")
+    hooks.guard_hooks("redis")
+    hooks.guard_hooks("requests")
     assert redis._traced_execute_factory is before

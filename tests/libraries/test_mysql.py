@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
 from eco2_tracing import shutdown_tracing
-from eco2_tracing._instrumentation._connections import CONNECTIONS
+from eco2_tracing._instrumentation.libraries.connections import CONNECTIONS
 
 pytestmark = pytest.mark.filterwarnings(
     # mysql-connector sends a traceparent of its own with each query, which MariaDB does not take.

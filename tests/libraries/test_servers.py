@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tests.lifecycle.servers import environment, serving
 
 from eco2_tracing import configure_logging, span
-from eco2_tracing._instrumentation._grpc_server import _mend, mend_grpc_servers
+from eco2_tracing._instrumentation.libraries.grpc_server import _patch, patch_grpc_servers
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, b3_headers
 
 STALE = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
@@ -244,7 +244,7 @@ def test_interceptors_that_have_moved(caplog):
     """A version whose private parts differ is one warning; mending twice changes nothing."""
     server = pytest.importorskip("opentelemetry.instrumentation.grpc._server")
     mended = server.OpenTelemetryServerInterceptor._start_span
-    mend_grpc_servers()
+    patch_grpc_servers()
     assert server.OpenTelemetryServerInterceptor._start_span is mended
-    _mend(ModuleType("different"))
+    _patch(ModuleType("different"))
     assert len([record for record in caplog.records if record.name == "eco2_tracing"]) == 1

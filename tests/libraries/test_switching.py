@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import eco2_tracing
-from eco2_tracing._instrumentation import _libraries
-from eco2_tracing._instrumentation._libraries import instrument_libraries, uninstrument_libraries
-from eco2_tracing._instrumentation._tested import REFUSED, TESTED, Library, key_of
+from eco2_tracing._instrumentation.libraries import registry
+from eco2_tracing._instrumentation.libraries.registry import instrument_libraries, uninstrument_libraries
+from eco2_tracing._instrumentation.libraries.tested import REFUSED, TESTED, Library, key_of
 
 ROOT = Path(__file__).parents[2]
 INSTRUMENTATION = '''
@@ -61,17 +61,17 @@ def table(tmp_path, monkeypatch):
             (tmp_path / f"{module}.py").write_text(INSTRUMENTATION)
         row = Library(name, name, f"opentelemetry-instrumentation-{name}", module, "Instrumentor", name)
         if tested:
-            monkeypatch.setattr(_libraries, "TESTED", (*_libraries.TESTED, row))
+            monkeypatch.setattr(registry, "TESTED", (*registry.TESTED, row))
         added.extend([name, module])
         return row
 
-    monkeypatch.setattr(_libraries, "TESTED", ())
+    monkeypatch.setattr(registry, "TESTED", ())
     monkeypatch.syspath_prepend(tmp_path)
     yield add
     uninstrument_libraries()
     for name in added:
         sys.modules.pop(name, None)
-        _libraries._switchboard._hooked.discard(name)
+        registry._switchboard._hooked.discard(name)
 
 
 def log_of(name):
@@ -115,7 +115,7 @@ def test_is_on_inside_the_import_of_a_submodule(table, tmp_path, monkeypatch):
             "self.log.append(", "import crane.wing; crane.wing.__name__; self.log.append("
         )
     )
-    monkeypatch.setattr(_libraries, "TESTED", (row._replace(watched="crane.wing"),))
+    monkeypatch.setattr(registry, "TESTED", (row._replace(watched="crane.wing"),))
     instrument_libraries()
     importlib.import_module("crane.wing")
     sys.modules.pop("crane.wing")
@@ -285,7 +285,7 @@ def test_versions_that_are_tested_here(table, tmp_path, monkeypatch, version, on
     )
     told = 'assert kwargs == {"raise_exception_on_conflict": True}'
     instrumentation.write_text(instrumentation.read_text().replace(told, refuses))
-    monkeypatch.setattr(_libraries, "TESTED", (row._replace(newer="2.1."),))
+    monkeypatch.setattr(registry, "TESTED", (row._replace(newer="2.1."),))
     instrument_libraries()
     importlib.import_module("plover")
     assert log_of("plover") == (["on"] if on else [])
@@ -347,7 +347,7 @@ def test_configuring_imports_no_library():
     """In a fresh process, switching everything on imports no traced library and no instrumentation."""
     script = """
         import sys
-        import eco2_tracing._instrumentation._libraries as libraries
+        import eco2_tracing._instrumentation.libraries.registry as libraries
         before = set(sys.modules)
         libraries.instrument_libraries()
         new = {name for name in set(sys.modules) - before}

@@ -13,10 +13,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tests.differential.client_cases import answering_server
 from tests.support.mongo import stand_in
 
-from eco2_tracing._instrumentation import _sqlalchemy
-from eco2_tracing._instrumentation._libraries import uninstrument_libraries
-from eco2_tracing._instrumentation._sqlalchemy import early_engines
-from eco2_tracing._instrumentation._tested import TESTED
+from eco2_tracing._instrumentation.libraries import sqlalchemy as sqlalchemy_module
+from eco2_tracing._instrumentation.libraries.registry import uninstrument_libraries
+from eco2_tracing._instrumentation.libraries.sqlalchemy import early_engines
+from eco2_tracing._instrumentation.libraries.tested import TESTED
 
 
 def client_spans(spans, *scopes):
@@ -190,7 +190,7 @@ def test_sqlalchemy_without_greenlet(switch_on, request_span, monkeypatch):
             raise ImportError(name)
         return importlib.import_module(name)
 
-    monkeypatch.setattr(_sqlalchemy, "import_module", refuse)
+    monkeypatch.setattr(sqlalchemy_module, "import_module", refuse)
     spans = switch_on("sqlalchemy")
     engine = sqlalchemy.create_engine("sqlite://")
     with engine.connect() as connection:

@@ -11,8 +11,8 @@ import sys
 import threading
 from contextlib import ExitStack
 
-from eco2_tracing import _guard, _late_imports, configure_logging, configure_tracing, flush_tracing, span
-from eco2_tracing._lifecycle import _configure
+from eco2_tracing import _guard, _lazy_imports, configure_logging, configure_tracing, flush_tracing, span
+from eco2_tracing._lifecycle import configure
 
 
 def say(name: str) -> None:
@@ -92,12 +92,12 @@ def busy(children: int) -> None:
 
 def held(work) -> None:
     """Work while another thread holds every lock of the library: a child inherits them so."""
-    tracing = _configure._process.tracing
+    tracing = configure._process.tracing
     (exporter,) = tracing.delivery.exporters
-    keeper = tracing.rescuer.keeper
+    buffer = tracing.tail_sampler.buffer
     locks = [
-        exporter._queue._lock, exporter._starting, keeper._lock, keeper._outlet._lock, tracing.budget._lock,
-        _configure._process.lock, _guard._reported._lock, _late_imports._gate.lock,
+        exporter._queue._lock, exporter._starting, buffer._lock, buffer._exporter._lock, tracing.budget._lock,
+        configure._process.lock, _guard._reported._lock, _lazy_imports._gate.lock,
         tracing.provider._tracer_registry._lock,
     ]  # fmt: skip
     holds, over = threading.Event(), threading.Event()

@@ -12,8 +12,8 @@ import pytest
 
 from eco2_tracing import TracingSettings, configure_tracing, shutdown_tracing, span
 from eco2_tracing._export import SpanBatcher
-from eco2_tracing._lifecycle._tracing import Tracing
-from eco2_tracing.sampling._rescue import Rescuer
+from eco2_tracing._lifecycle.tracing import Tracing
+from eco2_tracing.sampling._tail.sampler import TailSampler
 
 CYCLES = 20
 OPEN = Path("/proc/self/fd")
@@ -57,9 +57,9 @@ def test_nothing_piles_up(protocol, there, otlp_receiver):
         assert shutdown_tracing(20.0 if there else 0.05) is there
 
     def alive() -> Counter[type]:
-        # Beside what other tests keep: as many of each. Asked for their class, some of that raise.
+        # OuterInstrumentation what other tests keep: as many of each. Asked for their class, some of that raise.
         kinds = map(type, gc.get_objects())
-        return Counter(kind for kind in kinds if issubclass(kind, Tracing | SpanBatcher | Rescuer))
+        return Counter(kind for kind in kinds if issubclass(kind, Tracing | SpanBatcher | TailSampler))
 
     def left() -> tuple[int, int]:
         gc.collect()

@@ -14,8 +14,8 @@ from starlette.testclient import TestClient
 
 import eco2_tracing
 from eco2_tracing import TracingSettings, configure_tracing, instrument_app, shutdown_tracing, span
-from eco2_tracing._lifecycle import _configure
-from eco2_tracing._lifecycle._signals import TerminationHandler
+from eco2_tracing._lifecycle import configure
+from eco2_tracing._lifecycle.signals import TerminationHandler
 from eco2_tracing.testing import CapturedSpans, b3_headers
 
 NOWHERE = TracingSettings(traces_exporter="none")
@@ -87,7 +87,7 @@ def test_a_span_that_cannot_be_redacted_is_emptied(monkeypatch, caplog):
 )
 def test_instrumentations_that_fail_stop_nothing(part, undo, told, monkeypatch, caplog):
     """Tracing is configured, and shut down, without them."""
-    monkeypatch.setattr(_configure, part, fail)
+    monkeypatch.setattr(configure, part, fail)
     assert configure_tracing(settings=NOWHERE) is True
     if undo:
         assert shutdown_tracing() is True
@@ -97,14 +97,14 @@ def test_instrumentations_that_fail_stop_nothing(part, undo, told, monkeypatch, 
 @pytest.mark.parametrize(
     ("step", "part", "told"),
     [
-        (_configure._at_exit, "shutdown_at_end", "the end of the process"),
-        (_configure._after_fork, "after_fork", "a fork"),
+        (configure._at_exit, "shutdown_at_end", "the end of the process"),
+        (configure._after_fork, "after_fork", "a fork"),
     ],
 )
 def test_ends_and_forks_that_fail_raise_nothing(step, part, told, monkeypatch, caplog):
     """Python would print what is raised there, and go on."""
     configure_tracing(settings=NOWHERE)
-    monkeypatch.setattr(f"eco2_tracing._lifecycle._tracing.Tracing.{part}", fail)
+    monkeypatch.setattr(f"eco2_tracing._lifecycle.tracing.Tracing.{part}", fail)
     step()
     assert told in caplog.text
 
@@ -138,7 +138,7 @@ def test_a_child_under_somebody_elses_provider():
     trace.set_tracer_provider(theirs)
     configure_tracing(settings=NOWHERE)
     resource = theirs.resource
-    _configure._after_fork()
+    configure._after_fork()
     assert trace.get_tracer_provider() is theirs
     assert theirs.resource is resource
 

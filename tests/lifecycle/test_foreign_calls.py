@@ -20,7 +20,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from starlette.testclient import TestClient
 
 from eco2_tracing import configure_tracing, instrument_app, instrument_httpx
-from eco2_tracing._instrumentation._rivals import _watch
+from eco2_tracing._instrumentation.client.contrib_guard import _watch
 from eco2_tracing.testing import TRACE_ID, CapturedSpans, b3_headers
 from tests.lifecycle.servers import environment, serving
 
@@ -161,7 +161,7 @@ def test_a_call_whose_headers_cannot_be_written(install, monkeypatch, caplog):
     configure_tracing("orders")
     caplog.clear()
     monkeypatch.setattr(
-        "eco2_tracing._instrumentation._foreign_calls.write_headers", lambda *_: 1 / 0, raising=True
+        "eco2_tracing._instrumentation.external.calls.write_headers", lambda *_: 1 / 0, raising=True
     )
     assert Stock().call("one").json() == 200
     assert len(by_kind(exporter, SpanKind.CLIENT)) == 1

@@ -403,7 +403,7 @@ def test_another_providers_line_names_the_service(
     """It says which name and version spans have, and what ours are used for."""
     caplog.set_level(logging.INFO, "eco2_tracing")
     theirs = TracerProvider(resource=Resource(attributes))
-    monkeypatch.setattr("eco2_tracing._lifecycle._tracing.global_provider", lambda: theirs)
+    monkeypatch.setattr("eco2_tracing._lifecycle.tracing.global_provider", lambda: theirs)
     configure_tracing(**arguments)
     (line,) = [record.getMessage() for record in caplog.records if "already installed" in record.getMessage()]
     assert expected in line
@@ -416,7 +416,7 @@ def test_another_provider_without_a_resource(quiet, monkeypatch, caplog):
     caplog.set_level(logging.INFO, "eco2_tracing")
     theirs = TracerProvider()
     monkeypatch.setattr(TracerProvider, "resource", None)
-    monkeypatch.setattr("eco2_tracing._lifecycle._tracing.global_provider", lambda: theirs)
+    monkeypatch.setattr("eco2_tracing._lifecycle.tracing.global_provider", lambda: theirs)
     configure_tracing("auth")
     assert "spans have the service's name that it gives" in caplog.text
     shutdown_tracing()
@@ -425,7 +425,7 @@ def test_another_provider_without_a_resource(quiet, monkeypatch, caplog):
 def test_an_applications_own_environment_beside_another_provider(quiet, monkeypatch, caplog):
     """Its spans have their own resource: the variable would have changed nothing."""
     monkeypatch.setenv("ENVIRONMENT", "dev")
-    monkeypatch.setattr("eco2_tracing._lifecycle._tracing.global_provider", TracerProvider)
+    monkeypatch.setattr("eco2_tracing._lifecycle.tracing.global_provider", TracerProvider)
     configure_tracing("auth")
     assert warnings(caplog) == []
     shutdown_tracing()

@@ -12,10 +12,10 @@ from anyio.to_thread import current_default_thread_limiter
 from opentelemetry.sdk.trace import SpanProcessor
 
 from eco2_tracing import configure_tracing, shutdown_tracing
-from eco2_tracing._lifecycle import _aside
-from eco2_tracing._lifecycle._budget import EXIT_BUDGET_S, RENEWAL_S, ExitBudget
-from eco2_tracing._lifecycle._delivery import Delivery
-from eco2_tracing._lifecycle._signals import TerminationHandler
+from eco2_tracing._lifecycle import off_loop
+from eco2_tracing._lifecycle.budget import EXIT_BUDGET_S, RENEWAL_S, ExitBudget
+from eco2_tracing._lifecycle.delivery import Delivery
+from eco2_tracing._lifecycle.signals import TerminationHandler
 
 
 class Clock:
@@ -153,18 +153,18 @@ def test_waiting_beside_a_loop_needs_none_of_the_applications_threads(case, monk
         called: list[str] = []
         with anyio.fail_after(30), monkeypatch.context() as patch:
             if case == "another loop":
-                patch.setattr(_aside.asyncio, "get_running_loop", no_asyncio)
+                patch.setattr(off_loop.asyncio, "get_running_loop", no_asyncio)
             elif case == "no thread":
                 patch.setattr(threading.Thread, "start", no_thread)
-            await _aside.aside(lambda: called.append("flush"))
+            await off_loop.aside(lambda: called.append("flush"))
             with pytest.raises(LookupError):
-                await _aside.aside(fail)
+                await off_loop.aside(fail)
         return called
 
     # A loop that is not asyncio's is asked for by its own name only: here that is asyncio's again.
     if case == "another loop":
-        monkeypatch.setattr(_aside, "run_sync", in_place)
-        monkeypatch.setattr(_aside, "CapacityLimiter", lambda _: None)
+        monkeypatch.setattr(off_loop, "run_sync", in_place)
+        monkeypatch.setattr(off_loop, "CapacityLimiter", lambda _: None)
     assert asyncio.run(main()) == ["flush"]
 
 
@@ -178,7 +178,7 @@ def test_a_loop_that_closes_while_it_is_told():
     gate, loop = threading.Event(), asyncio.new_event_loop()
 
     async def main() -> None:
-        task = asyncio.ensure_future(_aside.aside(lambda: gate.wait(30)))
+        task = asyncio.ensure_future(off_loop.aside(lambda: gate.wait(30)))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -202,7 +202,7 @@ def test_waiting_is_given_up_with_the_task_that_waits(inside):
     gate = threading.Event()
 
     async def main() -> None:
-        task = asyncio.create_task(_aside.aside(lambda: gate.wait(30)))
+        task = asyncio.create_task(off_loop.aside(lambda: gate.wait(30)))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

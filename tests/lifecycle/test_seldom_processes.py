@@ -13,7 +13,7 @@ import pytest
 
 from eco2_tracing import _forks, _guard, _native
 from eco2_tracing._export import SpanBatcher
-from eco2_tracing._export.racing import Candidate, Race
+from eco2_tracing._export.transport.racing import Candidate, Race
 from tests.export.receivers import eventually
 from tests.export.spans import make_span
 from tests.rescue.conftest import Local

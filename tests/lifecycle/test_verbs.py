@@ -225,7 +225,7 @@ def test_strict_mode_installs_nothing(monkeypatch):
 
 def test_a_failure_of_our_own_does_not_stop_the_service(monkeypatch, caplog):
     """What cannot be foreseen is logged, and the service starts untraced."""
-    monkeypatch.setattr("eco2_tracing._lifecycle._tracing.build_resource", lambda *_: 1 / 0)
+    monkeypatch.setattr("eco2_tracing._lifecycle.tracing.build_resource", lambda *_: 1 / 0)
     assert configure_tracing("x") is False
     assert "configure_tracing" in caplog.text
 

@@ -48,7 +48,7 @@ def ids(line):
     return (line["trace.id"], line["span.id"]) if "trace.id" in line else None
 
 
-class Sink(logging.StreamHandler):
+class BatchExporter(logging.StreamHandler):
     """A handler of the application with our formatter."""
 
     def __init__(self):
@@ -68,7 +68,7 @@ class Sink(logging.StreamHandler):
 @pytest.fixture
 def sink():
     """A handler that is not attached to any logger."""
-    return Sink()
+    return BatchExporter()
 
 
 @pytest.fixture
@@ -363,7 +363,7 @@ def test_factories_of_others(attach, theirs, kind, first):
     """Whoever comes first: their records stay theirs, lines of this thread have ids, later ones those or none."""
     if first == "theirs":
         logging.setLogRecordFactory(theirs)
-    sink, late = Sink(), Sink()
+    sink, late = BatchExporter(), BatchExporter()
     if first == "ours":
         logging.setLogRecordFactory(theirs)
     buffer = logging.handlers.MemoryHandler(9, target=late)
@@ -413,7 +413,7 @@ def test_a_factory_that_fails_is_the_applications(attach, sink):
         raise ValueError("theirs")
 
     logging.setLogRecordFactory(failing)
-    attach(Sink())
+    attach(BatchExporter())
     with pytest.raises(ValueError, match="theirs"):
         log.info("m")
 
@@ -472,7 +472,7 @@ def test_other_formatters_do_not_see_the_context(attach):
 )
 def test_ids_of_contribs_instrumentation(attach, given, expected):
     """They are used where nothing better is known, and are no fields."""
-    sink = Sink()
+    sink = BatchExporter()
     attach(sink)
     log.info("m", extra={**given, "otelTraceSampled": True, "otelServiceName": "s"})
     with request():

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from tests.support.envoy import OPENTELEMETRY, ZIPKIN, ZIPKIN_WITH_W3C, access_log, start_mesh
 
-from eco2_tracing._cli._envoy import GATEWAY
-from eco2_tracing._cli._story import TRACE_HEADER
+from eco2_tracing._cli.envoy import GATEWAY
+from eco2_tracing._cli.story import TRACE_HEADER
 from eco2_tracing.testing import OtlpReceiver, b3_headers, traceparent_headers
 
 W3C_FIRST = {"OTEL_PROPAGATORS": "tracecontext,b3,baggage"}

@@ -11,8 +11,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tests.messaging import fakes
 
 from eco2_tracing import span
-from eco2_tracing._instrumentation._messaging import _aio_pika, _pika
-from eco2_tracing._instrumentation._messaging._headers import outgoing
+from eco2_tracing._instrumentation.messaging import aio_pika as aio_pika_module
+from eco2_tracing._instrumentation.messaging import pika as pika_module
+from eco2_tracing._instrumentation.messaging.headers import outgoing
 
 pytestmark = pytest.mark.usefixtures("hooks_alone")
 
@@ -24,7 +25,7 @@ def pika(package, patches):
     module = package("pika", **members)
     package("pika.adapters.blocking_connection", BlockingChannel=module.BlockingChannel)
     package("pika.channel", Channel=module.Channel)
-    _pika.instrument(patches)
+    pika_module.instrument(patches)
     return module
 
 
@@ -41,7 +42,7 @@ def aio_pika(package, patches):
     package("aio_pika.robust_queue", RobustQueueIterator=robust)
     package("aio_pika.message", ProcessContext=module.ProcessContext)
     package("aio_pika.tools", ensure_awaitable=lambda callback: callback)
-    _aio_pika.instrument(patches)
+    aio_pika_module.instrument(patches)
     return module
 
 
@@ -282,7 +283,7 @@ def test_a_robust_iterator_of_older_versions(package, patches, captured_spans):
     package("aio_pika.queue", QueueIterator=members["QueueIterator"])
     package("aio_pika.robust_queue", RobustQueueIterator=robust)
     package("aio_pika.message", ProcessContext=members["ProcessContext"])
-    _aio_pika.instrument(patches)
+    aio_pika_module.instrument(patches)
     messages = robust(members["Queue"]("orders", channel(), fakes.IncomingMessage()))
 
     async def iterate():

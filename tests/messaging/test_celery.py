@@ -192,7 +192,7 @@ def test_what_fails_in_the_hooks_fails_no_task(app, monkeypatch):
     """An error of our own is logged, and the task goes its way."""
     from kombu import Producer
 
-    from eco2_tracing._instrumentation._messaging import _celery
+    from eco2_tracing._instrumentation.messaging import celery as celery_module
 
     celery_app, _ = app
 
@@ -200,11 +200,11 @@ def test_what_fails_in_the_hooks_fails_no_task(app, monkeypatch):
     def add(one, two):
         return one + two
 
-    monkeypatch.setattr(_celery, "inbound_of", None)
-    monkeypatch.setattr(_celery, "_UTILS", "no.such.module")
+    monkeypatch.setattr(celery_module, "inbound_of", None)
+    monkeypatch.setattr(celery_module, "_UTILS", "no.such.module")
     monkeypatch.setattr(trace, "get_tracer_provider", None)
     assert add.apply((1, 2)).get() == 3
-    _celery._flush()
+    celery_module._flush()
     monkeypatch.setattr(Producer, "publish", lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         add.apply_async((1, 2), retry=False)
@@ -212,12 +212,12 @@ def test_what_fails_in_the_hooks_fails_no_task(app, monkeypatch):
 
 def test_a_child_of_a_pool_delivers(monkeypatch):
     """What is queued is flushed, in bounded time, where there is a provider that can do so."""
-    from eco2_tracing._instrumentation._messaging import _celery
+    from eco2_tracing._instrumentation.messaging import celery as celery_module
 
     limits = []
     for provider in (SimpleNamespace(force_flush=limits.append), SimpleNamespace()):
         monkeypatch.setattr(trace, "get_tracer_provider", lambda provider=provider: provider)
-        _celery._flush()
+        celery_module._flush()
     assert limits == [1500]
 
 
@@ -225,7 +225,7 @@ def test_a_workers_loop_is_not_traced_and_its_tasks_are(app, patches):
     """The loop runs suppressed; a task in it, and a child that it makes, do not."""
     from opentelemetry.context import get_current
 
-    from eco2_tracing._instrumentation._messaging import _celery
+    from eco2_tracing._instrumentation.messaging import celery as celery_module
     from eco2_tracing._suppression import is_suppressed
 
     celery_app, captured = app
@@ -240,15 +240,15 @@ def test_a_workers_loop_is_not_traced_and_its_tasks_are(app, patches):
             seen.append(is_suppressed(get_current()))
             look.apply()
             seen.append(is_suppressed(get_current()))
-            _celery._resume()
+            celery_module._resume()
             seen.append(is_suppressed(get_current()))
 
     module = SimpleNamespace(Consumer=Consumer)
     plain = Consumer.start
-    _celery._quiet(patches, module)
+    celery_module._quiet(patches, module)
     assert Consumer.start is plain  # nothing is on
     patches.later(lambda: None)
-    _celery._quiet(patches, module)
+    celery_module._quiet(patches, module)
     Consumer().start()
     assert seen == [True, False, True, False]
     assert not is_suppressed(get_current())

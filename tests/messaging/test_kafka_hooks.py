@@ -14,10 +14,12 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tests.messaging import fakes
 
 from eco2_tracing import span
-from eco2_tracing._instrumentation._messaging import _aiokafka, _confluent, _kafka_python
-from eco2_tracing._instrumentation._messaging._headers import outgoing
-from eco2_tracing._instrumentation._messaging._kafka import client_of
-from eco2_tracing._instrumentation._messaging._spans import Work
+from eco2_tracing._instrumentation.messaging import aiokafka as aiokafka_module
+from eco2_tracing._instrumentation.messaging import confluent as confluent_module
+from eco2_tracing._instrumentation.messaging import kafka_python
+from eco2_tracing._instrumentation.messaging.headers import outgoing
+from eco2_tracing._instrumentation.messaging.kafka import client_of
+from eco2_tracing._instrumentation.messaging.spans import Work
 
 pytestmark = pytest.mark.usefixtures("hooks_alone")
 
@@ -29,7 +31,7 @@ def kafka(package, patches):
         type(kind.__name__, (), dict(vars(kind))) for kind in (fakes.KafkaProducer, fakes.KafkaConsumer)
     )
     module = package("kafka", KafkaProducer=producer, KafkaConsumer=consumer)
-    _kafka_python.instrument(patches)
+    kafka_python.instrument(patches)
     return module
 
 
@@ -37,7 +39,7 @@ def kafka(package, patches):
 def aiokafka(package, patches):
     """aiokafka, traced."""
     module = package("aiokafka", **fakes.copies("AIOKafkaProducer", "AIOKafkaConsumer"))
-    _aiokafka.instrument(patches)
+    aiokafka_module.instrument(patches)
     return module
 
 
@@ -45,7 +47,7 @@ def aiokafka(package, patches):
 def confluent(package, patches):
     """confluent-kafka, traced."""
     module = package("confluent_kafka", **fakes.confluent_kafka())
-    _confluent.instrument(patches)
+    confluent_module.instrument(patches)
     return module
 
 
@@ -279,7 +281,7 @@ def test_confluent_names_that_were_imported_before(confluent, captured_spans, mo
     service = package("service", Producer=plain, other=1)
     inner = package("confluent_kafka.inner", Producer=plain)
     monkeypatch.setitem(sys.modules, "odd", object())  # programs put anything there
-    _confluent.instrument(patches)
+    confluent_module.instrument(patches)
     assert service.Producer is confluent.Producer is not plain
     assert issubclass(service.Producer, plain)
     assert (service.Producer.__name__, service.Producer.__module__) == ("Producer", "confluent_kafka")
@@ -298,7 +300,7 @@ def test_confluent_loads_no_module_that_waits(confluent, monkeypatch, package, p
 
     service = package("service", Producer=confluent.Producer)
     monkeypatch.setitem(sys.modules, "waiting", Waiting("waiting"))
-    _confluent.instrument(patches)
+    confluent_module.instrument(patches)
     assert service.Producer is confluent.Producer
 
 

@@ -9,10 +9,10 @@ from tests.messaging import fakes
 from wrapt import FunctionWrapper
 
 from eco2_tracing import instrument_libraries
-from eco2_tracing._instrumentation._libraries import uninstrument_libraries
-from eco2_tracing._instrumentation._messaging import MESSAGING
-from eco2_tracing._instrumentation._messaging._switch import StandIn
-from eco2_tracing._instrumentation._tested import TESTED
+from eco2_tracing._instrumentation.libraries.registry import uninstrument_libraries
+from eco2_tracing._instrumentation.libraries.tested import TESTED
+from eco2_tracing._instrumentation.messaging import MESSAGING
+from eco2_tracing._instrumentation.messaging.switch import Replacement
 
 ROWS = [library for library in TESTED if library.name in MESSAGING]
 # The method that sends, of each client.
@@ -50,7 +50,7 @@ def test_every_row_has_its_hooks():
 def test_contribs_hooks_come_off(package, patches):
     """Ours are on instead, until they are taken off."""
     kafka = package("kafka", **fakes.copies("KafkaProducer", "KafkaConsumer"))
-    plain, instrumentor, stand_in = kafka.KafkaProducer.send, Instrumentor(), StandIn("_kafka_python")
+    plain, instrumentor, stand_in = kafka.KafkaProducer.send, Instrumentor(), Replacement("_kafka_python")
     stand_in.prepare()
     stand_in.begin(instrumentor)
     assert instrumentor.calls == ["off"]
@@ -64,7 +64,7 @@ def test_a_library_that_does_not_fit_is_left_as_it_was(package):
     kafka = package("kafka", **fakes.copies("KafkaProducer"))
     plain = kafka.KafkaProducer.send
     with pytest.raises(AttributeError, match="KafkaConsumer"):
-        StandIn("_kafka_python").begin(Instrumentor())
+        Replacement("_kafka_python").begin(Instrumentor())
     assert kafka.KafkaProducer.send is plain
 
 

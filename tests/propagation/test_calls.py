@@ -198,7 +198,7 @@ def test_an_attempt_tells_what_its_callee_may_know(headers, host, externally, in
     if not injected:
         return
     names = {name.lower() for name, _ in first}
-    if propagation.is_own_host(host):
+    if propagation.is_internal_host(host):
         assert names >= ALL
     else:
         assert names & (OURS | {"b3", "uber-trace-id", "tracestate"}) == (OURS if externally else set())

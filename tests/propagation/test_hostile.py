@@ -179,7 +179,7 @@ ADDRESSES = st.tuples(st.sampled_from(["::1%", "fe80::1%", "127.0.0.1", "a.svc"]
 @given(st.text(max_size=300) | ADDRESSES)
 def test_any_host(host: str):
     """No host raises, and none with a character that no name has is our own."""
-    own = PROPAGATION.is_own_host(host)
+    own = PROPAGATION.is_internal_host(host)
     assert not own or re.fullmatch(r"[a-z0-9._:%\[\]-]+", host.strip().lower())
 
 

@@ -29,24 +29,24 @@ TARGETS = ("API.Partner.example.", "*.corp.example", ".late.example", "203.0.113
 @pytest.mark.parametrize("host", OWN)
 def test_own(host: str):
     """Loopback, private, dotless, cluster and listed names are our own."""
-    assert Propagation(targets=TARGETS).is_own_host(host)
+    assert Propagation(targets=TARGETS).is_internal_host(host)
 
 
 @pytest.mark.parametrize("host", OTHERS)
 def test_others(host: str):
     """Public names, public addresses and anything that is not spelled plainly are not."""
-    assert not Propagation(targets=TARGETS).is_own_host(host)
+    assert not Propagation(targets=TARGETS).is_internal_host(host)
 
 
 def test_targets_are_needed():
     """Names that are ours by listing alone are others' without it."""
     propagation = Propagation()
     for host in ("api.partner.example", "deep.api.corp.example", "203.0.113.7", "x.late.example"):
-        assert not propagation.is_own_host(host)
+        assert not propagation.is_internal_host(host)
 
 
 def test_asked_twice():
     """The answer from memory is the same one."""
     propagation = Propagation()
-    assert [propagation.is_own_host("example.com") for _ in range(2)] == [False, False]
-    assert [propagation.is_own_host("auth-api") for _ in range(2)] == [True, True]
+    assert [propagation.is_internal_host("example.com") for _ in range(2)] == [False, False]
+    assert [propagation.is_internal_host("auth-api") for _ in range(2)] == [True, True]

@@ -66,7 +66,7 @@ def test_time_grows_with_the_length(kind, pieces):
 
 def searched(monkeypatch):
     """Count the characters that are searched from here on."""
-    from eco2_tracing._redaction._scanner import Scanner
+    from eco2_tracing._redaction.scanner import Scanner
 
     counted = [0]
     scan = Scanner._scan
@@ -235,7 +235,7 @@ def test_searches_are_compiled_before_the_first_request():
     code = """
 import re
 from eco2_tracing._redaction import Redactor
-from eco2_tracing._redaction._lazy import _made
+from eco2_tracing._redaction.lazy import _made
 redactor = Redactor()
 before = sum("search" in vars(one) for one in _made)
 redactor.prepare()

@@ -28,7 +28,7 @@ from eco2_tracing import (
     span,
 )
 from eco2_tracing._redaction import MASK, Redactor, cut_front
-from eco2_tracing._redaction._keys import COOKIES, EXACT, STRONG
+from eco2_tracing._redaction.keys import COOKIES, EXACT, STRONG
 from eco2_tracing.testing import CapturedSpans, b3_headers
 
 from .planted import PLANTED, PROSE, SECRET, STATEMENTS

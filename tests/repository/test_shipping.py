@@ -8,7 +8,7 @@ import sys
 import zipfile
 from importlib.metadata import version
 
-from eco2_tracing._instrumentation._tested import TESTED
+from eco2_tracing._instrumentation.libraries.tested import TESTED
 from tests.repository.sources import PYPROJECT, ROOT, tracked
 
 CI = (ROOT / ".ci" / "run").read_text()

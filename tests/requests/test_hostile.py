@@ -422,7 +422,7 @@ def test_a_span_can_be_printed_as_json():
 
 def test_what_cannot_be_derived_is_left_out(monkeypatch, caplog):
     """A fault of our own costs the span its details, and nothing else."""
-    from eco2_tracing._instrumentation._server_span import ServerSpan
+    from eco2_tracing._instrumentation.server.span import ServerSpan
 
     def broken(_span):
         raise RuntimeError("ours")
@@ -478,7 +478,7 @@ def test_a_deep_stack_keeps_its_end():
 
 def test_an_end_that_fails_reaches_nobody(monkeypatch, caplog):
     """The application may end the span itself; what we do then is ours."""
-    from eco2_tracing.sampling._local_trace import LocalTrace
+    from eco2_tracing.sampling._tail.local_trace import LocalTrace
 
     def broken(*_args):
         raise RuntimeError("ours")

@@ -248,7 +248,7 @@ def test_an_installed_sampler_is_told_the_request(monkeypatch):
 
     monkeypatch.setattr(_build, "entry_points", lambda **_: [Point()])
     monkeypatch.setattr(
-        "eco2_tracing._settings._installed.installed_names", lambda _group: {"asked"}, raising=False
+        "eco2_tracing._settings.installed.installed_names", lambda _group: {"asked"}, raising=False
     )
     made = eco2_tracing.TracingSettings(traces_exporter="none").model_copy(update={"traces_sampler": "asked"})
     captured, app = CapturedSpans(), make_app()
@@ -263,7 +263,7 @@ def test_an_installed_sampler_is_told_the_request(monkeypatch):
 
 def test_a_lifespan_goes_on_whatever_fails(monkeypatch):
     """Neither its beginning nor its end depends on us."""
-    from eco2_tracing._instrumentation._engine import current
+    from eco2_tracing._instrumentation.common.state import current
 
     app = make_app()
     client, _ = configured(app)
@@ -316,7 +316,7 @@ def test_what_other_propagators_found_is_in_the_context():
     """A propagator of another package may put anything there."""
     from opentelemetry.context import get_value
 
-    from eco2_tracing._instrumentation._engine import current
+    from eco2_tracing._instrumentation.common.state import current
     from eco2_tracing.propagation import Inbound
 
     app = FastAPI()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eco2_tracing._instrumentation._route import operation_of
+from eco2_tracing._instrumentation.common.route import operation_of
 from tests.requests.conftest import make_app
 
 
@@ -29,7 +29,7 @@ def test_mounts_that_share_a_beginning():
     """The one that took the path names it; a root path from elsewhere names nothing."""
     from fastapi import FastAPI
 
-    from eco2_tracing._instrumentation._route import route_of
+    from eco2_tracing._instrumentation.common.route import route_of
 
     app, inner = FastAPI(), FastAPI()
     inner.get("/items/{item_id}")(lambda item_id: item_id)
@@ -61,7 +61,7 @@ def test_a_strategy_by_operation_gets_the_operation():
     from fastapi.testclient import TestClient
 
     import eco2_tracing
-    from eco2_tracing._instrumentation._engine import current
+    from eco2_tracing._instrumentation.common.state import current
     from eco2_tracing.sampling import HeadSampler
     from eco2_tracing.testing import CapturedSpans
 
@@ -83,7 +83,7 @@ def test_a_strategy_by_operation_gets_the_operation():
     eco2_tracing.instrument_app(app)
     recording = current.engine.recording
     recording.head = ByName()
-    recording.rescuer._sample = recording.head.sample
+    recording.tail_sampler._sample = recording.head.sample
     with TestClient(app) as client:
         client.get("/items/7")
         client.get("/sync/7")

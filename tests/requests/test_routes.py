@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 import eco2_tracing
 from eco2_tracing import TracingSettings, configure_tracing
-from eco2_tracing._instrumentation._route import operation_of
+from eco2_tracing._instrumentation.common.route import operation_of
 from eco2_tracing.testing import CapturedSpans
 
 INCLUDES_MOUNTS = hasattr(__import__("fastapi.routing").routing, "iter_route_contexts")

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Host, Mount, Route
 
-from eco2_tracing._instrumentation._route import route_of
+from eco2_tracing._instrumentation.common.route import route_of
 
 
 class Around:

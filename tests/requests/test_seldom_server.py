@@ -18,10 +18,10 @@ from starlette.requests import ClientDisconnect
 import eco2_tracing
 from eco2_tracing import _forks
 from eco2_tracing._context import otel_context, reset
-from eco2_tracing._instrumentation import _fastapi
-from eco2_tracing._instrumentation._beside import discard
-from eco2_tracing._instrumentation._contrib import _note_peer_end
-from eco2_tracing._instrumentation._server_calls import without_leftovers
+from eco2_tracing._instrumentation import fastapi as fastapi_module
+from eco2_tracing._instrumentation.common.isolation import without_leftovers
+from eco2_tracing._instrumentation.common.outer import discard
+from eco2_tracing._instrumentation.contrib.switch import _note_peer_end
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, CapturedSpans
 from tests.requests.test_odd_requests import configured, serve
 
@@ -202,7 +202,7 @@ def test_a_request_without_headers_beside_contrib_is_served(caplog):
         asked.append(scope["path"])
 
     eco2_tracing.configure_tracing(settings=eco2_tracing.TracingSettings(traces_exporter="none"))
-    _fastapi.isolate(app, _fastapi.ExcludedPaths(["/health"]))
+    fastapi_module.isolate(app, fastapi_module.ExcludedPaths(["/health"]))
     stack: Any = app.build_middleware_stack()
     stack.app = plain
     serve(stack, path="/health", headers=...)

@@ -13,11 +13,11 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode, TraceFlags, set_span_in_context
 
-from eco2_tracing._spans._tracer import SpanFactory, TracerRegistry
+from eco2_tracing._spans.tracer import SpanFactory, TracerRegistry
 from eco2_tracing.sampling import build_sampler
-from eco2_tracing.sampling._rescue import Rescuer
-from eco2_tracing.sampling._rules import RescueLimits, RescueRules
-from eco2_tracing.sampling._sdk import CallerDecision, RescueSampler
+from eco2_tracing.sampling._tail.provider_sampler import CallerDecision, ProviderSampler
+from eco2_tracing.sampling._tail.rules import TailLimits, TailRules
+from eco2_tracing.sampling._tail.sampler import TailSampler
 from tests.repository.sources import ROOT
 
 HALF = 1 << 63
@@ -25,7 +25,7 @@ HALF = 1 << 63
 
 
 class Local:
-    """One process: a tracer, what was exported, and the rescuer between them.
+    """One process: a tracer, what was exported, and the tail_sampler between them.
 
     Args:
         head: A name for ``OTEL_TRACES_SAMPLER``.
@@ -43,14 +43,14 @@ class Local:
         self.exported = []
         self.said = CallerDecision(deferred=False, denied=False)
         self.tick = lambda: None
-        self.rescuer = Rescuer(
+        self.tail_sampler = TailSampler(
             built or build_sampler(head, arg),
-            RescueRules(**rules),
-            limits or RescueLimits(),
+            TailRules(**rules),
+            limits or TailLimits(),
             self._emit,
             clock=self._clock,
         )
-        sampler = RescueSampler(self.rescuer, lambda _context: self.said, "a test's")
+        sampler = ProviderSampler(self.tail_sampler, lambda _context: self.said, "a test's")
         self.started = []
         on_start = (lambda span, _context: self.started.append(span)) if hears else None
         factory = SpanFactory(Resource({}), SpanLimits(), RandomIdGenerator(), sampler.decide, on_start)
@@ -90,7 +90,7 @@ class Local:
 
     def is_empty(self):
         """Whether nothing is held any more."""
-        return self.rescuer.keeper.holds == (0, 0)
+        return self.tail_sampler.buffer.holds == (0, 0)
 
 
 _ids = random.Random(4)

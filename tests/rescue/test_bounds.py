@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanContext, StatusCode
 
 import eco2_tracing
 from eco2_tracing import TracingSettings
-from eco2_tracing.sampling._rules import RescueLimits, TokenBucket
+from eco2_tracing.sampling._tail.rules import TailLimits, TokenBucket
 from eco2_tracing.testing import CapturedSpans, b3_headers
 from tests.rescue.conftest import HALF, Local, caller
 
@@ -31,19 +31,19 @@ def failing(local, children=1):
 
 def test_the_cap_is_charged_once_a_trace():
     """Ten errors of one trace cost as much as one."""
-    local = Local(limits=RescueLimits(kept_per_second=2))
+    local = Local(limits=TailLimits(kept_per_second=2))
     for _ in range(3):
         root = local.start("root", caller())
         for _ in range(10):
             local.fail("failing", root)
         root.end()
     assert len(local.exported) == 22
-    assert local.rescuer.kept == {"error": 2}
+    assert local.tail_sampler.kept == {"error": 2}
 
 
 def test_a_refused_trace_goes_out_nowhere():
     """Nothing of it is exported or told to callees, and all of it is counted."""
-    local = Local(limits=RescueLimits(kept_per_second=0))
+    local = Local(limits=TailLimits(kept_per_second=0))
     root = local.start("root", caller())
     local.start("held", root).end()
     open_one = local.start("open", root)
@@ -53,17 +53,17 @@ def test_a_refused_trace_goes_out_nowhere():
     open_one.end()
     root.end()
     assert (local.exported, local.is_empty()) == ([], True)
-    assert local.rescuer.dropped == {"kept_traces_cap": 4}
+    assert local.tail_sampler.dropped == {"kept_traces_cap": 4}
 
 
 def test_a_slow_trace_that_was_refused():
     """Its error was over the cap; that it is slow as well changes nothing."""
-    local = Local(limits=RescueLimits(kept_per_second=0), slow_ms=1)
+    local = Local(limits=TailLimits(kept_per_second=0), slow_ms=1)
     root = local.start("root", caller(), start_time=1)
     local.fail("failing", root)
     root.end()
     assert local.exported == []
-    assert local.rescuer.dropped == {"kept_traces_cap": 2}
+    assert local.tail_sampler.dropped == {"kept_traces_cap": 2}
 
 
 def test_another_thread_is_faster(local):
@@ -73,31 +73,31 @@ def test_another_thread_is_faster(local):
 
     def tick():
         if not faster:
-            faster.append(local.rescuer.keeper)
+            faster.append(local.tail_sampler.buffer)
             assert root._eco2_local.keep("error")
 
     local.tick = tick
     assert root._eco2_local.keep("error")
     local.tick = lambda: None
     root.end()
-    assert local.rescuer.kept == {"error": 1}
+    assert local.tail_sampler.kept == {"error": 1}
 
 
 def test_the_cap_refills():
     """So many a second, with a burst of one second's worth."""
-    local = Local(limits=RescueLimits(kept_per_second=10))
+    local = Local(limits=TailLimits(kept_per_second=10))
     kept = []
     for now in (0.0, 0.5, 100.0):
         local.now = now
         for _ in range(50):
             failing(local)
-        kept.append(local.rescuer.kept["error"])
+        kept.append(local.tail_sampler.kept["error"])
     assert kept == [10, 15, 25]
 
 
 def test_no_probability_is_claimed_while_the_cap_refuses():
     """Nor for a second after: what was kept of how many is not known."""
-    local = Local(limits=RescueLimits(kept_per_second=2))
+    local = Local(limits=TailLimits(kept_per_second=2))
     known = []
     for now in (0.0, 0.0, 0.0, 0.6, 2.0):
         local.now = now
@@ -119,12 +119,12 @@ def test_a_bucket_tells_whether_it_refused_lately():
 
 def test_the_oldest_undecided_trace_makes_room():
     """Its spans are counted; it may still be kept with what comes."""
-    local = Local(limits=RescueLimits(traces=2))
+    local = Local(limits=TailLimits(traces=2))
     roots = [local.start(f"root {n}", caller()) for n in range(3)]
     for n, root in enumerate(roots):
         local.start(f"held {n}", root).end()
-    assert local.rescuer.keeper.holds == (2, 2)
-    assert local.rescuer.dropped == {"evicted": 1}
+    assert local.tail_sampler.buffer.holds == (2, 2)
+    assert local.tail_sampler.dropped == {"evicted": 1}
     for n, root in enumerate(roots):
         local.fail(f"failing {n}", root)
         root.end()
@@ -135,36 +135,36 @@ def test_the_oldest_undecided_trace_makes_room():
 
 def test_the_number_of_spans_is_bounded():
     """Over all traces; a chosen trace's spans are not lost, they go out early."""
-    local = Local(limits=RescueLimits(spans=4))
+    local = Local(limits=TailLimits(spans=4))
     chosen, undecided = local.start("chosen", caller(sampled=True)), local.start("undecided", caller())
     for n in range(3):
         local.start(f"chosen {n}", chosen).end()
     for n in range(3):
         local.start(f"undecided {n}", undecided).end()
     assert local.names == ["chosen 0", "chosen 1", "chosen 2"]
-    assert local.rescuer.keeper.holds == (1, 3)
-    assert local.rescuer.dropped == {}
+    assert local.tail_sampler.buffer.holds == (1, 3)
+    assert local.tail_sampler.dropped == {}
 
 
 def test_what_is_held_has_an_age():
     """Counted from the first held span, so that a connection of hours still has its last minutes."""
-    local = Local(limits=RescueLimits(age_s=60))
+    local = Local(limits=TailLimits(age_s=60))
     old = local.start("old", caller())
     local.now = 1_000.0
     local.start("first", old).end()
     local.now = 1_059.0
     other = local.start("other", caller())
     local.start("second", other).end()
-    assert local.rescuer.keeper.holds == (2, 2)
+    assert local.tail_sampler.buffer.holds == (2, 2)
     local.now = 1_061.0
     local.start("third", local.start("another", caller())).end()
-    assert local.rescuer.keeper.holds == (2, 2)
-    assert local.rescuer.dropped == {"evicted": 1}
+    assert local.tail_sampler.buffer.holds == (2, 2)
+    assert local.tail_sampler.dropped == {"evicted": 1}
 
 
 def test_a_cut_keeps_one_tree():
     """Of too many spans the oldest go, never an ancestor of one that is open: what is kept hangs together."""
-    local = Local(limits=RescueLimits(spans_per_trace=16))
+    local = Local(limits=TailLimits(spans_per_trace=16))
     root = local.start("root", caller())
     parent = local.start("parent", root)
     inner = local.start("inner", parent)
@@ -180,13 +180,13 @@ def test_a_cut_keeps_one_tree():
     assert [span.name for span in local.exported if span.parent.span_id not in ids] == ["root"]
     assert {"parent", "inner", "task", "failing", "root", "099"} <= set(local.names)
     assert "000" not in local.names
-    assert len(local.exported) + local.rescuer.dropped["trace_too_large"] == 105
+    assert len(local.exported) + local.tail_sampler.dropped["trace_too_large"] == 105
     assert local.is_empty()
 
 
 def test_a_cut_keeps_errors_and_their_ancestors():
     """Where only slowness keeps a trace, the failed spans in it are worth more than others."""
-    local = Local(limits=RescueLimits(spans_per_trace=16), error_rate=0.5, slow_ms=1)
+    local = Local(limits=TailLimits(spans_per_trace=16), error_rate=0.5, slow_ms=1)
     root = local.start("root", caller(trace_id=HALF), start_time=1)
     middle = local.start("middle", root)
     local.fail("failing", middle)
@@ -200,11 +200,11 @@ def test_a_cut_keeps_errors_and_their_ancestors():
 
 def test_a_cut_where_all_is_worth_keeping():
     """The bound holds all the same: the oldest go."""
-    local = Local(limits=RescueLimits(spans_per_trace=8), error_rate=0.5, slow_ms=1)
+    local = Local(limits=TailLimits(spans_per_trace=8), error_rate=0.5, slow_ms=1)
     root = local.start("root", caller(trace_id=HALF), start_time=1)
     for n in range(12):
         local.fail(f"{n:02}", root)
-    assert local.rescuer.keeper.holds[1] <= 8
+    assert local.tail_sampler.buffer.holds[1] <= 8
     root.end()
     assert "00" not in local.names
     assert "11" in local.names
@@ -215,7 +215,7 @@ LONG = "x" * 100_000
 
 def test_the_bytes_of_heavy_spans_are_bounded():
     """What finds no room is cut from them; errors, names and ids stay, and no span is dropped for its size."""
-    local = Local(limits=RescueLimits(bytes=1_000_000))
+    local = Local(limits=TailLimits(bytes=1_000_000))
     traces = []
     for _ in range(10):
         root = local.start("root", caller())
@@ -230,7 +230,7 @@ def test_the_bytes_of_heavy_spans_are_bounded():
     local.fail("failing", traces[-1])
     for root in traces:
         root.end()
-    assert local.rescuer.dropped == {}
+    assert local.tail_sampler.dropped == {}
     assert [span.name for span in local.exported] == [*(f"child{n}" for n in range(10)), "failing", "root"]
     assert [span.attributes["n"] for span in local.exported[:10]] == list(range(10))
     assert all(span.get_span_context().trace_flags.sampled for span in local.exported)
@@ -264,7 +264,7 @@ def caller_context():
 @pytest.mark.parametrize("kind", HEAVY)
 def test_what_makes_a_held_span_heavy(kind):
     """Wherever the bytes are, they are found; without room next to nothing of them stays."""
-    local = Local(limits=RescueLimits(bytes=0))
+    local = Local(limits=TailLimits(bytes=0))
     root = local.start("root", caller())
     child = local.start("child", root)
     HEAVY[kind](child)
@@ -278,7 +278,7 @@ def test_what_makes_a_held_span_heavy(kind):
 
 def test_a_cut_makes_room_for_heavy_spans():
     """What a long local trace has let go of is not counted against what it holds now."""
-    local = Local(limits=RescueLimits(spans_per_trace=16, bytes=800_000))
+    local = Local(limits=TailLimits(spans_per_trace=16, bytes=800_000))
     root = local.start("root", caller())
     for _ in range(100):
         local.start("child", root, attributes={"text": LONG[:40_000]}).end()
@@ -288,13 +288,13 @@ def test_a_cut_makes_room_for_heavy_spans():
 
 def test_a_large_chosen_trace_goes_out_in_portions():
     """The head chose it: nothing of it is cut."""
-    local = Local(limits=RescueLimits(spans_per_trace=8))
+    local = Local(limits=TailLimits(spans_per_trace=8))
     root = local.start("root", caller(sampled=True))
     for n in range(100):
         local.start(f"{n:03}", root).end()
     root.end()
     assert len(local.exported) == 101
-    assert local.rescuer.dropped == {}
+    assert local.tail_sampler.dropped == {}
 
 
 def test_a_flush_lets_chosen_spans_out(local):
@@ -302,7 +302,7 @@ def test_a_flush_lets_chosen_spans_out(local):
     chosen, undecided = local.start("chosen", caller(sampled=True)), local.start("undecided", caller())
     for root in (chosen, undecided):
         local.start("child", root).end()
-    local.rescuer.release_sampled()
+    local.tail_sampler.release_sampled()
     assert local.names == ["child"]
     chosen.end()
     assert local.names == ["child", "chosen"]
@@ -315,8 +315,8 @@ def test_a_forked_child_starts_empty(local):
     local.start("gone", root).end()
     failing(local)
     local.exported.clear()
-    local.rescuer.after_fork()
-    assert (local.is_empty(), local.rescuer.kept, local.rescuer.dropped) == (True, {}, {})
+    local.tail_sampler.after_fork()
+    assert (local.is_empty(), local.tail_sampler.kept, local.tail_sampler.dropped) == (True, {}, {})
     local.fail("below", held)
     local.start("below chosen", chosen).end()
     root.set_status(StatusCode.ERROR)
@@ -340,7 +340,7 @@ def test_nothing_is_emitted_under_a_lock(local):
             thread.join(10)
             alive.append(thread.is_alive())
 
-    root._eco2_local.keeper._outlet._emit = emit
+    root._eco2_local.buffer._exporter._emit = emit
     local.start("child", root).end()
     local.fail("failing", root)
     root.end()
@@ -357,7 +357,7 @@ def test_a_signal_may_come_at_any_time(local):
     def handler():
         if not inside:
             inside.append(True)
-            local.rescuer.release_sampled()
+            local.tail_sampler.release_sampled()
             local.fail("abandoned", root)
             inside.clear()
 
@@ -374,7 +374,7 @@ def test_a_signal_may_come_at_any_time(local):
 @pytest.mark.parametrize("threads", [4])
 def test_threads_that_fail_at_once(threads):
     """However many fail together, the cap is charged once and each span is exported once."""
-    local = Local(limits=RescueLimits(kept_per_second=20))
+    local = Local(limits=TailLimits(kept_per_second=20))
     for _ in range(20):
         root = local.start("root", caller())
         gate = threading.Barrier(threads)
@@ -390,7 +390,7 @@ def test_threads_that_fail_at_once(threads):
             worker.join()
         root.end()
     assert len(local.exported) == len({id(span) for span in local.exported}) == 20 * (threads + 1)
-    assert local.rescuer.kept == {"error": 20}
+    assert local.tail_sampler.kept == {"error": 20}
 
 
 def test_a_request_that_records_megabytes():
@@ -419,7 +419,7 @@ def test_a_request_that_records_megabytes():
 
     with TestClient(app, raise_server_exceptions=False) as client:
         client.get("/", headers=b3_headers(sampled=False))
-    assert grown[0] < RescueLimits().bytes + 1_000_000
+    assert grown[0] < TailLimits().bytes + 1_000_000
     queries = [span for span in captured.spans if span.name == "query"]
     assert [span.attributes["number"] for span in queries] == list(range(100))
     assert all(span.attributes["text"][:10] for span in queries)

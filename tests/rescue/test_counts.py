@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import StatusCode, TraceState
 
 from eco2_tracing.sampling import BuiltSampler, CustomSampler, randomness_value
-from eco2_tracing.sampling._rules import RescueLimits
+from eco2_tracing.sampling._tail.rules import TailLimits
 from tests.rescue.conftest import HALF, Local, caller
 
 REASON, PROBABILITY = "eco2.sampling.reason", "eco2.sampling.probability"
@@ -97,7 +97,7 @@ def test_requests_and_errors_are_recovered(case):
     local = Local(
         case.sampler,
         case.head,
-        RescueLimits(kept_per_second=1_000_000),
+        TailLimits(kept_per_second=1_000_000),
         error_rate=case.error_rate,
         slow_ms=1_000 if case.slow else None,
     )
@@ -165,7 +165,7 @@ def test_what_a_callee_kept():
         root.end()
     assert local.named("root False").attributes == {REASON: "upstream"}
     assert local.named("root True").attributes == {REASON: "error", PROBABILITY: 1.0}
-    assert local.rescuer.kept == {"upstream": 1, "error": 1}
+    assert local.tail_sampler.kept == {"upstream": 1, "error": 1}
 
 
 def test_what_a_callee_kept_of_a_trace_outside_our_share():

@@ -16,7 +16,7 @@ def test_what_goes_well_is_forgotten(local):
     local.start("child", root).end()
     assert root.is_recording()
     root.end()
-    assert (local.exported, local.is_empty(), local.rescuer.dropped) == ([], True, {})
+    assert (local.exported, local.is_empty(), local.tail_sampler.dropped) == ([], True, {})
 
 
 @pytest.mark.parametrize("parent", [None, caller()], ids=["a script", "a remote parent"])
@@ -36,7 +36,7 @@ def test_an_error_anywhere_keeps_the_whole_subtree(parent):
     assert {span.context.trace_state.get("ot") for span in local.exported} == {"th:0"}
     assert local.named("root").attributes == {REASON: "error", PROBABILITY: 1.0}
     assert REASON not in local.named("failing").attributes
-    assert local.rescuer.kept == {"error": 1}
+    assert local.tail_sampler.kept == {"error": 1}
     assert local.is_empty()
 
 
@@ -138,7 +138,7 @@ def test_a_late_error_still_rescues_what_is_held(local):
     root.end()
     assert local.names == ["child", "failing", "root", "task"]
     assert {span.context.trace_flags for span in local.exported} == {1}
-    assert local.rescuer.kept == {"error": 1}
+    assert local.tail_sampler.kept == {"error": 1}
 
 
 def test_the_last_open_span_ends_well(local):
@@ -304,9 +304,9 @@ def test_what_a_span_dropped_is_still_told(local):
 def test_a_failure_of_our_own_reaches_nobody(local, caplog):
     """The span is not made, or is lost; the application does not hear of it."""
     root = local.start("root", caller())
-    root._eco2_local.keeper.child_ended = None
+    root._eco2_local.buffer.child_ended = None
     local.start("child", root).end()
-    local.rescuer.begin = None
+    local.tail_sampler.begin = None
     assert not local.start("other", caller()).is_recording()
     assert [record.message.split(";")[0] for record in caplog.records] == [
         "eco2-tracing failed at ending a span",

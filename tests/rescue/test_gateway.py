@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from eco2_tracing._cli._services import url_of
+from eco2_tracing._cli.services import url_of
 from eco2_tracing.testing import TRACE_ID, OtlpReceiver, b3_headers
 from tests.support.envoy import ZIPKIN, start_gateway
 

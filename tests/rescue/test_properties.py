@@ -12,10 +12,10 @@ from opentelemetry import trace
 from opentelemetry.context import attach
 from opentelemetry.trace import StatusCode, set_span_in_context
 
-from eco2_tracing.sampling._rules import RescueLimits
+from eco2_tracing.sampling._tail.rules import TailLimits
 from tests.rescue.conftest import Local, caller
 
-UNLIMITED = RescueLimits(kept_per_second=1_000_000)
+UNLIMITED = TailLimits(kept_per_second=1_000_000)
 
 
 class Model:
@@ -100,7 +100,7 @@ def test_any_order_of_beginning_and_ending(program, threads):
     assert local.names == sorted(expected)
     assert all(span.context.trace_flags.sampled for span in local.exported)
     assert local.is_empty()
-    assert sum(local.rescuer.kept.values()) == sum(bool(model.exported) for model in models)
+    assert sum(local.tail_sampler.kept.values()) == sum(bool(model.exported) for model in models)
     roots = [span for span in local.exported if span.name.endswith(".0")]
     assert ["eco2.sampling.reason" in span.attributes for span in roots] == [True] * len(roots)
 

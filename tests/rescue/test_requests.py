@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 import eco2_tracing
 from eco2_tracing import TracingSettings, span, tracing_status
-from eco2_tracing.sampling import _keeper
+from eco2_tracing.sampling._tail import buffer
 from eco2_tracing.testing import TRACE_ID, CapturedSpans, b3_headers, traceparent_headers
 
 REASON, PROBABILITY = "eco2.sampling.reason", "eco2.sampling.probability"
@@ -145,7 +145,7 @@ def test_nothing_failed():
 
 
 def test_the_caller_is_told():
-    """Beside the application's own values, and only where the trace was rescued."""
+    """OuterInstrumentation the application's own values, and only where the trace was rescued."""
     service = Service()
     answer = service.get("/calls?fails=true")
     told = f"trace;desc=00-{TRACE_ID}-{service.root.span_id}-01"
@@ -387,9 +387,9 @@ def test_a_call_below_a_span_that_had_ended():
 def test_a_call_in_a_forked_child():
     """The span that it was begun under belongs to the parent process: it is the call's caller."""
     service = Service(traces_sampler="traceidratio", traces_sampler_arg="0")
-    rescuer = trace.get_tracer_provider().sampler._rescuer
+    tail_sampler = trace.get_tracer_provider().sampler._tail_sampler
     with span("before the fork") as before:
-        rescuer.after_fork()
+        tail_sampler.after_fork()
         service.answers["/callee"] = (500, [])
         service.call("/callee")
     assert service.names == ["GET"]
@@ -400,7 +400,9 @@ def test_calls_that_outlive_the_request(monkeypatch):
     """An open call holds its local trace, so that its failure still shows what the request did."""
     service = Service()
     finished = []
-    monkeypatch.setattr(_keeper.Keeper, "_forget", lambda self, local: finished.append(local), raising=True)
+    monkeypatch.setattr(
+        buffer.TraceBuffer, "_forget", lambda self, local: finished.append(local), raising=True
+    )
     tracer = trace.get_tracer("test")
     root = tracer.start_span("root", context=trace.set_span_in_context(trace.INVALID_SPAN))
 

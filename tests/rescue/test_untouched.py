@@ -23,7 +23,7 @@ from opentelemetry import trace
 
 import eco2_tracing
 from eco2_tracing import TracingSettings, current_span_id, current_trace_id, span
-from eco2_tracing._instrumentation._request_ids import UnrecordedSpan
+from eco2_tracing._instrumentation.server.request_ids import UnrecordedSpan
 from eco2_tracing.testing import TRACE_ID, OtlpReceiver, b3_headers, traceparent_headers
 
 REASON = "eco2.sampling.reason"

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import grpc
 import pytest
 
-from eco2_tracing import _late_imports
-from eco2_tracing.sampling._fetch import MAX_ANSWER, Fetcher, parse_endpoint
+from eco2_tracing import _lazy_imports
+from eco2_tracing.sampling._remote.fetch import MAX_ANSWER, Fetcher, parse_endpoint
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_an_abort_before_the_connection_and_after_its_end():
     """There may be no socket yet, or none any more."""
     from http.client import HTTPConnection
 
-    from eco2_tracing.sampling._fetch import _hang_up
+    from eco2_tracing.sampling._remote.fetch import _hang_up
 
     connection = HTTPConnection("127.0.0.1", 9)
     _hang_up(connection)
@@ -207,7 +207,7 @@ def test_no_fork_cuts_through_an_import(url, module, monkeypatch):
 
     def watched(name, *arguments, **keywords):
         if name == module:
-            held.append(_late_imports._gate.lock.locked())
+            held.append(_lazy_imports._gate.lock.locked())
         return original(name, *arguments, **keywords)
 
     with socket.socket() as nobody:

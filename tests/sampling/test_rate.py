@@ -12,7 +12,7 @@ import weakref
 import pytest
 
 from eco2_tracing.sampling import RateLimiting
-from eco2_tracing.sampling._forks import _alive, _in_child
+from eco2_tracing.sampling._head.forks import _alive, _in_child
 from tests.support.loads import LOADS, on_and_off, poisson, steady, windows
 
 

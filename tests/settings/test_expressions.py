@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from eco2_tracing import ConfigurationError, TracingSettings, configure_tracing, instrument_app
-from eco2_tracing._instrumentation._excluded import ExcludedUrls
-from eco2_tracing._settings import _automaton, _explosive, withhold_expressions
-from eco2_tracing._settings._explosive import takes_too_long
-from eco2_tracing._settings._globs import LONGEST_URL, for_search
+from eco2_tracing._instrumentation.common.excluded import ExcludedUrls
+from eco2_tracing._settings import automaton, explosive, withhold_expressions
+from eco2_tracing._settings.explosive import takes_too_long
+from eco2_tracing._settings.globs import LONGEST_URL, for_search
 
 EXPONENTIAL = [
     "(a+)+$",
@@ -209,28 +209,28 @@ def test_the_beginning_of_a_long_url_decides():
 def test_without_the_parser(monkeypatch, expression):
     """Where `re` has no such parser, texts of growing length are tried, and nothing runs for long."""
     monkeypatch.delattr(re, "_parser")
-    monkeypatch.setattr(_explosive, "_TRIAL_S", -1.0)
+    monkeypatch.setattr(explosive, "_TRIAL_S", -1.0)
     assert takes_too_long(expression)
-    monkeypatch.setattr(_explosive, "_TRIAL_S", 3600.0)
-    monkeypatch.setattr(_explosive, "_TRIAL_LENGTHS", range(1, 5))
+    monkeypatch.setattr(explosive, "_TRIAL_S", 3600.0)
+    monkeypatch.setattr(explosive, "_TRIAL_LENGTHS", range(1, 5))
     assert not takes_too_long("client/[a-z]+/info")
 
 
 def test_a_part_that_is_not_known(monkeypatch):
     """A construct of a newer `re` is tried as well."""
-    monkeypatch.setattr(_automaton, "_CATEGORIES", {})
-    monkeypatch.setattr(_explosive, "_TRIAL_S", 3600.0)
+    monkeypatch.setattr(automaton, "_CATEGORIES", {})
+    monkeypatch.setattr(explosive, "_TRIAL_S", 3600.0)
     assert not takes_too_long(r"\d+x")
 
 
 @pytest.mark.parametrize("limit", ["_MOST_POSITIONS", "_MOST_EDGES"])
 def test_an_expression_that_is_too_large_is_taken(monkeypatch, limit):
     """A start takes no longer than a bound allows: what is too large to look at is used."""
-    monkeypatch.setattr(_automaton, limit, 1)
+    monkeypatch.setattr(automaton, limit, 1)
     assert not takes_too_long("(a+)+(b+)+$")
 
 
 def test_a_loop_of_too_many_pairs_is_taken(monkeypatch):
     """The same holds while pairs of positions are compared."""
-    monkeypatch.setattr(_explosive, "_MOST_PAIRS", 1)
+    monkeypatch.setattr(explosive, "_MOST_PAIRS", 1)
     assert not takes_too_long("(?:ab|ac|ad)*x")

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from eco2_tracing._settings import TracingSettings
-from eco2_tracing._settings._load import report_problems
+from eco2_tracing._settings.load import report_problems
 
 
 @pytest.mark.parametrize("generic", [True, False])

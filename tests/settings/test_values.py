@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eco2_tracing._settings import OtlpSettings, TracingSettings, _expressions, load_settings
+from eco2_tracing._settings import OtlpSettings, TracingSettings, expressions, load_settings
 
 
 def test_defaults(read):
@@ -194,7 +194,7 @@ def test_a_long_list_of_expressions_is_read_in_one_go(read, monkeypatch):
         compiled.append(pattern)
         return True
 
-    monkeypatch.setattr(_expressions, "_compiles", compiles)
+    monkeypatch.setattr(expressions, "_compiles", compiles)
     found = tuple(f"a{n}" for n in range(500))
     assert read(OTEL_PYTHON_HTTPX_EXCLUDED_URLS=",".join(found)).httpx_excluded_urls == found
     assert len(compiled) == len(found) + 1

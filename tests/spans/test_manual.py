@@ -18,7 +18,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
-from eco2_tracing._spans._manual import current_span_id, current_trace_id, span, traced
+from eco2_tracing._spans.manual import current_span_id, current_trace_id, span, traced
 
 
 def events(recorded):

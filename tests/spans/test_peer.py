@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from eco2_tracing._spans._peer import Peer, is_malformed_request, is_peer_end
+from eco2_tracing._spans.peer import Peer, is_malformed_request, is_peer_end
 
 
 def left() -> BaseException:

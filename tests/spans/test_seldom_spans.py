@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanKind, StatusCode
 from tests.calls.conftest import configure
 
-from eco2_tracing._spans._peer import Peer, is_peer_end
+from eco2_tracing._spans.peer import Peer, is_peer_end
 from eco2_tracing.testing import CapturedSpans
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from eco2_tracing._cli._envoy import (
+from eco2_tracing._cli.envoy import (
     GATEWAY,
     Config,
     Envoy,
@@ -20,7 +20,7 @@ from eco2_tracing._cli._envoy import (
     gateway_config,
     zipkin_tracer,
 )
-from eco2_tracing._cli._services import service_environ, start_service, url_of
+from eco2_tracing._cli.services import service_environ, start_service, url_of
 from eco2_tracing.testing import OtlpReceiver
 
 # By name: the tracers that Istio configures.

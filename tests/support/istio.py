@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from eco2_tracing._cli._envoy import Config, zipkin_tracer
+from eco2_tracing._cli.envoy import Config, zipkin_tracer
 
 # A proxy calls itself by its label `app` and its namespace: `serviceClusterOrDefault`.
 GATEWAY = "istio-ingressgateway.istio-system"

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from eco2_tracing._cli._envoy import find_envoy
-from eco2_tracing._cli._processes import Child
+from eco2_tracing._cli.envoy import find_envoy
+from eco2_tracing._cli.processes import Child
 from tests.support.proxies import GATEWAY, Backend, Port, Provider, Proxy
 from tests.support.servers import free_port
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from eco2_tracing._cli._envoy import Config, _ask, cluster, find_envoy
-from eco2_tracing._cli._processes import Child
+from eco2_tracing._cli.envoy import Config, _ask, cluster, find_envoy
+from eco2_tracing._cli.processes import Child
 from eco2_tracing.testing import OtlpReceiver, TlsFiles
 from tests.support.istio import GATEWAY, PROVIDERS, Provider, manager, route, typed
 from tests.support.jaeger import Holds, Jaeger

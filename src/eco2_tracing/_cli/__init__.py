@@ -17,7 +17,7 @@ def _run_demo(arguments: argparse.Namespace) -> int:
     for package in ("rich", "uvicorn", "httpx"):
         if find_spec(package) is None:
             raise MissingExtraError("eco2-tracing demo", package, "demo")
-    from eco2_tracing._cli._demo import run_demo
+    from eco2_tracing._cli.demo import run_demo
 
     return run_demo(endpoint=arguments.endpoint, use_envoy=arguments.envoy)
 

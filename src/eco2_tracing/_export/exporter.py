@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from eco2_tracing._export.connection import idle
-from eco2_tracing._export.encoder import SpanEncoder
-from eco2_tracing._export.reply import Reply
-from eco2_tracing._export.worker import Package
+from eco2_tracing._export.batch.worker import EncodedBatch
+from eco2_tracing._export.otlp.encoder import SpanEncoder
+from eco2_tracing._export.result import ExportResult
+from eco2_tracing._export.transport.connection import idle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ _ERROR_LENGTH = 300
 class Transport(Protocol):
     """Carries encoded requests to one receiver."""
 
-    def send(self, body: bytes, timeout_s: float, meanwhile: Callable[[], None] = idle) -> Reply:
+    def send(self, body: bytes, timeout_s: float, meanwhile: Callable[[], None] = idle) -> ExportResult:
         """Send one request, within the time; never raises for what the network or the server does.
 
         Args:
@@ -64,17 +64,19 @@ class OtlpExporter(SpanExporter):
         """Encode a span before its batch is complete; see `SpanEncoder.prepare`."""
         return self._encoder.prepare(span)
 
-    def pack(self, spans: Sequence[Any]) -> tuple[list[Package], int]:
+    def pack(self, spans: Sequence[Any]) -> tuple[list[EncodedBatch], int]:
         """Encode a batch; see `SpanEncoder.encode`."""
         requests, lost = self._encoder.encode(spans)
-        return [Package(request.body, request.spans) for request in requests], lost
+        return [EncodedBatch(request.body, request.spans) for request in requests], lost
 
-    def send(self, package: Package, timeout_s: float, meanwhile: Callable[[], None] = idle) -> Reply:
+    def send(
+        self, package: EncodedBatch, timeout_s: float, meanwhile: Callable[[], None] = idle
+    ) -> ExportResult:
         """Send one encoded request."""
         reply = self._transport.send(package.content, min(timeout_s, self._timeout_s), meanwhile)
         if not reply.error:
             return reply
-        return Reply(
+        return ExportResult(
             reply.outcome, self._clean(reply.error), reply.reason, reply.rejected, reply.retry_after_s
         )
 

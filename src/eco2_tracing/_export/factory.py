@@ -12,29 +12,29 @@ from urllib.parse import urlsplit
 
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
 
-from eco2_tracing._export.batcher import SpanBatcher
-from eco2_tracing._export.dialing import Credentials, Dialer
+from eco2_tracing._export.batch.processor import SpanBatcher
 from eco2_tracing._export.exporter import OtlpExporter, Transport
-from eco2_tracing._export.grpc_transport import GrpcTransport
-from eco2_tracing._export.http_transport import HttpTransport
-from eco2_tracing._export.proxies import grpc_proxy, http_proxy
+from eco2_tracing._export.transport.connect import Connector, Credentials
+from eco2_tracing._export.transport.grpc import GrpcTransport
+from eco2_tracing._export.transport.http import HttpTransport
+from eco2_tracing._export.transport.proxies import grpc_proxy, http_proxy
 from eco2_tracing._guard import logger, warn_once
 from eco2_tracing._settings import shown_endpoint
-from eco2_tracing._settings._targets import (
+from eco2_tracing._settings.targets import (
     OTLP_GRPC_PORT,
     Address,
     parse_target,
     without_escaped_zone,
     without_zone,
 )
-from eco2_tracing._untraced import untraced_headers
+from eco2_tracing._untraced_headers import untraced_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from opentelemetry.sdk.trace import SpanProcessor
 
-    from eco2_tracing._settings._otlp import OtlpSettings
+    from eco2_tracing._settings.otlp import OtlpSettings
 
 _GROUP = "opentelemetry_traces_exporter"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -151,7 +151,7 @@ def build_otlp(otlp: OtlpSettings) -> OtlpExporter:
 def _grpc(otlp: OtlpSettings, common: dict[str, Any]) -> Transport:
     target = parse_target(otlp.endpoint, OTLP_GRPC_PORT if otlp.insecure else 443)
     credentials = None if otlp.insecure else _credentials(otlp)
-    dialer = Dialer(target.addresses, credentials, ("h2",), partial(grpc_proxy, os.environ))
+    dialer = Connector(target.addresses, credentials, ("h2",), partial(grpc_proxy, os.environ))
     first = target.addresses[0]
     host = without_zone(first.host)
     host = f"[{host}]" if ":" in host else host
@@ -164,7 +164,7 @@ def _http(otlp: OtlpSettings, common: dict[str, Any]) -> Transport:
     secure = parts.scheme == "https"
     host = without_escaped_zone(parts.hostname or "")
     address = Address(host, parts.port or (443 if secure else 80))
-    dialer = Dialer(
+    dialer = Connector(
         (address,),
         _credentials(otlp) if secure else None,
         ("http/1.1",),

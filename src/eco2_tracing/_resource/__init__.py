@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from eco2_tracing._resource._build import after_fork_resource, build_resource
+from eco2_tracing._resource.build import after_fork_resource, build_resource
 
 __all__ = ["after_fork_resource", "build_resource"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eco2_tracing._settings._early import (
+from eco2_tracing._settings.early import (
     protect_propagators_variable,
     protect_provider_variables,
     protect_span_limit_variable,
@@ -15,16 +15,16 @@ protect_propagators_variable()
 protect_span_limit_variable()
 protect_provider_variables()
 
-from eco2_tracing._settings._display import shown_endpoint, shown_text  # noqa: E402
-from eco2_tracing._settings._expressions import withhold_expressions  # noqa: E402
-from eco2_tracing._settings._fields import Settings  # noqa: E402
-from eco2_tracing._settings._hosts import OwnHosts  # noqa: E402
-from eco2_tracing._settings._load import load_settings, report_problems  # noqa: E402
-from eco2_tracing._settings._otlp import OtlpSettings  # noqa: E402
-from eco2_tracing._settings._problem import Problem, shown  # noqa: E402
+from eco2_tracing._settings.display import shown_endpoint, shown_text  # noqa: E402
+from eco2_tracing._settings.expressions import withhold_expressions  # noqa: E402
+from eco2_tracing._settings.fields import Settings  # noqa: E402
+from eco2_tracing._settings.hosts import OwnHosts  # noqa: E402
+from eco2_tracing._settings.load import load_settings, report_problems  # noqa: E402
+from eco2_tracing._settings.otlp import OtlpSettings  # noqa: E402
+from eco2_tracing._settings.problem import Problem, shown  # noqa: E402
 
 if TYPE_CHECKING:
-    from eco2_tracing._settings._model import TracingSettings
+    from eco2_tracing._settings.model import TracingSettings
 
 __all__ = [
     "OtlpSettings",
@@ -46,7 +46,7 @@ def __getattr__(name: str) -> object:
     """Import the model when somebody wants it: pydantic-settings takes a quarter of a start."""
     if name != "TracingSettings":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from eco2_tracing._settings._model import TracingSettings
+    from eco2_tracing._settings.model import TracingSettings
 
     globals()[name] = TracingSettings
     return TracingSettings

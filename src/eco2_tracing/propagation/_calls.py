@@ -46,14 +46,14 @@ class Calls:
 
     Args:
         writer: Writes headers.
-        is_own_host: Tells whether a host is our own.
+        is_internal_host: Tells whether a host is our own.
     """
 
-    __slots__ = ("_is_own_host", "_writer", "external_hosts")
+    __slots__ = ("_is_internal_host", "_writer", "external_hosts")
 
-    def __init__(self, writer: Writer, is_own_host: Callable[[str], bool]) -> None:
+    def __init__(self, writer: Writer, is_internal_host: Callable[[str], bool]) -> None:
         self._writer = writer
-        self._is_own_host = is_own_host
+        self._is_internal_host = is_internal_host
         self.external_hosts: dict[str, None] = {}
 
     def inject(self, carrier: CarrierT, context: Context, setter: Setter[CarrierT]) -> None:
@@ -109,7 +109,7 @@ class Calls:
         sent = [pair for pair in wanted if pair in ours or (pair[0] == BAGGAGE and pair not in set_here)]
         return Changes(*_difference(given, wanted), sent, set_here)
 
-    def may_tell(self, host: str) -> bool:
+    def may_inject(self, host: str) -> bool:
         """Tell whether a host gets trace context from the current span, where others write it in their own format."""
         return self._is_own(host, get_current_span().get_span_context()) or self._writer.externally
 
@@ -125,7 +125,7 @@ class Calls:
 
     def _is_own(self, host: str, span_context: SpanContext) -> bool:
         """Tell whether a callee is our own; remember one that is not and gets trace context."""
-        own = self._is_own_host(host)
+        own = self._is_internal_host(host)
         if not own and span_context.is_valid and self._writer.externally:
             note_external(self.external_hosts, host)
         return own

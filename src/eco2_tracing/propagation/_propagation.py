@@ -110,7 +110,7 @@ class Propagation(TextMapPropagator):
         self.replaced_headers: frozenset[bytes] | None = None if adapters else replaced
         """The lower-case names that ``rewrite`` may take off; ``None`` where it must see every name."""
         self._is_own = lru_cache(maxsize=_HOSTS_REMEMBERED)(OwnHosts(targets).includes)
-        self.calls = Calls(self._writer, self.is_own_host)
+        self.calls = Calls(self._writer, self.is_internal_host)
         """Calls of libraries that inject by themselves."""
         self.external_hosts: dict[str, None] = self.calls.external_hosts
         """Hosts that got trace context alone, in order of appearance; at most a hundred."""
@@ -161,7 +161,7 @@ class Propagation(TextMapPropagator):
         Args:
             span_context: The span that calls; one that is not valid sends no ids.
             context: The context that the call is made in.
-            own: Whether the callee is our own, as ``is_own_host`` tells.
+            own: Whether the callee is our own, as ``is_internal_host`` tells.
 
         Returns:
             Header pairs, the names in lower case.
@@ -207,7 +207,7 @@ class Propagation(TextMapPropagator):
         """
         return self._writer.own_baggage(headers, context)
 
-    def is_own_host(self, host: str) -> bool:
+    def is_internal_host(self, host: str) -> bool:
         """Tell whether a host is our own, from its name alone.
 
         Args:
@@ -218,6 +218,9 @@ class Propagation(TextMapPropagator):
             ``*.cluster.local`` and the targets.
         """
         return len(host) <= LONGEST_HOST and self._is_own(host)
+
+    is_own_host = is_internal_host
+    """The former name of `is_internal_host`."""
 
     def extract(
         self,

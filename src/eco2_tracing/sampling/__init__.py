@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from eco2_tracing.sampling._base import NOT_CHOSEN, UNKNOWN, HeadSampler
 from eco2_tracing.sampling._build import BuiltSampler, build_sampler
-from eco2_tracing.sampling._custom import CustomSampler
-from eco2_tracing.sampling._fixed import AlwaysOff, AlwaysOn, TraceIdRatio
-from eco2_tracing.sampling._rate import RateLimiting
-from eco2_tracing.sampling._tracestate import (
+from eco2_tracing.sampling._head.base import NOT_CHOSEN, UNKNOWN, HeadSampler
+from eco2_tracing.sampling._head.custom import CustomSampler
+from eco2_tracing.sampling._head.fixed import AlwaysOff, AlwaysOn, TraceIdRatio
+from eco2_tracing.sampling._head.rate import RateLimiting
+from eco2_tracing.sampling._head.tracestate import (
     ot_member,
     randomness_value,
     threshold,
@@ -15,7 +15,7 @@ from eco2_tracing.sampling._tracestate import (
 )
 
 if TYPE_CHECKING:
-    from eco2_tracing.sampling._remote import JaegerRemote
+    from eco2_tracing.sampling._remote.sampler import JaegerRemote
 
 __all__ = [
     "NOT_CHOSEN",
@@ -40,7 +40,7 @@ def __getattr__(name: str) -> object:
     """Import the one sampler that is more than arithmetic when somebody wants it."""
     if name != "JaegerRemote":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from eco2_tracing.sampling._remote import JaegerRemote
+    from eco2_tracing.sampling._remote.sampler import JaegerRemote
 
     return JaegerRemote
 

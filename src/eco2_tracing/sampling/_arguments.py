@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from eco2_tracing._settings._probable import probable_milliseconds, probable_rate
+from eco2_tracing._settings.probable import probable_milliseconds, probable_rate
 
 if TYPE_CHECKING:
-    from eco2_tracing.sampling._fetch import Endpoint
+    from eco2_tracing.sampling._remote.fetch import Endpoint
 
 ARG = "OTEL_TRACES_SAMPLER_ARG"
 DEFAULT_ENDPOINT = "http://localhost:5778/sampling"
@@ -101,7 +101,7 @@ def option(
 
 def endpoint_of(request: Request, text: str) -> Endpoint:
     """Where to ask; the default, and a problem told, where that is no URL."""
-    from eco2_tracing.sampling._fetch import parse_endpoint
+    from eco2_tracing.sampling._remote.fetch import parse_endpoint
 
     try:
         return parse_endpoint(text)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from eco2_tracing._settings import shown_endpoint, shown_text
-from eco2_tracing._settings._probable import SAFE_RATE, probable_per_second, probable_rate
+from eco2_tracing._settings.probable import SAFE_RATE, probable_per_second, probable_rate
 from eco2_tracing.sampling._arguments import (
     DEFAULT_ENDPOINT,
     Expected,
@@ -20,10 +20,10 @@ from eco2_tracing.sampling._arguments import (
     option,
     pairs,
 )
-from eco2_tracing.sampling._base import HeadSampler
-from eco2_tracing.sampling._custom import CustomSampler
-from eco2_tracing.sampling._fixed import AlwaysOff, AlwaysOn, TraceIdRatio
-from eco2_tracing.sampling._rate import RateLimiting
+from eco2_tracing.sampling._head.base import HeadSampler
+from eco2_tracing.sampling._head.custom import CustomSampler
+from eco2_tracing.sampling._head.fixed import AlwaysOff, AlwaysOn, TraceIdRatio
+from eco2_tracing.sampling._head.rate import RateLimiting
 
 DEFAULT = "parentbased_always_on"
 _PARENT_BASED = "parentbased_"
@@ -147,8 +147,8 @@ def _rate(request: Request) -> Made:
 
 def _jaeger_remote(request: Request) -> Made:
     # What few services ask for is not part of every start.
-    from eco2_tracing.sampling._remote import JaegerRemote
-    from eco2_tracing.sampling._strategies import rate_limiter
+    from eco2_tracing.sampling._remote.sampler import JaegerRemote
+    from eco2_tracing.sampling._remote.strategies import rate_limiter
 
     given = pairs(request)
     interval_ms = option(request, given, "pollingIntervalMs", _DEFAULT_INTERVAL_MS, 1.0, _DAY_MS)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from opentelemetry import propagate
 
 from eco2_tracing._compat.api import forget_global_provider
-from eco2_tracing._lifecycle._configure import reset_tracing
+from eco2_tracing._lifecycle.configure import reset_tracing
 
 
 @contextmanager

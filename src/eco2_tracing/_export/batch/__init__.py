@@ -1,0 +1,1 @@
+"""The batch span processor: its queue, its thread and its counters."""

@@ -1,0 +1,1 @@
+"""Spans encoded as OTLP requests."""

@@ -1,0 +1,1 @@
+"""OTLP requests sent over gRPC or HTTP."""

@@ -1,0 +1,1 @@
+"""Calls of httpx and httpx2."""

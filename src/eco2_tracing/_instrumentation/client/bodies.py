@@ -1,0 +1,209 @@
+"""Bodies of responses: a call has failed where its body breaks off, or cannot be decoded."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
+
+from eco2_tracing._instrumentation.client.attempts import finished, raised
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from eco2_tracing._instrumentation.client.attempts import Attempt
+
+
+class WatchedBody:
+    """The body of a response, for one of the packages' streams to be derived from.
+
+    Args:
+        response: httpx's, whose stream this replaces.
+        attempt: Ended once: when the body has been read, has broken off or is closed.
+    """
+
+    _eco2_attempt: Attempt | None = None
+    _eco2_decoded = False
+    _eco2_closed = False
+
+    def __init__(self, response: Any, attempt: Attempt) -> None:
+        self._eco2_stream = response.stream
+        self._eco2_attempt = attempt
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__.get("_eco2_stream"), name)
+
+    def _eco2_close(self) -> None:
+        self._eco2_closed = True
+        if not self._eco2_decoded:  # else a decoder has still to say whether the body is whole
+            attempt, self._eco2_attempt = self._eco2_attempt, None
+            if attempt is not None:
+                finished(attempt)
+
+    def _eco2_fail(self, exception: BaseException) -> None:
+        attempt, self._eco2_attempt = self._eco2_attempt, None
+        if attempt is not None:
+            raised(attempt, exception)
+
+    def __del__(self) -> None:
+        # A response that nobody closes; also at the end of the interpreter.
+        if self._eco2_attempt is not None:
+            finished(self._eco2_attempt)
+
+
+class _Parts:
+    """The parts of an asynchronous body.
+
+    No generator: event loops keep account of each of them, which costs more than all of this.
+
+    Args:
+        body: Whose parts they are.
+        parts: Those of the stream that it replaces.
+    """
+
+    __slots__ = ("_body", "_next", "_parts")
+
+    def __init__(self, body: WatchedBody, parts: AsyncIterator[bytes]) -> None:
+        self._body = body
+        self._parts = parts
+        self._next = parts.__anext__
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._parts, name)  # ``aclose`` of a generator
+
+    def __aiter__(self) -> _Parts:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._next()
+        except StopAsyncIteration:
+            raise
+        except BaseException as exception:
+            self._body._eco2_fail(exception)
+            raise
+
+
+class Bodies(NamedTuple):
+    """What replaces the streams of one of the packages.
+
+    Each is called with the response, its attempt and whether its body is encoded.
+
+    Attributes:
+        sync: For synchronous transports.
+        asynchronous: For asynchronous ones.
+    """
+
+    sync: Callable[[Any, Attempt, bool], None]
+    asynchronous: Callable[[Any, Attempt, bool], None]
+
+
+def make_bodies(module: ModuleType) -> Bodies:
+    """Build the streams for httpx or httpx2, which check the types of streams, and watch its decoders."""
+
+    class Body(WatchedBody, module.SyncByteStream):  # type: ignore[name-defined,misc]
+        def __iter__(self) -> Iterator[bytes]:
+            try:
+                yield from self._eco2_stream
+            except GeneratorExit:
+                raise
+            except BaseException as exception:
+                self._eco2_fail(exception)
+                raise
+
+        def close(self) -> None:
+            self._eco2_close()
+            self._eco2_stream.close()
+
+    class AsyncBody(WatchedBody, module.AsyncByteStream):  # type: ignore[name-defined,misc]
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return _Parts(self, self._eco2_stream.__aiter__())
+
+        def aclose(self) -> Awaitable[None]:
+            # No coroutine of its own: that costs a microsecond.
+            self._eco2_close()
+            closing: Awaitable[None] = self._eco2_stream.aclose()
+            return closing
+
+    encoded: dict[int, tuple[ref[Any], ref[Any]]] = {}
+    _watch_decoders(module.Response, encoded)
+
+    def watch(response: Any, attempt: Attempt, is_encoded: bool) -> None:
+        response.stream = Body(response, attempt)
+        if is_encoded:
+            _remember(encoded, response)
+
+    def watch_async(response: Any, attempt: Attempt, is_encoded: bool) -> None:
+        response.stream = AsyncBody(response, attempt)
+        if is_encoded:
+            _remember(encoded, response)
+
+    return Bodies(watch, watch_async)
+
+
+def _remember(encoded: dict[int, Any], response: Any) -> None:
+    key = id(response)
+    encoded[key] = ref(response, lambda _: encoded.pop(key, None)), ref(response.stream)
+
+
+def _watch_decoders(response: Any, encoded: dict[int, Any]) -> None:
+    """Note errors of decoding, which httpx does above the stream, after which it may have been closed.
+
+    Args:
+        response: httpx's class.
+        encoded: Responses that will be decoded, and their bodies, by the identity of the response.
+    """
+    iterate, iterate_async = response.iter_bytes, response.aiter_bytes
+
+    def body_of(owner: Any) -> Any:
+        found = encoded.pop(id(owner), None)
+        return found[1]() if found is not None and found[0]() is owner else None
+
+    @functools.wraps(iterate)
+    def iter_bytes(self: Any, *args: Any, **kwargs: Any) -> Any:
+        body = body_of(self) if encoded else None
+        parts = iterate(self, *args, **kwargs)
+        return parts if body is None else _decoded(body, parts)
+
+    @functools.wraps(iterate_async)
+    def aiter_bytes(self: Any, *args: Any, **kwargs: Any) -> Any:
+        body = body_of(self) if encoded else None
+        parts = iterate_async(self, *args, **kwargs)
+        return parts if body is None else _decoded_async(body, parts)
+
+    response.iter_bytes, response.aiter_bytes = iter_bytes, aiter_bytes
+
+
+def _decoded(body: Any, parts: Any) -> Iterator[bytes]:
+    body._eco2_decoded = True
+    try:
+        yield from parts
+    except GeneratorExit:
+        raise
+    except BaseException as exception:
+        body._eco2_fail(exception)
+        raise
+    finally:
+        _decoding_ended(body)
+
+
+async def _decoded_async(body: Any, parts: Any) -> AsyncIterator[bytes]:
+    body._eco2_decoded = True
+    try:
+        async for part in parts:
+            yield part
+    except GeneratorExit:
+        await parts.aclose()
+        raise
+    except BaseException as exception:
+        body._eco2_fail(exception)
+        raise
+    finally:
+        _decoding_ended(body)
+
+
+def _decoding_ended(body: Any) -> None:
+    body._eco2_decoded = False
+    if body._eco2_closed:
+        body._eco2_close()

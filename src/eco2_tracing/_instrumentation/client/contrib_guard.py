@@ -1,0 +1,45 @@
+"""contrib's httpx instrumentors, applied when the calls are ours already: one client span a call, and a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from wrapt import register_post_import_hook, wrap_function_wrapper
+
+from eco2_tracing._guard import internal_failure, logger
+from eco2_tracing._instrumentation.common.state import current
+
+_MODULE = "opentelemetry.instrumentation.httpx"
+_CLASSES = ("HTTPXClientInstrumentor", "HTTPX2ClientInstrumentor")
+
+
+def stay_in_charge() -> None:
+    """Keep contrib's instrumentors from adding a second span while ours are made; safe to call twice."""
+    register_post_import_hook(_watch, _MODULE)
+
+
+def _watch(module: ModuleType) -> None:
+    if hasattr(module, "_eco2_watched"):
+        return
+    module._eco2_watched = True  # type: ignore[attr-defined]
+    for name in _CLASSES:
+        for method in ("_instrument", "instrument_client"):
+            try:
+                wrap_function_wrapper(module, f"{name}.{method}", _unless_ours)
+            except AttributeError:  # an older package has no httpx2, or a private part has moved
+                if method == "_instrument" and hasattr(module, name):
+                    internal_failure("keeping client spans to one")
+
+
+def _unless_ours(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    engine = current.engine
+    if current.calls and engine is not None:
+        if not engine.has_reported:
+            engine.has_reported = True
+            logger.info(
+                "eco2-tracing is in charge of client spans: opentelemetry-instrumentation-httpx makes none"
+            )
+        return None
+    return wrapped(*args, **kwargs)

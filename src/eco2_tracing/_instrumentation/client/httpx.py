@@ -1,0 +1,224 @@
+"""httpx and httpx2: a client span for each attempt, and our headers in place of all others.
+
+An attempt is one request at a transport. The transports of the packages are hooked at their public
+``handle_request`` and ``handle_async_request``, so that retries of an outer transport, transports without a
+client and answers from a cache above them are counted right. Transports of other packages are hooked where a
+client uses them: see ``_send_single_request``, the method that every attempt of a client passes.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from wrapt import register_post_import_hook
+
+from eco2_tracing._guard import internal_failure, warn_once
+from eco2_tracing._instrumentation.client.attempts import answered, begin, detach, leave_alone, raised
+from eco2_tracing._instrumentation.client.bodies import make_bodies
+from eco2_tracing._instrumentation.client.contrib_guard import stay_in_charge
+from eco2_tracing._instrumentation.client.transports import (
+    hands_on,
+    hooked,
+    is_hooked,
+    is_in_process,
+    is_test_client,
+    passing,
+)
+from eco2_tracing._instrumentation.common.state import current
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+MODULES = ("httpx", "httpx2")
+_SYNC = "handle_request"
+_ASYNC = "handle_async_request"
+_TRANSPORTS = (
+    ("HTTPTransport", _SYNC),
+    ("AsyncHTTPTransport", _ASYNC),
+    ("ASGITransport", _ASYNC),
+    ("WSGITransport", _SYNC),
+    ("MockTransport", _SYNC),
+    ("MockTransport", _ASYNC),
+)
+_CLIENTS = (("Client", _SYNC), ("AsyncClient", _ASYNC))
+_imported: set[str] = set()
+_patched: set[str] = set()
+
+
+def instrument_httpx() -> None:
+    """Trace the calls of httpx and httpx2, of clients that exist as of those to come.
+
+    Safe to call twice, and before either package is imported; a package that is not installed is
+    left alone. ``configure_tracing`` calls it.
+    """
+    current.calls = True
+    stay_in_charge()
+    for name in MODULES:
+        if name not in _imported:
+            _imported.add(name)
+            register_post_import_hook(_patch, name)
+
+
+def uninstrument_httpx() -> None:
+    """Undo ``instrument_httpx``: calls pass untouched."""
+    current.calls = False
+
+
+def _patch(module: ModuleType) -> None:
+    if module.__name__ in _patched:  # httpx may be an alias of httpx2
+        return
+    _patched.add(module.__name__)
+    try:
+        bodies = make_bodies(module)
+        for name, method in _TRANSPORTS:
+            kind = getattr(module, name, None)
+            if kind is not None:
+                _hook(kind, method, bodies, may_hand_on=False)
+    except Exception:  # noqa: BLE001 - a version of the package that looks otherwise
+        internal_failure(f"instrumenting {module.__name__}")
+        return
+    for name, method in _CLIENTS:
+        client = getattr(module, name, None)
+        original = getattr(client, "_send_single_request", None)
+        if original is None:
+            warn_once(
+                f"httpx:{module.__name__}.{name}",
+                "this version of %s has no %s._send_single_request: calls by transports of other packages are not"
+                " traced",
+                module.__name__,
+                name,
+            )
+        else:
+            client._send_single_request = _wrap_client(original, method, bodies)  # type: ignore[union-attr]
+
+
+def _hook(kind: type, method: str, bodies: Any, *, may_hand_on: bool) -> bool:
+    """Make a class of transports create the spans of its attempts.
+
+    Args:
+        kind: The class.
+        method: ``handle_request`` or ``handle_async_request``.
+        bodies: The streams of its package.
+        may_hand_on: Whether the request may reach another transport below it.
+
+    Returns:
+        ``False`` where the class cannot be changed.
+    """
+    original = getattr(kind, method)
+    in_process = is_in_process(kind)
+    outer = kind if may_hand_on else None
+    wrapped = (_wrap_sync if method == _SYNC else _wrap_async)(original, in_process, outer, bodies)
+    try:
+        setattr(kind, method, wrapped)
+    except (AttributeError, TypeError):  # a class that is not written in Python
+        return False
+    hooked.add(wrapped)
+    return True
+
+
+def _wrap_sync(original: Any, in_process: bool, outer_kind: type | None, bodies: Any) -> Any:
+    @functools.wraps(original)
+    def handle_request(self: Any, request: Any) -> Any:
+        begun = None if outer_kind and outer_kind in passing else begin(request, in_process, outer_kind)
+        if begun is None:
+            return original(self, request)
+        attempt, token, outer = begun
+        try:
+            response = original(self, request)
+        except BaseException as exception:
+            if outer is None or outer.take() is not None:
+                raised(attempt, exception)
+            raise
+        finally:
+            detach(token)
+        if outer is None or outer.take() is not None:
+            answered(attempt, response, bodies.sync)
+        return response
+
+    return handle_request
+
+
+def _wrap_async(original: Any, in_process: bool, outer_kind: type | None, bodies: Any) -> Any:
+    @functools.wraps(original)
+    async def handle_async_request(self: Any, request: Any) -> Any:
+        begun = None if outer_kind and outer_kind in passing else begin(request, in_process, outer_kind)
+        if begun is None:
+            return await original(self, request)
+        attempt, token, outer = begun
+        try:
+            response = await original(self, request)
+        except BaseException as exception:
+            if outer is None or outer.take() is not None:
+                raised(attempt, exception)
+            raise
+        finally:
+            detach(token)
+        if outer is None or outer.take() is not None:
+            answered(attempt, response, bodies.asynchronous)
+        return response
+
+    return handle_async_request
+
+
+def _wrap_client(original: Any, method: str, bodies: Any) -> Any:
+    """Trace the calls of a client whose transport does not create the spans of its attempts."""
+
+    def hook(kind: type) -> bool:
+        return _hook(kind, method, bodies, may_hand_on=True)
+
+    wrap = _wrap_sync if method == _SYNC else _wrap_async
+
+    @functools.wraps(original)
+    def send(self: Any, request: Any) -> Any:
+        transport = _unknown_transport(self, request, method, hook)
+        if transport is None:
+            return original(self, request)
+        if transport is self:
+            left_alone = _left_alone if method == _SYNC else _left_alone_async
+            return left_alone(original, self, request)
+        kind = type(transport)
+        return wrap(original, is_in_process(kind), kind, bodies)(self, request)
+
+    return send
+
+
+def _left_alone(original: Any, client: Any, request: Any) -> Any:
+    token = leave_alone(request, type(client))
+    try:
+        return original(client, request)
+    finally:
+        detach(token)
+
+
+async def _left_alone_async(original: Any, client: Any, request: Any) -> Any:
+    token = leave_alone(request, type(client))
+    try:
+        return await original(client, request)
+    finally:
+        detach(token)
+
+
+def _unknown_transport(client: Any, request: Any, method: str, hook: Any) -> Any:
+    """Find out who creates the span of a client's attempt.
+
+    Returns:
+        ``None`` where the transport does it, or nobody does; the client itself where contrib's
+        ``instrument_client`` was called for it; else its transport, which is not known.
+    """
+    if current.engine is None or not current.calls:
+        return None
+    try:
+        if getattr(client, "_is_instrumented_by_opentelemetry", False):
+            return client
+        transport = client._transport_for_url(request.url) if client._mounts else client._transport
+        if is_hooked(transport, method):
+            return None
+        kind = type(transport)
+        if kind in passing or is_test_client(kind) or hands_on(transport, method, hook):
+            return None
+        return transport
+    except Exception:  # noqa: BLE001 - the call must go out
+        internal_failure("an outgoing call")
+        return None

@@ -1,0 +1,1 @@
+"""What several instrumentations share: the state, excluded paths, routes, attributes and headers."""

@@ -1,0 +1,101 @@
+"""Stable HTTP semantic conventions of a request, with contrib's readings of an ASGI scope."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from eco2_tracing._instrumentation.common.captured_headers import text
+
+if TYPE_CHECKING:
+    from eco2_tracing._redaction import Redactor
+
+KNOWN_METHODS = frozenset(
+    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
+)
+"""RFC 9110, RFC 5789 and the QUERY draft; others are ``_OTHER`` by the HTTP conventions."""
+
+_HTTP_PORT = 80
+_LONGEST_REMEMBERED = 512
+_TEST_AGENTS = ("alwayson",)
+_BOT_AGENTS = ("googlebot", "bingbot")
+
+
+def method_of(method: str) -> str:
+    """A method as the conventions want it: upper case, ``_OTHER`` when unknown."""
+    if method in KNOWN_METHODS:
+        return method
+    upper = method.upper()
+    return upper if upper in KNOWN_METHODS else "_OTHER"
+
+
+def span_method(scope: dict[str, Any]) -> str:
+    """The method as it stands in a span's name."""
+    if scope["type"] == "websocket":
+        return "HTTP"
+    method = method_of(scope.get("method", ""))
+    return "HTTP" if method == "_OTHER" else method
+
+
+def request_attributes(scope: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """The attributes that are known from the request alone.
+
+    Args:
+        scope: The ASGI scope.
+        redactor: Masks secrets in path and query.
+    """
+    attributes: dict[str, Any] = {}
+    method = scope.get("method")
+    if method:
+        known = attributes["http.request.method"] = method_of(method)
+        if known != method:
+            attributes["http.request.method_original"] = method
+    scheme = scope.get("scheme")
+    if scheme:
+        attributes["url.scheme"] = scheme
+    attributes["url.path"] = redactor.url(scope["path"])
+    query = scope.get("query_string")
+    if query:
+        attributes["url.query"] = redactor.query(text(query))
+    if scope.get("http_version"):
+        attributes["network.protocol.version"] = scope["http_version"]
+    server = scope.get("server")
+    attributes.update(_of_server(server[0], server[1]) if server else _UNKNOWN_SERVER)
+    client = scope.get("client")
+    if client:
+        if client[0]:
+            attributes["client.address"] = client[0]
+        if client[1]:
+            attributes["client.port"] = client[1]
+    for name, value in scope.get("headers") or ():
+        if name == b"user-agent":
+            if value:
+                # The same few callers call all day: what is said of them is worked out once.
+                read = _of_agent if len(value) <= _LONGEST_REMEMBERED else _of_agent.__wrapped__
+                attributes.update(read(bytes(value), redactor))
+            break
+    return attributes
+
+
+@lru_cache(32)
+def _of_server(host: str, port: int | None) -> dict[str, Any]:
+    """What is said of the address that a request came to; the result is shared, for reading alone."""
+    attributes: dict[str, Any] = {"server.address": host}
+    if port:
+        attributes["server.port"] = port
+    return attributes
+
+
+_UNKNOWN_SERVER = _of_server("0.0.0.0", _HTTP_PORT)  # noqa: S104 - contrib's word for unknown
+
+
+@lru_cache(128)
+def _of_agent(header: bytes, redactor: Redactor) -> dict[str, str]:
+    """What a `user-agent` header says, masked; the result is shared, for reading alone."""
+    agent = redactor.name(text(header))
+    lower = agent.lower()
+    if any(word in lower for word in _TEST_AGENTS):
+        return {"user_agent.original": agent, "user_agent.synthetic.type": "test"}
+    if any(word in lower for word in _BOT_AGENTS):
+        return {"user_agent.original": agent, "user_agent.synthetic.type": "bot"}
+    return {"user_agent.original": agent}

@@ -1,0 +1,88 @@
+"""The headers of an outgoing attempt: all trace headers that it came with go, ours come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eco2_tracing.propagation._calls import note_external, without
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import SpanContext
+
+    from eco2_tracing._instrumentation.common.state import InstrumentationState
+
+    Pairs = list[tuple[bytes, bytes]]
+
+_SENT = "_eco2_sent"
+
+
+def write_headers(engine: InstrumentationState, request: Any, told: SpanContext, context: Context) -> None:
+    """Take every trace header that we know from an attempt, and put ours there.
+
+    The raw list is written where there is one: ``httpx.Headers`` costs ten times the whole rest.
+
+    Args:
+        engine: The configuration in force.
+        request: httpx's; its headers are changed.
+        told: The context that the callee is to continue.
+        context: The context that the call is made in.
+    """
+    propagation = engine.propagation
+    host = request.url.host
+    own = propagation.is_internal_host(host)
+    raw = getattr(request.headers, "_list", None)
+    if raw is None:
+        _write_public(engine, request, told, context, own)
+    elif _comes_clean(raw, propagation.replaced_headers):
+        ours = propagation.write(told, context, own=own)
+        raw.extend([(name, name, value) for name, value in ours])
+        request._eco2_sent = (ours, [])
+    else:
+        pairs = _rewritten(engine, request, [(item[0], item[2]) for item in raw], told, context, own)
+        raw[:] = [(name, name.lower(), value) for name, value in pairs]
+    if not own and told.is_valid and propagation.sends_externally:
+        note_external(engine.external_hosts, host)
+
+
+def _comes_clean(raw: Any, replaced: frozenset[bytes] | None) -> bool:
+    """Whether an attempt has no header that might have to go, which a look at each name tells."""
+    if replaced is None:
+        return False
+    for item in raw:
+        if item[1] in replaced:
+            return False
+    return True
+
+
+def _rewritten(
+    engine: InstrumentationState, request: Any, given: Pairs, told: SpanContext, context: Context, own: bool
+) -> Pairs:
+    """Give all headers of an attempt.
+
+    A request that is sent again, by an auth flow or by the application's own loop, first loses what
+    it was given last time: that may have been inside of another inbound request.
+    """
+    sent = getattr(request, _SENT, None)
+    if sent is not None:
+        given = without(given, *sent)
+    pairs = engine.propagation.rewrite(given, told, context, own=own)
+    added = [pair for pair in pairs if pair not in given]
+    request._eco2_sent = (added, engine.propagation.own_baggage(given, context))
+    return pairs
+
+
+def _write_public(
+    engine: InstrumentationState, request: Any, told: SpanContext, context: Context, own: bool
+) -> None:
+    """Do it through the public interface, for a httpx whose headers are built in another way."""
+    headers = request.headers
+    request.headers = type(headers)(_rewritten(engine, request, list(headers.raw), told, context, own))
+
+
+def raw_headers(headers: Any) -> Any:
+    """Give a response's headers as triples: as they came, in lower case, the value."""
+    raw = getattr(headers, "_list", None)
+    if raw is not None:
+        return raw
+    return [(name, name.lower(), value) for name, value in headers.raw]

@@ -1,0 +1,299 @@
+"""``ECO2_TRACING_INSTRUMENTATION=contrib``: OpenTelemetry's own FastAPI and httpx packages."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import attach, detach, get_current
+from opentelemetry.trace import INVALID_SPAN, SpanKind, get_current_span
+
+from eco2_tracing._compat.contrib import stable_semconv
+from eco2_tracing._guard import internal_failure, warn_once
+from eco2_tracing._instrumentation.common.attempts import patch_attempts
+from eco2_tracing._instrumentation.common.excluded import (
+    DEFAULT_EXCLUDED_PATHS,
+    ExcludedPaths,
+    excluded_paths_of,
+    split_urls,
+)
+from eco2_tracing._instrumentation.common.outer import OUTER, discard, excluded_context, without_decision
+from eco2_tracing._instrumentation.common.state import current
+from eco2_tracing._instrumentation.common.unconfigured import report_unconfigured
+from eco2_tracing._instrumentation.fastapi import isolate
+from eco2_tracing._instrumentation.server.middleware import with_trace_id
+from eco2_tracing._settings.globs import for_search
+from eco2_tracing._spans.peer import Peer, is_for_nobody, is_peer_end
+from eco2_tracing._suppression import is_suppressed
+from eco2_tracing.propagation import inbound_of
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+    from starlette.applications import Starlette
+
+    from eco2_tracing._instrumentation.common.state import InstrumentationState
+    from eco2_tracing._settings import Settings
+
+    ServerRequestHook = Callable[[Span, dict[str, Any]], None]
+
+__all__ = [
+    "excluded_regexes",
+    "instrument_app",
+    "instrument_httpx",
+    "patch_httpx",
+    "stable_semconv",
+    "uninstrument_httpx",
+]
+
+_FASTAPI = "opentelemetry.instrumentation.fastapi"
+_HTTPX = "opentelemetry.instrumentation.httpx"
+_PROPAGATORS = "opentelemetry.instrumentation.propagators"
+# httpx2's came later; an older package lacks it.
+_CLIENTS = {"httpx": "HTTPXClientInstrumentor", "httpx2": "HTTPX2ClientInstrumentor"}
+_SERVER_ERROR = 500
+_ORIGIN = r"^\w+://[^/]*"
+_API = r"(?:/api(?:/v\d+[\w.]*)?|/v\d+[\w.]*)?"
+
+
+class _Inside:
+    """What contrib's middleware does not do.
+
+    It makes one server span and links it to a caller that is not trusted, and goes on with the caller's
+    context, unsampled, where a request is excluded. ``Isolated`` does the rest, outside contrib's middleware.
+
+    Args:
+        app: The application inside contrib's middleware.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        engine = current.engine
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if engine is None and not current.configured:
+            report_unconfigured()
+        token, send = (None, send) if engine is None else _entered(engine, scope, send)
+        peer = Peer(receive)
+        try:
+            await self._app(scope, peer.receive, _noting_peer_end(send, peer))
+        except Exception as exception:
+            if is_peer_end(exception, send, peer):
+                _note_peer_end(get_current_span())
+            raise
+        finally:
+            if token is not None:
+                detach(token)
+
+
+def _entered(engine: InstrumentationState, scope: dict[str, Any], send: Any) -> tuple[Any, Any]:
+    """Link contrib's span, or attach the caller's context to an excluded request, which has none.
+
+    Returns:
+        The token of what was attached, if anything was, and the ``send`` to use.
+    """
+    try:
+        base = get_current()
+        current_span = get_current_span(base)
+        is_left_out = current_span is INVALID_SPAN or current_span is scope.get(OUTER)
+        if not is_left_out:
+            _link(current_span, base)
+        elif not is_suppressed(base):
+            inbound = engine.read(scope["headers"])
+            discard(current_span, inbound)
+            denied = without_decision(inbound)
+            token = attach(excluded_context(denied, base))
+            if engine.response_header is not None and denied.trace_id:
+                send = with_trace_id(send, engine.response_header, denied.trace_id)
+            return token, send
+    except Exception:  # noqa: BLE001 - the request goes on
+        internal_failure("the beginning of a request")
+    return None, send
+
+
+def _noting_peer_end(send: Any, peer: Peer) -> Any:
+    """Notice responses of 500 that the peer caused, where middleware handled the exception."""
+
+    async def forward(message: dict[str, Any]) -> None:
+        status = message.get("status")
+        if isinstance(status, int) and status >= _SERVER_ERROR and is_for_nobody(send, peer):
+            _note_peer_end(get_current_span())
+        await send(message)
+
+    return forward
+
+
+def _note_peer_end(current_span: Span) -> None:
+    """Keep nothing for the error that contrib will report on the span: the peer caused it."""
+    local = getattr(current_span, "_eco2_local", None)
+    if local is not None:
+        local.peer_ended = True
+
+
+def _link(current_span: Span, context: Context) -> None:
+    """Link a request's span to a caller that is not trusted: contrib begins spans without links."""
+    inbound = inbound_of(context)
+    if inbound is None or inbound.link is None:
+        return
+    if getattr(current_span, "kind", None) is SpanKind.SERVER:  # a mounted application's span is internal
+        current_span.add_link(inbound.link)
+
+
+class _ResponseHeader:
+    """Puts the trace id into the responses that contrib traces, error pages included.
+
+    Args:
+        former: What the application itself had set, and still has its say.
+    """
+
+    def __init__(self, former: Any) -> None:
+        self._former = former
+
+    def inject(self, carrier: Any, context: Context | None = None, setter: Any = None) -> None:
+        """Do what contrib asks of its response propagator: called with each ASGI message."""
+        if self._former is not None:
+            self._former.inject(carrier, context=context, setter=setter)
+        engine = current.engine
+        span_context = get_current_span(context).get_span_context()
+        if engine is None or engine.response_header is None or not span_context.is_valid:
+            return
+        if isinstance(carrier, dict) and carrier.get("type") == "http.response.start":
+            header = (engine.response_header, b"%032x" % span_context.trace_id)
+            # A list of its own: the application may send the same one again.
+            carrier["headers"] = [*carrier.get("headers", ()), header]
+
+
+def _answer_with_trace_id() -> None:
+    propagators = import_module(_PROPAGATORS)
+    former = propagators.get_global_response_propagator()
+    if not isinstance(former, _ResponseHeader):
+        propagators.set_global_response_propagator(_ResponseHeader(former))
+
+
+def excluded_regexes(paths: Iterable[str], root_path: str = "") -> tuple[str, ...]:
+    """Write excluded paths as regular expressions over whole URLs, which is what contrib takes.
+
+    Args:
+        paths: As in ``ECO2_TRACING_EXCLUDED_PATHS``: a word is that path or below it, also behind the root
+            path, ``/api`` and a version segment; an entry with a slash is a path prefix by segments.
+        root_path: The application's root path; may be empty.
+
+    Returns:
+        One regular expression an entry.
+    """
+    root = f"(?:{re.escape(root_path.rstrip('/'))})?" if root_path.rstrip("/") else ""
+    regexes = []
+    for entry in filter(None, (path.strip() for path in paths)):
+        middle = "" if "/" in entry else _API
+        name = re.escape(entry.strip("/"))
+        regexes.append(f"{_ORIGIN}{root}{middle}/{name}{'(?:/|$)' if name else ''}")
+    return tuple(regexes)
+
+
+def _excluded(app: Starlette, settings: Settings, argument: str | Iterable[str] | None) -> str:
+    words, regexes = split_urls(settings.excluded_urls)
+    paths: Iterable[str] | None = settings.excluded_paths
+    if paths is None:
+        paths = argument.split(",") if isinstance(argument, str) else argument
+    if paths is None:
+        paths = DEFAULT_EXCLUDED_PATHS
+    return ",".join(
+        [*excluded_regexes([*paths, *words], getattr(app, "root_path", "")), *map(for_search, regexes)]
+    )
+
+
+def instrument_app(
+    app: Starlette,
+    settings: Settings,
+    excluded_paths: str | Iterable[str] | None = None,
+    server_request_hook: ServerRequestHook | None = None,
+) -> None:
+    """Trace an application with ``FastAPIInstrumentor``; safe to call twice and after its start.
+
+    Args:
+        app: The application.
+        settings: Excluded paths and URLs, and captured headers.
+        excluded_paths: Paths to leave out, where the settings name none.
+        server_request_hook: Called with the span and the ASGI scope of each request.
+    """
+    if getattr(app, "_is_instrumented_by_opentelemetry", False):
+        isolate(app, ExcludedPaths(excluded_paths_of(excluded_paths)))
+        return
+    stable_semconv()
+    _answer_with_trace_id()
+    build = app.build_middleware_stack
+
+    def build_middleware_stack() -> Any:
+        stack: Any = build()
+        # contrib takes the stack apart: what stands inside ServerErrorMiddleware comes inside its own.
+        stack.app = _Inside(stack.app)
+        return stack
+
+    app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
+    import_module(_FASTAPI).FastAPIInstrumentor.instrument_app(
+        app,
+        server_request_hook=server_request_hook,
+        excluded_urls=_excluded(app, settings, excluded_paths),
+        http_capture_headers_server_request=list(settings.http_capture_headers_server_request),
+        http_capture_headers_server_response=list(settings.http_capture_headers_server_response),
+        http_capture_headers_sanitize_fields=list(settings.http_capture_headers_sanitize_fields),
+    )
+    app.middleware_stack = None  # built anew at the next request, also where it was built already
+    isolate(app)
+
+
+def instrument_httpx() -> tuple[str, ...]:
+    """Trace httpx and httpx2 with contrib's instrumentors, where installed; safe to call twice.
+
+    Returns:
+        The names of those that are on.
+    """
+    stable_semconv()
+    on = tuple(name for name in _CLIENTS if _switch_on(name))
+    patch_httpx()
+    return on
+
+
+def patch_httpx() -> None:
+    """See to it that contrib's httpx packages, whoever switched them on, tell strangers no more than they may know."""
+    for name in _CLIENTS:
+        if name in sys.modules:
+            patch_attempts(name)
+
+
+def uninstrument_httpx() -> None:
+    """Undo ``instrument_httpx``."""
+    for instrumentor in list(_switched_on):
+        _switched_on.remove(instrumentor)
+        instrumentor.uninstrument()
+
+
+_switched_on: list[Any] = []
+
+
+def _switch_on(name: str) -> bool:
+    try:
+        import_module(name)
+    except ImportError:
+        return False
+    kind = getattr(import_module(_HTTPX), _CLIENTS[name], None)
+    if kind is None:
+        warn_once(
+            f"contrib:{name}",
+            "%s calls are not traced: this opentelemetry-instrumentation-httpx is older than %s; pip install -U it",
+            name,
+            name,
+        )
+        return False
+    instrumentor = kind()
+    if not instrumentor.is_instrumented_by_opentelemetry:
+        instrumentor.instrument()
+        if instrumentor.is_instrumented_by_opentelemetry:
+            _switched_on.append(instrumentor)
+    return bool(instrumentor.is_instrumented_by_opentelemetry)

@@ -1,0 +1,1 @@
+"""Requests and calls under a tracer provider of another package."""

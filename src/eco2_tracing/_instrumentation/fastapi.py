@@ -1,0 +1,136 @@
+"""``instrument_app``: puts the tracing middleware outside everything else of a FastAPI application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from starlette.middleware import Middleware
+
+from eco2_tracing._guard import logger, warn_once
+from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, excluded_paths_of
+from eco2_tracing._instrumentation.common.route import RouterScope
+from eco2_tracing._instrumentation.common.state import current
+from eco2_tracing._instrumentation.external.isolated import Isolated
+from eco2_tracing._instrumentation.server.background_tasks import instrument_background_tasks
+from eco2_tracing._instrumentation.server.middleware import TracingMiddleware
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+    from starlette.applications import Starlette
+
+    ServerRequestHook = Callable[[Span, dict[str, Any]], None]
+
+_MIDDLEWARE = "_eco2_tracing_middleware"
+_ARGUMENTS = "_eco2_tracing_arguments"
+_CONTRIB_MARK = "_is_instrumented_by_opentelemetry"
+
+
+def install(
+    app: Starlette, excluded_paths: str | Iterable[str] | None, server_request_hook: ServerRequestHook | None
+) -> None:
+    """Trace one application in place; see ``eco2_tracing.instrument_app``."""
+    if getattr(app, _MIDDLEWARE, None) is not None:
+        _report_again(getattr(app, _ARGUMENTS, None), excluded_paths, server_request_hook)
+        return
+    if getattr(app, _CONTRIB_MARK, False):
+        # Under another provider one line has been said about who is in charge.
+        level = logging.INFO if current.engine is None or current.engine.tracer is None else logging.DEBUG
+        logger.log(
+            level, "FastAPIInstrumentor already traces this application: it stays in charge of server spans"
+        )
+        isolate(app, ExcludedPaths(excluded_paths_of(excluded_paths)))
+        return
+    _silence_native(app)
+    instrument_background_tasks()
+    paths = ExcludedPaths(excluded_paths_of(excluded_paths))
+    stack: Any = app.middleware_stack
+    middleware = TracingMiddleware(stack or _not_built, app, paths, server_request_hook)
+    if stack is not None:
+        app.middleware_stack = middleware  # type: ignore[assignment]  # ASGI's types are written differently
+    setattr(app, _MIDDLEWARE, middleware)
+    setattr(app, _ARGUMENTS, (paths, server_request_hook))
+    # For FastAPIInstrumentor, should it come later: it takes stacks apart, and knows no middleware of others outside.
+    setattr(app, _CONTRIB_MARK, True)
+    build = app.build_middleware_stack
+
+    def build_middleware_stack() -> Any:
+        # The stack is built at the first request, after every ``add_middleware``: we are outside all.
+        middleware.app = _with_router_scope(app, build)
+        return middleware
+
+    app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
+
+
+def _report_again(
+    first: tuple[ExcludedPaths, ServerRequestHook | None] | None,
+    excluded_paths: str | Iterable[str] | None,
+    server_request_hook: ServerRequestHook | None,
+) -> None:
+    if first is None:
+        return
+    found = []
+    if (
+        excluded_paths is not None
+        and ExcludedPaths(excluded_paths_of(excluded_paths)).entries != first[0].entries
+    ):
+        found.append("excluded_paths")
+    if server_request_hook is not None and server_request_hook != first[1]:
+        found.append("server_request_hook")
+    if found:
+        warn_once(
+            "instrument_app:again",
+            "instrument_app was called again for the same application with other arguments, which are not used: %s",
+            ", ".join(found),
+        )
+
+
+def _with_router_scope(app: Starlette, build: Callable[[], Any]) -> Any:
+    """Build the stack with ``RouterScope`` inside the application's middleware, if it has any."""
+    layers = app.user_middleware
+    if not layers:
+        return build()
+    app.user_middleware = [*layers, Middleware(RouterScope)]
+    try:
+        return build()
+    finally:
+        app.user_middleware = layers
+
+
+def isolate(app: Starlette, excluded_paths: ExcludedPaths | None = None) -> None:
+    """Keep the requests of an application apart that another instrumentation traces; safe to call twice.
+
+    Args:
+        app: The application. What is outermost in its stack now stays inside of ours.
+        excluded_paths: What to leave out; ``None`` where the other instrumentation has the list.
+    """
+    if getattr(app, _MIDDLEWARE, None) is not None:
+        return
+    middleware: Any = Isolated(app.middleware_stack or _not_built, excluded_paths)
+    setattr(app, _MIDDLEWARE, middleware)
+    if app.middleware_stack is not None:
+        app.middleware_stack = middleware
+    build = app.build_middleware_stack
+
+    def build_middleware_stack() -> Any:
+        middleware.app = build()
+        return middleware
+
+    app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
+
+
+async def _not_built(
+    scope: Any, receive: Any, send: Any
+) -> None:  # pragma: no cover - replaced before any use
+    raise RuntimeError("the middleware stack has not been built")
+
+
+def _silence_native(app: Starlette) -> None:
+    """FastAPI's own telemetry (0.142 on) would make a second server span."""
+    config = getattr(app, "_telemetry", None)
+    if not isinstance(config, dict):
+        return  # pragma: no cover - FastAPI before 0.142
+    if config.get("tracer_provider") is not None:
+        logger.info("eco2-tracing makes this application's server spans; FastAPI(telemetry=...) makes none")
+    config["tracing"] = False

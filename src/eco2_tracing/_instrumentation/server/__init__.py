@@ -1,0 +1,1 @@
+"""Requests and WebSocket connections that a FastAPI application serves."""

@@ -1,0 +1,193 @@
+"""Secrets that are known by their form, without a name before them."""
+
+from __future__ import annotations
+
+import re
+
+from eco2_tracing._redaction.commands import has_option, mask_commands
+from eco2_tracing._redaction.extent import PROSE, covered
+from eco2_tracing._redaction.lazy import lazy
+from eco2_tracing._redaction.tokens import begins_word, has_token, tokens, webhooks
+
+_SCHEMES = ("bearer", "basic", "negotiate", "apikey")
+_AFTER_SCHEME = lazy(
+    r"(?:[ \t]{1,4}|(?:\\{1,4}r|\r)?(?:\\{1,4}n|\n)[ \t]{1,8}|%(?:25){0,3}(?:20|2b)|\+|[:=][ ]?|,[ ])"
+    r"([\w.~+/=-]{4,128})"
+)
+_MORE = lazy(r"[\w.~+/=-]*")
+_FIELD = lazy(r"[A-Za-z_]{1,24}=(?:[^=]|\Z)")  # of a challenge: `Basic realm=x`
+_SHORTEST_OPAQUE = 8
+_LONGEST_WORD = 16
+_MOST = 4096
+_DIGEST = lazy(r"\bdigest[ ]{1,4}(?=[a-z]{2,16}=)([^\n]*)")
+# Three parts, of which a detached payload is empty; five where it is encrypted, one of them empty.
+_JWT = lazy(r"(?<![\w-])eyj[\w-]{8,}(?:\.[\w-]+|\.(?=\.[\w-])){1,4}")
+_PEM = lazy(
+    r"(-{4,5} ?begin [a-z0-9 ]{0,40}private key(?: block)? ?-{4,5}).*?(?:(?=-{4,5} ?end)|\Z)", re.DOTALL
+)
+_PUTTY = lazy(r"private-lines: \d{1,6}[\s\\].*", re.DOTALL)
+# A cookie by what stands behind it: `session=x; Path=/`.
+_COOKIE_ATTRIBUTE = lazy(r"[ ]?(?:path=|domain=|expires=|max-age=|httponly\b|secure\b|samesite=)")
+_LONGEST_COOKIE = 4096
+_MOST_COOKIES = 512
+# Redis: `AUTH password`, `AUTH user password`.
+_REDIS_AUTH = lazy(r"(?<![\w-])AUTH[ ](?:[\w.-]{1,64}[ ])?(?=[^\s\d]{0,64}\d)([^\s'\"=:]{8,512})")
+
+# A user and a password as arguments, as source lines of stack traces have them.
+_CALL = lazy(
+    r"""(?:basicauth|\.login)\([ ]?b?\\{0,3}["'][^"'\n]{0,128}["'],[ ]?b?\\{0,3}["']([^"'\n]{1,512})["']"""
+)
+
+# OAuth's authorization code: opaque, while the codes of errors are numbers, or words in one case.
+_CODE = lazy(r"""code\\{0,63}["'`]?[ ]{0,4}[:=][ ]{0,4}\\{0,63}["'`]?""")
+_OPAQUE = lazy(
+    r"(?=[\w.~/+-]{10})(?=[^\sA-Z]{0,64}[A-Z])(?=[^\sa-z]{0,64}[a-z])(?=[^\s0-9]{0,64}[0-9])[\w.~/+-]+"
+)
+_IN_NAME = lazy(r"[\w.-]")
+# Of words and short numbers: `SpringSale2024`, `SUMMER-24`.
+_SPOKEN = lazy(r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,}|\d{1,4})[-_.]?){1,5}\Z")
+
+
+def has_form(low: str) -> bool:
+    """Tell whether a text can hold a credential of a known form; fast, for it is asked for each line.
+
+    Args:
+        low: The text in lower case.
+    """
+    return (
+        "bearer" in low or "basic" in low or "eyj" in low or "digest " in low or "negotiate " in low
+        or "apikey " in low or "private" in low or "auth " in low or "hook" in low or "; " in low or ".login(" in low
+    )  # fmt: skip
+
+
+def masked_forms(text: str, low: str) -> str:
+    """Mask the secrets that are known by their form.
+
+    Args:
+        text: Any text.
+        low: The same in lower case, of the same length.
+    """
+    if has_form(low) or has_token(text) or has_option(low):
+        spans = formed(text, low)
+        return covered(text, spans) if spans else text
+    return text
+
+
+def has_auth(low: str) -> bool:
+    """Tell whether `auth` stands in a text as a name that has a value, not as a word of prose.
+
+    Args:
+        low: The text in lower case.
+    """
+    return (
+        "authoriz" in low or "auth=" in low or "auth'" in low or 'auth"' in low or "auth\\" in low
+        or "x-auth" in low
+    )  # fmt: skip
+
+
+def formed(text: str, low: str) -> list[tuple[int, int]]:
+    """Find the secrets that are known by their form.
+
+    Args:
+        text: Any text.
+        low: The same in lower case, of the same length.
+    """
+    spans = tokens(text)
+    spans += webhooks(text, low)
+    for scheme in _SCHEMES:
+        if scheme in low:
+            spans += _schemes(text, low, scheme)
+    if "digest " in low and "response=" in low:  # a challenge has none
+        spans += [found.span(1) for found in _DIGEST.finditer(low)]
+    if "eyj" in low:
+        spans += [found.span() for found in _JWT.finditer(low)]
+    if "private" in low and ("private key" in low or "private-lines" in low):
+        spans += [(found.end(1), found.end()) for found in _PEM.finditer(low)]
+        spans += [found.span() for found in _PUTTY.finditer(low)]
+    if "basicauth(" in low or ".login(" in low:
+        spans += [found.span(1) for found in _CALL.finditer(low)]
+    if "AUTH " in text:
+        spans += [found.span(1) for found in _REDIS_AUTH.finditer(text)]
+    if has_option(low):
+        spans += mask_commands(low)
+    if "; " in low and "=" in low:
+        spans += _cookies(low)
+    return spans
+
+
+def mask_code(text: str, low: str) -> str:
+    """Mask what stands behind `code` and looks like OAuth's.
+
+    Args:
+        text: Any text.
+        low: The same in lower case, of the same length.
+    """
+    spans = []
+    for found in _CODE.finditer(low):
+        value = _OPAQUE.match(text, found.end())
+        before = low[found.start() - 1 : found.start()]
+        if value is not None and not _SPOKEN.match(value[0]) and not _IN_NAME.match(before):
+            spans.append(value.span())
+    return covered(text, spans) if spans else text
+
+
+def _cookies(low: str) -> list[tuple[int, int]]:
+    """Find the values of cookies that attributes such as `Path` follow."""
+    spans: list[tuple[int, int]] = []
+    left = _MOST_COOKIES
+    at = low.find("; ")
+    while at >= 0:
+        if _COOKIE_ATTRIBUTE.match(low, at + 1) is not None:
+            left -= 1
+            if left < 0:
+                return [*spans, (at, len(low))]
+            first = max(0, at - _LONGEST_COOKIE)
+            begin = max(first, *(low.rfind(char, first, at) + 1 for char in " \n\t\"',;"))
+            equals = low.find("=", begin, at)
+            if equals >= 0 and not _COOKIE_ATTRIBUTE.match(low, begin):
+                spans.append((equals + 1, at))
+        at = low.find("; ", at + 2)
+    return spans
+
+
+def _schemes(text: str, low: str, scheme: str) -> list[tuple[int, int]]:
+    """Find credentials behind their scheme's name that look like such, not like prose."""
+    spans: list[tuple[int, int]] = []
+    at = low.find(scheme)
+    for _ in range(_MOST):
+        if at < 0:
+            return spans
+        end = at + len(scheme)
+        found = _AFTER_SCHEME.match(low, end)
+        if found is not None and _is_credential(text, low, at, found, scheme):
+            more = _MORE.match(
+                low, found.end()
+            )  # looked at here alone, so that words without end are passed fast
+            end = found.end() if more is None else more.end()
+            spans.append((found.start(1), end))
+        at = low.find(scheme, end)
+    spans.append((at, len(text)))  # more than anyone writes: the rest is not looked at
+    return spans
+
+
+def _is_credential(text: str, low: str, at: int, found: re.Match[str], scheme: str) -> bool:
+    value = text[found.start(1) : found.end(1)]
+    bare = value.lower().rstrip(".")
+    if text.startswith(('"', '\\"'), found.end(1)) and value.endswith("=") and _FIELD.fullmatch(value):
+        return False  # a parameter of a challenge: `realm="x"`
+    if low[max(0, at - 5) : at] == "type=" or bare in PROSE or not begins_word(text, at):
+        return False
+    separator = low[at + len(scheme)]
+    if scheme != "bearer":
+        return separator not in ":=," and not _is_word(value) and _FIELD.match(value) is None
+    if separator in ":=,":  # a word before its explanation, or WebSocket's subprotocols
+        return any(char.isdigit() for char in value) and len(value) >= _SHORTEST_OPAQUE
+    if "authorization" in low[max(0, at - 20) : at]:
+        return True
+    return not (bare.isalpha() and value.islower() and len(bare) <= _LONGEST_WORD)
+
+
+def _is_word(value: str) -> bool:
+    """Tell a word ("Basic authentication") from base64, which mixes cases and digits."""
+    tail = value[1:].rstrip(".")
+    return tail.islower() and tail.replace("-", "").isalpha()

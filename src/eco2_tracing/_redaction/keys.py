@@ -1,0 +1,176 @@
+"""Which names carry secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from urllib.parse import quote, unquote
+
+from eco2_tracing._redaction.lazy import lazy
+
+MASK = "REDACTED"
+"""What stands in a secret's place; the word of the semantic conventions (`url.full`)."""
+
+STRONG = (
+    "access_token", "refresh_token", "id_token", "auth_token", "session_token", "security_token",
+    "csrf_token", "xsrf_token", "api_key", "api_keys", "private_key", "access_key", "account_key",
+    "signing_key", "encryption_key", "master_key", "password", "passwords", "password_hash",
+    "password_confirm", "password_confirmation", "passwd", "pwd", "passphrase", "passcode", "secret",
+    "secrets", "secret_key", "client_secret", "credential", "credentials", "set_cookie",
+    "cookie", "cookies", "identified_by", "authorization_code", "code_verifier", "card_number", "credit_card",
+    "x_amz_signature", "x_amz_credential", "x_goog_signature", "x_goog_credential", "auth_key",
+    "subscription_key", "access_tokens", "refresh_tokens", "auth_tokens", "api_tokens", "bind_pw", "root_pw",
+    "x_auth", "basic_auth", "http_auth", "jwt_key", "ssh_key", "hmac_key", "functions_key", "secret_key_base",
+    "requirepass", "masterauth", "rediscli_auth", "app_key", "application_key",
+)  # fmt: skip
+"""Secret also as the last words of a longer name: `db_password`, `x-api-key`."""
+
+EXACT = (
+    "authorization", "token", "AWSAccessKeyId", "signature", "sig", "pass", "pw", "auth", "otp", "cvv", "cvc",
+    "client_assertion", "saml_response",
+)  # fmt: skip
+"""Secret as a whole name, or as the last segment of a dotted one: `sig`, `user.pass`."""
+
+KOREAN = (
+    "비밀번호", "패스워드", "암호", "비번", "토큰", "인증번호", "인증키", "비밀키", "개인키", "액세스키", "접근키",
+)  # fmt: skip
+
+"""Korean names of passwords, tokens and keys: secret also as the end of a longer name."""
+
+KOREAN_ESCAPED = tuple("".join(f"\\u{ord(letter):04x}" for letter in name) for name in KOREAN)
+"""The same as JSON spells them in ASCII."""
+
+KOREAN_ENCODED = tuple(quote(name).lower() for name in KOREAN)
+"""The same as URLs spell them."""
+
+FIELDS = ("assertion", "hmac", "jwt")
+"""As those, of parameters, fields and attributes; not looked for in free text, where they are words of prose."""
+
+AFTER = (
+    "value", "string", "plain", "raw", "new", "old", "confirm", "confirmation", "repeat", "hash", "hashed",
+    "hint", "base64",
+)  # fmt: skip
+"""What may stand behind a secret's name, which stays one: `password_new`, `SecretString`."""
+
+COOKIES = ("sessionid", "phpsessid", "jsessionid")
+"""Cookies of frameworks, in exactly this spelling: the conventions' `session.id` is no secret."""
+
+WHOLE = "code"
+"""OAuth's authorization code: secret as a whole parameter name, while `error.code` is none."""
+
+# Whatever stands before these, written together or apart: `dbpassword`, `github_token`.
+_ENDINGS = (
+    "password", "passwd", "passphrase", "secret", "apikey", "accesskey", "accountkey", "secretkey",
+    "privatekey", "cookie",
+)  # fmt: skip
+OTHER_TOKENS = frozenset((
+    "bos", "cancel", "cancellation", "color", "completion", "continuation", "cursor", "design", "end", "eos", "first",
+    "idempotency", "input", "last", "mask", "max", "next", "output", "pad", "page", "pagination", "per", "prev",
+    "previous", "prompt", "resume", "sep", "special", "start", "stop", "sync", "total", "unexpected", "unk",
+))  # fmt: skip
+OTHER_SIGNATURES = frozenset(("call", "email", "func", "function", "mail", "method", "type"))
+_OTHER_AUTHORIZATIONS = frozenset(("card", "payment", "pre", "prior", "purchase", "role", "travel"))
+# What asks whether there is a secret, or what is done with it: `has_password`, `accept_cookie`.
+_QUESTIONS = frozenset((
+    "accept", "allow", "can", "forgot", "has", "hide", "is", "must", "needs", "require", "required", "requires",
+    "should", "show",
+))  # fmt: skip
+_USERS = frozenset((
+    "admin", "database", "db", "email", "ftp", "ldap", "mail", "mongo", "mysql", "pg", "postgres", "redis",
+    "root", "smtp", "user",
+))  # fmt: skip
+
+_WORD = lazy(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+|[^\W_]+")
+_ESCAPED = lazy(r"\\{1,4}u([0-9a-fA-F]{4})")
+_SEGMENT = lazy(r"[.\[\]:/\s]+")
+_DIGITS = "0123456789"
+_LONGEST_KEY = 256
+_MOST_ENCODED = 3  # how often a name is percent-encoded, where one proxy encodes what another has
+
+
+def has_korean(text: str) -> bool:
+    """Tell whether a text has one of the Korean names.
+
+    Args:
+        text: Any text.
+    """
+    if not text.isascii():
+        return any(name in text for name in KOREAN)
+    # The first letter alone: `repr` doubles the backslashes between letters.
+    return any(name[:6] in text for name in KOREAN_ESCAPED) or any(name in text for name in KOREAN_ENCODED)
+
+
+def words(key: str) -> list[str]:
+    """Split a name into lower-case words: at separators, and where camel case turns."""
+    return [word.lower() for word in _WORD.findall(key)]
+
+
+def _joined(key: str) -> str:
+    return "".join(words(key))
+
+
+class SecretKeys:
+    """The names that carry secrets, in any case and with any separators.
+
+    Args:
+        extra: More names, each matched as a whole or as the last segment of a dotted name.
+    """
+
+    __slots__ = ("_exact", "_strong", "extra", "is_secret")
+
+    def __init__(self, extra: Iterable[str] = ()) -> None:
+        self.extra = tuple(key for key in extra if words(key))
+        self._strong = frozenset(map(_joined, STRONG))
+        self._exact = frozenset(map(_joined, (*EXACT, *FIELDS, *self.extra)))
+        cached = lru_cache(2048)(self._decide)
+
+        def is_secret(key: str) -> bool:
+            """Tell whether values under this name are masked; the name may be percent-encoded."""
+            return cached(key) if len(key) <= _LONGEST_KEY else self._decide(key[-_LONGEST_KEY:])
+
+        self.is_secret = is_secret
+
+    def _decide(self, key: str) -> bool:
+        for _ in range(_MOST_ENCODED):
+            if "%" in key:
+                key = unquote(key)
+        if "\\u" in key:
+            key = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), key)
+        split = words(key)
+        if not split or (len(split) > 1 and split[0] in _QUESTIONS):
+            return False
+        if split == [WHOLE] or split[-1] in COOKIES:
+            return True
+        last = _shortened(words(_SEGMENT.split(key.strip("]) \t"))[-1]))
+        split = _shortened(split)
+        joined = "".join(last)
+        if joined in self._exact or "".join(split) in self._exact:
+            return joined != WHOLE
+        return _ends_secret(split, last) or any(
+            "".join(split[-count:]) in self._strong for count in range(1, 5)
+        )
+
+
+def _shortened(split: list[str]) -> list[str]:
+    """Take off what stands behind a secret's name: `new` of `password_new`, `256` of `signature-256`."""
+    while len(split) > 1 and (split[-1] in AFTER or split[-1].isdecimal()):
+        split = split[:-1]
+    return split
+
+
+def _ends_secret(split: list[str], last: list[str]) -> bool:
+    """Tell whether the last word makes the name a secret's, a number behind it aside: `password2`."""
+    word = split[-1].rstrip(_DIGITS)
+    if word.endswith("authorization"):
+        before = word[: -len("authorization")] or (split[-2] if len(split) > 1 else "")
+        return before not in _OTHER_AUTHORIZATIONS
+    if word.endswith(_ENDINGS) or word.endswith(KOREAN):
+        return True
+    if word == "signature":
+        return len(last) > 1 and last[-2] not in OTHER_SIGNATURES
+    if word in ("pass", "userpass", "dbpass"):
+        return word != "pass" or (len(last) > 1 and last[-2] in _USERS)
+    if not word.endswith("token"):
+        return False
+    before = word[: -len("token")] or (last[-2] if len(last) > 1 else "")
+    return before not in OTHER_TOKENS

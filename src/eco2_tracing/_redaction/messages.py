@@ -1,0 +1,114 @@
+"""What databases and their drivers repeat of a statement's parameters, and pydantic of refused input."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from eco2_tracing._redaction.extent import LITERALS, covered, value_span
+from eco2_tracing._redaction.lazy import lazy
+
+_MOST = 4096  # places that are looked at for one word in one text; what is behind more of them is masked to the end
+
+
+def _details(**patterns: str) -> dict[str, re.Pattern[str]]:
+    """Return patterns of what follows a word; group 1 is what stays."""
+    return {
+        word.replace("_", " "): lazy(pattern, re.VERBOSE | re.IGNORECASE)
+        for word, pattern in patterns.items()
+    }
+
+
+_TYPES = "integer|decimal|double|float|date|datetime|time|timestamp|year|string|boolean|enum|json|point"
+# By the word that stands in it, where the search begins: a literal look-up finds the place, the pattern only matches
+# there. PostgreSQL, MySQL, SQLite, SQLAlchemy, Redis, MongoDB, pydantic.
+_DETAILS = _details(
+    key=r"([ ]\([^=\n]{0,256}\)=)(?:\([^\n]{0,1024}?\)(?=[ ,.]|\n|\Z)|\([^\n]*)",
+    row_contains=r"([ ])\([^\n]*",
+    duplicate_entry=r"""
+        ([ ])\\{0,7}(?:'[^\n]{0,1024}?'(?=[ ]for[ ]key)|(?!'[^'\n]{0,1024}'(?:[ ][a-z]|\.?\Z|\n))'[^\n]*)""",
+    or_near=r"([ ])\\{0,7}\"[^\"\n]*\"?",
+    near=r"([ ])(?=\\{0,7}\"[^\"\n]{0,1024}\":[ ]syntax)\\{0,7}\"[^\"\n]*\"?",
+    input=r"([ ](?:syntax[ ]for|value[ ]for[ ]enum)[ ][^:\n]{1,100}:[ ])\\{0,7}\"[^\n]*",
+    incorrect=rf"([ ](?:{_TYPES})(?:[ ]value)?:[ ])\\{{0,7}}(?:'[^\n]{{0,1024}}?'(?=[ ]for[ ]column)|'[^\n]*)",
+    field_value_out_of_range=r"(:[ ])\\{0,7}\"[^\n]*",
+    value=r"([ ])\\{0,7}\"[^\n]{0,1024}?\"(?=[ ]is[ ]out[ ]of[ ]range[ ]for)",
+    parameters=r"(:[ ])[^\n]*?(?=\]?(?:\n|\Z))",
+    args_beginning_with=r"(:[ ])[^\n]*",
+    to_use_near=r"([ ])\\{0,7}(?:'[^\n]{0,1024}?'(?=[ ]at[ ]line)|'[^\n]*)",
+    command=r"([ ]\#[ ]\d{1,9}[ ])(?:\([^\n]{0,1024}?\)(?=[ ]of[ ]pipeline)|\([^\n]*)",
+    dup_key=r"(:[ ])\{[^\n]*",
+)
+_DETAILS["input_value="] = lazy(r"()[^\n]*?(?=,[ ]input_type=|\n|\Z)")
+for _word in ("generated in", "cached since", "raw sql", "no key", "caching disabled"):
+    _DETAILS[_word] = lazy(r"([^\]\n]{0,80}\][ ])(?!\(\)|\{\})[(\[{][^\n]*")
+_BRACKETED = frozenset(
+    ("parameters", "generated in", "cached since", "raw sql", "no key", "caching disabled")
+)
+_RESULT = lazy(r"\A((?:row|col)[ ])\([^\n]*\)\Z", re.IGNORECASE)  # what SQLAlchemy's engine echoes
+
+# What a literal look-up searches for: each detail has one of these, beside a quote or a bracket.
+DETAILS = (
+    "key (", "key:", "contains", "duplicate", "near", "input", "incorrect", "range", "parameters", "generated",
+    "cached", "raw sql", "no key", "caching", "beginning", "command #", "row (", "col (",
+)  # fmt: skip
+"""Each detail has one of these, beside a quote or a bracket."""
+
+# One of pydantic's errors as a mapping: what follows is the value that was refused.
+_INPUT = lazy(r"""(?<=["']msg)\\{0,63}["'][^\n]{0,512}?["']input\\{0,63}["']:[ ]?""")
+
+
+def mask_details(text: str, low: str) -> str:
+    """Mask the values that drivers write into their errors, and that SQLAlchemy logs.
+
+    Args:
+        text: Any text.
+        low: The same in lower case, of the same length.
+    """
+    spans: list[tuple[int, int]] = []
+    for word, pattern in _DETAILS.items():
+        if word in low:
+            _find(text, low, word, pattern, spans)
+    if low.startswith(("row (", "col (")) and (found := _RESULT.match(text)) is not None:
+        spans.append((found.end(1), found.end()))
+    if "input" in low and "msg" in low:
+        spans += _inputs(text)
+    return covered(text, spans) if spans else text
+
+
+def _find(text: str, low: str, word: str, pattern: re.Pattern[str], spans: list[tuple[int, int]]) -> None:
+    at = low.find(word)
+    for _ in range(_MOST):
+        if at < 0:
+            return
+        end = at + len(word)
+        before = low[at - 1 : at]
+        begins = before == "[" if word in _BRACKETED else not before.isalnum()
+        found = pattern.match(text, end) if begins else None
+        if found is not None:
+            spans.append((found.end(1), found.end()))
+            end = max(end, found.end())
+        at = low.find(word, end)
+    spans.append((at if at >= 0 else len(text), len(text)))
+
+
+def _inputs(text: str) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
+    at = 0
+    while found := _INPUT.search(text, at):
+        at = found.end()
+        span = value_span(text, at, "", LITERALS)
+        if span is not None:
+            spans.append(span)
+            at = max(at, span[1])
+    return spans
+
+
+def is_refusal(value: Mapping[Any, object]) -> bool:
+    """Tell whether a mapping is one of pydantic's errors, which holds the value that it refused.
+
+    Args:
+        value: A dictionary of our own.
+    """
+    return "input" in value and "loc" in value and "msg" in value

@@ -1,0 +1,222 @@
+"""One object that masks secrets in every shape that spans and log lines have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from eco2_tracing._redaction.budget import (
+    LONGEST_ATTRIBUTE,
+    LONGEST_NAME,
+    LONGEST_SPAN,
+    LONGEST_TEXT,
+    SMALL,
+    Budget,
+)
+from eco2_tracing._redaction.cut import cut, printable
+from eco2_tracing._redaction.keys import MASK
+from eco2_tracing._redaction.kinds import KINDS, LONG, NAME, PLAIN, QUERY, SECRET, SQL, TEXT, UNCLEAN, URL
+from eco2_tracing._redaction.scanner import Scanner
+from eco2_tracing._redaction.sql import mask_literals
+from eco2_tracing._redaction.text import lowered
+from eco2_tracing._redaction.urls import mask_userinfo
+from eco2_tracing._redaction.values import Values
+
+_MOST_REMEMBERED = 2048
+_LONGEST_REMEMBERED = 256
+_MOST_STATEMENTS = 256
+_LONGEST_STATEMENT = 2048
+_SEARCH = 48  # what searching one text takes beside its characters, in characters: lists hold short ones
+# Nothing, and what stands where we or OpenTelemetry's own packages have masked before.
+_MASKED = frozenset(("", MASK, f"[{MASK}]"))
+_NUMBERS = frozenset((int, float, bool))
+_PLAIN_TEXTS = (TEXT, LONG)
+_FORMS = (QUERY, URL, SQL)
+
+
+class Redactor(Scanner):
+    """Masks secrets; never raises, and its time grows with the length of the text only.
+
+    Args:
+        extra_keys: More names whose values are masked, in any case.
+        limit: The length in characters to which texts are cut.
+        numbers: Kinds of numbers that are masked as well, of `NUMBER_KINDS`.
+    """
+
+    __slots__ = ("_kinds", "_names", "_statements")
+
+    def __init__(
+        self, extra_keys: Iterable[str] = (), *, limit: int = LONGEST_TEXT, numbers: Iterable[str] = ()
+    ) -> None:
+        super().__init__(extra_keys, limit=limit, numbers=numbers)
+        # By hand, not `lru_cache`: a name of 10 MB must not be remembered.
+        self._kinds: dict[object, int] = {}
+        self._names: dict[str, str] = {}
+        self._statements: dict[tuple[str, str], str] = {}
+
+    def name(self, name: object) -> str:
+        """Mask and cut the name of a span or an event: few different ones, so they are remembered.
+
+        Args:
+            name: Should be a text.
+        """
+        if type(name) is not str:
+            name = printable(name)
+        known = self._names.get(name)
+        if known is None:
+            known = self._scan(cut(name, LONGEST_NAME), 0)
+            if len(name) <= _LONGEST_REMEMBERED:
+                if len(self._names) >= _MOST_REMEMBERED:
+                    self._names.clear()
+                self._names[name] = known
+        return known
+
+    def value(self, key: str, value: object) -> object:
+        """Mask one value by its name and by what it holds.
+
+        Args:
+            key: The value's name, such as a span attribute's.
+            value: Anything; what holds no text passes, unless the name is secret.
+
+        Returns:
+            The same object when nothing was masked.
+        """
+        return self._value(self._kind_of(key), value, None)
+
+    def named_text(self, key: str, text: str) -> str:
+        """Mask a text by what its name says of its form: a query string, a URL, a statement, free text.
+
+        Args:
+            key: The name of a field or an attribute.
+            text: Any text.
+        """
+        kind = KINDS.get(key)
+        return self._form(kind, text) if kind in _FORMS else self._scan(text, 0)
+
+    def _value(self, kind: int, value: object, budget: Budget | None) -> object:
+        limit = LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE
+        own = Budget(limit if budget is None or budget.left > limit else budget.left)
+        given = own.left
+        values = Values(self.is_secret, self._kind_of, self.name, self._text_within, own)
+        try:
+            return values.masked(kind, value)
+        except Exception:  # noqa: BLE001 - whatever a foreign object raises, nothing of it leaves
+            return MASK
+        finally:
+            if budget is not None:
+                budget.left -= given - own.left + values.texts * _SEARCH
+
+    def attributes(
+        self, attributes: Mapping[str, object], budget: Budget | None = None
+    ) -> dict[str, object] | None:
+        """Mask a span's, event's or link's attributes.
+
+        Args:
+            attributes: By name, as the semantic conventions have them.
+            budget: How many characters of the span are left.
+
+        Returns:
+            A new mapping, or ``None`` when there is nothing to mask.
+        """
+        changed: dict[str, object] | None = None
+        kinds, names = self._kinds, self._names
+        # One look-up an attribute, and a call for those alone that can hold a secret.
+        for key, value in attributes.items():
+            kind = kinds.get(key)
+            if kind is None:
+                kind = self._learn(key)
+            if kind == NAME and type(value) is str and names.get(value) is value:
+                continue
+            if kind == PLAIN or (type(value) in _NUMBERS and kind != SECRET and kind != UNCLEAN):
+                continue
+            if type(value) is not str or len(value) > SMALL or kind == UNCLEAN:
+                if budget is None:
+                    budget = Budget(LONGEST_SPAN)
+                if kind == UNCLEAN:
+                    changed = self._renamed(attributes if changed is None else changed, key, budget)
+                    continue
+                masked = self._long(kind, value, attributes, budget)
+            elif kind == SQL:
+                masked = self._statement(value, attributes)
+            else:
+                masked = self._masked_text(kind, value)
+            if masked is not value:
+                if changed is None:
+                    changed = dict(attributes)
+                changed[key] = masked
+        return changed
+
+    def _long(self, kind: int, value: object, attributes: Mapping[str, object], budget: Budget) -> object:
+        if type(value) is not str:
+            return self._value(kind, value, budget)
+        text = budget.text(value, LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE)
+        masked = self._statement(text, attributes) if kind == SQL else self._masked_text(kind, text)
+        return value if masked is value or masked == value else masked
+
+    def _renamed(self, attributes: Mapping[str, object], key: str, budget: Budget) -> dict[str, object]:
+        """Mask what stands in an attribute's name, at its place."""
+        name = self.name(key)
+        masked = self._value(self._kind_of(key), attributes[key], budget)
+        return {
+            (name if each == key else each): (masked if each == key else value)
+            for each, value in attributes.items()
+        }
+
+    def _learn(self, key: object) -> int:
+        kind = self._kind_of(key)
+        if kind in (TEXT, SECRET) and isinstance(key, str) and self.name(key) != key:
+            kind = UNCLEAN
+        if not isinstance(key, str) or len(key) <= _LONGEST_REMEMBERED:
+            if len(self._kinds) >= _MOST_REMEMBERED:
+                self._kinds.clear()
+            self._kinds[key] = kind
+        return kind
+
+    def _kind_of(self, key: object) -> int:
+        if not isinstance(key, str):
+            return TEXT
+        kind = KINDS.get(key)
+        if kind is not None:
+            return kind
+        return SECRET if self.is_secret(key) else TEXT
+
+    def _text_within(self, kind: int, text: str, budget: Budget) -> str:
+        return self._masked_text(kind, budget.text(text, LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE))
+
+    def _masked_text(self, kind: int, text: str) -> str:
+        if kind in _PLAIN_TEXTS:
+            return self._scan(text, 0)
+        if kind == NAME:
+            return self.name(text)
+        return self._form(kind, text)
+
+    def _form(self, kind: int | None, text: str) -> str:
+        if kind == SQL:
+            return self._statement(text, {})
+        if kind == QUERY:
+            return self.query(text)
+        if kind == URL:
+            return self.url(text)
+        return text if text in _MASKED else MASK
+
+    def _statement(self, text: str, attributes: Mapping[str, object]) -> str:
+        system = attributes.get("db.system.name") or attributes.get("db.system")
+        key = (text, system if isinstance(system, str) else "")
+        known = self._statements.get(key)
+        if known is None:
+            # Then what has no quotes in some dialect or tool: a URL, `SET password = x`.
+            known = mask_userinfo(mask_literals(text, key[1]))
+            known = self._free.mask(known, lowered(known))
+            if len(text) <= _LONGEST_STATEMENT:
+                if len(self._statements) >= _MOST_STATEMENTS:
+                    self._statements.clear()
+                self._statements[key] = known
+        return text if known == text else known
+
+
+def has_form_of_its_own(name: str) -> bool:
+    """Tell whether values under a name are masked by another form than that of free text.
+
+    Args:
+        name: Of a field or an attribute.
+    """
+    return KINDS.get(name) in _FORMS

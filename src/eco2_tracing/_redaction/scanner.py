@@ -1,0 +1,166 @@
+"""Masks secrets in one text: free text, a URL, a query string."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from eco2_tracing._redaction.budget import LONGEST_TEXT
+from eco2_tracing._redaction.commands import has_option
+from eco2_tracing._redaction.cut import cut, printable
+from eco2_tracing._redaction.extent import covered
+from eco2_tracing._redaction.forms import has_form, mask_code, masked_forms
+from eco2_tracing._redaction.keys import SecretKeys
+from eco2_tracing._redaction.lazy import compile_all
+from eco2_tracing._redaction.messages import DETAILS, mask_details
+from eco2_tracing._redaction.numbers import number_spans
+from eco2_tracing._redaction.statements import STARTS, has_capitals, mask_statements
+from eco2_tracing._redaction.text import FreeText, lowered
+from eco2_tracing._redaction.tokens import find_run, tokens
+from eco2_tracing._redaction.urls import Urls, mask_userinfo
+
+_SHORTEST_TOKEN = 20
+_SHORTEST_RUN = 16
+_TOKEN_LIKE = f"ghp_{36 * 'a'}"
+
+
+class Scanner:
+    """Masks secrets in texts; never raises, and its time grows with the length of the text only.
+
+    Args:
+        extra_keys: More names whose values are masked, in any case.
+        limit: The length in characters to which texts are cut.
+        numbers: Kinds of numbers that are masked as well, of `NUMBER_KINDS`.
+    """
+
+    __slots__ = ("_free", "_limit", "_numbers", "_urls", "is_secret")
+
+    def __init__(
+        self, extra_keys: Iterable[str] = (), *, limit: int = LONGEST_TEXT, numbers: Iterable[str] = ()
+    ) -> None:
+        keys = SecretKeys(extra_keys)
+        self.is_secret = keys.is_secret
+        self._limit = limit
+        self._numbers = frozenset(numbers)
+        self._free = FreeText(keys.is_secret, keys.extra)
+        self._urls = Urls(self.is_secret, self._nested)
+
+    def query(self, query: str) -> str:
+        """Mask the values of secret parameters of a query string.
+
+        Args:
+            query: Without its `?`. Names may be percent-encoded; `&` and `;` separate.
+        """
+        if type(query) is not str or len(query) > self._limit:
+            query = self._bounded(query)
+        if self._numbers:
+            query = self._without_numbers(query)
+        if "=" in query:
+            query = self._urls.query(query)
+        return _credentials(query)
+
+    def url(self, url: str) -> str:
+        """Mask user information and secret parameters of a URL.
+
+        Args:
+            url: Absolute or relative.
+        """
+        if type(url) is not str or len(url) > self._limit:
+            url = self._bounded(url)
+        if self._numbers:
+            url = self._without_numbers(url)
+        if "?" in url or "@" in url or "=" in url or "%" in url:
+            url = self._urls.url(url)
+            if "%3" in url:
+                return self._scan(url, 0)
+        return _credentials(url)
+
+    def prepare(self) -> None:
+        """Compile all searches, some 40 ms of work, before the first request rather than within one."""
+        compile_all()
+        self._free.mask("password=x", "password=x")
+        tokens(_TOKEN_LIKE)
+        tokens(_TOKEN_LIKE + "%2Fx")
+
+    def text(self, text: str) -> str:
+        """Mask secrets in free text: `key=value`, JSON, headers, credentials, URLs, literals of SQL.
+
+        Args:
+            text: A log message, an exception's text, an attribute of unknown shape.
+        """
+        if type(text) is not str or len(text) > self._limit:
+            text = self._bounded(text)
+        return self._scan(text, 0)
+
+    def _scan(self, text: str, depth: int) -> str:
+        if self._numbers:
+            text = self._without_numbers(text)
+        # One short word, as values of attributes and fields often are: nearly each form has more.
+        if len(text) < _SHORTEST_TOKEN and text.isalnum():
+            return text
+        # Literal look-ups first: nearly all lines end here, after a microsecond.
+        low = text.lower()
+        if len(low) != len(text):
+            low = lowered(text)
+        quoted = "'" in low or '"' in low
+        if quoted or "(" in low:
+            for stem in DETAILS:
+                if stem in low:
+                    text, low = _changed(mask_details(text, low), text, low)
+                    break
+        if (
+            "select" in low or "update" in low or "delete" in low or "into" in low
+            or (quoted and (
+                "line " in low or "[sql:" in low or "call" in low or "exec" in low or "set password" in low
+                or text.startswith(STARTS) or has_capitals(text)
+            ))
+        ):  # fmt: skip
+            text, low = _changed(mask_statements(text, low), text, low)
+        assigned = "=" in low or ":" in low
+        encoded = "%" in low
+        if assigned:
+            if "code" in low:
+                text, low = _changed(mask_code(text, low), text, low)
+            if "@" in low and ("//" in low or "\\/" in low or "thin:" in low or "@tcp(" in low):
+                text, low = _changed(mask_userinfo(text), text, low)
+            if "=" in low and ("?" in low or "&" in low):
+                text, low = _changed(self._urls.parameters(text, depth), text, low)
+        if encoded and "40" in low:
+            text, low = _changed(mask_userinfo(text), text, low)
+        if (
+            assigned or encoded or quoted or ">" in low or "-" in low or "\\" in low or "_" in low or "pass" in low
+        ) and self._free.has_name(low):  # fmt: skip
+            return self._free.mask(text, low)
+        if find_run(text) is None and not has_form(low) and ("-" not in low or not has_option(low)):
+            return text
+        return masked_forms(text, low)
+
+    def _nested(self, text: str, depth: int) -> str:
+        if "=" in text and "?" not in text:
+            text = self._urls.query(text, depth)
+        elif "=" not in text and "%" in text:  # encoded once more
+            text = self._urls.value(text, depth)
+        return self._scan(text, depth)
+
+    def _without_numbers(self, text: str) -> str:
+        spans = number_spans(text, self._numbers)
+        return covered(text, spans) if spans else text
+
+    def _bounded(self, text: str) -> str:
+        if type(text) is not str:
+            text = printable(text)
+        return text if len(text) <= self._limit else cut(text, self._limit)
+
+
+def _credentials(url: str) -> str:
+    """Mask credentials of a known form in a URL or a query; a scheme stands there before an encoded space."""
+    if (
+        (len(url) < _SHORTEST_RUN or find_run(url) is None)
+        and "+" not in url and "%" not in url and " " not in url and "eyJ" not in url and "hook" not in url
+        and ";" not in url and "\n" not in url
+    ):  # fmt: skip
+        return url
+    return masked_forms(url, lowered(url))
+
+
+def _changed(masked: str, text: str, low: str) -> tuple[str, str]:
+    return (text, low) if masked is text or masked == text else (masked, lowered(masked))

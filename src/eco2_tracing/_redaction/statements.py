@@ -1,0 +1,159 @@
+"""SQL statements in messages and stack traces."""
+
+from __future__ import annotations
+
+import re
+
+from eco2_tracing._redaction.lazy import lazy
+from eco2_tracing._redaction.sql import mask_in_place, mask_literals
+
+STARTS = (
+    "WITH ", "VALUES ", "CALL ", "EXEC ", "EXECUTE ", "SHOW ", "SET ", "PRAGMA ", "ATTACH ", "CREATE ", "ALTER ",
+    "GRANT ", "COPY ", "DO ",
+)  # fmt: skip
+"""How a statement begins that holds none of the words below; in capitals, for they are words as well."""
+
+_NAME = r"""[\w."`\[\]\\]{1,128}"""
+_GAP = r"\s{1,8}"
+_COLUMN = (
+    r"""(?:\*|[\w."`\[\]:]{1,64}(?:\([^)\n]{0,128}\)|\.\*)?"""
+    r"""(?:::\w{1,32})?(?:\s{1,4}(?:as\s{1,4})?[\w"`]{1,64})?)"""
+)
+_COLUMNS = (
+    rf"{_GAP}(?:distinct{_GAP})?{_COLUMN}(?:\s{{0,4}},\s{{0,4}}{_COLUMN}){{0,20}}{_GAP}from{_GAP}[\w\"`\[(]"
+)
+# A text of its own behind `select`, and what may follow it in SQL, but not in prose.
+_SELECTED = (
+    r"""\s{1,8}(?:\w{1,64}\()?n?\\{0,7}'[^'\n]{0,1024}"""
+    r"""(?:'\s{0,4}(?:[,;)\]"'`\\|:+]|from\b|as\b|where\b|union\b|\n|\Z)|\Z)"""
+)
+
+_INTO = rf"into{_GAP}{_NAME}\s{{0,8}}"
+_UPDATE = rf"update{_GAP}\S{{1,200}}{_GAP}(?:\S{{1,64}}{_GAP}){{0,2}}set"
+_PARAMETER = r"@\w{1,64}\s{0,4}=\s{0,4}"
+_EXEC = rf"exec(?:ute)?{_GAP}"
+# By the word where the search begins: a literal look-up finds the place, the pattern matches there. The first pattern
+# is for words in capitals, the second for others: "insert the card into slot 'B'" is prose.
+_BEGINS = {
+    "select": (r"select\s", rf"select(?:{_COLUMNS}|(?P<text>{_SELECTED}))"),
+    "insert": (
+        rf"insert{_GAP}(?:\w{{1,16}}{_GAP}){{0,2}}into\s",
+        rf"insert{_GAP}(?:\w{{1,16}}{_GAP}){{0,2}}{_INTO}(?:\(|(?:values|select|default|set|as)\b)",
+    ),
+    "replace": (rf"replace{_GAP}into\s", rf"replace{_GAP}{_INTO}(?:\(|(?:values|select|set)\b)"),
+    "merge": (rf"merge{_GAP}into\s", rf"merge{_GAP}into\s[^\n]{{1,256}}\susing\s"),
+    "update": (rf"{_UPDATE}\s", rf"{_UPDATE}{_GAP}{_NAME}\s{{0,8}}="),
+    "delete": (
+        rf"delete{_GAP}from\s",
+        rf"delete{_GAP}from{_GAP}{_NAME}(?:{_GAP}\w{{1,64}})?{_GAP}(?:where|using|returning)\b",
+    ),
+    "[sql:": (r"\[sql:\s", r"\[sql:\s"),
+    "line ": (r"line \d{1,4}: ", r"(?!)"),
+    "call": (rf"call{_GAP}{_NAME}\s{{0,4}}\(", rf"call{_GAP}{_NAME}\([^)\n]{{0,512}}?['\"]"),
+    "exec": (
+        rf"{_EXEC}(?:{_PARAMETER})?{_NAME}{_GAP}(?:{_PARAMETER})?n?\\{{0,7}}['\"\d]",
+        rf"{_EXEC}(?:{_NAME}{_GAP}{_PARAMETER}|(?:dbo\.|sp_|xp_|usp_){_NAME}\s)",
+    ),
+    "set password": (r"set\spassword\b", r"set\spassword\b(?=[^\n]{0,256}['\"])"),
+}
+_PATTERNS = {word: (lazy(loose), lazy(strict)) for word, (loose, strict) in _BEGINS.items()}
+_CALLS = frozenset(("call", "exec", "set password"))  # all that is quoted in them is a value
+
+_CAPITALS = lazy(
+    r"(?:WITH|VALUES|SHOW|SET|PRAGMA|ATTACH|CREATE|ALTER|GRANT|COPY|DO)[ ](?=[^\n]{0,512}?['\"])"
+)
+_BEFORE_CAPITALS = lazy(r"(?:[\"'`(]|:[ ]|\\n|\n)\Z")
+# The lines that may come behind a statement: of a traceback, of a driver.
+_END = lazy(r'\]?\n(?=[ \t]{0,8}File "|[\[(]|Traceback|During |The above|[ \t]{0,8}\n|[A-Z]\w{1,60}:)')
+_MOST = 128
+_MOST_LOOKED_AT = 4096
+_ALL, _IN_PLACE, _STRICT, _OMIT = range(4)
+_OMITTED = "…"
+
+
+def mask_statements(text: str, low: str) -> str:
+    """Mask the literals of SQL statements in a message.
+
+    Args:
+        text: Any text.
+        low: The same in lower case, of the same length.
+    """
+    if text.startswith(STARTS):
+        return mask_in_place(text) if text[0] not in "CE" else _calls(text)
+    parts: list[str] = []
+    done = 0
+    for start, how in _places(text, low):
+        if start < done:
+            continue
+        if how == _OMIT:
+            return f"{''.join(parts)}{text[done:start]}{_OMITTED}"
+        stop = _END.search(text, start)
+        end = len(text) if stop is None else stop.start()
+        statement = text[start:end]
+        if how == _ALL:
+            masked = mask_literals(statement, "mysql", numbers=False)
+        else:
+            masked = mask_in_place(statement, strict=how == _STRICT)
+        parts += (text[done:start], masked)
+        done = end
+    return "".join(parts) + text[done:] if parts else text
+
+
+def _calls(text: str) -> str:
+    is_call = text.startswith(("CALL ", "EXEC"))
+    return mask_literals(text, "mysql", numbers=False) if is_call else mask_in_place(text)
+
+
+def has_capitals(text: str) -> bool:
+    """Tell whether a text may have a statement in its midst that begins as `STARTS` have it.
+
+    Args:
+        text: Any text.
+    """
+    return _CAPITALS.search(text) is not None
+
+
+def _places(text: str, low: str) -> list[tuple[int, int]]:
+    """Find where statements begin, and how they are read."""
+    places: list[tuple[int, int]] = []
+    for word, patterns in _PATTERNS.items():
+        at = low.find(word)
+        for _ in range(_MOST_LOOKED_AT if word == "line " else _MOST_LOOKED_AT // 4):
+            if at < 0 or len(places) > _MOST:
+                break
+            how = _reading(text, low, at, word, patterns)
+            if how is not None:
+                places.append((at, how))
+            at = low.find(word, at + len(word))
+        if at >= 0:
+            places.append((at, _OMIT))  # more than anyone writes: the rest is not looked at
+    if "'" in low or '"' in low:
+        for count, found in enumerate(_CAPITALS.finditer(text)):
+            start = found.start()
+            if count == _MOST_LOOKED_AT or len(places) > _MOST:
+                places.append((start, _OMIT))
+                break
+            if start == 0 or _BEFORE_CAPITALS.search(text, max(0, start - 3), start) is not None:
+                places.append((start, _IN_PLACE))
+    return sorted(places)
+
+
+def _reading(
+    text: str, low: str, at: int, word: str, patterns: tuple[re.Pattern[str], re.Pattern[str]]
+) -> int | None:
+    """Tell how a statement is read that may begin at a place; ``None`` where none does."""
+    before = low[at - 1 : at]
+    if word[0] != "[" and (before.isalnum() or before == "_") and low[max(0, at - 2) : at] != "\\n":
+        return None
+    capitals = text[at : at + len(word)].isupper()
+    found = patterns[not capitals].match(low, at)
+    if found is None:
+        return None
+    if word in _CALLS:
+        return _ALL
+    if capitals or word[0] == "[":
+        return _IN_PLACE
+    if word != "select" or found["text"] is None:
+        return _STRICT
+    # "please select 'Yes'" is prose, and so is "Select 'Yes'".
+    return _IN_PLACE if text[at].islower() and not (before == " " and low[max(0, at - 2)].isalpha()) else None

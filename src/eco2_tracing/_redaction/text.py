@@ -1,0 +1,292 @@
+"""Secrets in free text: log messages, exception messages, JSON, header dumps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from eco2_tracing._redaction.commands import has_option
+from eco2_tracing._redaction.extent import LITERALS, PROSE, covered, value_span
+from eco2_tracing._redaction.forms import formed, has_auth, has_form
+from eco2_tracing._redaction.keys import (
+    AFTER,
+    COOKIES,
+    EXACT,
+    KOREAN,
+    KOREAN_ENCODED,
+    KOREAN_ESCAPED,
+    STRONG,
+    has_korean,
+    words,
+)
+from eco2_tracing._redaction.lazy import lazy
+from eco2_tracing._redaction.tokens import alternatives, has_token
+from eco2_tracing._redaction.words import is_word
+
+# A quote as it is, behind the backslashes of `repr` and JSON in JSON, and as HTML, JSON and URLs spell it.
+_QUOTE = r"""(?:\\{0,63}["'`]|&quot;|&\#3[49];|\\{1,4}u0022|%22)"""
+_SPACE = r"(?:\s|\\{1,4}[nrt]){0,32}"
+_BLANK = r"(?:[^\S\r\n]|%20|\\{1,4}t){0,4}"
+_ASSIGNS = r"(?:=>|->|::(?=[ ])|[:=]=?|%(?:25){0,2}3[ad])"
+# The forms: `"name": `, where a value may stand on the next line; `name = `; `name%3D`; `<name>`; and
+# `--name value`, `name 'value'`, which take a second look.
+_SEPARATOR = rf"""
+    (?: {_QUOTE} {_SPACE}{_ASSIGNS}{_SPACE}
+      | {_QUOTE}[ \t]{{0,4}}>(?=[^\s<=])
+      | :[ ]{{0,4}}(?:\n|\\{{1,4}}n)[ \t]{{1,8}}(?=[^\s:\#-][^\s:]{{0,255}}(?:\n|\Z))
+      | (?:\[[\w-]{{0,16}}\])?[ \t]{{0,4}}(?:\\{{1,4}}t)?(?:{_ASSIGNS}|\\{{1,4}}u003d){_BLANK}
+      | (?:(?<!cookie)[ ](?:[\w:.-]{{1,40}}(?:=[^<>\n]{{0,160}})?)?[ ]?)?>(?:<!\[cdata\[)?(?=[^\s<=])
+      | [ \t]{{1,4}}(?:(?:is|was)[ \t]{{1,4}}(?={_QUOTE})|provided:[ \t]{{1,4}})
+      | (?:[은는이가]|\\{{1,4}}u(?:c740|b294|c774|ac00))[ ]{{1,4}}(?={_QUOTE})
+      | [ \t]{{1,4}}(?=[^\s=:,.)]) )
+"""
+# A name and its value as two fields: `"name": "password", "value": `, also with fields between them; `name: password`
+# and `value: ` on the next line; `<name>password</name><value>`; a form's `name="password"` and an empty line.
+_FIELD = rf"""{_QUOTE}[\w.-]{{1,32}}{_QUOTE}[ ]{{0,4}}:[ ]{{0,4}}(?:{_QUOTE}[^"'\n\\]{{0,64}}{_QUOTE}|[\w.-]{{1,32}})"""
+_NAMED = rf"""
+    (?: {_QUOTE}?(?:</\w{{1,16}}>)?{_SPACE}(?:[,;&]{_SPACE})?(?:{_FIELD}[ ]{{0,4}},{_SPACE}){{0,3}}
+        (?:{_QUOTE}|<|(?<=[\s&]))(?:value|default){_QUOTE}?{_SPACE}(?:[:=]{_SPACE}|>)
+      | {_QUOTE}(?:(?:\\{{1,4}}r|\r)?(?:\\{{1,4}}n|\n)){{2}} )
+"""
+_BEFORE_NAMED = lazy(
+    rf"(?:name|key|header|field|param|parameter|property|variable|id){_QUOTE}?[ ]{{0,4}}[:=>][ ]{{0,4}}(?:{_QUOTE}|)\Z"
+)
+# The same with the value first.
+_REVERSED = lazy(
+    rf"""value{_QUOTE}[ ]{{0,4}}[:=][ ]{{0,4}}{_QUOTE}(?P<value>[^"'\n\\]{{1,1024}}){_QUOTE}[ ]{{0,4}},{_SPACE}
+         {_QUOTE}(?:name|key|header|field){_QUOTE}[ ]{{0,4}}[:=]
+         [ ]{{0,4}}{_QUOTE}(?P<name>[^"'\n\\]{{1,64}}){_QUOTE}""",
+    re.VERBOSE,
+)
+# A pair, as of a header or of a form's field: ("authorization", "Bearer ...") or [b"cookie", b"..."].
+_PAIRED = rf"{_QUOTE}{{1,2}}[ \t]{{0,4}},[ \t]{{0,4}}(?=b?{_QUOTE})(?!{_QUOTE}value)"
+# What each of the three begins with: most names are passed after one look.
+_FIRST_AFTER = r"""[\s\\"'`&<>,;:=%\[은는이가-]"""
+_ALWAYS_PAIRED = ("authorization", "cookie", "key", "token")
+
+_LONGEST_NAME = 64
+_MOST_NAMES = 512
+_MOST_SECRETS = 256
+_LONGEST_SIGN = 2
+TRUNCATED = "…"
+"""Stands for the rest of a text that has more possible secrets than are looked at."""
+
+_OPAQUE = lazy(r"""\\{0,63}["'`](?=[^"'`]{0,200}\d)[\w.~+/=-]{8,}["'`\\]""")
+_REST = lazy(r"""[^;\n"'<>\\]{1,256}(?=;|\Z)""")
+# The first value of a connection string: another `name=` follows.
+_FIRST = lazy(r"""([^;\n"&<>\\(){}\[\]]{1,128});[ ]{0,4}[a-z][a-z ]{0,24}=""")
+# netrc's `login bob password x`, Dockerfile's `ENV DB_PASSWORD x`, `setx`, `aws configure set`, FastCGI.
+_BEFORE_ARGUMENT = lazy(
+    r"(?:\blogin[ ]\S{1,64}[ ]|(?:\A|\n|[ \"'])(?:env|setenv|setx|fastcgi_param|configure[ ]set)[ ]{1,4})\Z"
+)
+_BRACED = lazy(r"\{(?:[^}]|\}\})*+\}?")
+_ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+class FreeText:
+    """Masks secrets in free text.
+
+    Every pattern runs on the lower-case text, which spares slow case-insensitive search, and
+    only where a literal look-up found one of its words.
+
+    Args:
+        is_secret: Tells whether values under a name are masked.
+        extra: The names that it knows beside the built-in ones.
+
+    Attributes:
+        stems: A text with an additional name in it contains one of these.
+    """
+
+    __slots__ = ("_compiled", "_extra", "_is_secret", "stems")
+
+    def __init__(self, is_secret: Callable[[str], bool], extra: Iterable[str] = ()) -> None:
+        self._is_secret = is_secret
+        self._extra = tuple(extra)
+        self._compiled: re.Pattern[str] | None = None
+        self.stems = _stems(self._extra)
+
+    def has_name(self, low: str) -> bool:
+        """Tell whether a text may hold one of the names; fast, for it is asked for each line.
+
+        Args:
+            low: The text in lower case.
+        """
+        # Each built-in name contains one of these; a loop over them takes twice as long. What several share is first.
+        return (
+            ("k" in low and ("token" in low or "key" in low or "cookie" in low))
+            or ("ss" in low and ("pass" in low or "sessi" in low or "asserti" in low))
+            or ("cre" in low and ("secret" in low or "credential" in low))
+            or "ifie" in low or "sig" in low or "pw" in low or "otp" in low or "cv" in low or "card" in low
+            or "saml" in low
+            or ("auth" in low and has_auth(low))
+            or ((not low.isascii() or "\\u" in low or "%e" in low) and has_korean(low))
+            or (self.stems != () and any(stem in low for stem in self.stems))
+        )  # fmt: skip
+
+    def mask(self, text: str, low: str) -> str:
+        """Mask all forms.
+
+        Args:
+            text: Any text.
+            low: The same text in lower case.
+        """
+        spans: list[tuple[int, int]] = []
+        end = self._named(text, low, spans)
+        if end < len(text):
+            text, low = text[:end] + TRUNCATED, low[:end] + TRUNCATED
+        if 'value"' in low or "value'" in low or "value\\" in low:
+            spans += self._reversed(low)
+        if has_form(low) or has_token(text) or has_option(low):
+            spans += formed(text, low)
+        return covered(text, spans) if spans else text
+
+    def _named(self, text: str, low: str, spans: list[tuple[int, int]]) -> int:
+        """Find the values that stand behind a secret's name; returns where the search ended."""
+        at = 0
+        search = self._keys().search
+        for _ in range(_MOST_NAMES):
+            found = search(low, at)
+            if found is None:
+                return len(text)
+            if len(spans) == _MOST_SECRETS:
+                break
+            at = found.end("key")
+            begin = _begin_of_name(low, found.start())
+            if not _is_separator(low, begin, found) or not self._is_secret(text[begin:at].lstrip("-")):
+                continue
+            span = _extent(text, low, begin, found)
+            if span is not None:
+                spans.append(span)
+                # The end of a value can be the name of the next: `token= "password": "x"`.
+                at = max(at, span[0], span[1] - _LONGEST_NAME)
+        return max(at, spans[-1][1] if spans else 0)
+
+    def _keys(self) -> re.Pattern[str]:
+        """Return the search for names; compiled for the first text that needs it, because that takes milliseconds."""
+        if self._compiled is None:
+            keys = (*STRONG, *EXACT, *COOKIES, *KOREAN, *self._extra)
+            names = {"[-_. ]?".join(map(re.escape, words(key))) for key in keys}
+            # One pattern each, for all of them begin alike.
+            escaped = "|".join(name[2:].replace("\\", r"\\{1,4}") for name in KOREAN_ESCAPED)
+            encoded = "|".join(name[1:] for name in KOREAN_ENCODED)
+            names |= {rf"\\{{1,4}}u(?:{escaped})", f"%(?:{encoded})"}
+            joined = alternatives(sorted(names, key=len, reverse=True))
+            after = rf"(?:[-_.]?(?:{'|'.join(AFTER)}))?(?:[-_]?\d{{1,3}})?"
+            self._compiled = re.compile(
+                rf"""(?P<key>(?:{joined}){after})(?={_FIRST_AFTER})
+                     (?:(?P<named>{_NAMED})|(?P<pair>{_PAIRED})|(?P<separator>{_SEPARATOR}))""",
+                re.VERBOSE,
+            )
+        return self._compiled
+
+    def _reversed(self, low: str) -> list[tuple[int, int]]:
+        """Find the values that stand before the name that makes them secret."""
+        found = _REVERSED.finditer(low)
+        return [one.span("value") for one in found if self._is_secret(one["name"])]
+
+
+def lowered(text: str) -> str:
+    """Give a lower-case text of the same length: some letters grow, ASCII alone keeps positions.
+
+    Args:
+        text: Any text.
+    """
+    low = text.lower()
+    return low if len(low) == len(text) else text.translate(_ASCII_LOWER)
+
+
+def _begin_of_name(low: str, at: int) -> int:
+    """Go back to where the name begins that ends with a secret's: `github_` of `github_token`."""
+    begin = at
+    first = max(0, at - _LONGEST_NAME)
+    while begin > first and (low[begin - 1].isalnum() or low[begin - 1] in "_-."):
+        begin -= 1
+    if low[begin - 1 : begin] == "%":
+        begin = min(at, begin + 2)  # the digits of an encoded character
+    return begin
+
+
+def _is_separator(low: str, begin: int, found: re.Match[str]) -> bool:
+    """Tell whether what follows a name gives it a value, where that is not plain."""
+    separator, key = found["separator"], found["key"]
+    before = low[begin - 1 : begin]
+    if found["named"] is not None:
+        return (
+            found["named"][0] in "\"'\\`&%"
+            or _BEFORE_NAMED.search(low, max(0, begin - 32), begin) is not None
+        )
+    if separator is None:
+        return (
+            key.endswith(_ALWAYS_PAIRED)
+            or low[begin] == "-"
+            or low[max(0, begin - 66) : begin].rstrip("\\\"'`b").endswith(("(", "["))
+        )
+    if _is_tag(separator):
+        return before in ("<", ":") or separator[0] in "\"'\\"
+    if key in ("auth", "pw"):  # words of prose, too
+        return "=" in separator or separator[0] in "\"'\\" or low[found.end() : found.end() + 1] in "\"'"
+    return bool(separator.strip()) or _is_argument(low, begin, found)
+
+
+def _is_argument(low: str, begin: int, found: re.Match[str]) -> bool:
+    """Tell whether a name that stands before its value, with nothing but a space between, gives it a value."""
+    key = found["key"]
+    if low[found.end()] in "\"'\\`":
+        return key.startswith(("pass", "pwd", "identified")) or _OPAQUE.match(low, found.end()) is not None
+    if key == "requirepass" or (key == "cookie" and low[begin - 1 : begin] == "<"):
+        return True
+    if _BEFORE_ARGUMENT.search(low, max(0, begin - 80), begin) is not None:
+        return True
+    dashes = low[begin : begin + 2] + low[found.start() - 2 : found.start()]
+    if "--" in dashes:
+        return True
+    return (
+        low[begin] == "-"
+        and low[begin - 1 : begin] in ("", " ", "'", '"', "[", ",")
+        and low[found.end()] != "-"
+    )
+
+
+def _is_tag(separator: str) -> bool:
+    return separator.endswith((">", "[cdata[")) and not separator.endswith(("->", "=>"))
+
+
+def _extent(text: str, low: str, begin: int, found: re.Match[str]) -> tuple[int, int] | None:
+    """Find the value behind a name and its separator."""
+    named, separator, key = found["named"], found["separator"], found["key"]
+    start = found.end()
+    if (named is not None and named.endswith(">")) or (separator is not None and _is_tag(separator)):
+        end = low.find("<", start)
+        return (start, len(low) if end < 0 else end)
+    assigned = separator is None or "=" in separator or "%" in separator
+    if separator == "=" and (span := _connection_value(text, low, begin, start)) is not None:
+        return span
+    span = value_span(text, start, key, LITERALS if assigned else PROSE)
+    if span is None:
+        return None
+    if separator is not None and low[start] not in "\"'`\\([{" and separator[0] not in "\"'\\":
+        before = low[max(0, begin - 16) : begin]
+        if is_word(low[begin : found.end("key")], key, low[span[0] : span[1]], before, colon=not assigned):
+            return None
+    if key == "token" and low[start] in "\"'`" and span[1] - span[0] <= _LONGEST_SIGN:
+        return None  # of a parser: unexpected token: ')'
+    if found["pair"] is not None and low[begin] != "-":
+        after = text[span[1] : span[1] + 66].lstrip("\\\"'`")[:1]
+        # A list of columns goes on, and a name of the next field follows; a pair ends here.
+        if after == ":" or not (key.endswith(_ALWAYS_PAIRED) or after in (")", "]")):
+            return None
+    return span
+
+
+def _connection_value(text: str, low: str, begin: int, start: int) -> tuple[int, int] | None:
+    """Find the value in a connection string, where it ends with `;` and may hold spaces and quotes."""
+    if low[begin - 1 : begin] == ";":
+        rest = _BRACED.match(text, start) or _REST.match(text, start)
+        return None if rest is None else rest.span()
+    first = _FIRST.match(low, start)
+    return None if first is None else first.span(1)
+
+
+def _stems(extra: Iterable[str]) -> tuple[str, ...]:
+    """Give the longest word of each additional name: what a literal look-up searches for."""
+    return tuple({max(split, key=len) for split in map(words, extra)})

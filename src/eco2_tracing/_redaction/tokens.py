@@ -1,0 +1,256 @@
+"""Credentials that are known by their prefix, as their makers and public secret scanners document them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from eco2_tracing._redaction.lazy import lazy
+
+_W = r"[\w-]"
+_DIGIT_WITHIN = r"(?=[\w.~+/=-]{0,40}\d)"
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+# Prefixes, and what follows them. Where a body may hold `-` or `_`, a digit must be near its beginning:
+# `sk-learn-pipeline-with-steps` is a word. An upper bound of each repetition keeps the search linear.
+_ALNUM = rf"{_DIGIT_WITHIN}(?=[A-Za-z0-9+/]{{12}})[A-Za-z0-9]{{12,200}}[\w+/=-]{{0,200}}"
+_DASHED = rf"{_DIGIT_WITHIN}{_W}{{16,200}}"
+_FORMS = (
+    # Amazon, Alibaba, Tencent, JFrog, EasyPost
+    ("AKIA ASIA ABIA ACCA", "[A-Z0-9]{16}"),
+    ("LTAI AKCp AKID EZAK EZTK", "[A-Za-z0-9]{12,200}"),
+    # GitHub, npm, Hugging Face, Linear, Notion, Netlify, Vercel, Replicate, Groq, Prefect, Deno, PostHog, Render,
+    # Buildkite, Sourcegraph, ReadMe, Clojars, Shippo, Typeform, Pinecone, RubyGems, Stripe's webhooks, Grafana
+    (
+        (
+            "gh[opsur]_ npm_ hf_ api_org_ lin_api_ lin_oauth_ secret_ ntn_ nf[cpou]_ vc[pkairst]_ r8_ gsk_ pnu_"
+            " dd[op]_ ph[xs]_ rnd_ bkua_ sgp_ rdme_ CLOJARS_ shippo_(?:live|test)_ tfp_ pcsk_ rubygems_ whsec_ glc_"
+            " glsa_ eyJrIjoi"
+        ),
+        _ALNUM,
+    ),
+    # Sentry, Shopify, DigitalOcean, Supabase, CircleCI, Pulumi, crates.io, NuGet, Databricks, Meta and Square,
+    # Atlassian, xAI, Perplexity, Adobe, Mailgun, Ubidots, 1Password, LangSmith, Flutterwave
+    (
+        ("sntry[su]_ shp(?:at|ca|pa|ss|tka)_ do[opr]_v1_ sbp_ CCIPAT_ pul- cio oy2 dapi dkea EAA ATBB ATATT ATCTT xai-"
+        " pplx- p8e- key- BBFF- ops_ lsv2_(?:pt|sk)_ FLWSECK(?:_TEST)?-"),
+        _ALNUM,
+    ),
+    ("github_pat_", r"\w{20,200}"),
+    ("gl(?:pat|ptt|dt|rt|cbt|ft|imt|agent|oas|soat|ffct)- GR1348941", rf"{_W}{{16,200}}"),
+    (r"xox[a-z]- xapp- xwfp- xoxe\.xox[bp]-", rf"{_W}{{10,200}}"),
+    ("sk_(?:live|test|prod)_ rk_(?:live|test|prod)_", r"\w{10,200}"),
+    # OpenAI, Anthropic and their like; New Relic, Square, Brevo, Frame.io, Google, Yandex, Figma, Contentful, Fly
+    ("sk- NR(?:AK|AA|II|JS|IQ|RA|SP)- sq0[a-z]{3}- xkeysib- fio-u- GOCSPX- AIza AQVN figd_ CFPAT- fo1_", _DASHED),
+    ("dckr_(?:pat|oat)_ sb_secret_ pscale_(?:tkn|pw|oauth)_ duffel_(?:live|test)_ HRKU- PMAK- PMAT- pypi-Ag", _DASHED),
+    # NVIDIA, Tavily, Apify, Jina, Weights & Biases, Zuplo, Defined Networking, Midtrans, Cal.com, Trigger, Cloudflare
+    ("nvapi- tvly- dnkey- SB-Mid-server- Mid-server- wandb_v1_ cal_(?:live|test)_ cal_ tr_(?:prod|dev|stg)_", _DASHED),
+    ("apify_api_ jina_ zpka_ cf(?:ut|at|k)_", _ALNUM),
+    # SonarQube, E2B, 42, Kaggle, Firecrawl, Infracost, Adafruit, Cerebras, Fireworks, ClickHouse, Docker Swarm, Octopus
+    ("sq[uap]_ e2b_", "[0-9a-f]{40}"),
+    ("[us]-s4t2ud-", "[0-9a-f]{64}"),
+    ("KGAT_ fc-", "[0-9a-f]{32}"),
+    ("ico- csk- aio_", rf"{_DIGIT_WITHIN}[A-Za-z0-9]{{28,200}}"),
+    ("fw_", "(?=[a-z0-9]{0,23}[A-Z])(?=[A-Za-z]{0,23}[0-9])[A-Za-z0-9]{22,24}(?![A-Za-z0-9])"),
+    ("4b1d", "(?=[a-z0-9]{0,37}[A-Z])[A-Za-z0-9]{38}(?![A-Za-z0-9])"),
+    ("SWMTKN-1-", "[a-z0-9]{25,64}-[a-z0-9]{20,32}"),
+    ("API-", "(?=[A-Z]{0,25}[0-9])[A-Z0-9]{26}(?![A-Za-z0-9])"),
+    # JFrog, Amazon Bedrock, Fernet (OpenStack), Dropbox, Yandex, GoCardless, Scalingo, SettleMint
+    ("cmVmd", "[A-Za-z0-9]{59}"),
+    ("ABSK", "[A-Za-z0-9+/]{80,200}"),
+    ("bedrock-api-key-", "[A-Za-z0-9]{20,200}"),
+    ("gAAAAA", rf"{_W}{{64,200}}"),
+    (r"sl\.", rf"(?:u\.)?{_W}{{100,200}}"),
+    (r"t1\.", rf"{_W}{{8,200}}={{0,2}}\.{_W}{{80,100}}"),
+    ("YC", rf"{_DIGIT_WITHIN}{_W}{{38}}(?![\w-])"),
+    ("live_ sandbox_", rf"(?=[\w-]{{0,20}}\d)(?=[\w-]{{0,20}}[A-Z]){_W}{{40}}"),
+    ("tk-us-", rf"{_W}{{48}}"),
+    ("sm_(?:pat|aat|sat)_", "[A-Za-z0-9]{16}"),
+    # Salesforce, Harness
+    ("00D", r"[A-Za-z0-9]{12,15}(?:!|%21)[\w.]{60,200}"),
+    (r"[ps]at\.", rf"{_W}{{22}}\.[0-9a-f]{{24}}\.[A-Za-z0-9]{{20}}"),
+    ("AGE-SECRET-KEY-", "[A-Z0-9]{20,200}"),
+    ("rzp_(?:live|test)_", rf"{_DIGIT_WITHIN}[A-Za-z0-9]{{12,200}}"),
+    ("live_ test_", "[0-9a-f]{35}"),
+    ("re_", "[A-Za-z0-9]{8,16}_[A-Za-z0-9]{16,64}"),
+    ("tskey-[a-z]{2,16}-", "[A-Za-z0-9-]{16,200}"),
+    (r"pat-[a-z]{2}\d- access-(?:production|development|sandbox)-", _UUID),
+    # Vault, Google, OpenShift, Microsoft Entra
+    (r"hv[sbr]\. ya29\. sha256~ Q~", rf"{_DIGIT_WITHIN}[\w.~-]{{20,200}}"),
+    (r"SG\.", rf"{_W}{{16,64}}\.{_W}{{16,64}}"),
+    (r"dp\.(?:pt|st|ct|sa|scim|audit)\.", r"(?:[a-z0-9_-]{2,35}\.)?[A-Za-z0-9]{32,64}"),
+    (r"atlasv1\.", rf"{_W}{{40,200}}"),
+    (r"s\.", "(?=[a-z0-9]{0,23}[A-Z])(?=[A-Za-z]{0,23}[0-9])[A-Za-z0-9]{24}(?![A-Za-z0-9])"),
+    ("pat", r"[A-Za-z0-9]{14}\.[0-9a-f]{64}"),
+    (r"v1\.0-", "[0-9a-f]{24}-[0-9a-f]{100,200}"),
+    (r"dt0[a-z]\d\d\.", r"[A-Z0-9]{24}\.[A-Z0-9]{64}"),
+    ("SK AC", "[0-9a-f]{32}"),
+    ("A3-", "[A-Z0-9]{6}-[A-Z0-9]{11}(?:-[A-Z0-9]{5}){2,3}"),
+    ("fm[12]_", r"[\w+/=,-]{20,200}"),
+    ("1(?://|%2[fF]%2[fF])", rf"{_DIGIT_WITHIN}{_W}{{28,200}}"),
+    (r"production(?:\$|%24)", r"[a-z0-9]{16}(?:\$|%24)[0-9a-f]{32}"),
+    # Telegram, Discord
+    (r"\d{7,12}(?::|%3[aA])AA", rf"{_W}{{30,64}}"),
+    ("[MNO](?=[A-Za-z0-9]{20})", rf"[A-Za-z0-9]{{23,25}}\.{_W}{{6}}\.{_W}{{27,64}}"),
+)  # fmt: skip
+
+
+def alternatives(patterns: Iterable[str]) -> str:
+    """Join patterns by their first letter: at each place one look, not one for each pattern.
+
+    Args:
+        patterns: Regular expressions. One that begins with no letter or digit is put last.
+    """
+    letters: dict[str, list[str]] = {}
+    others: list[str] = []
+    for pattern in patterns:
+        if pattern[0].isalnum():
+            letters.setdefault(pattern[0], []).append(pattern[1:])
+        else:
+            others.append(pattern)
+    return "|".join([*(f"{letter}(?:{'|'.join(rests)})" for letter, rests in letters.items()), *others])
+
+
+# Each of them holds so many letters, digits, `_` and `-` in one: a text without such a word is not looked at.
+_RUN = re.compile(r"[A-Za-z0-9_-]{16,}")
+find_run = _RUN.search
+"""Finds such a word; for callers that would feel the call of `has_token`."""
+
+_WORDS = lazy(r"[a-z_-]+\Z")
+_ID = lazy(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z|[0-9a-f]+\Z"
+)  # alone: a UUID, or hexadecimal digits
+_REACH = 20  # how far before such a word a prefix can begin
+_ESCAPES = lazy(r"%[0-9A-Fa-f]{2}[A-Za-z0-9]|\\[nrtbfu]|\[\d{0,3}m|/bot")  # see `begins_word`
+_HEAD = lazy(
+    r"[A-Za-z0-9]{14}\.\Z|[\w~.-]{3}\d\Z"
+)  # what stands before the prefix: Terraform, Microsoft Entra
+_TAIL = lazy(r"(?:[\w.~+/=-]|%(?:2[bBfF]|3[dD]))*+")
+_MAILCHIMP = lazy(r"[0-9a-f]{32}-us\d{1,2}(?!\w)")
+# What may stand before a token though it ends in a letter or a digit: `%3D`, `\n`, `\u003d`, and Telegram's `/bot`.
+_BEFORE = lazy(r"(?:%(?:25){0,2}[0-9A-Fa-f]{2}|\\[nrtbf]|\\u00[0-9A-Fa-f]{2}|/bot|\[\d{0,3}m)\Z")
+
+# Webhooks of Slack, Discord, Teams, Zapier, IFTTT, Make, Lark, WeCom, Mattermost: who knows the address may post.
+_WEBHOOK = lazy(
+    r"""hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/([\w/+=-]+)
+      | /api/(?:v\d{1,3}/)?webhooks/\d{1,24}/([\w-]+)
+      | /with/key/([\w-]{16,128})
+      | \bhook\.(?:[a-z0-9]{1,8}\.)?(?:make|integromat)\.com/([\w-]+)
+      | /open-apis/bot/v2/hook/([\w-]+)
+      | /webhook/send\?key=([\w-]+)
+      | /hooks/([a-z0-9]{26})(?![\w-])
+      | (?:webhook\.office\.com/webhookb2|outlook\.office\.com/webhook)/([\w@/-]+)
+      | hooks\.zapier\.com/hooks/catch/([\w/]+)
+      | api\.telegram\.org/bot(\d{6,12}:[\w-]+)""",
+    re.VERBOSE,
+)  # fmt: skip
+_HOSTS = ("hook", "/with/key/", "api.telegram")
+_MOST = 1024
+
+
+@cache
+def _prefixes() -> re.Pattern[str]:
+    """Return the search for a prefix; compiled for the first text that needs it, because that takes milliseconds."""
+    return re.compile(alternatives(prefix for prefixes, _ in _FORMS for prefix in prefixes.split()))
+
+
+@cache
+def _prefixes_of_words() -> re.Pattern[str]:
+    """Return the same search where a word begins; Microsoft Entra's stands within one.
+
+    It is faster, because it passes the rest of each word.
+    """
+    prefixes = alternatives(prefix for prefixes, _ in _FORMS for prefix in prefixes.split())
+    return re.compile(rf"(?<![A-Za-z0-9])(?:{prefixes})|Q~")
+
+
+@cache
+def _whole() -> re.Pattern[str]:
+    """Return the search for a whole token."""
+    return re.compile(alternatives(prefix + body for prefixes, body in _FORMS for prefix in prefixes.split()))
+
+
+def has_token(text: str) -> bool:
+    """Tell whether a text has a word that is long enough for a token.
+
+    Args:
+        text: Any text.
+    """
+    return _RUN.search(text) is not None
+
+
+def tokens(text: str) -> list[tuple[int, int]]:
+    """Find the tokens of a known form.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        Their places.
+    """
+    spans: list[tuple[int, int]] = []
+    if _ID.match(text):
+        return spans
+    done = 0
+    search = (_prefixes_of_words() if _ESCAPES.search(text) is None else _prefixes()).search
+    for run in _RUN.finditer(text):
+        start, end = run.span()
+        if end <= done:
+            continue
+        place = text.find("-us", start, end) - 32
+        if place >= start and (mailchimp := _MAILCHIMP.match(text, place)) is not None:
+            spans.append(mailchimp.span())
+            continue
+        if _WORDS.match(text, start, end) and not _prefixes().match(text, start):
+            continue
+        at = max(done, start - _REACH)
+        for _ in range(_MOST):
+            found = search(text, at, end)
+            if found is None:
+                break
+            at = found.start()
+            begin = _begin(text, at)
+            token = _whole().match(text, at) if begin >= 0 else None
+            if token is None:
+                at += 1
+                continue
+            tail = _TAIL.match(text, token.end())
+            done = token.end() if tail is None else tail.end()
+            spans.append((begin, done))
+            break  # the token holds the rest of the word
+        else:
+            spans.append((at, end))  # more prefixes than any word has: the rest of it is not looked at
+            done = end
+    return spans
+
+
+def webhooks(text: str, low: str) -> list[tuple[int, int]]:
+    """Find the secret parts of webhooks' addresses.
+
+    Args:
+        text: Any text.
+        low: The same in lower case.
+    """
+    if not any(host in low for host in _HOSTS):
+        return []
+    return [found.span(found.lastindex or 0) for found in _WEBHOOK.finditer(text)]
+
+
+def _begin(text: str, at: int) -> int:
+    """Return where a token begins whose prefix stands at a place, or -1 in the middle of a word."""
+    if text.startswith(("atlasv1", "Q~"), at):
+        head = _HEAD.search(text, max(0, at - 15), at)
+        return -1 if head is None else head.start()
+    return at if begins_word(text, at) else -1
+
+
+def begins_word(text: str, at: int) -> bool:
+    """Tell whether a word begins at a place; an escaped character before it is no part of the word.
+
+    Args:
+        text: Any text.
+        at: Where the word would begin.
+    """
+    before = text[at - 1 : at]
+    return not (before.isalnum() and before.isascii()) or _BEFORE.search(text, max(0, at - 8), at) is not None

@@ -1,0 +1,115 @@
+"""Masks values that hold others: lists, mappings, bytes."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from eco2_tracing._redaction.commands import mask_arguments
+from eco2_tracing._redaction.keys import MASK
+from eco2_tracing._redaction.kinds import SECRET, TEXT
+from eco2_tracing._redaction.messages import is_refusal
+from eco2_tracing._redaction.pairs import secret_fields, secret_pair
+
+if TYPE_CHECKING:
+    from eco2_tracing._redaction.budget import Budget
+
+MOST_ITEMS = 1024
+"""Items of a sequence or a mapping that are kept."""
+
+_DEEPEST = 16
+_ITEM = 8  # what an item costs beside its text: bounds lists that hold each other
+
+
+class Values:
+    """Masks one value and all that it holds.
+
+    Args:
+        is_secret: Tells whether values under a name are masked.
+        kind_of: Returns the kind of a value by its name.
+        name: Masks and cuts a name.
+        text: Masks one text of a kind.
+        budget: How many characters are left for the value.
+
+    Attributes:
+        texts: How many texts were searched.
+    """
+
+    __slots__ = ("_budget", "_is_secret", "_kind_of", "_name", "_text", "texts")
+
+    def __init__(
+        self,
+        is_secret: Callable[[str], bool],
+        kind_of: Callable[[object], int],
+        name: Callable[[object], str],
+        text: Callable[[int, str, Budget], str],
+        budget: Budget,
+    ) -> None:
+        self._is_secret = is_secret
+        self._kind_of = kind_of
+        self._name = name
+        self._text = text
+        self._budget = budget
+        self.texts = 0
+
+    def masked(self, kind: int, value: object, depth: int = 0) -> object:
+        """Mask a value of a kind; returns the same object where nothing was masked."""
+        if isinstance(value, str):
+            self.texts += 1
+            return self._text(kind, value if type(value) is str else str.__str__(value), self._budget)
+        if isinstance(value, list | tuple):
+            return MASK if depth == _DEEPEST else self._sequence(kind, value, depth + 1)
+        if kind == SECRET and value is not None and not isinstance(value, bool):
+            return MASK
+        if isinstance(value, Mapping):
+            return MASK if depth == _DEEPEST else self._mapping(value, depth + 1)
+        if isinstance(value, bytes | bytearray):
+            return self._bytes(kind, value)
+        return value
+
+    def _sequence(self, kind: int, value: Sequence[object], depth: int) -> object:
+        items: list[object] = []
+        budget = self._budget
+        # Whether a text and the one before it are a name and a value is asked once, for all of them.
+        given: Sequence[object] = value
+        if kind == TEXT and len(value) > 1:
+            if len(value) == 2 and secret_pair(value, self._is_secret):
+                given = (value[0], MASK if value[1] else value[1])
+            elif len(value) <= MOST_ITEMS:
+                given = mask_arguments(value, self._is_secret) or value
+        for item in islice(given, MOST_ITEMS):
+            if budget.left <= 0:
+                break
+            budget.left -= _ITEM
+            items.append(self.masked(kind, item, depth))
+        same = len(items) == len(value) and all(map(operator.is_, items, value))
+        if same:
+            return value
+        return tuple(items) if type(value) is tuple else items
+
+    def _mapping(self, value: Mapping[object, object], depth: int) -> object:
+        items: dict[object, object] = {}
+        budget = self._budget
+        same = len(value) <= MOST_ITEMS
+        secret = secret_fields(value, self._is_secret)
+        for key, item in islice(value.items(), MOST_ITEMS):
+            if budget.left <= 0:
+                same = False
+                break
+            budget.left -= _ITEM
+            name = self._name(key) if isinstance(key, str) else key
+            kind = SECRET if key in secret else self._kind_of(key)
+            masked = items[name] = self.masked(kind, item, depth)
+            same = same and masked is item and name == key
+        if is_refusal(items):
+            items["input"] = MASK
+            return items
+        return value if same else items
+
+    def _bytes(self, kind: int, value: bytes | bytearray) -> object:
+        """Mask what bytes say as a text; bytes without a secret stay bytes."""
+        text = bytes(value[: self._budget.left]).decode("utf-8", "backslashreplace")
+        masked = self._text(kind, text, self._budget)
+        return value if masked == text and len(value) <= len(text) else masked

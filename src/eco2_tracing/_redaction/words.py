@@ -1,0 +1,59 @@
+"""Which values behind a secret's name are words of prose, not secrets."""
+
+from __future__ import annotations
+
+from eco2_tracing._redaction.keys import KOREAN, OTHER_SIGNATURES, OTHER_TOKENS
+from eco2_tracing._redaction.lazy import lazy
+
+# Where `token` stands behind one of these, it is a parser's: "unexpected token: foo", "first token: 120 ms".
+_OF_A_PARSER = lazy(
+    r"\b(?:bad|expected|first|illegal|invalid|last|missing|next|previous|unexpected|unknown|unrecognized)[ ]\Z"
+)
+_OPAQUE = lazy(r"(?=[^\s\d]{0,64}\d)[\w.~+/=-]{12,}")
+_WORD = lazy(r"[a-z]{1,20}\Z")
+_MARK = lazy(r"</?[a-z_ |]{1,16}>\Z")
+_HANGUL = lazy(r"\d{0,3}[\uac00-\ud7a3]+\Z")
+_FEW_DIGITS = lazy(r"\d{1,3}\Z")
+_COUNTED = ("pass", "sig", "pw", "signature", "otp")
+_SIGNS = ("sig", "signature")
+_DIRECTORY = lazy(r"(?:/[a-z._-]{1,32}){1,8}/?\Z")  # `PWD`, of a shell, is where it works
+_ANNOTATION = lazy(r"(?:annotated|dict|list|literal|optional|sequence|tuple|type|union)\[")
+_SHORT_WORD = lazy(r"[a-z]{1,10}\Z")
+_STARS = lazy(r"[*\u2022]+\Z")
+_METHOD_AND_FIELD = lazy(r"(?:basic|negotiate|apikey|digest) [a-z_]{1,16}=[^=]")
+_METHODS = frozenset(
+    ("apikey", "basic", "digest", "jwt", "kerberos", "ldap", "mtls", "ntlm", "oauth", "oauth2", "saml2")
+)
+
+
+def is_word(low: str, key: str, value: str, before: str, *, colon: bool) -> bool:
+    """Tell whether a value that stands without quotes behind a name is a word of prose.
+
+    Args:
+        low: The whole name, in lower case.
+        key: The end of the name that makes it a secret's.
+        value: The value, in lower case.
+        before: What stands before the name, in lower case.
+        colon: Whether the separator is a colon, not an equals sign.
+    """
+    if _STARS.match(value) or (colon and _ANNOTATION.match(value)):
+        return True
+    if low == "pwd":
+        return not colon and _DIRECTORY.match(value) is not None
+    word = before.rstrip().rpartition(" ")[2] if colon else ""
+    if key.endswith("token"):
+        if _MARK.match(value):
+            return True
+        is_other = word in OTHER_TOKENS or _OF_A_PARSER.search(before) is not None
+        return low == "token" and is_other and _OPAQUE.match(value) is None
+    if key.endswith("auth"):
+        return (
+            value in _METHODS or _WORD.match(value) is not None or _METHOD_AND_FIELD.match(value) is not None
+        )
+    if key in _COUNTED and low == key and _FEW_DIGITS.match(value):
+        return True
+    if key in _SIGNS and low == key:
+        return word in OTHER_SIGNATURES or _SHORT_WORD.match(value) is not None
+    if low.endswith(KOREAN):
+        return _HANGUL.match(value) is not None
+    return colon and key.startswith(("signature", "credential")) and (_WORD.match(value) is not None)

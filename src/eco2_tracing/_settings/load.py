@@ -1,0 +1,76 @@
+"""Reads the settings of this process and reports what is wrong with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from eco2_tracing._errors import ConfigurationError
+from eco2_tracing._guard import warn_once
+from eco2_tracing._settings.fields import Settings
+from eco2_tracing._settings.near_misses import is_generic, is_settled
+from eco2_tracing._settings.source import read_fields
+from eco2_tracing._settings.variables import SERVICE_FACTS
+
+if TYPE_CHECKING:
+    from eco2_tracing._settings.model import TracingSettings
+    from eco2_tracing._settings.problem import Problem
+
+
+def load_settings(
+    settings: TracingSettings | None = None,
+    *,
+    service_name: str | None = None,
+    service_version: str | None = None,
+    environment: str | None = None,
+    resource_attributes: Iterable[str] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Return the settings to use: those given, else the environment, else the arguments, else the defaults.
+
+    Args:
+        settings: Explicit settings, which have read the environment themselves.
+        service_name: Used where neither settings nor environment name the service.
+        service_version: The same for its version.
+        environment: The same for the deployment environment.
+        resource_attributes: Names of further resource attributes that are set in code.
+        environ: The environment to read.
+
+    Raises:
+        ConfigurationError: In strict mode, with every problem.
+        TypeError: The settings given are something else.
+    """
+    if not isinstance(settings, Settings | None):
+        raise TypeError(f"settings takes a TracingSettings, such as TracingSettings(), not {settings!r:.60}")
+    arguments = {"service_name": service_name, "service_version": service_version, "environment": environment}
+    if settings is None:
+        read = Settings()
+        vars(read).update(
+            read_fields({"_environ": environ, "_arguments": arguments, "_attributes": resource_attributes})
+        )
+        return read
+    update: dict[str, object] = {
+        key: value for key, value in arguments.items() if getattr(settings, key) is None
+    }
+    facts = {SERVICE_FACTS[key] for key, value in update.items() if value} | set(resource_attributes)
+    update["problems"] = tuple(problem for problem in settings.problems if not is_settled(problem, facts))
+    return settings.model_copy(update=update)
+
+
+def report_problems(settings: Settings, further: Iterable[Problem] = (), *, generic: bool = True) -> None:
+    """Tell what is wrong: one WARNING for each problem, once in a process.
+
+    Args:
+        settings: The settings; those read in strict mode hold doubts alone.
+        further: Problems that others found in the same settings.
+        generic: Whether names that applications use for themselves would have changed something.
+
+    Raises:
+        ConfigurationError: In strict mode, if there is more than doubts.
+    """
+    problems = [each for each in (*settings.problems, *further) if generic or not is_generic(each)]
+    if settings.strict and (wrong := [problem.message for problem in problems if not problem.advisory]):
+        raise ConfigurationError(wrong)
+    for problem in problems:
+        warn_once(f"setting:{problem.message}", "%s", problem.message)

@@ -1,0 +1,226 @@
+"""Manual spans: ``traced`` for a function, ``span`` for a block.
+
+Both are safe to leave in code that runs without tracing, and neither lets a failure of tracing
+reach the code inside.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
+
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
+
+from eco2_tracing._spans.sanitize import sanitized_attributes
+from eco2_tracing._spans.scope import Body, Scope
+
+if TYPE_CHECKING:
+    from opentelemetry.util.types import AttributeValue
+
+_DECORATED: tuple[type, ...] = (
+    *(types.FunctionType, types.BuiltinFunctionType, types.MethodType),
+    *(type, classmethod, staticmethod, property),
+)
+# What the decorator takes it gives back, so that the type, overloads included, stays what it was.
+_F = TypeVar("_F", bound="Callable[..., Any] | classmethod[Any, ..., Any] | staticmethod[..., Any]")
+
+
+class TracedDecorator(Protocol):
+    """What ``traced(...)`` gives: a decorator that keeps the function's type."""
+
+    def __call__(self, function: _F, /) -> _F:
+        """Decorate a function."""
+        ...
+
+
+def span(
+    name: str,
+    /,
+    *,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    kind: SpanKind = SpanKind.INTERNAL,
+) -> Scope:
+    """Make a span around a ``with`` block.
+
+    An exception that leaves the block marks the span as failed, with ``error.type``, and goes on. Of the
+    manual and client spans that it leaves, the innermost has its event; the server span has one as well.
+    Cancellation, ``GeneratorExit``, an ``HTTPException`` below 500 and Starlette's ``WebSocketDisconnect``
+    and ``ClientDisconnect`` are no errors.
+
+    Args:
+        name: The span's name: few different ones, with no ids in them.
+        attributes: What is known at the start; ``set_attribute`` on the span adds more.
+        kind: The span's kind.
+
+    Returns:
+        A context manager that gives the span, to be entered once.
+
+    Raises:
+        TypeError: It is used as a decorator, which is what ``traced`` is for.
+    """
+    # By the type: `isinstance` asks the object, which may raise anything.
+    if issubclass(type(name), _DECORATED):
+        raise TypeError(
+            f"span is a context manager and decorates nothing: write @traced above {_name_of(name)}"
+        )
+    return Scope(name, attributes, kind)
+
+
+@overload
+def traced(name: _F, /) -> _F: ...
+
+
+@overload
+def traced(
+    name: str | None = None,
+    *,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    kind: SpanKind = SpanKind.INTERNAL,
+) -> TracedDecorator: ...
+
+
+def traced(
+    name: Any = None,
+    *,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    kind: SpanKind = SpanKind.INTERNAL,
+) -> Any:
+    """Make a span for each call of a function: ``@traced``, ``@traced()`` or ``@traced("name")``.
+
+    Works on functions and methods, plain, ``async``, generator and async-generator ones, above or below
+    ``classmethod`` and ``staticmethod``. A generator's span lasts from its first item to its end
+    and is current only while its body runs, never in the code that consumes it.
+
+    Args:
+        name: The span's name; the function's ``__qualname__`` unless given.
+        attributes: Attributes of every span, beside ``code.function.name``.
+        kind: The spans' kind.
+
+    Returns:
+        The decorated function, or a decorator.
+
+    Raises:
+        TypeError: The thing to decorate is a class or cannot be called.
+    """
+    if name is None or isinstance(name, str):
+        return functools.partial(_decorate, name=name, attributes=attributes, kind=kind)
+    return _decorate(name, name=None, attributes=attributes, kind=kind)
+
+
+def _decorate(
+    function: Any, *, name: str | None, attributes: Mapping[str, AttributeValue] | None, kind: SpanKind
+) -> Any:
+    if isinstance(function, classmethod | staticmethod):
+        inner = _decorate(function.__func__, name=name, attributes=attributes, kind=kind)
+        return type(function)(inner)
+    if inspect.isclass(function) or not callable(function):
+        raise TypeError(f"traced decorates functions and methods, not {function!r}{_cure(function)}")
+    source = inspect.unwrap(function)
+    qualname = getattr(source, "__qualname__", type(source).__qualname__)
+    module = getattr(source, "__module__", type(source).__module__)
+    known = {"code.function.name": f"{module}.{qualname}", **sanitized_attributes(attributes)}
+    begin = functools.partial(Scope, name or qualname, known, kind)
+    return _wrapper(function)(function, begin)
+
+
+def _cure(function: Any) -> str:
+    if inspect.isclass(function):
+        return ": decorate its methods"
+    if isinstance(function, property | functools.cached_property):
+        return f": write @traced below @{type(function).__name__}"
+    return ""
+
+
+def _name_of(function: Any) -> str:
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
+def _wrapper(function: Callable[..., Any]) -> Callable[[Callable[..., Any], Callable[[], Scope]], Any]:
+    for candidate in (function, type(function).__call__):  # the second for objects with an async __call__
+        if inspect.iscoroutinefunction(candidate):
+            return _traced_coroutine
+        if inspect.isasyncgenfunction(candidate):
+            return _traced_async_generator
+        if inspect.isgeneratorfunction(candidate):
+            return _traced_generator
+    return _traced_function
+
+
+def _traced_function(function: Callable[..., Any], begin: Callable[[], Scope]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with begin():
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+def _traced_coroutine(function: Callable[..., Any], begin: Callable[[], Scope]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with begin():
+            return await function(*args, **kwargs)
+
+    return wrapper
+
+
+def _traced_generator(function: Callable[..., Any], begin: Callable[[], Scope]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        body = Body(begin().start())
+        with body:
+            generator = cast("Generator[Any, Any, Any]", function(*args, **kwargs))
+        step: Callable[[], Any] = generator.__next__
+        while True:
+            try:
+                with body:
+                    item = step()
+            except StopIteration as stop:
+                return stop.value
+            try:
+                sent = yield item
+            except BaseException as thrown:  # noqa: BLE001 - the body's to handle, GeneratorExit too
+                step = functools.partial(generator.throw, thrown)
+            else:
+                step = functools.partial(generator.send, sent)
+
+    return wrapper
+
+
+def _traced_async_generator(function: Callable[..., Any], begin: Callable[[], Scope]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        body = Body(begin().start())
+        with body:
+            generator = cast("AsyncGenerator[Any, Any]", function(*args, **kwargs))
+        step: Callable[[], Any] = generator.__anext__
+        while True:
+            try:
+                with body:
+                    item = await step()
+            except StopAsyncIteration:
+                return
+            try:
+                sent = yield item
+            except BaseException as thrown:  # noqa: BLE001 - the body's to handle, GeneratorExit too
+                step = functools.partial(generator.athrow, thrown)
+            else:
+                step = functools.partial(generator.asend, sent)
+
+    return wrapper
+
+
+def current_trace_id() -> str | None:
+    """Give the current trace's id: 32 hex digits, or ``None`` outside a trace."""
+    context = trace.get_current_span().get_span_context()
+    return format(context.trace_id, "032x") if context.is_valid else None
+
+
+def current_span_id() -> str | None:
+    """Give the current span's id: 16 hex digits, or ``None`` outside a trace."""
+    context = trace.get_current_span().get_span_context()
+    return format(context.span_id, "016x") if context.is_valid else None

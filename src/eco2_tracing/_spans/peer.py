@@ -1,0 +1,211 @@
+"""Exceptions that the peer caused: it left, or what it sent cannot be read. They are no failure of the application."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
+from starlette.websockets import WebSocketDisconnect
+
+from eco2_tracing._guard import internal_failure
+from eco2_tracing._spans.exceptions import came_through
+
+_CHAIN_LIMIT = 16
+_LONGEST_MESSAGE = 1 << 20
+_DISCONNECTS = frozenset({"http.disconnect", "websocket.disconnect"})
+_SOCKETS = "starlette.websockets"
+_REQUESTS = frozenset({"starlette.requests", "starlette.formparsers", "starlette.convertors"})
+_DECODERS = frozenset({"codecs", "encodings", "json"})
+_UNREADABLE = (ValueError, LookupError, RecursionError)
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class Peer:
+    """What the peer of a connection did, as far as the application has asked.
+
+    Args:
+        receive: The server's ``receive``.
+
+    Attributes:
+        has_left: Whether the application knows that the connection has ended.
+        has_sent: Whether a request's body is complete.
+        message: The last message that the peer of a WebSocket sent.
+    """
+
+    __slots__ = ("_receive", "has_left", "has_sent", "message")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.has_left = self.has_sent = False
+        self.message: dict[str, Any] | None = None
+
+    async def receive(self) -> dict[str, Any]:
+        """Receive the next message, for the application."""
+        message = await self._receive()
+        try:
+            kind = message["type"]
+            if kind == "http.request":
+                if not message.get("more_body"):
+                    self.has_sent = True
+            elif kind == "websocket.receive":
+                self.message = message
+            elif kind in _DISCONNECTS:
+                self.has_left = True
+        except Exception:  # noqa: BLE001 - the server's message is the application's to judge
+            internal_failure("reading a message of the peer")
+        return message
+
+
+def is_peer_end(exception: BaseException | None, send: Any = None, peer: Peer | None = None) -> bool:
+    """Whether an exception says that the connection has ended, or that a WebSocket's message cannot be read.
+
+    Starlette raises ``WebSocketDisconnect`` and ``ClientDisconnect`` for it; an application that raises one of
+    these by itself has failed, and so has one that raises something else without ``from`` such an exception.
+
+    Args:
+        exception: What was raised.
+        send: The server's ``send``, where it is known: what it raises when nobody listens is an ``OSError``.
+        peer: What the peer did, where it is known.
+    """
+    if exception is None:
+        return False
+    try:
+        # Cancellation beside it is no failure either.
+        members = [one for one in _members(exception) if _is_error(one)]
+        return bool(members) and all(
+            any(_is_end(cause, send, peer) for cause in _causes(one)) for one in members
+        )
+    except Exception:  # noqa: BLE001 - exceptions are the application's
+        internal_failure("looking for the cause of an exception")
+        return False
+
+
+def is_for_nobody(send: Any, peer: Peer | None) -> bool:
+    """Whether the peer is why the response that begins now says 500 or above.
+
+    Starlette's handlers of exceptions respond while the exception is being handled. Middleware may respond
+    when it has handled it: an upload that broke off is known all the same.
+
+    Args:
+        send: The server's ``send``.
+        peer: What the peer did, where it is known.
+    """
+    cause = sys.exc_info()[1]
+    if cause is None:
+        return peer is not None and peer.has_left and not peer.has_sent
+    return is_peer_end(cause, send, peer)
+
+
+def is_malformed_request(exception: BaseException | None) -> bool:
+    """Whether Starlette could not read an HTTP request as what the application took it for."""
+    return exception is not None and any(
+        issubclass(type(cause), _UNREADABLE) and _origin(cause) in _REQUESTS for cause in _causes(exception)
+    )
+
+
+def is_of_background_task(exception: BaseException) -> bool:
+    """Whether a background task raised the exception: it has a span of its own."""
+    return "starlette.background" in _modules(exception)
+
+
+def _is_error(exception: BaseException) -> bool:
+    return issubclass(type(exception), Exception)
+
+
+def _members(exception: BaseException, depth: int = 0) -> Iterator[BaseException]:
+    """What the tasks of task groups raised."""
+    if issubclass(type(exception), BaseExceptionGroup) and depth < _CHAIN_LIMIT:
+        for member in exception.exceptions[:_CHAIN_LIMIT]:  # type: ignore[attr-defined] # a group has them
+            yield from _members(member, depth + 1)
+    else:
+        yield exception
+
+
+def _causes(exception: BaseException) -> Iterator[BaseException]:
+    """An exception, and what it was raised ``from``."""
+    cause: BaseException | None = exception
+    for _ in range(_CHAIN_LIMIT):
+        if cause is None:
+            return
+        yield cause
+        cause = cause.__cause__
+
+
+def _modules(exception: BaseException) -> list[str]:
+    """The modules that the exception came through, from the outside in."""
+    modules = []
+    traceback = exception.__traceback__
+    while traceback is not None:
+        modules.append(str(traceback.tb_frame.f_globals.get("__name__")))
+        traceback = traceback.tb_next
+    return modules
+
+
+def _origin(exception: BaseException) -> str:
+    """The module that raised the exception, or called the standard library's decoders, which did."""
+    for module in reversed(_modules(exception)):
+        if module.partition(".")[0] not in _DECODERS:
+            return module
+    return ""
+
+
+def _is_end(exception: BaseException, send: Any, peer: Peer | None) -> bool:
+    kind = type(exception)
+    if issubclass(kind, (WebSocketDisconnect, ClientDisconnect)):
+        return _origin(exception).startswith("starlette.")
+    if issubclass(kind, OSError) and came_through(exception, send):
+        return True
+    if _origin(exception) == _SOCKETS and issubclass(kind, _UNREADABLE):
+        return True
+    if peer is None:
+        return False
+    if peer.has_left and issubclass(kind, RuntimeError):
+        # Another receive or send on a connection that has ended.
+        return _origin(exception) == _SOCKETS or came_through(exception, send)
+    return peer.message is not None and _is_about(exception, peer.message)
+
+
+def _is_about(exception: BaseException, message: dict[str, Any]) -> bool:
+    """Whether the application could not decode this message."""
+    unread = _unread(exception)
+    text, data = message.get("text"), message.get("bytes")
+    if not unread and type(exception).__name__.endswith("DecodeError"):
+        return unread == text or not _is_json(text or data or "")
+    if unread is None:
+        return False
+    if unread in (text, data):
+        return True
+    return isinstance(data, bytes) and unread == data.decode("utf-8", "replace")
+
+
+def _is_json(message: Any) -> bool:
+    """Whether a message can be read, for decoders such as msgspec's, which do not say what they could not read.
+
+    ``False`` for a very long one, which is not tried.
+    """
+    if len(message) > _LONGEST_MESSAGE:
+        return False
+    try:
+        json.loads(message)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _unread(exception: BaseException) -> str | bytes | None:
+    """What a decoder's exception says that it could not read."""
+    kind = type(exception)
+    unread: Any = None
+    if issubclass(kind, json.JSONDecodeError):
+        unread = exception.doc  # type: ignore[attr-defined] # by its class
+    elif issubclass(kind, UnicodeDecodeError):
+        unread = exception.object  # type: ignore[attr-defined] # by its class
+    elif issubclass(kind, ValidationError):
+        error = exception.errors(include_url=False, include_context=False)[0]  # type: ignore[attr-defined] # by its class
+        unread = error["input"] if error["type"] == "json_invalid" else None
+    return unread if isinstance(unread, str | bytes) else None

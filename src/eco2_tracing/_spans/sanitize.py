@@ -1,0 +1,187 @@
+"""Whatever an application hands over, as plain values: bounded, copied, with nothing in them that could fight back.
+
+It happens once, where the application calls. All that comes later (redaction, weighing, encoding in a thread that must
+not die) meets types of Python's own alone. Nothing here raises, not even what ends a process: an object whose
+``__str__`` raises that has not ended ours, which is how Python's own ``traceback`` sees it, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from time import time_ns
+from typing import Any
+
+from opentelemetry.trace import Link, SpanContext
+
+from eco2_tracing._guard import internal_failure
+
+PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
+"""Types of which nobody can have overridden anything."""
+
+MOST_ITEMS = 1024
+"""Items that are taken of each list or mapping, and attributes of those that are set at once."""
+
+_MOST_NODES = 2 * MOST_ITEMS  # of all levels: ten lists that hold each other may hold ten to the ninth
+_DEEPEST = 16
+_LATEST_NS = (1 << 63) - 1
+_SAME_MOMENT_NS = 50_000_000
+_name: Callable[[type], str] = type.__dict__["__name__"].__get__
+_qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
+
+
+def sanitized(value: Any) -> Any:
+    """One value as OpenTelemetry has it: plain, a tuple or a dictionary of such, else its text.
+
+    Args:
+        value: Anything.
+    """
+    return value if type(value) in PLAIN else _Copier().value(value, 0)
+
+
+def sanitized_attributes(attributes: Any) -> dict[str, Any]:
+    """The attributes in what should be a mapping; none where it is something else.
+
+    Args:
+        attributes: What an application handed over.
+
+    Returns:
+        The same dictionary where there is nothing to be done.
+    """
+    if attributes is None:
+        return {}
+    found: dict[str, Any] = {}
+    try:
+        if type(attributes) is dict and len(attributes) <= MOST_ITEMS and _is_plain(attributes):
+            return attributes
+        for key, value in islice(attributes.items(), MOST_ITEMS):
+            name = key if type(key) is str else key_of(key)
+            if name:
+                found[name] = sanitized(value)
+    except BaseException:  # noqa: BLE001 - it is the application's; what was read before stays
+        internal_failure("reading attributes")
+    return found
+
+
+def key_of(key: Any) -> str:
+    """An attribute's name; nothing, which no attribute is called, for what is no text."""
+    return str.__str__(key) if issubclass(type(key), str) else ""
+
+
+def text_of(value: Any) -> str:
+    """The text of anything, such as a span's name that should be one; ``None`` is an empty one."""
+    kind = type(value)
+    if kind is str:
+        return value  # type: ignore[no-any-return]
+    if value is None:
+        return ""
+    try:
+        if issubclass(kind, Sequence | Mapping):
+            value = sanitized(value)  # a text too, or what has one of bounded length
+        return str.__str__(str(value))
+    except BaseException:  # noqa: BLE001 - the object is the application's
+        return f"<unprintable {name_of(kind)}>"
+
+
+def name_of(kind: type) -> str:
+    """A class's name, whatever its metaclass says."""
+    return str.__str__(_name(kind))
+
+
+def qualname_of(kind: type) -> str:
+    """A class's qualified name, likewise."""
+    return str.__str__(_qualname(kind))
+
+
+def moment(time: Any) -> int | None:
+    """Nanoseconds since the epoch; ``None``, which stands for now, for what is no such time."""
+    kind = type(time)
+    if issubclass(kind, int):
+        time = int.__int__(time)
+    elif issubclass(kind, float):
+        time = float.__float__(time)
+    else:
+        return None
+    return int(time) if 0 <= time <= _LATEST_NS else None
+
+
+def is_now(time: int) -> bool:
+    """Return True for a reading of the wall clock's present: the local trace's own clock replaces it."""
+    return abs(time_ns() - time) < _SAME_MOMENT_NS
+
+
+def sanitized_links(links: Any) -> list[Link]:
+    """The links in what should be a sequence of them."""
+    found: list[Link] = []
+    try:
+        for link in islice(links, MOST_ITEMS):
+            if type(link) is Link and type(link.context) is SpanContext:
+                found.append(Link(link.context, sanitized_attributes(link.attributes)))
+    except BaseException:  # noqa: BLE001 - as above
+        internal_failure("reading links")
+    return found
+
+
+def _is_plain(attributes: dict[Any, Any]) -> bool:
+    for key, value in attributes.items():
+        if type(value) not in PLAIN or type(key) is not str:
+            return False
+    return True
+
+
+class _Copier:
+    """Copies one value and all that it holds."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = _MOST_NODES
+
+    def value(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if kind in PLAIN:
+            return value
+        try:
+            return self._copied(value, kind, depth)
+        except BaseException:  # noqa: BLE001 - the object is the application's
+            return f"<unreadable {name_of(kind)}>"
+
+    def _copied(self, value: Any, kind: type, depth: int) -> Any:
+        # By the type alone: ``isinstance`` asks the object what it is.
+        for base, plain in _PLAINLY:
+            if issubclass(kind, base):
+                return plain(value)
+        if issubclass(kind, Sequence):
+            return "…" if depth == _DEEPEST else self._sequence(value, depth)
+        if issubclass(kind, Mapping):
+            return "…" if depth == _DEEPEST else self._mapping(value, depth)
+        if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
+            return None  # as the SDK has it: an address tells nobody anything
+        return text_of(value)
+
+    def _sequence(self, value: Any, depth: int) -> Any:
+        items = []
+        for item in islice(value, MOST_ITEMS):
+            self._left -= 1
+            if self._left < 0:
+                break
+            items.append(self.value(item, depth + 1))
+        return tuple(items)
+
+    def _mapping(self, value: Any, depth: int) -> Any:
+        items = {}
+        for key, item in islice(value.items(), MOST_ITEMS):
+            self._left -= 1
+            if self._left < 0:
+                break
+            if name := text_of(key):
+                items[name] = self.value(item, depth + 1)
+        return items
+
+
+_PLAINLY: Any = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (bytes, lambda value: bytes.__getitem__(value, slice(None))),
+)

@@ -1,0 +1,1 @@
+"""Head sampling: decisions at the beginning of a trace."""

@@ -1,0 +1,93 @@
+"""The sampling probability as the collector reads it: ``tracestate: ot=th:…;rv:…``.
+
+OpenTelemetry keeps a trace when its randomness is *at least* a threshold; the SDK's ratio sampler
+keeps trace ids *below* a bound. An explicit randomness value, the complement of the trace id's
+compared bits, makes both say the same (specification/trace/tracestate-probability-sampling.md).
+"""
+
+from __future__ import annotations
+
+from math import frexp
+
+from opentelemetry.trace import TraceState
+
+from eco2_tracing.sampling._head.fixed import LOW_64_BITS
+
+_DIGITS = 14  # 56 bits
+_ALL = 1 << 56
+_PRECISION = 4  # "SDKs are recommended to use 4 digits of precision by default"
+_MAX_MEMBER = 256  # tracestate-handling.md, "Value"
+
+
+def threshold(probability: float) -> str | None:
+    """The ``th`` value of a probability: 56 bits in hexadecimal, trailing zeros left out.
+
+    Four significant digits, rounded down, so that no chosen trace ever seems to be below its
+    own threshold; the probability told is high by less than 1 in 4 000.
+
+    Args:
+        probability: Over 0, up to 1.
+
+    Returns:
+        Such as ``"0"`` for 1.0 and ``"fd70a"`` for 0.01; ``None`` for a probability that is
+        unknown (:data:`~eco2_tracing.sampling.UNKNOWN`), zero or below 2**-56.
+    """
+    if probability >= 1.0:
+        return "0"
+    kept = round(probability * _ALL)
+    if kept < 1:
+        return None
+    # leading f digits carry no precision: the smaller the probability, the more digits
+    digits = min(_DIGITS, _PRECISION + frexp(probability)[1] // -4)
+    return f"{_ALL - kept:014x}"[:digits].rstrip("0") or "0"
+
+
+def randomness_value(trace_id: int) -> str:
+    """The ``rv`` value of a trace id: always 14 hexadecimal digits."""
+    return f"{_ALL - 1 - ((trace_id & LOW_64_BITS) >> 8):014x}"
+
+
+def ot_member(probability: float, trace_id: int) -> str | None:
+    """The value of the ``ot`` member for a trace that was chosen with a probability.
+
+    Args:
+        probability: What :meth:`~eco2_tracing.sampling.HeadSampler.sample` answered.
+        trace_id: The 128-bit trace id.
+
+    Returns:
+        ``th:…;rv:…``; ``th:0`` alone at 100 %; ``None`` when the probability is unknown.
+    """
+    th = threshold(probability)
+    if th is None or th == "0":
+        return th and "th:0"
+    return f"th:{th};rv:{randomness_value(trace_id)}"
+
+
+def with_probability(trace_state: TraceState | None, probability: float, trace_id: int) -> TraceState | None:
+    """A tracestate that tells this probability, and nothing older about sampling.
+
+    Other sub-keys of ``ot`` and other members stay, and so does an inherited ``rv`` unless ours has
+    to replace it. With an unknown probability the threshold is erased ("General requirements" of
+    the specification).
+
+    Args:
+        trace_state: What was inherited, if anything.
+        probability: What :meth:`~eco2_tracing.sampling.HeadSampler.sample` answered.
+        trace_id: The 128-bit trace id.
+
+    Returns:
+        The new tracestate, the old one where nothing changes, ``None`` for an empty new one.
+    """
+    member = ot_member(probability, trace_id)
+    if not trace_state:
+        return TraceState([("ot", member)]) if member else trace_state
+    old = trace_state.get("ot")
+    if old is None and member is None:
+        return trace_state
+    parts = [member] if member else []
+    ours = ("th:", "rv:") if member and member != "th:0" else ("th:",)
+    parts += [part for part in (old or "").split(";") if part and not part.startswith(ours)]
+    merged = ";".join(parts)
+    if not merged or len(merged) > _MAX_MEMBER:
+        return trace_state.delete("ot")
+    return trace_state.update("ot", merged) if old is not None else trace_state.add("ot", merged)

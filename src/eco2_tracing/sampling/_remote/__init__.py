@@ -1,0 +1,1 @@
+"""Sampling strategies from a Jaeger server."""

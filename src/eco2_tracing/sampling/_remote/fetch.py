@@ -1,0 +1,177 @@
+"""Asking a Jaeger server for a sampling strategy, over HTTP or gRPC."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlencode, urlsplit
+
+from eco2_tracing._lazy_imports import lazy_imports
+from eco2_tracing._native import connect
+from eco2_tracing._tls import TlsSocket
+from eco2_tracing._untraced_headers import untraced_headers
+from eco2_tracing.sampling._remote.wire import decode_strategy, encode_question
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
+MAX_ANSWER = 1 << 20
+"""Bytes of an answer that are read; a longer one is refused."""
+
+TIMEOUT_S = 2.0
+"""How long a server may take to connect, and to answer."""
+
+_GRPC_PORTS = (5779, 14250)
+_GRPC_METHOD = "/jaeger.api_v2.SamplingManager/GetSamplingStrategy"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where strategies are served.
+
+    Attributes:
+        url: As it was configured, the path filled in.
+        host: Host name or address.
+        port: Port.
+        target: Path and query to ask for; ``None`` for gRPC.
+        secure: Whether to speak TLS.
+    """
+
+    url: str
+    host: str
+    port: int
+    target: str | None
+    secure: bool
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Read ``scheme://host:port/path``.
+
+    With a path it is HTTP. Without one it is gRPC on Jaeger's ports for that (5779, and 14250 of the
+    specification's example) and with the scheme ``grpc``; else it is HTTP at ``/sampling``. A user and
+    a password are left out.
+
+    Raises:
+        ValueError: This is no such URL.
+    """
+    text = re.sub("//[^/]*@", "//", text)  # a password would end up in the startup line
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    if parts.scheme not in ("http", "https", "grpc") or not parts.hostname:
+        raise ValueError(f"{text!r} is no http, https or grpc URL")
+    secure = parts.scheme == "https"
+    port = parts.port or _default_port(parts)
+    bare = parts.path in ("", "/") and not parts.query
+    if parts.scheme == "grpc" or (bare and port in _GRPC_PORTS):
+        return Endpoint(text, parts.hostname, port, None, secure)
+    target = ("/sampling" if bare else parts.path) + (f"?{parts.query}" if parts.query else "")
+    return Endpoint(f"{text.rstrip('/')}/sampling" if bare else text, parts.hostname, port, target, secure)
+
+
+def _default_port(parts: SplitResult) -> int:
+    return {"http": 80, "https": 443}.get(parts.scheme, 5779)
+
+
+class Fetcher:
+    """Fetches a service's strategy; one thread fetches, another may abort.
+
+    Args:
+        endpoint: Where to ask.
+        service_name: Whose strategy to ask for.
+    """
+
+    def __init__(self, endpoint: Endpoint, service_name: str) -> None:
+        self._endpoint = endpoint
+        self._service_name = service_name
+        self._abort: Callable[[], object] | None = None
+
+    def fetch(self) -> object:
+        """Ask once.
+
+        Returns:
+            The answer, as decoded from JSON or brought into the same shape.
+
+        Raises:
+            Exception: Whatever the network, the server or its answer make of it.
+        """
+        try:
+            return self._http() if self._endpoint.target is not None else self._grpc()
+        finally:
+            self._abort = None
+
+    def abort(self) -> None:
+        """End a fetch that is under way in another thread."""
+        abort = self._abort
+        if abort is not None:
+            abort()
+
+    def _http(self) -> object:
+        with lazy_imports():
+            from http.client import HTTPConnection
+
+        endpoint = self._endpoint
+        target = endpoint.target or "/"
+        connection = HTTPConnection(endpoint.host, endpoint.port, timeout=TIMEOUT_S)
+        connection.default_port = 443 if endpoint.secure else 80  # which ``Host`` leaves out
+        self._abort = lambda: _hang_up(connection)
+        try:
+            connection.sock = self._connect()
+            query = urlencode({"service": self._service_name})
+            connection.request(
+                "GET", f"{target}{'&' if '?' in target else '?'}{query}",
+                headers={"Accept": "application/json", **untraced_headers()},
+            )  # fmt: skip
+            response = connection.getresponse()
+            body = response.read(MAX_ANSWER + 1)
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise ValueError(f"it answers {response.status} {response.reason}")
+        if len(body) > MAX_ANSWER:
+            raise ValueError(f"its answer is longer than {MAX_ANSWER} bytes")
+        return json.loads(body)
+
+    def _connect(self) -> Any:
+        endpoint = self._endpoint
+        sock = connect(endpoint.host, endpoint.port, TIMEOUT_S)
+        if not endpoint.secure:
+            return sock
+        try:
+            tls = TlsSocket(sock, ssl.create_default_context(), endpoint.host)
+            tls.handshake()
+        except BaseException:
+            sock.close()
+            raise
+        return tls
+
+    def _grpc(self) -> object:
+        with lazy_imports():
+            import grpc
+
+        endpoint = self._endpoint
+        address = f"{endpoint.host}:{endpoint.port}"
+        options = [("grpc.max_receive_message_length", MAX_ANSWER)]
+        # a channel for each question: none is there to be inherited by a fork
+        channel = (
+            grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
+            if endpoint.secure
+            else grpc.insecure_channel(address, options)
+        )
+        self._abort = channel.close
+        with channel:
+            question = encode_question(self._service_name)
+            call = channel.unary_unary(_GRPC_METHOD)
+            metadata = tuple(untraced_headers().items())
+            return decode_strategy(call(question, timeout=TIMEOUT_S, metadata=metadata))
+
+
+def _hang_up(connection: HTTPConnection) -> None:
+    if connection.sock is not None:
+        try:
+            connection.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # it is closed already

@@ -1,0 +1,1 @@
+"""Tail sampling: local traces that are buffered until it is known whether they failed."""
