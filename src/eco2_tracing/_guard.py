@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from eco2_tracing._native import RLock, forget_threads, in_own_thread
 
@@ -101,6 +102,48 @@ def internal_failure(what: str) -> None:
             what,
             exc_info=sys.exc_info(),
         )
+
+
+class guarded:  # noqa: N801 - reads as a statement: `with guarded("naming a span"):`
+    """A block whose exceptions do not reach the host: each kind of failure is logged once.
+
+    Only `Exception` is caught. Where it costs too much, on the path of every request, a `try` statement that calls
+    `internal_failure` does the same.
+
+    Args:
+        what: The work that may fail, as in "eco2-tracing failed at <what>".
+    """
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
+        if kind is None or not issubclass(kind, Exception):
+            return False
+        internal_failure(self._what)
+        return True
+
+
+_Default = TypeVar("_Default")
+
+
+def attempt(what: str, function: Callable[..., _Default], *args: object, default: _Default) -> _Default:
+    """Call a function that may raise anything; return ``default`` if it does.
+
+    Args:
+        what: The work that may fail, as in "eco2-tracing failed at <what>".
+        function: The function.
+        args: Its arguments.
+        default: The value in place of an exception.
+    """
+    with guarded(what):
+        return function(*args)
+    return default
 
 
 def forget_warnings() -> None:

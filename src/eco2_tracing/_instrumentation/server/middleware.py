@@ -123,12 +123,11 @@ class TracingMiddleware:
             make_readable(scope)
         inbound = engine.read(scope["headers"])
         outer = self._beside(scope, base, inbound) if base else None
-        scope.setdefault(NATIVE, None)
-        scope[STARLETTE] = True  # both as ``step_aside`` does it, without a call
+        scope.setdefault(NATIVE, None)  # both as ``step_aside`` does it, without a call
+        scope[STARLETTE] = True
         excluded = engine.excluded_paths or self._excluded_paths
-        if excluded.match(scope["path"]) is not None or (
-            (engine.excludes_more or scope.get("root_path")) and is_excluded(engine, excluded, scope)
-        ):
+        more = engine.excludes_more or scope.get("root_path")
+        if excluded.match(scope["path"]) is not None or (more and is_excluded(engine, excluded, scope)):
             return self._excluded(engine, scope, receive, send, base, inbound, outer)
         if outer is not None:
             return serve_isolated(self.app, scope, receive, send, base, base)
@@ -147,10 +146,9 @@ class TracingMiddleware:
                 context = Context({SPAN_KEY: usual, INBOUND_KEY: inbound})
                 return self._recorded(scope, receive, base, usual, context)
             if engine.response_header is None:
-                usual = UnrecordedSpan(recording, inbound, scope)
-                return self._unrecorded(
-                    scope, receive, send, base, usual, Context({SPAN_KEY: usual, INBOUND_KEY: inbound})
-                )
+                ids = UnrecordedSpan(recording, inbound, scope)
+                context = Context({SPAN_KEY: ids, INBOUND_KEY: inbound})
+                return self._unrecorded(scope, receive, send, base, ids, context)
         if recording is None:
             if engine.tracer is not None:
                 return external_request(engine, engine.tracer, self, scope, receive, send, base, inbound)
