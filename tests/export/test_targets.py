@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from eco2_tracing._export.transport.connect import Connector
+from eco2_tracing._export.transport.proxies import ProxyError
 from eco2_tracing._export.transport.racing import Candidate, Race, interleaved
 from eco2_tracing._settings.targets import Address, parse_target
 from tests.export.receivers import GrpcReceiver, HttpReceiver, Scripted, free_port, unreachable
@@ -186,6 +187,56 @@ def test_nothing_is_left_of_a_race() -> None:
             )
         assert open_files() == inside
     assert (open_files(), threading.active_count()) == before
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [Candidate(V4, ("127.0.0.1", 1 << 40), ""), Candidate(V4, None, ""), Candidate(V4, ("\udcff", 1), "")],
+    ids=["OverflowError", "TypeError", "UnicodeEncodeError"],
+)
+def test_an_address_fails_alone(broken: Candidate) -> None:
+    """An error of any type in one attempt leaves the others, and no socket."""
+    race = Race(time.monotonic)
+    with socket.create_server(("127.0.0.1", 0)) as good:
+        inside = open_files()
+        sock, winner = race.connect([broken, candidate(V4, *good.getsockname())], time.monotonic() + 20)
+        assert winner.host == "127.0.0.1"
+        sock.close()
+        with pytest.raises(OSError, match="the address cannot be used"):
+            race.connect([broken, broken], time.monotonic() + 20)
+        assert open_files() == inside
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, UnicodeError, OverflowError])
+def test_a_name_that_cannot_be_looked_up_fails_alone(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resolver may raise errors of any type, for one of the addresses."""
+    real = socket.getaddrinfo
+
+    def look_up(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == "broken.test":
+            raise kind("broken")
+        return real(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with socket.create_server(("127.0.0.1", 0)) as good:
+        addresses = (Address("broken.test", 1), Address("127.0.0.1", good.getsockname()[1]))
+        Connector(addresses, None, ()).open(time.monotonic() + 20).close()
+
+
+def test_a_proxy_that_cannot_be_used_concerns_its_addresses_alone() -> None:
+    """An address without a proxy is called directly; where there is none, the error is the proxy's."""
+
+    def find(address: Address) -> None:
+        if address.host == "far.test":
+            raise ProxyError("no such proxy")
+
+    with socket.create_server(("127.0.0.1", 0)) as good:
+        far, near = Address("far.test", 1), Address("127.0.0.1", good.getsockname()[1])
+        Connector((far, near), None, (), find).open(time.monotonic() + 20).close()
+    with pytest.raises(ProxyError, match="no such proxy"):
+        Connector((far,), None, (), find).open(time.monotonic() + 20)
 
 
 def test_ipv6(open_batcher: Open) -> None:

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 
 from eco2_tracing import configure_tracing, shutdown_tracing
 from eco2_tracing._lifecycle import off_loop
-from eco2_tracing._lifecycle.budget import EXIT_BUDGET_S, RENEWAL_S, ExitBudget
+from eco2_tracing._lifecycle.budget import EXIT_BUDGET_S, LEAST_S, RENEWAL_S, WORKERS_END_S, ExitBudget
 from eco2_tracing._lifecycle.delivery import Delivery
 from eco2_tracing._lifecycle.signals import TerminationHandler
 
@@ -59,6 +59,35 @@ def test_a_budget_comes_back():
     clock.now += RENEWAL_S + 1
     with budget.spend() as left:
         assert left == 4.0
+
+
+def test_parent_and_children_share_one_budget():
+    """A parent that ends after its child has the rest, once; a child that ended earlier costs it nothing."""
+    clock = Clock()
+    parent = ExitBudget(threading.RLock(), 4.0, clock)
+    child = parent.of_child(threading.RLock())
+    with child.spend() as left:
+        assert left == 4.0
+        clock.now += 3
+    clock.now += 1
+    with parent.spend() as left:
+        assert left == 1.0
+    with parent.spend() as left:
+        assert left == 1.0
+    clock.now += RENEWAL_S + 1
+    with parent.spend() as left:
+        assert left == 4.0
+    with child.spend():
+        clock.now += 4
+    clock.now += WORKERS_END_S + 1
+    with parent.spend() as left:
+        assert left == 4.0
+    with child.of_child(threading.RLock()).spend():
+        pass
+    with parent.of_child(threading.RLock()).spend():
+        clock.now += 5
+    with parent.spend() as left:
+        assert left == LEAST_S
 
 
 @pytest.fixture

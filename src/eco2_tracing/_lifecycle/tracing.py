@@ -243,7 +243,7 @@ class Tracing:
 
     def after_fork(self) -> None:
         """In a child process: nothing that was held or counted is ours, the instance is a new one."""
-        self.budget = ExitBudget(RLock())
+        self.budget = self.budget.of_child(RLock())
         self.engine.read = self._first_read
         if self.tail_sampler is None or self.provider is None:
             return

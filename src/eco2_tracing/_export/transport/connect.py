@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from eco2_tracing import _native as native
 from eco2_tracing._export.transport.connection import Connection
 from eco2_tracing._export.transport.proxies import no_proxy
-from eco2_tracing._export.transport.racing import Candidate, Race, interleaved
+from eco2_tracing._export.transport.racing import Candidate, Race, collected, interleaved
 from eco2_tracing._lazy_imports import lazy_imports
 from eco2_tracing._settings.targets import Address, without_zone
 
@@ -122,15 +122,13 @@ class Connector:
         if context:
             context.set_alpn_protocols(list(self._protocols))
         errors: list[OSError] = []
-        ways = self._ways()
+        ways = self._ways(errors)
         for index, (addresses, proxy) in enumerate(ways):
             # The time that is left is shared among the ways that are left.
             now = self._clock()
             share = now + (deadline - now) / (len(ways) - index)
-            try:
+            with collected(errors):
                 return self._open(addresses, proxy, context, share)
-            except OSError as error:
-                errors.append(error)
         raise errors[0]
 
     def abort(self) -> None:
@@ -155,9 +153,16 @@ class Connector:
         """Note that the latest connection was of no use: its address is tried last from now on."""
         self._preferred, self._avoided = None, self._used
 
-    def _ways(self) -> list[tuple[tuple[Address, ...], Proxy | None]]:
-        """Return the addresses that are called directly, all together, and each one that is behind a proxy."""
-        found = [(address, self._find_proxy(address)) for address in self._addresses]
+    def _ways(self, errors: list[OSError]) -> list[tuple[tuple[Address, ...], Proxy | None]]:
+        """Return the addresses that are called directly, all together, and each one that is behind a proxy.
+
+        Args:
+            errors: Gets those of addresses whose proxy cannot be used.
+        """
+        found: list[tuple[Address, Proxy | None]] = []
+        for address in self._addresses:
+            with collected(errors):
+                found.append((address, self._find_proxy(address)))
         direct = tuple(address for address, proxy in found if proxy is None)
         proxied: list[tuple[tuple[Address, ...], Proxy | None]] = [
             ((a,), proxy) for a, proxy in found if proxy
@@ -202,10 +207,8 @@ class Connector:
         found: list[Candidate] = []
         errors: list[OSError] = []
         for address in addresses:
-            try:
+            with collected(errors):
                 found += _look_up(address)
-            except OSError as error:
-                errors.append(error)
         if errors and not found:
             raise errors[0]
         return sorted(interleaved(found), key=lambda one: (one == self._avoided, one != self._preferred))

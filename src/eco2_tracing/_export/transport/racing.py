@@ -11,13 +11,13 @@ import os
 import select
 import socket
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eco2_tracing import _native as native
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 ATTEMPT_DELAY_S = 0.25
 """RFC 8305, section 5: "Connection Attempt Delay"."""
@@ -49,6 +49,21 @@ def interleaved(candidates: Iterable[Candidate]) -> list[Candidate]:
             if not families[family]:
                 del families[family]
     return ordered
+
+
+@contextmanager
+def collected(errors: list[OSError]) -> Iterator[None]:
+    """Add what the block raises to a list: an address that fails in any way fails alone.
+
+    Args:
+        errors: The errors of all addresses.
+    """
+    try:
+        yield
+    except OSError as error:
+        errors.append(error)
+    except Exception as error:  # noqa: BLE001 - resolvers and socket addresses raise errors of many types
+        errors.append(OSError(f"the address cannot be used ({type(error).__name__})"))
 
 
 class Race:
@@ -124,23 +139,15 @@ class Race:
 
     def _begin(self, candidate: Candidate, errors: list[OSError]) -> None:
         """Begin an attempt; it is pending if it did not fail at once."""
-        try:
+        with collected(errors):
             sock = native.socket(candidate.family, socket.SOCK_STREAM)
-        except OSError as error:
-            errors.append(error)
-            return
-        self.pending[sock] = candidate
-        try:
-            sock.setblocking(False)
-            if candidate.family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.connect(candidate.sockaddr)
-        except OSError as error:
-            # A Unix socket whose backlog is full says EAGAIN, and is not connecting.
-            if error.errno != errno.EINPROGRESS:
+            self.pending[sock] = candidate
+            try:
+                _start_connecting(sock, candidate)
+            except BaseException:
                 del self.pending[sock]
                 sock.close()
-                errors.append(error)
+                raise
 
     @staticmethod
     def _outcome(sock: socket.socket) -> OSError | None:
@@ -152,3 +159,13 @@ class Race:
         except OSError as error:
             return error
         return None
+
+
+def _start_connecting(sock: socket.socket, candidate: Candidate) -> None:
+    sock.setblocking(False)
+    if candidate.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A Unix socket whose backlog is full says EAGAIN, and is not connecting.
+    code = sock.connect_ex(candidate.sockaddr)
+    if code not in (0, errno.EINPROGRESS):
+        raise OSError(code, os.strerror(code))
