@@ -38,6 +38,14 @@ def patcher(module: str = "threading") -> str | None:
     return None
 
 
+_PATCHED = ("threading", "socket", "ssl", "select", "time", "os", "queue", "subprocess")
+"""Modules of which a program may have any replaced, with or without threads (``patch_all(thread=False)``)."""
+
+
+def _any_patcher() -> str | None:
+    return next(filter(None, map(patcher, _PATCHED)), None)
+
+
 def original(module: Any, name: str) -> Any:
     """Return an attribute of a standard module as it is without patches.
 
@@ -136,8 +144,8 @@ def wait(signal: Signal, timeout_s: float, *, background: bool = False) -> bool:
 
 def _cooperative_sleep(background: bool) -> Callable[[float], Any] | None:
     """Return a sleep that lets other greenlets run; ``None`` where the thread may, or has to, block."""
-    name = patcher()
-    if name is None or get_ident() in _own_threads:
+    name = None if get_ident() in _own_threads else _greenlets()
+    if name is None:
         return None
     library: Any = sys.modules[name]
     if name == "gevent":
@@ -150,12 +158,36 @@ def _cooperative_sleep(background: bool) -> Callable[[float], Any] | None:
     return None if in_hub else sleeps
 
 
+def _greenlets() -> str | None:
+    """Return whose greenlets share the calling thread, ``gevent`` or ``eventlet``, whatever is patched.
+
+    Where threads are not patched, other threads of the program have no hub, and none is made for them.
+    """
+    patched = _any_patcher()
+    if patched is not None and (patcher() or threading.main_thread().ident == get_ident()):
+        return patched
+    for name, module, kind in _GREENLETS:
+        base: Any = getattr(sys.modules.get(module), kind, None)
+        if base is None:
+            continue
+        greenlet = sys.modules[name].getcurrent()
+        while greenlet is not None:
+            if isinstance(greenlet, base):
+                return name
+            greenlet = greenlet.parent
+    return None
+
+
+_GREENLETS = (("gevent", "gevent.hub", "Hub"), ("eventlet", "eventlet.greenthread", "GreenThread"))
+"""What is found among the parents of a greenlet: SQLAlchemy's, which are of neither library, have other ones."""
+
+
 _own_threads: set[int] = set()
 
 
 def in_own_thread() -> bool:
     """Tell whether this is a thread of ours that must not touch what is patched, such as the locks of `logging`."""
-    return get_ident() in _own_threads and patcher() is not None
+    return get_ident() in _own_threads and _any_patcher() is not None
 
 
 class NativeThread:

@@ -1,4 +1,4 @@
-"""Greenlets that end spans while a collector does not answer; run with the library and the moment of its patch.
+"""Greenlets that end spans while a collector does not answer; run with the library, the moment and what is patched.
 
 Moments: ``first``, before this library is imported; ``imported``, before it is configured; ``configured``, before the
 first span; ``started``, once the export thread is there.
@@ -14,26 +14,53 @@ from typing import Any
 
 GREENLETS, SPANS = 20, 5
 
+PARTS: dict[str, dict[str, dict[str, bool]]] = {
+    "gevent": {
+        "everything": {},
+        "no threads": {"thread": False},
+        "no sockets": {"socket": False},
+        "no TLS": {"ssl": False},
+        "no time": {"time": False},
+    },
+    "eventlet": {
+        "everything": {},
+        "no threads": {"thread": False},
+        "no sockets": {"socket": False},
+        "sockets alone": {"socket": True},
+        "no time": {"time": False},
+    },
+}
+"""What is patched, by the arguments of each library."""
 
-def patch(library: str) -> None:
-    """Replace the blocking parts of the standard library."""
-    if library == "gevent":
-        import_module("gevent.monkey").patch_all()
+
+def patch(library: str, parts: str) -> None:
+    """Replace the blocking parts of the standard library, or some of them."""
+    if parts == "nothing":
+        return
+    if library == "eventlet":
+        import_module("eventlet").monkey_patch(**PARTS[library][parts])
+    elif parts == "sockets alone":
+        import_module("gevent.monkey").patch_socket()
     else:
-        import_module("eventlet").monkey_patch()
+        import_module("gevent.monkey").patch_all(**PARTS[library][parts])
 
 
 def run(library: str, work: Callable[[int], Any]) -> list[Any]:
     """Run greenlets to their end."""
     made = import_module(library)
     greenlets = [made.spawn(work, number) for number in range(GREENLETS)]
-    return [one.get(timeout=20) if library == "gevent" else one.wait() for one in greenlets]
+    return [result(one) for one in greenlets]
 
 
-def main(library: str, moment: str) -> None:
+def result(greenlet: Any) -> Any:
+    """Wait for a greenlet."""
+    return greenlet.get(timeout=20) if hasattr(greenlet, "get") else greenlet.wait()
+
+
+def main(library: str, moment: str, parts: str) -> None:
     """Work, and say what became of it."""
     if moment == "first":
-        patch(library)
+        patch(library, parts)
     from eco2_tracing import (
         configure_logging,
         configure_tracing,
@@ -45,17 +72,18 @@ def main(library: str, moment: str) -> None:
     )
 
     if moment == "imported":
-        patch(library)
+        patch(library, parts)
     configure_logging()
     configure_tracing("patched")
     if moment == "configured":
-        patch(library)
+        patch(library, parts)
     with span("early"):
         pass
     if moment == "started":
         flush_tracing(0.2)
-        patch(library)
+        patch(library, parts)
     made = import_module(library)
+    flush_tracing(0.0)  # where nothing is patched, this greenlet is a thread like any other
 
     def work(number: int) -> bool:
         """End spans; tell whether each was the current one in this greenlet all the time."""
@@ -76,7 +104,10 @@ def main(library: str, moment: str) -> None:
             ticks.append(None)
 
     ticker = made.spawn(tick)
-    delivered = flush_tracing(0.5)
+    delivered = result(made.spawn(flush_tracing, 0.5))
+    if parts != "nothing":
+        ticks.clear()
+        flush_tracing(0.5)
     ticker.kill()
     print(
         "RESULT", json.dumps([all(own), len(ticks) > 1, delivered, tracing_status().spans_queued]), flush=True
@@ -86,4 +117,4 @@ def main(library: str, moment: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(*sys.argv[1:])

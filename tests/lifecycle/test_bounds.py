@@ -61,6 +61,24 @@ def test_a_full_queue_does_not_hold_up_the_exit(name, endpoint, tmp_path):
     assert max(seconds for _, seconds in ends.values()) <= BOUND_S
 
 
+@pytest.mark.parametrize("worker", ["sync", "gevent"])
+def test_a_master_and_its_workers_end_in_one_budget(worker, tmp_path):
+    """Both have spans that no collector takes: the master ends after its workers, and waits for the rest."""
+    for name in ("flask", f"gunicorn.workers.{worker if worker == 'sync' else 'ggevent'}"):
+        pytest.importorskip(name)
+    command = [sys.executable, "-W", "ignore", "-m", "gunicorn", "tests.lifecycle.flasked:app", "--preload"]
+    command += ["-b", "127.0.0.1:{port}", "-k", worker, "-w", "2"]
+    with (
+        black_hole() as url,
+        serving(command, tmp_path / "log", environment(url, SPAN_AT_IMPORT="1")) as served,
+    ):
+        served.wait_for(served.answers)
+        served.work(12)
+        code, seconds = served.stop(signal.SIGTERM)
+    assert code == 0
+    assert seconds <= BOUND_S
+
+
 def test_the_event_loop_goes_on_while_a_lifespan_ends(tmp_path):
     """A connection that the server still serves is not stalled by the flush: the loop's ticks go on."""
     with black_hole() as url:

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.lifecycle.patching import GREENLETS, SPANS
+from tests.lifecycle.patching import GREENLETS, PARTS, SPANS
 from tests.lifecycle.servers import LIMIT_S, ROOT, environment, serving
 
 MOMENTS = ["first", "imported", "configured", "started"]
@@ -39,15 +39,32 @@ def results(process: subprocess.Popen[str]) -> object:
 @pytest.mark.parametrize("library", ["gevent", "eventlet"])
 def test_greenlets_do_not_wait(library, moment, delay, otlp_receiver):
     """Spans end while a request to the collector hangs; a flush lets other greenlets run; all arrive in the end."""
+    check_greenlets(otlp_receiver, library, moment, "everything", delay)
+
+
+@pytest.mark.parametrize(
+    "parts", ["no threads", "no sockets", "no TLS", "no time", "sockets alone", "nothing"]
+)
+@pytest.mark.parametrize("moment", ["first", "started"])
+@pytest.mark.parametrize("library", ["gevent", "eventlet"])
+def test_greenlets_of_a_partial_patch(library, moment, parts, otlp_receiver):
+    """The same where only some modules are patched, or none: whoever has greenlets in a thread shares it."""
+    if parts not in {*PARTS[library], "sockets alone", "nothing"}:
+        pytest.skip(f"{library} has no such choice")
+    check_greenlets(otlp_receiver, library, moment, parts, "1")
+
+
+def check_greenlets(receiver, library: str, moment: str, parts: str, delay: str) -> None:
+    """Run the program of `tests.lifecycle.patching`."""
     needs(library)
-    otlp_receiver.answer_after(NEVER_S)
+    receiver.answer_after(NEVER_S)
     environ = environment(
-        otlp_receiver.grpc_endpoint,
+        receiver.grpc_endpoint,
         OTEL_EXPORTER_OTLP_TIMEOUT=str(int(NEVER_S * 1000)),
         OTEL_BSP_SCHEDULE_DELAY=delay,
     )
     with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.patching", library, moment],
+        [sys.executable, "-W", "ignore", "-m", "tests.lifecycle.patching", library, moment, parts],
         env=environ,
         cwd=ROOT,
         stdin=subprocess.PIPE,
@@ -59,7 +76,7 @@ def test_greenlets_do_not_wait(library, moment, delay, otlp_receiver):
         limit.start()
         try:
             assert results(process) == [True, True, False, GREENLETS * SPANS + 1]
-            otlp_receiver.recover()
+            receiver.recover()
             process.stdin.write("go on\n")
             process.stdin.flush()
             assert results(process) is True
@@ -68,7 +85,7 @@ def test_greenlets_do_not_wait(library, moment, delay, otlp_receiver):
         finally:
             limit.cancel()
             process.kill()
-    assert len(otlp_receiver.spans) == GREENLETS * SPANS + 1
+    assert len(receiver.spans) == GREENLETS * SPANS + 1
 
 
 @pytest.mark.parametrize("how", ["plain", "preload", "preload, span at import"])
