@@ -81,6 +81,8 @@ class _Forks:
 
     def renew(self) -> None:
         """Call every hook; then the process is known."""
+        if self._renewing == os.getpid():  # a hook has Python announce the fork after all: `_compat.imports`
+            return
         self._renewing = os.getpid()
         try:
             for hook in list(self.hooks):

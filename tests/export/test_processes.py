@@ -62,7 +62,7 @@ def test_fifty_children() -> None:
 
 
 IMPORTING = """
-import os, sys, threading
+import ctypes, os, sys, threading
 from tests.export.forking import open_batcher
 from tests.export.spans import make_span
 
@@ -70,7 +70,7 @@ begun, forked = threading.Event(), threading.Event()
 
 class Slow:
     def find_spec(self, name, path=None, target=None):
-        if name == sys.argv[2]:
+        if name == sys.argv[2] and not begun.is_set():
             begun.set()
             forked.wait(0.5)
 
@@ -79,7 +79,7 @@ batcher = open_batcher(sys.argv[1])
 batcher.on_end(make_span("parent"))
 threading.Thread(target=batcher.force_flush).start()
 assert begun.wait(20)
-pid = os.fork()
+pid = ctypes.PyDLL(None).fork() if sys.argv[3] == "in C" else os.fork()
 forked.set()
 batcher.on_end(make_span("parent again" if pid else "child"))
 delivered = batcher.shutdown(5000)
@@ -87,11 +87,12 @@ os._exit(not delivered or (pid and os.waitstatus_to_exitcode(os.waitpid(pid, 0)[
 """
 
 
-@pytest.mark.parametrize("module", ["h2.connection", "encodings.idna"])
-def test_fork_during_an_import(module: str) -> None:
+@pytest.mark.parametrize("how", ["in Python", "in C"])
+@pytest.mark.parametrize("module", ["h2.connection", "h2.events", "hpack.table", "encodings.idna"])
+def test_fork_during_an_import(module: str, how: str) -> None:
     """What the export thread is importing when a process forks can be imported in the child, too."""
     with GrpcReceiver() as receiver:
-        done = run("-c", IMPORTING, receiver.endpoint, module)
+        done = run("-c", IMPORTING, receiver.endpoint, module, how)
         assert done.returncode == 0, done.stderr
         assert sorted(receiver.names) == ["child", "parent", "parent again"]
 
@@ -104,6 +105,10 @@ def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
         gate.before_fork()
         gate.in_parent()
         assert gate.lock.locked()
+        gate.before_fork()
+        held = gate.lock
+        gate.in_child()  # its import goes on
+        monkeypatch.setattr(gate, "lock", held)
     monkeypatch.setattr(_lazy_imports, "_LONGEST_S", 0.01)
     with gate.lock:
         gate.before_fork()

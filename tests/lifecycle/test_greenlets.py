@@ -43,11 +43,19 @@ def test_greenlets_do_not_wait(library, moment, delay, otlp_receiver):
 
 
 @pytest.mark.parametrize(
-    "parts", ["no threads", "no sockets", "no TLS", "no time", "sockets alone", "nothing"]
+    ("parts", "moment"),
+    [
+        ("no threads", "first"),
+        ("no threads", "started"),
+        ("no sockets", "first"),
+        ("no TLS", "first"),
+        ("no time", "first"),
+        ("sockets alone", "first"),
+        ("nothing", "first"),
+    ],
 )
-@pytest.mark.parametrize("moment", ["first", "started"])
 @pytest.mark.parametrize("library", ["gevent", "eventlet"])
-def test_greenlets_of_a_partial_patch(library, moment, parts, otlp_receiver):
+def test_greenlets_of_a_partial_patch(library, parts, moment, otlp_receiver):
     """The same where only some modules are patched, or none: whoever has greenlets in a thread shares it."""
     if parts not in {*PARTS[library], "sockets alone", "nothing"}:
         pytest.skip(f"{library} has no such choice")

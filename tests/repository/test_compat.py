@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from importlib import import_module
-from types import ModuleType
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from opentelemetry import trace
 
-from eco2_tracing._compat import api, contrib, sdk
+from eco2_tracing._compat import api, contrib, imports, sdk
 from tests.repository.measures import private_names
 from tests.repository.sources import library
 
@@ -48,6 +51,60 @@ def test_an_sdk_without_a_fork_hook():
         pass
 
     assert Provider()._handle_fork() is None
+
+
+def test_a_python_without_its_import_locks(monkeypatch):
+    """Nothing is done, and what is imported stays."""
+    before = dict(sys.modules)
+    monkeypatch.delattr(sys.modules["_frozen_importlib"], "_module_locks")
+    monkeypatch.delattr(sys.modules["_imp"], "lock_held")
+    imports.prepare_repair()
+    imports.repair_imports(threading.get_ident())
+    assert sys.modules == before | {"ctypes": sys.modules["ctypes"]}
+
+
+def test_a_python_without_ctypes(monkeypatch):
+    """The import system's lock stays as it is."""
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+    imports.prepare_repair()
+    imports.repair_imports(0)
+
+
+@pytest.mark.parametrize(
+    ("held", "threads", "called"),
+    [(True, ["1"], 1), (False, ["1"], 0), (True, ["1", "2"], 0), (True, None, 0)],
+)
+def test_the_import_lock_is_renewed_in_a_process_of_one_thread(held, threads, called, monkeypatch):
+    """Python's own work after a fork would take away what other threads of the child have."""
+
+    def listdir(path):
+        if threads is None:
+            raise FileNotFoundError(path)
+        return threads
+
+    calls = []
+    api = SimpleNamespace(PyOS_AfterFork_Child=lambda: calls.append(None))
+    monkeypatch.setitem(sys.modules, "ctypes", SimpleNamespace(pythonapi=api))
+    monkeypatch.setattr(sys.modules["_imp"], "lock_held", lambda: held)
+    monkeypatch.setattr(imports.os, "listdir", listdir)
+    imports.repair_imports(0)
+    assert len(calls) == called
+
+
+def test_the_imports_of_one_thread_are_forgotten(monkeypatch):
+    """Those of other threads stay, and so do modules that are complete."""
+    complete, partial, other = ModuleType("complete"), ModuleType("partial"), ModuleType("other")
+    for module in (complete, partial, other):
+        module.__spec__ = ModuleSpec(module.__name__, None)
+        module.__spec__._initializing = module is not complete
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    owners = {"complete": 1, "partial": 1, "absent": 1, "other": 2}
+    held = {name: SimpleNamespace(owner=owner) for name, owner in owners.items()}
+    locks = {name: (lambda lock=lock: lock) for name, lock in held.items()} | {"gone": lambda: None}
+    monkeypatch.setattr(sys.modules["_frozen_importlib"], "_module_locks", locks)
+    imports.repair_imports(1)
+    assert list(locks) == ["other", "gone"]
+    assert [name for name in owners if name in sys.modules] == ["complete", "other"]
 
 
 def test_the_reader_of_private_names():
