@@ -68,31 +68,46 @@ from tests.export.spans import make_span
 
 begun, forked = threading.Event(), threading.Event()
 
+def wait():
+    if not begun.is_set():
+        begun.set()
+        forked.wait(0.5)
+
 class Slow:
     def find_spec(self, name, path=None, target=None):
-        if name == sys.argv[2] and not begun.is_set():
-            begun.set()
-            forked.wait(0.5)
+        if name == sys.argv[2]:
+            wait()
 
-sys.meta_path.insert(0, Slow())
+def executed(event, arguments):
+    if event == "exec" and arguments[0].co_filename.endswith(sys.argv[2].replace(".", os.sep) + ".py"):
+        wait()
+
+if sys.argv[4] == "searched":
+    sys.meta_path.insert(0, Slow())
+else:
+    sys.addaudithook(executed)
 batcher = open_batcher(sys.argv[1])
 batcher.on_end(make_span("parent"))
 threading.Thread(target=batcher.force_flush).start()
 assert begun.wait(20)
 pid = ctypes.PyDLL(None).fork() if sys.argv[3] == "in C" else os.fork()
-forked.set()
+if pid:  # in the child, another thread may have held the event's lock at the fork
+    forked.set()
 batcher.on_end(make_span("parent again" if pid else "child"))
 delivered = batcher.shutdown(5000)
 os._exit(not delivered or (pid and os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
 """
 
 
+@pytest.mark.parametrize("moment", ["searched", "executed"])
 @pytest.mark.parametrize("how", ["in Python", "in C"])
-@pytest.mark.parametrize("module", ["h2.connection", "h2.events", "hpack.table", "encodings.idna"])
-def test_fork_during_an_import(module: str, how: str) -> None:
+@pytest.mark.parametrize("module", ["h2.connection", "hpack.table", "encodings.idna"])
+def test_fork_during_an_import(module: str, how: str, moment: str) -> None:
     """What the export thread is importing when a process forks can be imported in the child, too."""
+    if how == "in C" and moment == "searched" and sys.version_info >= (3, 13):
+        pytest.skip("this Python has no way to release the import lock in a child of a fork in C")
     with GrpcReceiver() as receiver:
-        done = run("-c", IMPORTING, receiver.endpoint, module, how)
+        done = run("-c", IMPORTING, receiver.endpoint, module, how, moment)
         assert done.returncode == 0, done.stderr
         assert sorted(receiver.names) == ["child", "parent", "parent again"]
 

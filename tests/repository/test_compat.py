@@ -55,12 +55,13 @@ def test_an_sdk_without_a_fork_hook():
 
 def test_a_python_without_its_import_locks(monkeypatch):
     """Nothing is done, and what is imported stays."""
-    before = dict(sys.modules)
-    monkeypatch.delattr(sys.modules["_frozen_importlib"], "_module_locks")
-    monkeypatch.delattr(sys.modules["_imp"], "lock_held")
     imports.prepare_repair()
-    imports.repair_imports(threading.get_ident())
-    assert sys.modules == before | {"ctypes": sys.modules["ctypes"]}
+    before = dict(sys.modules)
+    with monkeypatch.context() as patch:
+        patch.delattr(sys.modules["_frozen_importlib"], "_module_locks")
+        patch.delattr(sys.modules["_imp"], "lock_held")
+        imports.repair_imports(threading.get_ident())
+    assert sys.modules == before
 
 
 def test_a_python_without_ctypes(monkeypatch):
@@ -71,10 +72,16 @@ def test_a_python_without_ctypes(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("held", "threads", "called"),
-    [(True, ["1"], 1), (False, ["1"], 0), (True, ["1", "2"], 0), (True, None, 0)],
+    ("held", "threads", "mends", "called"),
+    [
+        (True, ["1"], True, 1),
+        (True, ["1"], False, 0),
+        (False, ["1"], True, 0),
+        (True, ["1", "2"], True, 0),
+        (True, None, True, 0),
+    ],
 )
-def test_the_import_lock_is_renewed_in_a_process_of_one_thread(held, threads, called, monkeypatch):
+def test_the_import_lock_is_renewed_in_a_process_of_one_thread(held, threads, mends, called, monkeypatch):
     """Python's own work after a fork would take away what other threads of the child have."""
 
     def listdir(path):
@@ -84,10 +91,12 @@ def test_the_import_lock_is_renewed_in_a_process_of_one_thread(held, threads, ca
 
     calls = []
     api = SimpleNamespace(PyOS_AfterFork_Child=lambda: calls.append(None))
-    monkeypatch.setitem(sys.modules, "ctypes", SimpleNamespace(pythonapi=api))
-    monkeypatch.setattr(sys.modules["_imp"], "lock_held", lambda: held)
-    monkeypatch.setattr(imports.os, "listdir", listdir)
-    imports.repair_imports(0)
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "ctypes", SimpleNamespace(pythonapi=api))
+        patch.setattr(sys.modules["_imp"], "lock_held", lambda: held)
+        patch.setattr(imports.os, "listdir", listdir)
+        patch.setattr(imports, "_FORKS_OWN_THE_LOCK", (3, 99) if mends else (3, 0))
+        imports.repair_imports(0)
     assert len(calls) == called
 
 
@@ -101,8 +110,9 @@ def test_the_imports_of_one_thread_are_forgotten(monkeypatch):
     owners = {"complete": 1, "partial": 1, "absent": 1, "other": 2}
     held = {name: SimpleNamespace(owner=owner) for name, owner in owners.items()}
     locks = {name: (lambda lock=lock: lock) for name, lock in held.items()} | {"gone": lambda: None}
-    monkeypatch.setattr(sys.modules["_frozen_importlib"], "_module_locks", locks)
-    imports.repair_imports(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["_frozen_importlib"], "_module_locks", locks)
+        imports.repair_imports(1)
     assert list(locks) == ["other", "gone"]
     assert [name for name in owners if name in sys.modules] == ["complete", "other"]
 

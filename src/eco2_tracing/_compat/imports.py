@@ -10,6 +10,8 @@ import os
 import sys
 from typing import Any
 
+_FORKS_OWN_THE_LOCK = (3, 13)
+
 
 def prepare_repair() -> None:
     """Import what `repair_imports` needs; nothing can be imported by then."""
@@ -42,9 +44,12 @@ def _renew_import_lock() -> None:
     """Release the import system's lock, where a thread of the parent holds it.
 
     The forking program should have called `PyOS_AfterFork_Child` of Python's C API. It is safe as long as the child has
-    one thread. Without it the child could import nothing at all.
+    one thread. Without it the child can import nothing at all. Since Python 3.13 it ends a process in which
+    `PyOS_BeforeFork` was not called before the fork.
     """
     ctypes: Any = sys.modules.get("ctypes")
+    if sys.version_info >= _FORKS_OWN_THE_LOCK:
+        return
     held = getattr(sys.modules["_imp"], "lock_held", bool)
     if ctypes is not None and held() and _threads() == 1:
         ctypes.pythonapi.PyOS_AfterFork_Child()
