@@ -158,6 +158,21 @@ def test_the_address_that_answered_is_preferred(listeners: tuple[Scripted, Scrip
     assert used() == 0
 
 
+def test_each_address_has_its_turn(listeners: tuple[Scripted, Scripted]) -> None:
+    """Two that take connections and are of no use do not keep the third from being tried."""
+    with Scripted(wait_for_end) as third:
+        ports = [one.port for one in (*listeners, third)]
+        dialer = Connector(tuple(Address("127.0.0.1", port) for port in ports), None, ())
+        dialer.failed()  # nothing was opened
+        used = []
+        for _ in range(5):
+            connection = dialer.open(time.monotonic() + 20)
+            used.append(ports.index(connection._sock.getpeername()[1]))
+            connection.close()
+            dialer.failed()
+        assert used == [0, 1, 2, 0, 1]
+
+
 def open_files() -> int:
     """How many descriptors this process has."""
     return len(list(Path("/proc/self/fd").iterdir()))

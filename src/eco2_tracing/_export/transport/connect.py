@@ -102,7 +102,7 @@ class Connector:
         self._opening: Connection | None = None
         self._used: Candidate | None = None
         self._preferred: Candidate | None = None
-        self._avoided: Candidate | None = None
+        self._avoided: list[Candidate] = []
 
     @property
     def aborted(self) -> bool:
@@ -147,11 +147,13 @@ class Connector:
 
     def answered(self) -> None:
         """Note that the server answered on the latest connection: its address is tried first from now on."""
-        self._preferred, self._avoided = self._used, None
+        self._preferred, self._avoided = self._used, []
 
     def failed(self) -> None:
         """Note that the latest connection was of no use: its address is tried last from now on."""
-        self._preferred, self._avoided = None, self._used
+        self._preferred = None
+        if self._used is not None:
+            self._avoided = [one for one in self._avoided if one != self._used] + [self._used]
 
     def _ways(self, errors: list[OSError]) -> list[tuple[tuple[Address, ...], Proxy | None]]:
         """Return the addresses that are called directly, all together, and each one that is behind a proxy.
@@ -211,7 +213,10 @@ class Connector:
                 found += _look_up(address)
         if errors and not found:
             raise errors[0]
-        return sorted(interleaved(found), key=lambda one: (one == self._avoided, one != self._preferred))
+        # Only what the name still has; the one that failed longest ago first, so that each has its turn.
+        self._avoided = [one for one in self._avoided if one in found]
+        failed = {one: turn for turn, one in enumerate(self._avoided)}
+        return sorted(interleaved(found), key=lambda one: (failed.get(one, -1), one != self._preferred))
 
 
 def _look_up(address: Address) -> list[Candidate]:
