@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from eco2_tracing import _lazy_imports
+from eco2_tracing._forks import _Forks
+from eco2_tracing._native import Lock
 from tests.export.receivers import BlackHole, GrpcReceiver, HttpReceiver
 
 ROOT = Path(__file__).parents[2]
@@ -137,6 +139,24 @@ def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     gate.in_child()
     with _lazy_imports.lazy_imports():
         assert gate.lock.locked()
+
+
+def test_what_was_being_imported_at_a_fork_is_repaired_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the thread that was importing it; Python may announce the fork while it is being noticed."""
+    repaired: list[int] = []
+
+    def repair(thread: int) -> None:
+        repaired.append(thread)
+        forks.renew()
+
+    forks = _Forks()
+    gate = _lazy_imports._Gate(Lock())
+    forks.hooks = [gate.in_child]
+    monkeypatch.setattr(_lazy_imports, "repair_imports", repair)
+    gate.importer = 7
+    forks.renew()
+    forks.renew()
+    assert repaired == [7]
 
 
 EXIT = """
