@@ -7,11 +7,20 @@ from eco2_tracing._redaction.cut import cut
 LONGEST_ATTRIBUTE = 16 * 1024
 """Characters of an attribute that are kept, of all its items together; the rest is cut before anything is searched."""
 
-LONGEST_TEXT = 32 * 1024
+LONGEST_TEXT = 20 * 1024
 """Characters of a free text that are kept."""
 
-LONGEST_SPAN = 128 * 1024
+LONGEST_SPAN = 36 * 1024
 """Characters of a span's attributes, events and links that are kept, beside short texts."""
+
+SEARCHES = 16 * 1024
+"""What the places in one text may cost that are looked at, in characters: some 340 places."""
+
+PLACE = 48
+"""What a place costs where a secret may stand, in characters: searching them takes as long."""
+
+CHEAP = 12
+"""What a place costs that one look decides."""
 
 LONGEST_NAME = 1024
 """Characters of a span's, event's or attribute's name that are kept."""
@@ -24,7 +33,7 @@ OMITTED = "…"
 
 
 class Budget:
-    """Characters that are left.
+    """Characters that are left, to be kept and to be searched.
 
     Args:
         left: How many there are.
@@ -49,3 +58,21 @@ class Budget:
         if length <= 0 and text:
             return OMITTED
         return text if length == len(text) else cut(text, length)
+
+    def places(self, text: str, mark: str, cost: int) -> str:
+        """Return a text, cut before the mark for which nothing is left.
+
+        Args:
+            text: Any text.
+            mark: Stands at each place that is looked at.
+            cost: What one place costs.
+        """
+        left = self.left
+        self.left -= cost * text.count(mark)
+        if self.left >= 0:
+            return text
+        at = text.find(mark)
+        while left >= cost:
+            left -= cost
+            at = text.find(mark, at + len(mark))
+        return text[:at] + OMITTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from eco2_tracing._redaction.budget import CHEAP, Budget
 from eco2_tracing._redaction.commands import has_option, mask_commands
 from eco2_tracing._redaction.extent import PROSE, covered
 from eco2_tracing._redaction.lazy import lazy
@@ -18,7 +19,6 @@ _MORE = lazy(r"[\w.~+/=-]*")
 _FIELD = lazy(r"[A-Za-z_]{1,24}=(?:[^=]|\Z)")  # of a challenge: `Basic realm=x`
 _SHORTEST_OPAQUE = 8
 _LONGEST_WORD = 16
-_MOST = 4096
 _DIGEST = lazy(r"\bdigest[ ]{1,4}(?=[a-z]{2,16}=)([^\n]*)")
 # Three parts, of which a detached payload is empty; five where it is encrypted, one of them empty.
 _JWT = lazy(r"(?<![\w-])eyj[\w-]{8,}(?:\.[\w-]+|\.(?=\.[\w-])){1,4}")
@@ -60,15 +60,16 @@ def has_form(low: str) -> bool:
     )  # fmt: skip
 
 
-def masked_forms(text: str, low: str) -> str:
+def masked_forms(text: str, low: str, budget: Budget) -> str:
     """Mask the secrets that are known by their form.
 
     Args:
         text: Any text.
         low: The same in lower case, of the same length.
+        budget: What is left for places that are looked at.
     """
     if has_form(low) or has_token(text) or has_option(low):
-        spans = formed(text, low)
+        spans = formed(text, low, budget)
         return covered(text, spans) if spans else text
     return text
 
@@ -85,18 +86,19 @@ def has_auth(low: str) -> bool:
     )  # fmt: skip
 
 
-def formed(text: str, low: str) -> list[tuple[int, int]]:
+def formed(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
     """Find the secrets that are known by their form.
 
     Args:
         text: Any text.
         low: The same in lower case, of the same length.
+        budget: What is left for places that are looked at.
     """
-    spans = tokens(text)
+    spans = tokens(text, budget)
     spans += webhooks(text, low)
     for scheme in _SCHEMES:
         if scheme in low:
-            spans += _schemes(text, low, scheme)
+            spans += _schemes(text, low, scheme, budget)
     if "digest " in low and "response=" in low:  # a challenge has none
         spans += [found.span(1) for found in _DIGEST.finditer(low)]
     if "eyj" in low:
@@ -150,13 +152,14 @@ def _cookies(low: str) -> list[tuple[int, int]]:
     return spans
 
 
-def _schemes(text: str, low: str, scheme: str) -> list[tuple[int, int]]:
+def _schemes(text: str, low: str, scheme: str, budget: Budget) -> list[tuple[int, int]]:
     """Find credentials behind their scheme's name that look like such, not like prose."""
     spans: list[tuple[int, int]] = []
     at = low.find(scheme)
-    for _ in range(_MOST):
+    while budget.left > 0 or at < 0:
         if at < 0:
             return spans
+        budget.left -= CHEAP
         end = at + len(scheme)
         found = _AFTER_SCHEME.match(low, end)
         if found is not None and _is_credential(text, low, at, found, scheme):

@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from eco2_tracing._redaction.budget import CHEAP, PLACE, Budget
 from eco2_tracing._redaction.extent import LITERALS, covered, value_span
 from eco2_tracing._redaction.lazy import lazy
-
-_MOST = 4096  # places that are looked at for one word in one text; what is behind more of them is masked to the end
 
 
 def _details(**patterns: str) -> dict[str, re.Pattern[str]]:
@@ -46,6 +45,7 @@ for _word in ("generated in", "cached since", "raw sql", "no key", "caching disa
 _BRACKETED = frozenset(
     ("parameters", "generated in", "cached since", "raw sql", "no key", "caching disabled")
 )
+_MARK = lazy(r""":? ?[\\'"({]""")  # a value may follow, which is searched to its end
 _RESULT = lazy(r"\A((?:row|col)[ ])\([^\n]*\)\Z", re.IGNORECASE)  # what SQLAlchemy's engine echoes
 
 # What a literal look-up searches for: each detail has one of these, beside a quote or a bracket.
@@ -59,17 +59,18 @@ DETAILS = (
 _INPUT = lazy(r"""(?<=["']msg)\\{0,63}["'][^\n]{0,512}?["']input\\{0,63}["']:[ ]?""")
 
 
-def mask_details(text: str, low: str) -> str:
+def mask_details(text: str, low: str, budget: Budget) -> str:
     """Mask the values that drivers write into their errors, and that SQLAlchemy logs.
 
     Args:
         text: Any text.
         low: The same in lower case, of the same length.
+        budget: What is left for places that are looked at; the rest of the text is masked where nothing is.
     """
     spans: list[tuple[int, int]] = []
-    for word, pattern in _DETAILS.items():
+    for word in _DETAILS:
         if word in low:
-            _find(text, low, word, pattern, spans)
+            _find(text, low, word, spans, budget)
     if low.startswith(("row (", "col (")) and (found := _RESULT.match(text)) is not None:
         spans.append((found.end(1), found.end()))
     if "input" in low and "msg" in low:
@@ -77,12 +78,15 @@ def mask_details(text: str, low: str) -> str:
     return covered(text, spans) if spans else text
 
 
-def _find(text: str, low: str, word: str, pattern: re.Pattern[str], spans: list[tuple[int, int]]) -> None:
+def _find(text: str, low: str, word: str, spans: list[tuple[int, int]], budget: Budget) -> None:
+    pattern = _DETAILS[word]
     at = low.find(word)
-    for _ in range(_MOST):
-        if at < 0:
+    while at >= 0:
+        if budget.left <= 0:
+            spans.append((at, len(text)))
             return
         end = at + len(word)
+        budget.left -= 4 * PLACE if _MARK.match(low, end) else CHEAP
         before = low[at - 1 : at]
         begins = before == "[" if word in _BRACKETED else not before.isalnum()
         found = pattern.match(text, end) if begins else None
@@ -90,7 +94,6 @@ def _find(text: str, low: str, word: str, pattern: re.Pattern[str], spans: list[
             spans.append((found.end(1), found.end()))
             end = max(end, found.end())
         at = low.find(word, end)
-    spans.append((at if at >= 0 else len(text), len(text)))
 
 
 def _inputs(text: str) -> list[tuple[int, int]]:

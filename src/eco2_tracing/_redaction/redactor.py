@@ -9,6 +9,7 @@ from eco2_tracing._redaction.budget import (
     LONGEST_NAME,
     LONGEST_SPAN,
     LONGEST_TEXT,
+    SEARCHES,
     SMALL,
     Budget,
 )
@@ -22,10 +23,11 @@ from eco2_tracing._redaction.urls import mask_userinfo
 from eco2_tracing._redaction.values import Values
 
 _MOST_REMEMBERED = 2048
+_FEW = 16  # so many short attributes need no bound
 _LONGEST_REMEMBERED = 256
 _MOST_STATEMENTS = 256
 _LONGEST_STATEMENT = 2048
-_SEARCH = 48  # what searching one text takes beside its characters, in characters: lists hold short ones
+_SEARCH = 16  # what searching one text takes beside its characters, in characters: lists hold short ones
 # Nothing, and what stands where we or OpenTelemetry's own packages have masked before.
 _MASKED = frozenset(("", MASK, f"[{MASK}]"))
 _NUMBERS = frozenset((int, float, bool))
@@ -82,15 +84,16 @@ class Redactor(Scanner):
         """
         return self._value(self._kind_of(key), value, None)
 
-    def named_text(self, key: str, text: str) -> str:
+    def named_text(self, key: str, text: str, budget: Budget | None = None) -> str:
         """Mask a text by what its name says of its form: a query string, a URL, a statement, free text.
 
         Args:
             key: The name of a field or an attribute.
             text: Any text.
+            budget: What is left of the line.
         """
         kind = KINDS.get(key)
-        return self._form(kind, text) if kind in _FORMS else self._scan(text, 0)
+        return self._form(kind, text, budget) if kind in _FORMS else self._scan(text, 0, budget)
 
     def _value(self, kind: int, value: object, budget: Budget | None) -> object:
         limit = LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE
@@ -119,6 +122,8 @@ class Redactor(Scanner):
         """
         changed: dict[str, object] | None = None
         kinds, names = self._kinds, self._names
+        if budget is None and len(attributes) > _FEW:
+            budget = Budget(LONGEST_SPAN)
         # One look-up an attribute, and a call for those alone that can hold a secret.
         for key, value in attributes.items():
             kind = kinds.get(key)
@@ -136,9 +141,9 @@ class Redactor(Scanner):
                     continue
                 masked = self._long(kind, value, attributes, budget)
             elif kind == SQL:
-                masked = self._statement(value, attributes)
+                masked = self._statement(value, attributes, budget)
             else:
-                masked = self._masked_text(kind, value)
+                masked = self._masked_text(kind, value, budget)
             if masked is not value:
                 if changed is None:
                     changed = dict(attributes)
@@ -149,7 +154,11 @@ class Redactor(Scanner):
         if type(value) is not str:
             return self._value(kind, value, budget)
         text = budget.text(value, LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE)
-        masked = self._statement(text, attributes) if kind == SQL else self._masked_text(kind, text)
+        masked = (
+            self._statement(text, attributes, budget)
+            if kind == SQL
+            else self._masked_text(kind, text, budget)
+        )
         return value if masked is value or masked == value else masked
 
     def _renamed(self, attributes: Mapping[str, object], key: str, budget: Budget) -> dict[str, object]:
@@ -180,33 +189,35 @@ class Redactor(Scanner):
         return SECRET if self.is_secret(key) else TEXT
 
     def _text_within(self, kind: int, text: str, budget: Budget) -> str:
-        return self._masked_text(kind, budget.text(text, LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE))
+        text = budget.text(text, LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE)
+        return self._masked_text(kind, text, budget)
 
-    def _masked_text(self, kind: int, text: str) -> str:
+    def _masked_text(self, kind: int, text: str, budget: Budget | None) -> str:
         if kind in _PLAIN_TEXTS:
-            return self._scan(text, 0)
+            return self._scan(text, 0, budget)
         if kind == NAME:
             return self.name(text)
-        return self._form(kind, text)
+        return self._form(kind, text, budget)
 
-    def _form(self, kind: int | None, text: str) -> str:
+    def _form(self, kind: int | None, text: str, budget: Budget | None) -> str:
         if kind == SQL:
-            return self._statement(text, {})
+            return self._statement(text, {}, budget)
         if kind == QUERY:
-            return self.query(text)
+            return self.query(text, budget)
         if kind == URL:
-            return self.url(text)
+            return self.url(text, budget)
         return text if text in _MASKED else MASK
 
-    def _statement(self, text: str, attributes: Mapping[str, object]) -> str:
+    def _statement(self, text: str, attributes: Mapping[str, object], budget: Budget | None) -> str:
         system = attributes.get("db.system.name") or attributes.get("db.system")
         key = (text, system if isinstance(system, str) else "")
         known = self._statements.get(key)
         if known is None:
             # Then what has no quotes in some dialect or tool: a URL, `SET password = x`.
-            known = mask_userinfo(mask_literals(text, key[1]))
-            known = self._free.mask(known, lowered(known))
-            if len(text) <= _LONGEST_STATEMENT:
+            budget = budget or Budget(SEARCHES)
+            known = mask_userinfo(mask_literals(text, budget, key[1]), budget)
+            known = self._free.mask(known, lowered(known), budget)
+            if len(text) <= _LONGEST_STATEMENT and budget.left > 0:
                 if len(self._statements) >= _MOST_STATEMENTS:
                     self._statements.clear()
                 self._statements[key] = known

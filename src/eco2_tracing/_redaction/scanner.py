@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from eco2_tracing._redaction.budget import LONGEST_TEXT
+from eco2_tracing._redaction.budget import LONGEST_TEXT, SEARCHES, Budget
 from eco2_tracing._redaction.commands import has_option
 from eco2_tracing._redaction.cut import cut, printable
 from eco2_tracing._redaction.extent import covered
@@ -44,54 +44,59 @@ class Scanner:
         self._free = FreeText(keys.is_secret, keys.extra)
         self._urls = Urls(self.is_secret, self._nested)
 
-    def query(self, query: str) -> str:
+    def query(self, query: str, budget: Budget | None = None) -> str:
         """Mask the values of secret parameters of a query string.
 
         Args:
             query: Without its `?`. Names may be percent-encoded; `&` and `;` separate.
+            budget: What is left of the span or line.
         """
         if type(query) is not str or len(query) > self._limit:
             query = self._bounded(query)
         if self._numbers:
             query = self._without_numbers(query)
         if "=" in query:
-            query = self._urls.query(query)
-        return _credentials(query)
+            budget = budget or Budget(SEARCHES)
+            query = self._urls.query(query, budget)
+        return _credentials(query, budget)
 
-    def url(self, url: str) -> str:
+    def url(self, url: str, budget: Budget | None = None) -> str:
         """Mask user information and secret parameters of a URL.
 
         Args:
             url: Absolute or relative.
+            budget: What is left of the span or line.
         """
         if type(url) is not str or len(url) > self._limit:
             url = self._bounded(url)
         if self._numbers:
             url = self._without_numbers(url)
         if "?" in url or "@" in url or "=" in url or "%" in url:
-            url = self._urls.url(url)
+            budget = budget or Budget(SEARCHES)
+            url = self._urls.url(url, budget)
             if "%3" in url:
-                return self._scan(url, 0)
-        return _credentials(url)
+                return self._scan(url, 0, budget)
+        return _credentials(url, budget)
 
     def prepare(self) -> None:
         """Compile all searches, some 40 ms of work, before the first request rather than within one."""
         compile_all()
-        self._free.mask("password=x", "password=x")
-        tokens(_TOKEN_LIKE)
-        tokens(_TOKEN_LIKE + "%2Fx")
+        self._free.mask("password=x", "password=x", Budget(SEARCHES))
+        tokens(_TOKEN_LIKE, Budget(SEARCHES))
+        tokens(_TOKEN_LIKE + "%2Fx", Budget(SEARCHES))
 
-    def text(self, text: str) -> str:
+    def text(self, text: str, budget: Budget | None = None) -> str:
         """Mask secrets in free text: `key=value`, JSON, headers, credentials, URLs, literals of SQL.
 
         Args:
             text: A log message, an exception's text, an attribute of unknown shape.
+            budget: What is left of the span or line; of a text alone it is `SEARCHES`.
         """
         if type(text) is not str or len(text) > self._limit:
             text = self._bounded(text)
-        return self._scan(text, 0)
+        return self._scan(text, 0, budget)
 
-    def _scan(self, text: str, depth: int) -> str:
+    def _scan(self, text: str, depth: int, budget: Budget | None = None) -> str:
         if self._numbers:
             text = self._without_numbers(text)
         # One short word, as values of attributes and fields often are: nearly each form has more.
@@ -105,7 +110,8 @@ class Scanner:
         if quoted or "(" in low:
             for stem in DETAILS:
                 if stem in low:
-                    text, low = _changed(mask_details(text, low), text, low)
+                    budget = budget or Budget(SEARCHES)
+                    text, low = _changed(mask_details(text, low, budget), text, low)
                     break
         if (
             "select" in low or "update" in low or "delete" in low or "into" in low
@@ -114,32 +120,36 @@ class Scanner:
                 or text.startswith(STARTS) or has_capitals(text)
             ))
         ):  # fmt: skip
-            text, low = _changed(mask_statements(text, low), text, low)
+            budget = budget or Budget(SEARCHES)
+            text, low = _changed(mask_statements(text, low, budget), text, low)
         assigned = "=" in low or ":" in low
         encoded = "%" in low
         if assigned:
             if "code" in low:
                 text, low = _changed(mask_code(text, low), text, low)
             if "@" in low and ("//" in low or "\\/" in low or "thin:" in low or "@tcp(" in low):
-                text, low = _changed(mask_userinfo(text), text, low)
+                budget = budget or Budget(SEARCHES)
+                text, low = _changed(mask_userinfo(text, budget), text, low)
             if "=" in low and ("?" in low or "&" in low):
-                text, low = _changed(self._urls.parameters(text, depth), text, low)
+                budget = budget or Budget(SEARCHES)
+                text, low = _changed(self._urls.parameters(text, budget, depth), text, low)
         if encoded and "40" in low:
-            text, low = _changed(mask_userinfo(text), text, low)
+            budget = budget or Budget(SEARCHES)
+            text, low = _changed(mask_userinfo(text, budget), text, low)
         if (
             assigned or encoded or quoted or ">" in low or "-" in low or "\\" in low or "_" in low or "pass" in low
         ) and self._free.has_name(low):  # fmt: skip
-            return self._free.mask(text, low)
+            return self._free.mask(text, low, budget or Budget(SEARCHES))
         if find_run(text) is None and not has_form(low) and ("-" not in low or not has_option(low)):
             return text
-        return masked_forms(text, low)
+        return masked_forms(text, low, budget or Budget(SEARCHES))
 
-    def _nested(self, text: str, depth: int) -> str:
+    def _nested(self, text: str, depth: int, budget: Budget) -> str:
         if "=" in text and "?" not in text:
-            text = self._urls.query(text, depth)
+            text = self._urls.query(text, budget, depth)
         elif "=" not in text and "%" in text:  # encoded once more
-            text = self._urls.value(text, depth)
-        return self._scan(text, depth)
+            text = self._urls.value(text, budget, depth)
+        return self._scan(text, depth, budget)
 
     def _without_numbers(self, text: str) -> str:
         spans = number_spans(text, self._numbers)
@@ -151,7 +161,7 @@ class Scanner:
         return text if len(text) <= self._limit else cut(text, self._limit)
 
 
-def _credentials(url: str) -> str:
+def _credentials(url: str, budget: Budget | None) -> str:
     """Mask credentials of a known form in a URL or a query; a scheme stands there before an encoded space."""
     if (
         (len(url) < _SHORTEST_RUN or find_run(url) is None)
@@ -159,7 +169,7 @@ def _credentials(url: str) -> str:
         and ";" not in url and "\n" not in url
     ):  # fmt: skip
         return url
-    return masked_forms(url, lowered(url))
+    return masked_forms(url, lowered(url), budget or Budget(SEARCHES))
 
 
 def _changed(masked: str, text: str, low: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from eco2_tracing._redaction.budget import CHEAP, PLACE, Budget
 from eco2_tracing._redaction.lazy import lazy
 from eco2_tracing._redaction.sql import mask_in_place, mask_literals
 
@@ -59,30 +60,30 @@ _BEGINS = {
 _PATTERNS = {word: (lazy(loose), lazy(strict)) for word, (loose, strict) in _BEGINS.items()}
 _CALLS = frozenset(("call", "exec", "set password"))  # all that is quoted in them is a value
 
-_CAPITALS = lazy(
-    r"(?:WITH|VALUES|SHOW|SET|PRAGMA|ATTACH|CREATE|ALTER|GRANT|COPY|DO)[ ](?=[^\n]{0,512}?['\"])"
-)
+_CAPITALS = lazy(r"(?:WITH|VALUES|SHOW|SET|PRAGMA|ATTACH|CREATE|ALTER|GRANT|COPY|DO)[ ]")
+_QUOTED = lazy(r"[^\n]{0,512}?['\"]")
 _BEFORE_CAPITALS = lazy(r"(?:[\"'`(]|:[ ]|\\n|\n)\Z")
 # The lines that may come behind a statement: of a traceback, of a driver.
 _END = lazy(r'\]?\n(?=[ \t]{0,8}File "|[\[(]|Traceback|During |The above|[ \t]{0,8}\n|[A-Z]\w{1,60}:)')
 _MOST = 128
-_MOST_LOOKED_AT = 4096
+_COSTS = {"select": 4 * PLACE}  # up to twenty columns
 _ALL, _IN_PLACE, _STRICT, _OMIT = range(4)
 _OMITTED = "…"
 
 
-def mask_statements(text: str, low: str) -> str:
+def mask_statements(text: str, low: str, budget: Budget) -> str:
     """Mask the literals of SQL statements in a message.
 
     Args:
         text: Any text.
         low: The same in lower case, of the same length.
+        budget: What is left for places that are looked at; the rest of the text is cut where nothing is.
     """
     if text.startswith(STARTS):
-        return mask_in_place(text) if text[0] not in "CE" else _calls(text)
+        return mask_in_place(text, budget) if text[0] not in "CE" else _calls(text, budget)
     parts: list[str] = []
     done = 0
-    for start, how in _places(text, low):
+    for start, how in _places(text, low, budget):
         if start < done:
             continue
         if how == _OMIT:
@@ -91,17 +92,17 @@ def mask_statements(text: str, low: str) -> str:
         end = len(text) if stop is None else stop.start()
         statement = text[start:end]
         if how == _ALL:
-            masked = mask_literals(statement, "mysql", numbers=False)
+            masked = mask_literals(statement, budget, "mysql", numbers=False)
         else:
-            masked = mask_in_place(statement, strict=how == _STRICT)
+            masked = mask_in_place(statement, budget, strict=how == _STRICT)
         parts += (text[done:start], masked)
         done = end
     return "".join(parts) + text[done:] if parts else text
 
 
-def _calls(text: str) -> str:
+def _calls(text: str, budget: Budget) -> str:
     is_call = text.startswith(("CALL ", "EXEC"))
-    return mask_literals(text, "mysql", numbers=False) if is_call else mask_in_place(text)
+    return mask_literals(text, budget, "mysql", numbers=False) if is_call else mask_in_place(text, budget)
 
 
 def has_capitals(text: str) -> bool:
@@ -113,28 +114,31 @@ def has_capitals(text: str) -> bool:
     return _CAPITALS.search(text) is not None
 
 
-def _places(text: str, low: str) -> list[tuple[int, int]]:
+def _places(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
     """Find where statements begin, and how they are read."""
     places: list[tuple[int, int]] = []
     for word, patterns in _PATTERNS.items():
         at = low.find(word)
-        for _ in range(_MOST_LOOKED_AT if word == "line " else _MOST_LOOKED_AT // 4):
-            if at < 0 or len(places) > _MOST:
-                break
+        while at >= 0 and len(places) <= _MOST and budget.left > 0:
+            end = at + len(word)
+            budget.left -= _COSTS.get(word, PLACE) if low[end : end + 1].isspace() else CHEAP
             how = _reading(text, low, at, word, patterns)
             if how is not None:
                 places.append((at, how))
-            at = low.find(word, at + len(word))
+            at = low.find(word, end)
         if at >= 0:
             places.append((at, _OMIT))  # more than anyone writes: the rest is not looked at
     if "'" in low or '"' in low:
-        for count, found in enumerate(_CAPITALS.finditer(text)):
+        for found in _CAPITALS.finditer(text):
             start = found.start()
-            if count == _MOST_LOOKED_AT or len(places) > _MOST:
+            budget.left -= CHEAP
+            if budget.left <= 0 or len(places) > _MOST:
                 places.append((start, _OMIT))
                 break
             if start == 0 or _BEFORE_CAPITALS.search(text, max(0, start - 3), start) is not None:
-                places.append((start, _IN_PLACE))
+                budget.left -= PLACE
+                if _QUOTED.match(text, found.end()):
+                    places.append((start, _IN_PLACE))
     return sorted(places)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from eco2_tracing._redaction.budget import PLACE, Budget
 from eco2_tracing._redaction.commands import has_option
 from eco2_tracing._redaction.extent import LITERALS, PROSE, covered, value_span
 from eco2_tracing._redaction.forms import formed, has_auth, has_form
@@ -65,7 +66,6 @@ _FIRST_AFTER = r"""[\s\\"'`&<>,;:=%\[은는이가-]"""
 _ALWAYS_PAIRED = ("authorization", "cookie", "key", "token")
 
 _LONGEST_NAME = 64
-_MOST_NAMES = 512
 _MOST_SECRETS = 256
 _LONGEST_SIGN = 2
 TRUNCATED = "…"
@@ -102,7 +102,7 @@ class FreeText:
     def __init__(self, is_secret: Callable[[str], bool], extra: Iterable[str] = ()) -> None:
         self._is_secret = is_secret
         self._extra = tuple(extra)
-        self._compiled: re.Pattern[str] | None = None
+        self._compiled: tuple[re.Pattern[str], re.Pattern[str]] | None = None
         self.stems = _stems(self._extra)
 
     def has_name(self, low: str) -> bool:
@@ -123,33 +123,38 @@ class FreeText:
             or (self.stems != () and any(stem in low for stem in self.stems))
         )  # fmt: skip
 
-    def mask(self, text: str, low: str) -> str:
+    def mask(self, text: str, low: str, budget: Budget) -> str:
         """Mask all forms.
 
         Args:
             text: Any text.
             low: The same text in lower case.
+            budget: What is left for places that are looked at; the rest of the text is cut where nothing is.
         """
         spans: list[tuple[int, int]] = []
-        end = self._named(text, low, spans)
+        end = self._named(text, low, spans, budget)
         if end < len(text):
             text, low = text[:end] + TRUNCATED, low[:end] + TRUNCATED
         if 'value"' in low or "value'" in low or "value\\" in low:
             spans += self._reversed(low)
         if has_form(low) or has_token(text) or has_option(low):
-            spans += formed(text, low)
+            spans += formed(text, low, budget)
         return covered(text, spans) if spans else text
 
-    def _named(self, text: str, low: str, spans: list[tuple[int, int]]) -> int:
+    def _named(self, text: str, low: str, spans: list[tuple[int, int]], budget: Budget) -> int:
         """Find the values that stand behind a secret's name; returns where the search ended."""
         at = 0
-        search = self._keys().search
-        for _ in range(_MOST_NAMES):
-            found = search(low, at)
+        names, named = self._keys()
+        search, match = names.search, named.match
+        while (name := search(low, at)) is not None:
+            at = name.start()
+            if budget.left <= 0 or len(spans) == _MOST_SECRETS:
+                return max(at, spans[-1][1] if spans else 0)
+            budget.left -= PLACE
+            found = match(low, at)
             if found is None:
-                return len(text)
-            if len(spans) == _MOST_SECRETS:
-                break
+                at += 1
+                continue
             at = found.end("key")
             begin = _begin_of_name(low, found.start())
             if not _is_separator(low, begin, found) or not self._is_secret(text[begin:at].lstrip("-")):
@@ -159,10 +164,14 @@ class FreeText:
                 spans.append(span)
                 # The end of a value can be the name of the next: `token= "password": "x"`.
                 at = max(at, span[0], span[1] - _LONGEST_NAME)
-        return max(at, spans[-1][1] if spans else 0)
+        return len(text)
 
-    def _keys(self) -> re.Pattern[str]:
-        """Return the search for names; compiled for the first text that needs it, because that takes milliseconds."""
+    def _keys(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
+        """Return the searches for names, and for names with what follows them.
+
+        They are compiled for the first text that needs them, because that takes milliseconds. The first one finds the
+        places, so that places are counted that the second one refuses.
+        """
         if self._compiled is None:
             keys = (*STRONG, *EXACT, *COOKIES, *KOREAN, *self._extra)
             names = {"[-_. ]?".join(map(re.escape, words(key))) for key in keys}
@@ -172,11 +181,9 @@ class FreeText:
             names |= {rf"\\{{1,4}}u(?:{escaped})", f"%(?:{encoded})"}
             joined = alternatives(sorted(names, key=len, reverse=True))
             after = rf"(?:[-_.]?(?:{'|'.join(AFTER)}))?(?:[-_]?\d{{1,3}})?"
-            self._compiled = re.compile(
-                rf"""(?P<key>(?:{joined}){after})(?={_FIRST_AFTER})
-                     (?:(?P<named>{_NAMED})|(?P<pair>{_PAIRED})|(?P<separator>{_SEPARATOR}))""",
-                re.VERBOSE,
-            )
+            name = f"(?P<key>(?:{joined}){after})(?={_FIRST_AFTER})"
+            following = f"(?:(?P<named>{_NAMED})|(?P<pair>{_PAIRED})|(?P<separator>{_SEPARATOR}))"
+            self._compiled = re.compile(name), re.compile(name + following, re.VERBOSE)
         return self._compiled
 
     def _reversed(self, low: str) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
+from eco2_tracing._redaction.budget import CHEAP, Budget
 from eco2_tracing._redaction.lazy import lazy
 
 _W = r"[\w-]"
@@ -121,6 +122,7 @@ _WORDS = lazy(r"[a-z_-]+\Z")
 _ID = lazy(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z|[0-9a-f]+\Z"
 )  # alone: a UUID, or hexadecimal digits
+_UUID_ALONE = lazy(_UUID)
 _REACH = 20  # how far before such a word a prefix can begin
 _ESCAPES = lazy(r"%[0-9A-Fa-f]{2}[A-Za-z0-9]|\\[nrtbfu]|\[\d{0,3}m|/bot")  # see `begins_word`
 _HEAD = lazy(
@@ -146,7 +148,6 @@ _WEBHOOK = lazy(
     re.VERBOSE,
 )  # fmt: skip
 _HOSTS = ("hook", "/with/key/", "api.telegram")
-_MOST = 1024
 
 
 @cache
@@ -180,11 +181,12 @@ def has_token(text: str) -> bool:
     return _RUN.search(text) is not None
 
 
-def tokens(text: str) -> list[tuple[int, int]]:
+def tokens(text: str, budget: Budget) -> list[tuple[int, int]]:
     """Find the tokens of a known form.
 
     Args:
         text: Any text.
+        budget: What is left for places that are looked at; the rest of the text is masked where nothing is.
 
     Returns:
         Their places.
@@ -193,10 +195,16 @@ def tokens(text: str) -> list[tuple[int, int]]:
     if _ID.match(text):
         return spans
     done = 0
-    search = (_prefixes_of_words() if _ESCAPES.search(text) is None else _prefixes()).search
+    escaped = _ESCAPES.search(text) is not None
     for run in _RUN.finditer(text):
         start, end = run.span()
         if end <= done:
+            continue
+        if budget.left <= 0:
+            spans.append((start, len(text)))
+            break
+        budget.left -= 2 * CHEAP
+        if _UUID_ALONE.fullmatch(text, start, end):
             continue
         place = text.find("-us", start, end) - 32
         if place >= start and (mailchimp := _MAILCHIMP.match(text, place)) is not None:
@@ -205,11 +213,16 @@ def tokens(text: str) -> list[tuple[int, int]]:
         if _WORDS.match(text, start, end) and not _prefixes().match(text, start):
             continue
         at = max(done, start - _REACH)
-        for _ in range(_MOST):
+        search = _prefixes_of_words().search
+        if escaped and _ESCAPES.search(text, max(0, at - 8), end) is not None:
+            search = _prefixes().search
+            budget.left -= end - at
+        while budget.left > 0:
             found = search(text, at, end)
             if found is None:
                 break
             at = found.start()
+            budget.left -= 2 * CHEAP
             begin = _begin(text, at)
             token = _whole().match(text, at) if begin >= 0 else None
             if token is None:
@@ -220,8 +233,8 @@ def tokens(text: str) -> list[tuple[int, int]]:
             spans.append((begin, done))
             break  # the token holds the rest of the word
         else:
-            spans.append((at, end))  # more prefixes than any word has: the rest of it is not looked at
-            done = end
+            spans.append((at, len(text)))  # more prefixes than any text has: the rest of it is not looked at
+            break
     return spans
 
 

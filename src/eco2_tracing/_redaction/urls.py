@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote, unquote
 
+from eco2_tracing._redaction.budget import PLACE, Budget
 from eco2_tracing._redaction.cut import cut
 from eco2_tracing._redaction.keys import MASK
 from eco2_tracing._redaction.lazy import lazy
@@ -53,25 +54,25 @@ class Urls:
 
     __slots__ = ("_is_secret", "_nested")
 
-    def __init__(self, is_secret: Callable[[str], bool], nested: Callable[[str, int], str]) -> None:
+    def __init__(self, is_secret: Callable[[str], bool], nested: Callable[[str, int, Budget], str]) -> None:
         self._is_secret = is_secret
         self._nested = nested
 
-    def url(self, url: str, depth: int = 0) -> str:
+    def url(self, url: str, budget: Budget, depth: int = 0) -> str:
         """Mask user information, and secrets in query and fragment."""
-        url = mask_userinfo(url)
+        url = mask_userinfo(url, budget)
         head, hash_mark, fragment = url.partition("#")
         path, question_mark, query = head.partition("?")
         if ";" in path:
-            path = "/".join([self.query(segment, depth) for segment in path.split("/")])
+            path = "/".join([self.query(segment, budget, depth) for segment in path.split("/")])
         if query:
-            query = self.query(query, depth)
+            query = self.query(query, budget, depth)
         if "=" in fragment:
             route, mark, rest = fragment.rpartition("?")
-            fragment = route + mark + self.query(rest, depth)
+            fragment = route + mark + self.query(rest, budget, depth)
         return path + question_mark + query + hash_mark + fragment
 
-    def query(self, query: str, depth: int = 0) -> str:
+    def query(self, query: str, budget: Budget, depth: int = 0) -> str:
         """Mask the values of secret parameters, separated by `&` or `;`."""
         parts = query.split("&", _MOST_PARAMETERS)
         if len(parts) > _MOST_PARAMETERS:
@@ -80,14 +81,16 @@ class Urls:
         for at, part in enumerate(parts):
             if "=" not in part:
                 continue
+            if budget.left <= 0:
+                return "&".join([*parts[:at], _OMITTED])
             if "%" in part or ";" in part or ":" in part:
                 nested += 1
                 if nested > _MOST_NESTED:
                     return "&".join([*parts[:at], _OMITTED])
-            parts[at] = self._part(part, depth) if ";" in part else self._pair(part, depth)
+            parts[at] = self._part(part, budget, depth) if ";" in part else self._pair(part, budget, depth)
         return "&".join(parts)
 
-    def _part(self, part: str, depth: int) -> str:
+    def _part(self, part: str, budget: Budget, depth: int) -> str:
         """Mask pairs separated by `;`, which to some servers is part of the value."""
         masked: list[str] = []
         in_secret = False
@@ -97,19 +100,22 @@ class Urls:
         for piece in pieces:
             if "=" not in piece and in_secret:
                 continue  # `password=a;b`: the rest of the same secret
-            masked.append(self._pair(piece, depth))
+            if budget.left <= 0:
+                return ";".join([*masked, _OMITTED])
+            masked.append(self._pair(piece, budget, depth))
             in_secret = masked[-1] != piece and masked[-1].endswith(f"={MASK}")
         return ";".join(masked)
 
-    def _pair(self, pair: str, depth: int) -> str:
+    def _pair(self, pair: str, budget: Budget, depth: int) -> str:
         name, equals, value = pair.partition("=")
         if not value:
             return pair
+        budget.left -= PLACE
         if self._is_secret(name):
             return name + equals + MASK
-        return name + equals + self.value(value, depth)
+        return name + equals + self.value(value, budget, depth)
 
-    def parameters(self, text: str, depth: int) -> str:
+    def parameters(self, text: str, budget: Budget, depth: int) -> str:
         """Mask secret parameters of the query strings inside a longer text."""
         parts: list[str] = []
         done = 0
@@ -117,17 +123,17 @@ class Urls:
         for count, found in enumerate(_PARAMETER.finditer(text)):
             start, end = found.span()
             nested += "%" in found[2] or ":" in found[2]
-            if count == _MOST_PARAMETERS or nested > _MOST_NESTED:
+            if count == _MOST_PARAMETERS or nested > _MOST_NESTED or budget.left <= 0:
                 return f"{''.join(parts)}{text[done:start]}{_OMITTED}"
             start += 1
             pair = text[start:end]
-            masked = self._pair(pair, depth)
+            masked = self._pair(pair, budget, depth)
             if masked != pair:
                 parts += (text[done:start], masked)
                 done = end
         return f"{''.join(parts)}{text[done:]}" if parts else text
 
-    def value(self, value: str, depth: int) -> str:
+    def value(self, value: str, budget: Budget, depth: int) -> str:
         """Mask what a parameter's value carries inside, such as a redirect's URL with a token."""
         if depth >= _DEEPEST or not ("=" in value or "%" in value or ":" in value or "+" in value):
             return value
@@ -135,8 +141,9 @@ class Urls:
             value = cut(value, _LONGEST_VALUE)
         if len(value) > _LONGEST_NESTED:
             depth = _DEEPEST - 1  # looked into once
+        budget.left -= len(value)
         plain, encoding = _decoded(value) if "%" in value else (value, "utf-8")
-        masked = self._nested(plain, depth + 1)
+        masked = self._nested(plain, depth + 1, budget)
         if masked == plain:
             return value
         return quote(masked, safe="", encoding=encoding, errors="replace") if "%" in value else masked
@@ -150,12 +157,19 @@ def _decoded(value: str) -> tuple[str, str]:
         return unquote(value, "latin-1"), "latin-1"
 
 
-def mask_userinfo(text: str) -> str:
-    """Mask `user:password@` behind each `://`."""
+def mask_userinfo(text: str, budget: Budget) -> str:
+    """Mask `user:password@` behind each `://`.
+
+    Args:
+        text: Any text.
+        budget: What is left for places that are looked at; the rest of the text is cut where nothing is.
+    """
+    text = budget.places(text, "//", PLACE)
     if "@" in text:
         if "//" in text or "/\\" in text:
             text = _AUTHORITY.sub(_mask_authority, text)
             text = _RELATIVE.sub(_mask_authority, text)
+        text = budget.places(text, "thin:", PLACE)
         if "@tcp(" in text or "@unix(" in text:
             text = _GO.sub(f"{MASK}:{MASK}@", text)
         if "thin:" in text:

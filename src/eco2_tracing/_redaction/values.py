@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from eco2_tracing._redaction.budget import OMITTED
 from eco2_tracing._redaction.commands import mask_arguments
 from eco2_tracing._redaction.keys import MASK
 from eco2_tracing._redaction.kinds import SECRET, TEXT
@@ -81,6 +82,8 @@ class Values:
                 given = mask_arguments(value, self._is_secret) or value
         for item in islice(given, MOST_ITEMS):
             if budget.left <= 0:
+                if isinstance(item, str):
+                    items.append(OMITTED)
                 break
             budget.left -= _ITEM
             items.append(self.masked(kind, item, depth))
@@ -97,6 +100,7 @@ class Values:
         for key, item in islice(value.items(), MOST_ITEMS):
             if budget.left <= 0:
                 same = False
+                items[OMITTED] = OMITTED
                 break
             budget.left -= _ITEM
             name = self._name(key) if isinstance(key, str) else key

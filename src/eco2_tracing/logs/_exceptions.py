@@ -69,7 +69,7 @@ def error_fields(
             trace = None
         fields["error.type"] = type_name(exc_info[0])
         message = budget.text(printable(exc_info[1]), _LONGEST_MESSAGE)
-        fields["error.message"] = repaired(redactor.text(message))
+        fields["error.message"] = repaired(redactor.text(message, budget))
     traces = [_trace(each, redactor, budget) for each in (trace, stack) if each]
     if traces:
         fields["error.stack_trace"] = "\n".join(traces)
@@ -91,8 +91,8 @@ def _trace(trace: str, redactor: Redactor, budget: Budget) -> str:
     limit = max(min(LONGEST_TEXT, budget.left), _SHORTEST_TRACE)
     budget.left -= min(len(trace), limit)
     if len(trace) <= limit:
-        return repaired(redactor.text(trace))
+        return repaired(redactor.text(trace, budget))
     head_length = limit // 4
-    head = repaired(redactor.text(cut(trace, head_length)))
+    head = repaired(redactor.text(cut(trace, head_length), budget))
     begin = trace.find(_FRAME, len(trace) - (limit - head_length))
-    return head if begin < 0 else head + repaired(redactor.text(trace[begin:]))
+    return head if begin < 0 else head + repaired(redactor.text(trace[begin:], budget))

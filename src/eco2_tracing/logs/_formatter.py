@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 from pythonjsonlogger.orjson import OrjsonFormatter
 
-from eco2_tracing._redaction import Budget, Redactor, cut, printable
+from eco2_tracing._redaction import LONGEST_TEXT, SMALL, Budget, Redactor, cut, printable
 from eco2_tracing.logs._access import ACCESS, AccessFields
 from eco2_tracing.logs._context import (
     PORTABLE,
@@ -113,7 +113,10 @@ class EcsFormatter(OrjsonFormatter):
             if is_plain or (type(record.msg) is str and record.args is not None)
             else dict_message(record)
         )
-        message = redactor.text(_message(record) if parts is None else printable(parts.text))
+        message = _message(record) if parts is None else printable(parts.text)
+        # Of an ordinary message nothing is counted: it is short.
+        budget = None if len(message) <= SMALL else Budget(LONGEST_LINE - min(len(message), LONGEST_TEXT))
+        message = redactor.text(message, budget)
         if message.endswith("\n"):
             message = message.rstrip("\r\n")
         try:
@@ -147,7 +150,7 @@ class EcsFormatter(OrjsonFormatter):
                 extra = self._extra.written(record, redactor)
                 if extra is not None:
                     return f"{line}{context.fragment}{extra}}}"
-            return f"{line}{self._more(record, redactor, tail[1], context, parts, len(message))}}}"
+            return f"{line}{self._more(record, redactor, tail[1], context, parts, budget)}}}"
         if bound is None:
             return f"{line}{context.fragment}}}"
         written = bound.written
@@ -179,12 +182,12 @@ class EcsFormatter(OrjsonFormatter):
         access: AccessFields | None,
         context: LogContext,
         parts: DictMessage | None,
-        size: int,
+        budget: Budget | None,
     ) -> str:
         """Write ids, and what few lines have: an exception, HTTP fields, fields of the application."""
         if "extra" in record.__dict__:  # of loguru, whose threads make records too
             context = context_of(record)
-        budget = Budget(LONGEST_LINE - size)
+        budget = budget or Budget(LONGEST_LINE)
         exc_info = raised(record.exc_info)
         trace = record.exc_text if record.exc_text and record.exc_text.strip() else None
         stack = record.stack_info
