@@ -301,14 +301,14 @@ def test_keys_and_values_of_odd_shapes():
         "deeper": {"a": deep},
         f"token={SECRET}": SECRET[:2],
         "many": ["x"] * 5_000,
-        "many keys": {str(number): 1 for number in range(5_000)},
         "number": 5,
     }
     masked = redactor.attributes(given_)
     assert SECRET not in repr(masked)
     assert masked["clean"] is given_["clean"]
     assert masked["patient"] == MASK
-    assert len(masked["many"]) == len(masked["many keys"]) == 1024
+    assert len(masked["many"]) == 1024
+    assert len(redactor.value("many keys", {str(number): 1 for number in range(5_000)})) == 1024
     assert len(masked["long bytes"]) == 16 * 1024
     assert f"token={MASK}" in masked
     assert list(masked)[-1] == "number"

@@ -102,7 +102,7 @@ def test_extra_keys():
 
 def test_long_names():
     """A name of any length is looked at by its end."""
-    assert Redactor().query("x." * 10_000 + "password=1").endswith(f"password={MASK}")
+    assert Redactor().query("x." * 8_000 + "password=1").endswith(f"password={MASK}")
 
 
 @given(st.lists(st.tuples(st.sampled_from(HARMLESS_KEYS[:-1]), st.text("abcXYZ09%+._-~한", max_size=9))))

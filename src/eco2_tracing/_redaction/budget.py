@@ -7,16 +7,16 @@ from eco2_tracing._redaction.cut import cut
 LONGEST_ATTRIBUTE = 16 * 1024
 """Characters of an attribute that are kept, of all its items together; the rest is cut before anything is searched."""
 
-LONGEST_TEXT = 20 * 1024
+LONGEST_TEXT = 16 * 1024
 """Characters of a free text that are kept."""
 
-LONGEST_SPAN = 36 * 1024
+LONGEST_SPAN = 32 * 1024
 """Characters of a span's attributes, events and links that are kept, beside short texts."""
 
 SEARCHES = 16 * 1024
-"""What the places in one text may cost that are looked at, in characters: some 340 places."""
+"""What the places in one text may cost that are looked at, in characters: some 290 places."""
 
-PLACE = 48
+PLACE = 56
 """What a place costs where a secret may stand, in characters: searching them takes as long."""
 
 CHEAP = 12

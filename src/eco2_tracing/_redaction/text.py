@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from eco2_tracing._redaction.budget import PLACE, Budget
+from eco2_tracing._redaction.budget import CHEAP, PLACE, Budget
 from eco2_tracing._redaction.commands import has_option
 from eco2_tracing._redaction.extent import LITERALS, PROSE, covered, value_span
 from eco2_tracing._redaction.forms import formed, has_auth, has_form
@@ -150,11 +150,12 @@ class FreeText:
             at = name.start()
             if budget.left <= 0 or len(spans) == _MOST_SECRETS:
                 return max(at, spans[-1][1] if spans else 0)
-            budget.left -= PLACE
+            budget.left -= 2 * CHEAP
             found = match(low, at)
             if found is None:
                 at += 1
                 continue
+            budget.left -= PLACE - 2 * CHEAP
             at = found.end("key")
             begin = _begin_of_name(low, found.start())
             if not _is_separator(low, begin, found) or not self._is_secret(text[begin:at].lstrip("-")):

@@ -7,12 +7,13 @@ from typing import Any
 
 from opentelemetry.trace import Status, StatusCode
 
+from eco2_tracing._redaction import LONGEST_TEXT
 from eco2_tracing._spans.sanitize import name_of, qualname_of, text_of
 
 MESSAGE_LIMIT = 4096
 """Characters of an exception's message that are kept."""
 
-STACKTRACE_LIMIT = 32768
+STACKTRACE_LIMIT = LONGEST_TEXT
 """Characters of a stack trace that are kept: its end, where the exception was raised."""
 
 RECORDED_KEY = "__eco2_recorded_in__"

@@ -23,6 +23,7 @@ MOST_ITEMS = 1024
 """Items that are taken of each list or mapping, and attributes of those that are set at once."""
 
 _MOST_NODES = 2 * MOST_ITEMS  # of all levels: ten lists that hold each other may hold ten to the ninth
+_MOST_OF_SPAN = 8 * MOST_ITEMS  # of all lists and mappings of a span
 _DEEPEST = 16
 _LATEST_NS = (1 << 63) - 1
 _SAME_MOMENT_NS = 50_000_000
@@ -30,20 +31,22 @@ _name: Callable[[type], str] = type.__dict__["__name__"].__get__
 _qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 
 
-def sanitized(value: Any) -> Any:
+def sanitized(value: Any, copier: Copier | None = None) -> Any:
     """One value as OpenTelemetry has it: plain, a tuple or a dictionary of such, else its text.
 
     Args:
         value: Anything.
+        copier: The span's, which bounds what its values hold together.
     """
-    return value if type(value) in PLAIN else _Copier().value(value, 0)
+    return value if type(value) in PLAIN else (copier or Copier()).copy(value)
 
 
-def sanitized_attributes(attributes: Any) -> dict[str, Any]:
+def sanitized_attributes(attributes: Any, copier: Copier | None = None) -> dict[str, Any]:
     """The attributes in what should be a mapping; none where it is something else.
 
     Args:
         attributes: What an application handed over.
+        copier: The span's, which bounds what its values hold together.
 
     Returns:
         The same dictionary where there is nothing to be done.
@@ -54,10 +57,11 @@ def sanitized_attributes(attributes: Any) -> dict[str, Any]:
     try:
         if type(attributes) is dict and len(attributes) <= MOST_ITEMS and _is_plain(attributes):
             return attributes
+        copier = copier or Copier()
         for key, value in islice(attributes.items(), MOST_ITEMS):
             name = key if type(key) is str else key_of(key)
             if name:
-                found[name] = sanitized(value)
+                found[name] = sanitized(value, copier)
     except BaseException:  # noqa: BLE001 - it is the application's; what was read before stays
         internal_failure("reading attributes")
     return found
@@ -129,15 +133,29 @@ def _is_plain(attributes: dict[Any, Any]) -> bool:
     return True
 
 
-class _Copier:
-    """Copies one value and all that it holds."""
+class Copier:
+    """Copies the values of one span, and all that they hold; `…` stands for what is more than a span takes."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("_left", "_total")
 
     def __init__(self) -> None:
-        self._left = _MOST_NODES
+        self._total = _MOST_OF_SPAN
+        self._left = 0
+
+    def copy(self, value: Any) -> Any:
+        """Copy one value.
+
+        Args:
+            value: Anything.
+        """
+        given = self._left = min(_MOST_NODES, self._total)
+        try:
+            return self.value(value, 0)
+        finally:
+            self._total -= given - max(self._left, 0)
 
     def value(self, value: Any, depth: int) -> Any:
+        """Copy one value at a depth."""
         kind = type(value)
         if kind in PLAIN:
             return value
@@ -164,6 +182,7 @@ class _Copier:
         for item in islice(value, MOST_ITEMS):
             self._left -= 1
             if self._left < 0:
+                items.append("…")
                 break
             items.append(self.value(item, depth + 1))
         return tuple(items)
@@ -173,6 +192,7 @@ class _Copier:
         for key, item in islice(value.items(), MOST_ITEMS):
             self._left -= 1
             if self._left < 0:
+                items["…"] = "…"
                 break
             if name := text_of(key):
                 items[name] = self.value(item, depth + 1)

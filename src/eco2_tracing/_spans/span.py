@@ -22,6 +22,7 @@ from eco2_tracing._spans.limits import append, truncate
 from eco2_tracing._spans.read_side import ReadSide
 from eco2_tracing._spans.sanitize import (
     PLAIN,
+    Copier,
     is_now,
     key_of,
     moment,
@@ -37,19 +38,27 @@ if TYPE_CHECKING:
 class Span(ReadSide, trace.Span):
     """A recording span."""
 
+    _copier: Copier | None = None
+
     def set_attribute(self, key: str, value: Any) -> None:
         """Set one attribute; ignored once the span has ended."""
         if self._end_time is not None:
             return
         if type(value) not in PLAIN:
-            value = sanitized(value)
+            value = sanitized(value, self._copies())
         self._put(key if type(key) is str else key_of(key), value)
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Set several attributes; ignored once the span has ended."""
         if self._end_time is None:
-            for key, value in sanitized_attributes(attributes).items():
+            for key, value in sanitized_attributes(attributes, self._copies()).items():
                 self._put(key, value)
+
+    def _copies(self) -> Copier:
+        """Return what copies the span's values, and counts them."""
+        if self._copier is None:
+            self._copier = Copier()
+        return self._copier
 
     def _put(self, key: str, value: Any) -> None:
         """Set a sanitized attribute within the span's limits: the oldest gives way, as in the SDK."""
@@ -79,7 +88,7 @@ class Span(ReadSide, trace.Span):
         limits = self._source.limits
         taken = BoundedAttributes(
             limits.max_event_attributes,
-            sanitized_attributes(attributes),
+            sanitized_attributes(attributes, self._copies()),
             max_value_len=limits.max_attribute_length,
         )
         event = Event(text_of(name), taken, timestamp)
@@ -95,7 +104,7 @@ class Span(ReadSide, trace.Span):
         limits = self._source.limits
         taken = BoundedAttributes(
             limits.max_link_attributes,
-            sanitized_attributes(attributes),
+            sanitized_attributes(attributes, self._copies()),
             max_value_len=limits.max_attribute_length,
         )
         self._links, dropped = append(self._links, Link(context, taken), limits.max_links)

@@ -22,7 +22,7 @@ from eco2_tracing._redaction import (
 LONGEST_VALUE = 8 * 1024
 """Characters of one field's text that are kept."""
 
-LONGEST_LINE = 36 * 1024
+LONGEST_LINE = 32 * 1024
 """Characters of all values of a line that are searched and kept: message, error and fields together."""
 
 LONGEST_NAME = 256

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import orjson
 
-from eco2_tracing._redaction import SMALL, Redactor, has_form_of_its_own
+from eco2_tracing._redaction import SMALL, Budget, Redactor, has_form_of_its_own
 from eco2_tracing.logs._fields import NOT_IN_LABELS, USER, is_free
-from eco2_tracing.logs._plain import LONGEST_NAME, repaired
+from eco2_tracing.logs._plain import LONGEST_LINE, LONGEST_NAME, repaired
 
 _MOST_SHAPES = 512
 _MOST_FIELDS = 32
+_FEW = 8  # so many short fields need no bound
 _MOST_ATTRIBUTES = 128
 _NOT_SIMPLE = frozenset({"extra", "labels", "trace_id", "span_id", "code"})
 
@@ -66,6 +67,7 @@ class ExtraFields:
             return None
         fields: dict[str, object] = {}
         labels: dict[str, object] = {}
+        budget = Budget(LONGEST_LINE) if len(shape) > _FEW else None
         # Flat: this runs for every line with fields.
         for attribute, name, is_label in shape:
             value: object = attributes[attribute]
@@ -73,7 +75,7 @@ class ExtraFields:
             if kind is str:
                 if len(value) > SMALL:  # type: ignore[arg-type]
                     return None
-                value = redactor.text(value)  # type: ignore[arg-type]
+                value = redactor.text(value, budget)  # type: ignore[arg-type]
             elif kind is not int and kind is not bool and not (kind is float and isfinite(value)):  # type: ignore[arg-type]
                 return None
             if is_label:
