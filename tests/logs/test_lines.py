@@ -145,7 +145,7 @@ def test_long_tracebacks_keep_both_ends(out):
     assert a["error.stack_trace"].startswith('Traceback\n  File "f0.py"')
     assert a["error.stack_trace"].endswith("Last: words")
     assert '…\n  File "' in a["error.stack_trace"]
-    assert len(b["error.stack_trace"]) == 8 * 1024
+    assert len(b["error.stack_trace"]) == 4 * 1024
 
 
 def test_where_extras_go(out):

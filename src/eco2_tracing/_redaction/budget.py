@@ -13,8 +13,8 @@ LONGEST_TEXT = 16 * 1024
 LONGEST_SPAN = 32 * 1024
 """Characters of a span's attributes, events and links that are kept, beside short texts."""
 
-SEARCHES = 16 * 1024
-"""What the places in one text may cost that are looked at, in characters: some 290 places."""
+SEARCHES = 12 * 1024
+"""What the places in one text may cost that are looked at, in characters: some 220 places."""
 
 PLACE = 56
 """What a place costs where a secret may stand, in characters: searching them takes as long."""

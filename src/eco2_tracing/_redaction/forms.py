@@ -117,15 +117,20 @@ def formed(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
     return spans
 
 
-def mask_code(text: str, low: str) -> str:
+def mask_code(text: str, low: str, budget: Budget) -> str:
     """Mask what stands behind `code` and looks like OAuth's.
 
     Args:
         text: Any text.
         low: The same in lower case, of the same length.
+        budget: What is left for places that are looked at; the rest of the text is masked where nothing is.
     """
     spans = []
     for found in _CODE.finditer(low):
+        budget.left -= 2 * CHEAP
+        if budget.left <= 0:
+            spans.append((found.end(), len(text)))
+            break
         value = _OPAQUE.match(text, found.end())
         before = low[found.start() - 1 : found.start()]
         if value is not None and not _SPOKEN.match(value[0]) and not _IN_NAME.match(before):

@@ -99,7 +99,12 @@ class Redactor(Scanner):
         limit = LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE
         own = Budget(limit if budget is None or budget.left > limit else budget.left)
         given = own.left
-        values = Values(self.is_secret, self._kind_of, self.name, self._text_within, own)
+        search = Budget(LONGEST_SPAN) if budget is None else budget
+
+        def masked_text(kind: int, text: str, own: Budget) -> str:
+            return self._masked_text(kind, own.text(text, LONGEST_ATTRIBUTE), search)
+
+        values = Values(self.is_secret, self._kind_of, self.name, masked_text, own)
         try:
             return values.masked(kind, value)
         except Exception:  # noqa: BLE001 - whatever a foreign object raises, nothing of it leaves
@@ -187,10 +192,6 @@ class Redactor(Scanner):
         if kind is not None:
             return kind
         return SECRET if self.is_secret(key) else TEXT
-
-    def _text_within(self, kind: int, text: str, budget: Budget) -> str:
-        text = budget.text(text, LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE)
-        return self._masked_text(kind, text, budget)
 
     def _masked_text(self, kind: int, text: str, budget: Budget | None) -> str:
         if kind in _PLAIN_TEXTS:

@@ -126,7 +126,8 @@ class Scanner:
         encoded = "%" in low
         if assigned:
             if "code" in low:
-                text, low = _changed(mask_code(text, low), text, low)
+                budget = budget or Budget(SEARCHES)
+                text, low = _changed(mask_code(text, low, budget), text, low)
             if "@" in low and ("//" in low or "\\/" in low or "thin:" in low or "@tcp(" in low):
                 budget = budget or Budget(SEARCHES)
                 text, low = _changed(mask_userinfo(text, budget), text, low)
