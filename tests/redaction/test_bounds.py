@@ -250,3 +250,29 @@ print(redactor.text("password=geheim Bearer abcdefgh1234567890 postgres://u:p@h/
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "geheim" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "piece", ["bedrock-api-key-%3D", 'auth\\\\"x ', "select a, ", "//a:b@h ", "password=x ", "otp=0\n"]
+)
+def test_places_are_counted_within_a_text(piece):
+    """A text full of places where a secret may stand is searched up to a number of them, and the rest is left out."""
+    from eco2_tracing._redaction import Budget
+
+    budget = Budget(12 * 1024)
+    masked = Redactor().text(piece * 5_000, budget)
+    assert -2 * 1024 <= budget.left < 12 * 1024
+    assert masked.endswith(("…", MASK))
+
+
+def test_the_items_of_a_span_are_counted():
+    """Lists of a span hold so many items together; a mark stands for the rest."""
+    captured = CapturedSpans()
+    configure_tracing(settings=TracingSettings(traces_exporter=("none",)), span_processors=(captured,))
+    with span("s") as current:
+        for number in range(64):
+            current.set_attribute(f"list.{number}", [1] * 1024)
+        current.set_attribute("mapping", {"a": [1] * 10})
+    attributes = captured.spans[0].attributes
+    assert sum(len(value) for value in attributes.values()) <= 9 * 1024
+    assert attributes["list.63"] in (["…"], ("…",), ())

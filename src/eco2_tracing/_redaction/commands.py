@@ -21,6 +21,7 @@ _TOOLS = {
     "ldap": rf"{_BEFORE}-w{_NEXT}?{_VALUE}",
     "curl": rf"{_BEFORE}(?:-u|--user|--proxy-user|-U)(?:=|{_NEXT})?[\"']?[^\s:\"'/]{{1,128}}:(?!//)([^\s\"']{{1,512}})",
     "htpasswd": r"[ ]-[a-zA-Z]{0,8}b[a-zA-Z]{0,8}[ ]\S{1,256}[ ]\S{1,128}[ ]([^\s\"']{1,512})",
+    "sqlplus": r"[ ][^\n]{0,64}?\b[\w.-]{1,64}/([^\s@\"'/]{1,512})@",
     "openssl": rf"{_BEFORE}-pass(?:in|out)?[ ][\"']?pass:([^\s\"']{{1,512}})",
 }
 _PATTERNS = {tool: lazy(pattern) for tool, pattern in _TOOLS.items()}
@@ -42,7 +43,7 @@ def has_option(low: str) -> bool:
     Args:
         low: The text in lower case.
     """
-    return "-" in low and any(option in low for option in _MARKS)
+    return ("-" in low and any(option in low for option in _MARKS)) or "sqlplus" in low
 
 
 def mask_commands(low: str) -> list[tuple[int, int]]:

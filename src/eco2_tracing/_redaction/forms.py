@@ -48,6 +48,23 @@ _IN_NAME = lazy(r"[\w.-]")
 _SPOKEN = lazy(r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,}|\d{1,4})[-_.]?){1,5}\Z")
 
 
+# `PASSWORD_DB=x`: names of environment variables, where the secret's word is not the last one.
+_VARIABLE = lazy(
+    r"(?<![A-Za-z0-9_])(?:[A-Z0-9]{1,32}_){0,4}(?:PASSWORD|PASSWD|SECRET|TOKEN|API_KEY)"
+    r"(?:_(?!(?:FILE|HEADER|ID|NAME|PATH|REF|TTL|TYPE|URI|URL|VERSION)\b)[A-Z0-9]{1,32}){1,4}[ ]?[=:][ ]?[\"']?"
+    r"(?=[^\s\d/]{0,64}\d)(?=[^\sA-Za-z/]{0,64}[A-Za-z])([^\s\"'&;,/]{8,512})"
+)
+
+
+def variables(text: str) -> list[tuple[int, int]]:
+    """Find the values of environment variables whose name has a secret's word before its end.
+
+    Args:
+        text: Any text.
+    """
+    return [found.span(1) for found in _VARIABLE.finditer(text)]
+
+
 def has_form(low: str) -> bool:
     """Tell whether a text can hold a credential of a known form; fast, for it is asked for each line.
 
@@ -57,6 +74,7 @@ def has_form(low: str) -> bool:
     return (
         "bearer" in low or "basic" in low or "eyj" in low or "digest " in low or "negotiate " in low
         or "apikey " in low or "private" in low or "auth " in low or "hook" in low or "; " in low or ".login(" in low
+        or "sqlplus" in low
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from eco2_tracing._redaction.budget import CHEAP, PLACE, Budget
 from eco2_tracing._redaction.commands import has_option
 from eco2_tracing._redaction.extent import LITERALS, PROSE, covered, value_span
-from eco2_tracing._redaction.forms import formed, has_auth, has_form
+from eco2_tracing._redaction.forms import formed, has_auth, has_form, variables
 from eco2_tracing._redaction.keys import (
     AFTER,
     COOKIES,
@@ -137,6 +137,8 @@ class FreeText:
             text, low = text[:end] + TRUNCATED, low[:end] + TRUNCATED
         if 'value"' in low or "value'" in low or "value\\" in low:
             spans += self._reversed(low)
+        if "_" in text:
+            spans += variables(text)
         if has_form(low) or has_token(text) or has_option(low):
             spans += formed(text, low, budget)
         return covered(text, spans) if spans else text
@@ -168,11 +170,8 @@ class FreeText:
         return len(text)
 
     def _keys(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
-        """Return the searches for names, and for names with what follows them.
-
-        They are compiled for the first text that needs them, because that takes milliseconds. The first one finds the
-        places, so that places are counted that the second one refuses.
-        """
+        """Return the searches for names, and for names with what follows them."""
+        # Compiled for the first text that needs them. The first finds places, so that refused ones are counted too.
         if self._compiled is None:
             keys = (*STRONG, *EXACT, *COOKIES, *KOREAN, *self._extra)
             names = {"[-_. ]?".join(map(re.escape, words(key))) for key in keys}

@@ -41,7 +41,7 @@ _FORMS = (
     ("github_pat_", r"\w{20,200}"),
     ("gl(?:pat|ptt|dt|rt|cbt|ft|imt|agent|oas|soat|ffct)- GR1348941", rf"{_W}{{16,200}}"),
     (r"xox[a-z]- xapp- xwfp- xoxe\.xox[bp]-", rf"{_W}{{10,200}}"),
-    ("sk_(?:live|test|prod)_ rk_(?:live|test|prod)_", r"\w{10,200}"),
+    ("[sp]k_(?:live|test|prod)_ rk_(?:live|test|prod)_", r"\w{10,200}"),
     # OpenAI, Anthropic and their like; New Relic, Square, Brevo, Frame.io, Google, Yandex, Figma, Contentful, Fly
     ("sk- NR(?:AK|AA|II|JS|IQ|RA|SP)- sq0[a-z]{3}- xkeysib- fio-u- GOCSPX- AIza AQVN figd_ CFPAT- fo1_", _DASHED),
     ("dckr_(?:pat|oat)_ sb_secret_ pscale_(?:tkn|pw|oauth)_ duffel_(?:live|test)_ HRKU- PMAK- PMAT- pypi-Ag", _DASHED),
