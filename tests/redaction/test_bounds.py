@@ -274,5 +274,5 @@ def test_the_items_of_a_span_are_counted():
             current.set_attribute(f"list.{number}", [1] * 1024)
         current.set_attribute("mapping", {"a": [1] * 10})
     attributes = captured.spans[0].attributes
-    assert sum(len(value) for value in attributes.values()) <= 9 * 1024
+    assert sum(len(value) for name, value in attributes.items() if name.startswith("list.")) <= 9 * 1024
     assert attributes["list.63"] in (["…"], ("…",), ())

@@ -75,4 +75,5 @@ class Budget:
         while left >= cost:
             left -= cost
             at = text.find(mark, at + len(mark))
+        self.left = left
         return text[:at] + OMITTED

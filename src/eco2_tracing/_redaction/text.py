@@ -171,7 +171,6 @@ class FreeText:
 
     def _keys(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
         """Return the searches for names, and for names with what follows them."""
-        # Compiled for the first text that needs them. The first finds places, so that refused ones are counted too.
         if self._compiled is None:
             keys = (*STRONG, *EXACT, *COOKIES, *KOREAN, *self._extra)
             names = {"[-_. ]?".join(map(re.escape, words(key))) for key in keys}
