@@ -114,7 +114,6 @@ class EcsFormatter(OrjsonFormatter):
             else dict_message(record)
         )
         message = _message(record) if parts is None else printable(parts.text)
-        # Of an ordinary message nothing is counted: it is short.
         budget = None if len(message) <= SMALL else Budget(LONGEST_LINE - min(len(message), LONGEST_TEXT))
         message = redactor.text(message, budget)
         if message.endswith("\n"):
