@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from eco2_tracing._settings import shown_argument
+
 _TAKES = "instrument_app takes a FastAPI or Starlette application, not {}"
 # The classes of other frameworks' applications, and what instruments them.
 _FRAMEWORKS = {
@@ -39,23 +41,39 @@ def check_application(app: object, server_request_hook: Callable[..., Any] | Non
     """
     # Whoever has an application has imported this module already; nobody else has to.
     application: type = getattr(sys.modules.get("starlette.applications"), "Starlette", _NoApplication)
-    if not isinstance(app, application):
+    if not _is_a(app, application):
         raise TypeError(_TAKES.format(_described(app, application)))
     if server_request_hook is None:
         return
     if not callable(server_request_hook):
         raise TypeError(
-            f"server_request_hook is called with a span and a scope: {server_request_hook!r} is no function"
+            f"server_request_hook is called with a span and a scope: "
+            f"{shown_argument(server_request_hook)} is no function"
         )
     if inspect.iscoroutinefunction(server_request_hook):
         raise TypeError("server_request_hook is not awaited: pass a plain function, not an async one")
 
 
+def _is_a(app: object, application: type) -> bool:
+    """Return whether an object is an application, or a proxy of one: `isinstance` asks the object."""
+    try:
+        return isinstance(app, application)
+    except Exception:  # noqa: BLE001 - the object is the application's
+        return False
+
+
 def _described(app: Any, application: type) -> str:
     """Describe a wrong object, with what to pass in its place."""
+    try:
+        return _advice(app, application)
+    except Exception:  # noqa: BLE001 - the object is the application's
+        return f"{type(app).__module__}.{type(app).__qualname__}"
+
+
+def _advice(app: Any, application: type) -> str:
     name = f"{type(app).__module__}.{type(app).__qualname__}"
     if app is None or isinstance(app, str | bytes):
-        return f"{app!r}: pass the application object itself, such as app after app = FastAPI()"
+        return f"{shown_argument(app)}: pass the application object itself, such as app after app = FastAPI()"
     if inspect.isclass(app):
         made = issubclass(app, application)
         return f"the class {app.__qualname__}: pass an instance" + (f", {app.__qualname__}()" if made else "")

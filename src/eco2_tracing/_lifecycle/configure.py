@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._forks import in_child, notice_fork
-from eco2_tracing._guard import forget_warnings, internal_failure, logger, warn_once
+from eco2_tracing._guard import forget_warnings, internal_failure, logger
 from eco2_tracing._instrumentation.applications import check_application
 from eco2_tracing._instrumentation.client.httpx import instrument_httpx, uninstrument_httpx
 from eco2_tracing._instrumentation.common.state import current
@@ -17,14 +17,22 @@ from eco2_tracing._instrumentation.contrib import switch
 from eco2_tracing._instrumentation.fastapi import install
 from eco2_tracing._instrumentation.libraries.registry import instrument_libraries as switch_on
 from eco2_tracing._instrumentation.libraries.registry import uninstrument_libraries
+from eco2_tracing._lifecycle.arguments import Arguments, accepted, library_names, path_names
 from eco2_tracing._lifecycle.children import end_with_child
 from eco2_tracing._lifecycle.problems import further_problems
 from eco2_tracing._lifecycle.report import announce, status_of
-from eco2_tracing._lifecycle.second_call import Arguments, differences
+from eco2_tracing._lifecycle.second_call import report_again
 from eco2_tracing._lifecycle.status import TracingStatus
 from eco2_tracing._lifecycle.tracing import Tracing
 from eco2_tracing._native import RLock
-from eco2_tracing._settings import Settings, load_settings, report_problems
+from eco2_tracing._settings import (
+    Problem,
+    Settings,
+    load_settings,
+    report_arguments,
+    report_problems,
+    seconds_argument,
+)
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -82,27 +90,28 @@ def configure_tracing(
     Raises:
         ConfigurationError: In strict mode (``ECO2_TRACING_STRICT=true``), for wrong configuration.
     """
-    given = Arguments(
+    given, wrong = accepted(
         service_name, service_version, environment, settings, resource_attributes, span_processors
     )
     notice_fork()
     with _process.lock:
         if _process.tracing is not None:
-            _report_again(given)
+            report_arguments(*wrong)
+            report_again(_process.arguments, given)
             return _process.tracing.makes_spans
         current.configured = True
         _process.arguments = given
         loaded = load_settings(
             settings,
-            service_name=service_name,
-            service_version=service_version,
-            environment=environment,
-            resource_attributes=tuple(resource_attributes or ()),
+            service_name=given.service_name,
+            service_version=given.service_version,
+            environment=given.environment,
+            resource_attributes=tuple(given.resource_attributes or ()),
         )
         if loaded.log_level:
             logger.setLevel(loaded.log_level.upper())
         try:
-            tracing = _process.tracing = _installed(loaded, resource_attributes, span_processors)
+            tracing = _process.tracing = _installed(loaded, given, wrong)
         except ConfigurationError:
             raise
         except Exception:  # noqa: BLE001 - the application goes on
@@ -113,25 +122,10 @@ def configure_tracing(
     return tracing.makes_spans
 
 
-def _report_again(given: Arguments) -> None:
-    found = differences(_process.arguments, given) if _process.arguments is not None else []
-    if found:
-        warn_once(
-            "configure_tracing:again",
-            "configure_tracing was called again with other arguments, which are not used: %s; "
-            "the first call stays in force, shutdown_tracing() undoes it",
-            ", ".join(found),
-        )
-
-
-def _installed(
-    settings: Settings,
-    resource_attributes: Mapping[str, Any] | None,
-    span_processors: Sequence[SpanProcessor],
-) -> Tracing:
-    tracing = Tracing(settings, resource_attributes, span_processors)
+def _installed(settings: Settings, given: Arguments, wrong: list[Problem]) -> Tracing:
+    tracing = Tracing(settings, given.resource_attributes, given.span_processors)
     try:
-        report_problems(settings, further_problems(tracing), generic=tracing.foreign is None)
+        report_problems(settings, [*wrong, *further_problems(tracing)], generic=tracing.foreign is None)
     except ConfigurationError:
         tracing.discard()
         raise
@@ -186,10 +180,11 @@ def instrument_app(
     check_application(app, server_request_hook)
     tracing = _process.tracing
     settings = tracing.settings if tracing is not None else load_settings()
+    paths = path_names(excluded_paths, strict=settings.strict)
     if settings.instrumentation == "contrib" and not settings.disabled:
-        switch.instrument_app(app, settings, excluded_paths, server_request_hook)
+        switch.instrument_app(app, settings, paths, server_request_hook)
     else:
-        install(app, excluded_paths, server_request_hook)
+        install(app, paths, server_request_hook)
 
 
 def instrument_libraries(names: Iterable[str] | None = None) -> tuple[str, ...]:
@@ -201,7 +196,7 @@ def instrument_libraries(names: Iterable[str] | None = None) -> tuple[str, ...]:
     Returns:
         The names that are on now.
     """
-    return switch_on(names.split(",") if isinstance(names, str) else names)
+    return switch_on(library_names(names))
 
 
 def flush_tracing(timeout_s: float = 5.0) -> bool:
@@ -213,6 +208,7 @@ def flush_tracing(timeout_s: float = 5.0) -> bool:
     Returns:
         ``True`` when everything that was queued has been delivered.
     """
+    timeout_s = seconds_argument("flush_tracing", timeout_s, 5.0)
     notice_fork()
     tracing = _process.tracing
     return True if tracing is None else tracing.flush(timeout_s)
@@ -229,6 +225,7 @@ def shutdown_tracing(timeout_s: float = 5.0) -> bool:
     Returns:
         ``True`` when everything that was queued has been delivered.
     """
+    timeout_s = seconds_argument("shutdown_tracing", timeout_s, 5.0)
     notice_fork()
     with _process.lock:
         tracing, _process.tracing = _process.tracing, None

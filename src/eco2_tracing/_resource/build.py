@@ -99,7 +99,7 @@ def _usable(extra: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
         try:
             Resource({key: value})
         except Exception:  # noqa: BLE001 - objects of the application may raise anything
-            internal_failure("reading a resource attribute, which is left out")
+            internal_failure(f"reading the resource attribute {key}, which is left out")
         else:
             usable[key] = value
     return usable

@@ -15,6 +15,14 @@ protect_propagators_variable()
 protect_span_limit_variable()
 protect_provider_variables()
 
+from eco2_tracing._settings.arguments import (  # noqa: E402
+    names_argument,
+    report_arguments,
+    seconds_argument,
+    shown_argument,
+    text_argument,
+    unusable,
+)
 from eco2_tracing._settings.display import shown_endpoint, shown_text  # noqa: E402
 from eco2_tracing._settings.expressions import withhold_expressions  # noqa: E402
 from eco2_tracing._settings.fields import Settings  # noqa: E402
@@ -33,11 +41,17 @@ __all__ = [
     "Settings",
     "TracingSettings",
     "load_settings",
+    "names_argument",
     "protect_propagators_variable",
+    "report_arguments",
     "report_problems",
+    "seconds_argument",
     "shown",
+    "shown_argument",
     "shown_endpoint",
     "shown_text",
+    "text_argument",
+    "unusable",
     "withhold_expressions",
 ]
 

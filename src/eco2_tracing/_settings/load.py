@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._guard import warn_once
+from eco2_tracing._settings.arguments import shown_argument
 from eco2_tracing._settings.fields import Settings
 from eco2_tracing._settings.near_misses import is_generic, is_settled
 from eco2_tracing._settings.source import read_fields
@@ -41,8 +42,10 @@ def load_settings(
         ConfigurationError: In strict mode, with every problem.
         TypeError: The settings given are something else.
     """
-    if not isinstance(settings, Settings | None):
-        raise TypeError(f"settings takes a TracingSettings, such as TracingSettings(), not {settings!r:.60}")
+    if settings is not None and not issubclass(type(settings), Settings):
+        raise TypeError(
+            f"settings takes a TracingSettings, such as TracingSettings(), not {shown_argument(settings)}"
+        )
     arguments = {"service_name": service_name, "service_version": service_version, "environment": environment}
     if settings is None:
         read = Settings()

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from eco2_tracing._errors import ConfigurationError
+from eco2_tracing._settings.arguments import plain_text, shown_argument
 from eco2_tracing._settings.destination import resolve_otlp
 from eco2_tracing._settings.display import shielded
 from eco2_tracing._settings.early import removed
@@ -108,7 +109,11 @@ class _Reading:
         level: Level = {}
         for key, given in keywords.items():
             variable = KEYWORDS.get(key.lower())
-            text = _text(given)
+            try:
+                text = _text(given)
+            except BaseException:  # noqa: BLE001 - the object is the application's
+                self._findings.replaced(variable or key, shown_argument(given), "it has no text", None)
+                continue
             if variable is None:
                 self._findings.replaced(key, text, "there is no such setting", None)
             elif text:
@@ -243,7 +248,7 @@ def _text(given: object) -> str:
             return ",".join(map(_text, given)) or ","
         case set() | frozenset():
             return ",".join(sorted(map(_text, given))) or ","
-    return _clean(str(given))
+    return _clean(plain_text(given))
 
 
 def _quoted(given: object) -> str:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
-from eco2_tracing._spans.sanitize import sanitized_attributes
+from eco2_tracing._settings import report_arguments, shown_argument, unusable
+from eco2_tracing._spans.sanitize import sanitized_attributes, text_of
 from eco2_tracing._spans.scope import Body, Scope
 
 if TYPE_CHECKING:
@@ -67,7 +68,22 @@ def span(
         raise TypeError(
             f"span is a context manager and decorates nothing: write @traced above {_name_of(name)}"
         )
+    if type(name) is not str or type(kind) is not SpanKind:
+        kind = _checked("span", name, kind)
     return Scope(name, attributes, kind)
+
+
+def _checked(function: str, name: object, kind: object) -> SpanKind:
+    """Report a name that is no string and a kind that is none; return the kind to use."""
+    if not issubclass(type(name), str):
+        takes = "a string, such as 'charge card'"
+        report_arguments(unusable(function, "name", name, takes, shown_argument(text_of(name))))
+    if type(kind) is SpanKind:
+        return kind
+    report_arguments(
+        unusable(function, "kind", kind, "a SpanKind, such as SpanKind.CLIENT", "SpanKind.INTERNAL")
+    )
+    return SpanKind.INTERNAL
 
 
 @overload
@@ -106,7 +122,8 @@ def traced(
     Raises:
         TypeError: The thing to decorate is a class or cannot be called.
     """
-    if name is None or isinstance(name, str):
+    kind = _checked("traced", "", kind)
+    if name is None or issubclass(type(name), str):
         return functools.partial(_decorate, name=name, attributes=attributes, kind=kind)
     return _decorate(name, name=None, attributes=attributes, kind=kind)
 
@@ -118,7 +135,9 @@ def _decorate(
         inner = _decorate(function.__func__, name=name, attributes=attributes, kind=kind)
         return type(function)(inner)
     if inspect.isclass(function) or not callable(function):
-        raise TypeError(f"traced decorates functions and methods, not {function!r}{_cure(function)}")
+        raise TypeError(
+            f"traced decorates functions and methods, not {shown_argument(function)}{_cure(function)}"
+        )
     source = inspect.unwrap(function)
     qualname = getattr(source, "__qualname__", type(source).__qualname__)
     module = getattr(source, "__module__", type(source).__module__)

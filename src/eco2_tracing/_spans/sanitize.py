@@ -14,7 +14,8 @@ from typing import Any
 
 from opentelemetry.trace import Link, SpanContext
 
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._guard import internal_failure, warn_once
+from eco2_tracing._settings import shown_argument
 
 PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
 """Types of which nobody can have overridden anything."""
@@ -57,14 +58,28 @@ def sanitized_attributes(attributes: Any, copier: Copier | None = None) -> dict[
     try:
         if type(attributes) is dict and len(attributes) <= MOST_ITEMS and _is_plain(attributes):
             return attributes
+        if not hasattr(type(attributes), "items"):
+            return _refused("attributes", attributes, 'a mapping, such as {"order.id": 7}', "none")
         copier = copier or Copier()
         for key, value in islice(attributes.items(), MOST_ITEMS):
             name = key if type(key) is str else key_of(key)
             if name:
                 found[name] = sanitized(value, copier)
+            else:
+                _refused(
+                    "an attribute's name", key, 'a string that is not empty, such as "order.id"', "nothing"
+                )
     except BaseException:  # noqa: BLE001 - it is the application's; what was read before stays
         internal_failure("reading attributes")
     return found
+
+
+def _refused(what: str, value: Any, takes: str, used: str) -> dict[str, Any]:
+    """Report once what is no mapping, or no name."""
+    warn_once(
+        f"attributes:{what}", "%s of a span: %s takes %s; using %s", shown_argument(value), what, takes, used
+    )
+    return {}
 
 
 def key_of(key: Any) -> str:

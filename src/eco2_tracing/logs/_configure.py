@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import cast
 
 from eco2_tracing._errors import ConfigurationError
-from eco2_tracing._guard import warn_once
 from eco2_tracing._redaction import Redactor, printable
-from eco2_tracing._settings import load_settings
+from eco2_tracing._settings import Problem, load_settings, report_arguments, shown_argument, text_argument
 from eco2_tracing.logs._celery import CelerySetup
 from eco2_tracing.logs._disabled import DisabledLoggers
 from eco2_tracing.logs._records import capture_log_calls, stop_capturing
@@ -96,6 +96,7 @@ def configure_logging(level: int | str | None = None, *, service_name: str | Non
         service_name: `service.name`, unless the environment or `configure_tracing` names the service.
     """
     wanted, problem = _parsed(level)
+    service_name, unnamed = text_argument("configure_logging", "service_name", service_name, "auth-api")
     try:
         settings = load_settings(service_name=service_name)
     except ConfigurationError:  # strict mode: `configure_tracing` raises it, with every problem
@@ -106,8 +107,7 @@ def configure_logging(level: int | str | None = None, *, service_name: str | Non
         if settings.redact_keys or settings.redact_numbers:
             set_redactor(Redactor(settings.redact_keys, numbers=settings.redact_numbers))
     _configured.configure(wanted)
-    if problem is not None:
-        warn_once("logging:level", "configure_logging(level=%s): no such level, INFO is used", problem)
+    report_arguments(problem, unnamed)
 
 
 def reassert() -> None:
@@ -126,14 +126,21 @@ def reset_logging() -> None:
     shared.forget()
 
 
-def _parsed(level: object) -> tuple[int, str | None]:
-    """Return the level as a number, and the bad value if it was one."""
+def _parsed(level: object) -> tuple[int, Problem | None]:
+    """Return the level as a number, and what is wrong with it."""
     if level is None:
         return logging.INFO, None
-    if isinstance(level, int) and not isinstance(level, bool) and level >= 0:
-        return level, None
+    kind: type = type(level)
+    if issubclass(kind, int) and kind is not bool and int.__ge__(cast("int", level), 0):
+        return int.__int__(cast("int", level)), None
     name = printable(level).strip().upper()
     if name.isdecimal():
         return int(name), None
-    number = logging.getLevelNamesMapping().get(name)
-    return (logging.INFO, repr(printable(level))) if number is None else (number, None)
+    known = logging.getLevelNamesMapping().get(name)
+    if known is not None:
+        return known, None
+    found = f"configure_logging(level={shown_argument(level)})"
+    cure = "write a name or a number, such as 'WARNING' or 30"
+    return logging.INFO, Problem(
+        "configure_logging(level)", "", "INFO", f"{found}: no such level, INFO is used; {cure}"
+    )

@@ -92,9 +92,9 @@ def _heads(name: str) -> tuple[str, ...]:
     """Return the objects that a dotted name lies in; none if the name cannot stand at top level."""
     parts = name.split(".")
     heads = tuple(".".join(parts[:length]) for length in range(1, len(parts)))
-    # Elasticsearch rejects a document with an empty part, or with a field that is an object elsewhere.
+    # Elasticsearch rejects a document with an empty or blank part, or with a field that is an object elsewhere.
     clashes = name in RESERVED or name in _RESERVED_OBJECTS or any(head in RESERVED for head in heads)
-    return () if clashes or not all(parts) else heads
+    return () if clashes or not all(part.strip() for part in parts) else heads
 
 
 def _add_labels(labels: dict[str, object], given: Any, plain: Plain) -> None:
@@ -112,4 +112,4 @@ def _add_label(labels: dict[str, object], name: str, value: object, plain: Plain
     if isinstance(item, dict) or (isinstance(item, list) and any(isinstance(x, dict | list) for x in item)):
         # ECS: labels "should not contain nested objects"; Elasticsearch maps them as keywords.
         item = orjson.dumps(item).decode()
-    labels[NOT_IN_LABELS.sub("_", name)] = item
+    labels[NOT_IN_LABELS.sub("_", name if name.strip() else "_")] = item

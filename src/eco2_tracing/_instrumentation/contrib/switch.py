@@ -15,7 +15,6 @@ from eco2_tracing._compat.contrib import stable_semconv
 from eco2_tracing._guard import internal_failure, warn_once
 from eco2_tracing._instrumentation.common.attempts import patch_attempts
 from eco2_tracing._instrumentation.common.excluded import (
-    DEFAULT_EXCLUDED_PATHS,
     ExcludedPaths,
     excluded_paths_of,
     split_urls,
@@ -200,9 +199,7 @@ def _excluded(app: Starlette, settings: Settings, argument: str | Iterable[str] 
     words, regexes = split_urls(settings.excluded_urls)
     paths: Iterable[str] | None = settings.excluded_paths
     if paths is None:
-        paths = argument.split(",") if isinstance(argument, str) else argument
-    if paths is None:
-        paths = DEFAULT_EXCLUDED_PATHS
+        paths = excluded_paths_of(argument)
     return ",".join(
         [*excluded_regexes([*paths, *words], getattr(app, "root_path", "")), *map(for_search, regexes)]
     )

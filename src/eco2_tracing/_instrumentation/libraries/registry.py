@@ -267,7 +267,9 @@ def instrument_libraries(
     off = _switchboard.disabled
     if "*" in off:
         return ()
-    asked = [(name, False) for name in names or ()] + [(name, True) for name in more]
+    asked = [
+        (name.encode("utf-8", "backslashreplace").decode(), False) for name in names or () if name.strip()
+    ] + [(name, True) for name in more]
     wanted = [
         library
         for name, by_variable in asked
