@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import urllib.request
+from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 from opentelemetry.propagate import inject
 
+from eco2_tracing._instrumentation.common import attempts, http_client
 from eco2_tracing._instrumentation.common.attempts import patch_attempts
 from eco2_tracing.propagation import Propagation
 from eco2_tracing.testing import b3_headers
 from tests.calls.conftest import configure, inside
-from tests.calls.strangers import names
+from tests.calls.strangers import Library, names
 
 __all__ = ["names"]
 
@@ -147,6 +149,113 @@ def test_sentrys_baggage_is_merged():
     members = value.split(",")
     assert {"mine=1", "tenant=acme;p=1"} <= set(members)
     assert any(member.startswith("sentry-trace_id=") for member in members)
+
+
+class Adding:
+    """What an SDK does that adds its headers in `http.client`.
+
+    Args:
+        monkeypatch: Undoes it.
+        value: Its ``baggage``.
+        place: ``putrequest``, as sentry-sdk does, or ``endheaders``, as it does for AWS.
+    """
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, value: str | bytes, place: str = "putrequest"
+    ) -> None:
+        original = getattr(HTTPConnection, place)
+
+        def adding(connection, *args, **kwargs):
+            if place == "putrequest":
+                original(connection, *args, **kwargs)
+                connection.putheader("Baggage", value)
+            else:
+                connection.putheader("Baggage", value)
+                original(connection, *args, **kwargs)
+
+        monkeypatch.setattr(HTTPConnection, place, adding)
+
+
+@pytest.mark.parametrize("place", ["putrequest", "endheaders"])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("library", ["requests", "urllib", "urllib3"])
+@pytest.mark.parametrize(
+    ("host", "inherited"), [("auth.svc", {"tenant=acme;p=1", "region=eu"}), ("api.example.com", set())]
+)
+def test_an_sdk_below_the_headers(names, callee, monkeypatch, place, first, library, host, inherited):
+    """One header, whoever was set up first; its members win over those inherited, and external hosts get no others."""
+    caller = Library(library, real=False)
+    monkeypatch.setattr(http_client, "_wrapped", [])
+    for name in ("endheaders", "send"):
+        monkeypatch.setattr(HTTPConnection, name, getattr(HTTPConnection, name))
+    monkeypatch.setattr(attempts, "_done", set())
+    configure(**caller.settings)
+    if first:
+        Adding(monkeypatch, "sdk=1,plan=own", place)
+    caller.prepare()
+    if not first:
+        Adding(monkeypatch, "sdk=1,plan=own", place)
+    arriving = {**ARRIVING, "baggage": f"{ARRIVING['baggage']},plan=theirs"}
+    inside(lambda: caller.get(callee.url(host=host), {"Baggage": "mine=1"}), arriving)
+    assert set(callee.last["baggage"].split(",")) == {"mine=1", "sdk=1", "plan=own", *inherited}
+
+
+def test_bodies_and_folded_lines_stay(callee, monkeypatch):
+    """The head alone is looked at; a value in several lines is one list."""
+    configure(disabled_instrumentations="*")
+    patch_attempts("urllib")
+    Adding(monkeypatch, "sdk=1", "endheaders")
+    connection = HTTPConnection("127.0.0.1", callee.port)
+    sent = []
+    monkeypatch.setattr(HTTPConnection, "send", recording(HTTPConnection.send, sent))
+    body = b"x\r\nbaggage: a=1\r\nbaggage: b=2\r\n\r\n"
+    connection.putrequest("POST", "/")
+    connection.putheader("Content-Length", str(len(body)))
+    connection.putheader("Baggage", "mine=1", "more=2")
+    connection.endheaders(body)
+    assert connection.getresponse().read() == b""
+    connection.close()
+    assert callee.last["baggage"] == "mine=1,more=2,sdk=1"
+    assert sent[-1] == body
+
+
+def recording(send, sent):
+    """Note what is sent."""
+
+    def send_and_note(connection, data):
+        sent.append(data)
+        send(connection, data)
+
+    return send_and_note
+
+
+def test_signed_headers_stay(callee, monkeypatch):
+    """A header that AWS's signature covers is not touched; nothing is without tracing."""
+    patch_attempts("urllib")
+    Adding(monkeypatch, "sdk=1")
+    signed = "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=baggage;host, Signature=00"
+    for configured in (False, True):
+        if configured:
+            configure(disabled_instrumentations="*")
+        connection = HTTPConnection("127.0.0.1", callee.port)
+        headers = {"baggage": "mine=1"} | ({"authorization": signed} if configured else {})
+        connection.request("GET", "/", headers=headers)
+        connection.getresponse().read()
+        connection.close()
+        assert [value for name, value in callee.last.pairs if name == "baggage"] == ["sdk=1", "mine=1"]
+
+
+def test_a_failure_of_ours_lets_the_call_out(callee, monkeypatch, caplog):
+    """Both headers go out then, and a line says so."""
+    patch_attempts("urllib")
+    Adding(monkeypatch, "sdk=1")
+    configure(disabled_instrumentations="*")
+    monkeypatch.setattr(http_client, "current", None)
+    connection = HTTPConnection("127.0.0.1", callee.port)
+    connection.request("GET", "/", headers={"baggage": "mine=1"})
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert "the headers of an outgoing call" in caplog.text
 
 
 def _context():

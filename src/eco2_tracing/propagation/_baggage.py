@@ -111,6 +111,25 @@ def merge_baggage(values: Iterable[bytes], came_in: bytes, baggage: Mapping[str,
     return given[0] if len(given) == 1 and len(own) == len(parts) else b",".join(own)
 
 
+def combine_baggage(values: Iterable[bytes], came_in: bytes) -> bytes:
+    """Combine several ``baggage`` headers of one call into one; of members with one key one is left.
+
+    Args:
+        values: The headers.
+        came_in: The inherited baggage, joined with commas: a copy of a member of it gives way to the call's own member.
+
+    Returns:
+        The value of the one header.
+    """
+    inherited = {form for part in came_in.split(b",") for form in _copies(part)}
+    parts = [part for value in values for each in value.split(b",") if (part := each.strip(b" \t"))]
+    own = [part for part in parts if _copies(part)[-1] not in inherited]
+    found: dict[str, bytes] = {}
+    for part in (*own, *parts):
+        found.setdefault(_key(part), part)
+    return b",".join(found.values())
+
+
 def _within_limits(first: list[bytes], members: Iterable[bytes]) -> list[bytes]:
     """Append members to the first ones, which all stay, as far as there is room."""
     found = list(first)

@@ -113,6 +113,10 @@ class Calls:
         """Tell whether a host gets trace context from the current span, where others write it in their own format."""
         return self._is_own(host, get_current_span().get_span_context()) or self._writer.externally
 
+    def combined_baggage(self, values: Iterable[bytes]) -> bytes:
+        """Combine several ``baggage`` headers of the current attempt into the value of one."""
+        return self._writer.combined_baggage(values, get_current())
+
     def _ours_among(self, headers: Iterable[tuple[Any, Any]]) -> Pairs:
         """Give the headers that may be ours, their names in lower case; a message's other ones may hold anything."""
         found: Pairs = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from ._baggage import merge_baggage, write_baggage
+from ._baggage import combine_baggage, merge_baggage, write_baggage
 from ._inbound import BAGGAGE_KEY, INBOUND_KEY, Inbound
 from ._names import (
     B3_FLAGS,
@@ -153,6 +153,10 @@ class Writer:
         found = [pair for pair in headers if pair[0].lower() == BAGGAGE]
         return self._merged(found, context, own=False) if found else []
 
+    def combined_baggage(self, values: Iterable[bytes], context: Context) -> bytes:
+        """Combine several ``baggage`` headers of one attempt into the value of one."""
+        return combine_baggage(values, _came_in(context))
+
     def _merged(self, given: Pairs, context: Context, own: bool) -> Pairs:
         """Combine baggage that was set on a call with what the callee may have of the context."""
         inbound = cast("Inbound | None", context.get(INBOUND_KEY))
@@ -163,10 +167,19 @@ class Writer:
             inherited = {}
         if not (own and self._baggage):
             # Copies of inherited members are recognized by the context's baggage, too.
-            came_in = b",".join(part for part in (came_in, write_baggage(inherited)) if part)
+            came_in = _came_in(context)
             inherited = None
         value = merge_baggage(values, came_in, inherited)
         return [(given[0][0], value)] if value else []
+
+
+def _came_in(context: Context) -> bytes:
+    """Return the baggage of the inbound request and of the context, as one header has it."""
+    inbound = cast("Inbound | None", context.get(INBOUND_KEY))
+    came_in = (inbound.baggage_headers if inbound is not None else None) or b""
+    inherited = context.get(BAGGAGE_KEY)
+    written = write_baggage(inherited) if isinstance(inherited, Mapping) else b""
+    return b",".join(part for part in (came_in, written) if part)
 
 
 def _bare_decision(inbound: Inbound) -> Pairs:

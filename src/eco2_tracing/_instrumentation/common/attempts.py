@@ -17,6 +17,7 @@ from opentelemetry.trace import get_current_span
 
 from eco2_tracing._guard import internal_failure, warn_once
 from eco2_tracing._instrumentation.common.grpc_attempts import patch_aio_channels, patch_channels
+from eco2_tracing._instrumentation.common.http_client import send_one_baggage_header
 from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing.propagation._calls import replace
 
@@ -126,6 +127,7 @@ _PLACES: dict[str, tuple[tuple[str, str, str, Settle], ...]] = {
         ("httpcore2", "AsyncConnectionPool", "handle_async_request", _httpcore),
     ),
 }
+_HTTP_CLIENT = {"requests", "urllib", "urllib3", "botocore"}
 _CHANNELS = {"grpc_client": patch_channels, "grpc_aio_client": patch_aio_channels}
 _done: set[str] = set()
 
@@ -145,6 +147,8 @@ def patch_attempts(library: str, *, wrapped: bool = False) -> None:
     try:
         if library in _CHANNELS:
             _CHANNELS[library](import_module("grpc"))
+        if library in _HTTP_CLIENT:
+            send_one_baggage_header()
         for module, class_name, method, settle in _PLACES.get(library, ()):
             _wrap(getattr(import_module(module), class_name), method, settle)
     except Exception as error:  # noqa: BLE001 - a version of the library that looks otherwise

@@ -1,0 +1,62 @@
+"""One ``baggage`` header on the wire, where another SDK writes one below the attempt's own headers.
+
+sentry-sdk adds its headers in `http.client`, below those of the attempt. requests, urllib3,
+urllib and botocore send with it. So the headers are looked at where they are all there: in the bytes that are sent.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from http.client import HTTPConnection
+from typing import Any
+
+from eco2_tracing._guard import internal_failure
+from eco2_tracing._instrumentation.common.state import current
+
+_HEAD = "_eco2_head"
+_NAME = b"\r\nbaggage:"
+# A field's value may go on in a line that begins with a blank (RFC 9112, 5.2): `putheader` writes such lines.
+_LINE = re.compile(rb"\r\nbaggage:[ \t]*((?:[^\r\n]|\r\n[ \t])*)", re.IGNORECASE)
+_FOLD = re.compile(rb"\r\n[ \t]+")
+# A header that is part of a signature stays as it is: AWS Signature Version 4.
+_SIGNED = re.compile(rb"SignedHeaders=[a-z0-9;%-]*baggage", re.IGNORECASE)
+_wrapped: list[bool] = []
+
+
+def send_one_baggage_header() -> None:
+    """Merge several ``baggage`` headers of a request of `http.client` into one; safe to call twice."""
+    if _wrapped:
+        return
+    _wrapped.append(True)
+    endheaders, send = HTTPConnection.endheaders, HTTPConnection.send
+
+    @functools.wraps(endheaders)
+    def ended(self: Any, *args: Any, **kwargs: Any) -> None:
+        self.__dict__[_HEAD] = True  # what is sent next is the request line with all headers
+        endheaders(self, *args, **kwargs)
+
+    @functools.wraps(send)
+    def sent(self: Any, data: Any) -> None:
+        if self.__dict__.pop(_HEAD, False) and isinstance(data, bytes):
+            data = _merged(data)
+        send(self, data)
+
+    HTTPConnection.endheaders = ended  # type: ignore[method-assign]
+    HTTPConnection.send = sent  # type: ignore[method-assign]
+
+
+def _merged(head: bytes) -> bytes:
+    if head.lower().count(_NAME) < 2 or _SIGNED.search(head):
+        return head
+    try:
+        engine = current.engine
+        if engine is None:
+            return head
+        values = [_FOLD.sub(b",", line[1]) for line in _LINE.finditer(head)]
+        value = engine.propagation.calls.combined_baggage(values)
+        place = head.lower().index(_NAME)
+        return head[:place] + b"\r\nbaggage: " + value + _LINE.sub(b"", head[place:])
+    except Exception:  # noqa: BLE001 - the call must go out
+        internal_failure("the headers of an outgoing call")
+        return head
