@@ -211,6 +211,90 @@ def test_an_answer_from_a_cache_is_no_call(caller, making, callee, captured_span
     assert len(callee.seen) == len(clients(captured_spans)) == 1
 
 
+@pytest.mark.parametrize("base", ["http", "own"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_an_answer_from_a_full_cache_is_no_call(caller, making, callee, captured_spans, base, wrapped):
+    """A class that derives from httpx's transport is known before its first miss, also inside a retrying one."""
+    if caller.is_async:
+
+        class Cached(making.http):
+            async def handle_async_request(self, request):
+                if request.url.path == "/stored":
+                    return caller.module.Response(200)
+                return await self._fetched(request)
+
+            async def _fetched(self, request):
+                return await super().handle_async_request(request)
+    else:
+
+        class Cached(making.http):
+            def handle_request(self, request):
+                if request.url.path == "/stored":
+                    return caller.module.Response(200)
+                return self._fetched(request)
+
+            def _fetched(self, request):
+                return super().handle_request(request)
+
+    class Further(Cached):
+        """Adds nothing."""
+
+    transport = (Cached if base == "own" else Further)(verify=False)
+    making._opened.append(transport)
+    if wrapped:
+        transport = making.wrapping(retry, transport)
+
+    def work():
+        if not caller.is_async:
+            client = caller.client(transport=transport)
+            return [client.get(callee.url(path)) for path in ("/stored", "/fetched", "/stored")]
+
+        async def call():
+            async with caller.client(transport=transport) as client:
+                return [await client.get(callee.url(path)) for path in ("/stored", "/fetched", "/stored")]
+
+        return asyncio.run(call())
+
+    inside(work)
+    (made,) = clients(captured_spans)
+    assert (made.attributes["url.full"], callee.last["x-b3-spanid"]) == (callee.url("/fetched"), made.span_id)
+    assert len(callee.seen) == 1
+
+
+def test_a_limit_below_the_client_is_no_call(caller, making, callee, captured_spans):
+    """A class that refuses a request, as limiters and circuit breakers do, sends nothing."""
+
+    def limited(self, request, hand_on):
+        if request.url.path == "/refused":
+            raise caller.module.ConnectError("too many requests")
+        return (yield hand_on(request))
+
+    kind = making.of(limited, making.http)
+    kind.hand_on = getattr(making.http, "handle_async_request" if caller.is_async else "handle_request")
+    with pytest.raises(caller.module.ConnectError):
+        caller.get(callee.url("/refused"), client=caller.client(transport=kind(verify=False)))
+    assert not clients(captured_spans)
+    caller.get(callee.url("/sent"), client=caller.client(transport=kind(verify=False)))
+    (made,) = clients(captured_spans)
+    assert made.status is StatusCode.UNSET
+
+
+def test_a_class_that_does_not_call_its_base_sends_by_itself(caller, making, captured_spans):
+    """Such as a replacement for tests: its answers are calls, and its requests have our headers."""
+    sent = []
+
+    def answering(self, request, hand_on):
+        sent.append(request.headers["x-b3-spanid"])
+        return caller.module.Response(200)
+        yield
+
+    kind = making.of(answering, making.http)
+    kind.hand_on = None
+    caller.get("http://auth.svc/", client=caller.client(transport=kind(verify=False)))
+    assert sent == [made.span_id for made in clients(captured_spans)]
+    assert len(sent) == 1
+
+
 def test_answers_of_hishel_from_its_cache(one, callee, captured_spans, tmp_path):
     """The package that caches for httpx."""
     hishel = pytest.importorskip("hishel")

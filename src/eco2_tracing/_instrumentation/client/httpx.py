@@ -18,6 +18,7 @@ from eco2_tracing._instrumentation.client.attempts import answered, begin, detac
 from eco2_tracing._instrumentation.client.bodies import make_bodies
 from eco2_tracing._instrumentation.client.contrib_guard import stay_in_charge
 from eco2_tracing._instrumentation.client.transports import (
+    calls_base,
     hands_on,
     hooked,
     is_hooked,
@@ -216,7 +217,9 @@ def _unknown_transport(client: Any, request: Any, method: str, hook: Any) -> Any
         if is_hooked(transport, method):
             return None
         kind = type(transport)
-        if kind in passing or is_test_client(kind) or hands_on(transport, method, hook):
+        if kind in passing or is_test_client(kind) or calls_base(kind, method):
+            return None
+        if hands_on(transport, method, hook):
             return None
         return transport
     except Exception:  # noqa: BLE001 - the call must go out

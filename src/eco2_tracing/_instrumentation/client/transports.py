@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Iterator
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 _TEST_CLIENT = "_TestClientTransport"
 _IN_PROCESS = frozenset({"ASGITransport", "WSGITransport"})
@@ -19,6 +20,9 @@ hooked: set[Any] = set()
 
 passing: WeakSet[type] = WeakSet()
 """Classes that were seen to hand a request on to another transport."""
+
+# Classes that derive from a hooked one: the function that is hooked, and whether they call it.
+_calling: WeakKeyDictionary[type, tuple[Any, bool]] = WeakKeyDictionary()
 
 
 def is_test_client(kind: type) -> bool:
@@ -57,11 +61,54 @@ def hands_on(transport: Any, method: str, hook: Callable[[type], bool], depth: i
     return bool(inner and depth) and all(_sends(each, method, hook, depth - 1) for each in inner)
 
 
+def calls_base(kind: type, method: str) -> bool:
+    """Return whether a class overrides the method of a transport that makes spans, and calls it for what goes out.
+
+    What it answers without it, such as from a cache, never goes out. A class that does not call it sends by itself.
+
+    Args:
+        kind: A class of transports.
+        method: ``handle_request`` or ``handle_async_request``.
+    """
+    own: list[type] = []
+    for base in kind.__mro__:
+        found = base.__dict__.get(method)
+        if found is not None and found in hooked:
+            known = _calling.get(kind)
+            if known is None or known[0] is not found:
+                known = _calling[kind] = (found, any(_refers(each, method, found) for each in own))
+            return known[1]
+        own.append(base)
+    return False
+
+
+def _refers(kind: type, method: str, hook: Any) -> bool:
+    """Return whether the code of a class names the method, as in ``super().handle_request``, or holds the function."""
+    for value in kind.__dict__.values():
+        if value is hook:
+            return True
+        function = inspect.unwrap(value) if callable(value) else None
+        if isinstance(function, FunctionType) and _names(function.__code__, method):
+            return True
+    return False
+
+
+def _names(code: CodeType, method: str) -> bool:
+    return method in code.co_names or any(
+        isinstance(each, CodeType) and _names(each, method) for each in code.co_consts
+    )
+
+
 def _sends(transport: Any, method: str, hook: Callable[[type], bool], depth: int) -> bool:
     if is_hooked(transport, method) or hasattr(transport, "_send_single_request"):
         return True
     kind = type(transport)
-    if is_test_client(kind) or kind in passing or hands_on(transport, method, hook, depth):
+    if (
+        is_test_client(kind)
+        or kind in passing
+        or calls_base(kind, method)
+        or hands_on(transport, method, hook, depth)
+    ):
         return True
     return method not in getattr(transport, "__dict__", ()) and hook(kind)
 
