@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from contextvars import ContextVar
+import socket
+import threading
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from weakref import WeakSet
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from opentelemetry import baggage, context, trace
@@ -19,8 +25,10 @@ from opentelemetry.trace import SpanKind
 
 import eco2_tracing
 from eco2_tracing import TracingSettings, configure_tracing, instrument_app
+from eco2_tracing._instrumentation.common import serving as serving_module
 from eco2_tracing.logs import EcsFormatter
 from tests.requests.connections import (
+    LIMIT_S,
     PARSERS,
     Connection,
     Seen,
@@ -220,6 +228,78 @@ def test_what_was_there_when_the_server_started(captured_spans):
     with serving(as_started) as port, Connection(port) as connection:
         connection.ask(READ)
     assert not of_alice(*seen.calls, *seen.requests)
+
+
+@contextmanager
+def started_here(app, lifespan: str) -> Iterator[int]:
+    """Run uvicorn in a thread that has the context of its start."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(
+        uvicorn.Config(app, lifespan=lifespan, loop="asyncio", log_config=None, proxy_headers=False)
+    )
+    here = copy_context()
+    thread = threading.Thread(target=here.run, args=(server.run, [listener]), daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(LIMIT_S)
+        listener.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("lifespan", ["on", "off"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_server_started_inside_a_span(mode, lifespan, wrapped, lines):
+    """Its requests have neither the span nor baggage, suppression or log fields of its start."""
+    asgi = pytest.importorskip("opentelemetry.instrumentation.asgi", reason="contrib is not installed")
+    configure, settings, _ = MODES[mode]
+    configure(**settings)
+    seen = Seen()
+    app = make_app(seen)
+    instrument_app(app)
+    served = asgi.OpenTelemetryMiddleware(app) if wrapped else app
+
+    def start() -> str | None:
+        context.attach(baggage.set_baggage("tenant", "alice"))
+        eco2_tracing.bind_log_fields(user_id="alice")
+        with (
+            eco2_tracing.span("start"),
+            suppress_instrumentation(),
+            started_here(served, lifespan) as port,
+            Connection(port) as connection,
+        ):
+            connection.ask(READ)
+            connection.ask(post("/health/read"))
+            return eco2_tracing.current_trace_id()
+
+    started = copy_context().run(start)
+    assert len(seen.calls) == len(seen.requests) == 2
+    assert not of_alice(*seen.calls, *seen.requests, *(line for line in lines if "served" in line))
+    if started is not None:
+        assert not any(started in repr(each) for each in (*seen.calls, *seen.requests))
+    assert not serving_module.serving
+
+
+def test_calls_in_the_process_of_a_server(captured_spans):
+    """What surrounds the start of a server counts for a call in the process that is made beside it."""
+    seen: list[object] = []
+    app = inner_app(seen)
+    token = context.attach(baggage.set_baggage("tenant", "alice"))
+    try:
+        with started_here(app, "off") as port, Connection(port) as connection:
+            connection.ask(get("/inner"))
+            TestClient(app).get("/inner")
+    finally:
+        context.detach(token)
+    assert seen == [{}, {"tenant": "alice"}]
+
+
+def test_another_uvicorn(caplog):
+    """A version without the method is reported once, and served as before."""
+    serving_module._watch(types.ModuleType("uvicorn.server"))
+    assert "watching uvicorn" in caplog.text
 
 
 def inner_app(seen: list[object]) -> FastAPI:

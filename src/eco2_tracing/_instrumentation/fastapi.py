@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from eco2_tracing._guard import logger, warn_once
 from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, excluded_paths_of
 from eco2_tracing._instrumentation.common.route import RouterScope
+from eco2_tracing._instrumentation.common.serving import watch_servers
 from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._instrumentation.external.isolated import Isolated
 from eco2_tracing._instrumentation.server.background_tasks import instrument_background_tasks
@@ -31,6 +32,7 @@ def install(
     app: Starlette, excluded_paths: str | Iterable[str] | None, server_request_hook: ServerRequestHook | None
 ) -> None:
     """Trace one application in place; see ``eco2_tracing.instrument_app``."""
+    watch_servers()
     if getattr(app, _MIDDLEWARE, None) is not None:
         _report_again(getattr(app, _ARGUMENTS, None), excluded_paths, server_request_hook)
         return
@@ -105,6 +107,7 @@ def isolate(app: Starlette, excluded_paths: ExcludedPaths | None = None) -> None
         app: The application. What is outermost in its stack now stays inside of ours.
         excluded_paths: What to leave out; ``None`` where the other instrumentation has the list.
     """
+    watch_servers()
     if getattr(app, _MIDDLEWARE, None) is not None:
         return
     middleware: Any = Isolated(app.middleware_stack or _not_built, excluded_paths)

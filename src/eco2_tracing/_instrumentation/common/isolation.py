@@ -17,6 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
 from eco2_tracing._context import otel_context, reset
+from eco2_tracing._instrumentation.common.serving import served_in, serving
 from eco2_tracing.logs._request import LENT, Request, begin_request, end_request, lend, server_call
 from eco2_tracing.logs._request import current as current_request
 from eco2_tracing.propagation._inbound import BAGGAGE_KEY, SPAN_KEY
@@ -148,12 +149,13 @@ def startup_context(scope: dict[str, Any]) -> Context | None:
     return (otel_context.get() or None) if "asgi" in scope else None
 
 
-def without_leftovers(base: Context, startup: Context | None) -> Context:
+def without_leftovers(base: Context, startup: Context | None, scope: dict[str, Any]) -> Context:
     """Take out of a context what was not put there for the request that begins.
 
     Args:
         base: The context around the request.
         startup: The context in which the server began the lifespan, if it did.
+        scope: The ASGI scope of the request.
 
     Returns:
         ``base`` itself where all of it belongs to this request: what a surrounding application set, or
@@ -162,11 +164,13 @@ def without_leftovers(base: Context, startup: Context | None) -> Context:
     former: Any = base.get(LENT)
     if former is not None:
         base = _without(base, former)
+    for each in served_in(scope) if serving else ():
+        base = _without(base, each)
     if startup is None:
         return base
     if base is startup:
         return Context()
-    # A surrounding application may set other values for the lifespan and for each request alike.
+    # A surrounding application may set other values for the start and for each request alike.
     return _without(base, {name: startup[name] for name in (SPAN_KEY, BAGGAGE_KEY) if name in startup})
 
 

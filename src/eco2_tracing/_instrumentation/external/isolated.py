@@ -41,7 +41,7 @@ class Isolated:
             self._startup = startup_context(scope)
             return lifespan(self.app, scope, receive, send)
         step_aside(scope)
-        base = without_leftovers(otel_context.get(), self._startup)
+        base = without_leftovers(otel_context.get(), self._startup, scope)
         scope[OUTER] = base.get(SPAN_KEY)
         return serve_isolated(self.app, scope, receive, send, base, self._context(scope, base))
 

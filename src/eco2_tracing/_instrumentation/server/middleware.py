@@ -106,7 +106,7 @@ class TracingMiddleware:
         if not current.configured:
             report_unconfigured()
         scope[_MARK] = True
-        base = without_leftovers(otel_context.get(), self._startup)
+        base = without_leftovers(otel_context.get(), self._startup, scope)
         return serve_isolated(self.app, scope, receive, send, base, base)
 
     def _prepared(
@@ -115,7 +115,7 @@ class TracingMiddleware:
         scope[_MARK] = True
         base = otel_context.get()
         if base:
-            base = without_leftovers(base, self._startup)
+            base = without_leftovers(base, self._startup, scope)
             if is_suppressed(base):
                 step_aside(scope)
                 return serve_isolated(self.app, scope, receive, send, base, base)
