@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from functools import partial
 
 import httpx
 import pytest
@@ -15,9 +17,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount
 
 from eco2_tracing import TracingSettings, configure_tracing, instrument_app, span
+from eco2_tracing._compat.contrib import is_served_by_contrib
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, CapturedSpans
 
 starlettes = pytest.importorskip(
@@ -290,3 +294,98 @@ def test_a_span_between_an_outer_instrumentation_and_ours(caplog):
         client.get("/items/2")
     assert len(servers(spans())) == 2
     assert sum("stays in charge" in record.getMessage() for record in caplog.records) == 1
+
+
+def as_it_is(app):
+    """Hand on what the server gave."""
+    return app
+
+
+def in_a_closure(app):
+    """Wrap ``send`` in a function."""
+
+    async def surround(scope, receive, send):
+        async def forward(message):
+            await send(message)
+
+        await app(scope, receive, forward)
+
+    return surround
+
+
+def in_a_partial(app):
+    """Wrap ``send`` in a `functools.partial`, as Starlette's CORS does."""
+
+    async def forward(message, send):
+        await send(message)
+
+    async def surround(scope, receive, send):
+        await app(scope, receive, partial(forward, send=send))
+
+    return surround
+
+
+SURROUNDS = (as_it_is, in_a_closure, in_a_partial, GZipMiddleware)
+
+
+def within_a_span(app):
+    """Run each request within a span of the provider in charge."""
+    tracer = trace.get_tracer("application")
+
+    async def surround(scope, receive, send):
+        with tracer.start_as_current_span("checked"):
+            await app(scope, receive, send)
+
+    return surround
+
+
+def surrounded(app, surround):
+    """Put contrib's middleware, a span and another middleware around an application."""
+    return contribs(within_a_span(surround(app)), **QUIET)
+
+
+@pytest.mark.parametrize("surround", SURROUNDS, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("mode", ["lean", "external provider"])
+def test_a_span_of_the_provider_in_charge_between(mode, surround):
+    """It does not show what it is below; a call in the process still has a server span of its own."""
+    spans = _mode(mode)
+    app = make_app()
+    instrument_app(app)
+    with TestClient(surrounded(app, surround)) as client:
+        for headers in CALLERS[:2]:
+            assert added(spans, client, "/items/1", headers) == ["GET /items/1"]
+
+    async def call() -> None:
+        transport = httpx.ASGITransport(surrounded(app, surround))
+        async with httpx.AsyncClient(transport=transport, base_url="http://inner") as client:
+            with span("work"):
+                await client.get("/items/1")
+
+    before = len(servers(spans()))
+    asyncio.run(call())
+    assert servers(spans())[before:] == ["GET /items/{item}"]
+
+
+def test_another_version_of_contribs_middleware(monkeypatch):
+    """Without its private names there are two server spans, as the documentation says; nothing fails."""
+    monkeypatch.setattr("eco2_tracing._compat.contrib._SPAN", "renamed")
+    spans = external()
+    app = make_app()
+    instrument_app(app)
+    with TestClient(surrounded(app, as_it_is)) as client:
+        assert len(added(spans, client, "/items/1", {})) == 2
+
+
+def test_a_send_that_is_not_complete():
+    """A variable that has no value yet, and objects of any kind, are no span."""
+
+    def make():
+        async def forward(message):
+            await later(message)
+
+        found = is_served_by_contrib(forward)
+        later = None
+        return found, later
+
+    assert make() == (False, None)
+    assert not is_served_by_contrib(print)

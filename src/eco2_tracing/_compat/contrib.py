@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from functools import partial
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
 
+from opentelemetry.trace import SpanKind
 from wrapt import register_post_import_hook
 
 from eco2_tracing._guard import internal_failure
 
 _MODULE = "opentelemetry.instrumentation._semconv"
+_ASGI = "opentelemetry.instrumentation.asgi"
+_SPAN = "server_span"
+_MOST_CALLABLES = 64
 
 
 def stable_semconv() -> None:
@@ -31,3 +37,43 @@ def _choose(module: ModuleType) -> None:
             conventions._initialized = True
     except Exception:  # noqa: BLE001 - private names, which a later version may lack
         internal_failure("choosing the stable semantic conventions")
+
+
+def is_served_by_contrib(send: Any) -> bool:
+    """Return whether contrib's ASGI middleware outside has begun a server span for a request.
+
+    Its ``send`` is a function that closes over the span, in a variable ``server_span``. Middleware between holds that
+    function in a closure, a `functools.partial` or an attribute. With other private names the answer is ``False``: then
+    a request has a second server span where another span is current between the two.
+
+    Args:
+        send: The ``send`` of the request.
+    """
+    waiting, seen = [send], 0
+    while waiting and seen < _MOST_CALLABLES:
+        seen += 1
+        each = waiting.pop()
+        if isinstance(each, partial):
+            waiting += [*each.args, *each.keywords.values(), each.func]
+        elif isinstance(each, MethodType):
+            waiting += [value for value in getattr(each.__self__, "__dict__", {}).values() if callable(value)]
+        elif isinstance(each, FunctionType):
+            held = _closed_over(each)
+            if each.__globals__.get("__name__") == _ASGI and _is_server_span(held.get(_SPAN)):
+                return True
+            waiting += [value for value in held.values() if callable(value)]
+    return False
+
+
+def _is_server_span(span: Any) -> bool:
+    return getattr(span, "kind", None) is SpanKind.SERVER and bool(span.is_recording())
+
+
+def _closed_over(function: FunctionType) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:  # not set yet
+            continue
+    return found

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, SpanKind
 
+from eco2_tracing._compat.contrib import is_served_by_contrib
 from eco2_tracing._guard import logger
 from eco2_tracing._instrumentation.server.span import ServerSpan
 from eco2_tracing.propagation._inbound import SPAN_KEY, Inbound, context_of
@@ -84,13 +85,14 @@ class OuterInstrumentation:
     def __init__(self) -> None:
         self._has_reported = False
 
-    def __call__(self, scope: dict[str, Any], base: Context, inbound: Inbound | None) -> Any:
+    def __call__(self, scope: dict[str, Any], base: Context, inbound: Inbound | None, send: Any) -> Any:
         """Look for the span of FastAPI's own telemetry, or of an instrumentation of the outer application.
 
         Args:
             scope: The ASGI scope.
             base: The context around the request; not empty.
             inbound: What the headers say.
+            send: The ``send`` of the request.
 
         Returns:
             The span that is current, or ``None`` where the request has no server span yet.
@@ -105,6 +107,8 @@ class OuterInstrumentation:
             who = "another instrumentation"
         elif kind is SpanKind.INTERNAL and _is_below(span, inbound, known=scope.get(STARLETTE)):
             who = "another instrumentation"
+        elif span is not None and is_served_by_contrib(send):
+            who = "another instrumentation"  # under another provider a span does not show what it is below
         else:
             return None
         if not self._has_reported:

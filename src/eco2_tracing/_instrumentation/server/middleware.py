@@ -122,7 +122,7 @@ class TracingMiddleware:
         if type(scope["headers"]) is not list:
             make_readable(scope)
         inbound = engine.read(scope["headers"])
-        outer = self._beside(scope, base, inbound) if base else None
+        outer = self._beside(scope, base, inbound, send) if base else None
         scope.setdefault(NATIVE, None)  # both as ``step_aside`` does it, without a call
         scope[STARLETTE] = True
         excluded = engine.excluded_paths or self._excluded_paths
