@@ -97,6 +97,13 @@ def test_the_older_name_of_the_ratio(only_problem, text, arg):
         ("traceidratio:0.1", "traceidratio", "0.1"),
         ("parentbased_traceidratio=5%", "parentbased_traceidratio", "0.05"),
         ("parentbased_traceidratio(0.2)", "parentbased_traceidratio", "0.2"),
+        ("parentbased_traceidratio/0.1", "parentbased_traceidratio", "0.1"),
+        ("parentbased_traceidratio-0.1", "parentbased_traceidratio", "0.1"),
+        ("traceidratio[0.1]", "traceidratio", "0.1"),
+        ("traceidratio, arg=0.1", "traceidratio", "0.1"),
+        ("parent-based/ratio 1/10", "parentbased_traceidratio", "0.1"),
+        ("traceidratio:some", "traceidratio", "0.01"),
+        ("traceidratio=", "traceidratio", None),
         ("0.1", "parentbased_traceidratio", "0.1"),
         ("10%", "parentbased_traceidratio", "0.1"),
         ("alwaysoff", "always_off", None),
@@ -115,6 +122,23 @@ def test_a_sampler_in_another_spelling(only_problem, text, sampler, arg):
     assert (settings.traces_sampler, settings.traces_sampler_arg) == (sampler, arg)
     assert problem.variable == "OTEL_TRACES_SAMPLER"
     assert not problem.advisory
+
+
+@pytest.mark.parametrize(
+    ("text", "guess"),
+    [
+        ("parentbased", "did you mean 'parentbased_always_on'?"),
+        ("always", "did you mean 'always_on'?"),
+        ("always_onn", "did you mean 'always_on'?"),
+        ("jaeger", "jaeger_remote was probably meant"),
+        ("traceidratio:0.1", "traceidratio with OTEL_TRACES_SAMPLER_ARG=0.1 was probably meant"),
+    ],
+)
+def test_one_guess_at_the_sampler(only_problem, text, guess):
+    """What was probably meant is named, and not another sampler that is spelled alike."""
+    _, problem = only_problem(OTEL_TRACES_SAMPLER=text)
+    assert guess in problem.message
+    assert problem.message.count("did you mean") + problem.message.count("was probably meant") == 1
 
 
 def test_an_unknown_sampler_with_a_share(only_problem):

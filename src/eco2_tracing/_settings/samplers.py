@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from eco2_tracing._settings.fields import Settings
 from eco2_tracing._settings.installed import one_name
-from eco2_tracing._settings.parse import did_you_mean, rate
+from eco2_tracing._settings.parse import rate
 from eco2_tracing._settings.probable import SAFE_RATE, probable_rate
 from eco2_tracing._settings.problem import BadValueError, Findings
 
@@ -40,6 +40,8 @@ _KINDS = {
     **dict.fromkeys(("ratelimiting", "ratelimited", "ratelimit"), "rate_limiting"),
     **dict.fromkeys(("jaegerremote", "remote", "jaeger"), "jaeger_remote"),
 }
+_NAME_AND_NUMBER = r"([^0-9]*[a-z])[^a-z0-9.,]*([0-9.,][^()\[\]{}]*)[\s()\[\]{}]*"
+_NAME_AND_TEXT = r"([a-z_./ -]*[a-z])\s*[(=:,;|\[{]\s*(.+)"
 _known = one_name("opentelemetry_traces_sampler", *SAMPLERS)
 
 
@@ -64,15 +66,20 @@ def probable_sampler(text: str) -> Meant | None:
     low = text.lower().strip()
     if low[:1] in "0123456789.," and (share := probable_rate(low)) is not None:
         return Meant(RATIO, f"{share:.10g}")
-    name, _, arg = re.sub(r"[\s(=:,]+", " ", low, count=1).rstrip(")").partition(" ")
-    if arg and _kind(name) == "traceidratio" and (share := probable_rate(arg)) is not None:
-        return Meant(_full("traceidratio", name), f"{share:.10g}")
     kind = _kind(low)
+    if kind is not None and not re.search(r"\d", low):
+        return Meant(_full(kind, low))
+    for pattern in (_NAME_AND_NUMBER, _NAME_AND_TEXT):
+        if (found := re.fullmatch(pattern, low)) and _kind(found[1]) == "traceidratio":
+            share = probable_rate(found[2])
+            # Whoever writes an argument does not want everything.
+            return Meant(_full("traceidratio", found[1]), f"{SAFE_RATE if share is None else share:.10g}")
     return None if kind is None else Meant(_full(kind, low))
 
 
 def _kind(text: str) -> str | None:
-    return _KINDS.get(re.sub("[^a-z]", "", text).replace("parentbased", ""))
+    letters = re.sub("[^a-z]", "", text)
+    return "always_on" if letters == "parentbased" else _KINDS.get(letters.replace("parentbased", ""))
 
 
 def _full(kind: str, text: str) -> str:
@@ -111,12 +118,18 @@ def _replaced(
     if meant is None and arg is not None and probable_rate(arg) is not None:
         meant = Meant(RATIO)  # whoever sets a share does not want everything
     if meant is None or meant.name.endswith("always_on"):
-        close = did_you_mean(text.lower(), SAMPLERS) if meant is None else f"; did you mean {meant.name!r}?"
-        findings.replaced(variable, text, f"{complaint}{close}", _DEFAULT)
+        if meant is not None:
+            complaint = f"{_without_guess(complaint)}; did you mean {meant.name!r}?"
+        findings.replaced(variable, text, complaint, _DEFAULT)
         return _DEFAULT, arg
     used = meant.name if meant.arg is None or arg is not None else f"{meant.name} with {ARG}={meant.arg}"
-    findings.replaced(variable, text, f"{complaint}; {used} was probably meant", used)
+    findings.replaced(variable, text, f"{_without_guess(complaint)}; {used} was probably meant", used)
     return meant.name, meant.arg if arg is None else arg
+
+
+def _without_guess(complaint: str) -> str:
+    """Take the name that is merely spelled alike out of a complaint: another one was probably meant."""
+    return re.sub(r", did you mean '[^']*'\?", "", complaint)
 
 
 def _argument(sampler: str, argument: tuple[str, str], arg: str | None, findings: Findings) -> str | None:
