@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.trace import SpanKind
 
@@ -28,7 +29,7 @@ from eco2_tracing import (
     span,
     traced,
 )
-from eco2_tracing.logs import EcsFormatter, reset_logging
+from eco2_tracing.logs import EcsFormatter, reset_logging, structlog_processor
 
 
 class Hostile:
@@ -427,6 +428,12 @@ def test_blank_names_of_fields(name):
     bind_log_fields(**{name: None})
 
 
+def test_structlogs_processor_behind_a_renderer(caplog):
+    """What is no event is handed on, and the message says where the processor belongs."""
+    assert structlog_processor(None, "info", "rendered") == "rendered"
+    assert "put it before the renderer" in the_warning(caplog)
+
+
 # Spans -----------------------------------------------------------------------------------------------
 
 
@@ -483,3 +490,50 @@ def test_hostile_functions():
     with pytest.raises(TypeError, match="traced decorates functions and methods, not <unprintable Hostile>"):
         traced(Hostile())
     assert eco2_tracing.traced("named")(lambda: 1)() == 1
+
+
+class AsyncHook:
+    """An object that is called as an async function is."""
+
+    async def __call__(self, span, scope) -> None:
+        raise AssertionError
+
+
+def test_async_objects_are_no_hooks():
+    """As async functions are none: nothing awaits them."""
+    with pytest.raises(TypeError, match="server_request_hook is not awaited"):
+        instrument_app(FastAPI(), server_request_hook=AsyncHook())
+
+
+def set_up(mode, monkeypatch) -> None:
+    """Configure tracing in one of three ways."""
+    shutdown_tracing()
+    if mode == "external":
+        trace.set_tracer_provider(TracerProvider())
+    else:
+        monkeypatch.setenv("ECO2_TRACING_INSTRUMENTATION", mode)
+    configure_tracing("shop")
+
+
+@pytest.mark.parametrize("mode", ["lean", "contrib", "external"])
+def test_a_hook_that_fails(mode, monkeypatch, caplog):
+    """The request goes on."""
+    set_up(mode, monkeypatch)
+    app = FastAPI()
+    app.get("/items")(lambda: "ok")
+    instrument_app(app, server_request_hook=lambda: None)
+    assert TestClient(app).get("/items").status_code == 200
+    assert "the server_request_hook" in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["lean", "contrib", "external"])
+def test_a_hook_that_returns_a_coroutine(mode, monkeypatch, caplog):
+    """It is closed and reported once, and requests are served."""
+    set_up(mode, monkeypatch)
+    app = FastAPI()
+    app.get("/items")(lambda: "ok")
+    hook = AsyncHook()
+    instrument_app(app, server_request_hook=lambda *arguments: hook(*arguments))  # noqa: PLW0108 - a plain function
+    client = TestClient(app)
+    assert [client.get("/items").status_code for _ in range(2)] == [200, 200]
+    assert "server_request_hook is not awaited" in the_warning(caplog)

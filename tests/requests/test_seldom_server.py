@@ -215,7 +215,7 @@ def test_a_span_that_follows_a_startup_without_one_stays():
     span = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=False))
     startup = context.set_value("colour", "red", context.Context())
     base = trace.set_span_in_context(span, startup)
-    assert without_leftovers(base, startup) is base
+    assert without_leftovers(base, startup, {}) is base
 
 
 def test_an_odd_message_that_fails_is_the_applications_to_handle():

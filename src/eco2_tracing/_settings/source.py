@@ -112,7 +112,12 @@ class _Reading:
             try:
                 text = _text(given)
             except BaseException:  # noqa: BLE001 - the object is the application's
-                self._findings.replaced(variable or key, shown_argument(given), "it has no text", None)
+                self._findings.replaced(
+                    variable or key,
+                    shown_argument(given),
+                    "expected text, a number, or a list or mapping of those",
+                    None,
+                )
                 continue
             if variable is None:
                 self._findings.replaced(key, text, "there is no such setting", None)

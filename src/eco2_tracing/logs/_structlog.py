@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
+from typing import Any
 
+from eco2_tracing._guard import warn_once
 from eco2_tracing._redaction import cut, printable
 from eco2_tracing.logs._context import capture_context, context_of, ids_on
 from eco2_tracing.logs._exceptions import ExcInfo, error_fields, ids_of, raised
@@ -37,6 +39,12 @@ def structlog_processor(
     Returns:
         A new dictionary that any JSON encoder takes, in ECS order.
     """
+    given: Any = event_dict
+    if not isinstance(given, Mapping):  # behind a renderer, which has made text of it
+        kind = type(given).__name__
+        warn_once("structlog:order", "structlog_processor was given a %s: put it before the renderer", kind)
+        passed_on: dict[str, object] = given
+        return passed_on
     event = dict(event_dict)
     record = _record(event)
     event.pop("_from_structlog", None)

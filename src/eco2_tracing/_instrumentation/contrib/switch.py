@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, get_current_span
 
 from eco2_tracing._compat.contrib import stable_semconv
 from eco2_tracing._guard import internal_failure, warn_once
+from eco2_tracing._instrumentation.applications import call_hook
 from eco2_tracing._instrumentation.common.attempts import patch_attempts
 from eco2_tracing._instrumentation.common.excluded import (
     ExcludedPaths,
@@ -235,7 +237,7 @@ def instrument_app(
     app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
     import_module(_FASTAPI).FastAPIInstrumentor.instrument_app(
         app,
-        server_request_hook=server_request_hook,
+        server_request_hook=None if server_request_hook is None else partial(call_hook, server_request_hook),
         excluded_urls=_excluded(app, settings, excluded_paths),
         http_capture_headers_server_request=list(settings.http_capture_headers_server_request),
         http_capture_headers_server_response=list(settings.http_capture_headers_server_response),

@@ -9,6 +9,7 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode, set_span_in_
 from eco2_tracing import logs
 from eco2_tracing._context import otel_context, reset
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._instrumentation.applications import call_hook
 from eco2_tracing._instrumentation.common.captured_headers import make_readable
 from eco2_tracing._instrumentation.common.http_attributes import request_attributes, span_method
 from eco2_tracing._instrumentation.common.isolation import isolated
@@ -52,7 +53,8 @@ async def external_request(
     parent = base if inbound is None else engine.propagation.context(inbound, base)
     arrived = {**scope}
     span = _start(engine, tracer, scope, parent, inbound)
-    _call_hook(middleware._hook, span, scope)
+    if middleware._hook is not None and span.is_recording():
+        call_hook(middleware._hook, span, scope)
     status: list[int] = []
 
     async def forward(answer: dict[str, Any]) -> None:
@@ -99,15 +101,6 @@ def _start(
         attributes.update(engine.server_request_headers.attributes(scope["headers"]))
     links = [Link(inbound.link)] if inbound is not None and inbound.link is not None else None
     return tracer.start_span(span_method(scope), parent, SpanKind.SERVER, attributes, links)
-
-
-def _call_hook(hook: Any, span: Span, scope: dict[str, Any]) -> None:
-    if hook is None or not span.is_recording():
-        return
-    try:
-        hook(span, scope)
-    except Exception:  # noqa: BLE001 - the application's code, and the request goes on
-        internal_failure("the server_request_hook")
 
 
 def _answered(engine: InstrumentationState, span: Span, answer: dict[str, Any]) -> dict[str, Any]:

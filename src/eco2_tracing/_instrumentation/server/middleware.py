@@ -9,6 +9,7 @@ from opentelemetry.context import Context
 
 from eco2_tracing._context import otel_context
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._instrumentation.applications import call_hook
 from eco2_tracing._instrumentation.common.captured_headers import make_readable
 from eco2_tracing._instrumentation.common.excluded import is_excluded
 from eco2_tracing._instrumentation.common.isolation import (
@@ -253,11 +254,7 @@ class TracingMiddleware:
         if recording.on_start is not None:
             recording.on_start(span, base)
         if self._hook is not None:
-            try:
-                self._hook(span, scope)
-            except Exception as exception:  # noqa: BLE001 - the request goes on
-                internal_failure("the server_request_hook")
-                span.record_exception(exception)
+            call_hook(self._hook, span, scope)
 
 
 def _remember(exception: BaseException, span: Span) -> None:
