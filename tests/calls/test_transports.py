@@ -261,6 +261,39 @@ def test_an_answer_from_a_full_cache_is_no_call(caller, making, callee, captured
     assert len(callee.seen) == 1
 
 
+def decorated(function):
+    """Decorate as those do that keep nothing of the function's own."""
+
+    def call(*arguments):
+        return function(*arguments)
+
+    return call
+
+
+def test_a_decorated_method_that_calls_its_base(one, callee, captured_spans):
+    """It is found in the decorator's closure, and so is the function of the base itself."""
+    original = one.module.HTTPTransport.handle_request
+
+    class Decorated(one.module.HTTPTransport):
+        @decorated
+        def handle_request(self, request):
+            return (
+                one.module.Response(200) if request.url.path == "/stored" else super().handle_request(request)
+            )
+
+    class Holding(one.module.HTTPTransport):
+        def handle_request(self, request):
+            return one.module.Response(200) if request.url.path == "/stored" else original(self, request)
+
+    for kind in (Decorated, Holding):
+        client = one.client(transport=kind(verify=False))
+        assert client.get(callee.url("/stored")).status_code == 200
+        assert not clients(captured_spans)
+        client.get(callee.url("/sent"))
+        assert len(clients(captured_spans)) == 1
+        captured_spans.clear()
+
+
 def test_a_limit_below_the_client_is_no_call(caller, making, callee, captured_spans):
     """A class that refuses a request, as limiters and circuit breakers do, sends nothing."""
 

@@ -88,8 +88,10 @@ def _refers(kind: type, method: str, hook: Any) -> bool:
         if value is hook:
             return True
         function = inspect.unwrap(value) if callable(value) else None
-        if isinstance(function, FunctionType) and _names(function.__code__, method):
-            return True
+        if isinstance(function, FunctionType):
+            inside = [each for each in _captured(function, _DEPTH) if isinstance(each, FunctionType)]
+            if hook in inside or any(_names(each.__code__, method) for each in (function, *inside)):
+                return True
     return False
 
 
@@ -150,10 +152,9 @@ def _captured(function: FunctionType, depth: int) -> Iterator[Any]:
             value = cell.cell_contents
         except ValueError:  # not set yet
             continue
+        yield value
         if isinstance(value, FunctionType) and depth:
             yield from _captured(value, depth - 1)
-        else:
-            yield value
 
 
 def _is_transport(value: Any, method: str) -> bool:
