@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
+from collections import UserList
 from decimal import Decimal
 from pathlib import PurePosixPath
 
@@ -376,6 +377,23 @@ def test_secrets_in_wrong_arguments(caplog):
     told = the_warning(caplog)
     assert "geheim" not in told
     assert len(told) < 400
+
+
+@pytest.mark.parametrize("kind", [list, UserList])
+def test_values_that_hold_each_other_many_times(kind, captured_spans):
+    """What is shown of them is bounded: the whole of it would have ten to the twentieth items."""
+    value = kind()
+    for _ in range(20):
+        value = kind([value] * 10)
+    assert flush_tracing(value) is True
+    configure_logging(value)
+    configure_tracing(value, resource_attributes={1: value}, span_processors=[value])
+    instrument_app(FastAPI(), excluded_paths=[value])
+    with span("work", attributes={1: value}, kind=value):
+        pass
+    with span("more", attributes=value):
+        pass
+    assert len(captured_spans.spans) == 2
 
 
 # Applications and hooks ------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import reprlib
+from collections.abc import Collection, Iterable
 from enum import Enum
 from itertools import islice
 from typing import Any
@@ -18,6 +19,24 @@ _MOST_ENTRIES = 1000
 _TEXT = "a string"
 
 
+class _Short(reprlib.Repr):
+    """Bounds what is read of nested containers, which may hold each other many times over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 2
+        self.maxstring = self.maxlong = self.maxother = 2 * _SHOWN
+
+    def repr_instance(self, x: object, level: int) -> str:
+        """Return the object's own ``repr``, whose failure is the caller's to handle; of containers the type."""
+        kind = type(x)
+        flat = kind is bytes or not issubclass(kind, Collection)
+        return repr(x) if flat else f"<{kind.__name__}>"
+
+
+_short = _Short()
+
+
 def shown_argument(value: object) -> str:
     """Return the ``repr`` of any object as a log may show it: bounded, credentials masked; never raises.
 
@@ -25,7 +44,7 @@ def shown_argument(value: object) -> str:
         value: What a function was given.
     """
     try:
-        text = str.__str__(repr(str.__str__(value) if issubclass(type(value), str) else value))
+        text = str.__str__(_short.repr(str.__str__(value) if issubclass(type(value), str) else value))
     except BaseException:  # noqa: BLE001 - the object is the application's
         return printable(value)
     text = shown_text(text[: 2 * _SHOWN])

@@ -133,7 +133,7 @@ def _parsed(level: object) -> tuple[int, Problem | None]:
     kind: type = type(level)
     if issubclass(kind, int) and kind is not bool and int.__ge__(cast("int", level), 0):
         return int.__int__(cast("int", level)), None
-    name = printable(level).strip().upper()
+    name = printable(level).strip().upper() if issubclass(kind, str) else ""
     if name.isdecimal():
         return int(name), None
     known = logging.getLevelNamesMapping().get(name)
