@@ -20,6 +20,8 @@ from pythonjsonlogger.json import JsonFormatter
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from eco2_tracing import logs
+from eco2_tracing.logs._request import begin_request, end_request
+from eco2_tracing.logs._shared import set_service
 from eco2_tracing.logs._stdout import StdoutHandler
 
 PLAIN = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -65,7 +67,7 @@ def cpu_us(call: Callable[[], None]) -> float:
 
 def main() -> None:
     """Measure and print the table."""
-    logs.set_service("auth-api", "1.2.0", "production", "auth-api-7d9f")
+    set_service("auth-api", "1.2.0", "production", "auth-api-7d9f")
     formatters: dict[str, logging.Handler] = {
         "text": stream_handler(logging.Formatter(PLAIN)),
         "python-json-logger": stream_handler(JsonFormatter(PLAIN)),
@@ -89,7 +91,7 @@ def main() -> None:
     )
     for traced in (False, True):
         for title, make in messages.items():
-            token = logs.begin_request()
+            token = begin_request()
             if title == "fields bound":
                 logs.bind_log_fields(user_id="7", plan="free")
             calls = {name: make(logger_with(name, handler)) for name, handler in formatters.items()}
@@ -103,7 +105,7 @@ def main() -> None:
                             times[name].append(cpu_us(call))
                     else:
                         times[name].append(cpu_us(call))
-            logs.end_request(token)
+            end_request(token)
             base = statistics.median(times["text"])
             print(f"\n{title}, {'in a trace' if traced else 'no trace'}, µs a line")
             for name, taken in times.items():

@@ -113,7 +113,7 @@ def test_a_first_request_whose_preparation_fails_is_served(monkeypatch, caplog):
     """And traced, in the caller's trace."""
     captured = CapturedSpans()
     configure_tracing(settings=NOWHERE, span_processors=[captured])
-    monkeypatch.setattr("eco2_tracing.logs.reassert", fail)
+    monkeypatch.setattr("eco2_tracing._lifecycle.tracing.reassert_logging", fail)
     app = FastAPI()
     instrument_app(app)
     caller = "463ac35c9f6413ad48485a3953bb6124"

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from opentelemetry import trace
 
 from eco2_tracing import logs
+from eco2_tracing.logs._request import begin_request, end_request
 from tests.logs.ids import SPAN_ID, TRACE_ID
 
 if "ECS_BY_CONFIGURATION" not in os.environ:
@@ -42,7 +43,7 @@ async def app(scope, receive, send) -> None:
     if scope["type"] != "http":
         await service(scope, receive, send)
         return
-    token = logs.begin_request(scope)
+    token = begin_request(scope)
     try:
         span = trace.NonRecordingSpan(trace.SpanContext(TRACE_ID, SPAN_ID, is_remote=False))
         with trace.use_span(span):
@@ -51,7 +52,7 @@ async def app(scope, receive, send) -> None:
         error.__eco2_trace_ids__ = (TRACE_ID, SPAN_ID)
         raise
     finally:
-        logs.end_request(token)
+        end_request(token)
 
 
 if __name__ == "__main__":

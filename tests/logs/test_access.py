@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from eco2_tracing import logs
+from eco2_tracing.logs._request import begin_request, end_request
 
 UVICORN = '%s - "%s %s HTTP/%s" %d'
 
@@ -64,9 +65,9 @@ def test_other_records_of_the_access_loggers(out):
 def test_fields_of_the_request(out, headers):
     """The user agent and the time since the begin, where the middleware gave the scope."""
     logs.configure_logging()
-    token = logs.begin_request({"headers": headers})
+    token = begin_request({"headers": headers})
     logging.getLogger("uvicorn.access").info(UVICORN, "1.2.3.4:5", "GET", "/", "1.1", 200)
-    logs.end_request(token)
+    end_request(token)
     (line,) = out()
     assert line.get("user_agent.original") == ("curl/8" if headers else None)
     assert line["event.duration"] > 0

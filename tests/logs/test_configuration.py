@@ -12,6 +12,8 @@ import pytest
 from uvicorn.config import LOGGING_CONFIG
 
 from eco2_tracing import logs
+from eco2_tracing.logs._configure import reassert_logging
+from eco2_tracing.logs._shared import set_service
 from eco2_tracing.logs._stdout import StdoutHandler
 
 SERVERS = ["uvicorn", "uvicorn.error", "uvicorn.access", "gunicorn.error", "hypercorn.error", "_granian"]
@@ -65,7 +67,7 @@ def test_the_service_is_looked_up_when_a_line_is_written(out, monkeypatch):
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.version=3,deployment.environment.name=dev")
     logs.configure_logging(service_name="argument")
     logging.getLogger("a").info("m")
-    logs.set_service("lifecycle", node_name="pod")
+    set_service("lifecycle", node_name="pod")
     logs.configure_logging(service_name="argument")
     logging.getLogger("a").info("m")
     lines = out()
@@ -115,12 +117,12 @@ def test_uvicorns_own_configuration_after_ours(out):
 def test_reassert_is_for_access_lines_before_any_other(out):
     """Does what the next record of a server logger would; nothing before the configuration."""
     access = logging.getLogger("uvicorn.access")
-    logs.reassert()
+    reassert_logging()
     assert not access.filters
     logs.configure_logging()
     access.handlers, access.propagate = logging.getLogger("gunicorn.access").handlers, False
     assert not access.hasHandlers()
-    logs.reassert()
+    reassert_logging()
     assert access.hasHandlers()
 
 

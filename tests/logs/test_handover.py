@@ -24,6 +24,7 @@ from opentelemetry import trace
 from pythonjsonlogger.json import JsonFormatter
 
 from eco2_tracing import logs
+from eco2_tracing.logs._request import begin_request, end_request
 
 OWN = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 OTHER = ("11111111111111111111111111111111", "2222222222222222")
@@ -33,14 +34,14 @@ log = logging.getLogger("handover")
 @contextmanager
 def request(ids=OWN, **fields):
     """Work on a request with these ids and bound fields."""
-    token = logs.begin_request()
+    token = begin_request()
     logs.bind_log_fields(**fields)
     span = trace.NonRecordingSpan(trace.SpanContext(int(ids[0], 16), int(ids[1], 16), is_remote=True))
     try:
         with trace.use_span(span):
             yield
     finally:
-        logs.end_request(token)
+        end_request(token)
 
 
 def ids(line):
@@ -177,9 +178,9 @@ def test_the_duration_of_a_request_ends_with_its_access_line(sink, attach, monke
     access = logging.getLogger("uvicorn.access")
     buffer = logging.handlers.MemoryHandler(9, target=sink)
     attach(buffer, access)
-    token = logs.begin_request({"headers": [(b"user-agent", b"curl/8")]})
+    token = begin_request({"headers": [(b"user-agent", b"curl/8")]})
     access.info('%s - "%s %s HTTP/%s" %d', "1.2.3.4:5", "GET", "/", "1.1", 200)
-    logs.end_request(token)
+    end_request(token)
     buffer.buffer[0].created -= 3600
     with request(OTHER):
         buffer.flush()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 
 from eco2_tracing import logs
+from eco2_tracing.logs._request import begin_request, end_request
 
 log = logging.getLogger("hostile")
 
@@ -64,7 +65,7 @@ def _silent(capsys):
 def test_hostile_values(out, value):
     """As message, argument, extra, label, bound field and exception."""
     logs.configure_logging()
-    token = logs.begin_request()
+    token = begin_request()
     logs.bind_log_fields(bound=value, **{"bound.too": value})
     log.info(value)
     log.info("%s", value)
@@ -72,7 +73,7 @@ def test_hostile_values(out, value):
     log.info("m", extra={"field": value, "a.b": value, "labels": {"c": value}})
     log.info({"message": value, "k": value})
     log.error("m", exc_info=RuntimeError(value))
-    logs.end_request(token)
+    end_request(token)
     assert len(out()) == 6
 
 
@@ -107,11 +108,11 @@ def test_fields_that_end_the_process_are_written_all_the_same(out, made):
     """Nobody but the formatter looks at them: untraced, nothing would have ended."""
     value = MADE[made]()
     logs.configure_logging()
-    token = logs.begin_request()
+    token = begin_request()
     logs.bind_log_fields(bound=value, labels=value, **{"bound.too": value})
     log.info("m", extra={"field": value, "a.b": value, "labels": value, "kept": 1})
     log.error("m", exc_info=EndingError())
-    logs.end_request(token)
+    end_request(token)
     first, second = out()
     assert first["labels"]["kept"] == 1
     assert first["log.logger"] == second["log.logger"] == "hostile"

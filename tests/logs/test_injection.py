@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eco2_tracing import TracingSettings, bind_log_fields, configure_tracing, instrument_app, logs
+from eco2_tracing.logs._request import begin_request, end_request
+from eco2_tracing.logs._shared import set_redactor, set_service
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, b3_headers
 
 FORGED = '{"@timestamp":"2026-01-01T00:00:00.000Z","log.level":"info","message":"forged","trace.id":"0"}'
@@ -67,9 +69,9 @@ def write_everywhere(text):
 def test_one_line_a_record(out, text):
     """In messages, arguments, names, keys, values, levels, threads, exceptions: nothing acts, nothing is lost."""
     logs.configure_logging()
-    token = logs.begin_request()
+    token = begin_request()
     count = write_everywhere(text)
-    logs.end_request(token)
+    end_request(token)
     lines = out()
     assert len(lines) == count
     assert [line["message"] for line in lines].count("forged") == 0
@@ -100,11 +102,11 @@ def test_every_text_is_bounded(out):
     """Whatever is logged at 10 MB a piece, the line is a few hundred kilobytes at most."""
     logs.configure_logging()
     huge = "x" * 10_000_000
-    token = logs.begin_request()
+    token = begin_request()
     write_everywhere(huge)
     logging.getLogger("list").info([huge] * 3, extra={"field": [huge] * 3})
     logging.getLogger("many").info("m", extra={f"field {number}": huge[:10_000] for number in range(2_000)})
-    logs.end_request(token)
+    end_request(token)
     for line in out():
         assert len(line["message"]) <= 32 * 1024
         assert len(line["log.logger"]) <= 1024
@@ -119,7 +121,7 @@ def test_the_lines_of_servers_and_the_number_of_labels_are_bounded(out):
     """A method, a version, a service's name of 10 MB, a process that is no number, more labels than anyone reads."""
     logs.configure_logging()
     huge = "x" * 10_000_000
-    logs.set_service(huge)
+    set_service(huge)
     access = logging.getLogger("uvicorn.access")
     access.info('%s - "%s %s HTTP/%s" %d', huge, huge, huge, huge, 200)
     renamed = access.makeRecord("n", logging.INFO, "f", 1, "m", (), None)
@@ -208,7 +210,7 @@ def test_values_of_one_s_own(out, make):
     """The line is written, and the value is left to the application as it was."""
     logs.configure_logging()
     value = make()
-    token = logs.begin_request()
+    token = begin_request()
     bind_log_fields(bound=value, **{"bound.dotted": [value]})
     log = logging.getLogger("own")
     log.info("m %s", value)
@@ -216,7 +218,7 @@ def test_values_of_one_s_own(out, make):
     log.info("m", extra={"field": value, "labels": {"x": value}, "password": value})
     log.info("m", exc_info=Odd(value))
     log.info("m", exc_info=Nameless("x"))
-    logs.end_request(token)
+    end_request(token)
     assert len(out()) == 5
     if make is generator:
         assert list(value) == ["first", "second"]
@@ -225,13 +227,13 @@ def test_values_of_one_s_own(out, make):
 def test_a_field_without_a_value_is_left_out(out):
     """ECS has no null: a bound ``None`` takes the field off, in `extra` it says nothing."""
     logs.configure_logging()
-    token = logs.begin_request()
+    token = begin_request()
     bind_log_fields(user_id="7", plan="free")
     log = logging.getLogger("nulls")
     log.info("bound")
     bind_log_fields(user_id=None)
     log.info("taken off", extra={"plan": None, "shop": None})
-    logs.end_request(token)
+    end_request(token)
     first, second = out()
     assert (first["user.id"], first["labels"]) == ("7", {"plan": "free"})
     assert "user.id" not in second
@@ -274,6 +276,6 @@ def test_names_of_loggers_are_masked_anew_with_new_keys(out):
     logs.configure_logging()
     log = logging.getLogger("client patient=7")
     log.info("before")
-    logs.set_redactor(Redactor(["patient"]))
+    set_redactor(Redactor(["patient"]))
     log.info("after")
     assert [line["log.logger"] for line in out()] == ["client patient=7", "client patient=REDACTED"]

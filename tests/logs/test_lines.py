@@ -12,6 +12,7 @@ from opentelemetry import trace
 
 from eco2_tracing import logs
 from eco2_tracing._redaction import Redactor
+from eco2_tracing.logs._shared import set_redactor, set_service
 
 TRACE_ID, SPAN_ID = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
 log = logging.getLogger("app")
@@ -30,7 +31,7 @@ def in_span(trace_id: int = TRACE_ID, span_id: int = SPAN_ID):
 def test_the_order_of_fields(out):
     """The ECS logging specification's `index`: timestamp, level, message; then the version."""
     logs.configure_logging()
-    logs.set_service("auth-api", "1.2.0", "production", "pod-7")
+    set_service("auth-api", "1.2.0", "production", "pod-7")
     with in_span():
         log.warning("hello %s", "world", extra={"user_id": "7", "provider": "kakao"})
     (line,) = out()
@@ -254,7 +255,7 @@ def test_additional_secrets(out, monkeypatch):
     monkeypatch.setenv("ECO2_TRACING_REDACT_KEYS", "ssn")
     logs.configure_logging()
     log.info("ssn=1 iban=2")
-    logs.set_redactor(Redactor(["iban"]))
+    set_redactor(Redactor(["iban"]))
     log.info("ssn=1 iban=2")
     assert [line["message"] for line in out()] == ["ssn=REDACTED iban=2", "ssn=1 iban=REDACTED"]
     assert '"pin=REDACTED"' in logs.EcsFormatter(redact_keys=["pin"]).format(record("pin=1"))

@@ -16,6 +16,8 @@ import structlog
 from opentelemetry import trace
 
 from eco2_tracing import logs
+from eco2_tracing.logs._request import begin_request, end_request
+from eco2_tracing.logs._shared import set_service
 
 IDS = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 
@@ -81,12 +83,12 @@ def events():
 
 def test_structlog(events):
     """An ECS document, in order, with ids, bound fields and without secrets."""
-    logs.set_service("auth-api")
-    token = logs.begin_request()
+    set_service("auth-api")
+    token = begin_request()
     logs.bind_log_fields(plan="free")
     with in_span():
         structlog.get_logger().warning("token=planted", user_id="7", password="planted", object=object)
-    logs.end_request(token)
+    end_request(token)
     (event,) = events()
     assert list(event) == [
         "@timestamp", "log.level", "message", "ecs.version", "service.name", "trace.id", "span.id", "user.id",

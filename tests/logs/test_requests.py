@@ -8,6 +8,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 
 from eco2_tracing import logs
+from eco2_tracing.logs._request import begin_request, end_request
 
 log = logging.getLogger("requests")
 
@@ -21,14 +22,14 @@ def test_bound_fields_are_on_every_later_line(out):
     """Until the request ends; later ones replace, a line's own win."""
     logs.configure_logging()
     log.info("before")
-    token = logs.begin_request()
+    token = begin_request()
     log.info("nothing yet")
     logs.bind_log_fields(user_id="7", plan="free")
     log.info("bound")
     logs.bind_log_fields(plan="paid")
     log.info("changed")
     log.info("own", extra={"plan": "own"})
-    logs.end_request(token)
+    end_request(token)
     log.info("after")
     lines = out()
     assert labels(lines) == [None, None, {"plan": "free"}, {"plan": "paid"}, {"plan": "own"}, None]
@@ -38,11 +39,11 @@ def test_bound_fields_are_on_every_later_line(out):
 def test_secrets_that_are_bound(out):
     """Masked as those of a line."""
     logs.configure_logging()
-    token = logs.begin_request()
+    token = begin_request()
     logs.bind_log_fields(password="planted", note="token=planted")
     log.info("m")
     log.info("m", extra={"a": 1})
-    logs.end_request(token)
+    end_request(token)
     assert "planted" not in str(out())
 
 
@@ -51,12 +52,12 @@ def test_requests_do_not_see_each_other(out):
     logs.configure_logging()
 
     async def request(number: int, gate: asyncio.Barrier) -> None:
-        token = logs.begin_request()
+        token = begin_request()
         await gate.wait()
         logs.bind_log_fields(number=number)
         await gate.wait()
         log.info("%d", number)
-        logs.end_request(token)
+        end_request(token)
 
     async def main() -> None:
         gate = asyncio.Barrier(5)
@@ -73,11 +74,11 @@ def test_what_a_thread_or_task_binds_reaches_the_request(out):
     logs.configure_logging()
 
     async def request() -> None:
-        token = logs.begin_request()
+        token = begin_request()
         await asyncio.to_thread(logs.bind_log_fields, thread=1)
         await asyncio.create_task(in_task())
         log.info("m")
-        logs.end_request(token)
+        end_request(token)
 
     async def in_task() -> None:
         logs.bind_log_fields(task=2)
@@ -107,12 +108,12 @@ def test_outside_a_request_the_context_alone_is_meant(out):
 def test_a_request_that_ends_elsewhere(out):
     """A token of another context is no error."""
     logs.configure_logging()
-    token = contextvars.copy_context().run(logs.begin_request)
+    token = contextvars.copy_context().run(begin_request)
 
     def end() -> None:
-        logs.begin_request()
+        begin_request()
         logs.bind_log_fields(a=1)
-        logs.end_request(token)
+        end_request(token)
         log.info("m")
 
     with ThreadPoolExecutor(1) as pool:

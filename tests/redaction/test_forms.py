@@ -13,9 +13,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
-from eco2_tracing import TracingSettings, bind_log_fields, configure_tracing, instrument_app, logs, span
+from eco2_tracing import TracingSettings, bind_log_fields, configure_tracing, instrument_app, span
 from eco2_tracing._redaction import MASK, Redactor
 from eco2_tracing.logs import EcsFormatter
+from eco2_tracing.logs._request import begin_request, end_request
 from eco2_tracing.testing import CapturedSpans
 
 from .forms import BENIGN_KEYS, BENIGN_TEXTS, FORMS, SECRET, TOKENS
@@ -166,10 +167,10 @@ def test_pairs_in_objects(seen, line, fields):
     assert SECRET not in line({"message": "m", **fields})
     assert SECRET not in line("m %s", fields)
     assert SECRET not in line("m %s", json.dumps(fields, default=repr))
-    token = logs.begin_request()
+    token = begin_request()
     bind_log_fields(**fields)
     bound = line("m")
-    logs.end_request(token)
+    end_request(token)
     assert SECRET not in bound
     with span("s", attributes=fields) as current:
         current.add_event("e", fields)

@@ -29,6 +29,7 @@ from eco2_tracing import (
 )
 from eco2_tracing._redaction import MASK, Redactor, cut_front
 from eco2_tracing._redaction.keys import COOKIES, EXACT, STRONG
+from eco2_tracing.logs._request import begin_request, end_request
 from eco2_tracing.testing import CapturedSpans, b3_headers
 
 from .planted import PLANTED, PROSE, SECRET, STATEMENTS
@@ -171,7 +172,7 @@ def test_log_lines(seen, stdout):
     configure_logging()
     for text in PLANTED:
         log = logging.getLogger(text)
-        token = logs.begin_request()
+        token = begin_request()
         bind_log_fields(bound=text, **{"bound.nested": {"a": [text]}})
         log.warning(text)
         log.warning("failed: %s, %r", text, {"x": text})
@@ -183,7 +184,7 @@ def test_log_lines(seen, stdout):
             error.add_note(text)
             log.exception("caught")
         log.warning("m", stack_info=True)
-        logs.end_request(token)
+        end_request(token)
     lines = stdout().splitlines()
     assert len(lines) == 6 * len(PLANTED)
     assert all(json.loads(line)["@timestamp"] for line in lines)

@@ -135,7 +135,7 @@ def test_fields_without_a_configuration(parser):
         if user is not None:
             eco2_tracing.bind_log_fields(user_id=user)
         await request.body()
-        current = eco2_tracing.logs._request.own_request()
+        current = eco2_tracing.logs._request.active_request()
         found.append(current and current.fields)
 
     instrument_app(app)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry.trace import get_current_span
 
-from eco2_tracing import logs
 from eco2_tracing._compat.api import global_provider
 from eco2_tracing._export import build_processors
 from eco2_tracing._forks import notice_fork
@@ -26,6 +25,8 @@ from eco2_tracing._native import RLock
 from eco2_tracing._redaction import Redactor
 from eco2_tracing._resource import after_fork_resource, build_resource
 from eco2_tracing._spans.pipeline import Pipeline
+from eco2_tracing.logs._configure import reassert_logging
+from eco2_tracing.logs._shared import set_redactor, set_service
 from eco2_tracing.propagation import Propagation, inbound_of
 from eco2_tracing.sampling import build_sampler
 from eco2_tracing.sampling._tail.provider_sampler import CallerDecision, ProviderSampler
@@ -145,7 +146,7 @@ class Tracing:
         self.engine.shutdown = self._lifespan_ended
         self.engine.read = self._first_read
         current.engine = self.engine
-        logs.set_redactor(self.redactor)
+        set_redactor(self.redactor)
         self._name_service()
         self._stand_ready()
         if self.delivery:
@@ -160,7 +161,7 @@ class Tracing:
     def _name_service(self) -> None:
         settings = self.settings
         attributes: Mapping[str, Any] = self.provider.resource.attributes if self.provider is not None else {}
-        logs.set_service(
+        set_service(
             name=settings.service_name,
             version=settings.service_version,
             environment=settings.environment,
@@ -188,7 +189,7 @@ class Tracing:
         self._lifespan_began()
 
     def _lifespan_began(self) -> None:
-        logs.reassert()
+        reassert_logging()
         self._stand_ready()
 
     async def _lifespan_ended(self) -> None:

@@ -10,14 +10,14 @@ from time import perf_counter_ns, time
 
 from eco2_tracing._redaction import Redactor
 from eco2_tracing.logs._plain import LONGEST_VALUE, repaired
-from eco2_tracing.logs._request import Request
+from eco2_tracing.logs._request import RequestState
 
 _LONGEST_WORD = 64
-AccessFields = Callable[[logging.LogRecord, Redactor, Request | None], dict[str, object]]
+AccessFields = Callable[[logging.LogRecord, Redactor, RequestState | None], dict[str, object]]
 
 
 def uvicorn_fields(
-    record: logging.LogRecord, redactor: Redactor, request: Request | None
+    record: logging.LogRecord, redactor: Redactor, request: RequestState | None
 ) -> dict[str, object]:
     """Read the arguments of uvicorn's access records: address, method, path, version, status."""
     args = record.args
@@ -36,7 +36,7 @@ def uvicorn_fields(
 def atoms_fields(
     record: logging.LogRecord,
     redactor: Redactor,
-    request: Request | None,
+    request: RequestState | None,
 ) -> dict[str, object]:
     """Read the atoms of gunicorn's and hypercorn's access records."""
     atoms = record.args
@@ -98,7 +98,9 @@ def _is_ip(host: str) -> bool:
     return True
 
 
-def _add_from_scope(fields: dict[str, object], request: Request, redactor: Redactor, logged: float) -> None:
+def _add_from_scope(
+    fields: dict[str, object], request: RequestState, redactor: Redactor, logged: float
+) -> None:
     for name, value in request.scope.get("headers", ()) if request.scope else ():
         if name == b"user-agent":
             fields["user_agent.original"] = redactor.text(value[:LONGEST_VALUE].decode("latin-1"))

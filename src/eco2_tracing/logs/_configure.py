@@ -110,7 +110,7 @@ def configure_logging(level: int | str | None = None, *, service_name: str | Non
     report_arguments(problem, unnamed)
 
 
-def reassert() -> None:
+def reassert_logging() -> None:
     """Repeat `configure_logging` for server loggers that were set up anew since.
 
     The loggers heal themselves with their next record; this is for access lines, which uvicorn

@@ -17,11 +17,11 @@ from eco2_tracing.logs._access import ACCESS
 from eco2_tracing.logs._fields import add_fields
 from eco2_tracing.logs._request import (
     BoundFields,
-    Request,
+    RequestState,
+    active_request,
     bound_fields,
-    current,
-    has_left_over_ids,
-    own_request,
+    current_request,
+    has_stale_ids,
     server_call,
 )
 from eco2_tracing.logs._shared import shared
@@ -61,7 +61,7 @@ class LogContext:
         ids: Ids | None = None,
         bound: BoundFields | None = None,
         span_context: SpanContext | None = None,
-        request: Request | None = None,
+        request: RequestState | None = None,
     ) -> None:
         if span_context is not None and span_context.is_valid:
             trace_id, span_id = (
@@ -107,9 +107,9 @@ def capture_context(logger: object, last: LogContext = NO_CONTEXT) -> LogContext
         context = None if span is INVALID_SPAN else span.get_span_context()
     except Exception:  # noqa: BLE001 - the span is of another package
         context = None
-    request = current.get()
+    request = current_request.get()
     if server_call.get() is not None:  # seldom: not worth two calls for every line
-        context, request = None if has_left_over_ids() else context, own_request()
+        context, request = None if has_stale_ids() else context, active_request()
     bound = None
     if request is not None:
         if request.fields:

@@ -18,7 +18,7 @@ from eco2_tracing.logs._context import (
     context_of,
 )
 from eco2_tracing.logs._exceptions import ids_of
-from eco2_tracing.logs._request import current, server_call
+from eco2_tracing.logs._request import current_request, server_call
 
 Factory = Callable[..., logging.LogRecord]
 
@@ -88,7 +88,7 @@ def _capturing(previous: Factory) -> Factory:
             record = previous(name, level, pathname, lineno, msg, args, exc_info, func, sinfo, **kwargs)
         try:
             ambient = otel_context.get()
-            request = current.get()
+            request = current_request.get()
             captured_in, context = state
             is_server = server_call.get() is not None
             if (

@@ -1,4 +1,4 @@
-"""Fields of the current request or task."""
+"""Log fields of the current request or task."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from opentelemetry.context import Context
 from eco2_tracing._context import otel_context
 
 
-class Request:
-    """What one request's lines share, also those of its threads and tasks.
+class RequestState:
+    """State of one request that all its log lines share, in each of its threads and tasks.
 
-    A class to inherit from, too: what a request has anyway can be this without another object.
+    A span class inherits from it, so that a traced request needs no second object.
 
     Attributes:
-        fields: What was bound, or ``None``; changed in place within a request.
-        is_request: Whether there is a request, rather than a task or thread outside any.
-        scope: The ASGI scope, where the middleware gave it.
-        routed: The scope that the router got, where the application has middleware.
-        started: `perf_counter_ns` at the begin, 0 without a scope.
-        revision: Counts the changes of the fields.
-        bound: The fields as they were last captured.
-        is_sent: Whether the last message of the response has been sent.
+        fields: The fields of `bind_log_fields`, or ``None``. The dictionary is changed in place within a request.
+        is_request: False for a task or thread outside any request.
+        revision: Number of changes of ``fields``.
+        bound: Copy of ``fields`` that the last log line took.
+        scope: The ASGI scope, if the middleware passed it.
+        routed: The ASGI scope that the router received, if the application has middleware.
+        started: `perf_counter_ns` at the begin of the request, 0 without a scope.
+        is_response_sent: True after the last message of the response.
     """
 
     fields: dict[str, object] | None = None
@@ -35,18 +35,18 @@ class Request:
     scope: Mapping[str, Any] | None = None
     routed: Mapping[str, Any] | None = None
     started = 0
-    is_sent = False
+    is_response_sent = False
 
 
 class BoundFields:
-    """The bound fields of one moment: later calls of `bind_log_fields` do not change them.
+    """An immutable copy of the fields of `bind_log_fields`.
 
     Args:
-        fields: A copy that nobody else has.
-        revision: The request's revision when they were copied.
+        fields: The copy.
+        revision: `RequestState.revision` at the time of the copy.
 
     Attributes:
-        written: The fields as the formatter wrote them, and with which redactor.
+        written: The redactor that the formatter used, and the JSON that it wrote.
     """
 
     __slots__ = ("fields", "revision", "written")
@@ -57,109 +57,121 @@ class BoundFields:
         self.written: tuple[object, str] = (None, "")
 
 
-def bound_fields(request: Request, fields: dict[str, object]) -> BoundFields:
-    """Return a request's fields as they are now; the same object until they change.
+def bound_fields(request: RequestState, fields: dict[str, object]) -> BoundFields:
+    """Return a copy of a request's fields; the same object until they change.
 
     Args:
-        request: Any.
+        request: The state that caches the copy.
         fields: Its fields.
     """
     bound = request.bound
-    revision = request.revision  # read first: what another thread binds meanwhile is copied again
+    revision = (
+        request.revision
+    )  # read before copying: a field that another thread binds now causes a new copy
     if bound is None or bound.revision != revision:
         bound = request.bound = BoundFields(dict(fields), revision)
     return bound
 
 
-current: ContextVar[Request | None] = ContextVar("eco2_tracing_log_fields", default=None)
+current_request: ContextVar[RequestState | None] = ContextVar("eco2_tracing_log_fields", default=None)
 
-server_call: ContextVar[Request | None] = ContextVar("eco2_tracing_server_call", default=None)
-"""The request in whose ``receive`` or ``send`` the server runs; what the server starts there inherits it."""
+server_call: ContextVar[RequestState | None] = ContextVar("eco2_tracing_server_call", default=None)
+"""The request whose ASGI ``receive`` or ``send`` is running.
 
-LENT = "eco2_tracing_lent"
-"""Key of the context that is lent to the server for one of these calls; the value is the request's own context."""
+A server may start the next request of a connection there. That request inherits this variable.
+"""
+
+REQUEST_CONTEXT_KEY = "eco2_tracing_request_context"
+"""Key of a context made by `server_context`. The value is the context of the request."""
 
 
-def lend(context: Context) -> Context:
-    """Return a copy of a request's context in which a server may run; to be emptied after the call.
+def server_context(context: Context) -> Context:
+    """Return a copy of a request's context in which the server runs ``receive`` or ``send``.
+
+    The caller clears the copy after the call.
 
     Args:
-        context: The request's.
+        context: The context of the request.
     """
-    return Context(context, eco2_tracing_lent=context)  # as a keyword: one dictionary less for each request
+    # As a keyword: this saves one dictionary for each request.
+    return Context(context, eco2_tracing_request_context=context)
 
 
-RequestToken = Token[Request | None]
+RequestToken = Token[RequestState | None]
 
-enter_request = current.set
-"""Begin a request that is one by inheritance; returns what `end_request` takes."""
+enter_request = current_request.set
+"""Begin a request whose state exists already; returns the token for `end_request`."""
 
 
 def begin_request(scope: Mapping[str, Any] | None = None) -> RequestToken:
-    """Begin a request: what is bound from here on stays with it, wherever it is bound.
+    """Begin a request: fields that are bound from now on belong to it, in whichever thread or task they are bound.
 
-    A thread or task started within it shares the fields, so that what a dependency or a
-    synchronous endpoint binds in the thread pool reaches the access line too.
+    Threads and tasks that the request starts share its fields. A field that a dependency or a synchronous endpoint
+    binds in the thread pool is therefore on the access line too.
 
     Args:
         scope: The ASGI scope. With it, access lines get `user_agent.original` and `event.duration`.
 
     Returns:
-        What `end_request` takes.
+        The token for `end_request`.
     """
-    request = Request()
+    request = RequestState()
     if scope is not None:
         request.scope = scope
         request.started = perf_counter_ns()
-    return current.set(request)
+    return current_request.set(request)
 
 
 def end_request(token: RequestToken) -> None:
-    """End a request; what outlives it keeps its fields.
+    """End a request. Tasks of the request that are still running keep its fields.
 
     Args:
-        token: What `begin_request` returned.
+        token: The result of `begin_request`.
     """
     try:
-        current.reset(token)
-    except ValueError:  # ended in another context than it began in, as a closed generator is
-        current.set(None)
+        current_request.reset(token)
+    except (
+        ValueError
+    ):  # another context than that of `begin_request`, as in a generator that is closed elsewhere
+        current_request.set(None)
 
 
-def own_request() -> Request | None:
-    """Return what the lines of the current request share; ``None`` for what an earlier request left behind."""
-    request = current.get()
-    return None if request is not None and request.is_sent and server_call.get() is request else request
+def active_request() -> RequestState | None:
+    """Return the state of the current request; ``None`` if it was left behind by an earlier request."""
+    request = current_request.get()
+    is_stale = request is not None and request.is_response_sent and server_call.get() is request
+    return None if is_stale else request
 
 
-def has_left_over_ids() -> bool:
-    """Return whether the current span is that of an earlier request, which the server's context still has.
+def has_stale_ids() -> bool:
+    """Return True if the current span belongs to an earlier request of the connection.
 
-    True for the server's own lines after a response, as about the next request that it cannot parse.
+    So it is for lines that the server logs between two requests, as about a request that it cannot parse.
     """
     request = server_call.get()
-    # Some servers write the access line while the last message is sent: those ids are right.
-    return request is not None and request.is_sent and LENT in otel_context.get()
+    # Before that, in `send`, the ids are right: some servers write the access line there. The key is in copies of the
+    # server context that an outer instrumentation made; the server context itself has been cleared.
+    return request is not None and request.is_response_sent and REQUEST_CONTEXT_KEY in otel_context.get()
 
 
 def bind_log_fields(**fields: object) -> None:
     """Put fields on every later line of the current request, or else of the current task or thread.
 
     `user_id` becomes `user.id`, dotted names stay as they are, other names go to `labels`. A line's
-    own `extra` wins over them, and ``None`` takes a field off. Secrets are masked by name and by what they look like.
+    own `extra` wins over them. ``None`` removes a field. Secrets are masked by name and by form.
 
     Args:
         fields: By name; dotted ones as ``bind_log_fields(**{"order.id": 7})``.
     """
-    request = own_request()
+    request = active_request()
     if request is not None and request.is_request:
-        # One dictionary, whichever thread binds first.
+        # `setdefault` is atomic: all threads of the request get the same dictionary.
         request.__dict__.setdefault("fields", {}).update(fields)
         request.revision += 1
         return
-    # Outside a request the context alone is meant: tasks started before must not see it.
-    bound = dict(request.fields) if request is not None and request.fields else {}
-    bound.update(fields)
-    outside = Request()
-    outside.fields, outside.is_request = bound, False
-    current.set(outside)
+    # Outside a request, tasks that were started before must not see the fields.
+    outside = RequestState()
+    former = None if request is None else request.fields
+    outside.fields = {**(former or {}), **fields}
+    outside.is_request = False
+    current_request.set(outside)

@@ -5,7 +5,8 @@ inside ``receive`` and after the last byte, and begins a pipelined request insid
 of the connection then starts with the variables of an earlier one (uvicorn issue 2167).
 
 So the server runs in a copy of OpenTelemetry's context that is emptied afterwards: what inherited it finds nothing in
-it. An instrumentation around the application may have made a copy of its own. That one has the key ``LENT``.
+it. An instrumentation around the application may have made a copy of its own. That one has the key
+``REQUEST_CONTEXT_KEY``.
 """
 
 from __future__ import annotations
@@ -18,8 +19,15 @@ from opentelemetry.trace import SpanKind
 
 from eco2_tracing._context import otel_context, reset
 from eco2_tracing._instrumentation.common.serving import served_in, serving
-from eco2_tracing.logs._request import LENT, Request, begin_request, end_request, lend, server_call
-from eco2_tracing.logs._request import current as current_request
+from eco2_tracing.logs._request import (
+    REQUEST_CONTEXT_KEY,
+    RequestState,
+    begin_request,
+    current_request,
+    end_request,
+    server_call,
+    server_context,
+)
 from eco2_tracing.propagation._inbound import BAGGAGE_KEY, SPAN_KEY
 
 if TYPE_CHECKING:
@@ -40,7 +48,7 @@ async def receive_outside(receive: Receive, base: Context, bound: RequestToken) 
         base: The context around the request.
         bound: The token of the log fields of this request.
     """
-    lent = lend(base) if base else base
+    lent = server_context(base) if base else base
     token = otel_context.set(lent)
     call = server_call.set(current_request.get()) if base else None
     outside = current_request.set(_outside(bound))
@@ -54,15 +62,15 @@ async def receive_outside(receive: Receive, base: Context, bound: RequestToken) 
         reset(token)
 
 
-def _outside(bound: RequestToken) -> Request | None:
+def _outside(bound: RequestToken) -> RequestState | None:
     """Return what the log lines around this request share, unless an earlier request left it there."""
     former = bound.old_value
-    if not isinstance(former, Request):
+    if not isinstance(former, RequestState):
         return None
     return None if server_call.get() is former else former
 
 
-def send_isolated(send: Send, request: Request, message: Message) -> Awaitable[None]:
+def send_isolated(send: Send, request: RequestState, message: Message) -> Awaitable[None]:
     """Send a message; the last one of a response as ``send_last`` does.
 
     Args:
@@ -75,7 +83,7 @@ def send_isolated(send: Send, request: Request, message: Message) -> Awaitable[N
     return send_last(send, request, message)
 
 
-async def send_last(send: Send, request: Request, message: Message) -> None:
+async def send_last(send: Send, request: RequestState, message: Message) -> None:
     """Send the last message of a response.
 
     The request's own ids stay current, because servers write their access lines here. What the server begins
@@ -86,13 +94,13 @@ async def send_last(send: Send, request: Request, message: Message) -> None:
         request: What the log lines of this request share.
         message: The ASGI message.
     """
-    lent = lend(otel_context.get())
+    lent = server_context(otel_context.get())
     token = otel_context.set(lent)
     call = server_call.set(request)
     try:
         await send(message)
     finally:
-        request.is_sent = True
+        request.is_response_sent = True
         try:
             server_call.reset(call)
             otel_context.reset(token)
@@ -161,7 +169,7 @@ def without_leftovers(base: Context, startup: Context | None, scope: dict[str, A
         ``base`` itself where all of it belongs to this request: what a surrounding application set, or
         the code that calls the application in this process.
     """
-    former: Any = base.get(LENT)
+    former: Any = base.get(REQUEST_CONTEXT_KEY)
     if former is not None:
         base = _without(base, former)
     for each in served_in(scope) if serving else ():
@@ -176,7 +184,9 @@ def without_leftovers(base: Context, startup: Context | None, scope: dict[str, A
 
 def _without(base: Context, former: Mapping[str, object]) -> Context:
     own = {
-        name: value for name, value in base.items() if former.get(name, base) is not value and name != LENT
+        name: value
+        for name, value in base.items()
+        if former.get(name, base) is not value and name != REQUEST_CONTEXT_KEY
     }
     if SPAN_KEY in own and _continues(own[SPAN_KEY], former.get(SPAN_KEY)):
         del own[SPAN_KEY]

@@ -9,7 +9,7 @@ import fastapi.routing
 from starlette.routing import Match
 
 from eco2_tracing._instrumentation.common.http_attributes import span_method
-from eco2_tracing.logs._request import current as current_request
+from eco2_tracing.logs._request import current_request
 
 # Since FastAPI 0.137 included routers are nodes of a tree; this flattens them.
 _contexts: Callable[[Any], Iterable[Any]] = getattr(fastapi.routing, "iter_route_contexts", iter)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode, set_span_in_context
 
-from eco2_tracing import logs
 from eco2_tracing._context import otel_context, reset
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation.applications import call_hook
@@ -16,7 +15,7 @@ from eco2_tracing._instrumentation.common.isolation import isolated
 from eco2_tracing._instrumentation.common.route import route_of
 from eco2_tracing._spans.exceptions import exception_attributes, message
 from eco2_tracing._spans.peer import Peer, is_for_nobody, is_peer_end
-from eco2_tracing.logs._request import current as current_request
+from eco2_tracing.logs._request import begin_request, current_request, end_request
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -67,7 +66,7 @@ async def external_request(
                 internal_failure("reading a response's beginning")
         await send(answer)
 
-    bound = logs.begin_request(scope)
+    bound = begin_request(scope)
     request = current_request.get()
     token = otel_context.set(set_span_in_context(span, parent))
     server_send = send
@@ -82,7 +81,7 @@ async def external_request(
     finally:
         routed = (request and request.routed) or scope
         reset(token)
-        logs.end_request(bound)
+        end_request(bound)
         try:
             _end(span, arrived, route_of(routed, arrived, routed.get("app")), status)
         except Exception:  # noqa: BLE001 - the answer has been sent

@@ -36,8 +36,7 @@ from eco2_tracing._instrumentation.server.begin import begin_server_span
 from eco2_tracing._instrumentation.server.request_ids import UnrecordedSpan
 from eco2_tracing._instrumentation.server.span import ServerSpan
 from eco2_tracing._suppression import is_suppressed
-from eco2_tracing.logs import enter_request
-from eco2_tracing.logs._request import current as current_request
+from eco2_tracing.logs._request import current_request, enter_request
 from eco2_tracing.propagation._inbound import BAGGAGE_KEY, INBOUND_KEY, SPAN_KEY
 from eco2_tracing.sampling._head.fixed import LOW_64_BITS
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span
 
-from eco2_tracing.logs import Request
+from eco2_tracing.logs._request import RequestState
 from eco2_tracing.propagation._inbound import FLAGS, NO_STATE
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def own_context(span: Any) -> SpanContext:
     )
 
 
-class UnrecordedSpan(NonRecordingSpan, Request):
+class UnrecordedSpan(NonRecordingSpan, RequestState):
     """Ids for the log lines and calls of a request of which nothing can be kept.
 
     Args:

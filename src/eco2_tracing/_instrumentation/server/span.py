@@ -16,7 +16,7 @@ from eco2_tracing._instrumentation.server.failure import SERVER_ERROR, exception
 from eco2_tracing._instrumentation.server.request_ids import Lazily, own_context
 from eco2_tracing._spans.peer import Peer
 from eco2_tracing._spans.span import Span
-from eco2_tracing.logs import Request
+from eco2_tracing.logs._request import RequestState
 from eco2_tracing.propagation import format_server_timing
 from eco2_tracing.sampling._head.base import UNKNOWN
 from eco2_tracing.sampling._tail.local_trace import HEAD, KEPT, UNDECIDED, LocalTrace
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _ERROR = Status(StatusCode.ERROR)
 
 
-class ServerSpan(Span, Request):
+class ServerSpan(Span, RequestState):
     """The span of one request or WebSocket connection, its ``send``, and what its log lines share.
 
     What the caller did not choose has neither a context nor a local trace of its own before
