@@ -182,7 +182,7 @@ def test_a_failure_of_ours_does_not_reach_the_call(callee, monkeypatch, caplog):
     """It goes out as it was, and one line says so."""
     configure(**CONFIGURED)
     patch_attempts("requests")
-    monkeypatch.setattr(current.engine.propagation, "calls", None)
+    monkeypatch.setattr(current.state.propagation, "calls", None)
     with requests.Session() as session:
         session.trust_env = False
         assert session.get(callee.url(), timeout=5).status_code == 200

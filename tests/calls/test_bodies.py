@@ -361,7 +361,7 @@ def test_a_connection_that_changes_its_protocol(one, captured_spans, status):
 
     def work():
         with one.client(transport=transport).stream("GET", "http://auth.svc/"):
-            ended.append(not trace.get_current_span()._eco2_local.open)
+            ended.append(not trace.get_current_span().local_trace.open)
 
     inside(work)
     assert len(captured_spans.find(kind=SpanKind.CLIENT)) == 1
@@ -410,13 +410,14 @@ def test_a_reset_of_an_http2_stream_in_the_body(captured_spans):
 def other_provider(monkeypatch):
     """A provider that somebody else installed, as far as calls are concerned."""
     from eco2_tracing._instrumentation.common.state import current
+    from eco2_tracing._instrumentation.external.calls import CallExternal
 
     configure()
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(current.engine, "recording", None)
-    monkeypatch.setattr(current.engine, "call_tracer", provider.get_tracer("other"))
+    monkeypatch.setattr(current.state, "recording", None)
+    monkeypatch.setattr(current.state, "call_external", CallExternal(provider.get_tracer("other")))
     yield exporter
     provider.shutdown()
 
@@ -450,9 +451,9 @@ def test_a_span_that_the_application_has_ended(one, captured_spans):
 
 def test_a_failure_of_ours_at_the_end_of_a_body(one, callee, captured_spans, monkeypatch, caplog):
     """The application gets its answer."""
-    from eco2_tracing._instrumentation.client import span as span_module
+    from eco2_tracing._instrumentation.client.call import ClientCall
 
-    monkeypatch.setattr(span_module.ClientSpan, "finished", None)
+    monkeypatch.setattr(ClientCall, "finished", None)
     assert one.get(callee.url()).status_code == 200
     assert [record for record in caplog.records if "reading a response" in record.message]
 

@@ -260,7 +260,7 @@ def test_without_a_configuration_metadata_is_what_it_was(callee, ready, is_async
 def test_a_failure_of_ours_does_not_reach_the_call(callee, ready, is_async, monkeypatch, caplog):
     """It goes out as it was, and one line says so."""
     configure(disabled_instrumentations="*")
-    monkeypatch.setattr(attempts.current.engine.propagation, "calls", None)
+    monkeypatch.setattr(attempts.current.state.propagation, "calls", None)
     failures = []
     make(callee, "127.0.0.1", "unary_unary", is_async, tuple, failures)()
     assert failures == []

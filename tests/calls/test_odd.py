@@ -140,13 +140,13 @@ def test_a_url_without_a_host_fails_as_it_does_untraced(one, captured_spans):
 
 def test_failures_of_our_own_reach_nobody(one, callee, captured_spans, monkeypatch, caplog):
     """Neither the answer nor the exception is lost."""
-    from eco2_tracing._instrumentation.client import span as span_module
+    from eco2_tracing._instrumentation.client.call import ClientCall
 
     def broken(*_args):
         raise RuntimeError("ours")
 
-    monkeypatch.setattr(span_module.ClientSpan, "answered", broken)
-    monkeypatch.setattr(span_module.ClientSpan, "raised", broken)
+    monkeypatch.setattr(ClientCall, "answered", broken)
+    monkeypatch.setattr(ClientCall, "raised", broken)
     assert one.get(callee.url()).status_code == 200
     with pytest.raises(one.module.ConnectError):
         one.get("http://127.0.0.1:1/")

@@ -100,9 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
         if status == 302:
             self.send_header("location", "/loop" if path == "/loop" else "/status/200")
         if path == "/headers":
-            self.send_header("X-ExportResult", "one")
-            self.send_header("X-ExportResult", "two, three")
-            self.send_header("X-Secret-ExportResult", "hidden")
+            self.send_header("X-Reply", "one")
+            self.send_header("X-Reply", "two, three")
+            self.send_header("X-Secret-Reply", "hidden")
         self.send_header("content-length", "0")
         self.end_headers()
 

@@ -73,9 +73,9 @@ def _responses(app: FastAPI) -> None:
     @app.get("/headers")
     async def headers() -> PlainTextResponse:
         response = PlainTextResponse("ok")
-        response.headers.append("X-ExportResult", "one")
-        response.headers.append("X-ExportResult", "two")
-        response.headers["X-Secret-ExportResult"] = "hidden"
+        response.headers.append("X-Reply", "one")
+        response.headers.append("X-Reply", "two")
+        response.headers["X-Secret-Reply"] = "hidden"
         return response
 
 

@@ -18,6 +18,7 @@ from eco2_tracing import configure_tracing, current_trace_id, instrument_app, sp
 from eco2_tracing._instrumentation.common.excluded import ExcludedPaths
 from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._instrumentation.contrib import switch
+from eco2_tracing._instrumentation.contrib.excluded import excluded_regexes
 from eco2_tracing._settings import TracingSettings
 from eco2_tracing.logs import bind_log_fields
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, CapturedSpans, b3_headers
@@ -96,7 +97,7 @@ def get(path):
 def test_excludes_what_lean_mode_excludes(path):
     """The regular expressions say of each path what lean mode says."""
     entries = ("health", " ", "/internal/debug")
-    regex = re.compile("|".join(switch.excluded_regexes(entries, "/root/")))
+    regex = re.compile("|".join(excluded_regexes(entries, "/root/")))
     found = regex.search(f"https://shop.example:8080{path}") is not None
     assert found == ExcludedPaths(entries)(path, "/root")
 
@@ -104,14 +105,14 @@ def test_excludes_what_lean_mode_excludes(path):
 @pytest.mark.parametrize("path", ["/", "/items/7"])
 def test_excludes_all_where_lean_mode_does(path):
     """The shortest prefix of all."""
-    (regex,) = switch.excluded_regexes(["/"])
+    (regex,) = excluded_regexes(["/"])
     assert re.search(regex, f"http://shop.example{path}")
     assert ExcludedPaths(["/"])(path, "")
 
 
 def test_excluded_words_are_escaped():
     """An entry is text, not a regular expression, and cannot reach into the host."""
-    (regex,) = switch.excluded_regexes(["a.b"])
+    (regex,) = excluded_regexes(["a.b"])
     assert re.search(regex, "http://a.b/a.b")
     assert not re.search(regex, "http://a.b/axb")
 
@@ -152,7 +153,7 @@ def test_lifespan_flushes(app, monkeypatch, configured):
         flushed.append(True)
 
     engine = types.SimpleNamespace(startup=None, shutdown=shutdown)
-    monkeypatch.setattr(current, "engine", engine if configured else None)
+    monkeypatch.setattr(current, "state", engine if configured else None)
     switch.instrument_app(app, TracingSettings())
     messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
     sent = []
@@ -251,7 +252,7 @@ def test_a_broken_engine_does_not_reach_excluded_requests(clean_tracing, undone,
     app.add_api_route("/health", lambda: {"ok": True})
     instrument_app(app)
     undone(app)
-    monkeypatch.setattr(current.engine, "read", None)
+    monkeypatch.setattr(current.state, "read", None)
     assert TestClient(app).get("/health").status_code == 200
 
 

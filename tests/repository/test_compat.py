@@ -12,6 +12,7 @@ import pytest
 from opentelemetry import trace
 
 from eco2_tracing._compat import api, contrib, imports, sdk
+from eco2_tracing._compat import httpx as httpx_names
 from tests.repository.measures import private_names
 from tests.repository.sources import library
 
@@ -122,3 +123,12 @@ def test_the_reader_of_private_names():
     found = private_names(library())
     assert "_TRACER_PROVIDER_SET_ONCE" in found
     assert "_given_name" not in found
+
+
+def test_an_httpx_without_its_private_names():
+    """No client is recognized, and headers are written by the public methods."""
+    assert not httpx_names.sends_requests(SimpleNamespace())
+    assert httpx_names.send_method(None) is None
+    assert httpx_names.header_items(SimpleNamespace()) is None
+    with pytest.raises(AttributeError):
+        httpx_names.transport_of(SimpleNamespace(), "http://auth.svc/")

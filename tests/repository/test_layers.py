@@ -42,6 +42,27 @@ LAYERS = {
     "testing": 7,
     "__main__": 8,
 }
+# Within a package: parts of one level are siblings, and what is not named stands above its parts and composes them.
+PARTS = {
+    "_export.gil": 1,
+    "_export.result": 1,
+    "_export.otlp": 2,
+    "_export.transport": 2,
+    "_export.batch": 2,
+    "_export": 3,
+    "_instrumentation.common": 1,
+    "_instrumentation.client": 2,
+    "_instrumentation.contrib": 2,
+    "_instrumentation.external": 2,
+    "_instrumentation.libraries": 2,
+    "_instrumentation.messaging": 2,
+    "_instrumentation.server": 2,
+    "_instrumentation": 3,
+    "sampling._head": 1,
+    "sampling._remote": 2,
+    "sampling._tail": 2,
+    "sampling": 3,
+}
 # (importer, imported): the demo shows what the testing helpers receive.
 ALLOWED = {("_cli", "testing")}
 # Optional, or slow to load: imported by the function, or the module, that needs them when it does.
@@ -127,6 +148,27 @@ def broken_layers(modules: Iterable[Module]) -> list[str]:
     return found
 
 
+def _part(name: str) -> str:
+    """The part of a package that a module belongs to: the longest name in `PARTS`."""
+    inner = name.partition(".")[2].split(".")
+    for count in range(len(inner), 0, -1):
+        if ".".join(inner[:count]) in PARTS:
+            return ".".join(inner[:count])
+    return ""
+
+
+def broken_parts(modules: Iterable[Module]) -> list[str]:
+    """Imports between the parts of one package that go up or sideways."""
+    found = []
+    for one in internal(modules):
+        source, target = _part(one.source.name), _part(one.target)
+        if source == target or source.partition(".")[0] != target.partition(".")[0]:
+            continue
+        if PARTS[target] >= PARTS[source]:
+            found.append(str(one))
+    return found
+
+
 def cycle(modules: Iterable[Module]) -> list[str]:
     """The modules of one cycle of imports; imports for types alone count as well."""
     graph: dict[str, set[str]] = {}
@@ -147,6 +189,11 @@ def test_every_room_has_a_layer():
 def test_imports_go_down():
     """No module imports a room of its own layer or of one above."""
     assert broken_layers(library()) == []
+
+
+def test_imports_within_a_package_go_down():
+    """No part of a package imports a sibling, nor what composes them."""
+    assert broken_parts(library()) == []
 
 
 def test_no_cycles():

@@ -81,7 +81,7 @@ def test_a_strategy_by_operation_gets_the_operation():
     settings = eco2_tracing.TracingSettings(traces_exporter="none", error_sampling_rate=0)
     eco2_tracing.configure_tracing(settings=settings, span_processors=[captured])
     eco2_tracing.instrument_app(app)
-    recording = current.engine.recording
+    recording = current.state.recording
     recording.head = ByName()
     recording.tail_sampler._sample = recording.head.sample
     with TestClient(app) as client:

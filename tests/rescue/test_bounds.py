@@ -74,10 +74,10 @@ def test_another_thread_is_faster(local):
     def tick():
         if not faster:
             faster.append(local.tail_sampler.buffer)
-            assert root._eco2_local.keep("error")
+            assert root.local_trace.keep("error")
 
     local.tick = tick
-    assert root._eco2_local.keep("error")
+    assert root.local_trace.keep("error")
     local.tick = lambda: None
     root.end()
     assert local.tail_sampler.kept == {"error": 1}
@@ -224,7 +224,7 @@ def test_the_bytes_of_heavy_spans_are_bounded():
             child.set_attributes({"n": number, "text": LONG + str(number)})
             child.end()
         traces.append(root)
-    held = [span for each in traces for span in each._eco2_local.held]
+    held = [span for each in traces for span in each.local_trace.held]
     texts = sum(len(span.attributes["text"]) for span in held)
     assert 900_000 < texts < 1_000_000 + 90 * 4096
     local.fail("failing", traces[-1])
@@ -239,7 +239,7 @@ def test_the_bytes_of_heavy_spans_are_bounded():
     # There is room as before once they are gone.
     root = local.start("root", caller())
     local.start("child", root, attributes={"text": LONG}).end()
-    assert root._eco2_local.held[0].attributes["text"] == LONG
+    assert root.local_trace.held[0].attributes["text"] == LONG
     root.end()
     assert local.is_empty()
 
@@ -269,7 +269,7 @@ def test_what_makes_a_held_span_heavy(kind):
     child = local.start("child", root)
     HEAVY[kind](child)
     child.end()
-    (held,) = root._eco2_local.held
+    (held,) = root.local_trace.held
     parts = (held, *held.events, *held.links)
     told = [held.name, *(dict(part.attributes or {}) for part in parts)]
     assert len(repr(told)) < 10_000
@@ -282,7 +282,7 @@ def test_a_cut_makes_room_for_heavy_spans():
     root = local.start("root", caller())
     for _ in range(100):
         local.start("child", root, attributes={"text": LONG[:40_000]}).end()
-    assert all(len(span.attributes["text"]) == 40_000 for span in root._eco2_local.held)
+    assert all(len(span.attributes["text"]) == 40_000 for span in root.local_trace.held)
     root.end()
 
 
@@ -340,7 +340,7 @@ def test_nothing_is_emitted_under_a_lock(local):
             thread.join(10)
             alive.append(thread.is_alive())
 
-    root._eco2_local.buffer._exporter._emit = emit
+    root.local_trace.buffer._exporter._emit = emit
     local.start("child", root).end()
     local.fail("failing", root)
     root.end()

@@ -158,8 +158,8 @@ def test_what_a_callee_kept():
     local = Local()
     for fails in (False, True):
         root = local.start(f"root {fails}", caller())
-        assert root._eco2_local.keep("upstream")
-        assert root._eco2_local.keep("upstream")
+        assert root.local_trace.keep("upstream")
+        assert root.local_trace.keep("upstream")
         if fails:
             local.fail("failing", root)
         root.end()
@@ -172,7 +172,7 @@ def test_what_a_callee_kept_of_a_trace_outside_our_share():
     """It fails, but not for this is it kept: its probability stays unknown."""
     local = Local(error_rate=0.5, slow_ms=1e9)
     root = local.start("root", caller(trace_id=HALF))
-    root._eco2_local.keep("upstream")
+    root.local_trace.keep("upstream")
     local.fail("failing", root)
     root.end()
     assert local.named("root").attributes == {REASON: "upstream"}
@@ -183,8 +183,8 @@ def test_slow_ones_are_all_kept(reason):
     """Slow and failing: in the end its probability is the higher one, that of the slow."""
     local = Local(error_rate=0.5, slow_ms=1_000)
     root = local.start("root", start_time=1)
-    root._eco2_local.trace_id = 1
-    root._eco2_local.keep(reason)
+    root.local_trace.trace_id = 1
+    root.local_trace.keep(reason)
     root.end()
     expected = "error" if reason == "error" else "slow"
     assert local.named("root").attributes == {REASON: expected, PROBABILITY: 1.0}

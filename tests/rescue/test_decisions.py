@@ -103,7 +103,7 @@ def test_a_span_that_begins_while_another_thread_keeps_the_trace(local):
 
     def decided_then_failed(*arguments):
         answer = decide(*arguments)
-        root._eco2_local.failed(root)
+        root.local_trace.failed(root)
         return answer
 
     local.tracer.factory.decide = decided_then_failed
@@ -156,7 +156,7 @@ def test_spans_that_nobody_ends(local):
     root = local.start("root", caller())
     for number in range(1_500):
         local.start(f"never {number}", root)
-    assert len(root._eco2_local.open) == 1_000
+    assert len(root.local_trace.open) == 1_000
     local.fail("failing", root)
     root.end()
     assert local.names == ["failing", "root"]
@@ -177,7 +177,7 @@ def test_a_root_that_is_finished_twice(local):
     root = local.start("root", caller())
     local.fail("failing", root)
     root.end()
-    root._eco2_local.finish()
+    root.local_trace.finish()
     assert local.names == ["failing", "root"]
 
 
@@ -304,7 +304,7 @@ def test_what_a_span_dropped_is_still_told(local):
 def test_a_failure_of_our_own_reaches_nobody(local, caplog):
     """The span is not made, or is lost; the application does not hear of it."""
     root = local.start("root", caller())
-    root._eco2_local.buffer.child_ended = None
+    root.local_trace.buffer.child_ended = None
     local.start("child", root).end()
     local.tail_sampler.begin = None
     assert not local.start("other", caller()).is_recording()

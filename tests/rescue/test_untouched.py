@@ -23,7 +23,6 @@ from opentelemetry import trace
 
 import eco2_tracing
 from eco2_tracing import TracingSettings, current_span_id, current_trace_id, span
-from eco2_tracing._instrumentation.server.request_ids import UnrecordedSpan
 from eco2_tracing.testing import TRACE_ID, OtlpReceiver, b3_headers, traceparent_headers
 
 REASON = "eco2.sampling.reason"
@@ -286,15 +285,6 @@ def test_a_last_message_that_the_server_refuses(receiver):
     assert [event.name for event in server.events] == ["exception"]
 
 
-def test_a_thread_that_is_late_to_ask(receiver):
-    """It had begun to, another one was faster, and the request is over: it gets what that one got."""
-    service = Untouched(receiver)
-    service.get("/fails")
-    service.exported()
-    made = vars(type(service.span))["_eco2_local"].__get__(service.span, type(service.span))
-    assert made is service.span._eco2_local
-
-
 @pytest.mark.parametrize("path", ["/fails", "/calls"])
 @pytest.mark.parametrize("sampled", [True, False])
 def test_a_failures_frames_are_let_go(receiver, sampled, path):
@@ -311,8 +301,3 @@ def test_a_failures_frames_are_let_go(receiver, sampled, path):
         assert [lost() for lost in service.raised] == [None]
     finally:
         gc.enable()
-
-
-def test_the_class_has_no_ids():
-    """Only requests have: a tool that looks at the class gets what Python says of a missing attribute."""
-    assert not hasattr(UnrecordedSpan, "_context")

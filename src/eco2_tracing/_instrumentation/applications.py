@@ -5,15 +5,11 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from eco2_tracing._guard import internal_failure, warn_once
+from eco2_tracing._instrumentation.common.hook import NOT_AWAITED
 from eco2_tracing._settings import shown_argument
 
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span
-
-_NOT_AWAITED = "is not awaited: pass a plain function, not an async one"
 _TAKES = "instrument_app takes a FastAPI or Starlette application, not {}"
 # The classes of other frameworks' applications, and what instruments them.
 _FRAMEWORKS = {
@@ -56,25 +52,7 @@ def check_application(app: object, server_request_hook: Callable[..., Any] | Non
             f"{shown_argument(server_request_hook)} is no function"
         )
     if any(map(inspect.iscoroutinefunction, (server_request_hook, type(server_request_hook).__call__))):
-        raise TypeError(f"server_request_hook {_NOT_AWAITED}")
-
-
-def call_hook(hook: Callable[..., Any], span: Span, scope: dict[str, Any]) -> None:
-    """Call a hook, which is the application's; a coroutine that it returns is reported, and not awaited.
-
-    Args:
-        hook: The ``server_request_hook``.
-        span: The server span.
-        scope: The ASGI scope.
-    """
-    try:
-        returned = hook(span, scope)
-        if inspect.iscoroutine(returned):
-            returned.close()
-            warn_once("server_request_hook:async", "server_request_hook %s", _NOT_AWAITED)
-    except Exception as exception:  # noqa: BLE001 - the application's code, and the request goes on
-        internal_failure("the server_request_hook")
-        span.record_exception(exception)
+        raise TypeError(f"server_request_hook {NOT_AWAITED}")
 
 
 def _is_a(app: object, application: type) -> bool:

@@ -1,18 +1,25 @@
-"""From the settings to what the instrumentations work with."""
+"""Builds the state of the instrumentations from the settings."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eco2_tracing._ids import OwnRandomIds
 from eco2_tracing._instrumentation.common.captured_headers import HeaderCapture
 from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, ExcludedUrls, split_urls
-from eco2_tracing._instrumentation.common.state import InstrumentationState, Recording
+from eco2_tracing._instrumentation.common.state import (
+    CLIENT_SCOPE,
+    SERVER_SCOPE,
+    InstrumentationState,
+    Recording,
+)
+from eco2_tracing._instrumentation.external.calls import CallExternal
+from eco2_tracing._instrumentation.external.requests import BeginExternal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from opentelemetry.context import Context
+    from opentelemetry.trace import TracerProvider as Provider
 
     from eco2_tracing._redaction import Redactor
     from eco2_tracing._settings import Settings
@@ -25,12 +32,12 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0"
 """Of the stable HTTP conventions that the lean spans follow."""
 
 
-def engine(settings: Settings, propagation: Propagation, redactor: Redactor) -> InstrumentationState:
-    """Make the engine, without recording.
+def build_state(settings: Settings, propagation: Propagation, redactor: Redactor) -> InstrumentationState:
+    """Build the state without recording.
 
     Args:
         settings: The settings in force.
-        propagation: Reads and writes headers.
+        propagation: Extracts and injects headers.
         redactor: Masks secrets.
     """
     words, regexes = split_urls(settings.excluded_urls)
@@ -66,31 +73,31 @@ class _Capture:
         return HeaderCapture(f"http.{direction}.header.", names, self._sanitized, self._redactor)
 
 
-def recording(
-    provider: TracerProvider,
-    tail_sampler: TailSampler,
-    head: HeadSampler,
-    on_start: Callable[[Any, Context | None], None] | None,
-) -> Recording:
-    """Make what lean spans need of a provider.
+def build_recording(provider: TracerProvider, tail_sampler: TailSampler, head: HeadSampler) -> Recording:
+    """Build what makes server and client spans.
 
     Args:
         provider: Ours.
-        tail_sampler: Begins and decides local traces.
+        tail_sampler: Begins local traces and decides about them.
         head: The head sampler.
-        on_start: Tells the application's processors.
     """
-    generator = provider.id_generator
-    is_random: Callable[[], bool] = getattr(generator, "is_trace_id_random", lambda: False)
     return Recording(
+        factory=provider.factory,
         tail_sampler=tail_sampler,
         head=head,
-        server=provider.get_tracer("eco2_tracing.fastapi", schema_url=SCHEMA_URL),
-        client=provider.get_tracer("eco2_tracing.httpx", schema_url=SCHEMA_URL),
-        new_trace_id=generator.generate_trace_id,
-        new_span_id=generator.generate_span_id,
-        random_flag=2 if is_random() else 0,
+        server=provider.get_tracer(SERVER_SCOPE, schema_url=SCHEMA_URL),
+        client=provider.get_tracer(CLIENT_SCOPE, schema_url=SCHEMA_URL),
         # Another generator may raise, or count on being asked once a request.
-        lazily=tail_sampler.follows and type(generator) is OwnRandomIds,
-        on_start=on_start,
+        lazy=tail_sampler.follows and type(provider.id_generator) is OwnRandomIds,
     )
+
+
+def use_external(state: InstrumentationState, provider: Provider) -> None:
+    """Have requests and calls use the tracers of a provider of another package.
+
+    Args:
+        state: The state.
+        provider: The provider.
+    """
+    state.begin_external = BeginExternal(provider.get_tracer(SERVER_SCOPE))
+    state.call_external = CallExternal(provider.get_tracer(CLIENT_SCOPE))

@@ -10,10 +10,10 @@ from starlette.middleware import Middleware
 
 from eco2_tracing._guard import logger, warn_once
 from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, excluded_paths_of
+from eco2_tracing._instrumentation.common.isolated_requests import INSTALLED, isolate, not_built
 from eco2_tracing._instrumentation.common.route import RouterScope
 from eco2_tracing._instrumentation.common.serving import watch_servers
 from eco2_tracing._instrumentation.common.state import current
-from eco2_tracing._instrumentation.external.isolated import Isolated
 from eco2_tracing._instrumentation.server.background_tasks import instrument_background_tasks
 from eco2_tracing._instrumentation.server.middleware import TracingMiddleware
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     ServerRequestHook = Callable[[Span, dict[str, Any]], None]
 
-_MIDDLEWARE = "_eco2_tracing_middleware"
 _ARGUMENTS = "_eco2_tracing_arguments"
 _CONTRIB_MARK = "_is_instrumented_by_opentelemetry"
 
@@ -33,12 +32,14 @@ def install(
 ) -> None:
     """Trace one application in place; see ``eco2_tracing.instrument_app``."""
     watch_servers()
-    if getattr(app, _MIDDLEWARE, None) is not None:
+    if getattr(app, INSTALLED, None) is not None:
         _report_again(getattr(app, _ARGUMENTS, None), excluded_paths, server_request_hook)
         return
     if getattr(app, _CONTRIB_MARK, False):
         # Under another provider one line has been said about who is in charge.
-        level = logging.INFO if current.engine is None or current.engine.tracer is None else logging.DEBUG
+        level = (
+            logging.INFO if current.state is None or current.state.begin_external is None else logging.DEBUG
+        )
         logger.log(
             level, "FastAPIInstrumentor already traces this application: it stays in charge of server spans"
         )
@@ -48,10 +49,10 @@ def install(
     instrument_background_tasks()
     paths = ExcludedPaths(excluded_paths_of(excluded_paths))
     stack: Any = app.middleware_stack
-    middleware = TracingMiddleware(stack or _not_built, app, paths, server_request_hook)
+    middleware = TracingMiddleware(stack or not_built, app, paths, server_request_hook)
     if stack is not None:
         app.middleware_stack = middleware  # type: ignore[assignment]  # ASGI's types are written differently
-    setattr(app, _MIDDLEWARE, middleware)
+    setattr(app, INSTALLED, middleware)
     setattr(app, _ARGUMENTS, (paths, server_request_hook))
     # For FastAPIInstrumentor, should it come later: it takes stacks apart, and knows no middleware of others outside.
     setattr(app, _CONTRIB_MARK, True)
@@ -98,35 +99,6 @@ def _with_router_scope(app: Starlette, build: Callable[[], Any]) -> Any:
         return build()
     finally:
         app.user_middleware = layers
-
-
-def isolate(app: Starlette, excluded_paths: ExcludedPaths | None = None) -> None:
-    """Keep the requests of an application apart that another instrumentation traces; safe to call twice.
-
-    Args:
-        app: The application. What is outermost in its stack now stays inside of ours.
-        excluded_paths: What to leave out; ``None`` where the other instrumentation has the list.
-    """
-    watch_servers()
-    if getattr(app, _MIDDLEWARE, None) is not None:
-        return
-    middleware: Any = Isolated(app.middleware_stack or _not_built, excluded_paths)
-    setattr(app, _MIDDLEWARE, middleware)
-    if app.middleware_stack is not None:
-        app.middleware_stack = middleware
-    build = app.build_middleware_stack
-
-    def build_middleware_stack() -> Any:
-        middleware.app = build()
-        return middleware
-
-    app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
-
-
-async def _not_built(
-    scope: Any, receive: Any, send: Any
-) -> None:  # pragma: no cover - replaced before any use
-    raise RuntimeError("the middleware stack has not been built")
 
 
 def _silence_native(app: Starlette) -> None:

@@ -260,7 +260,7 @@ def reset_tracing() -> None:
     applications stay instrumented: without a configuration their requests pass untouched.
     """
     shutdown_tracing(0.0)
-    current.engine = None
+    current.state = None
     current.configured = False
     forget_warnings()
 

@@ -39,7 +39,7 @@ def status_of(tracing: Tracing) -> TracingStatus:
         traces_kept=dict(tail_sampler.kept) if tail_sampler is not None else {},
         last_export_error=last_error,
         last_export_error_at=last_at,
-        external_hosts=tuple(tracing.engine.external_hosts),
+        external_hosts=tuple(tracing.state.external_hosts),
     )
 
 

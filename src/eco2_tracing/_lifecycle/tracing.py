@@ -12,7 +12,7 @@ from eco2_tracing._compat.api import global_provider
 from eco2_tracing._export import build_processors
 from eco2_tracing._forks import notice_fork
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._instrumentation import build
+from eco2_tracing._instrumentation.build import build_recording, build_state, use_external
 from eco2_tracing._instrumentation.common.state import InstrumentationState, current
 from eco2_tracing._lifecycle import provider
 from eco2_tracing._lifecycle.budget import ExitBudget
@@ -77,15 +77,14 @@ class Tracing:
         )
         self.redactor = Redactor(settings.redact_keys, numbers=settings.redact_numbers)
         self.service_name = settings.service_name
-        self.engine: InstrumentationState = build.engine(settings, self.propagation, self.redactor)
+        self.state: InstrumentationState = build_state(settings, self.propagation, self.redactor)
         self.delivery = Delivery((), (), self.foreign)
         self.contrib_calls = False
         self.unused: list[str] = []
         if self.foreign is not None:
             given = {"span_processors": span_processors, "resource_attributes": resource_attributes}
             self.unused = [name for name, value in given.items() if value]
-            self.engine.tracer = self.foreign.get_tracer("eco2_tracing.fastapi")
-            self.engine.call_tracer = self.foreign.get_tracer("eco2_tracing.httpx")
+            use_external(self.state, self.foreign)
         elif not settings.disabled:
             self._build_recording(resource_attributes, span_processors)
 
@@ -115,7 +114,7 @@ class Tracing:
 
         def announce_starts() -> None:
             """Call processors at a span's start: only where there are any, for it derives attributes."""
-            factory.on_start = recording.on_start = pipeline.started
+            factory.on_start = pipeline.started
 
         def add(processor: SpanProcessor) -> None:
             pipeline.add(processor)
@@ -126,9 +125,7 @@ class Tracing:
         self.provider = provider.make_provider(
             factory, sampler, add=add, flush=self.flush, stop=self.shutdown_at_end
         )
-        recording = self.engine.recording = build.recording(
-            self.provider, self.tail_sampler, self.sampler.root, None
-        )
+        self.state.recording = build_recording(self.provider, self.tail_sampler, self.sampler.root)
         if pipeline.has_processors:
             announce_starts()
 
@@ -142,10 +139,10 @@ class Tracing:
     def install(self) -> None:
         """Make this configuration the process's."""
         self._former_propagator = provider.install(self.provider, self.propagation)
-        self.engine.startup = self._startup
-        self.engine.shutdown = self._lifespan_ended
-        self.engine.read = self._first_read
-        current.engine = self.engine
+        self.state.startup = self._startup
+        self.state.shutdown = self._lifespan_ended
+        self.state.read = self._first_read
+        current.state = self.state
         set_redactor(self.redactor)
         self._name_service()
         self._stand_ready()
@@ -154,7 +151,7 @@ class Tracing:
 
     def uninstall(self) -> None:
         """Undo ``install``."""
-        current.engine = None
+        current.state = None
         self.signals.remove()
         provider.uninstall(self.provider, self._former_propagator)
 
@@ -177,7 +174,7 @@ class Tracing:
 
         By then the server has set its signal handlers, and there may be no lifespan to tell us so.
         """
-        self.engine.read = self.propagation._reader.read
+        self.state.read = self.propagation._reader.read
         try:
             self._lifespan_began()
         except Exception:  # noqa: BLE001 - the request goes on
@@ -245,7 +242,7 @@ class Tracing:
     def after_fork(self) -> None:
         """In a child process: nothing that was held or counted is ours, the instance is a new one."""
         self.budget = self.budget.of_child(RLock())
-        self.engine.read = self._first_read
+        self.state.read = self._first_read
         if self.tail_sampler is None or self.provider is None:
             return
         self.tail_sampler.after_fork()

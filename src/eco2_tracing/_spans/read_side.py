@@ -1,122 +1,211 @@
-"""The fields of a span, and the whole public read side of the SDK's `ReadableSpan` over them."""
+"""The fields of a span, and the public read side of the SDK's `ReadableSpan` over them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
+from eco2_tracing._forks import in_child
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._native import RLock
 from eco2_tracing._readable_span import readable_span
 from eco2_tracing._spans.limits import within
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import SpanLimits
+    from opentelemetry.sdk.trace import Event
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+    from opentelemetry.trace import Link
+    from opentelemetry.util.types import AttributeValue
 
-_UNSET = Status(StatusCode.UNSET)
-NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
+    from eco2_tracing._spans.interfaces import Attributes, Description, LocalTrace, Maker, SpanSource
+    from eco2_tracing._spans.sanitize import Copier
 
 
-class SpanSource(Protocol):
-    """What all spans of one instrumentation scope share: the tracer that made them."""
+UNSET = Status(StatusCode.UNSET)
+_RECORD_AND_SET_STATUS = (True, True)
+"""What happens to an exception that leaves the span's block: an event is recorded, the status is set."""
+NONE_DROPPED = (0, 0, 0)
+"""Numbers of attributes, events and links that were dropped."""
 
-    scope: InstrumentationScope
-    resource: Resource
-    limits: SpanLimits
-    narrow: bool
-    """True if attribute limits are stricter than what derived attributes keep to by themselves."""
+NO_ATTRIBUTES: Attributes = MappingProxyType({})
+
+
+class _Lock:
+    """Guards what is made on demand, so that all threads see the same object."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        in_child(self.renew)
+
+    def renew(self) -> None:
+        """Replace the lock in a child process: another thread of the parent may have held it."""
+        self.lock = RLock()
+
+
+making = _Lock()
 
 
 class ReadSide(ReadableSpan):
     """What can be read of a span.
 
-    The base class's constructor is not called, and none of its methods that read private state is used. Fields have
-    class-level defaults until a span differs from them.
+    The base class's constructor is not called, and none of its methods that read private state is used.
+
+    Args:
+        source: The tracer.
+        parent: The parent's context; ``None`` for a root, and if it is made on demand.
+        kind: The span's kind.
+        start_time: Nanoseconds since the epoch.
+        context: The span's own context; ``None`` if it is made on demand.
+        local: The local trace; ``None`` if it is begun on demand.
+        name: The span's name; ``None`` if the description derives it.
+        description: Derives what is not set; ``None`` if everything is set.
+        maker: Makes what is made on demand.
     """
 
-    _kind = SpanKind.INTERNAL
-    _parent: SpanContext | None = None
-    _start_time: int
-    _end_time: int | None = None
-    _status = _UNSET
-    _events: Sequence[Event] = ()
-    _links: Sequence[Link] = ()
-    _dropped_attributes = 0
-    _dropped_events = 0
-    _dropped_links = 0
-    all_given = False
-    """True if no attribute is derived, so that all of them are redacted."""
-    _records_exceptions = True
-    _sets_status_on_exception = True
-    # Derived attributes, once they are final.
-    _own: Mapping[str, Any] | None = None
-    # Attributes set by the application, and the same after they were merged into ``_own``.
-    _given: dict[str, Any] | None = None
-    _merged: dict[str, Any] | None = None
-    _given_name: str | None = None
-    # The derived name, once it is final.
-    _final_name: str | None = None
+    __slots__ = (
+        "_copier",
+        "_derived",
+        "_derived_name",
+        "_description",
+        "_dropped",
+        "_end_time",
+        "_error_policy",
+        "_events",
+        "_given",
+        "_given_name",
+        "_kind",
+        "_links",
+        "_local",
+        "_maker",
+        "_merged",
+        "_own_context",
+        "_parent",
+        "_sealed",
+        "_source",
+        "_start_time",
+        "_status",
+    )
 
-    _context: Any
-    _source: SpanSource
-    _eco2_local: Any = None
+    def __init__(
+        self,
+        source: SpanSource,
+        parent: SpanContext | None,
+        kind: SpanKind,
+        start_time: int,
+        context: SpanContext | None = None,
+        local: LocalTrace | None = None,
+        name: str | None = None,
+        description: Description | None = None,
+        maker: Maker | None = None,
+    ) -> None:
+        self._source = source
+        self._parent = parent
+        self._kind = kind
+        self._start_time = start_time
+        self._own_context = context
+        self._local = local
+        self._given_name = name
+        self._derived_name: str | None = None  # once it is final
+        self._description = description
+        self._maker = maker
+        self._copier: Copier | None = None  # counts the values that the span copied
+        self._end_time: int | None = None
+        self._sealed = False  # True from the end on: nothing can be set any more
+        self._status = UNSET
+        self._error_policy = _RECORD_AND_SET_STATUS
+        self._given: dict[str, AttributeValue] | None = None  # attributes that were set
+        self._derived: Attributes | None = None  # derived attributes, once they are final
+        self._merged: Attributes | None = None  # those of ``_derived`` that were set
+        self._events: Sequence[Event] = ()
+        self._links: Sequence[Link] = ()
+        self._dropped = NONE_DROPPED
 
-    # Derived by subclasses ---------------------------------------------------------------------
+    # Made on demand ----------------------------------------------------------------------------
 
-    def _derive_name(self) -> str:
-        return ""
+    @property
+    def _context(self) -> SpanContext:
+        context = self._own_context
+        if context is None:
+            with making.lock:
+                context = self._own_context
+                if context is None:
+                    context = self._own_context = self._maker.make_context()  # type: ignore[union-attr] # there is one
+        return context
 
-    def _derive_attributes(self) -> Mapping[str, Any]:
-        return NO_ATTRIBUTES
+    @_context.setter
+    def _context(self, context: SpanContext) -> None:
+        self._own_context = context
+
+    @property
+    def local_trace(self) -> LocalTrace:
+        """The local trace that the span belongs to."""
+        local = self._local
+        if local is None:
+            with making.lock:
+                local = self._local
+                if local is None:
+                    local = self._maker.begin_local_trace(self)  # type: ignore[union-attr] # there is one
+        return local
+
+    @property
+    def has_local_trace(self) -> bool:
+        """Whether the local trace has begun: nothing has happened in a request without one."""
+        return self._local is not None
 
     # Read side ---------------------------------------------------------------------------------
 
     @property
     def name(self) -> str:
         """The span's name."""
-        name = self._given_name or self._final_name
-        if name is not None:
-            return name
+        known = self._given_name or self._derived_name
+        if known is not None:
+            return known
+        description = self._description
+        if description is None:
+            return ""
         try:
-            return self._derive_name()
+            return description.describe_name()
         except Exception:  # noqa: BLE001 - a scope's values are the application's
             internal_failure("naming a span")
             return "unknown"
 
     @property
-    def attributes(self) -> Mapping[str, Any]:
+    def attributes(self) -> Attributes:
         """The derived attributes, overridden by those that were set."""
-        own = self._derived()
+        derived = self._derive()
         given = self._given
-        return {**own, **given} if given else own
+        return {**derived, **given} if given else derived
 
-    def _derived(self) -> Mapping[str, Any]:
-        own = self._own
-        if own is None:
-            try:
-                own = self._derive_attributes()
-            except Exception:  # noqa: BLE001 - a scope's values are the application's
-                internal_failure("collecting a span's attributes")
-                own = {}
-            if self._source.narrow:
-                own = within(own, self._source.limits, len(self._given or ()))
-            if self._end_time is not None:
-                self._own = own
-        return own
+    def _derive(self) -> Attributes:
+        derived = self._derived
+        if derived is not None:
+            return derived
+        if self._description is None:
+            return NO_ATTRIBUTES
+        try:
+            derived = self._description.describe_attributes()
+        except Exception:  # noqa: BLE001 - a scope's values are the application's
+            internal_failure("collecting a span's attributes")
+            derived = NO_ATTRIBUTES
+        if self._source.narrow:
+            derived = within(derived, self._source.limits, len(self._given or ()))
+        if self._sealed:
+            self._derived = derived
+        return derived
 
     @property
     def context(self) -> SpanContext:
         """The span's context."""
-        return self._context  # type: ignore[no-any-return]
+        return self._context
 
     def get_span_context(self) -> SpanContext:
         """Return the span's context; its sampled flag is set when the trace is kept later."""
-        return self._context  # type: ignore[no-any-return]
+        return self._context
 
     @property
     def kind(self) -> SpanKind:
@@ -126,10 +215,13 @@ class ReadSide(ReadableSpan):
     @property
     def parent(self) -> SpanContext | None:
         """The parent's context; ``None`` for a root."""
-        return self._parent
+        parent = self._parent
+        if parent is None and self._maker is not None:
+            parent = self._parent = self._maker.make_parent()
+        return parent
 
     @property
-    def start_time(self) -> int:
+    def start_time(self) -> int | None:
         """Nanoseconds since the epoch."""
         return self._start_time
 
@@ -156,17 +248,17 @@ class ReadSide(ReadableSpan):
     @property
     def dropped_attributes(self) -> int:
         """Attributes that were dropped by the limits."""
-        return self._dropped_attributes
+        return self._dropped[0]
 
     @property
     def dropped_events(self) -> int:
         """Events that were dropped by the limits."""
-        return self._dropped_events
+        return self._dropped[1]
 
     @property
     def dropped_links(self) -> int:
         """Links that were dropped by the limits."""
-        return self._dropped_links
+        return self._dropped[2]
 
     @property
     def resource(self) -> Resource:
@@ -179,7 +271,7 @@ class ReadSide(ReadableSpan):
         return self._source.scope
 
     @property
-    def instrumentation_info(self) -> Any:
+    def instrumentation_info(self) -> InstrumentationScope:  # type: ignore[override] # the SDK's class is deprecated
         """The scope under the SDK's deprecated name."""
         return self._source.scope
 
@@ -197,4 +289,4 @@ class ReadSide(ReadableSpan):
 
     def is_recording(self) -> bool:
         """Return True until the span has ended."""
-        return self._end_time is None
+        return not self._sealed

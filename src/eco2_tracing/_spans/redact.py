@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
@@ -28,10 +27,9 @@ def redact(span: Span, redactor: Redactor) -> None:
     """
     # One bound for all that the span holds; attributes alone have one of their own.
     budget = Budget(LONGEST_SPAN) if span._events or span._links else None
-    # Derived attributes were masked where they were derived.
-    if span._given or span._merged or span.all_given:
-        span.redact(redactor.attributes if budget is None else partial(redactor.attributes, budget=budget))
-    name = span._given_name
+    if span._given or span._merged:
+        _redact_attributes(span, redactor, budget)
+    name = span._given_name  # a derived name is the method and the route's template
     if name is not None and (clean := redactor.name(name)) is not name:
         span._given_name = clean
     if span._events:
@@ -45,9 +43,22 @@ def redact(span: Span, redactor: Redactor) -> None:
             span._status = Status(span._status.status_code, text)
 
 
+def _redact_attributes(span: Span, redactor: Redactor, budget: Budget | None) -> None:
+    """Mask secrets in the attributes that were set; derived ones were masked where they were derived."""
+    given, merged = span._given, span._merged
+    taken: Mapping[str, object] = {**merged, **given} if given and merged else given or merged or {}
+    masked: Mapping[str, Any] | None = redactor.attributes(taken, budget)
+    if masked is not None:
+        derived: Mapping[str, Any] = span._derive()
+        # A name may have contained a secret, so the unmasked names are removed.
+        kept: dict[str, Any] = {key: derived[key] for key in derived if key not in taken}
+        span._derived = {**kept, **masked}
+        span._given = span._merged = None
+
+
 def strip(span: Span) -> None:
     """Remove from a span whatever may contain a secret that was not found."""
-    span._own, span._given, span._merged = {}, None, None
+    span._derived, span._given, span._merged, span._description = {}, None, None, None
     span._events = span._links = ()
     span._status = Status(span._status.status_code)
 

@@ -32,22 +32,21 @@ _name: Callable[[type], str] = type.__dict__["__name__"].__get__
 _qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 
 
-def sanitized(value: Any, copier: Copier | None = None) -> Any:
+def sanitized(value: Any) -> Any:
     """One value as OpenTelemetry has it: plain, a tuple or a dictionary of such, else its text.
 
     Args:
         value: Anything.
-        copier: The span's, which bounds what its values hold together.
     """
-    return value if type(value) in PLAIN else (copier or Copier()).copy(value)
+    return value if type(value) in PLAIN else Copier().copy(value)
 
 
-def sanitized_attributes(attributes: Any, copier: Copier | None = None) -> dict[str, Any]:
+def sanitized_attributes(attributes: Any, copier: Callable[[], Copier] | None = None) -> dict[str, Any]:
     """The attributes in what should be a mapping; none where it is something else.
 
     Args:
         attributes: What an application handed over.
-        copier: The span's, which bounds what its values hold together.
+        copier: Returns the span's copier, which bounds what its values hold together.
 
     Returns:
         The same dictionary where there is nothing to be done.
@@ -60,11 +59,11 @@ def sanitized_attributes(attributes: Any, copier: Copier | None = None) -> dict[
             return attributes
         if not hasattr(type(attributes), "items"):
             return _refused("attributes", attributes, 'a mapping, such as {"order.id": 7}', "none")
-        copier = copier or Copier()
+        copy = (copier or Copier)().copy
         for key, value in islice(attributes.items(), MOST_ITEMS):
             name = key if type(key) is str else key_of(key)
             if name:
-                found[name] = sanitized(value, copier)
+                found[name] = value if type(value) in PLAIN else copy(value)
             else:
                 _refused(
                     "an attribute's name", key, 'a string that is not empty, such as "order.id"', "nothing"

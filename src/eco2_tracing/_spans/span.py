@@ -1,9 +1,9 @@
-"""The one span type of this library.
+"""The one span type of this library: server, client, library and manual spans.
 
 `Span` implements the API's `Span` and overrides the whole public read side of the SDK's `ReadableSpan`, so hooks,
-processors and ``isinstance`` checks of other packages work. It relies on no private state of either. A name and
-attributes that can be derived from a request are derived when they are first read, which for most unsampled requests
-is never.
+processors and ``isinstance`` checks of other packages work. It relies on no private state of either.
+
+Values are sanitized where they are set: copied, bounded and plain. All later stages rely on that.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from eco2_tracing._spans.sanitize import (
     is_now,
     key_of,
     moment,
-    sanitized,
     sanitized_attributes,
     text_of,
 )
@@ -34,38 +33,41 @@ from eco2_tracing._spans.sanitize import (
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from opentelemetry.util.types import Attributes, AttributeValue
+
 
 class Span(ReadSide, trace.Span):
-    """A recording span."""
+    """A recording span; `ReadSide` has its fields and its constructor."""
 
-    _copier: Copier | None = None
+    __slots__ = ()
 
-    def set_attribute(self, key: str, value: Any) -> None:
+    def set_attribute(self, key: str, value: AttributeValue) -> None:
         """Set one attribute; ignored once the span has ended."""
-        if self._end_time is not None:
+        if self._sealed:
             return
         if type(value) not in PLAIN:
-            value = sanitized(value, self._copies())
+            value = self._copies().copy(value)
         self._put(key if type(key) is str else key_of(key), value)
 
-    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         """Set several attributes; ignored once the span has ended."""
-        if self._end_time is None:
-            for key, value in sanitized_attributes(attributes, self._copies()).items():
+        if not self._sealed:
+            for key, value in sanitized_attributes(attributes, self._copies).items():
                 self._put(key, value)
 
     def _copies(self) -> Copier:
         """Return what copies the span's values, and counts them."""
-        if self._copier is None:
-            self._copier = Copier()
-        return self._copier
+        copier = self._copier
+        if copier is None:
+            copier = self._copier = Copier()
+        return copier
 
-    def _put(self, key: str, value: Any) -> None:
+    def _put(self, key: str, value: AttributeValue) -> None:
         """Set a sanitized attribute within the span's limits: the oldest gives way, as in the SDK."""
         limits = self._source.limits
         most, longest = limits.max_span_attributes, limits.max_span_attribute_length
         if not key or most == 0:
-            self._dropped_attributes += 1
+            self._drop(1, 0, 0)
             return
         given = self._given
         if given is None:
@@ -75,121 +77,166 @@ class Span(ReadSide, trace.Span):
         given.pop(key, None)
         if most is not None and len(given) >= most:
             given.pop(next(iter(given)), None)
-            self._dropped_attributes += 1
+            self._drop(1, 0, 0)
         given[key] = value
 
-    def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
+    def _drop(self, attributes: int, events: int, links: int) -> None:
+        dropped = self._dropped
+        self._dropped = (dropped[0] + attributes, dropped[1] + events, dropped[2] + links)
+
+    def _bounded(self, attributes: Attributes, most: int | None) -> BoundedAttributes:
+        return BoundedAttributes(
+            most,
+            sanitized_attributes(attributes, self._copies),
+            max_value_len=self._source.limits.max_attribute_length,
+        )
+
+    def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
         """Add an event, by default at the local trace's present time; ignored once the span has ended."""
-        if self._end_time is not None:
+        if self._sealed:
             return
         timestamp = moment(timestamp)
         if timestamp is None:
-            timestamp = self._eco2_local.now()
+            timestamp = self.local_trace.now()
         limits = self._source.limits
-        taken = BoundedAttributes(
-            limits.max_event_attributes,
-            sanitized_attributes(attributes, self._copies()),
-            max_value_len=limits.max_attribute_length,
-        )
-        event = Event(text_of(name), taken, timestamp)
+        event = Event(text_of(name), self._bounded(attributes, limits.max_event_attributes), timestamp)
         self._events, dropped = append(self._events, event, limits.max_events)
-        self._dropped_events += dropped
+        if dropped:
+            self._drop(0, dropped, 0)
 
-    def add_link(self, context: Any, attributes: Any = None) -> None:
+    def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
         """Add a link; ignored once the span has ended, or if the context is not a `SpanContext`."""
-        if self._end_time is not None or type(context) is not SpanContext:
+        if self._sealed or type(context) is not SpanContext:
             return
         if not context.is_valid and not attributes and not context.trace_state:
             return
         limits = self._source.limits
-        taken = BoundedAttributes(
-            limits.max_link_attributes,
-            sanitized_attributes(attributes, self._copies()),
-            max_value_len=limits.max_attribute_length,
-        )
-        self._links, dropped = append(self._links, Link(context, taken), limits.max_links)
-        self._dropped_links += dropped
+        link = Link(context, self._bounded(attributes, limits.max_link_attributes))
+        self._links, dropped = append(self._links, link, limits.max_links)
+        if dropped:
+            self._drop(0, 0, dropped)
 
     def update_name(self, name: str) -> None:
         """Rename the span; ignored once it has ended."""
-        if self._end_time is None:
+        if not self._sealed:
             self._given_name = text_of(name)
 
-    def set_status(self, status: Any, description: Any = None) -> None:
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         """Set the status by the SDK's rules: OK is final and UNSET is ignored."""
+        code: object = status
         if issubclass(type(status), Status):
-            status, description = status.status_code, status.description
+            code, description = status.status_code, status.description  # type: ignore[union-attr] # by its class
         if (
-            type(status) is not StatusCode
-            or status is StatusCode.UNSET
-            or self._end_time is not None
+            type(code) is not StatusCode
+            or code is StatusCode.UNSET
+            or self._sealed
             or self._status.status_code is StatusCode.OK
         ):
             return
         if description is not None and type(description) is not str:
             description = key_of(description) or None
-        self._status = Status(status, description)
-        if status is StatusCode.ERROR:
-            self._set_error()
-
-    def _set_error(self) -> None:
-        """Keep the local trace from an ERROR status on."""
-        self._eco2_local.failed(self)
+        self._status = Status(code, description)
+        if code is StatusCode.ERROR and self._description is not None:
+            # Of a request or a call it is known now: what it calls from here on belongs to a kept trace. Of other
+            # spans it depends on the kind and the attributes that they end with.
+            self.local_trace.failed(self)
 
     def record_exception(
         self,
         exception: BaseException,
-        attributes: Any = None,
+        attributes: Attributes = None,
         timestamp: int | None = None,
         escaped: bool = False,
     ) -> None:
         """Record an exception as an event, bounded, whatever its ``__str__`` does."""
-        if self._end_time is None:
+        if not self._sealed:
             recorded = exception_attributes(exception, escaped=escaped)
-            recorded.update(sanitized_attributes(attributes))
+            recorded.update(sanitized_attributes(attributes, self._copies))
             self.add_event("exception", recorded, timestamp)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is not None and self.is_recording():
-            record_error(self, error, self._records_exceptions, self._sets_status_on_exception, escaped=True)
+            record_error(self, error, *self._error_policy, escaped=True)
         self.end()
 
     # The end -----------------------------------------------------------------------------------
 
     def end(self, end_time: int | None = None) -> None:
-        """End the span; its local trace decides whether it is exported."""
-        if self._end_time is not None:
+        """End the span; its local trace decides whether it is exported.
+
+        The local trace of a request or a call is decided about when that is over, not here.
+        """
+        if self._sealed:
             return
-        local = self._eco2_local
+        local = self.local_trace
         end_time = moment(end_time)
-        self._end_time = local.now() if end_time is None or is_now(end_time) else end_time
+        self.seal(local.now() if end_time is None or is_now(end_time) else end_time)
         try:
-            self._ended(local)
+            if local.root is not self:
+                local.ended(self)
+            elif self._description is None:
+                local.root_ended(self)
         except Exception:  # noqa: BLE001 - processors are the application's
             internal_failure("ending a span")
 
-    def _ended(self, local: Any) -> None:
-        local.ended(self)
+    def seal(self, end_time: int) -> None:
+        """Set the end; nothing can be set any more.
 
-    def finalize(self, last: Mapping[str, Any]) -> None:
-        """Derive everything that is still to be derived, and set the last attributes. For an ended span.
+        Args:
+            end_time: Nanoseconds since the epoch.
+        """
+        self._end_time = end_time
+        self._sealed = True
+
+    def edit(self, edit: Callable[[Span], bool | None]) -> bool:
+        """Open an ended span for a function that may set attributes, name and status.
+
+        Args:
+            edit: The function; it returns ``False`` to drop the span.
+
+        Returns:
+            False if the span is dropped.
+        """
+        self._sealed = False
+        try:
+            return edit(self) is not False
+        finally:
+            self._sealed = True
+
+    def finalize(self, last: Mapping[str, AttributeValue] = {}) -> None:
+        """Derive what has not been derived yet and set the last attributes. For an ended span.
+
+        Afterwards the span keeps nothing of the request or call that it describes.
 
         Args:
             last: Attributes that override others of the same names.
         """
-        given, own = self._given, self._derived()
-        self._own = {**own, **given, **last} if given else {**own, **last}
-        if self._given_name is None:
-            self._final_name = self.name
+        given, derived = self._given, self._derive()
+        description = self._description
+        if description is not None and self._given_name is None:
+            try:
+                self._derived_name = description.describe_name(derived)
+            except Exception:  # noqa: BLE001 - as where the name is read
+                internal_failure("naming a span")
+                self._derived_name = "unknown"
+        self._derived = {**derived, **given, **last} if given else {**derived, **last}
         # Which attributes the application set must still be known to redaction.
         self._merged = given or self._merged
         self._given = None
+        self._parent = self.parent
+        self._description = self._maker = None
 
     def stored(self) -> tuple[Any, ...]:
         """Return name, events, links and the attributes that exist already, without deriving anything."""
-        return self._given_name or self._final_name or "", self._events, self._links, self._own, self._given
+        return (
+            self._given_name or self._derived_name or "",
+            self._events,
+            self._links,
+            self._derived,
+            self._given,
+        )
 
     def prune(self, pruned: Any) -> None:
         """Keep only what fits a size. For an ended span.
@@ -198,21 +245,7 @@ class Span(ReadSide, trace.Span):
             pruned: What is kept: `name`, `status`, `attributes`, `events`, `links` and the dropped counts.
         """
         self._given_name, self._status = pruned.name, pruned.status
-        self._own, self._given, self._merged = pruned.attributes, None, pruned.attributes
+        self._derived, self._given, self._merged = pruned.attributes, None, pruned.attributes
+        self._description = None
         self._events, self._links = pruned.events, pruned.links
-        self._dropped_attributes = pruned.dropped_attributes
-        self._dropped_events, self._dropped_links = pruned.dropped_events, pruned.dropped_links
-
-    def redact(self, masked: Callable[[Mapping[str, Any]], Mapping[str, Any] | None]) -> None:
-        """Mask secrets in the attributes that were set; derived ones were masked where they were derived.
-
-        Args:
-            masked: Returns the masked attributes, or ``None`` when there is nothing to mask.
-        """
-        given = self._given or self._merged
-        changed = masked(given) if given else None
-        if given and changed is not None:
-            own = self._derived()
-            # A name may have contained a secret, so the unmasked names are removed.
-            self._own = {**{key: own[key] for key in own if key not in given}, **changed}
-            self._given = self._merged = None
+        self._dropped = (pruned.dropped_attributes, pruned.dropped_events, pruned.dropped_links)

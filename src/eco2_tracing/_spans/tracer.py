@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -21,9 +20,9 @@ from eco2_tracing._compat.api import span_block
 from eco2_tracing._forks import mark, notice_fork
 from eco2_tracing._native import Lock
 from eco2_tracing._spans.exceptions import record_error
-from eco2_tracing._spans.library import LibrarySpan
 from eco2_tracing._spans.limits import are_narrow
 from eco2_tracing._spans.sanitize import is_now, moment, sanitized_attributes, sanitized_links, text_of
+from eco2_tracing._spans.span import Span
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -31,30 +30,63 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanLimits
     from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import Span, TraceState
+    from opentelemetry.trace import TraceState
     from opentelemetry.util.types import Attributes
 
     Start = tuple[Any, bool, TraceState | None, Attributes, bool, SpanContext | None]
-    Decide = Callable[[Span, Context | None, int, str, SpanKind, Mapping[str, Any]], Start]
+    OnStart = Callable[[Span, Context | None], None]
+    Decide = Callable[[trace.Span, Context | None, int, str, SpanKind, Mapping[str, Any]], Start]
 
 
-@dataclass(slots=True, eq=False)
 class SpanFactory:
-    """What all tracers of one configuration make spans from.
+    """What all spans of one configuration are made from.
 
-    Attributes:
+    Args:
         resource: The spans' resource; replaced in a forked child.
         limits: The spans' limits.
         id_generator: Generates ids.
         decide: Returns the sampling decision for a span that is about to start; see `ProviderSampler.decide`.
         on_start: Calls the application's span processors; ``None`` without any.
+
+    Attributes:
+        new_trace_id: Generates a trace id.
+        new_span_id: Generates a span id.
+        random_flag: The flags of a new trace: W3C level 2's random flag, 2, or 0.
     """
 
-    resource: Resource
-    limits: SpanLimits
-    id_generator: IdGenerator
-    decide: Decide
-    on_start: Callable[[Any, Context | None], None] | None = None
+    __slots__ = (
+        "decide",
+        "id_generator",
+        "limits",
+        "new_span_id",
+        "new_trace_id",
+        "on_start",
+        "random_flag",
+        "resource",
+    )
+
+    def __init__(
+        self,
+        resource: Resource,
+        limits: SpanLimits,
+        id_generator: IdGenerator,
+        decide: Decide,
+        on_start: OnStart | None = None,
+    ) -> None:
+        self.resource = resource
+        self.limits = limits
+        self.id_generator = id_generator
+        self.decide = decide
+        self.new_trace_id = id_generator.generate_trace_id
+        self.new_span_id = id_generator.generate_span_id
+        self.random_flag = RANDOM if _is_random(id_generator) else 0
+        self.on_start = on_start
+
+
+def _is_random(generator: IdGenerator) -> bool:
+    """Return whether the generator says that its trace ids are random; before API 1.40 it cannot say so."""
+    is_random: Callable[[], bool] = getattr(generator, "is_trace_id_random", lambda: False)
+    return is_random()
 
 
 class Tracer(trace.Tracer):
@@ -93,7 +125,7 @@ class Tracer(trace.Tracer):
         start_time: int | None = None,
         record_exception: bool = True,
         set_status_on_exception: bool = True,
-    ) -> Span:
+    ) -> trace.Span:
         """Start a span, as the API specifies. Never raises."""
         parent = get_current_span(context)
         above = parent.get_span_context()
@@ -106,31 +138,29 @@ class Tracer(trace.Tracer):
             name = text_of(name)
         if type(kind) is not SpanKind:
             kind = SpanKind.INTERNAL
-        generator = factory.id_generator
         if above.is_valid:
-            trace_id, flags = above.trace_id, above.trace_flags & _RANDOM
+            trace_id, flags = above.trace_id, above.trace_flags & RANDOM
         else:
-            trace_id = generator.generate_trace_id()
-            flags = _RANDOM if generator.is_trace_id_random() else 0
+            trace_id, flags = factory.new_trace_id(), factory.random_flag
         taken = sanitized_attributes(attributes)
         local, sampled, trace_state, added, is_root, caller = factory.decide(
             parent, context, trace_id, name, kind, taken
         )
         if caller is not None:
             return NonRecordingSpan(caller)
-        own = SpanContext(trace_id, generator.generate_span_id(), False, _FLAGS[flags | sampled], trace_state)
+        own = SpanContext(trace_id, factory.new_span_id(), False, _FLAGS[flags | sampled], trace_state)
         if local is None:
             return NonRecordingSpan(own)
         given = moment(start_time)
         begun = local.now() if given is None or is_now(given) else given
-        span = LibrarySpan(self, own, above if above.is_valid else None, local, name, kind, begun)
-        span.set_attributes(taken if added is None else added)
+        span = Span(self, above if above.is_valid else None, kind, begun, own, local, name)
+        for key, value in (taken if added is None else sanitized_attributes(added)).items():
+            span._put(key, value)
         if links is not None and (type(links) is not tuple or links):
             for link in sanitized_links(links):
                 span.add_link(link.context, link.attributes)
         if not (record_exception and set_status_on_exception):
-            span._records_exceptions = record_exception
-            span._sets_status_on_exception = set_status_on_exception
+            span._error_policy = (record_exception, set_status_on_exception)
         local.started(span, is_root=is_root)
         if factory.on_start is not None:
             factory.on_start(span, context)
@@ -148,7 +178,7 @@ class Tracer(trace.Tracer):
         record_exception: bool = True,
         set_status_on_exception: bool = True,
         end_on_exit: bool = True,
-    ) -> Iterator[Span]:
+    ) -> Iterator[trace.Span]:
         """Start a span around a block, as the API specifies."""
         span = self.start_span(
             name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
@@ -162,9 +192,11 @@ class Tracer(trace.Tracer):
                 raise
 
 
-_RANDOM = 2
+RANDOM = 2
+"""The random flag of W3C Trace Context level 2."""
+
 _FLAGS = tuple(TraceFlags(flags) for flags in range(4))
-"""The four flag sets that occur, made once: sampled is 1, the random flag of W3C level 2 is 2."""
+"""The four flag sets that occur, made once: sampled is 1."""
 
 
 class TracerRegistry:

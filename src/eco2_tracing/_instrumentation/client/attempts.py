@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import _RUNTIME_CONTEXT, Context, attach, create_key, get_current
+from opentelemetry.context import Context, create_key
 from opentelemetry.trace import INVALID_SPAN
 
+from eco2_tracing._context import otel_context, reset
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._instrumentation.client.begin import begin_span
+from eco2_tracing._instrumentation.client.begin import begin_call
 from eco2_tracing._instrumentation.client.transports import passing
 from eco2_tracing._instrumentation.common.outgoing_headers import raw_headers, write_headers
 from eco2_tracing._instrumentation.common.state import current
-from eco2_tracing._instrumentation.external.calls import begin_external_call
 from eco2_tracing._suppression import is_suppressed
 from eco2_tracing.propagation import read_server_timing, read_trace_response
 from eco2_tracing.propagation._inbound import INBOUND_KEY, SPAN_KEY
 from eco2_tracing.sampling._tail.local_trace import UNDECIDED, LocalTrace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from contextvars import Token
 
-    from eco2_tracing._instrumentation.client.span import ClientSpan
+    from eco2_tracing._instrumentation.client.interfaces import Attempt, Response, Watch
+    from eco2_tracing._instrumentation.common.http_attributes import Request
     from eco2_tracing._instrumentation.common.state import InstrumentationState
-    from eco2_tracing._instrumentation.external.calls import ExternalCall
 
-    Attempt = ClientSpan | ExternalCall
+    Begun = tuple[Attempt, Token[Context], "Outer | None"]
 
-_SERVER_ERROR = 500
 _SWITCHING_PROTOCOLS = 101
 _ENCODING = b"content-encoding"
 _SERVER_TIMING = b"server-timing"
@@ -47,15 +46,15 @@ class Outer:
 
     __slots__ = ("_free", "_host", "_method", "_path", "context", "kind", "span")
 
-    def __init__(self, request: Any, kind: type, attempt: Attempt | None, context: Context) -> None:
+    def __init__(self, request: Request, kind: type, attempt: Attempt | None, context: Context) -> None:
         # No reference to the request: contexts may live longer than its body should.
         self._method, self._host, self._path = request.method, request.url.host, request.url.path
         self._free: list[Attempt] = [] if attempt is None else [attempt]
         self.kind = kind
-        self.span = None if attempt is None else attempt.current
+        self.span = None if attempt is None else attempt.span
         self.context = context
 
-    def is_of(self, request: Any, context: Context) -> bool:
+    def is_of(self, request: Request, context: Context) -> bool:
         """Return whether a request below is this call: one that a transport makes for itself is another."""
         if request.method != self._method or (
             self.span is not None and context.get(SPAN_KEY) is not self.span
@@ -71,7 +70,7 @@ class Outer:
             return None
 
 
-def begin(request: Any, in_process: bool, outer_kind: type | None = None) -> tuple[Attempt, Any, Any] | None:
+def begin(request: Request, in_process: bool, outer_kind: type | None = None) -> Begun | None:
     """Write the headers of an attempt; begin its span where one can be kept.
 
     Args:
@@ -83,87 +82,86 @@ def begin(request: Any, in_process: bool, outer_kind: type | None = None) -> tup
     Returns:
         The attempt, the token of its context, and what stands for it where it may be handed on.
     """
-    engine = current.engine
-    if engine is None or not current.calls:
+    state = current.state
+    if state is None or not current.calls:
         return None
-    context = _RUNTIME_CONTEXT.get_current()
+    context = otel_context.get()
     try:
         if context:
             if is_suppressed(context):
                 return None
             outer: Any = context.get(_OUTER_KEY)
             if outer is not None and outer.is_of(request, context):
-                return _begin_below(engine, outer, request)
+                return _begin_below(state, outer, request)
         if in_process and SPAN_KEY not in context and INBOUND_KEY not in context:
             return None
-        attempt = _begin(engine, request, context)
+        attempt = _begin(state, request, context)
         if attempt is None:
             return None
         inside = Context(context)  # one copy; a context is not changed once it is attached
-        dict.__setitem__(inside, SPAN_KEY, attempt.current)
+        dict.__setitem__(inside, SPAN_KEY, attempt.span)
         outer = None
         if outer_kind is not None:
             outer = Outer(request, outer_kind, attempt, context)
             dict.__setitem__(inside, _OUTER_KEY, outer)
-        return attempt, _RUNTIME_CONTEXT.attach(inside), outer
+        return attempt, otel_context.set(inside), outer
     except Exception:  # noqa: BLE001 - the call must go out
         internal_failure("an outgoing call")
     return None
 
 
-def _begin(engine: InstrumentationState, request: Any, context: Context) -> Attempt | None:
-    span: ClientSpan | None = None
+def _begin(state: InstrumentationState, request: Request, context: Context) -> Attempt | None:
+    attempt: Attempt | None = None
     try:
         caller: Any = context.get(SPAN_KEY, INVALID_SPAN)
-        told = caller.get_span_context()
-        recording = engine.recording
-        if engine.excluded_calls is None or not engine.excluded_calls(str(request.url)):
+        injected = caller.get_span_context()
+        recording = state.recording
+        if state.excluded_calls is None or not state.excluded_calls(str(request.url)):
             if recording is not None:
-                span, told = begin_span(engine, recording, context, caller, told, request)
-            elif engine.call_tracer is not None:
-                return begin_external_call(engine, engine.call_tracer, context, request)
-        write_headers(engine, request, told, context)
+                attempt, injected = begin_call(state, recording, context, caller, injected, request)
+            elif state.call_external is not None:
+                attempt = state.call_external(state, context, request)
+                injected = attempt.span.get_span_context()
+        write_headers(state, request, injected, context)
     except Exception:  # noqa: BLE001 - the call goes on: what is known of it is its answer
         internal_failure("an outgoing call")
-    return span
+    return attempt
 
 
-def _begin_below(engine: InstrumentationState, outer: Outer, request: Any) -> tuple[Attempt, Any, Any] | None:
+def _begin_below(state: InstrumentationState, outer: Outer, request: Request) -> Begun | None:
     """Begin the attempt of a transport that was handed the request of an outer one."""
     if outer.span is None:
         return None
     passing.add(outer.kind)
     context = outer.context
     attempt = outer.take()
-    if attempt is None:
-        attempt = _begin(engine, request, context)
+    span = None if attempt is None else attempt.span
+    if attempt is None or span is None:
+        attempt = _begin(state, request, context)
         if attempt is None:
             return None
-        return attempt, attach(Context({**context, SPAN_KEY: attempt.current})), None
-    attempt.restart(request)
-    write_headers(engine, request, attempt.current.get_span_context(), context)
-    return attempt, attach(Context({**context, SPAN_KEY: attempt.current})), None
+    else:
+        attempt.restart(request)
+        write_headers(state, request, span.get_span_context(), context)
+    return attempt, otel_context.set(Context({**context, SPAN_KEY: attempt.span})), None
 
 
-def leave_alone(request: Any, kind: type) -> Any:
+def leave_alone(request: Request, kind: type) -> Token[Context]:
     """Keep the transports below from tracing a call that another package traces; return the context's token."""
-    context = get_current()
-    return attach(Context({**context, _OUTER_KEY: Outer(request, kind, None, context)}))
+    context = otel_context.get()
+    return otel_context.set(Context({**context, _OUTER_KEY: Outer(request, kind, None, context)}))
 
 
-def detach(token: Any) -> None:
+def detach(token: Token[Context]) -> None:
     """Take the span out of the context again.
 
     A coroutine that was abandoned, such as the body of a stream whose client has gone, is closed
     from another context. There is nothing to restore then, and nothing to report.
     """
-    try:
-        _RUNTIME_CONTEXT.detach(token)
-    except ValueError:
-        pass
+    reset(token)
 
 
-def answered(attempt: Attempt, response: Any, watch: Callable[[Any, Attempt, bool], None]) -> None:
+def answered(attempt: Attempt, response: Response, watch: Watch) -> None:
     """Note that a response has begun; its span ends with the body.
 
     Args:
@@ -172,19 +170,19 @@ def answered(attempt: Attempt, response: Any, watch: Callable[[Any, Attempt, boo
         watch: Replaces it; is passed whether the body is encoded.
     """
     try:
-        engine = attempt._engine
+        state = attempt.state
         raw = raw_headers(response.headers)
-        encoded, kept = False, None
+        encoded, kept, local = False, None, attempt.local
         for item in raw:
             if item[1] in _LOOKED_FOR:
                 if item[1] == _ENCODING:
                     encoded = True
-                elif attempt._eco2_local.state == UNDECIDED:
+                elif local is not None and local.state == UNDECIDED:
                     kept = kept or _kept_trace(item[1], item[2])
-        if kept is not None:
-            _keep_as_callee(attempt, kept)
+        if kept is not None and local is not None:
+            _keep_as_callee(attempt.state, local, attempt.url.host, kept)
         captured = None
-        if engine.client_response_headers is not None:
+        if state.client_response_headers is not None:
             captured = [(item[1], item[2]) for item in raw]
         status = response.status_code
         attempt.answered(status, response.extensions, captured)
@@ -197,26 +195,23 @@ def answered(attempt: Attempt, response: Any, watch: Callable[[Any, Attempt, boo
         finished(attempt)
 
 
-def _kept_trace(name: bytes, value: bytes) -> Any:
+def _kept_trace(name: bytes, value: bytes) -> tuple[int, int, bool] | None:
     """Read what a callee says of its part of the trace."""
     return read_server_timing([value]) if name == _SERVER_TIMING else read_trace_response(value)
 
 
-def _keep_as_callee(attempt: Any, kept: Any) -> None:
-    """Keep our part of a trace of which a callee of our own says that it kept its part."""
-    local: LocalTrace = attempt._eco2_local
-    if kept[0] == local.trace_id and kept[2]:
-        engine = attempt._engine
-        if engine.propagation.is_internal_host(attempt._url.host):
-            local.keep("upstream")
+def _keep_as_callee(
+    state: InstrumentationState, local: LocalTrace, host: str, kept: tuple[int, int, bool]
+) -> None:
+    """Keep our part of a trace of which an internal callee says that it kept its part."""
+    if kept[0] == local.trace_id and kept[2] and state.propagation.is_internal_host(host):
+        local.keep("upstream")
 
 
 def finished(attempt: Attempt) -> None:
     """End the span of an attempt whose response has been read or closed."""
     try:
         attempt.finished()
-        if attempt._eco2_local.root is attempt:
-            _finish_root(attempt)
     except Exception:  # noqa: BLE001 - the application must get its answer
         internal_failure("reading a response")
 
@@ -225,14 +220,5 @@ def raised(attempt: Attempt, exception: BaseException) -> None:
     """End the span of an attempt that got no response, or whose body broke off."""
     try:
         attempt.raised(exception)
-        if attempt._eco2_local.root is attempt:
-            _finish_root(attempt)
     except Exception:  # noqa: BLE001 - the application must get its answer
         internal_failure("reading a failed call")
-
-
-def _finish_root(attempt: Any) -> None:
-    local, status = attempt._eco2_local, attempt._status_code
-    if status is not None and status >= _SERVER_ERROR:
-        local.keep("error")
-    local.finish()

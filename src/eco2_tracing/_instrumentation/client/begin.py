@@ -2,65 +2,84 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import SpanContext, SpanKind
 
 from eco2_tracing._forks import mark, notice_fork
-from eco2_tracing._instrumentation.client.span import ClientSpan, call_attributes
+from eco2_tracing._instrumentation.client.call import ClientCall
+from eco2_tracing._instrumentation.common.http_attributes import call_attributes
+from eco2_tracing._spans.span import Span
 from eco2_tracing.propagation._inbound import FLAGS, inbound_of
 from eco2_tracing.sampling._head.tracestate import with_probability
 
 if TYPE_CHECKING:
+    from opentelemetry import trace
     from opentelemetry.context import Context
-    from opentelemetry.trace import Span, TraceState
+    from opentelemetry.trace import TraceState
     from opentelemetry.util.types import Attributes
 
+    from eco2_tracing._instrumentation.common.http_attributes import Request
     from eco2_tracing._instrumentation.common.state import InstrumentationState, Recording
     from eco2_tracing.sampling._tail.local_trace import LocalTrace
 
 
-def begin_span(
-    engine: InstrumentationState,
+def begin_call(
+    state: InstrumentationState,
     recording: Recording,
     context: Context,
-    caller: Span,
+    caller: trace.Span,
     parent: SpanContext,
-    request: Any,
-) -> tuple[ClientSpan | None, SpanContext]:
-    """Begin the span of an attempt where it can be kept; give the context that the callee is told."""
+    request: Request,
+) -> tuple[ClientCall | None, SpanContext]:
+    """Begin the span of an attempt if it can be kept.
+
+    Args:
+        state: The configuration in force.
+        recording: How it makes spans.
+        context: The context that the call is made in.
+        caller: The span of that context.
+        parent: The context of that span.
+        request: httpx's.
+
+    Returns:
+        The attempt with its span, or ``None``; the context that is injected.
+    """
     if not mark[0]:
         notice_fork()
-    local: LocalTrace | None = getattr(caller, "_eco2_local", None)
-    trace_id, _, remote, flags, state, valid = parent
-    trace_state: TraceState | None = state
+    factory = recording.factory
+    local: LocalTrace | None = caller.local_trace if type(caller) is Span else None
+    trace_id, _, remote, flags, inherited, valid = parent
+    trace_state: TraceState | None = inherited
     if local is not None and local.buffer is not recording.tail_sampler.buffer:
         local, remote = None, True  # begun before a fork: its span is a caller's here
-    root = local is None
-    added: Attributes = None
+    root, added = local is None, None
     if local is None:
         if valid and not remote:
             return None, parent  # nothing of this trace can be kept
-        local, trace_id, trace_state, added = _local_root(engine, recording, parent, context, request)
+        local, trace_id, trace_state, added = _local_root(state, recording, parent, context, request)
         if local is None:
             if not valid and trace_id:
-                parent = SpanContext(trace_id, recording.new_span_id(), False, FLAGS[recording.random_flag])
+                parent = SpanContext(trace_id, factory.new_span_id(), False, FLAGS[factory.random_flag])
             return None, parent
     elif not local.recording:
         return None, parent
     elif local.sampled and not flags & 1:
         # The parent had ended when the local trace was kept.
-        trace_state = with_probability(state, local.probability, trace_id)
+        trace_state = with_probability(trace_state, local.probability, trace_id)
     if not valid:
-        flags = FLAGS[recording.random_flag]
-    own = SpanContext(
-        trace_id, recording.new_span_id(), False, FLAGS[(flags & 2) | local.sampled], trace_state
+        flags = FLAGS[factory.random_flag]
+    own = SpanContext(trace_id, factory.new_span_id(), False, FLAGS[(flags & 2) | local.sampled], trace_state)
+    call = ClientCall(state, request, local)
+    span = call.span = Span(
+        recording.client,
+        parent if valid else None,
+        SpanKind.CLIENT,
+        call.start_time,
+        own,
+        local,
+        description=call,
     )
-    span = ClientSpan(
-        engine, recording.client, own, parent if valid else None, local, request.method, request.url
-    )
-    if engine.client_request_headers is not None:
-        span._request_headers = request.headers.raw
     if root:
         local.root = span
         local.true_root = not valid
@@ -68,13 +87,13 @@ def begin_span(
             span.set_attributes(added)
     else:
         local.began(span)
-    if recording.on_start is not None:
-        recording.on_start(span, context)
-    return span, own
+    if factory.on_start is not None:
+        factory.on_start(span, context)
+    return call, own
 
 
 def _local_root(
-    engine: InstrumentationState, recording: Recording, parent: SpanContext, context: Context, request: Any
+    state: InstrumentationState, recording: Recording, parent: SpanContext, context: Context, request: Request
 ) -> tuple[LocalTrace | None, int, TraceState | None, Attributes]:
     """Begin the local trace of a call that no span is above, as in a worker or a script.
 
@@ -89,7 +108,7 @@ def _local_root(
     if inbound is not None and inbound.denied:
         return None, 0, None, None
     if not parent.is_valid:
-        trace_id, trace_state = recording.new_trace_id(), None
+        trace_id, trace_state = recording.factory.new_trace_id(), None
         if inbound is not None and not inbound.trace_id:
             decided = inbound.sampled
     elif inbound is not None and inbound.trace_id == trace_id:
@@ -99,9 +118,9 @@ def _local_root(
     tail_sampler = recording.tail_sampler
     added: Attributes = None
     if tail_sampler.needs_attributes:
-        attributes = call_attributes(request.method, request.url, engine.redactor)
+        attributes = call_attributes(request.method, request.url, state.redactor)
         local, answer = tail_sampler.begin_custom(
-            trace_id, request.method, context, ClientSpan._kind, attributes
+            trace_id, request.method, context, SpanKind.CLIENT, attributes
         )
         trace_state = answer.trace_state
         added = {key: value for key, value in (answer.attributes or {}).items() if key not in attributes}

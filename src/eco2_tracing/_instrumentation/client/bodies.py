@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
@@ -12,7 +12,10 @@ from eco2_tracing._instrumentation.client.attempts import finished, raised
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from eco2_tracing._instrumentation.client.attempts import Attempt
+    from eco2_tracing._instrumentation.client.interfaces import Attempt, Response, Watch
+
+    # The response and its body, by the identity of the response.
+    Encoded = dict[int, tuple[ref[Response], ref[Any]]]
 
 
 class WatchedBody:
@@ -27,7 +30,7 @@ class WatchedBody:
     _eco2_decoded = False
     _eco2_closed = False
 
-    def __init__(self, response: Any, attempt: Attempt) -> None:
+    def __init__(self, response: Response, attempt: Attempt) -> None:
         self._eco2_stream = response.stream
         self._eco2_attempt = attempt
 
@@ -95,8 +98,8 @@ class Bodies(NamedTuple):
         asynchronous: For asynchronous ones.
     """
 
-    sync: Callable[[Any, Attempt, bool], None]
-    asynchronous: Callable[[Any, Attempt, bool], None]
+    sync: Watch
+    asynchronous: Watch
 
 
 def make_bodies(module: ModuleType) -> Bodies:
@@ -126,15 +129,15 @@ def make_bodies(module: ModuleType) -> Bodies:
             closing: Awaitable[None] = self._eco2_stream.aclose()
             return closing
 
-    encoded: dict[int, tuple[ref[Any], ref[Any]]] = {}
+    encoded: Encoded = {}
     _watch_decoders(module.Response, encoded)
 
-    def watch(response: Any, attempt: Attempt, is_encoded: bool) -> None:
+    def watch(response: Response, attempt: Attempt, is_encoded: bool) -> None:
         response.stream = Body(response, attempt)
         if is_encoded:
             _remember(encoded, response)
 
-    def watch_async(response: Any, attempt: Attempt, is_encoded: bool) -> None:
+    def watch_async(response: Response, attempt: Attempt, is_encoded: bool) -> None:
         response.stream = AsyncBody(response, attempt)
         if is_encoded:
             _remember(encoded, response)
@@ -142,12 +145,12 @@ def make_bodies(module: ModuleType) -> Bodies:
     return Bodies(watch, watch_async)
 
 
-def _remember(encoded: dict[int, Any], response: Any) -> None:
+def _remember(encoded: Encoded, response: Response) -> None:
     key = id(response)
     encoded[key] = ref(response, lambda _: encoded.pop(key, None)), ref(response.stream)
 
 
-def _watch_decoders(response: Any, encoded: dict[int, Any]) -> None:
+def _watch_decoders(response: Any, encoded: Encoded) -> None:
     """Note errors of decoding, which httpx does above the stream, after which it may have been closed.
 
     Args:
@@ -156,18 +159,18 @@ def _watch_decoders(response: Any, encoded: dict[int, Any]) -> None:
     """
     iterate, iterate_async = response.iter_bytes, response.aiter_bytes
 
-    def body_of(owner: Any) -> Any:
+    def body_of(owner: object) -> Any:
         found = encoded.pop(id(owner), None)
         return found[1]() if found is not None and found[0]() is owner else None
 
     @functools.wraps(iterate)
-    def iter_bytes(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def iter_bytes(self: object, *args: object, **kwargs: object) -> Iterator[bytes]:
         body = body_of(self) if encoded else None
         parts = iterate(self, *args, **kwargs)
         return parts if body is None else _decoded(body, parts)
 
     @functools.wraps(iterate_async)
-    def aiter_bytes(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def aiter_bytes(self: object, *args: object, **kwargs: object) -> AsyncIterator[bytes]:
         body = body_of(self) if encoded else None
         parts = iterate_async(self, *args, **kwargs)
         return parts if body is None else _decoded_async(body, parts)
@@ -175,7 +178,7 @@ def _watch_decoders(response: Any, encoded: dict[int, Any]) -> None:
     response.iter_bytes, response.aiter_bytes = iter_bytes, aiter_bytes
 
 
-def _decoded(body: Any, parts: Any) -> Iterator[bytes]:
+def _decoded(body: WatchedBody, parts: Iterator[bytes]) -> Iterator[bytes]:
     body._eco2_decoded = True
     try:
         yield from parts
@@ -188,7 +191,7 @@ def _decoded(body: Any, parts: Any) -> Iterator[bytes]:
         _decoding_ended(body)
 
 
-async def _decoded_async(body: Any, parts: Any) -> AsyncIterator[bytes]:
+async def _decoded_async(body: WatchedBody, parts: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
     body._eco2_decoded = True
     try:
         async for part in parts:
@@ -203,7 +206,7 @@ async def _decoded_async(body: Any, parts: Any) -> AsyncIterator[bytes]:
         _decoding_ended(body)
 
 
-def _decoding_ended(body: Any) -> None:
+def _decoding_ended(body: WatchedBody) -> None:
     body._eco2_decoded = False
     if body._eco2_closed:
         body._eco2_close()

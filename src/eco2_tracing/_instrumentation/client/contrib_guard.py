@@ -34,10 +34,10 @@ def _watch(module: ModuleType) -> None:
 
 
 def _unless_ours(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    engine = current.engine
-    if current.calls and engine is not None:
-        if not engine.has_reported:
-            engine.has_reported = True
+    state = current.state
+    if current.calls and state is not None:
+        if not state.has_reported:
+            state.has_reported = True
             logger.info(
                 "eco2-tracing is in charge of client spans: opentelemetry-instrumentation-httpx makes none"
             )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from wrapt import register_post_import_hook
 
+from eco2_tracing._compat.httpx import replace_send_method, send_method, transport_of
 from eco2_tracing._guard import internal_failure, warn_once
 from eco2_tracing._instrumentation.client.attempts import answered, begin, detach, leave_alone, raised
 from eco2_tracing._instrumentation.client.bodies import make_bodies
@@ -29,8 +30,12 @@ from eco2_tracing._instrumentation.client.transports import (
 from eco2_tracing._instrumentation.common.state import current
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
+    from eco2_tracing._instrumentation.client.bodies import Bodies
+    from eco2_tracing._instrumentation.client.interfaces import AsyncSend, Response, Send
+    from eco2_tracing._instrumentation.common.http_attributes import Request
 
 MODULES = ("httpx", "httpx2")
 _SYNC = "handle_request"
@@ -82,7 +87,7 @@ def _patch(module: ModuleType) -> None:
         return
     for name, method in _CLIENTS:
         client = getattr(module, name, None)
-        original = getattr(client, "_send_single_request", None)
+        original = send_method(client)
         if original is None:
             warn_once(
                 f"httpx:{module.__name__}.{name}",
@@ -92,10 +97,10 @@ def _patch(module: ModuleType) -> None:
                 name,
             )
         else:
-            client._send_single_request = _wrap_client(original, method, bodies)  # type: ignore[union-attr]
+            replace_send_method(client, _wrap_client(original, method, bodies))
 
 
-def _hook(kind: type, method: str, bodies: Any, *, may_hand_on: bool) -> bool:
+def _hook(kind: type, method: str, bodies: Bodies, *, may_hand_on: bool) -> bool:
     """Make a class of transports create the spans of its attempts.
 
     Args:
@@ -119,9 +124,9 @@ def _hook(kind: type, method: str, bodies: Any, *, may_hand_on: bool) -> bool:
     return True
 
 
-def _wrap_sync(original: Any, in_process: bool, outer_kind: type | None, bodies: Any) -> Any:
+def _wrap_sync(original: Send, in_process: bool, outer_kind: type | None, bodies: Bodies) -> Send:
     @functools.wraps(original)
-    def handle_request(self: Any, request: Any) -> Any:
+    def handle_request(self: object, request: Request) -> Response:
         begun = None if outer_kind and outer_kind in passing else begin(request, in_process, outer_kind)
         if begun is None:
             return original(self, request)
@@ -141,9 +146,9 @@ def _wrap_sync(original: Any, in_process: bool, outer_kind: type | None, bodies:
     return handle_request
 
 
-def _wrap_async(original: Any, in_process: bool, outer_kind: type | None, bodies: Any) -> Any:
+def _wrap_async(original: AsyncSend, in_process: bool, outer_kind: type | None, bodies: Bodies) -> AsyncSend:
     @functools.wraps(original)
-    async def handle_async_request(self: Any, request: Any) -> Any:
+    async def handle_async_request(self: object, request: Request) -> Response:
         begun = None if outer_kind and outer_kind in passing else begin(request, in_process, outer_kind)
         if begun is None:
             return await original(self, request)
@@ -163,21 +168,21 @@ def _wrap_async(original: Any, in_process: bool, outer_kind: type | None, bodies
     return handle_async_request
 
 
-def _wrap_client(original: Any, method: str, bodies: Any) -> Any:
+def _wrap_client(original: Callable[..., Any], method: str, bodies: Bodies) -> Callable[..., Any]:
     """Trace the calls of a client whose transport does not create the spans of its attempts."""
 
     def hook(kind: type) -> bool:
         return _hook(kind, method, bodies, may_hand_on=True)
 
-    wrap = _wrap_sync if method == _SYNC else _wrap_async
+    wrap: Callable[..., Any] = _wrap_sync if method == _SYNC else _wrap_async
 
     @functools.wraps(original)
-    def send(self: Any, request: Any) -> Any:
+    def send(self: object, request: Request) -> object:
         transport = _unknown_transport(self, request, method, hook)
         if transport is None:
             return original(self, request)
         if transport is self:
-            left_alone = _left_alone if method == _SYNC else _left_alone_async
+            left_alone: Callable[..., object] = _left_alone if method == _SYNC else _left_alone_async
             return left_alone(original, self, request)
         kind = type(transport)
         return wrap(original, is_in_process(kind), kind, bodies)(self, request)
@@ -185,7 +190,7 @@ def _wrap_client(original: Any, method: str, bodies: Any) -> Any:
     return send
 
 
-def _left_alone(original: Any, client: Any, request: Any) -> Any:
+def _left_alone(original: Send, client: object, request: Request) -> Response:
     token = leave_alone(request, type(client))
     try:
         return original(client, request)
@@ -193,7 +198,7 @@ def _left_alone(original: Any, client: Any, request: Any) -> Any:
         detach(token)
 
 
-async def _left_alone_async(original: Any, client: Any, request: Any) -> Any:
+async def _left_alone_async(original: AsyncSend, client: object, request: Request) -> Response:
     token = leave_alone(request, type(client))
     try:
         return await original(client, request)
@@ -201,19 +206,19 @@ async def _left_alone_async(original: Any, client: Any, request: Any) -> Any:
         detach(token)
 
 
-def _unknown_transport(client: Any, request: Any, method: str, hook: Any) -> Any:
+def _unknown_transport(client: object, request: Request, method: str, hook: Callable[[type], bool]) -> object:
     """Find out who creates the span of a client's attempt.
 
     Returns:
         ``None`` where the transport does it, or nobody does; the client itself where contrib's
         ``instrument_client`` was called for it; else its transport, which is not known.
     """
-    if current.engine is None or not current.calls:
+    if current.state is None or not current.calls:
         return None
     try:
         if getattr(client, "_is_instrumented_by_opentelemetry", False):
             return client
-        transport = client._transport_for_url(request.url) if client._mounts else client._transport
+        transport = transport_of(client, request.url)
         if is_hooked(transport, method):
             return None
         kind = type(transport)

@@ -9,6 +9,8 @@ from types import CodeType, FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
+from eco2_tracing._compat.httpx import sends_requests
+
 _TEST_CLIENT = "_TestClientTransport"
 _IN_PROCESS = frozenset({"ASGITransport", "WSGITransport"})
 _POOLS = ("httpcore.", "httpcore2.")
@@ -35,7 +37,7 @@ def is_in_process(kind: type) -> bool:
     return any(base.__name__ in _IN_PROCESS for base in kind.__mro__)
 
 
-def is_hooked(transport: Any, method: str) -> bool:
+def is_hooked(transport: object, method: str) -> bool:
     """Return whether a transport makes the spans of its attempts.
 
     Args:
@@ -46,7 +48,7 @@ def is_hooked(transport: Any, method: str) -> bool:
     return getattr(getattr(transport, method, None), "__func__", None) in hooked
 
 
-def hands_on(transport: Any, method: str, hook: Callable[[type], bool], depth: int = _DEPTH) -> bool:
+def hands_on(transport: object, method: str, hook: Callable[[type], bool], depth: int = _DEPTH) -> bool:
     """Return whether a transport only hands requests on to transports that make the spans of their attempts.
 
     Transports inside of it that send by themselves are hooked for that.
@@ -102,7 +104,7 @@ def _names(code: CodeType, method: str) -> bool:
 
 
 def _sends(transport: Any, method: str, hook: Callable[[type], bool], depth: int) -> bool:
-    if is_hooked(transport, method) or hasattr(transport, "_send_single_request"):
+    if is_hooked(transport, method) or sends_requests(transport):
         return True
     kind = type(transport)
     if (
@@ -157,10 +159,10 @@ def _captured(function: FunctionType, depth: int) -> Iterator[Any]:
             yield from _captured(value, depth - 1)
 
 
-def _is_transport(value: Any, method: str) -> bool:
+def _is_transport(value: object, method: str) -> bool:
     kind = type(value)
     if isinstance(value, type) or not hasattr(kind, method):
         is_async = method == "handle_async_request"
-        return hasattr(kind, "_send_single_request") and hasattr(kind, "aclose") == is_async
+        return sends_requests(kind) and hasattr(kind, "aclose") == is_async
     # The connection pools below httpx's transports have a method of the same name.
     return not any(f"{base.__module__}.".startswith(_POOLS) for base in kind.__mro__)

@@ -33,7 +33,7 @@ _CONTRIB = "opentelemetry.instrumentation."
 
 
 def _patch(
-    engine: InstrumentationState,
+    state: InstrumentationState,
     library: str,
     headers: Any,
     host: str | None,
@@ -43,7 +43,7 @@ def _patch(
     """Make headers, a mapping, those that a host may have.
 
     Args:
-        engine: The configuration in force.
+        state: The configuration in force.
         library: The last part of the name of the library's instrumentation.
         headers: The attempt's; they are changed.
         host: Whom it goes to.
@@ -53,7 +53,7 @@ def _patch(
     given = [*headers.items(), *(apart or {}).items()]
     scope = getattr(get_current_span(), "instrumentation_scope", None)
     traced = getattr(scope, "name", None) == _CONTRIB + library
-    changes = engine.propagation.calls.changes(given, host or "", *getattr(request, _SENT, ()), traced=traced)
+    changes = state.propagation.calls.changes(given, host or "", *getattr(request, _SENT, ()), traced=traced)
     replace(headers, default_setter, changes.gone, changes.added)
     if apart:
         replace(apart, default_setter, changes.gone, [])
@@ -65,48 +65,48 @@ def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], position: int, name
     return args[position] if len(args) > position else kwargs[name]
 
 
-def _requests(engine: InstrumentationState, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _requests(state: InstrumentationState, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     request = _argument(args, kwargs, 0, "request")
-    _patch(engine, "requests", request.headers, urlsplit(request.url).hostname, request)
+    _patch(state, "requests", request.headers, urlsplit(request.url).hostname, request)
 
 
 def _aiohttp(
-    engine: InstrumentationState, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    state: InstrumentationState, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
-    _patch(engine, "aiohttp_client", request.headers, request.url.host)
+    _patch(state, "aiohttp_client", request.headers, request.url.host)
 
 
-def _urllib(engine: InstrumentationState, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _urllib(state: InstrumentationState, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Headers that the opener adds, and those that no redirect is to get, are kept apart."""
     request = _argument(args, kwargs, 1, "req")
     host = urlsplit(request.full_url).hostname
-    _patch(engine, "urllib", request.headers, host, request, request.unredirected_hdrs)
+    _patch(state, "urllib", request.headers, host, request, request.unredirected_hdrs)
 
 
-def _urllib3(engine: InstrumentationState, pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _urllib3(state: InstrumentationState, pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """A whole URL is what a proxy is sent; headers may be the application's own mapping."""
     url = _argument(args, kwargs, 2, "url")
     host = pool.host if url.startswith("/") else urlsplit(url).hostname
     if kwargs.get("headers"):
         kwargs["headers"] = kwargs["headers"].copy()
-        _patch(engine, "urllib3", kwargs["headers"], host)
+        _patch(state, "urllib3", kwargs["headers"], host)
 
 
-def _httpcore(engine: InstrumentationState, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _httpcore(state: InstrumentationState, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     if current.calls:
         return  # httpx's calls are ours by now: it has been decided to whom they go, whatever a transport makes of it
     request = _argument(args, kwargs, 0, "request")
-    changes = engine.propagation.calls.changes(request.headers, request.url.host.decode("ascii"))
+    changes = state.propagation.calls.changes(request.headers, request.url.host.decode("ascii"))
     kept = [pair for pair in request.headers if pair[0].lower() not in changes.gone]
     request.headers = kept + changes.added
 
 
-def _botocore(engine: InstrumentationState, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _botocore(state: InstrumentationState, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Contrib writes the X-Ray header, whatever ``OTEL_PROPAGATORS`` lists; nobody signs it."""
     request = _argument(args, kwargs, 0, "request")
     told = str(request.headers.get(_XRAY, ""))
     span_id = f"{get_current_span().get_span_context().span_id:016x}"
-    if span_id in told and not engine.propagation.calls.may_inject(urlsplit(request.url).hostname or ""):
+    if span_id in told and not state.propagation.calls.may_inject(urlsplit(request.url).hostname or ""):
         del request.headers[_XRAY]
 
 
@@ -166,10 +166,10 @@ def _wrap(owner: Any, method: str, settle: Settle) -> None:
 
     @functools.wraps(original)
     def attempt(self: Any, *args: Any, **kwargs: Any) -> Any:
-        engine = current.engine
-        if engine is not None:
+        state = current.state
+        if state is not None:
             try:
-                settle(engine, self, args, kwargs)
+                settle(state, self, args, kwargs)
             except Exception:  # noqa: BLE001 - the call must go out
                 internal_failure("the headers of an outgoing call")
         return original(self, *args, **kwargs)

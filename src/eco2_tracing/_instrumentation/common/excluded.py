@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from eco2_tracing._settings.globs import LONGEST_URL, for_search
+
+if TYPE_CHECKING:
+    from eco2_tracing._instrumentation.common.asgi import ReadScope
 
 DEFAULT_EXCLUDED_PATHS = ("health", "healthz", "ready", "readyz", "livez", "metrics")
 """What is left out where nobody says otherwise."""
@@ -97,7 +100,7 @@ class ExcludedUrls:
         return self._search(url, 0, LONGEST_URL) is not None
 
 
-def url_of(scope: Mapping[str, Any]) -> str:
+def url_of(scope: ReadScope) -> str:
     """Return the URL of a request, as contrib matches it.
 
     Args:
@@ -108,20 +111,3 @@ def url_of(scope: Mapping[str, Any]) -> str:
         server = scope.get("server") or ("0.0.0.0", 80)  # noqa: S104 - contrib's word for unknown
         host = str(server[0]) if server[1] == 80 else f"{server[0]}:{server[1]}"
     return f"{scope.get('scheme', 'http')}://{host}{scope['path']}"
-
-
-def is_excluded(engine: Any, excluded: ExcludedPaths, scope: Mapping[str, Any]) -> bool:
-    """Return whether a request is excluded by its path or URL.
-
-    Args:
-        engine: The configuration in force.
-        excluded: The excluded paths that are in force.
-        scope: The ASGI scope.
-    """
-    root_path = scope.get("root_path", "")
-    path = scope["path"]
-    if excluded(path, root_path):
-        return True
-    if engine.excluded_words is not None and engine.excluded_words(path, root_path):
-        return True
-    return engine.excluded_urls is not None and bool(engine.excluded_urls(url_of(scope)))

@@ -49,12 +49,12 @@ def _without_port(address: str) -> str:
 
 def _patched(details: Any, hosts: tuple[str, ...]) -> Any:
     """Give a call's details with the metadata that its callee may have."""
-    engine, metadata = current.engine, details.metadata
-    if engine is None or not metadata:
+    state, metadata = current.state, details.metadata
+    if state is None or not metadata:
         return details
     try:
-        strangers = (host for host in hosts if not engine.propagation.is_internal_host(host))
-        changes = engine.propagation.calls.changes(metadata, next(strangers, hosts[0]))
+        strangers = (host for host in hosts if not state.propagation.is_internal_host(host))
+        changes = state.propagation.calls.changes(metadata, next(strangers, hosts[0]))
         if not changes.gone and not changes.added:
             return details
         pairs = [pair for pair in metadata if lower_name(pair[0]) not in changes.gone]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from eco2_tracing._instrumentation.common.captured_headers import text
 
 if TYPE_CHECKING:
+    from eco2_tracing._instrumentation.common.asgi import ReadScope
     from eco2_tracing._redaction import Redactor
 
 KNOWN_METHODS = frozenset(
@@ -15,10 +16,41 @@ KNOWN_METHODS = frozenset(
 )
 """RFC 9110, RFC 5789 and the QUERY draft; others are ``_OTHER`` by the HTTP conventions."""
 
+CLIENT_ERROR, SERVER_ERROR = 400, 500
+"""The first status codes that are errors of a call, and of a request."""
+
 _HTTP_PORT = 80
 _LONGEST_REMEMBERED = 512
 _TEST_AGENTS = ("alwayson",)
 _BOT_AGENTS = ("googlebot", "bingbot")
+
+
+class Url(Protocol):
+    """The URL of an outgoing call: httpx's and httpx2's."""
+
+    @property
+    def host(self) -> str:
+        """The name or address, without a port."""
+
+    @property
+    def port(self) -> int | None:
+        """The port, if it is given and not the scheme's own."""
+
+
+class Headers(Protocol):
+    """The headers of an outgoing call."""
+
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        """Names and values."""
+
+
+class Request(Protocol):
+    """An outgoing request: httpx's and httpx2's."""
+
+    method: str
+    url: Any
+    headers: Any
 
 
 def method_of(method: str) -> str:
@@ -29,7 +61,7 @@ def method_of(method: str) -> str:
     return upper if upper in KNOWN_METHODS else "_OTHER"
 
 
-def span_method(scope: dict[str, Any]) -> str:
+def span_method(scope: ReadScope) -> str:
     """The method as it stands in a span's name."""
     if scope["type"] == "websocket":
         return "HTTP"
@@ -37,7 +69,7 @@ def span_method(scope: dict[str, Any]) -> str:
     return "HTTP" if method == "_OTHER" else method
 
 
-def request_attributes(scope: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
+def request_attributes(scope: ReadScope, redactor: Redactor) -> dict[str, Any]:
     """The attributes that are known from the request alone.
 
     Args:
@@ -99,3 +131,32 @@ def _of_agent(header: bytes, redactor: Redactor) -> dict[str, str]:
     if any(word in lower for word in _BOT_AGENTS):
         return {"user_agent.original": agent, "user_agent.synthetic.type": "bot"}
     return {"user_agent.original": agent}
+
+
+def call_name(method: str) -> str:
+    """The name of the span of an outgoing call.
+
+    Args:
+        method: The request's method.
+    """
+    known = method_of(method)
+    return "HTTP" if known == "_OTHER" else known
+
+
+def call_attributes(method: str, url: Url, redactor: Redactor) -> dict[str, Any]:
+    """The attributes that are known before a call is made.
+
+    Args:
+        method: The request's method.
+        url: The request's URL.
+        redactor: Masks secrets in the URL.
+    """
+    known = method_of(method)
+    attributes: dict[str, Any] = {"http.request.method": known, "url.full": redactor.url(str(url))}
+    if known == "_OTHER":
+        attributes["http.request.method_original"] = method
+    if url.host:
+        attributes["server.address"] = attributes["network.peer.address"] = url.host
+    if url.port:
+        attributes["server.port"] = attributes["network.peer.port"] = url.port
+    return attributes

@@ -50,11 +50,11 @@ def _merged(head: bytes) -> bytes:
     if head.lower().count(_NAME) < 2 or _SIGNED.search(head):
         return head
     try:
-        engine = current.engine
-        if engine is None:
+        state = current.state
+        if state is None:
             return head
         values = [_FOLD.sub(b",", line[1]) for line in _LINE.finditer(head)]
-        value = engine.propagation.calls.combined_baggage(values)
+        value = state.propagation.calls.combined_baggage(values)
         place = head.lower().index(_NAME)
         return head[:place] + b"\r\nbaggage: " + value + _LINE.sub(b"", head[place:])
     except Exception:  # noqa: BLE001 - the call must go out

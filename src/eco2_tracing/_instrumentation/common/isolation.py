@@ -11,7 +11,6 @@ it. An instrumentation around the application may have made a copy of its own. T
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
@@ -22,22 +21,17 @@ from eco2_tracing._instrumentation.common.serving import served_in, serving
 from eco2_tracing.logs._request import (
     REQUEST_CONTEXT_KEY,
     RequestState,
-    begin_request,
     current_request,
-    end_request,
     server_call,
     server_context,
 )
 from eco2_tracing.propagation._inbound import BAGGAGE_KEY, SPAN_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
+    from eco2_tracing._instrumentation.common.asgi import Message, Receive, Scope
     from eco2_tracing.logs._request import RequestToken
-
-    Message = dict[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
 
 
 async def receive_outside(receive: Receive, base: Context, bound: RequestToken) -> Message:
@@ -70,82 +64,7 @@ def _outside(bound: RequestToken) -> RequestState | None:
     return None if server_call.get() is former else former
 
 
-def send_isolated(send: Send, request: RequestState, message: Message) -> Awaitable[None]:
-    """Send a message; the last one of a response as ``send_last`` does.
-
-    Args:
-        send: The server's.
-        request: What the log lines of this request share.
-        message: The ASGI message.
-    """
-    if message["type"] == "http.response.start" or message.get("more_body"):
-        return send(message)
-    return send_last(send, request, message)
-
-
-async def send_last(send: Send, request: RequestState, message: Message) -> None:
-    """Send the last message of a response.
-
-    The request's own ids stay current, because servers write their access lines here. What the server begins
-    here inherits, in ``server_call``, the knowledge of whose they are.
-
-    Args:
-        send: The server's.
-        request: What the log lines of this request share.
-        message: The ASGI message.
-    """
-    lent = server_context(otel_context.get())
-    token = otel_context.set(lent)
-    call = server_call.set(request)
-    try:
-        await send(message)
-    finally:
-        request.is_response_sent = True
-        try:
-            server_call.reset(call)
-            otel_context.reset(token)
-        except ValueError:  # abandoned: closed in another context
-            pass
-        dict.clear(lent)
-
-
-def isolated(receive: Receive, send: Send, base: Context, bound: RequestToken) -> tuple[Receive, Send]:
-    """Return both for the request that has just begun in the current context.
-
-    Args:
-        receive: The server's.
-        send: The server's.
-        base: The context around the request.
-        bound: The token of the log fields of this request.
-    """
-    request: Any = current_request.get()
-    return partial(receive_outside, receive, base, bound), partial(send_isolated, send, request)
-
-
-async def serve_isolated(
-    app: Any, scope: dict[str, Any], receive: Receive, send: Send, base: Context, context: Context
-) -> None:
-    """Serve one connection without a span of ours, with a context and log fields of its own.
-
-    Args:
-        app: The application.
-        scope: The ASGI scope.
-        receive: The server's.
-        send: The server's.
-        base: The context around the request.
-        context: The context in which the application runs.
-    """
-    bound = begin_request(scope)
-    token = otel_context.set(context)
-    receive, send = isolated(receive, send, base, bound)
-    try:
-        await app(scope, receive, send)
-    finally:
-        reset(token)
-        end_request(bound)
-
-
-def startup_context(scope: dict[str, Any]) -> Context | None:
+def startup_context(scope: Scope) -> Context | None:
     """Return the context in which a server begins a lifespan, or ``None`` if it is empty.
 
     Its values were set for the process, not for a request. A lifespan without ``asgi`` in its scope is not a
@@ -157,7 +76,7 @@ def startup_context(scope: dict[str, Any]) -> Context | None:
     return (otel_context.get() or None) if "asgi" in scope else None
 
 
-def without_leftovers(base: Context, startup: Context | None, scope: dict[str, Any]) -> Context:
+def without_leftovers(base: Context, startup: Context | None, scope: Scope) -> Context:
     """Take out of a context what was not put there for the request that begins.
 
     Args:
@@ -169,8 +88,8 @@ def without_leftovers(base: Context, startup: Context | None, scope: dict[str, A
         ``base`` itself where all of it belongs to this request: what a surrounding application set, or
         the code that calls the application in this process.
     """
-    former: Any = base.get(REQUEST_CONTEXT_KEY)
-    if former is not None:
+    former = base.get(REQUEST_CONTEXT_KEY)
+    if isinstance(former, dict):
         base = _without(base, former)
     for each in served_in(scope) if serving else ():
         base = _without(base, each)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation.common.state import current
 
 if TYPE_CHECKING:
+    from eco2_tracing._instrumentation.common.asgi import ASGIApp, Message, Receive, Scope, Send
     from eco2_tracing._instrumentation.common.state import InstrumentationState
 
 _STARTED = "lifespan.startup.complete"
 _ENDED = ("lifespan.shutdown.complete", "lifespan.shutdown.failed", "lifespan.startup.failed")
 
 
-async def lifespan(app: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def lifespan(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Run a lifespan; flush before the server hears of its end.
 
     The configuration that counts is the one in force when something happens: an application may
@@ -26,16 +27,16 @@ async def lifespan(app: Any, scope: dict[str, Any], receive: Any, send: Any) -> 
         receive: The server's ``receive``.
         send: The server's ``send``.
     """
-    begun = current.engine
+    begun = current.state
     _begin(begun)
 
-    async def forward(message: dict[str, Any]) -> None:
-        engine = current.engine
-        if message["type"] == _STARTED and engine is not begun:
-            _begin(engine)
-        elif message["type"] in _ENDED and engine is not None and engine.shutdown is not None:
+    async def forward(message: Message) -> None:
+        state = current.state
+        if message["type"] == _STARTED and state is not begun:
+            _begin(state)
+        elif message["type"] in _ENDED and state is not None and state.shutdown is not None:
             try:
-                await engine.shutdown()
+                await state.shutdown()
             except Exception:  # noqa: BLE001 - the application's end goes on
                 internal_failure("the flush at the end of a lifespan")
         await send(message)
@@ -43,10 +44,10 @@ async def lifespan(app: Any, scope: dict[str, Any], receive: Any, send: Any) -> 
     await app(scope, receive, forward)
 
 
-def _begin(engine: InstrumentationState | None) -> None:
-    if engine is None or engine.startup is None:
+def _begin(state: InstrumentationState | None) -> None:
+    if state is None or state.startup is None:
         return
     try:
-        engine.startup()
+        state.startup()
     except Exception:  # noqa: BLE001 - the application's start goes on
         internal_failure("the beginning of a lifespan")

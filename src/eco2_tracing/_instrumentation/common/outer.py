@@ -8,11 +8,13 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, SpanKind
 
 from eco2_tracing._compat.contrib import is_served_by_contrib
 from eco2_tracing._guard import logger
-from eco2_tracing._instrumentation.server.span import ServerSpan
+from eco2_tracing._instrumentation.common.state import SERVER_SCOPE
 from eco2_tracing.propagation._inbound import SPAN_KEY, Inbound, context_of
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+
+    from eco2_tracing._instrumentation.common.asgi import Scope, Send
 
 NATIVE = "fastapi.telemetry"
 """The scope key of FastAPI's own telemetry, which steps aside where the key is present."""
@@ -25,7 +27,7 @@ _MIDDLEWARES = frozenset(f"opentelemetry.instrumentation.{name}" for name in ("a
 _NO_SPAN = NonRecordingSpan(INVALID_SPAN_CONTEXT)
 
 
-def step_aside(scope: dict[str, Any]) -> None:
+def step_aside(scope: Scope) -> None:
     """Keep FastAPI's and Starlette's own instrumentations inside from making a second server span.
 
     Mounted applications get a copy of the scope, with both keys.
@@ -60,7 +62,7 @@ OUTER = "eco2_tracing.outer"
 """The scope key of the span that is current outside of an application that contrib traces."""
 
 
-def discard(span: Any, inbound: Inbound | None) -> None:
+def discard(span: object, inbound: Inbound | None) -> None:
     """Drop the server span that an outer instrumentation made for an excluded request, and what is below it.
 
     Only our own provider can: another one exports the span.
@@ -72,7 +74,7 @@ def discard(span: Any, inbound: Inbound | None) -> None:
     kind = getattr(span, "kind", None)
     if kind is not SpanKind.SERVER and not (kind is SpanKind.INTERNAL and _is_below(span, inbound)):
         return
-    local: Any = getattr(span, "_eco2_local", None)
+    local: Any = getattr(span, "local_trace", None)
     if local is not None and getattr(local.root, "kind", None) is SpanKind.SERVER:
         local.discard()
 
@@ -85,7 +87,7 @@ class OuterInstrumentation:
     def __init__(self) -> None:
         self._has_reported = False
 
-    def __call__(self, scope: dict[str, Any], base: Context, inbound: Inbound | None, send: Any) -> Any:
+    def __call__(self, scope: Scope, base: Context, inbound: Inbound | None, send: Send) -> object:
         """Look for the span of FastAPI's own telemetry, or of an instrumentation of the outer application.
 
         Args:
@@ -98,11 +100,11 @@ class OuterInstrumentation:
             The span that is current, or ``None`` where the request has no server span yet.
         """
         native = scope.get(NATIVE)
-        span: Any = base.get(SPAN_KEY)
+        span = base.get(SPAN_KEY)
         kind = getattr(span, "kind", None)
         if native is not None and getattr(native, "span", None) is not None:
             who = "FastAPI's own telemetry"
-        elif kind is SpanKind.SERVER and type(span) is not ServerSpan:
+        elif kind is SpanKind.SERVER and not _is_ours(span):
             # A call of this process to itself has a client span around it, and our own requests are marked.
             who = "another instrumentation"
         elif kind is SpanKind.INTERNAL and _is_below(span, inbound, known=scope.get(STARLETTE)):
@@ -120,7 +122,7 @@ class OuterInstrumentation:
         return span
 
 
-def _is_below(span: Any, inbound: Inbound | None, *, known: Any = False) -> bool:
+def _is_below(span: object, inbound: Inbound | None, *, known: object = False) -> bool:
     """Return whether an internal span lies below the server span of the same request.
 
     Args:
@@ -131,7 +133,15 @@ def _is_below(span: Any, inbound: Inbound | None, *, known: Any = False) -> bool
     parent = getattr(span, "parent", None)
     if inbound is not None and parent is not None and parent.span_id == inbound.span_id:
         return False  # a call of this process to itself, whose client span contrib's middleware has found
-    if known or getattr(getattr(span, "instrumentation_scope", None), "name", None) in _MIDDLEWARES:
+    if known or _scope_name(span) in _MIDDLEWARES:
         return True
-    root = getattr(getattr(span, "_eco2_local", None), "root", None)
-    return getattr(root, "kind", None) is SpanKind.SERVER and type(root) is not ServerSpan
+    root = getattr(getattr(span, "local_trace", None), "root", None)
+    return getattr(root, "kind", None) is SpanKind.SERVER and not _is_ours(root)
+
+
+def _is_ours(span: object) -> bool:
+    return _scope_name(span) == SERVER_SCOPE
+
+
+def _scope_name(span: object) -> object:
+    return getattr(getattr(span, "instrumentation_scope", None), "name", None)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from eco2_tracing._compat.httpx import header_items
 from eco2_tracing.propagation._calls import note_external, without
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import SpanContext
 
+    from eco2_tracing._compat.httpx import HeaderItem
+    from eco2_tracing._instrumentation.common.http_attributes import Request
     from eco2_tracing._instrumentation.common.state import InstrumentationState
 
     Pairs = list[tuple[bytes, bytes]]
@@ -17,35 +20,35 @@ if TYPE_CHECKING:
 _SENT = "_eco2_sent"
 
 
-def write_headers(engine: InstrumentationState, request: Any, told: SpanContext, context: Context) -> None:
+def write_headers(state: InstrumentationState, request: Request, told: SpanContext, context: Context) -> None:
     """Take every trace header that we know from an attempt, and put ours there.
 
     The raw list is written where there is one: ``httpx.Headers`` costs ten times the whole rest.
 
     Args:
-        engine: The configuration in force.
+        state: The configuration in force.
         request: httpx's; its headers are changed.
         told: The context that the callee is to continue.
         context: The context that the call is made in.
     """
-    propagation = engine.propagation
+    propagation = state.propagation
     host = request.url.host
     own = propagation.is_internal_host(host)
-    raw = getattr(request.headers, "_list", None)
+    raw = header_items(request.headers)
     if raw is None:
-        _write_public(engine, request, told, context, own)
+        _write_public(state, request, told, context, own)
     elif _comes_clean(raw, propagation.replaced_headers):
         ours = propagation.write(told, context, own=own)
         raw.extend([(name, name, value) for name, value in ours])
-        request._eco2_sent = (ours, [])
+        setattr(request, _SENT, (ours, []))
     else:
-        pairs = _rewritten(engine, request, [(item[0], item[2]) for item in raw], told, context, own)
+        pairs = _rewritten(state, request, [(item[0], item[2]) for item in raw], told, context, own)
         raw[:] = [(name, name.lower(), value) for name, value in pairs]
     if not own and told.is_valid and propagation.sends_externally:
-        note_external(engine.external_hosts, host)
+        note_external(state.external_hosts, host)
 
 
-def _comes_clean(raw: Any, replaced: frozenset[bytes] | None) -> bool:
+def _comes_clean(raw: list[HeaderItem], replaced: frozenset[bytes] | None) -> bool:
     """Whether an attempt has no header that might have to go, which a look at each name tells."""
     if replaced is None:
         return False
@@ -56,7 +59,12 @@ def _comes_clean(raw: Any, replaced: frozenset[bytes] | None) -> bool:
 
 
 def _rewritten(
-    engine: InstrumentationState, request: Any, given: Pairs, told: SpanContext, context: Context, own: bool
+    state: InstrumentationState,
+    request: Request,
+    given: Pairs,
+    told: SpanContext,
+    context: Context,
+    own: bool,
 ) -> Pairs:
     """Give all headers of an attempt.
 
@@ -66,23 +74,23 @@ def _rewritten(
     sent = getattr(request, _SENT, None)
     if sent is not None:
         given = without(given, *sent)
-    pairs = engine.propagation.rewrite(given, told, context, own=own)
+    pairs = state.propagation.rewrite(given, told, context, own=own)
     added = [pair for pair in pairs if pair not in given]
-    request._eco2_sent = (added, engine.propagation.own_baggage(given, context))
+    setattr(request, _SENT, (added, state.propagation.own_baggage(given, context)))
     return pairs
 
 
 def _write_public(
-    engine: InstrumentationState, request: Any, told: SpanContext, context: Context, own: bool
+    state: InstrumentationState, request: Request, told: SpanContext, context: Context, own: bool
 ) -> None:
     """Do it through the public interface, for a httpx whose headers are built in another way."""
     headers = request.headers
-    request.headers = type(headers)(_rewritten(engine, request, list(headers.raw), told, context, own))
+    request.headers = type(headers)(_rewritten(state, request, list(headers.raw), told, context, own))
 
 
-def raw_headers(headers: Any) -> Any:
+def raw_headers(headers: Any) -> list[HeaderItem]:
     """Give a response's headers as triples: as they came, in lower case, the value."""
-    raw = getattr(headers, "_list", None)
+    raw = header_items(headers)
     if raw is not None:
         return raw
     return [(name, name.lower(), value) for name, value in headers.raw]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import fastapi.routing
 from starlette.routing import Match
@@ -11,8 +11,14 @@ from starlette.routing import Match
 from eco2_tracing._instrumentation.common.http_attributes import span_method
 from eco2_tracing.logs._request import current_request
 
+if TYPE_CHECKING:
+    Route = Any  # Starlette's, FastAPI's and other packages', which have few attributes in common
+    from eco2_tracing._instrumentation.common.asgi import ASGIApp, ReadScope, Receive, Scope, Send
+
 # Since FastAPI 0.137 included routers are nodes of a tree; this flattens them.
-_contexts: Callable[[Any], Iterable[Any]] = getattr(fastapi.routing, "iter_route_contexts", iter)
+_contexts: Callable[[Iterable[Route]], Iterable[Route]] = getattr(
+    fastapi.routing, "iter_route_contexts", iter
+)
 
 _DEPTH_LIMIT = 16
 _REST = "/{path}"
@@ -27,10 +33,10 @@ class RouterScope:
         app: The router, with the handlers of exceptions around it.
     """
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         request = current_request.get()
         if request is not None:
@@ -38,7 +44,7 @@ class RouterScope:
         await self.app(scope, receive, send)
 
 
-def route_of(scope: Mapping[str, Any], arrived: Mapping[str, Any], app: Any) -> str | None:
+def route_of(scope: ReadScope, arrived: ReadScope, app: Any) -> str | None:
     """The matched route's template, mounts and included routers in full.
 
     Args:
@@ -62,7 +68,7 @@ def route_of(scope: Mapping[str, Any], arrived: Mapping[str, Any], app: Any) -> 
     return (_mount_template(routes, now[len(base) :], scope) or "") + own
 
 
-def _own_template(scope: Mapping[str, Any]) -> str | None:
+def _own_template(scope: ReadScope) -> str | None:
     """The template of the route itself, without the mounts that it stands in, where the scope names it."""
     route = scope.get("route")
     native = scope.get("fastapi")
@@ -74,7 +80,7 @@ def _own_template(scope: Mapping[str, Any]) -> str | None:
     return template if isinstance(template, str) else None
 
 
-def _included_template(scope: Mapping[str, Any], native: dict[str, Any], route: Any) -> str | None:
+def _included_template(scope: ReadScope, native: Scope, route: Route) -> str | None:
     """The template with the prefixes of included routers, which are lazy since FastAPI 0.137."""
     context = native.get("effective_route_context")
     if context is None:
@@ -90,7 +96,7 @@ def _included_template(scope: Mapping[str, Any], native: dict[str, Any], route: 
     return template if isinstance(template, str) and template else None
 
 
-def _frontend_template(scope: Mapping[str, Any], native: dict[str, Any]) -> str | None:
+def _frontend_template(scope: ReadScope, native: Scope) -> str | None:
     """The template of ``app.frontend()``, as FastAPI's own telemetry names it.
 
     Its paths have no parameters: the length that FastAPI puts into the scope says which part of the path it is.
@@ -103,14 +109,14 @@ def _frontend_template(scope: Mapping[str, Any], native: dict[str, Any]) -> str 
     return str(rest[:length]) + _REST
 
 
-def _flattened(routes: Iterable[Any]) -> Iterator[Any]:
+def _flattened(routes: Iterable[Route]) -> Iterator[Route]:
     """The routes, included ones with their prefixes."""
     for route in _contexts(routes):
         # FastAPI makes a route of Starlette's anew with the prefix; before 0.142 it is named here alone.
         yield getattr(route, "starlette_route", None) or route
 
 
-def _mount_template(routes: Iterable[Any], path: str, scope: Mapping[str, Any], depth: int = 0) -> str | None:
+def _mount_template(routes: Iterable[Route], path: str, scope: ReadScope, depth: int = 0) -> str | None:
     """The templates of the mounts that took this part of the path."""
     for route, template, rest in _mounts(routes, path, scope, depth):
         if not rest:
@@ -123,8 +129,8 @@ def _mount_template(routes: Iterable[Any], path: str, scope: Mapping[str, Any], 
 
 
 def _mounts(
-    routes: Iterable[Any], path: str, scope: Mapping[str, Any], depth: int
-) -> Iterator[tuple[Any, str, str]]:
+    routes: Iterable[Route], path: str, scope: ReadScope, depth: int
+) -> Iterator[tuple[Route, str, str]]:
     """The mounts that fit the beginning of a path: each with its template and the rest of the path.
 
     Mounts in included routers and below hosts are among them.
@@ -144,14 +150,14 @@ def _mounts(
                 yield route, str(template).removesuffix(_REST), found.group("path").rstrip("/")
 
 
-def _fits(route: Any, scope: Mapping[str, Any]) -> bool:
+def _fits(route: Route, scope: ReadScope) -> bool:
     try:
         return bool(route.matches(scope)[0].value)
     except Exception:  # noqa: BLE001 - a route of the application's own that cannot match here
         return False
 
 
-def _children(route: Any) -> Iterable[Any]:
+def _children(route: Route) -> Iterable[Route]:
     """The routes of what is mounted, also where middleware is wrapped around it."""
     routes, app = getattr(route, "routes", None), getattr(route, "app", None)
     for _ in range(_DEPTH_LIMIT):
@@ -161,7 +167,7 @@ def _children(route: Any) -> Iterable[Any]:
     return routes or ()
 
 
-def operation_of(scope: dict[str, Any], app: Any) -> str:
+def operation_of(scope: Scope, app: Any) -> str:
     """The server span's name as far as it can be told before the request is routed.
 
     This matches routes a second time, so it is asked for only where a sampler tells operations apart.
@@ -175,7 +181,7 @@ def operation_of(scope: dict[str, Any], app: Any) -> str:
     return f"{method} {route}" if route else method
 
 
-def _matching(routes: Iterable[Any], scope: dict[str, Any], depth: int = 0) -> str | None:
+def _matching(routes: Iterable[Route], scope: Scope, depth: int = 0) -> str | None:
     """The template of the first route that matches, or else of one whose path does."""
     by_path = None
     for route in _flattened(routes):

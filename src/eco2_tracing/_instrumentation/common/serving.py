@@ -15,9 +15,12 @@ from eco2_tracing._context import otel_context
 from eco2_tracing._guard import internal_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from types import ModuleType
 
     from opentelemetry.context import Context
+
+    from eco2_tracing._instrumentation.common.asgi import ReadScope
 
 serving: dict[int, Context] = {}
 """The contexts, not empty, in which servers that still run were started; by their identity."""
@@ -25,7 +28,7 @@ serving: dict[int, Context] = {}
 _hooked: list[str] = []
 
 
-def served_in(scope: dict[str, Any]) -> tuple[Context, ...]:
+def served_in(scope: ReadScope) -> tuple[Context, ...]:
     """Return the contexts that a request of uvicorn may have of its server; none for an in-process call.
 
     Args:
@@ -49,9 +52,9 @@ def _watch(module: ModuleType) -> None:
         internal_failure("watching uvicorn")
 
 
-def _noting(original: Any) -> Any:
+def _noting(original: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
     @functools.wraps(original)
-    async def serve(self: Any, *args: Any, **kwargs: Any) -> Any:
+    async def serve(self: object, *args: object, **kwargs: object) -> object:
         context = otel_context.get()
         if not context:
             return await original(self, *args, **kwargs)

@@ -1,86 +1,138 @@
-"""What the instrumentations work with: set by the lifecycle, read once a request or call."""
+"""The state of the instrumentations: set by the lifecycle, read once a request or call."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
+
+from eco2_tracing._instrumentation.common.excluded import url_of
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
-    from opentelemetry.trace import Tracer
+    from collections.abc import Awaitable, Callable, Iterable
 
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+    from eco2_tracing._instrumentation.common.asgi import Hook, ReadScope, Scope, Send
     from eco2_tracing._instrumentation.common.captured_headers import HeaderCapture
     from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, ExcludedUrls
+    from eco2_tracing._instrumentation.common.http_attributes import Request, Url
+    from eco2_tracing._instrumentation.common.served_request import ServedRequest
     from eco2_tracing._redaction import Redactor
-    from eco2_tracing._spans.read_side import SpanSource
+    from eco2_tracing._spans.interfaces import SpanSource
+    from eco2_tracing._spans.tracer import SpanFactory
     from eco2_tracing.propagation import Inbound, Propagation
     from eco2_tracing.sampling import HeadSampler
     from eco2_tracing.sampling._tail.sampler import TailSampler
 
+SERVER_SCOPE, CLIENT_SCOPE = "eco2_tracing.fastapi", "eco2_tracing.httpx"
+"""Names of the instrumentation scopes of server and client spans."""
+
+
+class BeginExternal(Protocol):
+    """Begins requests under an external provider."""
+
+    def __call__(
+        self,
+        state: InstrumentationState,
+        scope: Scope,
+        send: Send,
+        base: Context,
+        inbound: Inbound | None,
+        hook: Hook | None,
+    ) -> tuple[ServedRequest, Context]:
+        """Return the request, and the context that the application runs in."""
+
+
+class ExternalAttempt(Protocol):
+    """An attempt of an outgoing call with a span of an external provider."""
+
+    span: Span
+    state: InstrumentationState
+    local: None
+    url: Url
+
+    def restart(self, request: Request) -> None:
+        """Begin anew at the transport that really sends the request."""
+
+    def answered(
+        self,
+        status_code: int,
+        extensions: dict[str, bytes],
+        headers: Iterable[tuple[bytes, bytes]] | None,
+    ) -> None:
+        """Note that the response has begun."""
+
+    def finished(self) -> None:
+        """Note that the response has been read or closed."""
+
+    def raised(self, exception: BaseException) -> None:
+        """Note that the attempt failed."""
+
+
+class CallExternal(Protocol):
+    """Begins attempts of outgoing calls under an external provider."""
+
+    def __call__(self, state: InstrumentationState, context: Context, request: Request) -> ExternalAttempt:
+        """Return the attempt with its span."""
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class Recording:
-    """What making lean spans takes; absent where no spans are made.
+    """How server and client spans are made under our own provider.
 
     Attributes:
-        tail_sampler: Begins and decides local traces.
+        factory: Ids, limits and the start of the application's span processors.
+        tail_sampler: Begins local traces and decides about them.
         head: The head sampler, which may need the name of the operation.
-        server: Shared by all server spans.
-        client: Shared by all client spans.
-        new_trace_id: The provider's generator.
-        new_span_id: The provider's generator.
-        random_flag: W3C level 2's random flag for new trace ids, 2 or 0.
-        lazily: Whether what the caller did not choose may do without a context and a local trace until
-            something asks for them.
-        on_start: Tells the application's span processors of a span's beginning; ``None`` without any.
+        server: The tracer of server spans.
+        client: The tracer of client spans.
+        lazy: True if a request that the caller did not sample needs neither ids nor a local trace before something
+            asks for them.
     """
 
+    factory: SpanFactory
     tail_sampler: TailSampler
     head: HeadSampler
     server: SpanSource
     client: SpanSource
-    new_trace_id: Callable[[], int]
-    new_span_id: Callable[[], int]
-    random_flag: int
-    lazily: bool
-    on_start: Callable[[Any, Context | None], None] | None
+    lazy: bool
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class InstrumentationState:
-    """One configuration, as the request path needs it.
+    """One configuration, as requests and calls need it.
 
     Attributes:
-        propagation: Reads and writes headers.
+        propagation: Extracts and injects headers.
         redactor: Masks secrets.
-        recording: How spans are made; ``None`` when tracing is disabled or another provider is in charge.
-        tracer: The tracer of another provider that is in charge, for requests; ``None`` otherwise.
-        call_tracer: The same, for calls of httpx.
-        trust_inbound: Whether callers are told that their trace was kept.
+        recording: How spans are made; ``None`` if tracing is disabled or the provider is external.
+        begin_external: Begins a request under an external provider; ``None`` if the provider is not external.
+        call_external: The same, for calls of httpx.
+        trust_inbound: True if callers get to know that their trace was kept.
         response_header: Name of the response header with the trace id, in lower case.
-        server_request_headers: Captured from requests that come in.
+        server_request_headers: Captured from inbound requests.
         server_response_headers: Captured from the responses to them.
-        client_request_headers: Captured from requests that go out.
+        client_request_headers: Captured from outgoing requests.
         client_response_headers: Captured from the responses to them.
-        excluded_paths: From the environment; ``None`` where the application's argument counts.
+        excluded_paths: From the environment; ``None`` if the application's argument counts.
         excluded_words: Bare words of contrib's lists, which add to the excluded paths.
         excluded_urls: contrib's regular expressions.
         excluded_calls: URLs of outgoing calls that get no span.
         startup: Called when a lifespan begins.
         shutdown: Awaited when a lifespan has ended.
-        excludes_more: Whether there are such words or expressions.
-        reads_responses: Whether a good response matters: to one of the two above.
-        has_reported: Whether somebody who wanted to make client spans, too, has been told that we do.
-        read: The propagation's own, one look-up nearer.
+        has_reported: True if another instrumentation of httpx has been reported.
         external_hosts: Hosts that got trace context alone, in order of appearance.
+        excludes_more: True if there are ``excluded_words`` or ``excluded_urls``.
+        reads_responses: True if successful responses must be inspected.
+        read: Cached `Propagation.read`.
     """
 
     propagation: Propagation
     redactor: Redactor
     recording: Recording | None = None
-    tracer: Tracer | None = None
-    call_tracer: Tracer | None = None
+    begin_external: BeginExternal | None = None
+    call_external: CallExternal | None = None
     trust_inbound: bool = True
     response_header: bytes | None = None
     server_request_headers: HeaderCapture | None = None
@@ -109,17 +161,34 @@ class Current:
     """The one global of the instrumentations.
 
     Attributes:
-        engine: The configuration in force; ``None`` before ``configure_tracing``.
-        calls: Whether httpx calls are instrumented.
-        configured: Whether ``configure_tracing`` has been called, whatever became of it.
+        state: The configuration in force; ``None`` before ``configure_tracing``.
+        calls: True if httpx is instrumented.
+        configured: True if ``configure_tracing`` has been called, whatever its result.
     """
 
-    __slots__ = ("calls", "configured", "engine")
+    __slots__ = ("calls", "configured", "state")
 
     def __init__(self) -> None:
-        self.engine: InstrumentationState | None = None
+        self.state: InstrumentationState | None = None
         self.calls = False
         self.configured = False
 
 
 current = Current()
+
+
+def is_excluded(state: InstrumentationState, excluded: ExcludedPaths, scope: ReadScope) -> bool:
+    """Return whether a request is excluded by its path or URL.
+
+    Args:
+        state: The configuration in force.
+        excluded: The excluded paths that are in force.
+        scope: The ASGI scope.
+    """
+    root_path = scope.get("root_path", "")
+    path = scope["path"]
+    if excluded(path, root_path):
+        return True
+    if state.excluded_words is not None and state.excluded_words(path, root_path):
+        return True
+    return state.excluded_urls is not None and bool(state.excluded_urls(url_of(scope)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -14,19 +13,15 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, get_current_span
 
 from eco2_tracing._compat.contrib import stable_semconv
 from eco2_tracing._guard import internal_failure, warn_once
-from eco2_tracing._instrumentation.applications import call_hook
 from eco2_tracing._instrumentation.common.attempts import patch_attempts
-from eco2_tracing._instrumentation.common.excluded import (
-    ExcludedPaths,
-    excluded_paths_of,
-    split_urls,
-)
+from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, excluded_paths_of
+from eco2_tracing._instrumentation.common.hook import call_hook
+from eco2_tracing._instrumentation.common.isolated_requests import isolate
 from eco2_tracing._instrumentation.common.outer import OUTER, discard, excluded_context, without_decision
+from eco2_tracing._instrumentation.common.served_request import trace_id_header
 from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._instrumentation.common.unconfigured import report_unconfigured
-from eco2_tracing._instrumentation.fastapi import isolate
-from eco2_tracing._instrumentation.server.middleware import with_trace_id
-from eco2_tracing._settings.globs import for_search
+from eco2_tracing._instrumentation.contrib.excluded import excluded_urls
 from eco2_tracing._spans.peer import Peer, is_for_nobody, is_peer_end
 from eco2_tracing._suppression import is_suppressed
 from eco2_tracing.propagation import inbound_of
@@ -36,13 +31,13 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
     from starlette.applications import Starlette
 
+    from eco2_tracing._instrumentation.common.asgi import ASGIApp, Message, Receive, Scope, Send
     from eco2_tracing._instrumentation.common.state import InstrumentationState
     from eco2_tracing._settings import Settings
 
     ServerRequestHook = Callable[[Span, dict[str, Any]], None]
 
 __all__ = [
-    "excluded_regexes",
     "instrument_app",
     "instrument_httpx",
     "patch_httpx",
@@ -56,8 +51,6 @@ _PROPAGATORS = "opentelemetry.instrumentation.propagators"
 # httpx2's came later; an older package lacks it.
 _CLIENTS = {"httpx": "HTTPXClientInstrumentor", "httpx2": "HTTPX2ClientInstrumentor"}
 _SERVER_ERROR = 500
-_ORIGIN = r"^\w+://[^/]*"
-_API = r"(?:/api(?:/v\d+[\w.]*)?|/v\d+[\w.]*)?"
 
 
 class _Inside:
@@ -70,17 +63,17 @@ class _Inside:
         app: The application inside contrib's middleware.
     """
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        engine = current.engine
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = current.state
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if engine is None and not current.configured:
+        if state is None and not current.configured:
             report_unconfigured()
-        token, send = (None, send) if engine is None else _entered(engine, scope, send)
+        token, send = (None, send) if state is None else _entered(state, scope, send)
         peer = Peer(receive)
         try:
             await self._app(scope, peer.receive, _noting_peer_end(send, peer))
@@ -93,7 +86,7 @@ class _Inside:
                 detach(token)
 
 
-def _entered(engine: InstrumentationState, scope: dict[str, Any], send: Any) -> tuple[Any, Any]:
+def _entered(state: InstrumentationState, scope: Scope, send: Send) -> tuple[Any, Send]:
     """Link contrib's span, or attach the caller's context to an excluded request, which has none.
 
     Returns:
@@ -106,22 +99,32 @@ def _entered(engine: InstrumentationState, scope: dict[str, Any], send: Any) -> 
         if not is_left_out:
             _link(current_span, base)
         elif not is_suppressed(base):
-            inbound = engine.read(scope["headers"])
+            inbound = state.read(scope["headers"])
             discard(current_span, inbound)
             denied = without_decision(inbound)
             token = attach(excluded_context(denied, base))
-            if engine.response_header is not None and denied.trace_id:
-                send = with_trace_id(send, engine.response_header, denied.trace_id)
-            return token, send
+            header = trace_id_header(state.response_header, denied.trace_id)
+            return token, send if header is None else _with_header(send, header)
     except Exception:  # noqa: BLE001 - the request goes on
         internal_failure("the beginning of a request")
     return None, send
 
 
-def _noting_peer_end(send: Any, peer: Peer) -> Any:
+def _with_header(send: Send, header: tuple[bytes, bytes]) -> Send:
+    """Add a header to the response."""
+
+    async def forward(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), header]}
+        await send(message)
+
+    return forward
+
+
+def _noting_peer_end(send: Send, peer: Peer) -> Send:
     """Notice responses of 500 that the peer caused, where middleware handled the exception."""
 
-    async def forward(message: dict[str, Any]) -> None:
+    async def forward(message: Message) -> None:
         status = message.get("status")
         if isinstance(status, int) and status >= _SERVER_ERROR and is_for_nobody(send, peer):
             _note_peer_end(get_current_span())
@@ -132,7 +135,7 @@ def _noting_peer_end(send: Any, peer: Peer) -> Any:
 
 def _note_peer_end(current_span: Span) -> None:
     """Keep nothing for the error that contrib will report on the span: the peer caused it."""
-    local = getattr(current_span, "_eco2_local", None)
+    local = getattr(current_span, "local_trace", None)
     if local is not None:
         local.peer_ended = True
 
@@ -160,12 +163,12 @@ class _ResponseHeader:
         """Do what contrib asks of its response propagator: called with each ASGI message."""
         if self._former is not None:
             self._former.inject(carrier, context=context, setter=setter)
-        engine = current.engine
+        state = current.state
         span_context = get_current_span(context).get_span_context()
-        if engine is None or engine.response_header is None or not span_context.is_valid:
+        if state is None or state.response_header is None or not span_context.is_valid:
             return
         if isinstance(carrier, dict) and carrier.get("type") == "http.response.start":
-            header = (engine.response_header, b"%032x" % span_context.trace_id)
+            header = (state.response_header, b"%032x" % span_context.trace_id)
             # A list of its own: the application may send the same one again.
             carrier["headers"] = [*carrier.get("headers", ()), header]
 
@@ -175,36 +178,6 @@ def _answer_with_trace_id() -> None:
     former = propagators.get_global_response_propagator()
     if not isinstance(former, _ResponseHeader):
         propagators.set_global_response_propagator(_ResponseHeader(former))
-
-
-def excluded_regexes(paths: Iterable[str], root_path: str = "") -> tuple[str, ...]:
-    """Write excluded paths as regular expressions over whole URLs, which is what contrib takes.
-
-    Args:
-        paths: As in ``ECO2_TRACING_EXCLUDED_PATHS``: a word is that path or below it, also behind the root
-            path, ``/api`` and a version segment; an entry with a slash is a path prefix by segments.
-        root_path: The application's root path; may be empty.
-
-    Returns:
-        One regular expression an entry.
-    """
-    root = f"(?:{re.escape(root_path.rstrip('/'))})?" if root_path.rstrip("/") else ""
-    regexes = []
-    for entry in filter(None, (path.strip() for path in paths)):
-        middle = "" if "/" in entry else _API
-        name = re.escape(entry.strip("/"))
-        regexes.append(f"{_ORIGIN}{root}{middle}/{name}{'(?:/|$)' if name else ''}")
-    return tuple(regexes)
-
-
-def _excluded(app: Starlette, settings: Settings, argument: str | Iterable[str] | None) -> str:
-    words, regexes = split_urls(settings.excluded_urls)
-    paths: Iterable[str] | None = settings.excluded_paths
-    if paths is None:
-        paths = excluded_paths_of(argument)
-    return ",".join(
-        [*excluded_regexes([*paths, *words], getattr(app, "root_path", "")), *map(for_search, regexes)]
-    )
 
 
 def instrument_app(
@@ -238,7 +211,7 @@ def instrument_app(
     import_module(_FASTAPI).FastAPIInstrumentor.instrument_app(
         app,
         server_request_hook=None if server_request_hook is None else partial(call_hook, server_request_hook),
-        excluded_urls=_excluded(app, settings, excluded_paths),
+        excluded_urls=excluded_urls(app, settings, excluded_paths),
         http_capture_headers_server_request=list(settings.http_capture_headers_server_request),
         http_capture_headers_server_response=list(settings.http_capture_headers_server_response),
         http_capture_headers_sanitize_fields=list(settings.http_capture_headers_sanitize_fields),

@@ -1,108 +1,106 @@
-"""Calls of httpx under a tracer provider that somebody else installed: through the API alone."""
+"""Calls of httpx under a tracer provider of another package: through the API alone."""
 
 from __future__ import annotations
 
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from eco2_tracing._guard import internal_failure
-from eco2_tracing._instrumentation.client.span import call_attributes
-from eco2_tracing._instrumentation.common.http_attributes import method_of
-from eco2_tracing._instrumentation.common.outgoing_headers import write_headers
+from eco2_tracing._instrumentation.common.http_attributes import CLIENT_ERROR, call_attributes, call_name
 from eco2_tracing._spans.exceptions import message
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
 
+    from eco2_tracing._instrumentation.common.http_attributes import Request, Url
     from eco2_tracing._instrumentation.common.state import InstrumentationState
-
-_CLIENT_ERROR = 400
-
-
-class _NoLocalTrace:
-    """What stands where our own spans have their local trace: sampling is the other provider's."""
-
-    state = None
-    root = None
 
 
 class ExternalCall:
-    """One attempt; it is used in the place of a ``ClientSpan``.
+    """One attempt with a span of the external provider.
 
     Args:
-        engine: The configuration in force.
-        span: The other provider's.
+        state: The configuration in force.
+        span: The span.
+        url: The URL of the request.
     """
 
-    _eco2_local = _NoLocalTrace
+    local = None
+    """There is no local trace: sampling is the external provider's."""
 
-    def __init__(self, engine: InstrumentationState, span: Span) -> None:
-        self._engine = engine
+    def __init__(self, state: InstrumentationState, span: Span, url: Url) -> None:
+        self.state = state
+        self.span = span
+        self.url = url
         self._answered_time: int | None = None
-        self.current = span
 
-    def restart(self, request: Any) -> None:
+    def restart(self, request: Request) -> None:
         """Begin anew at the transport that really sends the request."""
-        attributes: Any = call_attributes(request.method, request.url, self._engine.redactor)
-        self.current.set_attributes(attributes)
+        self.url = request.url
+        self.span.set_attributes(call_attributes(request.method, request.url, self.state.redactor))
 
-    def answered(self, status_code: int, extensions: dict[str, Any], headers: Any) -> None:
-        """The response has begun.
+    def answered(
+        self,
+        status_code: int,
+        extensions: dict[str, bytes],
+        headers: Iterable[tuple[bytes, bytes]] | None,
+    ) -> None:
+        """Note that the response has begun.
 
         Args:
             status_code: The response's status.
             extensions: httpx's; the HTTP version is there.
             headers: The response's raw headers, where they are captured.
         """
-        span = self.current
+        span = self.span
         self._answered_time = time_ns()
         version = extensions.get("http_version", b"HTTP/1.1").decode("ascii", "ignore")
-        attributes: dict[str, Any] = {"http.response.status_code": status_code}
-        attributes["network.protocol.version"] = version.replace("HTTP/", "")
-        if headers is not None and self._engine.client_response_headers is not None:
-            attributes.update(self._engine.client_response_headers.attributes(headers))
-        if status_code >= _CLIENT_ERROR:
-            attributes["error.type"] = str(status_code)
+        span.set_attribute("http.response.status_code", status_code)
+        span.set_attribute("network.protocol.version", version.replace("HTTP/", ""))
+        captured = self.state.client_response_headers
+        if headers is not None and captured is not None:
+            span.set_attributes(captured.attributes(headers))
+        if status_code >= CLIENT_ERROR:
+            span.set_attribute("error.type", str(status_code))
             span.set_status(Status(StatusCode.ERROR))
-        span.set_attributes(attributes)
 
     def finished(self) -> None:
-        """The response has been read or closed: end the span at the time when the response began."""
-        self.current.end(self._answered_time)
+        """Note that the response has been read or closed: the span ends at the time when the response began."""
+        self.span.end(self._answered_time)
 
     def raised(self, exception: BaseException) -> None:
-        """The attempt failed before a response or in its body: end the span."""
+        """Note that the attempt failed before a response or in its body: end the span."""
         if isinstance(exception, Exception):
-            text = self._engine.redactor.text(f"{type(exception).__name__}: {message(exception)}")
-            self.current.set_attribute("error.type", type(exception).__qualname__)
-            self.current.set_status(Status(StatusCode.ERROR, text))
-        self.current.end()
+            text = self.state.redactor.text(f"{type(exception).__name__}: {message(exception)}")
+            self.span.set_attribute("error.type", type(exception).__qualname__)
+            self.span.set_status(Status(StatusCode.ERROR, text))
+        self.span.end()
 
 
-def begin_external_call(
-    engine: InstrumentationState, tracer: Tracer, context: Context, request: Any
-) -> ExternalCall:
-    """Begin the span of an attempt and write its headers.
+class CallExternal:
+    """Begins attempts with spans of a provider of another package.
 
     Args:
-        engine: The configuration in force.
-        tracer: The other provider's tracer.
-        context: The context that the call is made in.
-        request: httpx's; its headers are changed.
-
-    Returns:
-        The attempt.
+        tracer: The provider's tracer.
     """
-    attributes: Any = call_attributes(request.method, request.url, engine.redactor)
-    if engine.client_request_headers is not None:
-        attributes.update(engine.client_request_headers.attributes(request.headers.raw))
-    method = method_of(request.method)
-    span = tracer.start_span("HTTP" if method == "_OTHER" else method, context, SpanKind.CLIENT, attributes)
-    try:
-        write_headers(engine, request, span.get_span_context(), context)
-    except Exception:  # noqa: BLE001 - the call must go out
-        internal_failure("an outgoing call")
-    return ExternalCall(engine, span)
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    def __call__(self, state: InstrumentationState, context: Context, request: Request) -> ExternalCall:
+        """Begin the span of an attempt.
+
+        Args:
+            state: The configuration in force.
+            context: The context that the call is made in.
+            request: httpx's.
+        """
+        attributes = call_attributes(request.method, request.url, state.redactor)
+        if state.client_request_headers is not None:
+            attributes.update(state.client_request_headers.attributes(request.headers.raw))
+        span = self._tracer.start_span(call_name(request.method), context, SpanKind.CLIENT, attributes)
+        return ExternalCall(state, span, request.url)

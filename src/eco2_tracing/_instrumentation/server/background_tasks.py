@@ -33,7 +33,7 @@ def instrument_background_tasks() -> None:
 
     @functools.wraps(original)
     async def call(self: BackgroundTask) -> None:
-        recording = current.engine is not None and trace.get_current_span().get_span_context().is_valid
+        recording = current.state is not None and trace.get_current_span().get_span_context().is_valid
         if not recording or _running.get() is self:
             await original(self)
             return

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 
 from eco2_tracing._context import otel_context
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._instrumentation.applications import call_hook
 from eco2_tracing._instrumentation.common.captured_headers import make_readable
-from eco2_tracing._instrumentation.common.excluded import is_excluded
-from eco2_tracing._instrumentation.common.isolation import (
-    receive_outside,
-    send_isolated,
-    serve_isolated,
-    startup_context,
-    without_leftovers,
-)
+from eco2_tracing._instrumentation.common.hook import call_hook
+from eco2_tracing._instrumentation.common.isolation import startup_context, without_leftovers
 from eco2_tracing._instrumentation.common.lifespan import lifespan
 from eco2_tracing._instrumentation.common.outer import (
     NATIVE,
@@ -29,32 +21,26 @@ from eco2_tracing._instrumentation.common.outer import (
     step_aside,
     without_decision,
 )
-from eco2_tracing._instrumentation.common.state import current
+from eco2_tracing._instrumentation.common.served_request import ServedRequest, serve, trace_id_header
+from eco2_tracing._instrumentation.common.state import current, is_excluded
 from eco2_tracing._instrumentation.common.unconfigured import report_unconfigured
-from eco2_tracing._instrumentation.external.requests import external_request
-from eco2_tracing._instrumentation.server.begin import begin_server_span
-from eco2_tracing._instrumentation.server.request_ids import UnrecordedSpan
-from eco2_tracing._instrumentation.server.span import ServerSpan
+from eco2_tracing._instrumentation.server.begin import begin, begin_lazily
+from eco2_tracing._instrumentation.server.recorded import RecordedRequest
+from eco2_tracing._instrumentation.server.unrecorded import UnrecordedRequest, UnrecordedSpan
 from eco2_tracing._suppression import is_suppressed
-from eco2_tracing.logs._request import current_request, enter_request
 from eco2_tracing.propagation._inbound import BAGGAGE_KEY, INBOUND_KEY, SPAN_KEY
 from eco2_tracing.sampling._head.fixed import LOW_64_BITS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
-    from opentelemetry.trace import Span
+    from starlette.applications import Starlette
 
+    from eco2_tracing._instrumentation.common.asgi import ASGIApp, Hook, Receive, Scope, Send
     from eco2_tracing._instrumentation.common.excluded import ExcludedPaths
     from eco2_tracing._instrumentation.common.state import InstrumentationState, Recording
-    from eco2_tracing.propagation._inbound import Inbound
+    from eco2_tracing.propagation import Inbound
 
-    Scope = dict[str, Any]
-    Message = dict[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
-    ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-    ServerRequestHook = Callable[[Span, Scope], None]
 
 _MARK = "eco2_tracing"
 
@@ -70,13 +56,17 @@ class TracingMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, owner: Any, excluded_paths: ExcludedPaths, hook: ServerRequestHook | None
+        self,
+        app: ASGIApp,
+        owner: Starlette,
+        excluded_paths: ExcludedPaths,
+        hook: Hook | None,
     ) -> None:
         self.app = app
         self._owner = owner
-        self._excluded_paths = excluded_paths
         self._hook = hook
-        self._beside = OuterInstrumentation()
+        self._excluded_paths = excluded_paths
+        self._outer = OuterInstrumentation()
         self._startup: Context | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -84,193 +74,128 @@ class TracingMiddleware:
 
         A plain function that returns a coroutine: a frame less for every request.
         """
-        engine = current.engine
         kind = scope["type"]
-        if engine is None or _MARK in scope or (kind != "http" and kind != "websocket"):
-            return self._unprepared(engine, scope, receive, send)
+        if _MARK in scope or (kind != "http" and kind != "websocket"):
+            if kind == "lifespan":
+                self._startup = startup_context(scope)
+                return lifespan(self.app, scope, receive, send)
+            return self.app(scope, receive, send)
+        scope[_MARK] = True
         try:
-            return self._prepared(engine, scope, receive, send)
+            return self._begin(scope, receive, send)
         except Exception:  # noqa: BLE001 - the request goes on
             internal_failure("the beginning of a request")
             return self.app(scope, receive, send)
 
-    def _unprepared(
-        self, engine: InstrumentationState | None, scope: Scope, receive: Receive, send: Send
-    ) -> Awaitable[None]:
-        kind = scope["type"]
-        if kind == "lifespan":
-            self._startup = startup_context(scope)
-            return lifespan(self.app, scope, receive, send)
-        if engine is not None or _MARK in scope or (kind != "http" and kind != "websocket"):
-            return self.app(scope, receive, send)
-        if not current.configured:
-            report_unconfigured()
-        scope[_MARK] = True
-        base = without_leftovers(otel_context.get(), self._startup, scope)
-        return serve_isolated(self.app, scope, receive, send, base, base)
-
-    def _prepared(
-        self, engine: InstrumentationState, scope: Scope, receive: Receive, send: Send
-    ) -> Awaitable[None]:
-        scope[_MARK] = True
+    def _begin(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         base = otel_context.get()
         if base:
             base = without_leftovers(base, self._startup, scope)
-            if is_suppressed(base):
-                step_aside(scope)
-                return serve_isolated(self.app, scope, receive, send, base, base)
+        state = current.state
+        if state is None:
+            if not current.configured:
+                report_unconfigured()
+            return serve(self.app, ServedRequest(scope, send), scope, receive, base, base)
+        if base and is_suppressed(base):
+            step_aside(scope)
+            return serve(self.app, ServedRequest(scope, send), scope, receive, base, base)
         if type(scope["headers"]) is not list:
             make_readable(scope)
-        inbound = engine.read(scope["headers"])
-        outer = self._beside(scope, base, inbound, send) if base else None
-        scope.setdefault(NATIVE, None)  # both as ``step_aside`` does it, without a call
-        scope[STARLETTE] = True
-        excluded = engine.excluded_paths or self._excluded_paths
-        more = engine.excludes_more or scope.get("root_path")
-        if excluded.match(scope["path"]) is not None or (more and is_excluded(engine, excluded, scope)):
-            return self._excluded(engine, scope, receive, send, base, inbound, outer)
+        inbound = state.read(scope["headers"])
+        outer = self._outer(scope, base, inbound, send) if base else None
+        scope.setdefault(NATIVE, None)
+        scope[STARLETTE] = True  # both as ``step_aside`` does it, without a call
+        excluded = state.excluded_paths or self._excluded_paths
+        more = state.excludes_more or scope.get("root_path")
+        if excluded.match(scope["path"]) is not None or (more and is_excluded(state, excluded, scope)):
+            if outer is not None:
+                discard(outer, inbound)
+            return self._untraced(state, scope, receive, send, base, without_decision(inbound), excluded=True)
         if outer is not None:
-            return serve_isolated(self.app, scope, receive, send, base, base)
-        recording = engine.recording
+            return serve(self.app, ServedRequest(scope, send), scope, receive, base, base)
+        recording = state.recording
+        if recording is None:
+            if state.begin_external is None:
+                return self._untraced(state, scope, receive, send, base, inbound)
+            request, context = state.begin_external(state, scope, send, base, inbound, self._hook)
+            return serve(self.app, request, scope, request.watch(receive), base, context)
         if (
             inbound is not None
             and inbound.refused
-            and recording is not None
-            and recording.lazily
-            and recording.on_start is None
-            and self._hook is None
+            and recording.lazy
             and not base
+            and self._hook is None
+            and recording.factory.on_start is None
         ):
-            if inbound.trace_id & LOW_64_BITS < recording.tail_sampler.kept_below:  # the usual case
-                usual = ServerSpan(engine, recording, inbound, scope, send, self._owner)
-                context = Context({SPAN_KEY: usual, INBOUND_KEY: inbound})
-                return self._recorded(scope, receive, base, usual, context)
-            if engine.response_header is None:
-                ids = UnrecordedSpan(recording, inbound, scope)
-                context = Context({SPAN_KEY: ids, INBOUND_KEY: inbound})
-                return self._unrecorded(scope, receive, send, base, ids, context)
-        if recording is None:
-            if engine.tracer is not None:
-                return external_request(engine, engine.tracer, self, scope, receive, send, base, inbound)
-            return self._passed_on(engine, scope, receive, send, base, inbound)
-        span = begin_server_span(engine, recording, scope, send, base, inbound, self._owner)
-        values: dict[str, Any] = {**base, SPAN_KEY: span} if base else {SPAN_KEY: span}
+            # Nearly every request in production: a shorter way to the same result.
+            if inbound.trace_id & LOW_64_BITS >= recording.tail_sampler.kept_below:
+                if state.response_header is not None:
+                    return self._traced(state, recording, scope, receive, send, base, inbound)
+                span = UnrecordedSpan(recording.factory, inbound)
+                context = Context({SPAN_KEY: span, INBOUND_KEY: inbound})
+                return serve(self.app, UnrecordedRequest(scope, send, span), scope, receive, base, context)
+            lazy = begin_lazily(state, recording, inbound, scope, send, self._owner)
+            if scope.get("method") != "GET":  # a WebSocket, or a request that may have a body
+                receive = lazy.watch(receive)
+            context = Context({SPAN_KEY: lazy.span, INBOUND_KEY: inbound})
+            return serve(self.app, lazy, scope, receive, base, context)
+        return self._traced(state, recording, scope, receive, send, base, inbound)
+
+    def _traced(
+        self,
+        state: InstrumentationState,
+        recording: Recording,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        base: Context,
+        inbound: Inbound | None,
+    ) -> Awaitable[None]:
+        """Serve a request with a span of ours."""
+        begun = begin(state, recording, inbound, scope, send, self._owner, base)
+        span: Any = begun.span if isinstance(begun, RecordedRequest) else begun
+        values: dict[str, object] = {**base, SPAN_KEY: span} if base else {SPAN_KEY: span}
         if inbound is not None:
             values[INBOUND_KEY] = inbound
             if inbound.baggage is not None:
                 values[BAGGAGE_KEY] = inbound.baggage
             if inbound.extras:
                 values.update(inbound.extras)
-        if isinstance(span, ServerSpan):
-            if self._hook is not None or recording.on_start is not None:
+        if isinstance(begun, UnrecordedSpan):
+            header = None
+            if state.response_header is not None:
+                header = trace_id_header(state.response_header, begun.get_span_context().trace_id)
+            request: ServedRequest = UnrecordedRequest(scope, send, begun, header)
+        else:
+            request = begun
+            if self._hook is not None or recording.factory.on_start is not None:
                 self._announce(recording, span, scope, base)
-            return self._recorded(scope, receive, base, span, Context(values))
-        if engine.response_header is not None:
-            send = with_trace_id(send, engine.response_header, span.get_span_context().trace_id)
-        return self._unrecorded(scope, receive, send, base, span, Context(values))
+            if scope.get("method") != "GET":
+                receive = begun.watch(receive)
+        return serve(self.app, request, scope, receive, base, Context(values))
 
-    def _excluded(
+    def _untraced(
         self,
-        engine: InstrumentationState,
+        state: InstrumentationState,
         scope: Scope,
         receive: Receive,
         send: Send,
         base: Context,
         inbound: Inbound | None,
-        outer: Any,
+        *,
+        excluded: bool = False,
     ) -> Awaitable[None]:
-        """No span, not even the one that an outer instrumentation has made, where that is possible."""
-        if outer is not None:
-            discard(outer, inbound)
-        denied = without_decision(inbound)
-        return self._passed_on(engine, scope, receive, send, base, denied, excluded_context(denied, base))
-
-    def _passed_on(
-        self,
-        engine: InstrumentationState,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        base: Context,
-        inbound: Inbound | None,
-        context: Context | None = None,
-    ) -> Awaitable[None]:
-        """No span: the caller's context goes on as it came, unless another context is given."""
-        if context is None:
-            context = base if inbound is None else engine.propagation.context(inbound, base)
-        if engine.response_header is not None and inbound is not None and inbound.trace_id:
-            send = with_trace_id(send, engine.response_header, inbound.trace_id)
-        return serve_isolated(self.app, scope, receive, send, base, context)
-
-    async def _unrecorded(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        base: Context,
-        span: UnrecordedSpan,
-        context: Context,
-    ) -> None:
-        """Ids for logs and calls, and nothing that could be kept."""
-        bound = enter_request(span)
-        token = otel_context.set(context)
-        try:
-            await self.app(
-                scope, partial(receive_outside, receive, base, bound), partial(send_isolated, send, span)
+        """Serve a request without a span: the caller's context goes on as it came."""
+        context = base
+        if inbound is not None:
+            context = (
+                excluded_context(inbound, base) if excluded else state.propagation.context(inbound, base)
             )
-        except BaseException as exception:
-            _remember(exception, span)
-            raise
-        finally:
-            try:  # two calls less for each request than with `reset` and `end_request`
-                otel_context.reset(token)
-                current_request.reset(bound)
-            except ValueError:  # abandoned: closed in another context, which has nothing of this request
-                pass
-
-    async def _recorded(
-        self, scope: Scope, receive: Receive, base: Context, span: ServerSpan, context: Context
-    ) -> None:
-        bound = enter_request(span)
-        token = otel_context.set(context)
-        if scope.get("method") != "GET":  # a WebSocket, or a request that may have a body
-            receive = span.watch(receive)
-        try:
-            await self.app(scope, partial(receive_outside, receive, base, bound), span.forward)
-        except BaseException as exception:
-            _remember(exception, span)
-            span.raised(exception)
-            raise
-        finally:
-            try:  # two calls less for each request than with `reset` and `end_request`
-                otel_context.reset(token)
-                current_request.reset(bound)
-            except ValueError:  # abandoned: closed in another context, which has nothing of this request
-                pass
-            span.close()
+        header = trace_id_header(state.response_header, 0 if inbound is None else inbound.trace_id)
+        return serve(self.app, ServedRequest(scope, send, header), scope, receive, base, context)
 
     def _announce(self, recording: Recording, span: Any, scope: Scope, base: Context) -> None:
-        if recording.on_start is not None:
-            recording.on_start(span, base)
+        if recording.factory.on_start is not None:
+            recording.factory.on_start(span, base)
         if self._hook is not None:
             call_hook(self._hook, span, scope)
-
-
-def _remember(exception: BaseException, span: Span) -> None:
-    """Keep the ids on the exception: the server logs its traceback when the context is gone."""
-    context = span.get_span_context()
-    try:
-        exception.__eco2_trace_ids__ = (context.trace_id, context.span_id)  # type: ignore[attr-defined]
-    except Exception:  # noqa: BLE001, S110 - an exception class without room for attributes
-        pass
-
-
-def with_trace_id(send: Send, name: bytes, trace_id: int) -> Send:
-    """Add the response header with the trace id to an answer."""
-
-    async def forward(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), (name, b"%032x" % trace_id)]}
-        await send(message)
-
-    return forward

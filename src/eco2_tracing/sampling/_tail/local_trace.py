@@ -35,6 +35,8 @@ class LiveSpan(Protocol):
 class Buffer(Protocol):
     """Buffers the spans of local traces and decides which traces are exported; see `TraceBuffer`."""
 
+    slow: bool
+
     def child_ended(self, local: LocalTrace, span: Any) -> None:
         """Take an ended span that is not the local root."""
 

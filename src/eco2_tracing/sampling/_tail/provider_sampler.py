@@ -78,7 +78,7 @@ class ProviderSampler(Sampler):
             the local root; for an excluded request the upstream context that is used in place of one of its own.
         """
         context = parent.get_span_context()
-        local: LocalTrace | None = getattr(parent, "_eco2_local", None)
+        local: LocalTrace | None = getattr(parent, "local_trace", None)
         try:
             if local is not None and local.buffer is self._tail_sampler.buffer:
                 return _followed(local, context)

@@ -1,0 +1,160 @@
+"""One attempt of an outgoing HTTP call: what happens to it, and what its span derives from that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opentelemetry.trace import Status, StatusCode
+
+from eco2_tracing._instrumentation.common.http_attributes import (
+    CLIENT_ERROR,
+    SERVER_ERROR,
+    call_attributes,
+    call_name,
+)
+from eco2_tracing._spans.exceptions import is_first_record, message
+from eco2_tracing._spans.sanitize import name_of, qualname_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from opentelemetry.util.types import AttributeValue
+
+    from eco2_tracing._instrumentation.common.http_attributes import Request, Url
+    from eco2_tracing._instrumentation.common.state import InstrumentationState
+    from eco2_tracing._spans.interfaces import Attributes
+    from eco2_tracing._spans.span import Span
+    from eco2_tracing.sampling._tail.local_trace import LocalTrace
+
+_ERROR = Status(StatusCode.ERROR)
+
+
+class ClientCall:
+    """An attempt with a span of ours; it describes that span.
+
+    It keeps what the attributes are derived from, never the request or the response themselves:
+    their bodies must not live as long as the span.
+
+    Args:
+        state: The configuration in force.
+        request: httpx's.
+        local: The local trace that the span belongs to.
+
+    Attributes:
+        state: The configuration in force.
+        local: The local trace.
+        url: The URL of the request.
+        start_time: Nanoseconds since the epoch.
+        span: The span, set by whoever makes it; ``None`` once the attempt is over.
+    """
+
+    _status_code: int | None = None
+    _version: bytes | None = None
+    _error_type: str | None = None
+    _answered_time: int | None = None
+    _request_headers: Iterable[tuple[bytes, bytes]] | None = None
+    _response_headers: Iterable[tuple[bytes, bytes]] | None = None
+    span: Span | None
+
+    def __init__(self, state: InstrumentationState, request: Request, local: LocalTrace) -> None:
+        self.state = state
+        self.local = local
+        self.start_time = local.now()
+        self._take(request)
+
+    def _take(self, request: Request) -> None:
+        self._method = request.method
+        self.url: Url = request.url
+        if self.state.client_request_headers is not None:
+            self._request_headers = request.headers.raw
+
+    def restart(self, request: Request) -> None:
+        """Begin anew at the transport that really sends the request.
+
+        Args:
+            request: What it sends.
+        """
+        self._take(request)
+        if self.span is not None:
+            self.span._start_time = self.local.now()
+
+    def answered(
+        self,
+        status_code: int,
+        extensions: dict[str, bytes],
+        headers: Iterable[tuple[bytes, bytes]] | None,
+    ) -> None:
+        """Note that the response has begun.
+
+        Args:
+            status_code: The response's status.
+            extensions: httpx's; the HTTP version is there.
+            headers: The response's raw headers, where they are captured.
+        """
+        self._status_code = status_code
+        self._version = extensions.get("http_version")
+        self._response_headers = headers
+        self._answered_time = self.local.now()
+        span = self.span
+        if span is not None and status_code >= CLIENT_ERROR and span._status.status_code is StatusCode.UNSET:
+            span._status = _ERROR
+            if status_code >= SERVER_ERROR:
+                self.local.failed(span)  # the next attempt sends sampled=1, before this body is read
+
+    def finished(self) -> None:
+        """Note that the response has been read or closed: the span ends at the time when the response began."""
+        span, self.span = self.span, None
+        if span is None:
+            return
+        local = self.local
+        if not span._sealed:
+            span.seal(self._answered_time or local.now())
+            local.ended(span)
+        self._finish_root(span, local)
+
+    def raised(self, exception: BaseException) -> None:
+        """Note that the attempt failed before a response or in its body: end the span."""
+        span, self.span = self.span, None
+        if span is None:
+            return
+        local = self.local
+        if isinstance(exception, Exception) and not span._sealed:
+            self._error_type = qualname_of(type(exception))  # with the class itself, its frames would be kept
+            if local.keep("error"):
+                is_first_record(exception, local.trace_id)  # manual spans around it write no second event
+                span.record_exception(exception, timestamp=local.now())
+            span._status = Status(StatusCode.ERROR, f"{name_of(type(exception))}: {message(exception)}")
+        span.end()
+        self._finish_root(span, local)
+
+    def _finish_root(self, span: Span, local: LocalTrace) -> None:
+        if local.root is span:
+            if self._status_code is not None and self._status_code >= SERVER_ERROR:
+                local.keep("error")
+            local.finish()
+
+    # What the span derives ---------------------------------------------------------------------
+
+    def describe_name(self, attributes: Attributes | None = None) -> str:
+        """Return the method."""
+        return call_name(self._method)
+
+    def describe_attributes(self) -> dict[str, AttributeValue]:
+        """Return the stable HTTP attributes of the attempt, as far as they are known."""
+        state = self.state
+        attributes = call_attributes(self._method, self.url, state.redactor)
+        status = self._status_code
+        if status is not None:
+            attributes["http.response.status_code"] = status
+            if status >= CLIENT_ERROR:
+                attributes["error.type"] = str(status)
+            version = self._version
+            text = version.decode("ascii", "ignore") if isinstance(version, bytes) else "HTTP/1.1"
+            attributes["network.protocol.version"] = text.replace("HTTP/", "")
+        if self._error_type is not None:
+            attributes["error.type"] = self._error_type
+        if state.client_request_headers is not None and self._request_headers is not None:
+            attributes.update(state.client_request_headers.attributes(self._request_headers))
+        if state.client_response_headers is not None and self._response_headers is not None:
+            attributes.update(state.client_response_headers.attributes(self._response_headers))
+        return attributes

@@ -1,0 +1,138 @@
+"""One request that is being served: the one path that all requests take, traced or not."""
+
+from __future__ import annotations
+
+from functools import partial
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+from eco2_tracing._context import otel_context
+from eco2_tracing._instrumentation.common.isolation import receive_outside
+from eco2_tracing.logs._exceptions import TRACE_IDS
+from eco2_tracing.logs._request import (
+    RequestState,
+    current_request,
+    enter_request,
+    server_call,
+    server_context,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from opentelemetry.context import Context
+
+    from eco2_tracing._instrumentation.common.asgi import ASGIApp, Message, Receive, Scope, Send
+
+
+class ServedRequest(RequestState):
+    """A request or WebSocket connection without a span: excluded, disabled, suppressed or not instrumented by us.
+
+    Args:
+        scope: The ASGI scope.
+        send: The server's ``send``.
+        trace_id_header: A response header that carries the trace id; ``None`` for none.
+
+    Attributes:
+        response_end: `perf_counter_ns` when the response was complete, 0 before.
+    """
+
+    response_end = 0
+    _trace_id_header: tuple[bytes, bytes] | None = None
+
+    def __init__(self, scope: Scope, send: Send, trace_id_header: tuple[bytes, bytes] | None = None) -> None:
+        self.scope = scope
+        self.started = perf_counter_ns()
+        self._send = send
+        self._trace_id_header = trace_id_header
+
+    def watch(self, receive: Receive) -> Receive:
+        """Return the ``receive`` to use: the server's, where nobody needs to know what the peer does."""
+        return receive
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Send a message of the application, in place of the server's ``send``."""
+        if message["type"] == "http.response.start":
+            if self._trace_id_header is not None:
+                headers = [*message.get("headers", ()), self._trace_id_header]
+                message = {**message, "headers": headers}
+        elif not message.get("more_body"):
+            return self.send_last(message)
+        return self._send(message)
+
+    async def send_last(self, message: Message) -> None:
+        """Send the last message of a response.
+
+        The ids of the request stay current, because servers write their access lines now. What the server begins now
+        inherits ``server_call``, which says that the ids are those of this request.
+
+        Args:
+            message: The ASGI message.
+        """
+        lent = server_context(otel_context.get())
+        token = otel_context.set(lent)
+        call = server_call.set(self)
+        try:
+            await self._send(message)
+            self.response_end = perf_counter_ns()
+        finally:
+            self.is_response_sent = True
+            try:
+                server_call.reset(call)
+                otel_context.reset(token)
+            except ValueError:  # abandoned: closed in another context
+                pass
+            dict.clear(lent)
+
+    def failed(self, exception: BaseException) -> None:
+        """Note what left the application, before it goes on to the server. Nothing to do without a span."""
+
+    def close(self) -> None:
+        """Note that the application has returned or raised. Nothing to do without a span."""
+
+
+async def serve(
+    app: ASGIApp, request: ServedRequest, scope: Scope, receive: Receive, base: Context, context: Context
+) -> None:
+    """Serve one request in a context and with log fields of its own.
+
+    Args:
+        app: The application.
+        request: The request; its ``send`` replaces the server's.
+        scope: The ASGI scope.
+        receive: The server's ``receive``.
+        base: The context around the request.
+        context: The context that the application runs in.
+    """
+    bound = enter_request(request)
+    token = otel_context.set(context)
+    try:
+        await app(scope, partial(receive_outside, receive, base, bound), request.send)
+    except BaseException as exception:
+        request.failed(exception)
+        raise
+    finally:
+        try:
+            otel_context.reset(token)
+            current_request.reset(bound)
+        except ValueError:  # abandoned: closed in another context, which has nothing of this request
+            pass
+        request.close()
+
+
+def remember_ids(exception: BaseException, trace_id: int, span_id: int) -> None:
+    """Keep the ids on an exception: the server logs its traceback when the context is gone."""
+    exception.__dict__[TRACE_IDS] = (
+        trace_id,
+        span_id,
+    )  # not by setattr, which frozen exception classes refuse
+
+
+def trace_id_header(name: bytes | None, trace_id: int) -> tuple[bytes, bytes] | None:
+    """Return the response header that carries a trace id.
+
+    Args:
+        name: The name of the header; ``None`` if it is not wanted.
+        trace_id: The trace id, or 0.
+    """
+    return (name, b"%032x" % trace_id) if name is not None and trace_id else None

@@ -1,0 +1,298 @@
+"""Requests with a span of ours: what happens to them, and what their span derives from that."""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter_ns, time_ns
+from typing import TYPE_CHECKING
+
+from opentelemetry.trace import SpanContext, Status, StatusCode
+
+from eco2_tracing._guard import internal_failure
+from eco2_tracing._instrumentation.common.captured_headers import is_event_stream, make_readable
+from eco2_tracing._instrumentation.common.http_attributes import request_attributes, span_method
+from eco2_tracing._instrumentation.common.route import route_of
+from eco2_tracing._instrumentation.common.served_request import ServedRequest, remember_ids
+from eco2_tracing._instrumentation.server.unrecorded import unsampled_context
+from eco2_tracing._spans.exceptions import message as message_of
+from eco2_tracing._spans.exceptions import unwrapped
+from eco2_tracing._spans.peer import (
+    Peer,
+    is_for_nobody,
+    is_malformed_request,
+    is_of_background_task,
+    is_peer_end,
+)
+from eco2_tracing._spans.sanitize import name_of, qualname_of
+from eco2_tracing.propagation import format_server_timing
+from eco2_tracing.sampling._head.base import UNKNOWN
+from eco2_tracing.sampling._tail.local_trace import HEAD, KEPT, UNDECIDED, LocalTrace
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable
+
+    from opentelemetry.util.types import AttributeValue
+    from starlette.applications import Starlette
+
+    from eco2_tracing._instrumentation.common.asgi import Message, Receive, Scope, Send
+    from eco2_tracing._instrumentation.common.state import InstrumentationState, Recording
+    from eco2_tracing._spans.interfaces import Attributes
+    from eco2_tracing._spans.span import Span
+    from eco2_tracing.propagation import Inbound
+
+SERVER_ERROR = 500
+_ERROR = Status(StatusCode.ERROR)
+
+
+class RecordedRequest(ServedRequest):
+    """A request or WebSocket connection with a recording span; it describes that span.
+
+    If the caller did not sample the request, neither ids nor a local trace exist before something asks for them: a
+    log line, a call, a child span, an error.
+
+    Args:
+        state: The configuration in force.
+        recording: How it makes spans.
+        inbound: What the request's headers said; ``None`` when nothing.
+        scope: The ASGI scope.
+        send: The server's ``send``.
+        app: The instrumented application, for its routes.
+
+    Attributes:
+        inbound, recording: The arguments.
+        start_time: Nanoseconds since the epoch.
+        span: The span, set by whoever makes it; ``None`` once the request is over.
+    """
+
+    # Class-level defaults of what most requests never set.
+    _has_trailers = False
+    _status_code: int | None = None
+    _response_headers: Iterable[tuple[bytes, bytes]] | None = None
+    _error_type: str | None = None
+    _peer: Peer | None = None
+    _closed = False
+    span: Span | None
+
+    def __init__(
+        self,
+        state: InstrumentationState,
+        recording: Recording,
+        inbound: Inbound | None,
+        scope: Scope,
+        send: Send,
+        app: Starlette,
+    ) -> None:
+        # The base class's constructor written out: a call less for each request.
+        self.start_time = time_ns()
+        self.started = perf_counter_ns()
+        self._send = send
+        self._state = state
+        self.recording = recording
+        self.inbound = inbound
+        self._app = app
+        # As the request arrived: middleware may change the scope and its headers in place.
+        self.routed = scope
+        self.scope = self._arrived = arrived = {**scope}
+        arrived["headers"] = tuple(scope["headers"])
+
+    # Made on demand ----------------------------------------------------------------------------
+
+    def make_parent(self) -> SpanContext | None:
+        """Return the context of the caller."""
+        return None if self.inbound is None else self.inbound.span_context()
+
+    def make_context(self) -> SpanContext:
+        """Return the context of the span, in the caller's trace and not sampled."""
+        assert self.inbound is not None  # noqa: S101 - without a caller the context is made at the start
+        return unsampled_context(self.recording.factory, self.inbound)
+
+    def begin_local_trace(self, span: Span) -> LocalTrace:
+        """Begin the local trace of a request that the caller did not sample."""
+        local = LocalTrace(
+            self.recording.tail_sampler.buffer,
+            UNDECIDED,
+            span._context.trace_id,
+            span_method(self._arrived),
+            UNKNOWN,
+            self.start_time,
+            False,
+        )
+        local.monotonic = self.started
+        local.root = span
+        local.stream = self._arrived["type"] == "websocket"
+        span._local = local
+        if self._closed:
+            local.finish()  # what asks now comes after a successful end
+        return local
+
+    def _time(self, monotonic: int) -> int:
+        """Return nanoseconds since the epoch for a reading of the monotonic clock, 0 for now."""
+        return self.start_time + (monotonic or perf_counter_ns()) - self.started
+
+    def watch(self, receive: Receive) -> Receive:
+        """Note what the peer does; return the ``receive`` to use."""
+        self._peer = Peer(receive)
+        return self._peer.receive
+
+    # The response ------------------------------------------------------------------------------
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Send a message of the application, in place of the server's ``send``."""
+        kind = message["type"]
+        if kind == "http.response.start":
+            try:
+                message = self._response_started(message)
+            except Exception:  # noqa: BLE001 - the request goes on
+                internal_failure("reading a response's beginning")
+                if not isinstance(self._status_code, int):
+                    self._status_code = None  # the server will refuse it, too
+        elif kind != "http.response.body":
+            return self._send_other(kind, message)
+        elif not message.get("more_body") and not self._has_trailers:
+            return self.send_last(message)
+        return self._send(message)
+
+    async def _send_other(self, kind: str, message: Message) -> None:
+        if kind == "http.response.pathsend" or (
+            kind == "http.response.trailers" and not message.get("more_trailers")
+        ):
+            await self.send_last(message)
+            return
+        try:
+            await self._send(message)
+        except OSError:
+            if self._peer is not None:
+                self._peer.has_left = True
+            raise
+        if kind == "websocket.send":
+            self._status_code = 200  # contrib's reading: something was sent
+
+    def _response_started(self, message: Message) -> Message:
+        status: int = message["status"]
+        self._status_code = status
+        if "trailers" in message:
+            self._has_trailers = bool(message["trailers"])
+        span = self.span
+        if span is None:
+            return message  # the application has returned; the server refuses what comes now
+        if status < SERVER_ERROR and not self._state.reads_responses:
+            local: LocalTrace | None = span._local
+            if local is None:
+                return message  # nothing has happened
+            headers = message.get("headers")
+            if local.state == HEAD and type(headers) is list:
+                # Its children do not wait for its end, and it is never slow.
+                local.stream = is_event_stream(headers)
+                return message
+        return self._inspected(span, status, message)
+
+    def _inspected(self, span: Span, status: int, message: Message) -> Message:
+        state = self._state
+        make_readable(message)
+        if state.server_response_headers is not None:
+            self._response_headers = message.get("headers")
+        local: LocalTrace = span.local_trace
+        if status >= SERVER_ERROR:
+            self._server_error(local)
+        if local.sampled or local.buffer.slow:
+            # Its children do not wait for its end, and it is never slow.
+            local.stream = is_event_stream(message.get("headers"))
+        added: list[tuple[bytes, bytes]] = []
+        context, inbound = span._context, self.inbound
+        if local.state == KEPT and inbound is not None and inbound.trace_id and state.trust_inbound:
+            added.append((b"server-timing", format_server_timing(context.trace_id, context.span_id)))
+        if state.response_header is not None:
+            added.append((state.response_header, b"%032x" % context.trace_id))
+        return {**message, "headers": [*message.get("headers", ()), *added]} if added else message
+
+    def _server_error(self, local: LocalTrace) -> None:
+        """Keep the local trace, unless the peer caused the response of 500 or above."""
+        if is_for_nobody(self._send, self._peer):
+            self._status_code = None
+        elif self._state.trust_inbound or not is_malformed_request(sys.exc_info()[1]):
+            local.keep("error")
+
+    def failed(self, exception: BaseException) -> None:
+        """Mark the span with the exception that left the application, and keep the local trace."""
+        try:
+            span = self.span
+            if span is not None:
+                context = span._context
+                remember_ids(exception, context.trace_id, context.span_id)
+                self._exception_left(span, unwrapped(exception))
+        except BaseException:  # noqa: BLE001 - the exception that is raised is the application's
+            internal_failure("the exception of a request")
+
+    def _exception_left(self, span: Span, exception: BaseException) -> None:
+        """Cancellation and what the peer caused are no failures.
+
+        A background task's exception stands on the task's own span. A malformed request of a caller that is not
+        trusted keeps nothing that was not sampled.
+        """
+        if not issubclass(type(exception), Exception):
+            return
+        if is_peer_end(exception, self._send, self._peer):
+            if span.has_local_trace:
+                span.local_trace.stream = True  # how long it took was the peer's choice: it is never slow
+            return
+        local: LocalTrace = span.local_trace
+        is_complete, status = self.response_end > 0, self._status_code
+        if is_complete and is_of_background_task(exception):
+            local.keep("error")
+            return
+        forced = not self._state.trust_inbound and is_malformed_request(exception)
+        is_exported = local.sampled if forced else local.keep("error")
+        if not is_exported or span._sealed:
+            return
+        self._error_type = qualname_of(type(exception))  # with the class itself, its frames would be kept
+        span.record_exception(exception, timestamp=self._time(self.response_end))
+        if not is_complete or status is None or status < SERVER_ERROR:
+            span._status = Status(StatusCode.ERROR, f"{name_of(type(exception))}: {message_of(exception)}")
+
+    def close(self) -> None:
+        """End the span and let its local trace decide. The span and the request refer to each other no more."""
+        span, self.span = self.span, None
+        if span is None:  # pragma: no cover - closed once
+            return
+        self._closed = True  # before the look at the local trace: another thread may begin it now
+        status = self._status_code
+        if not span._sealed:
+            if status is not None and status >= SERVER_ERROR and span._status.status_code is StatusCode.UNSET:
+                span._status = _ERROR
+            span._end_time = self.start_time + (self.response_end or perf_counter_ns()) - self.started
+            span._sealed = True
+        local: LocalTrace | None = span._local
+        if local is not None:
+            try:
+                local.finish()
+            except Exception:  # noqa: BLE001  # pragma: no cover - nothing known raises; the request would go on
+                internal_failure("ending a server span")
+
+    def _route(self) -> str | None:
+        return route_of(self.routed or self._arrived, self._arrived, self._app)
+
+    def describe_name(self, attributes: Attributes | None = None) -> str:
+        """Return method and route."""
+        route = self._route() if attributes is None else attributes.get("http.route")
+        method = span_method(self._arrived)
+        return f"{method} {route}" if route else method
+
+    def describe_attributes(self) -> dict[str, AttributeValue]:
+        """Return the stable HTTP attributes of the request, and of the response as far as it is known."""
+        state = self._state
+        attributes = request_attributes(self._arrived, state.redactor)
+        route = self._route()
+        if route:
+            attributes["http.route"] = route
+        status = self._status_code
+        if status is not None:
+            attributes["http.response.status_code"] = status
+        if self._error_type is not None:
+            attributes["error.type"] = self._error_type
+        elif status is not None and status >= SERVER_ERROR:
+            attributes["error.type"] = str(status)
+        if state.server_request_headers is not None:
+            attributes.update(state.server_request_headers.attributes(self._arrived["headers"]))
+        if state.server_response_headers is not None and self._response_headers is not None:
+            attributes.update(state.server_response_headers.attributes(self._response_headers))
+        return attributes

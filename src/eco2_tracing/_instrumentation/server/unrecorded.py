@@ -1,0 +1,103 @@
+"""Requests of which nothing can be kept: they have ids for log lines and calls, made when something asks for them."""
+
+from __future__ import annotations
+
+import os
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span
+
+from eco2_tracing._guard import guarded
+from eco2_tracing._instrumentation.common.served_request import ServedRequest, remember_ids
+from eco2_tracing._spans.read_side import making
+from eco2_tracing.propagation._inbound import FLAGS, NO_STATE
+
+if TYPE_CHECKING:
+    from eco2_tracing._instrumentation.common.asgi import Scope, Send
+    from eco2_tracing._spans.tracer import SpanFactory
+    from eco2_tracing.propagation import Inbound
+
+
+def unsampled_context(factory: SpanFactory, inbound: Inbound) -> SpanContext:
+    """Return the context of a new span in the caller's trace, not sampled.
+
+    Args:
+        factory: Generates the span id.
+        inbound: The caller's ids.
+    """
+    state = inbound.trace_state
+    return SpanContext(
+        inbound.trace_id,
+        factory.new_span_id(),
+        False,
+        FLAGS[inbound.random],
+        NO_STATE if state is None else state,
+    )
+
+
+class UnrecordedSpan(NonRecordingSpan):
+    """A non-recording span with ids of its own.
+
+    Args:
+        factory: Generates the span id.
+        inbound: The caller's ids.
+        context: The span's context; ``None`` to make it on demand from the caller's.
+    """
+
+    def __init__(self, factory: SpanFactory, inbound: Inbound, context: SpanContext | None = None) -> None:
+        self._factory = factory
+        self._inbound = inbound
+        self._made = context
+
+    def get_span_context(self) -> SpanContext:
+        """Return the span's context; all threads get the same one."""
+        context = self._made
+        if context is None:
+            with making.lock:
+                context = self._made
+                if context is None:
+                    context = self._made = unsampled_context(self._factory, self._inbound)
+        return context
+
+    def __repr__(self) -> str:
+        return f"UnrecordedSpan({self.get_span_context()!r})"
+
+
+class UnrecordedRequest(ServedRequest):
+    """A request with such a span.
+
+    Args:
+        scope: The ASGI scope.
+        send: The server's ``send``.
+        span: The span.
+        trace_id_header: A response header that carries the trace id; ``None`` for none.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        send: Send,
+        span: UnrecordedSpan,
+        trace_id_header: tuple[bytes, bytes] | None = None,
+    ) -> None:
+        # The base class's constructor written out: a call less for each request.
+        self.scope = scope
+        self.started = perf_counter_ns()
+        self._send = send
+        self._trace_id_header = trace_id_header
+        self._span = span
+
+    def failed(self, exception: BaseException) -> None:
+        """Keep the ids for the line that the server logs."""
+        with guarded("the exception of a request"):
+            context = self._span.get_span_context()
+            remember_ids(exception, context.trace_id, context.span_id)
+
+
+def _make_ids() -> None:
+    """Make the ids of the request that forks: its parent and child process have the same span."""
+    get_current_span().get_span_context()
+
+
+os.register_at_fork(before=_make_ids)
