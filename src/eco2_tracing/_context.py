@@ -1,15 +1,17 @@
-"""The context variable in which OpenTelemetry keeps its context.
+"""The context variable of OpenTelemetry's current context.
 
-``attach`` returns a token, and a token names its variable. The variable's own methods take a fifth of the
-time of ``get_current``, ``attach`` and ``detach``, which matters for each request.
+``attach`` returns a token, and ``Token.var`` is the variable. Its methods take a fifth of the time of ``get_current``,
+``attach`` and ``detach``, which matters for each request.
 """
 
 from __future__ import annotations
 
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import TypeVar
 
 from opentelemetry.context import Context, attach, detach
+
+_Value = TypeVar("_Value")
 
 
 def _variable() -> ContextVar[Context]:
@@ -19,11 +21,11 @@ def _variable() -> ContextVar[Context]:
 
 
 otel_context = _variable()
-"""OpenTelemetry's current context; an empty one where nothing is attached."""
+"""OpenTelemetry's current context; an empty one if nothing is attached."""
 
 
-def reset(token: Token[Any]) -> None:
-    """Give a context variable back the value that it had before.
+def reset(token: Token[_Value]) -> None:
+    """Restore the value that a context variable had before ``set``.
 
     Args:
         token: The result of the variable's ``set``.
@@ -31,5 +33,5 @@ def reset(token: Token[Any]) -> None:
     try:
         token.var.reset(token)
     except ValueError:
-        # Made in another context, as in a coroutine that was abandoned: there is nothing to restore.
+        # Set in another context, as in a coroutine that was closed elsewhere: there is nothing to restore.
         return

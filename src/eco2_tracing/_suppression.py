@@ -1,4 +1,4 @@
-"""Suppression of instrumentation, by the keys that contrib's public context managers set."""
+"""Suppression of instrumentation, by the context keys of contrib's public context managers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def _suppressed() -> Context:
 
 
 SUPPRESSED = _suppressed()
-"""A context in which nothing is instrumented."""
+"""A context in which no instrumentation is active."""
 
 _KEYS = tuple(SUPPRESSED)
 
 
 def is_suppressed(context: Context) -> bool:
-    """Return True if instrumentation, or that of HTTP, is suppressed in a context."""
+    """Return True if a context suppresses all instrumentation, or that of HTTP clients."""
     return any(context.get(key) for key in _KEYS)

@@ -1,4 +1,4 @@
-"""Headers of what we send for ourselves, exports and polls: no proxy on the way shall trace it."""
+"""Headers of our own exports and polls, so that no proxy on the way traces them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 
 
 def untraced_headers() -> dict[str, str]:
-    """Give headers that say "not sampled" in each format that a mesh reads.
+    """Return headers with the decision "not sampled", in each format that a mesh extracts.
 
-    Where a request brings no decision, a sidecar takes one, and begins a trace for each export that it samples.
-    Envoy's Zipkin tracer reads the first of these, its OpenTelemetry tracer the second.
+    Without a decision in the request, a sidecar makes one, and begins a trace for each export that it samples.
+    Envoy's Zipkin tracer extracts the first header, its OpenTelemetry tracer the second.
     """
     return {
         "x-b3-sampled": "0",

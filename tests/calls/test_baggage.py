@@ -289,4 +289,4 @@ def test_merged_baggage_is_recognized_where_nothing_else_is_injected():
         changes = propagation.calls.changes(headers.items(), "api.example.com")
     finally:
         detach(token)
-    assert (changes.gone, changes.added) == ({b"baggage"}, [(b"baggage", b"mine=1")])
+    assert (changes.removed, changes.added) == ({b"baggage"}, [(b"baggage", b"mine=1")])

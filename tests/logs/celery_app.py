@@ -25,7 +25,7 @@ def work(fails: bool) -> None:
 
 @signals.worker_ready.connect
 def send(sender, **_):
-    """Send the tasks once the worker can take them."""
+    """Send the tasks when the worker is ready."""
     work.delay(False)
     work.delay(True)
 

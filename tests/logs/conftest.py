@@ -1,4 +1,4 @@
-"""Lines as they reach stdout, and logging as it was before each test."""
+"""Reads the lines on stdout, and restores logging after each test."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def out(request: pytest.FixtureRequest) -> Lines:
         assert text == "" or text.endswith("\n")
         stdout.seek(0)
         stdout.truncate()
-        # Every line separator that some reader knows, not "\n" alone.
+        # Split at every line separator that any reader knows, not at "\n" alone.
         return [json.loads(line, object_pairs_hook=without_repeats) for line in text.splitlines()]
 
     return read
 
 
 def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object of JSON; a repeated name would let one field forge another."""
+    """Build a JSON object; a repeated name would let one field replace another."""
     names = [name for name, _ in pairs]
     assert len(names) == len(set(names)), names
     return dict(pairs)

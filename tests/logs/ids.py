@@ -1,4 +1,4 @@
-"""The ids of the service's spans. Not in its own module, which configures the logging of whoever imports it."""
+"""The ids of the service's spans. Importing the service's module would configure logging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small service for the tests that run real servers; run as a program it serves itself."""
+"""A small service for tests with real servers; as a program it starts a server."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def read_item(item: int) -> int:
 
 @service.get("/fail")
 async def fail() -> None:
-    """Fail as services do."""
+    """Raise an exception."""
     raise RuntimeError("password=planted-secret")
 
 
 async def app(scope, receive, send) -> None:
-    """Trace each request as a middleware would."""
+    """A middleware that makes a span current for each request."""
     if scope["type"] != "http":
         await service(scope, receive, send)
         return

@@ -13,7 +13,7 @@ UVICORN = '%s - "%s %s HTTP/%s" %d'
 
 
 def test_uvicorns_lines(out):
-    """Its arguments as fields, secrets masked in fields and message."""
+    """The arguments are fields; secrets are masked in fields and message."""
     logs.configure_logging()
     arguments = ("[::1]:55", "GET", "/a%20b?code=planted&page=2", "1.1", 503)
     logging.getLogger("uvicorn.access").info(UVICORN, *arguments)
@@ -43,7 +43,7 @@ def test_uvicorns_lines(out):
     ],
 )
 def test_what_servers_leave_out(out, arguments, fields):
-    """A name is no `client.ip`, a missing value no field."""
+    """A host name is no `client.ip`; a missing value is no field."""
     logs.configure_logging()
     logging.getLogger("uvicorn.access").info("%s %s %s %s %s", *arguments)
     (line,) = out()
@@ -52,7 +52,7 @@ def test_what_servers_leave_out(out, arguments, fields):
 
 
 def test_other_records_of_the_access_loggers(out):
-    """What is no access record is a line as any."""
+    """Another record of the logger is a plain line."""
     logs.configure_logging()
     logging.getLogger("uvicorn.access").info("three %s %s %s", 1, 2, 3)
     logging.getLogger("uvicorn.access").info("none")
@@ -63,7 +63,7 @@ def test_other_records_of_the_access_loggers(out):
 
 @pytest.mark.parametrize("headers", [[(b"host", b"h"), (b"user-agent", b"curl/8")], []])
 def test_fields_of_the_request(out, headers):
-    """The user agent and the time since the begin, where the middleware gave the scope."""
+    """The user agent and the duration, if the middleware passed the scope."""
     logs.configure_logging()
     token = begin_request({"headers": headers})
     logging.getLogger("uvicorn.access").info(UVICORN, "1.2.3.4:5", "GET", "/", "1.1", 200)
@@ -75,7 +75,7 @@ def test_fields_of_the_request(out, headers):
 
 @pytest.mark.parametrize("name", ["gunicorn.access", "hypercorn.access"])
 def test_atoms(out, name):
-    """Gunicorn's and hypercorn's records carry a mapping."""
+    """The arguments of gunicorn's and hypercorn's records are a mapping."""
     logs.configure_logging()
     atoms = {
         "h": "10.0.0.1", "m": "POST", "U": "/x", "q": "token=planted", "s": 201, "H": "HTTP/1.1", "a": "curl/8",

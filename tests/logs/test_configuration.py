@@ -1,4 +1,4 @@
-"""`configure_logging`: one handler, whoever configures what before or after, and its undo."""
+"""`configure_logging`: one handler, whatever is configured before or after, and its undo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SERVERS = ["uvicorn", "uvicorn.error", "uvicorn.access", "gunicorn.error", "hype
 
 
 def test_one_handler_on_the_root_logger(out):
-    """Once, however often it is called; plain stream handlers give way, others stay."""
+    """One handler after any number of calls; plain stream handlers are removed, others stay."""
     other = logging.NullHandler()
     root = logging.getLogger()
     root.addHandler(other)
@@ -47,7 +47,7 @@ def test_levels(level, number):
 
 @pytest.mark.parametrize("level", ["loud", True, -1, 1.5, [], ""])
 def test_bad_levels(out, level):
-    """One warning that names the value; INFO is used."""
+    """One warning with the value; INFO is used."""
     logs.configure_logging(level)
     logs.configure_logging(level)
     assert logging.getLogger().level == logging.INFO
@@ -58,7 +58,7 @@ def test_bad_levels(out, level):
 
 
 def test_the_service_is_looked_up_when_a_line_is_written(out, monkeypatch):
-    """The lifecycle's word beats the environment's, which beats the argument; in any order."""
+    """`set_service` takes precedence over the environment, which does over the argument; in any order."""
     logs.configure_logging()
     logging.getLogger("a").info("m")
     logs.configure_logging(service_name="argument")
@@ -78,7 +78,7 @@ def test_the_service_is_looked_up_when_a_line_is_written(out, monkeypatch):
 
 
 def test_strict_mode_is_for_configure_tracing(out, monkeypatch):
-    """Logging is set up all the same, so that the error can be logged."""
+    """Logging is configured nevertheless, so that the error can be logged."""
     monkeypatch.setenv("ECO2_TRACING_STRICT", "true")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "soon")
     logs.configure_logging(service_name="argument")
@@ -115,7 +115,7 @@ def test_uvicorns_own_configuration_after_ours(out):
 
 
 def test_reassert_is_for_access_lines_before_any_other(out):
-    """Does what the next record of a server logger would; nothing before the configuration."""
+    """It does what the next record of a server logger does; nothing before the configuration."""
     access = logging.getLogger("uvicorn.access")
     reassert_logging()
     assert not access.filters
@@ -127,7 +127,7 @@ def test_reassert_is_for_access_lines_before_any_other(out):
 
 
 def test_access_lines_that_are_off_stay_off(out):
-    """Uvicorn's `--no-access-log`, before and after; and gunicorn's own access log."""
+    """Uvicorn's `--no-access-log`, before and after; and gunicorn's access log."""
     access = logging.getLogger("uvicorn.access")
     access.handlers, access.propagate = [], False
     logs.configure_logging()
@@ -140,7 +140,7 @@ def test_access_lines_that_are_off_stay_off(out):
 
 
 def test_files_of_the_operator_stay(out, tmp_path):
-    """A server's log file is written beside stdout."""
+    """A server's log file is written, and stdout too."""
     logger = logging.getLogger("gunicorn.error")
     handler = logging.FileHandler(tmp_path / "log")
     logger.handlers = [handler]
@@ -151,7 +151,7 @@ def test_files_of_the_operator_stay(out, tmp_path):
     assert len(out()) == 1
 
 
-# As in the `alembic.ini` that `alembic init` writes; `env.py` gives it to `fileConfig`.
+# From the `alembic.ini` of `alembic init`; `env.py` passes it to `fileConfig`.
 ALEMBIC = """
 [loggers]
 keys = root,alembic
@@ -181,7 +181,7 @@ def file_config():
 
 
 def dict_config():
-    """Configure as many programs do, without a word on loggers that exist."""
+    """Configure without `disable_existing_loggers`, as many programs do."""
     logging.config.dictConfig({"version": 1, "root": {"level": "WARNING"}})
 
 
@@ -198,7 +198,7 @@ def _enabled():
 @pytest.mark.parametrize("config", [file_config, dict_config])
 @pytest.mark.parametrize("times", [1, 2])
 def test_loggers_that_a_configuration_disabled(out, capsys, config, times):
-    """A second call brings them back, and its handler; those that were disabled one by one stay off."""
+    """A second call enables them and restores its handler; loggers disabled one by one stay disabled."""
     logs.configure_logging()
     logging.getLogger("app.off").disabled = True
     for _ in range(times):
@@ -215,7 +215,7 @@ def test_loggers_that_a_configuration_disabled(out, capsys, config, times):
 
 @pytest.mark.usefixtures("_enabled")
 def test_loggers_that_were_disabled_before_the_first_call(out):
-    """All of the servers' loggers are off only after a configuration; one that is off was switched off."""
+    """If all server loggers are disabled, a configuration did it; a single one was disabled on purpose."""
     logging.getLogger("uvicorn.access").disabled = True
     logs.configure_logging()
     logging.getLogger("uvicorn.access").info("off")
@@ -240,7 +240,7 @@ def test_loggers_that_were_disabled_before_the_first_call(out):
 )
 @pytest.mark.parametrize("first", ["engine", "ours"])
 def test_sqlalchemys_echo(out, capsys, options, first):
-    """Each statement once, as a line like the others, whether the engine was made before or after."""
+    """Each statement is one line, whether the engine was made before or after."""
     sqlalchemy = pytest.importorskip("sqlalchemy", reason="SQLAlchemy is not installed")
     known = set(logging.Logger.manager.loggerDict)
     if first == "engine":
@@ -260,7 +260,7 @@ def test_sqlalchemys_echo(out, capsys, options, first):
 
 
 def test_handlers_of_sqlalchemys_loggers_that_are_not_its_echo(out, tmp_path):
-    """A file, a stream of the application's, and a logger that does not propagate keep theirs."""
+    """The handlers of a file, of an application's stream and of a logger that does not propagate stay."""
     logs.configure_logging()
     logger = logging.getLogger("sqlalchemy.engine.Engine")
     stream = io.StringIO()
@@ -297,7 +297,7 @@ def test_the_undo():
 
 
 def test_a_stream_can_be_given():
-    """As with any stream handler."""
+    """A stream can be assigned, as with any stream handler."""
     handler, stream = StdoutHandler(), io.StringIO()
     handler.setStream(stream)
     handler.handle(logging.makeLogRecord({"msg": "m"}))

@@ -1,4 +1,4 @@
-"""Lines written later or elsewhere carry the ids and bound fields of the log call, or none: never the writer's."""
+"""Lines that are written later or elsewhere have the ids and bound fields of the log call, or none."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ class BatchExporter(logging.StreamHandler):
         self.setFormatter(logs.EcsFormatter())
 
     def lines(self):
-        """What was written."""
+        """The lines."""
         return [json.loads(line) for line in self.stream.getvalue().splitlines()]
 
     def line(self):
-        """The only line that was written."""
+        """The only line."""
         (line,) = self.lines()
         return line
 
@@ -87,25 +87,25 @@ def attach():
 
 @pytest.fixture(autouse=True)
 def _factory():
-    """Give back the record factory that a test replaced."""
+    """Restore the record factory."""
     before = logging.getLogRecordFactory()
     yield
     logging.setLogRecordFactory(before)
 
 
 def carries_own(line, **fields):
-    """Tell whether a line is the own request's."""
+    """Return True for a line of the request of the log call."""
     return ids(line) == OWN and line.get("labels") == fields
 
 
 def carries_none(line):
-    """Tell whether a line is nobody's."""
+    """Return True for a line without ids and fields."""
     return ids(line) is None and "labels" not in line and "user.id" not in line
 
 
 @pytest.mark.parametrize("make", [queue.Queue, queue.SimpleQueue, multiprocessing.SimpleQueue])
 def test_queue_and_listener(sink, attach, make):
-    """The listener's thread has a request of its own; its records may be pickled on the way."""
+    """The listener's thread is in another request; its records may be pickled."""
     records = make()
     if not hasattr(records, "put_nowait"):  # of multiprocessing
         records.put_nowait = records.put
@@ -119,7 +119,7 @@ def test_queue_and_listener(sink, attach, make):
 
 
 def test_a_listener_that_inherits_the_context_of_a_request(sink, attach):
-    """As with Python 3.14's `thread_inherit_context` or an instrumentation of threads."""
+    """The listener's thread inherits a context, as with Python 3.14's `thread_inherit_context`."""
     records = queue.Queue()
     listener = logging.handlers.QueueListener(records, sink)
     attach(logging.handlers.QueueHandler(records))
@@ -141,7 +141,7 @@ def test_a_listener_that_inherits_the_context_of_a_request(sink, attach):
 
 
 def test_the_handler_of_configure_logging_behind_a_queue(out):
-    """As applications do to log from an event loop without waiting for the disk."""
+    """An application's queue keeps the event loop from waiting for the disk."""
     logs.configure_logging()
     root = logging.getLogger()
     records = queue.Queue()
@@ -174,7 +174,7 @@ def test_memory_handler(sink, attach):
 
 
 def test_the_duration_of_a_request_ends_with_its_access_line(sink, attach, monkeypatch):
-    """The time in a buffer is not the request's."""
+    """The time in a buffer is not part of the duration."""
     access = logging.getLogger("uvicorn.access")
     buffer = logging.handlers.MemoryHandler(9, target=sink)
     attach(buffer, access)
@@ -192,7 +192,7 @@ def test_the_duration_of_a_request_ends_with_its_access_line(sink, attach, monke
 
 
 class Later(logging.Handler):
-    """Hands records over with a function."""
+    """Passes records to a function."""
 
     def __init__(self, hand_over):
         super().__init__()
@@ -233,7 +233,7 @@ def test_tasks_of_the_same_thread(sink, attach):
 
 
 def test_two_handlers(sink, attach):
-    """What one handler writes now and another later is the same."""
+    """Two handlers write the same, one now and one later."""
     buffer = logging.handlers.MemoryHandler(9, target=sink)
     attach(buffer)
     log.addHandler(sink)
@@ -249,7 +249,7 @@ def test_two_handlers(sink, attach):
     "copied", [copy.copy, copy.deepcopy, lambda record: pickle.loads(pickle.dumps(record))]
 )
 def test_copies(sink, attach, copied):
-    """A copied or pickled record carries what the original does."""
+    """A copied or pickled record has the context of the original."""
     records = []
     attach(Later(records.append))
     with request(plan="free", password="planted"):
@@ -281,7 +281,7 @@ def test_a_pickled_record_needs_no_package(attach):
 
 
 def test_sockets(sink, attach):
-    """A received record has the ids that the sender put on it, and none of the receiver's."""
+    """A received record has the ids that the sender set, and none of the receiver."""
     sender = logging.handlers.SocketHandler("localhost", None)
     sent = []
     sender.send = lambda data: sent.append(pickle.loads(data[4:]))
@@ -321,7 +321,7 @@ def test_what_a_sender_forges(sink, carried):
 
 
 def test_records_that_an_application_makes(sink, attach):
-    """`makeLogRecord` here and now is a log call; `makeRecord` too."""
+    """`makeLogRecord` captures the context, and so does `makeRecord`."""
     attach(sink)
     with request(plan="free"):
         log.handle(logging.makeLogRecord({"msg": "made", "levelno": 20, "name": "x"}))
@@ -341,7 +341,7 @@ class ForeignRecord(logging.LogRecord):
 
 
 def chained(previous):
-    """What the documentation of `logging` recommends."""
+    """A factory as the documentation of `logging` recommends it."""
 
     def factory(*args, **kwargs):
         record = previous(*args, **kwargs)
@@ -361,7 +361,7 @@ def chained(previous):
     ],
 )
 def test_factories_of_others(attach, theirs, kind, first):
-    """Whoever comes first: their records stay theirs, lines of this thread have ids, later ones those or none."""
+    """In any order: the class of the records is kept; lines within the call have ids, later ones those or none."""
     if first == "theirs":
         logging.setLogRecordFactory(theirs)
     sink, late = BatchExporter(), BatchExporter()
@@ -383,7 +383,7 @@ def test_factories_of_others(attach, theirs, kind, first):
 
 
 def test_a_factory_around_ours(attach, sink):
-    """As opentelemetry-instrumentation-logging's; ours is not installed twice."""
+    """A factory around ours, like that of opentelemetry-instrumentation-logging: ours is not installed twice."""
     logging.setLogRecordFactory(chained(logging.getLogRecordFactory()))
     before = logging.getLogRecordFactory()
     logs.EcsFormatter()
@@ -398,7 +398,7 @@ def test_a_factory_around_ours(attach, sink):
 
 
 def test_configure_logging_after_a_factory_that_replaced_ours(out):
-    """A second call brings it back."""
+    """A second call installs it again."""
     logs.configure_logging()
     logging.setLogRecordFactory(logging.LogRecord)
     logs.configure_logging()
@@ -408,7 +408,7 @@ def test_configure_logging_after_a_factory_that_replaced_ours(out):
 
 
 def test_a_factory_that_fails_is_the_applications(attach, sink):
-    """It raises as it would without us."""
+    """It raises as it does without this library."""
 
     def failing(*args, **kwargs):
         raise ValueError("theirs")
@@ -420,7 +420,7 @@ def test_a_factory_that_fails_is_the_applications(attach, sink):
 
 
 def test_a_logger_that_makes_its_own_records(sink):
-    """Lines of the caller have ids, also where no factory is asked."""
+    """Lines within the call have ids even if no factory is called."""
 
     class Own(logging.Logger):
         def makeRecord(self, name, level, fn, lno, msg, args, exc_info, *more, **named):
@@ -441,7 +441,7 @@ def test_a_logger_that_makes_its_own_records(sink):
 
 
 def test_other_formatters_do_not_see_the_context(attach):
-    """A record has no attribute that formatters of others would write as a field."""
+    """A record has no attribute that other formatters would write as a field."""
     logs.EcsFormatter()
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
@@ -455,6 +455,19 @@ def test_other_formatters_do_not_see_the_context(attach):
     assert set(records[0].__dict__) - set(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) <= {
         "message"
     }
+
+
+def test_the_formatter_of_another_package_with_our_filter(attach):
+    """python-json-logger writes the ids of the filter, renamed."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    names = {"trace_id": "trace.id", "span_id": "span.id"}
+    handler.setFormatter(JsonFormatter("%(message)s", rename_fields=names))
+    handler.addFilter(logs.TraceContextFilter())
+    attach(handler)
+    with request():
+        log.info("m")
+    assert ids(json.loads(stream.getvalue())) == OWN
 
 
 # Ids that others put on records ------------------------------------------------------------------
@@ -472,7 +485,7 @@ def test_other_formatters_do_not_see_the_context(attach):
     ],
 )
 def test_ids_of_contribs_instrumentation(attach, given, expected):
-    """They are used where nothing better is known, and are no fields."""
+    """They are used if there are no others, and are no fields."""
     sink = BatchExporter()
     attach(sink)
     log.info("m", extra={**given, "otelTraceSampled": True, "otelServiceName": "s"})
@@ -500,7 +513,7 @@ def test_the_filter_on_a_handler_that_writes_later(attach):
 
 
 def test_an_exceptions_ids_behind_a_queue(sink, attach):
-    """A server logs the traceback when the context is gone; the queue drops the exception."""
+    """A server logs the traceback after the context is gone; the queue drops the exception."""
     records = queue.Queue()
     attach(logging.handlers.QueueHandler(records))
     error = ValueError("x")
@@ -515,7 +528,7 @@ def test_an_exceptions_ids_behind_a_queue(sink, attach):
 
 @pytest.mark.parametrize("meta", [[], [structlog.stdlib.ProcessorFormatter.remove_processors_meta]])
 def test_structlogs_formatter_behind_a_buffer(attach, meta):
-    """Its processors run when the line is written: the context is the record's, with its meta fields or without."""
+    """Its processors run when the line is written: the context is that of the record."""
     logs.TraceContextFilter()
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
@@ -538,7 +551,7 @@ def test_structlogs_formatter_behind_a_buffer(attach, meta):
 
 @pytest.mark.parametrize("is_known", [True, False])
 def test_loguru_with_a_thread_of_its_own(sink, is_known):
-    """`enqueue=True` makes records in a thread: ids come from the recipe's patcher, else there are none."""
+    """`enqueue=True` makes records in a thread: the ids are those of the recipe's patcher, or none."""
 
     def add_ids(record):
         record["extra"].update(otelTraceID=OWN[0], otelSpanID=OWN[1])

@@ -1,4 +1,4 @@
-"""Values that fight back: one parseable line each, nothing raised, nothing on stderr."""
+"""Objects that raise: one parseable line each, nothing raised, nothing on stderr."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger("hostile")
 
 
 class Unprintable:
-    """Raises whatever one asks it for."""
+    """An object whose methods all raise."""
 
     def __str__(self) -> str:
         raise ValueError("no")
@@ -56,7 +56,7 @@ VALUES = [
 
 @pytest.fixture(autouse=True)
 def _silent(capsys):
-    """Hold every test to nothing on stderr."""
+    """Check that nothing is on stderr."""
     yield
     assert capsys.readouterr().err == ""
 
@@ -78,19 +78,19 @@ def test_hostile_values(out, value):
 
 
 def ends(self):
-    """Raise what ends a process."""
+    """Raise `SystemExit`."""
     raise SystemExit
 
 
 class Ending(dict):
-    """Ends the process when it is asked what it is, or what it holds."""
+    """An object whose methods raise `SystemExit`."""
 
     __class__ = property(ends)
     __str__ = __repr__ = __len__ = __iter__ = items = ends
 
 
 class EndingError(Exception):
-    """An exception that does."""
+    """An exception whose methods raise `SystemExit`."""
 
     __str__ = __repr__ = ends
 
@@ -105,7 +105,7 @@ MADE = {
 
 @pytest.mark.parametrize("made", MADE)
 def test_fields_that_end_the_process_are_written_all_the_same(out, made):
-    """Nobody but the formatter looks at them: untraced, nothing would have ended."""
+    """Only the formatter calls these methods: without it, the process would go on."""
     value = MADE[made]()
     logs.configure_logging()
     token = begin_request()
@@ -135,7 +135,7 @@ def test_arguments_that_do_not_fit(out):
 
 
 def test_exceptions_that_cannot_be_printed(out):
-    """Their type still is told."""
+    """The line has their type."""
     logs.configure_logging()
     log.error("m", exc_info=UnprintableError())
     (line,) = out()
@@ -144,7 +144,7 @@ def test_exceptions_that_cannot_be_printed(out):
 
 
 def test_formatters_that_fail_on_exceptions(out, monkeypatch):
-    """The exception is told without its traceback."""
+    """The line has the exception without its traceback."""
     monkeypatch.setattr(logging.Formatter, "formatException", lambda self, exc_info: 1 / 0)
     logs.configure_logging()
     log.error("m", exc_info=ValueError("x"))
@@ -161,7 +161,7 @@ def test_names_that_are_no_text(out):
 
 
 def test_records_that_no_logger_makes(out):
-    """The least that is an ECS line comes out."""
+    """The result is a minimal ECS line."""
     logs.configure_logging()
     record = logging.makeLogRecord({"msg": "token=x \ud800", "created": "yesterday", "levelno": 20})
     log.handle(record)
@@ -175,7 +175,7 @@ def test_records_that_no_logger_makes(out):
 
 
 def test_spans_that_fail(out):
-    """A foreign span's fault does not lose the line."""
+    """A span of another package that raises does not lose the line."""
 
     class Broken(trace.NonRecordingSpan):
         """A span without a context."""
@@ -193,7 +193,7 @@ def test_spans_that_fail(out):
 
 
 def test_no_character_reaches_the_terminal(monkeypatch):
-    """Controls, separators and marks of direction are escaped, and come back when parsed."""
+    """Control characters, separators and direction marks are escaped; parsing restores them."""
     hostile = "".join(
         map(chr, [*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)])
     )
@@ -205,7 +205,7 @@ def test_no_character_reaches_the_terminal(monkeypatch):
 
 @given(st.text(), st.dictionaries(st.text(max_size=20), st.one_of(st.text(), st.floats(), st.integers())))
 def test_any_text_is_one_line(message, fields):
-    """One line that parses, whatever the text and the fields; with the message in it."""
+    """One parseable line with the message, for any text and fields."""
     record = logging.makeLogRecord({"msg": message})
     record.__dict__.update({f"x{name}": value for name, value in fields.items()})
     line = logs.EcsFormatter().format(record)
@@ -217,7 +217,7 @@ def test_any_text_is_one_line(message, fields):
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_streams_that_are_not_utf8(monkeypatch, encoding):
-    """What a stream cannot encode is escaped."""
+    """Characters that a stream cannot encode are escaped."""
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
     logs.configure_logging()
@@ -227,7 +227,7 @@ def test_streams_that_are_not_utf8(monkeypatch, encoding):
 
 
 class Full(io.StringIO):
-    """A disk without room."""
+    """A full disk."""
 
     def write(self, text: str) -> int:
         raise OSError("no space left on device")
@@ -235,7 +235,7 @@ class Full(io.StringIO):
 
 @pytest.mark.parametrize("stream", [Full(), None])
 def test_streams_that_take_nothing(monkeypatch, stream):
-    """A line that cannot be written is lost in silence."""
+    """A line that cannot be written is lost; nothing is raised."""
     monkeypatch.setattr(sys, "stdout", stream)
     logs.configure_logging()
     log.info("lost")

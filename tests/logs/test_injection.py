@@ -1,4 +1,4 @@
-"""What a record holds forges nothing: one parseable line a record, in any field, within bounds."""
+"""No value can inject a field or a line: one parseable line for each record, within bounds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INJECTED = [
     "%s %(x)s {x}", "\u0000" * 50, "\U000e0041\U000e0001", "\u180e\u00ad\u034f",
     "\u206a\u206f\U0001bca0\U0001d173",
 ]  # fmt: skip
-# What a terminal, a viewer or a reader of lines would act on, or not show.
+# Characters that a terminal, a viewer or a line reader would interpret, or not show.
 CONTROLS = {
     *map(
         chr,
@@ -39,11 +39,11 @@ CONTROLS = {
 
 
 class Odd(Exception):
-    """An exception with a text of its own."""
+    """An exception with a given text."""
 
 
 def write_everywhere(text):
-    """Put a text in each place of a record; give the number of lines."""
+    """Use a text in each place of a record; return the number of lines."""
     log = logging.getLogger(f"injected.{text}")
     bind_log_fields(bound=text, **{"bound.dotted": text})
     log.info(text)
@@ -67,7 +67,7 @@ def write_everywhere(text):
 
 @pytest.mark.parametrize("text", INJECTED, ids=ascii)
 def test_one_line_a_record(out, text):
-    """In messages, arguments, names, keys, values, levels, threads, exceptions: nothing acts, nothing is lost."""
+    """In messages, arguments, names, keys, values, levels, threads, exceptions: escaped, and not lost."""
     logs.configure_logging()
     token = begin_request()
     count = write_everywhere(text)
@@ -88,7 +88,7 @@ def test_one_line_a_record(out, text):
     )
 )
 def test_nothing_reaches_a_terminal(text):
-    """No control character, separator or mark of direction is written raw, in any field."""
+    """No control character, separator or direction mark is written raw, in any field."""
     record = logging.LogRecord(text, logging.INFO, text, 1, text, (), None)
     record.__dict__.update(
         {"levelname": text or "INFO", "threadName": text, f"x{text}": text, "user_id": [text]}
@@ -99,7 +99,7 @@ def test_nothing_reaches_a_terminal(text):
 
 
 def test_every_text_is_bounded(out):
-    """Whatever is logged at 10 MB a piece, the line is a few hundred kilobytes at most."""
+    """With values of 10 MB each, a line has a few hundred kilobytes at most."""
     logs.configure_logging()
     huge = "x" * 10_000_000
     token = begin_request()
@@ -118,7 +118,7 @@ def test_every_text_is_bounded(out):
 
 
 def test_the_lines_of_servers_and_the_number_of_labels_are_bounded(out):
-    """A method, a version, a service's name of 10 MB, a process that is no number, more labels than anyone reads."""
+    """A method, a version and a service's name of 10 MB, a process that is no number, and too many labels."""
     logs.configure_logging()
     huge = "x" * 10_000_000
     set_service(huge)
@@ -139,14 +139,14 @@ class Endless(dict):
     """A mapping that never ends."""
 
     def items(self):
-        """Go on and on."""
+        """Yield items without end."""
         while True:
             yield "password", "x"
             yield "a", [1]
 
 
 class Lying(type):
-    """A class that says nothing of itself."""
+    """A class whose name cannot be read."""
 
     @property
     def __module__(cls):
@@ -158,7 +158,7 @@ class Nameless(Exception, metaclass=Lying):
 
 
 class Text(str):
-    """A text that lies about itself."""
+    """A text with wrong methods."""
 
     __slots__ = ()
 
@@ -170,7 +170,7 @@ class Text(str):
 
 
 class Number(int):
-    """A number that does."""
+    """A number with wrong methods."""
 
     def __str__(self):
         raise ValueError("no")
@@ -189,7 +189,7 @@ class Unhashable:  # noqa: PLW1641 - on purpose
 
 
 def generator():
-    """Give items that the application wants to have itself."""
+    """Yield items that must not be consumed."""
     yield from ("first", "second")
 
 
@@ -207,7 +207,7 @@ def generator():
     ids=["endless", "text", "number", "unhashable", "generator", "digits", "view"],
 )
 def test_values_of_one_s_own(out, make):
-    """The line is written, and the value is left to the application as it was."""
+    """The line is written, and the value is not consumed."""
     logs.configure_logging()
     value = make()
     token = begin_request()
@@ -225,7 +225,7 @@ def test_values_of_one_s_own(out, make):
 
 
 def test_a_field_without_a_value_is_left_out(out):
-    """ECS has no null: a bound ``None`` takes the field off, in `extra` it says nothing."""
+    """ECS has no null: a bound ``None`` removes the field, one in `extra` is left out."""
     logs.configure_logging()
     token = begin_request()
     bind_log_fields(user_id="7", plan="free")
@@ -241,7 +241,7 @@ def test_a_field_without_a_value_is_left_out(out):
 
 
 def test_lines_carry_the_callers_ids_where_tracing_is_disabled(out):
-    """The mesh's trace is found in the logs of a service that makes no spans."""
+    """The log lines of a service without spans have the trace id of the mesh."""
     logs.configure_logging()
     configure_tracing(settings=TracingSettings(sdk_disabled=True))
     app = FastAPI()
@@ -258,7 +258,7 @@ def test_lines_carry_the_callers_ids_where_tracing_is_disabled(out):
 
 
 def test_a_service_without_a_name_has_one_everywhere(out, clean_tracing, monkeypatch):
-    """The line at the start names it as the spans do."""
+    """The line at the start has the same name as the spans."""
     monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
     logs.configure_logging()
     configure_tracing(settings=TracingSettings(traces_exporter=("none",)))
@@ -270,7 +270,7 @@ def test_a_service_without_a_name_has_one_everywhere(out, clean_tracing, monkeyp
 
 
 def test_names_of_loggers_are_masked_anew_with_new_keys(out):
-    """What a formatter remembers of a logger does not outlive the redactor."""
+    """A formatter's cached parts are dropped with the redactor."""
     from eco2_tracing._redaction import Redactor
 
     logs.configure_logging()

@@ -1,4 +1,4 @@
-"""What one line holds, in which order, and from where."""
+"""The fields of a line, their order and their sources."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger("app")
 
 
 def record(message: object, **attributes: object) -> logging.LogRecord:
-    """Make a record as another library would."""
+    """Make a record as another library does."""
     return logging.makeLogRecord({"msg": message, "levelno": 20, "levelname": "INFO", **attributes})
 
 
@@ -59,12 +59,12 @@ def test_the_order_of_fields(out):
     ],
 )
 def test_timestamps(created, stamp):
-    """UTC with milliseconds, as the record has it."""
+    """The record's time, in UTC with milliseconds."""
     assert f'"@timestamp":"{stamp}"' in logs.EcsFormatter().format(record("m", created=created))
 
 
 def test_no_ids_outside_a_trace(out):
-    """`trace.id` is left out when there is none."""
+    """`trace.id` is absent without a trace."""
     logs.configure_logging()
     log.info("a")
     with in_span(0, 0):
@@ -76,7 +76,7 @@ def test_no_ids_outside_a_trace(out):
 
 
 def test_ids_of_the_exception(out):
-    """The ids kept on an exception reach its traceback's line, but never replace the current ones."""
+    """The line of a traceback has the ids kept on the exception, unless there are current ones."""
     logs.configure_logging()
     error = ValueError("x")
     error.__eco2_trace_ids__ = (1, 2)
@@ -90,7 +90,7 @@ def test_ids_of_the_exception(out):
 
 
 def test_exceptions(out):
-    """Type, message and traceback; the type as the span has it."""
+    """Type, message and traceback; the type is that of the span."""
     logs.configure_logging()
     try:
         uuid.UUID("token=planted")
@@ -106,7 +106,7 @@ def test_exceptions(out):
 
 
 def test_the_type_of_an_exception_has_its_module(out):
-    """As `error.type` of spans."""
+    """The same as `error.type` of spans."""
     logs.configure_logging()
     log.error("x", exc_info=AppError("password=planted"))
     (line,) = out()
@@ -120,7 +120,7 @@ class AppError(Exception):
 
 
 def test_stacks_and_texts_of_others(out):
-    """`stack_info` and a cached traceback stand where a traceback would."""
+    """`stack_info` and a cached traceback are in the traceback's field."""
     logs.configure_logging()
     log.info("a", stack_info=True)
     log.info("b", exc_info=True)  # noqa: LOG014 - there is none
@@ -137,7 +137,7 @@ def test_stacks_and_texts_of_others(out):
 
 
 def test_long_tracebacks_keep_both_ends(out):
-    """The middle is cut, at the begin of a frame."""
+    """The middle is removed, up to the begin of a frame."""
     logs.configure_logging()
     frames = "".join(f'\n  File "f{number}.py", line 1, in f\n    pass' for number in range(2000))
     log.handle(record("a", exc_text=f"Traceback{frames}\nLast: words"))
@@ -186,7 +186,7 @@ def test_where_extras_go(out):
     ],
 )  # fmt: skip
 def test_extras_forge_nothing(out, name):
-    """A name that is the formatter's own, or clashes with one, is a label."""
+    """A name that the formatter uses, or that clashes with one, is a label."""
     logs.configure_logging(service_name="real")
     with in_span():
         log.info("m", extra={name: "forged"})
@@ -199,7 +199,7 @@ def test_extras_forge_nothing(out, name):
 
 
 def test_fields_that_clash_with_each_other(out):
-    """A field is a value or an object, never both; the record's own error fields win."""
+    """A field is a value or an object, never both; error fields of the record take precedence."""
     logs.configure_logging()
     log.info("m", extra={"a.b": 1, "a.b.c": 2, "x.y.z": 3, "x.y": 4})
     log.error("m", extra={"error.type": "mine"}, exc_info=ValueError())
@@ -212,7 +212,7 @@ def test_fields_that_clash_with_each_other(out):
 
 
 def test_values(out):
-    """What JSON has a form for stays; the rest is text; labels hold no objects; what has no value is left out."""
+    """Values with a JSON form stay, others become text; labels have no objects; ``None`` is left out."""
     logs.configure_logging()
     day = dt.datetime(2026, 11, 22, 1, 2, 3, tzinfo=dt.UTC)
     values = {
@@ -229,7 +229,7 @@ def test_values(out):
 
 
 def test_secrets(out):
-    """Masked in message, extras by name and by look, and below."""
+    """Masked in messages and extras, by name and by form, at any depth."""
     logs.configure_logging()
     log.info(
         "GET /x?token=%s",
@@ -251,7 +251,7 @@ def test_secrets(out):
 
 
 def test_additional_secrets(out, monkeypatch):
-    """From the environment, from the lifecycle, and of one formatter."""
+    """Keys from the environment, from `set_redactor`, and of one formatter."""
     monkeypatch.setenv("ECO2_TRACING_REDACT_KEYS", "ssn")
     logs.configure_logging()
     log.info("ssn=1 iban=2")
@@ -262,7 +262,7 @@ def test_additional_secrets(out, monkeypatch):
 
 
 def test_messages_that_are_dictionaries(out):
-    """As python-json-logger has it: fields instead of a text."""
+    """A dictionary as message: its items are fields, as with python-json-logger."""
     logs.configure_logging()
     log.info({"message": "m", "order.id": 1, "plan": "x"})
     log.info({"plan": "x"})
@@ -272,13 +272,13 @@ def test_messages_that_are_dictionaries(out):
 
 
 def test_what_others_add_to_records_is_no_label(out):
-    """Uvicorn's colours, other formatters' results, and ids that the line has already."""
+    """Uvicorn's colours, results of other formatters, and ids that the line has already."""
     logs.configure_logging()
     log.addFilter(logs.TraceContextFilter())
     try:
         with in_span():
             log.info("a\r\n", extra={"color_message": "x", "otelTraceID": "1"})
-        # From Python 3.12 on, records have it by themselves.
+        # From Python 3.12 on, records have this attribute.
         log.handle(logging.makeLogRecord({"levelno": logging.INFO, "msg": "b", "taskName": "Task-1"}))
     finally:
         log.filters.clear()
@@ -291,14 +291,14 @@ def test_what_others_add_to_records_is_no_label(out):
 
 
 def test_static_fields():
-    """Fields of every line, which others win over."""
+    """Fields of every line; other fields take precedence."""
     formatter = logs.EcsFormatter(static_fields={"event.dataset": "x.log", "team": "a"})
     line = formatter.format(record("m", team="b"))
     assert line.endswith('"event.dataset":"x.log","labels":{"team":"b"}}')
 
 
 def test_threads_and_loggers_each_have_their_name(out):
-    """Also when there are more of them than are remembered."""
+    """More loggers than the cache holds."""
     logs.configure_logging()
     for number in range(600):
         logging.getLogger(f"many.{number}").info("m")
@@ -322,7 +322,7 @@ def test_records_without_process_and_thread(out, monkeypatch):
 
 
 def test_levels_of_ones_own(out):
-    """A level's name in lower case, whatever it is."""
+    """Any level's name, in lower case."""
     logs.configure_logging(1)
     log.log(25, "a")
     log.handle(record("b", levelname='NO"\nTICE'))

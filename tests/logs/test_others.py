@@ -1,4 +1,4 @@
-"""Ways for those who keep their own set-up: a dictionary, a filter, structlog, loguru."""
+"""Other configurations of logging: a dictionary, a filter, structlog, loguru."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def in_span():
 
 
 def test_the_configuration_is_json_and_works(out):
-    """As `--log-config` reads it."""
+    """The dictionary is valid for `--log-config`."""
     config = json.loads(json.dumps(logs.uvicorn_log_config()))
     root = logging.getLogger()
     before = root.handlers, root.level
@@ -45,13 +45,13 @@ def test_the_configuration_is_json_and_works(out):
 
 
 def test_the_configuration_is_a_new_one_each_time():
-    """One may change it."""
+    """A caller may change the dictionary."""
     logs.uvicorn_log_config()["loggers"].clear()
     assert logs.uvicorn_log_config()["loggers"]
 
 
 def test_the_filter():
-    """Ids for a format string of one's own, and a mark outside a trace."""
+    """Ids for a format string, and the default outside a trace."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(trace_id)s %(span_id)s %(message)s"))
@@ -82,7 +82,7 @@ def events():
 
 
 def test_structlog(events):
-    """An ECS document, in order, with ids, bound fields and without secrets."""
+    """An ECS document, in order, with ids and bound fields, and with masked secrets."""
     set_service("auth-api")
     token = begin_request()
     logs.bind_log_fields(plan="free")
@@ -102,7 +102,7 @@ def test_structlog(events):
 
 
 def test_structlogs_exceptions(events):
-    """As `exc_info`, in each of its forms, or formatted before."""
+    """An exception as `exc_info`, in each of its forms, or as text."""
     error = ValueError("token=planted")
     error.__eco2_trace_ids__ = (1, 2)
     logger = structlog.get_logger()
@@ -124,7 +124,7 @@ def test_structlogs_exceptions(events):
 
 
 def test_structlog_names():
-    """A logger's name and a timestamp of others are taken over."""
+    """The logger's name and the timestamp of other processors are used."""
     event = logs.structlog_processor(
         None, "info", {"event": "m", "logger": "app", "timestamp": "2026-11-22T01:02:03Z", "level": "WARN"}
     )
@@ -150,7 +150,7 @@ TO_STDLIB = {
 
 @pytest.fixture
 def stdlib():
-    """Configure structlog as its documentation does for the standard library; give a logger."""
+    """Configure structlog for the standard library, as its documentation does; return a logger."""
 
     def configured(*processors, context_class=dict):
         structlog.configure(
@@ -174,7 +174,7 @@ def stdlib():
 
 @pytest.mark.parametrize("last", TO_STDLIB)
 def test_structlogs_events_through_the_standard_library(out, stdlib, last):
-    """The event is the message, its fields are fields, with ids and without secrets."""
+    """The event is the message, its items are fields; with ids and with masked secrets."""
     logs.configure_logging()
     logger = stdlib(STAMP, *TO_STDLIB[last])
     structlog.contextvars.bind_contextvars(tenant="t")
@@ -191,7 +191,7 @@ def test_structlogs_events_through_the_standard_library(out, stdlib, last):
 
 
 def test_structlogs_wrapped_event_repeats_nothing(out, stdlib):
-    """Level, logger and time are the record's; a time of the application's own stays."""
+    """Level, logger and time are those of the record; another time of the application stays."""
     logs.configure_logging()
     local = structlog.processors.TimeStamper(fmt="iso", utc=False)
     unix = structlog.processors.TimeStamper()
@@ -212,7 +212,7 @@ def test_structlogs_wrapped_event_repeats_nothing(out, stdlib):
     ids=["raw", "text", "dictionaries"],
 )
 def test_structlogs_exceptions_through_the_standard_library(out, stdlib, last, rendered):
-    """As `exc_info` or as a processor rendered them, with the stack beside it."""
+    """As `exc_info` or rendered by a processor, and the stack."""
     logs.configure_logging()
     logger = stdlib(
         structlog.processors.StackInfoRenderer(), *([rendered] if rendered else []), *TO_STDLIB[last]
@@ -233,7 +233,7 @@ def test_structlogs_exceptions_through_the_standard_library(out, stdlib, last, r
 
 
 def test_structlogs_wrapped_event_of_any_shape(out, stdlib):
-    """A message that is no text, a context class, an exception that is none: one line each."""
+    """A message that is no text, a context class, an invalid exception: one line each."""
     logs.configure_logging()
     stdlib(WRAP, context_class=collections.OrderedDict).info("ordered", a=1)
     stdlib(WRAP).info(7, exc_info=True, exception=[{"odd": 1}], stack=5)
@@ -248,7 +248,7 @@ def test_structlogs_wrapped_event_of_any_shape(out, stdlib):
 
 
 def test_dictionaries_behind_a_queue(out, stdlib):
-    """A queue's handler makes text of them; they are dictionaries again, unless a filter changed the text."""
+    """A queue's handler turns them into text; the line has the dictionary, unless a filter changed the text."""
     logs.configure_logging()
     records = queue.Queue()
     root = logging.getLogger()
@@ -273,7 +273,7 @@ def test_dictionaries_behind_a_queue(out, stdlib):
 
 
 def test_structlogs_formatter_with_our_processor(stdlib):
-    """The formatter of structlog writes ECS documents of its events and of others' records."""
+    """The formatter of structlog writes ECS documents for its events and for other records."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
@@ -300,7 +300,7 @@ def test_structlogs_formatter_with_our_processor(stdlib):
 
 
 def test_loguru_hands_on_to_the_standard_library(out):
-    """Its documentation's `PropagateHandler`: once, with fields, exception and ids."""
+    """`PropagateHandler` of its documentation: one line, with fields, exception and ids."""
 
     class PropagateHandler(logging.Handler):
         def emit(self, record):
@@ -319,7 +319,7 @@ def test_loguru_hands_on_to_the_standard_library(out):
 
 
 def test_loguru_takes_the_standard_librarys_records(out):
-    """Its documentation's `InterceptHandler` in the place of our handler, which is loguru's sink: once."""
+    """`InterceptHandler` of its documentation, with our handler as loguru's sink: one line."""
 
     class InterceptHandler(logging.Handler):
         def emit(self, record):
@@ -340,7 +340,7 @@ def test_loguru_takes_the_standard_librarys_records(out):
 
 
 def test_loguru(out):
-    """The recipe of the documentation: a handler of the standard library is a sink."""
+    """The recipe of our documentation: a handler of the standard library is a sink."""
     logs.configure_logging()
     loguru.logger.remove()
     sink = loguru.logger.add(logging.getLogger().handlers[-1], format=lambda record: "{message}")

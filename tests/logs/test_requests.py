@@ -1,4 +1,4 @@
-"""Fields of a request: shared by its threads and tasks, unknown to all others."""
+"""Fields of a request: its threads and tasks share them, others do not see them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def labels(lines) -> list[object]:
 
 
 def test_bound_fields_are_on_every_later_line(out):
-    """Until the request ends; later ones replace, a line's own win."""
+    """Until the request ends; later values replace earlier ones, `extra` takes precedence."""
     logs.configure_logging()
     log.info("before")
     token = begin_request()
@@ -37,7 +37,7 @@ def test_bound_fields_are_on_every_later_line(out):
 
 
 def test_secrets_that_are_bound(out):
-    """Masked as those of a line."""
+    """They are masked like those of `extra`."""
     logs.configure_logging()
     token = begin_request()
     logs.bind_log_fields(password="planted", note="token=planted")
@@ -48,7 +48,7 @@ def test_secrets_that_are_bound(out):
 
 
 def test_requests_do_not_see_each_other(out):
-    """Also when they run at the same time in one thread."""
+    """Two requests in one thread at the same time."""
     logs.configure_logging()
 
     async def request(number: int, gate: asyncio.Barrier) -> None:
@@ -70,7 +70,7 @@ def test_requests_do_not_see_each_other(out):
 
 
 def test_what_a_thread_or_task_binds_reaches_the_request(out):
-    """As a synchronous endpoint's fields reach the access line."""
+    """As fields that a synchronous endpoint binds."""
     logs.configure_logging()
 
     async def request() -> None:
@@ -88,7 +88,7 @@ def test_what_a_thread_or_task_binds_reaches_the_request(out):
 
 
 def test_outside_a_request_the_context_alone_is_meant(out):
-    """What a task binds stays in it, and goes to those it starts."""
+    """Fields that a task binds are those of the task and of tasks that it starts."""
     logs.configure_logging()
 
     def child() -> None:

@@ -1,4 +1,4 @@
-"""What seldom happens to a line: broken others, records of other classes, a stdout that is gone."""
+"""Rare cases: failing packages, records of other classes, a closed stdout."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Unprintable:
 
 @pytest.fixture
 def others_factory():
-    """Let another library make the records; ours is around it."""
+    """Install another library's factory, and ours around it."""
     before = logging.getLogRecordFactory()
     logging.setLogRecordFactory(OthersRecord)
     logs.TraceContextFilter()
@@ -52,7 +52,7 @@ def celery_signals(monkeypatch):
 
 
 def test_a_package_that_is_named_celery(out, monkeypatch):
-    """It has no signals; logging is set up and undone all the same."""
+    """It has no signals; logging is configured and reset nevertheless."""
     monkeypatch.delitem(sys.modules, "celery.signals", raising=False)
     monkeypatch.setitem(sys.modules, "celery", ModuleType("celery"))
     root = logging.getLogger()
@@ -64,7 +64,7 @@ def test_a_package_that_is_named_celery(out, monkeypatch):
 
 
 def test_celerys_log_file(out, celery_signals, tmp_path):
-    """Lines go to the file as well until logging is reset; stdout stays what it was."""
+    """Lines are written to the file as well until logging is reset; stdout is not replaced."""
     path, stdout = tmp_path / "worker.log", sys.stdout
     configure_logging()
     celery_signals.setup_logging.send(sender=None, loglevel=logging.INFO, logfile=str(path))
@@ -79,7 +79,7 @@ def test_celerys_log_file(out, celery_signals, tmp_path):
 
 
 def test_another_class_through_a_socket(others_factory):
-    """A record of another class carries its ids as plain values to a process without this package."""
+    """A pickled record of another class has its ids as plain values."""
     span = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=False))
     with trace.use_span(span):
         record = logging.getLogger("app").makeRecord("app", logging.INFO, "f.py", 1, "m", (), None)
@@ -93,7 +93,7 @@ def test_another_class_through_a_socket(others_factory):
 
 
 def test_made_by_another_factory(others_factory):
-    """`makeLogRecord` captures nothing in a record of another class: it may be a copy from elsewhere."""
+    """`makeLogRecord` captures no context for a record of another class: it may be a copy."""
     with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=False))):
         record = logging.makeLogRecord({"msg": "m"})
     assert type(record) is OthersRecord
@@ -101,7 +101,7 @@ def test_made_by_another_factory(others_factory):
 
 
 def test_a_logger_whose_name_is_no_text(out):
-    """What cannot be captured does not cost the line."""
+    """A line is written without its context if that cannot be captured."""
     configure_logging()
     logger = logging.Logger(7)  # noqa: LOG001 - `getLogger` refuses it
     logger.parent = logging.getLogger()
@@ -111,7 +111,7 @@ def test_a_logger_whose_name_is_no_text(out):
 
 
 def test_the_filter_on_a_record_that_cannot_be_read():
-    """The record passes, as one outside a trace."""
+    """The record passes, with the default."""
     record = logging.makeLogRecord({"extra": {}, "threadName": Unprintable()})
     assert logs.TraceContextFilter("none").filter(record)
     assert (record.trace_id, record.span_id) == ("none", "none")
@@ -119,7 +119,7 @@ def test_the_filter_on_a_record_that_cannot_be_read():
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["structlog's", "another shape"])
 def test_an_exception_that_structlog_took_apart(is_known):
-    """`dict_tracebacks` becomes a traceback, the cause first, without variables; another shape is text."""
+    """`dict_tracebacks` becomes a traceback, the cause first, without variables; other lists become text."""
     shape = (
         structlog.processors.dict_tracebacks if is_known else (lambda *_: {"exception": [{"a": "token=b"}]})
     )
@@ -145,7 +145,7 @@ def test_an_exception_that_structlog_took_apart(is_known):
 
 
 def test_a_stdout_that_went_away(monkeypatch):
-    """A closed stream without a successor loses lines in silence; they go to the one that comes."""
+    """Lines for a closed stream are lost until there is another stream."""
     first, second = io.StringIO(), io.StringIO()
     monkeypatch.setattr(sys, "stdout", first)
     configure_logging()
@@ -158,7 +158,7 @@ def test_a_stdout_that_went_away(monkeypatch):
 
 
 def test_hooks_that_are_undone_twice():
-    """The second time there is nothing to undo: warnings that the application captures since stay captured."""
+    """A second undo changes nothing: warnings that the application captures since stay captured."""
     hooks, python = UncaughtHooks(lambda write: True), warnings.showwarning
     hooks.install()
     hooks.undo()
@@ -172,7 +172,7 @@ def test_hooks_that_are_undone_twice():
 
 
 def test_a_handler_that_raises_at_the_end(out, monkeypatch, capsys):
-    """Python's own hook writes an exception where logging it fails."""
+    """Python's own hook writes an exception that cannot be logged."""
     monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
     configure_logging()
     broken = logging.Handler()

@@ -1,4 +1,4 @@
-"""Lines of real servers: one ECS line each on stdout, whoever sets logging up first."""
+"""Lines of real servers: one ECS line each on stdout, whichever configures logging first."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SERVERS = {
 
 @dataclass
 class Served:
-    """A running server and what it wrote so far."""
+    """A running server and its output."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -55,7 +55,7 @@ class Served:
     err: Path
 
     def get(self, path: str) -> int:
-        """Send one request on a connection of its own."""
+        """Send one request on a new connection."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_S)
         try:
             connection.request("GET", path, headers={"User-Agent": "test/1"})
@@ -76,7 +76,7 @@ class Served:
             time.sleep(0.02)
 
     def answers(self) -> bool:
-        """Tell whether the app answers."""
+        """Return True if the application responds."""
         try:
             return self.get("/ready") == 404
         except OSError:
@@ -106,7 +106,7 @@ def access_lines(lines: list[dict[str, object]], path: str) -> list[dict[str, ob
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_every_line_is_one_ecs_document(name, tmp_path):
-    """Application, access and traceback lines come once each, with HTTP fields, ids and no secret."""
+    """Application, access and traceback lines are there once, with HTTP fields, ids and masked secrets."""
     if "gunicorn" in name:
         pytest.importorskip("uvicorn_worker")
     with serving(SERVERS[name], tmp_path) as served:
@@ -139,14 +139,14 @@ def test_every_line_is_one_ecs_document(name, tmp_path):
 
 
 def test_access_lines_that_are_switched_off_stay_off(tmp_path):
-    """`--no-access-log` is the operator's word."""
+    """`--no-access-log` is respected."""
     with serving([*UVICORN, "--no-access-log"], tmp_path) as served:
         assert served.get("/items/1") == 200
     assert not [line for line in served.lines() if line["log.logger"] == "uvicorn.access"]
 
 
 def test_the_configuration_for_uvicorn_alone(tmp_path):
-    """`--log-config` gives ECS lines from the first on, without a call."""
+    """With `--log-config`, all lines are ECS without a call."""
     config = tmp_path / "log.json"
     config.write_text(json.dumps(uvicorn_log_config()))
     command = [*UVICORN, "--log-config", str(config), "--use-colors"]
@@ -178,7 +178,7 @@ def test_gunicorns_master(tmp_path):
 
 @pytest.mark.parametrize("logfile", [False, True])
 def test_celerys_worker(tmp_path, logfile):
-    """Its lines, those of tasks, and what tasks print, are ECS lines on stdout, and in the log file if there is one."""
+    """Lines of the worker and of tasks, printed ones included, are ECS lines on stdout and in the log file."""
     pytest.importorskip("celery", reason="Celery is not installed")
     command = [sys.executable, "-m", "celery", "--quiet", "-A", "tests.logs.celery_app"]
     more = ["-f", str(tmp_path / "log")] if logfile else []

@@ -1,4 +1,4 @@
-"""Fields of `extra=` in their usual form are written as all others are."""
+"""The fast path for the fields of `extra=` writes the same as the general one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ VALUES = [
 
 
 def record_with(fields: dict[str, object]) -> logging.LogRecord:
-    """Make a record as a log call with `extra=` does."""
+    """Make a record of a log call with `extra=`."""
     record = logging.getLogRecordFactory()("app", logging.INFO, "p", 1, "message", (), None)
     record.__dict__.update(fields)
     return record
@@ -58,7 +58,7 @@ def test_the_same_as_with_a_static_field(fields):
 
 
 def test_the_same_names_with_other_values():
-    """What is remembered of names says nothing of values."""
+    """Cached names do not depend on values."""
     formatter = EcsFormatter()
     for value in ("a", None, 1, "token=hunter2x", {"a": 1}, "\ud800", "b"):
         line = json.loads(formatter.format(record_with({"note": value, "note.part": 1})))
@@ -68,7 +68,7 @@ def test_the_same_names_with_other_values():
 
 
 def test_names_made_of_data():
-    """What is remembered is bounded."""
+    """The caches are bounded."""
     formatter = EcsFormatter()
     for number in range(2000):
         line = json.loads(formatter.format(record_with({f"user{number}": number})))
@@ -76,11 +76,11 @@ def test_names_made_of_data():
 
 
 def test_a_logged_span_is_not_kept_alive():
-    """Nor is its context, after the last line in it."""
+    """The cache does not keep a context alive."""
     EcsFormatter()
 
     class Span(trace.NonRecordingSpan):
-        """One that can be referred to weakly."""
+        """A dictionary that can be referenced weakly."""
 
     span = Span(trace.SpanContext(1 << 100, 1 << 50, is_remote=False))
     reference = weakref.ref(span)

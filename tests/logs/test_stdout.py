@@ -1,4 +1,4 @@
-"""Lines reach the process's stdout, whatever `sys.stdout` is replaced with, once and without loops."""
+"""Lines are written to the process's stdout once and without loops, whatever replaces `sys.stdout`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StreamToLogger:
 
 
 def celerys(change):
-    """What Celery replaces `sys.stdout` with."""
+    """The object with which Celery replaces `sys.stdout`."""
     proxy = pytest.importorskip("celery.utils.log", reason="Celery is not installed").LoggingProxy
     return proxy(logging.getLogger("printed"), logging.INFO)
 
@@ -45,7 +45,7 @@ LOGGING_STREAMS = [(StreamToLogger, str), (celerys, str), (StreamToLogger, lambd
 
 @pytest.fixture
 def process_stdout(request, out, monkeypatch):
-    """Read the stdout of the process, which is the interpreter's own stream too."""
+    """Read the stdout of the process, which is also the interpreter's stream."""
     monkeypatch.setattr(sys, "__stdout__", request.node.stash[STDOUT])
     return out
 
@@ -66,7 +66,7 @@ def test_what_is_printed_is_logged(process_stdout, make, change):
     ("make", "change"), [*LOGGING_STREAMS, (StreamToLogger, lambda line: repr(line)[:9])]
 )
 def test_stdout_logs_before_the_configuration(process_stdout, make, change):
-    """The interpreter's own stdout is used as soon as a line comes back."""
+    """The interpreter's stdout is used as soon as a line is logged again."""
     sys.stdout = make(change)
     logs.configure_logging()
     log.info("from a logger")
@@ -78,7 +78,7 @@ def test_stdout_logs_before_the_configuration(process_stdout, make, change):
 
 
 def test_a_stream_that_logs_and_nothing_else(monkeypatch):
-    """Without any other stdout the line is lost, and nothing loops."""
+    """Without another stdout the line is lost, without a loop."""
     monkeypatch.setattr(sys, "__stdout__", None)
     monkeypatch.setattr(sys, "stdout", StreamToLogger())
     logs.configure_logging()
@@ -87,7 +87,7 @@ def test_a_stream_that_logs_and_nothing_else(monkeypatch):
 
 
 def test_a_signal_handler_that_logs_while_a_line_is_written(process_stdout):
-    """Its line is another one, and is not lost."""
+    """The line of a signal handler is not lost."""
     logs.configure_logging()
     stream = sys.stdout
     write = stream.write
@@ -103,7 +103,7 @@ def test_a_signal_handler_that_logs_while_a_line_is_written(process_stdout):
 
 
 def test_a_redirection_of_another_thread(process_stdout):
-    """`redirect_stdout` is for what is printed; log lines of the process do not go into that buffer."""
+    """`redirect_stdout` gets what is printed, and no log lines."""
     logs.configure_logging()
     inside, logged = threading.Event(), threading.Event()
 
@@ -128,7 +128,7 @@ def test_a_redirection_of_another_thread(process_stdout):
 
 @pytest.mark.parametrize("end", [io.TextIOWrapper.close, io.TextIOWrapper.detach], ids=["closed", "detached"])
 def test_stdout_that_was_closed(monkeypatch, end):
-    """As after pytest's capture, or `TextIOWrapper(sys.stdout.detach())`: the new one is used."""
+    """After pytest's capture or `TextIOWrapper(sys.stdout.detach())`, the new stream is used."""
     first, second = io.TextIOWrapper(io.BytesIO()), io.StringIO()
     monkeypatch.setattr(sys, "stdout", first)
     logs.configure_logging()
@@ -143,7 +143,7 @@ def test_stdout_that_was_closed(monkeypatch, end):
 
 
 def test_no_stdout_at_first(monkeypatch):
-    """A process without stdout writes as soon as it has one, and goes on without."""
+    """Lines of a process without stdout are lost until it has one."""
     monkeypatch.setattr(sys, "stdout", None)
     logs.configure_logging()
     log.info("lost")
@@ -153,7 +153,7 @@ def test_no_stdout_at_first(monkeypatch):
 
 
 def test_pytests_capture(capsys):
-    """A test of the application reads lines from `capsys`, also where logging was configured before."""
+    """An application's test reads lines from `capsys`, even if logging was configured before."""
     logs.configure_logging()
     log.info("first")
     first = capsys.readouterr().out
@@ -165,7 +165,7 @@ def test_pytests_capture(capsys):
 
 
 def test_pytests_capture_begins_after_the_configuration(request):
-    """As where the application's module configures logging when it is imported."""
+    """Logging is configured while the application's module is imported."""
     logs.configure_logging()
     capsys = request.getfixturevalue("capsys")
     log.info("m")

@@ -1,4 +1,4 @@
-"""Uncaught exceptions and warnings are lines like the others; hooks of others run as before."""
+"""Uncaught exceptions and warnings are log lines; other hooks still run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BEGIN = "import sys, logging\nfrom eco2_tracing import configure_logging\n"
 
 
 def run(program):
-    """Run a program in a process of its own; returns its lines, its stderr and its exit code."""
+    """Run a program in another process; return its lines, its stderr and its exit code."""
     done = subprocess.run(
         [sys.executable, "-c", BEGIN + program], capture_output=True, text=True, check=False
     )
@@ -28,7 +28,7 @@ def run(program):
 
 
 def test_the_end_of_a_program():
-    """One line with the traceback, without secrets; nothing on stderr; the exit code is Python's."""
+    """One line with the traceback and masked secrets; nothing on stderr; Python's exit code."""
     lines, err, code = run("configure_logging(service_name='s')\nraise RuntimeError('password=planted')")
     (line,) = lines
     assert (line["log.logger"], line["log.level"], line["service.name"]) == (
@@ -53,14 +53,14 @@ def test_the_end_of_a_program():
     ids=["no stdout", "no handler", "prompt", "Ctrl-C"],
 )
 def test_what_python_writes_itself(program):
-    """An exception is never swallowed; Ctrl-C and a prompt are Python's."""
+    """Python writes exceptions that are not logged, Ctrl-C, and those at a prompt."""
     lines, err, _ = run(program)
     assert lines == []
     assert "Traceback" in err
 
 
 def test_hooks_of_others_run_too():
-    """Those that were there before ours, and those that come later."""
+    """Hooks that were installed before ours or later still run."""
     program = (
         "sys.excepthook = lambda *args: sys.stderr.write('before')\n"
         "configure_logging()\nconfigure_logging()\n"
@@ -76,14 +76,14 @@ def test_hooks_of_others_run_too():
 
 @pytest.fixture
 def hooks(monkeypatch, capsys):
-    """Use Python's own hooks, instead of pytest's; returns a reader of stderr."""
+    """Use Python's hooks instead of pytest's; return a reader of stderr."""
     monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
     return lambda: capsys.readouterr().err
 
 
 def test_threads(hooks, out):
-    """The line names the thread; `SystemExit` ends one without a word."""
+    """The line has the name of the thread; `SystemExit` ends one without output."""
     logs.configure_logging()
     for ends in (ZeroDivisionError("token=planted"), SystemExit(1)):
         thread = threading.Thread(target=raising(ends), name="worker-1")
@@ -106,14 +106,14 @@ def raising(error):
 
 
 class Finalised:
-    """Raises when it is finalised, and when it is asked for its name."""
+    """An object whose finalizer and ``__repr__`` raise."""
 
     def __del__(self):
         raise ValueError("in __del__")
 
 
 def test_finalisers(hooks, out):
-    """What nobody could catch, with the object as text."""
+    """An exception of a finalizer, with the object as text."""
     logs.configure_logging()
     Finalised()
     (line,) = out()
@@ -123,7 +123,7 @@ def test_finalisers(hooks, out):
 
 
 def test_thread_and_finaliser_hooks_of_others(hooks, out):
-    """They are called as well, also where our line is not written."""
+    """They are called, even if our line is not written."""
     seen = []
     threading.excepthook = sys.unraisablehook = lambda args: seen.append(args.exc_type)
     logs.configure_logging()
@@ -138,7 +138,7 @@ def test_thread_and_finaliser_hooks_of_others(hooks, out):
 
 
 def test_the_undo(hooks):
-    """Hooks are as before, unless somebody put others in front; those of ours do nothing then."""
+    """The former hooks are restored, unless others were installed since; ours then do nothing."""
     before = sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.showwarning
     logs.configure_logging()
     assert before != (sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.showwarning)
@@ -158,7 +158,7 @@ def test_the_undo(hooks):
 
 
 def test_event_loops(out):
-    """The loop's own handler logs: a callback that fails, and a task that nobody waits for."""
+    """The event loop logs a callback that fails, and a task that is not awaited."""
     logs.configure_logging()
 
     async def fails():
@@ -180,7 +180,7 @@ def test_event_loops(out):
 
 
 def test_warnings(out):
-    """One line of logger `py.warnings`; filters decide as before."""
+    """One line of logger `py.warnings`; warning filters still apply."""
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         logs.configure_logging()
@@ -194,7 +194,7 @@ def test_warnings(out):
 
 
 def test_warnings_that_the_application_captures_itself(out):
-    """The undo leaves them captured."""
+    """Undoing leaves them captured."""
     with warnings.catch_warnings():
         logging.captureWarnings(True)
         shown = warnings.showwarning

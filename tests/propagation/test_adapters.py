@@ -12,8 +12,8 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, get_current_span
 from eco2_tracing.propagation import Inbound, Propagation, inbound_of
 
 from .test_sending import local, sent
-from .test_vectors import raw, understood
-from .vectors import S1, S2, T1, T2, Headers, Said, multi, w3c
+from .test_vectors import extracted_fields, raw
+from .vectors import S1, S2, T1, T2, Headers, Result, multi, w3c
 
 MODULE = '''
 from opentelemetry import baggage, trace
@@ -21,7 +21,7 @@ from opentelemetry.propagators.textmap import TextMapPropagator, default_getter,
 
 
 class Acme(TextMapPropagator):
-    """uber-trace-id in short: <trace id>:<span id>:<flags>, and one member of baggage a header."""
+    """A small uber-trace-id propagator: <trace id>:<span id>:<flags>, and one header for each member of baggage."""
 
     fields = {"Uber-Trace-Id", "X-Acme", "baggage"}
 
@@ -68,37 +68,37 @@ def acme(tmp_path, monkeypatch):
 
 
 def acme_header(trace_id: str = T2, span_id: str = S2, flags: int = 1) -> Headers:
-    """The ids as that package writes them."""
+    """The headers that this package injects."""
     return [("uber-trace-id", f"{trace_id}:{span_id}:{flags}")]
 
 
 @pytest.mark.usefixtures("acme")
 @pytest.mark.parametrize(
-    ("names", "headers", "said"),
+    ("names", "headers", "expected"),
     [
-        (("acme",), acme_header(), Said(T2, S2, True)),
-        (("ACME",), acme_header(flags=2), Said(T2, S2, False, random=True)),
-        (("acme", "b3"), multi(sampled="0") + acme_header(), Said(T2, S2, True)),
-        (("b3", "acme"), multi(sampled="0") + acme_header(), Said(T1, S1, False)),
-        (("b3", "acme"), multi() + acme_header(T1), Said(T1, S1, True)),
-        (("b3", "acme"), acme_header(), Said(T2, S2, True)),
-        (("acme", "tracecontext"), acme_header() + w3c(state="a=1"), Said(T2, S2, True, state="a=1")),
+        (("acme",), acme_header(), Result(T2, S2, True)),
+        (("ACME",), acme_header(flags=2), Result(T2, S2, False, random=True)),
+        (("acme", "b3"), multi(sampled="0") + acme_header(), Result(T2, S2, True)),
+        (("b3", "acme"), multi(sampled="0") + acme_header(), Result(T1, S1, False)),
+        (("b3", "acme"), multi() + acme_header(T1), Result(T1, S1, True)),
+        (("b3", "acme"), acme_header(), Result(T2, S2, True)),
+        (("acme", "tracecontext"), acme_header() + w3c(state="a=1"), Result(T2, S2, True, state="a=1")),
         (("acme",), multi(), None),
         (("acme",), [], None),
-        (("acme", "b3"), [("uber-trace-id", "junk"), *multi(sampled="1")], Said(T1, S1, True)),
+        (("acme", "b3"), [("uber-trace-id", "junk"), *multi(sampled="1")], Result(T1, S1, True)),
     ],
 )
-def test_read_at_its_place(names: tuple[str, ...], headers: Headers, said: Said | None):
-    """Another package's propagator is believed at its place in the order."""
+def test_read_at_its_place(names: tuple[str, ...], headers: Headers, expected: Result | None):
+    """The propagator of another package is used at its place in the order."""
     propagation = Propagation(names)
     inbound = propagation.read(iter(raw(headers)))
-    assert understood(inbound) == said
-    assert understood(inbound_of(propagation.extract(dict(headers)))) == said
+    assert extracted_fields(inbound) == expected
+    assert extracted_fields(inbound_of(propagation.extract(dict(headers)))) == expected
 
 
 @pytest.mark.usefixtures("acme")
 def test_failing_to_read_is_logged_once(caplog):
-    """What it raises is one warning, and the rest is read."""
+    """An exception of it is one warning; the other formats are extracted."""
     propagation = Propagation(("acme", "b3"))
     for _ in range(3):
         assert propagation.read(raw([("uber-trace-id", "junk")])) is None
@@ -108,7 +108,7 @@ def test_failing_to_read_is_logged_once(caplog):
 
 @pytest.mark.usefixtures("acme")
 def test_what_else_it_reads():
-    """Baggage that it puts into the context is there; that of an earlier name stays."""
+    """Its baggage is in the context; baggage of an earlier name is kept."""
     propagation = Propagation(("acme", "acme"))
     inbound = propagation.read(raw([("uberctx-user", "kim")]))
     assert inbound is not None
@@ -118,7 +118,7 @@ def test_what_else_it_reads():
 
 @pytest.mark.usefixtures("acme")
 def test_written():
-    """It writes beside the others; other hosts get its trace context alone."""
+    """It injects beside the others; external hosts get its trace context alone."""
     propagation = Propagation(("acme", "baggage"))
     passed = baggage.set_baggage("user", "kim", Context())
     ids = {"uber-trace-id": f"{T1}:ff:1"}
@@ -133,7 +133,7 @@ def test_written():
 
 @pytest.mark.usefixtures("acme")
 def test_its_headers_are_stripped():
-    """A redirect loses its headers and its baggage."""
+    """Its headers and its baggage are removed at a redirect."""
     propagation = Propagation(("acme",))
     passed = baggage.set_baggage("user", "kim", Context())
     first = propagation.rewrite([(b"Host", b"a")], local(), passed, own=True)
@@ -143,9 +143,9 @@ def test_its_headers_are_stripped():
 
 
 @pytest.mark.usefixtures("acme")
-@pytest.mark.parametrize(("host", "told"), [("api.example.com", False), ("backend", True)])
-def test_its_baggage_does_not_follow_a_redirect_outside(host, told):
-    """A library copies every header of the first attempt to the next one; ``X-Acme`` is no trace header known here."""
+@pytest.mark.parametrize(("host", "internal"), [("api.example.com", False), ("backend", True)])
+def test_its_baggage_does_not_follow_a_redirect_outside(host, internal):
+    """A library copies all headers of the first attempt to the next one; ``X-Acme`` is no known trace header."""
     propagation = Propagation(["acme"])
     context = propagation.context(propagation.read(raw([*acme_header(), ("uberctx-user", "kim")])))
     headers: dict[str, str] = {}
@@ -155,13 +155,13 @@ def test_its_baggage_does_not_follow_a_redirect_outside(host, told):
         changes = propagation.calls.changes(headers.items(), host)
     finally:
         detach(token)
-    assert ("uberctx-user" in headers, b"uberctx-user" in changes.gone) == (True, not told)
-    assert (b"uber-trace-id" in changes.gone, changes.added) == (False, [])
+    assert ("uberctx-user" in headers, b"uberctx-user" in changes.removed) == (True, not internal)
+    assert (b"uber-trace-id" in changes.removed, changes.added) == (False, [])
 
 
 @pytest.mark.usefixtures("acme")
 def test_failing_to_write_is_logged_once(caplog):
-    """What it raises is one warning, and the others are written."""
+    """An exception of it is one warning; the other formats are injected."""
     propagation = Propagation(("acme", "b3"))
     for _ in range(3):
         pairs = propagation.write(local(f"{0xBAD:032x}"), Context(), own=True)
@@ -171,7 +171,7 @@ def test_failing_to_write_is_logged_once(caplog):
 
 @pytest.mark.usefixtures("acme")
 def test_not_loading_is_a_warning(caplog):
-    """One that does not load is left out, with its name and the reason."""
+    """A propagator that does not load is left out, with a warning that has its name and the reason."""
     propagation = Propagation(("broken", "b3"))
     assert propagation.names == ("b3",)
     assert "'broken'" in caplog.text
@@ -180,14 +180,14 @@ def test_not_loading_is_a_warning(caplog):
 
 @pytest.mark.usefixtures("acme")
 def test_unknown_name_is_left_out(caplog):
-    """Settings warn of it; here it is nothing."""
+    """An unknown name is left out; the settings warn of it."""
     assert Propagation(("nosuch", " B3 ", "b3multi")).names == ("b3",)
     assert caplog.records == []
 
 
 @pytest.mark.usefixtures("acme")
 def test_not_trusted():
-    """What it read of a stranger is a link and nothing more."""
+    """The ids that it extracts of a caller that is not trusted become a link."""
     propagation = Propagation(("acme",), trust_inbound=False)
     inbound = propagation.read(raw([*acme_header(), ("uberctx-user", "kim")]))
     assert inbound is not None

@@ -1,4 +1,4 @@
-"""Calls of other libraries, whose instrumentations inject into headers and do not say for whom."""
+"""Calls of other libraries: their instrumentations inject without passing the host."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STALE = {"B3": "0", "Tracestate": "z=1", "traceparent": f"00-{'f' * 32}-{S1}-00"
 
 
 class Pairs(Setter[list]):
-    """Writes to a list, as message headers are."""
+    """Appends to a list, the form of message headers."""
 
     def set(self, carrier, key, value):
         """Append one header."""
@@ -38,7 +38,7 @@ class Pairs(Setter[list]):
 
 
 def call(carrier, attributes, *, propagation=None, kind=SpanKind.CLIENT, **kwargs):
-    """Inject as an instrumentation does, inside of a request; give the propagator."""
+    """Inject as an instrumentation does during a request; return the propagator."""
     propagation = propagation or Propagation()
     context = propagation.context(propagation.read(raw(INBOUND)))
     span = (
@@ -60,7 +60,7 @@ def call(carrier, attributes, *, propagation=None, kind=SpanKind.CLIENT, **kwarg
     ],
 )
 def test_strangers_get_trace_context_alone(attributes):
-    """The span tells the host; baggage, tracestate and the request id stay inside."""
+    """The host is that of the span; an external one gets no baggage, tracestate or request id."""
     headers: dict[str, str] = {}
     propagation = call(headers, attributes)
     assert headers.keys() == OURS
@@ -72,7 +72,7 @@ def test_strangers_get_trace_context_alone(attributes):
     [("http://2a00::1:80/", "2a00::1"), ("http://[2a00::1]:80/", "2a00::1"), ("http://2a00::1/", "2a00::1")],
 )
 def test_addresses_in_urls_without_brackets(url, host):
-    """As contrib's instrumentation of urllib3 writes them: "2a00" would pass for a name of our own."""
+    """Contrib's urllib3 writes no brackets; "2a00" would be an internal name."""
     headers: dict[str, str] = {}
     propagation = call(headers, {"url.full": url, "server.address": "2a00::1"})
     assert headers.keys() == OURS
@@ -80,7 +80,7 @@ def test_addresses_in_urls_without_brackets(url, host):
 
 
 def test_strangers_get_nothing_where_asked():
-    """``ECO2_TRACING_PROPAGATE_EXTERNALLY=false`` holds for every library, headers copied by hand included."""
+    """``ECO2_TRACING_PROPAGATE_EXTERNALLY=false`` applies to every library, and to copied headers."""
     headers = {**STALE, "baggage": "a=b", "x-request-id": "r"}
     propagation = Propagation(propagate_externally=False)
     call(headers, {"url.full": "https://api.example.com/"}, propagation=propagation)
@@ -90,7 +90,7 @@ def test_strangers_get_nothing_where_asked():
 
 @pytest.mark.parametrize("mapping", [dict, httpx.Headers])
 def test_own_hosts_get_everything_and_nothing_stale(mapping):
-    """A call inside loses the headers that it came with, in any case, and gets ours."""
+    """A call to an internal host loses the trace headers that it has, in any case, and gets ours."""
     headers = mapping(STALE)
     call(headers, {"url.full": "http://backend/"})
     assert {name.lower() for name in headers} == {*ALL, "accept"}
@@ -99,21 +99,21 @@ def test_own_hosts_get_everything_and_nothing_stale(mapping):
 
 
 def test_names_may_be_bytes():
-    """As some libraries keep their headers."""
+    """A mapping with names in another case, as some libraries have it."""
     headers = {b"B3": b"0", b"accept": b"*/*"}
     call(headers, {"url.full": "http://backend/"})
     assert headers.keys() == {*ALL, b"accept"}
 
 
 def test_what_the_app_set_stays():
-    """A request id and baggage of the application's own are not ours to take."""
+    """A request id and baggage that the application set are kept."""
     headers = {"x-request-id": "mine", "baggage": "own=1"}
     call(headers, {"url.full": "https://api.example.com/"})
     assert (headers["x-request-id"], headers["baggage"]) == ("mine", "own=1")
 
 
 def test_a_second_attempt_is_written_anew():
-    """A redirect that carries the headers of the first attempt tells a stranger nothing more."""
+    """The headers of the first attempt are removed at a redirect to an external host."""
     headers: dict[str, str] = {}
     propagation = call(headers, {"url.full": "http://backend/"})
     assert headers.keys() == ALL
@@ -122,7 +122,7 @@ def test_a_second_attempt_is_written_anew():
 
 
 def test_carriers_that_are_no_mapping():
-    """A list of pairs gets what its callee may have."""
+    """The headers in a list of pairs depend on the host, too."""
     headers: list[tuple[str, str]] = []
     call(headers, {"server.address": "api.example.com"}, setter=Pairs())
     assert {name for name, _ in headers} == OURS
@@ -133,14 +133,14 @@ def test_carriers_that_are_no_mapping():
     [(SpanKind.PRODUCER, {"server.address": "broker.example.com"}), (SpanKind.CLIENT, {})],
 )
 def test_what_names_no_callee_is_our_own(kind, attributes):
-    """Messages, and calls that do not say for whom they are, get everything; nothing is taken off."""
+    """Messages, and calls without a host, get all headers; nothing is removed."""
     headers = {"b3": "0"}
     call(headers, attributes, kind=kind)
     assert headers.keys() == {*ALL, "b3"}
 
 
 def test_a_hostile_call_is_left_alone():
-    """A URL that is none, or headers that cannot be read, raise nothing."""
+    """An invalid URL or unreadable headers raise nothing."""
     headers = {object(): "x"}
     call(headers, {"url.full": "http://[bad/"})
     call(headers, {"url.full": "https://api.example.com/"})
@@ -148,7 +148,7 @@ def test_a_hostile_call_is_left_alone():
 
 
 def test_hosts_are_remembered_within_a_bound():
-    """A crawler does not fill the memory."""
+    """The number of recorded hosts is limited."""
     propagation = Propagation()
     for number in range(120):
         call({}, {"server.address": f"h{number}.example.com"}, propagation=propagation)
@@ -164,13 +164,13 @@ METADATA = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), 
 
 
 def changed(headers, changes):
-    """Headers after the changes, text as on the wire."""
-    kept = [(n, v) for n, v in headers if n.lower().encode() not in changes.gone]
+    """Headers after the changes, as text."""
+    kept = [(n, v) for n, v in headers if n.lower().encode() not in changes.removed]
     return kept + [(n.decode(), v.decode("latin-1")) for n, v in changes.added]
 
 
 def within(propagation, work):
-    """Do something inside of a request that brought everything along."""
+    """Call a function during a request that has every header."""
     token = attach(propagation.context(propagation.read(raw(INBOUND))))
     try:
         return work()
@@ -180,7 +180,7 @@ def within(propagation, work):
 
 @given(headers=METADATA, host=st.sampled_from(HOSTS), externally=st.booleans(), injected=st.booleans())
 def test_an_attempt_tells_what_its_callee_may_know(headers, host, externally, injected):
-    """Whatever the headers are: nothing for strangers that came in, all of it for our own, and twice is as once."""
+    """For any headers: external hosts get nothing inherited, internal ones all of it; a second run changes nothing."""
     propagation = Propagation(propagate_externally=externally)
 
     def attempt():
@@ -207,7 +207,7 @@ def test_an_attempt_tells_what_its_callee_may_know(headers, host, externally, in
 
 
 def test_what_an_earlier_attempt_left_goes_first():
-    """A request object that is sent again, inside of another inbound request."""
+    """A request object is sent again during another inbound request."""
     propagation = Propagation()
 
     def send(headers, left_over):
@@ -215,7 +215,7 @@ def test_what_an_earlier_attempt_left_goes_first():
         propagation.inject(carrier)
         sent = [*headers, *((n, v) for n, v in carrier.items() if n not in dict(headers))]
         changes = propagation.calls.changes(sent, "backend", left_over)
-        return changed(sent, changes), changes.ours
+        return changed(sent, changes), changes.injected
 
     first, ours = within(propagation, lambda: send([("mine", "1")], None))
     assert (b"baggage", b"a=b") in ours
@@ -235,7 +235,7 @@ def test_what_an_earlier_attempt_left_goes_first():
 
 @pytest.mark.parametrize("headers", [{"X-Request-Id": "mine", "baggage": "own=1"}])
 def test_messages_keep_what_the_app_set(headers):
-    """A request id of the application's own stays where no host is known; its baggage joins the inherited one."""
+    """Without a known host, a request id of the application is kept, and its baggage is merged."""
     carrier = dict(headers)
     call(carrier, {}, kind=SpanKind.PRODUCER)
     assert {name: carrier[name] for name in headers} == {**headers, "baggage": "own=1,a=b"}
@@ -243,7 +243,7 @@ def test_messages_keep_what_the_app_set(headers):
 
 
 def test_messages_may_hold_anything():
-    """What is no trace header of a message is neither read nor changed."""
+    """Other headers of a message are neither read nor changed."""
 
     class Hostile:
         def __str__(self):

@@ -1,4 +1,4 @@
-"""Plain input that all agree on: the stock propagators read and write the same."""
+"""For plain input, the stock propagators extract and inject the same."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ STOCK = {"b3": (B3MultiFormat(), B3SingleFormat()), "tracecontext": (TraceContex
 
 
 def holding(span_context: SpanContext) -> Context:
-    """A context with that span."""
+    """A context with this span."""
     return trace.set_span_in_context(NonRecordingSpan(span_context), Context())
 
 
 def ids(span_context: SpanContext) -> tuple[object, ...]:
-    """What is compared: a tracestate by its header."""
+    """The values to compare; a tracestate by its header."""
     return (*span_context[:4], span_context.trace_state.to_header(), span_context.is_valid)
 
 
 @given(TRACE_IDS, SPAN_IDS, st.integers(0, 1), STATES)
 def test_both_ways(trace_id: int, span_id: int, flags: int, members: list[tuple[str, str]]):
-    """What a stock propagator writes is read alike here and there, and the other way round."""
+    """Headers of a stock propagator are extracted alike by both, and the other way round."""
     for name, stocks in STOCK.items():
         state = TraceState(members if name == "tracecontext" else None)
         context = holding(SpanContext(trace_id, span_id, False, TraceFlags(flags), state))
@@ -57,7 +57,7 @@ def test_both_ways(trace_id: int, span_id: int, flags: int, members: list[tuple[
         assert ids(back) == (trace_id, span_id, True, flags, state.to_header(), True)
 
 
-# Stock Python takes "+" for a space, which W3C Baggage does not: what it writes has none here.
+# Stock Python reads "+" as a space, against W3C Baggage: the input has none.
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters=" ;"), min_size=1, max_size=12).filter(
     lambda text: text == text.strip()
 )
@@ -65,7 +65,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters=" ;"), min_size=1
 
 @given(st.dictionaries(TEXT, TEXT, min_size=1, max_size=5))
 def test_baggage_both_ways(members: dict[str, str]):
-    """Names and values survive in either direction, in any script."""
+    """Names and values of any script are the same after both directions."""
     stock, ours = W3CBaggagePropagator(), Propagation(("baggage",))
     context = Context()
     for key, value in members.items():

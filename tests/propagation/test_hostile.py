@@ -1,4 +1,4 @@
-"""Whatever bytes come in, nothing is raised and nothing unsound is sent on."""
+"""For any bytes, nothing is raised and nothing invalid is sent on."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PROPAGATION = Propagation()
 
 @pytest.fixture
 def quiet(caplog):
-    """Nothing is logged: the guard had nothing to catch."""
+    """Nothing is logged: the guard caught nothing."""
     yield
     assert caplog.records == []
 
@@ -52,7 +52,7 @@ def quiet(caplog):
 @pytest.mark.usefixtures("quiet")
 @given(HEADERS)
 def test_any_headers(headers: list[tuple[bytes, bytes]]):
-    """Any values: no exception, no warning, sound output, the same through both interfaces."""
+    """Any values: no exception, no warning, valid output, the same through both interfaces."""
     inbound = PROPAGATION.read(headers)
     carrier: dict[str, list[str]] = {}
     for name, value in headers:
@@ -83,7 +83,7 @@ def test_every_byte_in_every_header(name: bytes):
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("name", NAMES[:10], ids=bytes.decode)
 def test_huge_and_repeated(name: bytes):
-    """A header of 10 MB, and one that comes 20 000 times."""
+    """A header of 10 MB, and one that is there 20 000 times."""
     for value in (b"a" * 10_000_000, b"1=" * 5_000_000, b"a=1," * 2_500_000):
         PROPAGATION.read([(name, value)])
     for value in (b"a=1", T1.encode(), b""):
@@ -108,12 +108,12 @@ def test_huge_and_repeated(name: bytes):
     ids=repr,
 )
 def test_what_no_server_sends(headers):
-    """Header lists that are none are read as nothing."""
+    """Nothing is extracted from objects that are no header lists."""
     assert PROPAGATION.read(headers) is None
 
 
 def test_lists_as_pairs():
-    """Some servers give lists in place of tuples."""
+    """Some servers pass lists in place of tuples."""
     inbound = PROPAGATION.read([list(pair) for pair in raw(multi(sampled="1"))])  # type: ignore[arg-type]
     assert inbound is not None
     assert inbound.trace_id == int(T1, 16)
@@ -122,7 +122,7 @@ def test_lists_as_pairs():
 
 
 class Awkward(Getter[dict]):
-    """A getter that gives strings, as some libraries' do, and fails on demand."""
+    """A getter that returns strings, as some libraries have it, or raises."""
 
     def get(self, carrier, key):
         return carrier.get(key)
@@ -132,7 +132,7 @@ class Awkward(Getter[dict]):
 
 
 def test_carriers():
-    """Getters that give a string, no keys, or raise."""
+    """Getters that return a string, return no keys, or raise."""
     value = f"{T1}-{S1}-1"
     extracted = PROPAGATION.extract({"b3": value, "keys": []}, getter=Awkward())
     assert get_current_span(extracted).get_span_context().trace_id == int(T1, 16)
@@ -148,7 +148,7 @@ KEYS = st.text(string.ascii_lowercase, min_size=1, max_size=8)
 @given(IDS, st.dictionaries(KEYS, st.text(max_size=20), max_size=5))
 @example((1, 1, 0), {})
 def test_round_trip(ids: tuple[int, int, int], members: dict[str, str]):
-    """What is written is read back: ids, decision, random flag and baggage."""
+    """Injected headers are extracted again: ids, decision, random flag and baggage."""
     trace_id, span_id, flags = ids
     context = Context()
     for key, value in members.items():
@@ -165,7 +165,7 @@ def test_round_trip(ids: tuple[int, int, int], members: dict[str, str]):
 
 @given(st.lists(VALUES, max_size=5))
 def test_any_response_header(values: list[bytes]):
-    """A callee's answer never raises either."""
+    """A response never raises either."""
     read_server_timing([b"trace;desc=" + value for value in values])
     for value in values:
         read_trace_response(value)
@@ -178,13 +178,13 @@ ADDRESSES = st.tuples(st.sampled_from(["::1%", "fe80::1%", "127.0.0.1", "a.svc"]
 
 @given(st.text(max_size=300) | ADDRESSES)
 def test_any_host(host: str):
-    """No host raises, and none with a character that no name has is our own."""
+    """No host raises; none with a character that is invalid in names is internal."""
     own = PROPAGATION.is_internal_host(host)
     assert not own or re.fullmatch(r"[a-z0-9._:%\[\]-]+", host.strip().lower())
 
 
 def test_stale_w3c_is_not_parsed_in_vain():
-    """A stale traceparent with nothing to add changes nothing, whatever it holds."""
+    """A stale traceparent that can add nothing changes nothing."""
     for headers in (w3c(), [("traceparent", "junk-00")], [("traceparent", "")]):
         inbound = PROPAGATION.read(raw(multi(sampled="0") + headers))
         assert inbound is not None

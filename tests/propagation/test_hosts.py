@@ -1,4 +1,4 @@
-"""Which hosts are our own."""
+"""Internal and external hosts."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ TARGETS = ("API.Partner.example.", "*.corp.example", ".late.example", "203.0.113
 
 @pytest.mark.parametrize("host", OWN)
 def test_own(host: str):
-    """Loopback, private, dotless, cluster and listed names are our own."""
+    """Loopback, private, dotless, cluster and listed names are internal."""
     assert Propagation(targets=TARGETS).is_internal_host(host)
 
 
 @pytest.mark.parametrize("host", OTHERS)
 def test_others(host: str):
-    """Public names, public addresses and anything that is not spelled plainly are not."""
+    """Public names, public addresses and unusual notations are external."""
     assert not Propagation(targets=TARGETS).is_internal_host(host)
 
 
 def test_targets_are_needed():
-    """Names that are ours by listing alone are others' without it."""
+    """Listed names are external without the list."""
     propagation = Propagation()
     for host in ("api.partner.example", "deep.api.corp.example", "203.0.113.7", "x.late.example"):
         assert not propagation.is_internal_host(host)
 
 
 def test_asked_twice():
-    """The answer from memory is the same one."""
+    """The cached result is the same."""
     propagation = Propagation()
     assert [propagation.is_internal_host("example.com") for _ in range(2)] == [False, False]
     assert [propagation.is_internal_host("auth-api") for _ in range(2)] == [True, True]

@@ -1,4 +1,4 @@
-"""How a callee tells that it kept a trace."""
+"""Response headers of a callee that kept a trace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OTHER = f"00-{T2}-{S2}-01"
 
 
 def test_what_is_written():
-    """The metric has the draft's form and reads back."""
+    """The metric has the draft's form and can be parsed."""
     written = format_server_timing(int(T1, 16), int(S1, 16))
     assert written == f"trace;desc={ONE}".encode()
     assert read_server_timing([written]) == KEPT
@@ -44,7 +44,7 @@ def test_what_is_written():
     ],
 )
 def test_kept(values: list[str]):
-    """The first valid metric named trace counts, however it is written."""
+    """The first valid metric named trace is used, in any notation."""
     assert read_server_timing([value.encode() for value in values]) == KEPT
 
 
@@ -74,18 +74,18 @@ def test_kept(values: list[str]):
     ],
 )  # fmt: skip
 def test_not_kept(value: str):
-    """What is not a whole and valid metric says nothing."""
+    """There is no result without a complete and valid metric."""
     assert read_server_timing([value.encode("latin-1")]) is None
 
 
 def test_not_sampled_is_told():
-    """The flag is given as it is: a callee may name its trace without having kept it."""
+    """The flag is returned as it is: a callee may name its trace without having kept it."""
     assert read_server_timing([f"trace;desc=00-{T1}-{S1}-00".encode()]) == (*KEPT[:2], False)
     assert read_server_timing([]) is None
 
 
 def test_trace_response():
-    """The older header holds the same value by itself."""
+    """The older header has the same value."""
     assert read_trace_response(ONE.encode()) == KEPT
     assert read_trace_response(f" 00-{T1}-{S1}-00 ".encode()) == (*KEPT[:2], False)
     assert read_trace_response(b"00-" + T1.encode()) is None

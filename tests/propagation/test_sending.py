@@ -1,4 +1,4 @@
-"""What goes out: to our own hosts, to others, decided here or forwarded as it came."""
+"""Injection for internal and external hosts, with a local decision or a forwarded one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sent(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def forwarded(headers: Headers, *, names: tuple[str, ...] = ("b3", "tracecontext"), excluded: bool = False):
-    """What a process without tracing sends on."""
+    """The headers that a process without tracing forwards."""
     propagation = Propagation(names)
     inbound = propagation.read(raw(headers)) or Inbound()
     passed = propagation.context(inbound, excluded=excluded)
@@ -37,12 +37,12 @@ def forwarded(headers: Headers, *, names: tuple[str, ...] = ("b3", "tracecontext
 
 
 def b3(trace_id: str = T1, span_id: str = S1, **rest: str) -> dict[str, str]:
-    """The X-B3-* headers that are expected."""
+    """The expected X-B3-* headers."""
     return {"x-b3-traceid": trace_id, "x-b3-spanid": span_id} | {f"x-b3-{key}": rest[key] for key in rest}
 
 
 def parent(flags: str, trace_id: str = T1, span_id: str = S1) -> dict[str, str]:
-    """The traceparent that is expected."""
+    """The expected traceparent."""
     return {"traceparent": f"00-{trace_id}-{span_id}-{flags}"}
 
 
@@ -81,7 +81,7 @@ FORWARDED = [
 
 @pytest.mark.parametrize(("headers", "expected"), FORWARDED)
 def test_forwarded_as_it_came(headers: Headers, expected: dict[str, str]):
-    """Where no decision is taken here, what came in travels on."""
+    """Without a local decision, the received context is forwarded."""
     assert forwarded(headers) == expected
 
 
@@ -113,7 +113,7 @@ def test_excluded_goes_on_unsampled(headers: Headers, expected: dict[str, str]):
     ],
 )  # fmt: skip
 def test_listed_names_are_written(names: tuple[str, ...], expected: set[str]):
-    """What is written is what is listed, in any case."""
+    """The selected formats are injected; names in any case."""
     propagation = Propagation(names)
     passed = propagation.context(Inbound(request_id=b"r", baggage={"a": "1"}))
     pairs = propagation.write(local(state=PropagatedTraceState([("a", "1")])), passed, own=True)
@@ -122,7 +122,7 @@ def test_listed_names_are_written(names: tuple[str, ...], expected: set[str]):
 
 
 def test_local_decision_is_sent():
-    """A decision taken here goes out, whatever the caller left open."""
+    """A local decision is sent, also for a deferred one."""
     propagation = Propagation()
     inbound = propagation.read(raw(multi()))
     assert inbound is not None
@@ -133,7 +133,7 @@ def test_local_decision_is_sent():
 
 
 def test_other_hosts_get_trace_context_alone():
-    """Baggage, tracestate and request ids stay inside; ids and the decision go out."""
+    """External hosts get ids and the decision, and no baggage, tracestate or request id."""
     propagation = Propagation()
     headers = [*w3c(T1, S1, "01", "a=1"), ("baggage", "user=kim"), ("x-request-id", "r")]
     inbound = propagation.read(raw(headers))
@@ -147,7 +147,7 @@ def test_other_hosts_get_trace_context_alone():
 
 
 def test_other_hosts_get_nothing_where_switched_off():
-    """Without external propagation not even a bare decision leaves."""
+    """Without external propagation not even a bare decision is sent."""
     propagation = Propagation(propagate_externally=False)
     denied = propagation.context(Inbound(sampled=False, denied=True))
     assert propagation.write(local(), Context(), own=False) == []
@@ -156,7 +156,7 @@ def test_other_hosts_get_nothing_where_switched_off():
 
 
 def test_bare_decision_needs_b3():
-    """W3C has no way to say no without ids."""
+    """W3C Trace Context has no bare deny."""
     assert forwarded(single("0"), names=("tracecontext",)) == {}
     assert forwarded([*single("0"), ("x-request-id", "r")], names=("tracecontext", "b3")) == {
         "x-b3-sampled": "0",
@@ -165,13 +165,13 @@ def test_bare_decision_needs_b3():
 
 
 def test_span_outside_any_request():
-    """A span that no request began is sent, with its decision."""
+    """A span outside of requests is sent with its decision."""
     pairs = Propagation().write(local(flags=0), Context(), own=True)
     assert sent(pairs) == b3(span_id=HERE, sampled="0") | parent("00", span_id=HERE)
 
 
 def test_baggage_is_encoded():
-    """Names and values of the application become valid members; properties travel on."""
+    """Names and values of the application become valid members; properties are sent on."""
     propagation = Propagation(("baggage",))
     inbound = propagation.read([(b"baggage", b"a=1;p;q=%20")])
     assert inbound is not None
@@ -182,7 +182,7 @@ def test_baggage_is_encoded():
 
 
 class Unprintable:
-    """A value that fights back."""
+    """A value whose ``__str__`` raises."""
 
     def __str__(self) -> str:
         raise RuntimeError("no")
@@ -192,13 +192,13 @@ class Unprintable:
     "value", [Unprintable(), "x" * 5000, "\u4e00" * 2000, b"\xff" * 5000], ids=lambda v: type(v).__name__
 )
 def test_baggage_that_cannot_be_sent(value: object):
-    """A value that cannot be sent is left out, the others go."""
+    """A value that cannot be sent is left out; the others are sent."""
     passed = baggage.set_baggage("good", "1", baggage.set_baggage("bad", value, Context()))
     assert sent(Propagation(("baggage",)).write(local(), passed, own=True)) == {"baggage": "good=1"}
 
 
 def test_baggage_limits():
-    """180 members and 8192 bytes are sent; what is small enough still fits."""
+    """180 members and 8192 bytes are sent; a later member that fits is sent, too."""
     passed = Context()
     for index in range(200):
         passed = baggage.set_baggage(f"k{index}", "1", passed)
@@ -213,7 +213,7 @@ def test_baggage_limits():
 
 
 def test_baggage_odd():
-    """A lone surrogate, an empty name and a number do not stop a call."""
+    """A lone surrogate, an empty name and a number do not fail a call."""
     passed = baggage.set_baggage(
         "", "x", baggage.set_baggage("s", "\ud800", baggage.set_baggage("n", 1, Context()))
     )
@@ -225,7 +225,7 @@ def test_baggage_odd():
 
 
 def test_tracestate_of_the_application_is_cut():
-    """A tracestate of the API's own class is cut to 512 characters; other text is not sent."""
+    """A tracestate of the API's class is truncated to 512 characters; text beyond ASCII is not sent."""
     long = TraceState([(f"k{index}", "v" * 97) for index in range(6)])
     pairs = sent(Propagation(("tracecontext",)).write(local(state=long), Context(), own=True))
     assert len(pairs["tracestate"]) <= 512
@@ -237,7 +237,7 @@ def test_tracestate_of_the_application_is_cut():
 
 
 def test_tracestate_edits():
-    """Edits keep level-2 keys, put the member in front and drop the 33rd."""
+    """Changes keep level-2 keys, move the member to the front and drop the 33rd."""
     state = PropagatedTraceState([("foo@@bar", "1"), ("a", "2")])
     assert state.update("a", "3").to_header() == "a=3,foo@@bar=1"
     assert state.add("b@@c", "4").to_header() == "b@@c=4,foo@@bar=1,a=2"
@@ -252,8 +252,19 @@ def test_tracestate_edits():
     assert "k31" not in full
 
 
+def test_tracestate_is_a_mapping():
+    """It is read like the API's class, in the order of the header."""
+    members = {"foo@@bar": "1", "a": "2"}
+    state = PropagatedTraceState(members.items())
+    assert isinstance(state, TraceState)
+    assert state == members
+    assert (list(state), list(state.keys()), list(state.values())) == ([*members], [*members], ["1", "2"])
+    assert (state["a"], len(state), bool(PropagatedTraceState())) == ("2", 2, False)
+    assert repr(state) == "PropagatedTraceState([('foo@@bar', '1'), ('a', '2')])"
+
+
 def test_inject_is_write_for_an_own_host():
-    """The OpenTelemetry interface writes the same headers."""
+    """The OpenTelemetry interface injects the same headers."""
     propagation = Propagation()
     inbound = propagation.read(raw([*multi(sampled="1"), ("baggage", "a=1"), ("x-request-id", "r")]))
     assert inbound is not None
@@ -277,7 +288,7 @@ MINE = [("Host", "auth-api"), ("X-Tenant", "a")]
 
 
 def rewritten(headers: Headers, passed: Context, *, own: bool = True) -> list[tuple[str, str]]:
-    """The headers of an attempt, the application's in their order."""
+    """The headers of an attempt; those of the application keep their order."""
     pairs = Propagation().rewrite(raw(headers), local(), passed, own=own)
     return [(name.decode(), value.decode()) for name, value in pairs]
 
@@ -286,12 +297,12 @@ OURS = list((b3(span_id=HERE, sampled="1") | parent("01", span_id=HERE)).items()
 
 
 def test_stale_trace_headers_go():
-    """Copied by hand or by a redirect: every trace header goes, whatever its case."""
+    """Every trace header is removed, in any case, whether the application or a redirect copied it."""
     assert rewritten([*STALE, *MINE], Context()) == [*MINE, *OURS]
 
 
 def inherited() -> Context:
-    """The context of a request that came with baggage and a request id."""
+    """The context of a request with baggage and a request id."""
     propagation = Propagation()
     inbound = propagation.read(raw([("baggage", "a=1;p"), ("baggage", "b=2"), ("x-request-id", "r")]))
     assert inbound is not None
@@ -310,13 +321,13 @@ COMPANIONS = [("baggage", "a=1;p,b=2"), ("x-request-id", "r")]
     ],
 )
 def test_inherited_companions_stay_inside(copied: Headers):
-    """A redirect to another host loses the inherited baggage and request id; an own host gets them once."""
+    """A redirect to an external host loses the inherited baggage and request id; an internal host gets them once."""
     assert rewritten([*MINE, *copied], inherited(), own=True) == [*MINE, *OURS, *COMPANIONS]
     assert rewritten([*MINE, *copied], inherited(), own=False) == [*MINE, *OURS]
 
 
 def test_changed_baggage_of_an_earlier_attempt():
-    """What the application added through the API is recognised as well."""
+    """Baggage that the application set through the API is recognized, too."""
     passed = baggage.set_baggage("c", "3", inherited())
     first = rewritten(MINE, passed)
     assert ("baggage", "a=1;p,b=2,c=3") in first
@@ -326,7 +337,7 @@ def test_changed_baggage_of_an_earlier_attempt():
 
 
 def test_companions_of_the_application_stay():
-    """A request id that the application set itself stays, in place of ours; inherited baggage joins its baggage."""
+    """A request id of the application replaces ours; its baggage is merged with the inherited one."""
     mine = [*MINE, ("baggage", "mine=1"), ("x-request-id", "mine")]
     merged = [*MINE, ("baggage", "mine=1,a=1;p,b=2"), ("x-request-id", "mine")]
     assert rewritten(mine, inherited()) == [*merged, *OURS]
@@ -338,7 +349,7 @@ def test_companions_of_the_application_stay():
     ("values", "internal", "external"),
     [
         pytest.param(["a=9"], "a=9,b=2", "a=9", id="the call's value wins"),
-        pytest.param(["a=1;q=2"], "a=1;q=2,b=2", "a=1;q=2", id="with properties of its own"),
+        pytest.param(["a=1;q=2"], "a=1;q=2,b=2", "a=1;q=2", id="with other properties"),
         pytest.param(["a=1, mine=3"], "mine=3,a=1;p,b=2", "mine=3", id="a copy beside it"),
         pytest.param(["mine=3", "a=9"], "mine=3,a=9,b=2", "mine=3,a=9", id="two lines"),
         pytest.param(["%61=9"], "%61=9,b=2", "%61=9", id="an escaped key"),
@@ -350,7 +361,7 @@ def test_companions_of_the_application_stay():
     ],
 )
 def test_baggage_of_a_call_is_merged(values: list[str], internal: str, external: str | None):
-    """One header: the call's members, and what it does not set of the inherited ones, for own hosts alone."""
+    """One header: the call's members; for internal hosts also the inherited ones of other keys."""
     given = [*MINE, *(("Baggage", value) for value in values)]
     for own, expected in ((True, internal), (False, external)):
         pairs = rewritten(given, inherited(), own=own)
@@ -360,7 +371,7 @@ def test_baggage_of_a_call_is_merged(values: list[str], internal: str, external:
 
 
 def test_merged_baggage_keeps_to_the_limits():
-    """The call's members come first; of the others those that fit are sent."""
+    """The call's members come first; inherited ones are sent if they fit."""
     passed = Context()
     for number in range(200):
         passed = baggage.set_baggage(f"k{number}", "v", passed)
@@ -375,7 +386,7 @@ def test_merged_baggage_keeps_to_the_limits():
 
 
 def test_known_trace_headers():
-    """The list holds lower-case names, and neither baggage nor the request id."""
+    """The set has lower-case names, and neither baggage nor the request id."""
     assert {b"b3", b"x-b3-parentspanid", b"traceparent", b"tracestate", b"uber-trace-id"} <= TRACE_HEADERS
     assert {b"x-amzn-trace-id", b"x-cloud-trace-context", b"x-datadog-trace-id", b"sw8"} <= TRACE_HEADERS
     assert not TRACE_HEADERS & {b"baggage", b"x-request-id"}

@@ -9,7 +9,7 @@ from opentelemetry.trace import get_current_span
 
 from eco2_tracing.propagation import Inbound, Propagation, inbound_of
 
-from .vectors import FAMILIES, NO_TRACE, S1, T1, Headers, Said, Vector, multi, single, w3c
+from .vectors import FAMILIES, NO_TRACE, S1, T1, Headers, Result, Vector, multi, single, w3c
 
 CASES = [
     pytest.param(vector, id=f"{family}: {vector.name}")
@@ -19,23 +19,23 @@ CASES = [
 
 
 def raw(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """Headers as ASGI gives them."""
+    """Headers in the form of ASGI."""
     return [(name.encode(), value.encode()) for name, value in headers]
 
 
 def carrier(headers: Headers) -> dict[str, list[str]]:
-    """Headers as a mapping with any spelling."""
+    """Headers as a mapping, with names in any case."""
     lists: dict[str, list[str]] = {}
     for name, value in headers:
         lists.setdefault(name.title(), []).append(value)
     return lists
 
 
-def understood(inbound: Inbound | None) -> Said | None:
-    """What was read, in the words of the table."""
+def extracted_fields(inbound: Inbound | None) -> Result | None:
+    """An extracted context in the form of the table."""
     if inbound is None:
         return None
-    return Said(
+    return Result(
         f"{inbound.trace_id:032x}",
         f"{inbound.span_id:016x}",
         inbound.sampled,
@@ -50,32 +50,32 @@ def understood(inbound: Inbound | None) -> Said | None:
 
 @pytest.mark.parametrize("vector", CASES)
 def test_vector(vector: Vector):
-    """Headers are understood as the table says."""
+    """The extracted context is that of the table."""
     propagation = Propagation(vector.names, trust_inbound=vector.trust)
-    assert understood(propagation.read(raw(vector.headers))) == vector.said
+    assert extracted_fields(propagation.read(raw(vector.headers))) == vector.expected
 
 
 @pytest.mark.parametrize("vector", CASES)
 def test_vector_as_a_context(vector: Vector):
-    """The OpenTelemetry interface gives the context that `read` and `context` give."""
+    """The OpenTelemetry interface returns the context of `read` and `context`."""
     propagation = Propagation(vector.names, trust_inbound=vector.trust)
     inbound = propagation.read(raw(vector.headers))
     expected = Context() if inbound is None else propagation.context(inbound)
     extracted = propagation.extract(carrier(vector.headers))
-    assert understood(inbound_of(extracted)) == understood(inbound)
+    assert extracted_fields(inbound_of(extracted)) == extracted_fields(inbound)
     assert get_current_span(extracted).get_span_context() == get_current_span(expected).get_span_context()
     assert baggage.get_all(extracted) == baggage.get_all(expected)
-    if vector.said is not None:
+    if vector.expected is not None:
         span_context = get_current_span(expected).get_span_context()
-        assert span_context.is_remote == (vector.said.trace != NO_TRACE)
-        assert f"{span_context.trace_id:032x}" == vector.said.trace
-        assert f"{span_context.span_id:016x}" == vector.said.span
+        assert span_context.is_remote == (vector.expected.trace != NO_TRACE)
+        assert f"{span_context.trace_id:032x}" == vector.expected.trace
+        assert f"{span_context.span_id:016x}" == vector.expected.span
         assert (
             span_context.trace_flags
-            == bool(vector.said.sampled and span_context.is_valid) + 2 * vector.said.random
+            == bool(vector.expected.sampled and span_context.is_valid) + 2 * vector.expected.random
         )
-        assert span_context.trace_state.to_header() == vector.said.state
-        assert tuple(baggage.get_all(expected).items()) == vector.said.baggage
+        assert span_context.trace_state.to_header() == vector.expected.state
+        assert tuple(baggage.get_all(expected).items()) == vector.expected.baggage
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_vector_as_a_context(vector: Vector):
     [(multi(sampled="1"), 1), (multi(), 0), (w3c(T1, S1, "03", "a=1"), 3), (single(f"{T1}-{S1}-d"), 1)],
 )
 def test_stranger_becomes_a_link(headers: Headers, flags: int):
-    """Where callers are not trusted, their context is there to link to and is no parent."""
+    """The context of a caller that is not trusted is a link and no parent."""
     propagation = Propagation(trust_inbound=False)
     inbound = propagation.read(raw(headers))
     assert inbound is not None
@@ -95,7 +95,7 @@ def test_stranger_becomes_a_link(headers: Headers, flags: int):
 
 
 def test_context_builds_on_a_base():
-    """What the base context holds stays; the caller's span comes on top."""
+    """The values of the base context are kept; the current span is the caller's."""
     propagation = Propagation()
     inbound = propagation.read(raw(multi(sampled="1")))
     assert inbound is not None
@@ -107,7 +107,7 @@ def test_context_builds_on_a_base():
 
 
 def test_deferred_is_told_from_nothing_said():
-    """Only ids that came without a decision are deferred."""
+    """Only ids without a decision are deferred."""
     propagation = Propagation()
     for headers, deferred in ((multi(), True), (multi(sampled="0"), False), ([("x-request-id", "r")], False)):
         inbound = propagation.read(raw(headers))

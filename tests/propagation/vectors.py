@@ -1,10 +1,10 @@
-"""What headers come in, and what they mean: one row a case, by family."""
+"""Headers and the context that is extracted from them: one row for each case."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Two traces with a span each; the names of the ids say which context won.
+# Two traces with a span each; the id shows which context was used.
 T1, S1 = "463ac35c9f6413ad48485a3953bb6124", "a2fb4a1d1a96d312"
 T2, S2 = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 T64 = "48485a3953bb6124"
@@ -18,8 +18,8 @@ Headers = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Said:
-    """What is understood: ids as hexadecimal digits, the rest as in `Inbound`."""
+class Result:
+    """The expected context: ids as hexadecimal digits, the rest as in `Inbound`."""
 
     trace: str = NO_TRACE
     span: str = NO_SPAN
@@ -38,7 +38,7 @@ class Vector:
 
     name: str
     headers: Headers
-    said: Said | None
+    expected: Result | None
     names: tuple[str, ...] = B3_FIRST
     trust: bool = True
 
@@ -73,21 +73,21 @@ def state(*values: str) -> Headers:
 
 
 def many(count: int) -> str:
-    """A list of that many members."""
+    """A list of this many members."""
     return ",".join(f"k{index}=1" for index in range(count))
 
 
-def with_state(expected: str) -> Said:
-    """What `state` is understood as."""
-    return Said(T2, S2, True, state=expected)
+def with_state(expected: str) -> Result:
+    """The expected result for `state`."""
+    return Result(T2, S2, True, state=expected)
 
 
-YES, NO = Said(T1, S1, True), Said(T1, S1, False)
-DEFERRED = Said(T1, S1, None)
-DEBUG = Said(T1, S1, True, debug=True)
-W3C_YES, W3C_NO = Said(T2, S2, True), Said(T2, S2, False)
-DENY = Said(sampled=False, denied=True)
-ACCEPT = Said(sampled=True)
+YES, NO = Result(T1, S1, True), Result(T1, S1, False)
+DEFERRED = Result(T1, S1, None)
+DEBUG = Result(T1, S1, True, debug=True)
+W3C_YES, W3C_NO = Result(T2, S2, True), Result(T2, S2, False)
+DENY = Result(sampled=False, denied=True)
+ACCEPT = Result(sampled=True)
 
 FAMILIES: dict[str, list[Vector]] = {
     "b3-multi": [
@@ -113,7 +113,7 @@ FAMILIES: dict[str, list[Vector]] = {
     "w3c": [
         Vector("sampled", w3c(), W3C_YES),
         Vector("unsampled", w3c(flags="00"), W3C_NO),
-        Vector("random", w3c(flags="03"), Said(T2, S2, True, random=True)),
+        Vector("random", w3c(flags="03"), Result(T2, S2, True, random=True)),
         Vector("unknown flags are dropped", w3c(flags="fc"), W3C_NO),
         Vector("not listed", w3c(), None, names=("b3",)),
         Vector("version cc", parent(f"cc-{T2}-{S2}-01"), W3C_YES),
@@ -129,18 +129,18 @@ FAMILIES: dict[str, list[Vector]] = {
         Vector(
             "same trace, another span: the first form's span",
             multi(sampled="1") + w3c(T1, S2, "00", "a=1"),
-            Said(T1, S1, True, state="a=1"),
+            Result(T1, S1, True, state="a=1"),
         ),
         Vector(
             "same trace, another span, w3c first",
             multi(sampled="1") + w3c(T1, S2, "00"),
-            Said(T1, S2, False),
+            Result(T1, S2, False),
             names=W3C_FIRST,
         ),
         Vector(
             "a later random flag is the trace's",
             multi(sampled="1") + w3c(T1, S1, "02"),
-            Said(T1, S1, True, random=True),
+            Result(T1, S1, True, random=True),
         ),
     ],
     "disagreeing": [
@@ -216,10 +216,10 @@ FAMILIES: dict[str, list[Vector]] = {
         Vector("w3c, the flags", w3c(flags="0A"), None),
     ],
     "64-bit": [
-        Vector("multi", multi(T64, S1, "1"), Said(PADDED, S1, True)),
-        Vector("single", single(f"{T64}-{S1}-1"), Said(PADDED, S1, True)),
-        Vector("already padded", multi(PADDED, S1, "1"), Said(PADDED, S1, True)),
-        Vector("agrees with w3c", multi(T64) + w3c(PADDED, S1), Said(PADDED, S1, True)),
+        Vector("multi", multi(T64, S1, "1"), Result(PADDED, S1, True)),
+        Vector("single", single(f"{T64}-{S1}-1"), Result(PADDED, S1, True)),
+        Vector("already padded", multi(PADDED, S1, "1"), Result(PADDED, S1, True)),
+        Vector("agrees with w3c", multi(T64) + w3c(PADDED, S1), Result(PADDED, S1, True)),
         Vector("zero", multi("0" * 16, S1, "1"), None),
     ],
     "deferred": [
@@ -230,19 +230,19 @@ FAMILIES: dict[str, list[Vector]] = {
         Vector("denied by w3c", multi() + w3c(T1, S2, "00"), NO),
         Vector("not decided by another trace", multi() + w3c(), DEFERRED),
         Vector("not decided by a bare accept", multi() + single("1"), DEFERRED),
-        Vector("denied by a bare deny", multi() + single("0"), Said(T1, S1, False, denied=True)),
+        Vector("denied by a bare deny", multi() + single("0"), Result(T1, S1, False, denied=True)),
     ],
     "deny": [
         Vector("multi, bare", [("x-b3-sampled", "0")], DENY),
         Vector("multi, bare, false", [("x-b3-sampled", "false")], DENY),
         Vector("single, bare", single("0"), DENY),
         Vector("multi, empty ids are absent", multi("", "", "0"), DENY),
-        Vector("bare before w3c", [("x-b3-sampled", "0"), *w3c()], Said(T2, S2, False, denied=True)),
+        Vector("bare before w3c", [("x-b3-sampled", "0"), *w3c()], Result(T2, S2, False, denied=True)),
         Vector("bare after w3c", [("x-b3-sampled", "0"), *w3c()], W3C_YES, names=W3C_FIRST),
         Vector(
             "bare before single ids",
             [("x-b3-sampled", "0"), *single(f"{T1}-{S1}-1")],
-            Said(T1, S1, False, denied=True),
+            Result(T1, S1, False, denied=True),
         ),
         Vector("bare deny before a bare accept", [("x-b3-sampled", "0"), *single("1")], DENY),
         Vector("bare accept before a bare deny", [("x-b3-sampled", "1"), *single("0")], ACCEPT),
@@ -257,8 +257,8 @@ FAMILIES: dict[str, list[Vector]] = {
         Vector("flags 0", multi(sampled="0", flags="0"), NO),
         Vector("flags, not known", multi(flags="true"), DEFERRED),
         Vector("single", single(f"{T1}-{S1}-d"), DEBUG),
-        Vector("bare flags", [("x-b3-flags", "1")], Said(sampled=True, debug=True)),
-        Vector("bare single", single("d"), Said(sampled=True, debug=True)),
+        Vector("bare flags", [("x-b3-flags", "1")], Result(sampled=True, debug=True)),
+        Vector("bare single", single("d"), Result(sampled=True, debug=True)),
         Vector("of another trace", multi(sampled="0") + single(f"{T2}-{S2}-d"), NO),
     ],
     "tracestate": [
@@ -293,54 +293,54 @@ FAMILIES: dict[str, list[Vector]] = {
         ),
         Vector("above 512, alone", state("k" * 256 + "=" + "v" * 256), with_state("")),
         Vector("without a traceparent", [("tracestate", "a=1")], None),
-        Vector("added to b3", multi(sampled="0") + w3c(T1, S2, "01", "a=1"), Said(T1, S1, False, state="a=1")),
+        Vector("added to b3", multi(sampled="0") + w3c(T1, S2, "01", "a=1"), Result(T1, S1, False, state="a=1")),
     ],
     "baggage": [
-        Vector("alone", [("baggage", "user=kim")], Said(baggage=(("user", "kim"),))),
-        Vector("beside ids", [*multi(sampled="1"), ("baggage", "a=1")], Said(T1, S1, True, baggage=(("a", "1"),))),
-        Vector("several headers", [("baggage", "a=1"), ("baggage", "b=2")], Said(baggage=(("a", "1"), ("b", "2")))),
-        Vector("the last of a name", [("baggage", "a=1,a=2")], Said(baggage=(("a", "2"),))),
-        Vector("decoded as UTF-8", [("baggage", "n=%EA%B9%80%20%2C")], Said(baggage=(("n", "김 ,"),))),
-        Vector("a plus is a plus", [("baggage", "n=a+b")], Said(baggage=(("n", "a+b"),))),
-        Vector("not UTF-8", [("baggage", "n=%FF")], Said(baggage=(("n", "\ufffd"),))),
-        Vector("spaces", [("baggage", " a \t= 1 , b = 2 ;p")], Said(baggage=(("a", "1"), ("b", "2")))),
-        Vector("properties", [("baggage", "a=1;p;q=2 ; r = 3")], Said(baggage=(("a", "1"),))),
-        Vector("an empty value", [("baggage", "a=")], Said(baggage=(("a", ""),))),
-        Vector("malformed members", [("baggage", 'a,=1,b=",c d=1,e=1;@,ok=1')], Said(baggage=(("ok", "1"),))),
-        Vector("not ascii", [("baggage", "a=ü,b=1")], Said(baggage=(("b", "1"),))),
-        Vector("a member above 4096", [("baggage", "a=" + "x" * 4095 + ",b=1")], Said(baggage=(("b", "1"),))),
+        Vector("alone", [("baggage", "user=kim")], Result(baggage=(("user", "kim"),))),
+        Vector("beside ids", [*multi(sampled="1"), ("baggage", "a=1")], Result(T1, S1, True, baggage=(("a", "1"),))),
+        Vector("several headers", [("baggage", "a=1"), ("baggage", "b=2")], Result(baggage=(("a", "1"), ("b", "2")))),
+        Vector("the last of a name", [("baggage", "a=1,a=2")], Result(baggage=(("a", "2"),))),
+        Vector("decoded as UTF-8", [("baggage", "n=%EA%B9%80%20%2C")], Result(baggage=(("n", "김 ,"),))),
+        Vector("a plus is a plus", [("baggage", "n=a+b")], Result(baggage=(("n", "a+b"),))),
+        Vector("not UTF-8", [("baggage", "n=%FF")], Result(baggage=(("n", "\ufffd"),))),
+        Vector("spaces", [("baggage", " a \t= 1 , b = 2 ;p")], Result(baggage=(("a", "1"), ("b", "2")))),
+        Vector("properties", [("baggage", "a=1;p;q=2 ; r = 3")], Result(baggage=(("a", "1"),))),
+        Vector("an empty value", [("baggage", "a=")], Result(baggage=(("a", ""),))),
+        Vector("malformed members", [("baggage", 'a,=1,b=",c d=1,e=1;@,ok=1')], Result(baggage=(("ok", "1"),))),
+        Vector("not ascii", [("baggage", "a=ü,b=1")], Result(baggage=(("b", "1"),))),
+        Vector("a member above 4096", [("baggage", "a=" + "x" * 4095 + ",b=1")], Result(baggage=(("b", "1"),))),
         Vector(
             "180 members",
             [("baggage", many(200))],
-            Said(baggage=tuple((f"k{i}", "1") for i in range(180))),
+            Result(baggage=tuple((f"k{i}", "1") for i in range(180))),
         ),
         Vector(
             "8192 bytes",
             [("baggage", ",".join(f"k{i}=" + "x" * 4000 for i in range(3)))],
-            Said(baggage=tuple((f"k{i}", "x" * 4000) for i in range(2))),
+            Result(baggage=tuple((f"k{i}", "x" * 4000) for i in range(2))),
         ),
-        Vector("one member above 8192", [("baggage", "a=" + "x" * 9000)], Said()),
+        Vector("one member above 8192", [("baggage", "a=" + "x" * 9000)], Result()),
         Vector("not listed", [("baggage", "a=1"), *multi(sampled="1")], YES, names=("b3",)),
     ],
     "request-id": [
-        Vector("carried", [("x-request-id", "4f2b-9c")], Said(request_id="4f2b-9c")),
-        Vector("the first", [("x-request-id", "a"), ("x-request-id", "b")], Said(request_id="a")),
+        Vector("carried", [("x-request-id", "4f2b-9c")], Result(request_id="4f2b-9c")),
+        Vector("the first", [("x-request-id", "a"), ("x-request-id", "b")], Result(request_id="a")),
         Vector("empty", [("x-request-id", "")], None),
-        Vector("of 128", [("x-request-id", "x" * 128)], Said(request_id="x" * 128)),
-        Vector("of 129", [("x-request-id", "x" * 129)], Said()),
-        Vector("a space", [("x-request-id", "a b")], Said()),
-        Vector("a control character", [("x-request-id", "a\x1b")], Said()),
-        Vector("not ascii", [("x-request-id", "é")], Said()),
+        Vector("of 128", [("x-request-id", "x" * 128)], Result(request_id="x" * 128)),
+        Vector("of 129", [("x-request-id", "x" * 129)], Result()),
+        Vector("a space", [("x-request-id", "a b")], Result()),
+        Vector("a control character", [("x-request-id", "a\x1b")], Result()),
+        Vector("not ascii", [("x-request-id", "é")], Result()),
         Vector("nothing is propagated", [("x-request-id", "a")], None, names=("none",)),
     ],
     "trust": [
-        Vector("ids become a link", multi(sampled="1"), Said(), trust=False),
-        Vector("so do w3c's", w3c(state="a=1"), Said(), trust=False),
-        Vector("debug is ignored", multi(flags="1"), Said(), trust=False),
-        Vector("companions are ignored", [*multi(), ("baggage", "a=1"), ("x-request-id", "r")], Said(), trust=False),
+        Vector("ids become a link", multi(sampled="1"), Result(), trust=False),
+        Vector("so do w3c's", w3c(state="a=1"), Result(), trust=False),
+        Vector("debug is ignored", multi(flags="1"), Result(), trust=False),
+        Vector("companions are ignored", [*multi(), ("baggage", "a=1"), ("x-request-id", "r")], Result(), trust=False),
         Vector("a bare deny is ignored", single("0"), None, trust=False),
         Vector("a bare accept is ignored", single("1"), None, trust=False),
         Vector("a bare debug is ignored", [("x-b3-flags", "1")], None, trust=False),
-        Vector("companions alone", [("baggage", "a=1"), ("x-request-id", "r")], Said(), trust=False),
+        Vector("companions alone", [("baggage", "a=1"), ("x-request-id", "r")], Result(), trust=False),
     ],
 }  # fmt: skip

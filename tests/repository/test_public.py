@@ -9,7 +9,8 @@ import inspect
 import pytest
 
 import eco2_tracing
-from tests.repository.sources import library
+import eco2_tracing.logs
+from tests.repository.sources import ROOT, library
 
 TOP_LEVEL = [
     "ConfigurationError",
@@ -87,6 +88,12 @@ def test_everything_public_is_documented(name):
     """Each public name has a docstring, its own or an inherited one, and so has each method."""
     undocumented = [path for path, thing in members(name) if _needs(thing) and not inspect.getdoc(thing)]
     assert undocumented == []
+
+
+def test_the_names_of_logs_are_on_its_page():
+    """The page on logs shows each public name, and no internal one is public."""
+    page = (ROOT / "docs" / "logs.md").read_text(encoding="utf-8")
+    assert [name for name in eco2_tracing.logs.__all__ if name not in page] == []
 
 
 def _needs(thing: object) -> bool:

@@ -174,7 +174,7 @@ class Tracing:
 
         By then the server has set its signal handlers, and there may be no lifespan to tell us so.
         """
-        self.state.read = self.propagation._reader.read
+        self.state.read = self.propagation.extractor.extract
         try:
             self._lifespan_began()
         except Exception:  # noqa: BLE001 - the request goes on

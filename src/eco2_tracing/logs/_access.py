@@ -1,4 +1,4 @@
-"""The HTTP fields of a server's access lines."""
+"""The HTTP fields of the access lines of servers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from time import perf_counter_ns, time
 
 from eco2_tracing._redaction import Redactor
-from eco2_tracing.logs._plain import LONGEST_VALUE, repaired
+from eco2_tracing.logs._json import LONGEST_VALUE, escape_surrogates
 from eco2_tracing.logs._request import RequestState
 
 _LONGEST_WORD = 64
@@ -19,7 +19,7 @@ AccessFields = Callable[[logging.LogRecord, Redactor, RequestState | None], dict
 def uvicorn_fields(
     record: logging.LogRecord, redactor: Redactor, request: RequestState | None
 ) -> dict[str, object]:
-    """Read the arguments of uvicorn's access records: address, method, path, version, status."""
+    """Return the fields of uvicorn's record, whose arguments are address, method, path, version and status."""
     args = record.args
     if not isinstance(args, tuple) or len(args) != 5:
         return {}
@@ -38,7 +38,7 @@ def atoms_fields(
     redactor: Redactor,
     request: RequestState | None,
 ) -> dict[str, object]:
-    """Read the atoms of gunicorn's and hypercorn's access records."""
+    """Return the fields of gunicorn's or hypercorn's record, whose arguments are a mapping of atoms."""
     atoms = record.args
     if not isinstance(atoms, Mapping) or "s" not in atoms:
         return {}
@@ -49,7 +49,7 @@ def atoms_fields(
     _add_client(fields, str(atoms.get("h") or "").rpartition(":")[0] or str(atoms.get("h") or ""), "")
     agent = atoms.get("a")
     if agent and agent != "-":
-        fields["user_agent.original"] = repaired(redactor.text(str(agent)))
+        fields["user_agent.original"] = escape_surrogates(redactor.text(str(agent)))
     microseconds = atoms.get("D")
     if isinstance(microseconds, int):
         fields["event.duration"] = microseconds * 1000
@@ -61,22 +61,22 @@ ACCESS: Mapping[str, AccessFields] = {
     "gunicorn.access": atoms_fields,
     "hypercorn.access": atoms_fields,
 }
-"""Which loggers write access lines, and how their records are read."""
+"""The functions that read access records, by logger."""
 
 
 def _http_fields(
     method: object, status: object, path: str, query: str, version: object, redactor: Redactor
 ) -> dict[str, object]:
-    fields: dict[str, object] = {"http.request.method": repaired(str(method)[:_LONGEST_WORD])}
+    fields: dict[str, object] = {"http.request.method": escape_surrogates(str(method)[:_LONGEST_WORD])}
     code = int(status) if isinstance(status, int) or str(status).isdecimal() else 0  # type: ignore[call-overload]
     if code:
         fields["http.response.status_code"] = code
-    fields["url.path"] = repaired(redactor.url(path[:LONGEST_VALUE]))
+    fields["url.path"] = escape_surrogates(redactor.url(path[:LONGEST_VALUE]))
     if query and query != "-":
-        fields["url.query"] = repaired(redactor.query(query[:LONGEST_VALUE]))
+        fields["url.query"] = escape_surrogates(redactor.query(query[:LONGEST_VALUE]))
     if version:
-        fields["http.version"] = repaired(str(version)[:_LONGEST_WORD])
-    # As the span's status: a refused request is the client's failure, not the server's.
+        fields["http.version"] = escape_surrogates(str(version)[:_LONGEST_WORD])
+    # As for the span's status, a response of 4xx is no failure of the server.
     fields["event.outcome"] = "failure" if code >= 500 else "success" if code else "unknown"
     return fields
 
@@ -90,7 +90,7 @@ def _add_client(fields: dict[str, object], host: str, port: str) -> None:
 
 @lru_cache(1024)
 def _is_ip(host: str) -> bool:
-    """Tell an IP address from a name: Elasticsearch rejects a line whose `client.ip` is none."""
+    """Return True for an IP address. Elasticsearch rejects a line with another `client.ip`."""
     try:
         ip_address(host)
     except ValueError:
@@ -105,5 +105,5 @@ def _add_from_scope(
         if name == b"user-agent":
             fields["user_agent.original"] = redactor.text(value[:LONGEST_VALUE].decode("latin-1"))
             break
-    waited = max(0.0, time() - logged)  # in a queue or buffer
+    waited = max(0.0, time() - logged)  # the time that the record spent in a queue or buffer
     fields["event.duration"] = max(0, perf_counter_ns() - request.started - int(waited * 1e9))

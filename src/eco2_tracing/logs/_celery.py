@@ -1,4 +1,4 @@
-"""Lines of Celery's workers."""
+"""Log lines of Celery workers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from eco2_tracing.logs._formatter import EcsFormatter
 
 
 class CelerySetup:
-    """Sets logging up where Celery would: a worker replaces the root logger's handlers, unless somebody else does it.
+    """Configures the logging of a worker.
+
+    Celery replaces the handlers of the root logger, unless its signal `setup_logging` has a receiver.
 
     Args:
         configure: Repeats `configure_logging`.
@@ -25,17 +27,17 @@ class CelerySetup:
         self._file: logging.Handler | None = None
 
     def connect(self) -> None:
-        """Connect to the signal `setup_logging` if Celery is imported, as its command does before the application."""
+        """Connect to the signal if Celery is imported. Its command imports it before the application."""
         if self._is_connected or "celery" not in sys.modules:
             return
         try:
             import_module("celery.signals").setup_logging.connect(self._set_up, weak=False)
-        except Exception:  # noqa: BLE001 - another package, or a broken one, has that name
+        except (ImportError, AttributeError):  # another package of that name, or a broken one
             return
         self._is_connected = True
 
     def disconnect(self) -> None:
-        """Undo."""
+        """Undo `connect`."""
         if self._is_connected:
             import_module("celery.signals").setup_logging.disconnect(self._set_up)
             self._is_connected = False
@@ -45,7 +47,7 @@ class CelerySetup:
             self._file = None
 
     def _set_up(self, logfile: object = None, **_: object) -> None:
-        """Receive the signal; Celery sets nothing up then. The level stays that of `configure_logging`."""
+        """Receive the signal. The level remains that of `configure_logging`."""
         self._configure()
         if isinstance(logfile, str) and logfile and self._file is None:
             from logging.handlers import WatchedFileHandler
@@ -54,5 +56,5 @@ class CelerySetup:
             self._file.setFormatter(EcsFormatter())
             logging.getLogger().addHandler(self._file)
         app = import_module("celery").current_app
-        if app.conf.worker_redirect_stdouts:  # what tasks print is logged, as by default
+        if app.conf.worker_redirect_stdouts:  # the default: what tasks print is logged
             app.log.redirect_stdouts(app.conf.worker_redirect_stdouts_level)

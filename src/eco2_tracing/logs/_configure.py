@@ -1,4 +1,4 @@
-"""`configure_logging` and its undo."""
+"""`configure_logging` and `reset_logging`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from eco2_tracing._settings import Problem, load_settings, report_arguments, sho
 from eco2_tracing.logs._celery import CelerySetup
 from eco2_tracing.logs._disabled import DisabledLoggers
 from eco2_tracing.logs._records import capture_log_calls, stop_capturing
-from eco2_tracing.logs._servers import Followers, drop_echo, is_console
+from eco2_tracing.logs._servers import ServerLoggers, drop_echo, is_console
 from eco2_tracing.logs._shared import ecs_service, set_redactor, shared
 from eco2_tracing.logs._stdout import StdoutHandler
 from eco2_tracing.logs._uncaught import UncaughtHooks
 
 
 class _Configured:
-    """What `configure_logging` changed, and how it was before."""
+    """The changes of `configure_logging`, and the state before."""
 
-    __slots__ = ("_before", "_celery", "_disabled", "_followers", "_handler", "_level", "_uncaught")
+    __slots__ = ("_before", "_celery", "_disabled", "_handler", "_level", "_servers", "_uncaught")
 
     def __init__(self) -> None:
         self._handler: StdoutHandler | None = None
-        self._followers = Followers()
+        self._servers = ServerLoggers()
         self._before: tuple[list[logging.Handler], int] = ([], logging.WARNING)
         self._level = logging.INFO
         self._uncaught = UncaughtHooks(self._is_written)
@@ -38,20 +38,25 @@ class _Configured:
         if self._handler is None:
             self._handler = StdoutHandler()
             self._before = (list(root.handlers), root.level)
-        self._disabled.bring_back(self._followers.loggers)
+        self._disabled.enable(self._servers.loggers)
         for handler in list(root.handlers):
             if is_console(handler):
                 root.removeHandler(handler)
-        root.addHandler(self._handler)  # once, however often it is called
+        root.addHandler(self._handler)  # no effect if it is there
         root.setLevel(level)
-        capture_log_calls(drop_echo)  # again, where another library has replaced the factory
-        self._followers.follow()
+        capture_log_calls(drop_echo)  # again, if another library has replaced the factory
+        self._servers.redirect()
         self._uncaught.install()
         self._celery.connect()
 
     def reassert(self) -> None:
+        """Repeat `configure_logging` for server loggers that were configured again since.
+
+        The loggers do this by themselves at their next record. It is needed for access lines, which uvicorn switches on
+        or off when a connection is made. Does nothing before `configure_logging`.
+        """
         if self._handler is not None:
-            self._followers.reassert()
+            self._servers.reassert()
 
     def undo(self) -> None:
         if self._handler is None:
@@ -62,7 +67,7 @@ class _Configured:
         added = [each for each in root.handlers if each is not ours and each not in handlers]
         root.handlers = handlers + added
         root.setLevel(level)
-        self._followers.undo()
+        self._servers.undo()
         self._uncaught.undo()
         self._celery.disconnect()
         self._disabled.forget()
@@ -80,26 +85,26 @@ class _Configured:
 
 
 _configured = _Configured()
+reassert_logging = _configured.reassert
 
 
 def configure_logging(level: int | str | None = None, *, service_name: str | None = None) -> None:
     """Write every log line of this process to stdout as ECS JSON.
 
-    The root logger gets one handler in the place of plain stream handlers, such as those of
-    `logging.basicConfig`; handlers of other kinds stay. The loggers of uvicorn, gunicorn,
-    hypercorn and granian follow it, whether they are set up before or after. Warnings and uncaught
-    exceptions are lines, too. Safe to call twice: a second call brings back what `logging.config` took
-    away since, such as loggers that it disabled.
+    The root logger gets one handler. It replaces plain stream handlers, such as those of `logging.basicConfig`;
+    handlers of other kinds stay. The loggers of uvicorn, gunicorn, hypercorn and granian propagate to it, whether they
+    are configured before or after. Warnings and uncaught exceptions become lines, too. Safe to call twice: a second
+    call repairs what `logging.config` has changed since, such as loggers that it disabled.
 
     Args:
-        level: Name or number of the root logger's level; INFO by default. A bad one is a warning.
-        service_name: `service.name`, unless the environment or `configure_tracing` names the service.
+        level: Name or number of the root logger's level; INFO by default. For an invalid one, a warning is logged.
+        service_name: `service.name`, unless the environment or `configure_tracing` sets it.
     """
     wanted, problem = _parsed(level)
     service_name, unnamed = text_argument("configure_logging", "service_name", service_name, "auth-api")
     try:
         settings = load_settings(service_name=service_name)
-    except ConfigurationError:  # strict mode: `configure_tracing` raises it, with every problem
+    except ConfigurationError:  # strict mode: `configure_tracing` raises it with all problems
         shared.set_service(ecs_service(service_name, None, None), final=False)
     else:
         name, version, place = settings.service_name, settings.service_version, settings.environment
@@ -110,24 +115,15 @@ def configure_logging(level: int | str | None = None, *, service_name: str | Non
     report_arguments(problem, unnamed)
 
 
-def reassert_logging() -> None:
-    """Repeat `configure_logging` for server loggers that were set up anew since.
-
-    The loggers heal themselves with their next record; this is for access lines, which uvicorn
-    switches on or off when a connection is made. Does nothing before `configure_logging`.
-    """
-    _configured.reassert()
-
-
 def reset_logging() -> None:
-    """Undo `configure_logging`, `set_service` and `set_redactor`. For tests."""
+    """Undo `configure_logging`: handlers, levels, hooks, the record factory and the service's name. For tests."""
     _configured.undo()
     stop_capturing()
     shared.forget()
 
 
 def _parsed(level: object) -> tuple[int, Problem | None]:
-    """Return the level as a number, and what is wrong with it."""
+    """Return the level as a number, and the problem if it is invalid."""
     if level is None:
         return logging.INFO, None
     kind: type = type(level)

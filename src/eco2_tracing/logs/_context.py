@@ -1,7 +1,7 @@
 """The ids and bound fields of a log call, kept with its record.
 
-A record may be formatted later, by another thread, task or process: behind a queue, out of a buffer, from a socket.
-What is current there belongs to other work. So a record factory captures the context when a record is made.
+A record may be formatted later, by another thread, task or process: behind a queue, from a buffer, from a socket.
+The context there is that of other work. Therefore a record factory captures the context when it makes a record.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from opentelemetry.trace import INVALID_SPAN, SpanContext, get_current_span
 
@@ -26,32 +27,33 @@ from eco2_tracing.logs._request import (
 )
 from eco2_tracing.logs._shared import shared
 
+if TYPE_CHECKING:
+    from eco2_tracing.logs._exceptions import Ids
+
 PORTABLE = "_eco2_context"
-"""Attribute of a record: the context of one that was pickled, as plain values, or of one of another class."""
+"""Attribute of a record with its context: plain values on a pickled one, a `LogContext` on one of another class."""
 
 _MOST_FRAMES = 40
 _TRACE_ID = re.compile("(?!0{32})[0-9a-f]{32}")
 _SPAN_ID = re.compile("(?!0{16})[0-9a-f]{16}")
 
-Ids = tuple[str, str]
-
 
 def ids_fragment(ids: Ids | None) -> str:
-    """Write ids as the continuation of a JSON object."""
+    """Format ids as the continuation of a JSON object."""
     return "" if ids is None else f',"trace.id":"{ids[0]}","span.id":"{ids[1]}"'
 
 
 class LogContext:
-    """The ids and fields of a log call; records share it, so it is never changed.
+    """The ids and fields of a log call. It is immutable, because records share it.
 
     Args:
-        ids: Trace and span id as hexadecimal digits.
+        ids: Trace id and span id.
         bound: The fields of `bind_log_fields`.
-        span_context: Where the ids are, unless they are given.
-        request: The request; only for access lines, whose fields are read from it.
+        span_context: The span context to take the ids from.
+        request: The request of an access line.
 
     Attributes:
-        fragment: The ids as the formatter writes them, empty where there are none.
+        fragment: The ids as the formatter writes them; empty without ids.
     """
 
     __slots__ = ("bound", "fragment", "ids", "request", "span_context")
@@ -64,11 +66,8 @@ class LogContext:
         request: RequestState | None = None,
     ) -> None:
         if span_context is not None and span_context.is_valid:
-            trace_id, span_id = (
-                span_context.trace_id.to_bytes(16, "big"),
-                span_context.span_id.to_bytes(8, "big"),
-            )
-            ids = (trace_id.hex(), span_id.hex())
+            trace_id = span_context.trace_id.to_bytes(16, "big")
+            ids = (trace_id.hex(), span_context.span_id.to_bytes(8, "big").hex())
         self.ids = ids
         self.fragment = ids_fragment(ids)
         self.bound = bound
@@ -89,26 +88,26 @@ class LogContext:
 
 
 NO_CONTEXT = LogContext()
-"""Neither a span nor fields were current."""
+"""The context of a log call outside of spans and without bound fields."""
 
 UNKNOWN_CONTEXT = LogContext()
-"""What was current is not known."""
+"""The context of a record whose log call is not known."""
 
 
 def capture_context(logger: object, last: LogContext = NO_CONTEXT) -> LogContext:
-    """Return what is current now.
+    """Return the current context.
 
     Args:
-        logger: Name of the logger.
-        last: Returned again where the same span and fields are current: few lines need a new object.
+        logger: The name of the logger.
+        last: The context captured before. It is returned if span and fields are still the same.
     """
     try:
         span = get_current_span()
         context = None if span is INVALID_SPAN else span.get_span_context()
-    except Exception:  # noqa: BLE001 - the span is of another package
+    except Exception:  # noqa: BLE001 - spans of other packages; a `try` is free where lines of a request pass
         context = None
     request = current_request.get()
-    if server_call.get() is not None:  # seldom: not worth two calls for every line
+    if server_call.get() is not None:  # rare: not worth two calls for every line
         context, request = None if has_stale_ids() else context, active_request()
     bound = None
     if request is not None:
@@ -124,14 +123,10 @@ def capture_context(logger: object, last: LogContext = NO_CONTEXT) -> LogContext
 
 
 def context_of(record: logging.LogRecord) -> LogContext:
-    """Return what was current when a record was made, whoever asks, wherever and whenever.
-
-    Args:
-        record: Any record, also one that our factory did not make.
-    """
+    """Return the context of the log call that made a record, in whichever thread or process."""
     attributes = record.__dict__
     if type(attributes.get("extra")) is dict and str(record.threadName).startswith("loguru-"):
-        return UNKNOWN_CONTEXT  # made by the thread of a sink with `enqueue=True`, after the log call
+        return UNKNOWN_CONTEXT  # made after the log call, by the thread of a sink with `enqueue=True`
     captured: LogContext | None = getattr(record, "eco2_context", None)
     if captured is not None:
         return captured
@@ -140,16 +135,16 @@ def context_of(record: logging.LogRecord) -> LogContext:
         return made[1]
     carried = attributes.get(PORTABLE)
     if carried is not None:
-        return carried if type(carried) is LogContext else _received(carried)
+        return carried if type(carried) is LogContext else _unpickled(carried)
     return capture_context(record.name) if is_in_call(record) else UNKNOWN_CONTEXT
 
 
 def ids_on(record: logging.LogRecord, context: LogContext) -> Ids | None:
-    """Return ids that others put on a record.
+    """Return the ids that other packages set on a record.
 
     Args:
         record: Any record.
-        context: Its context. Ids of `TraceContextFilter` count only where that is unknown.
+        context: Its context. Ids of `TraceContextFilter` are used only if it is unknown.
     """
     attributes = record.__dict__
     ids = _ids(attributes, "otelTraceID", "otelSpanID")  # of opentelemetry-instrumentation-logging
@@ -161,22 +156,22 @@ def ids_on(record: logging.LogRecord, context: LogContext) -> Ids | None:
 
 
 def is_in_call(record: logging.LogRecord) -> bool:
-    """Tell whether the log call that made this record, or the record that it copies, is on the stack.
+    """Return True if the log call that made this record, or the one that it copies, is on the stack.
 
-    This is for records that our factory did not make: it was replaced, or the logger makes its own.
+    Needed for records that were not made by our factory: another one replaced it, or the logger makes its own.
     """
     frame = sys._getframe(1) if hasattr(sys, "_getframe") else None
     for _ in range(_MOST_FRAMES):
         if frame is None:
             return False
-        if frame.f_code.co_name == "_log":  # of `logging.Logger`, or of a class that replaces it
+        if frame.f_code.co_name == "_log":  # a method of `logging.Logger`, or of a class that replaces it
             return getattr(frame.f_locals.get("record"), "created", None) is record.created
         frame = frame.f_back
     return False
 
 
-def _received(carried: object) -> LogContext:
-    """Read what `LogContext.portable` returned in the process that pickled the record."""
+def _unpickled(carried: object) -> LogContext:
+    """Return the context for the values of `LogContext.portable`."""
     if not isinstance(carried, tuple | list) or len(carried) != 3:
         return UNKNOWN_CONTEXT
     trace_id, span_id, fields = carried
@@ -185,9 +180,8 @@ def _received(carried: object) -> LogContext:
 
 
 def _ids(source: Mapping[str, object], trace_name: str, span_name: str) -> Ids | None:
-    """Read ids by name; "0" and zeros stand for none."""
-    trace_id = source.get(trace_name)
-    if type(trace_id) is not str or not _TRACE_ID.fullmatch(trace_id):
-        return None
-    span_id = source.get(span_name)
-    return (trace_id, span_id) if type(span_id) is str and _SPAN_ID.fullmatch(span_id) else None
+    """Return the ids of these names, if they are valid: "0" and zeros are not."""
+    trace_id, span_id = source.get(trace_name), source.get(span_name)
+    if type(trace_id) is str and type(span_id) is str:
+        return (trace_id, span_id) if _TRACE_ID.fullmatch(trace_id) and _SPAN_ID.fullmatch(span_id) else None
+    return None

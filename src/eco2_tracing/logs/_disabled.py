@@ -1,4 +1,4 @@
-"""Loggers that `logging.config` disables, as alembic's `env.py` does to all that exist."""
+"""Loggers that `logging.config` disabled, as alembic's `env.py` does with all that exist."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 
 class ConfigWatch(logging.Handler):
-    """Remembers which loggers are disabled before `logging.config` disables more.
+    """Records which loggers are disabled before `logging.config` disables others.
 
-    It is on no logger. `logging.config` closes all handlers that exist, and then disables loggers.
+    No logger has this handler. `logging.config` closes all handlers that exist before it disables loggers.
 
     Attributes:
         disabled: Names of the loggers that were disabled when this was closed; ``None`` until then.
@@ -20,24 +20,24 @@ class ConfigWatch(logging.Handler):
         self.disabled: frozenset[str] | None = None
 
     def close(self) -> None:
-        """Remember the loggers."""
+        """Record the loggers."""
         self.disabled = frozenset(name for name, logger in _loggers() if logger.disabled)
         super().close()
 
 
 class DisabledLoggers:
-    """Brings back the loggers that `logging.config` disabled."""
+    """Enables the loggers that `logging.config` disabled."""
 
     __slots__ = ("_watch",)
 
     def __init__(self) -> None:
         self._watch: ConfigWatch | None = None
 
-    def bring_back(self, servers: Iterable[logging.Logger]) -> None:
-        """Enable what was disabled since the last call; loggers that were disabled one by one stay so.
+    def enable(self, servers: Iterable[logging.Logger]) -> None:
+        """Enable what was disabled since the last call. Loggers that were disabled one by one stay disabled.
 
         Args:
-            servers: Loggers of which nobody disables all one by one, for the first call.
+            servers: The server loggers. If all are disabled at the first call, `logging.config` did it.
         """
         if self._watch is None:
             before = frozenset[str]() if all(each.disabled for each in servers) else None
@@ -51,7 +51,7 @@ class DisabledLoggers:
             self._watch = ConfigWatch()
 
     def forget(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._watch = None
 
 

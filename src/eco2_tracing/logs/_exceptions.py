@@ -1,4 +1,4 @@
-"""The `error.*` fields."""
+"""The `error.*` fields of a line."""
 
 from __future__ import annotations
 
@@ -6,38 +6,40 @@ from collections.abc import Callable
 from types import TracebackType
 
 from eco2_tracing._redaction import LONGEST_TEXT, Budget, Redactor, cut, printable
-from eco2_tracing.logs._plain import LONGEST_LINE, repaired
+from eco2_tracing.logs._json import LONGEST_LINE, attempt_silently, escape_surrogates
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+Ids = tuple[str, str]
+"""Trace id and span id as hexadecimal digits."""
 
 TRACE_IDS = "__eco2_trace_ids__"
-"""Attribute of an exception: trace and span id of the request that it ended.
+"""Attribute of an exception: trace id and span id of the request that it ended.
 
-A server logs the traceback after the request's context is gone.
+A server logs the exception after the context of the request is gone.
 """
 
 LONGEST_NAME = 1024
-"""Characters of a class's name that are kept."""
+"""Limit of a class's name, in characters."""
 
 _LONGEST_MESSAGE = 8 * 1024
-_SHORTEST_TRACE = 4 * 1024  # kept also where the message took what a line may hold
+_SHORTEST_TRACE = 4 * 1024  # kept even if the message has used up the limit of the line
 _FRAME = '\n  File "'
 
 
-def raised(exc_info: object) -> ExcInfo | None:
-    """Return what a record or event has as `exc_info` in the form that `sys.exc_info` gives it."""
-    if isinstance(exc_info, BaseException):
-        return (type(exc_info), exc_info, exc_info.__traceback__)
-    if isinstance(exc_info, tuple) and len(exc_info) == 3 and isinstance(exc_info[1], BaseException):
-        return (type(exc_info[1]), exc_info[1], exc_info[2])
+def exc_info_of(value: object) -> ExcInfo | None:
+    """Return the `exc_info` of a record or event in the form of `sys.exc_info`; ``None`` if it has no exception."""
+    if isinstance(value, BaseException):
+        return (type(value), value, value.__traceback__)
+    if isinstance(value, tuple) and len(value) == 3 and isinstance(value[1], BaseException):
+        return (type(value[1]), value[1], value[2])
     return None
 
 
-def ids_of(error: BaseException) -> tuple[int, int] | None:
-    """Return the trace and span id kept on an exception."""
+def ids_of(error: BaseException) -> Ids | None:
+    """Return the ids of the request that an exception ended, if it has them."""
     ids = getattr(error, TRACE_IDS, None)
     if isinstance(ids, tuple) and len(ids) == 2 and type(ids[0]) is int and type(ids[1]) is int:
-        return ids
+        return f"{ids[0]:032x}", f"{ids[1]:016x}"
     return None
 
 
@@ -49,50 +51,49 @@ def error_fields(
     redactor: Redactor,
     budget: Budget | None = None,
 ) -> dict[str, object]:
-    """Describe an exception, a stack, or both.
+    """Return the fields of an exception, of a stack, or of both.
 
     Args:
         exc_info: The exception.
-        other_trace: A traceback as text, where there is no exception.
-        stack: Of the log call (`stack_info`); it follows the traceback.
-        format_exception: Writes the traceback.
-        redactor: Masks secrets in message and traceback, source lines included.
-        budget: How many characters of the line are left.
+        other_trace: A traceback as text, used without an exception.
+        stack: The stack of the log call (`stack_info`). It follows the traceback.
+        format_exception: Formats the traceback.
+        redactor: Masks secrets in the message and in the traceback with its source lines.
+        budget: The number of characters left for the line.
     """
     budget = budget or Budget(LONGEST_LINE)
     fields: dict[str, object] = {}
     trace = other_trace
     if exc_info is not None:
-        try:
-            trace = format_exception(exc_info)
-        except BaseException:  # noqa: BLE001 - `__notes__` and the like are the application's
-            trace = None
+        # `__notes__` and the like are the application's objects.
+        trace = attempt_silently(format_exception, exc_info, default="")
         fields["error.type"] = type_name(exc_info[0])
         message = budget.text(printable(exc_info[1]), _LONGEST_MESSAGE)
-        fields["error.message"] = repaired(redactor.text(message, budget))
-    traces = [_trace(each, redactor, budget) for each in (trace, stack) if each]
+        fields["error.message"] = escape_surrogates(redactor.text(message, budget))
+    traces = [_masked_trace(each, redactor, budget) for each in (trace, stack) if each]
     if traces:
         fields["error.stack_trace"] = "\n".join(traces)
     return fields
 
 
 def type_name(kind: type[BaseException]) -> str:
-    """Name an exception's class as `error.type` of its span does."""
-    try:
-        module = kind.__module__
-        name = kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
-    except BaseException:  # noqa: BLE001 - a class may say anything of itself
-        name = "Exception"
-    return cut(repaired(name), LONGEST_NAME)
+    """Return the name of an exception's class as in `error.type` of its span."""
+    name = attempt_silently(_qualified_name, kind, default="Exception")
+    return cut(escape_surrogates(name), LONGEST_NAME)
 
 
-def _trace(trace: str, redactor: Redactor, budget: Budget) -> str:
-    """Cut a traceback in its middle, at the begin of a frame: a secret is not cut in two."""
+def _qualified_name(kind: type[BaseException]) -> str:
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def _masked_trace(trace: str, redactor: Redactor, budget: Budget) -> str:
+    """Mask a traceback. A long one loses its middle at the begin of a frame, so that no secret is split."""
     limit = max(min(LONGEST_TEXT, budget.left), _SHORTEST_TRACE)
     budget.left -= min(len(trace), limit)
     if len(trace) <= limit:
-        return repaired(redactor.text(trace, budget))
+        return escape_surrogates(redactor.text(trace, budget))
     head_length = limit // 4
-    head = repaired(redactor.text(cut(trace, head_length), budget))
+    head = escape_surrogates(redactor.text(cut(trace, head_length), budget))
     begin = trace.find(_FRAME, len(trace) - (limit - head_length))
-    return head if begin < 0 else head + repaired(redactor.text(trace[begin:], budget))
+    return head if begin < 0 else head + escape_surrogates(redactor.text(trace[begin:], budget))

@@ -1,4 +1,4 @@
-"""One ECS line for each log record, whatever it contains."""
+"""Formatting of any log record as one ECS line."""
 
 from __future__ import annotations
 
@@ -11,32 +11,25 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import orjson
-from pythonjsonlogger.orjson import OrjsonFormatter
 
 from eco2_tracing._redaction import LONGEST_TEXT, SMALL, Budget, Redactor, cut, printable
 from eco2_tracing.logs._access import ACCESS, AccessFields
-from eco2_tracing.logs._context import (
-    PORTABLE,
-    Ids,
-    LogContext,
-    context_of,
-    ids_fragment,
-    ids_on,
-)
-from eco2_tracing.logs._exceptions import LONGEST_NAME, ExcInfo, error_fields, ids_of, raised
+from eco2_tracing.logs._context import PORTABLE, LogContext, context_of, ids_fragment, ids_on
+from eco2_tracing.logs._exceptions import LONGEST_NAME, error_fields, exc_info_of, ids_of
 from eco2_tracing.logs._fields import ECS_VERSION, add_fields
+from eco2_tracing.logs._json import LONGEST_LINE, attempt_silently, escape_surrogates
 from eco2_tracing.logs._messages import DictMessage, dict_message, rendered_error
-from eco2_tracing.logs._plain import LONGEST_LINE, repaired
 from eco2_tracing.logs._records import ContextRecord, capture_log_calls
 from eco2_tracing.logs._shapes import ExtraFields
 from eco2_tracing.logs._shared import shared
 
 if TYPE_CHECKING:
+    from eco2_tracing.logs._exceptions import Ids
     from eco2_tracing.logs._request import BoundFields
 
 _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 _STANDARD_COUNT = len(_STANDARD)
-# Of opentelemetry-instrumentation-logging; its ids are read in `ids_on`.
+# Attributes of opentelemetry-instrumentation-logging; `ids_on` reads the ids.
 _CONTRIB = frozenset({"otelTraceID", "otelSpanID", "otelTraceSampled", "otelServiceName"})
 _NOT_FIELDS = _STANDARD | _CONTRIB | {
     "message", "asctime", "taskName",  # added by formatters and by Python 3.12
@@ -48,25 +41,25 @@ _PLAIN_RECORDS = (ContextRecord, logging.LogRecord)
 
 _LEVELS = {name: name.lower() for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "TRACE")}
 _MILLISECONDS = [f"{number:03d}" for number in range(1000)]
-_MOST_TAILS = 512
+_MOST_CONSTANTS = 512
 _LONGEST_LEVEL = 64
 
-# Control characters above ASCII, line separators, those that change the direction of text, and those that
-# nobody sees: a JSON string may hold them, a terminal or a viewer must not act on them.
+# Control characters above ASCII, line separators, characters that change the direction of text, and invisible ones.
+# JSON allows them in a string; a terminal or a viewer could act on them.
 _UNSAFE = re.compile(
     "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
 
-_Tail = tuple[str, AccessFields | None]
-_Tails = tuple[Mapping[str, str], int | None, dict[tuple[str, str | None], _Tail]]
+_Constant = tuple[str, AccessFields | None]
+_Constants = tuple[Mapping[str, str], int | None, dict[tuple[str, str | None], _Constant]]
 
 
-class EcsFormatter(OrjsonFormatter):
-    """Formats records as ECS JSON: one parseable line each, with trace ids, without secrets.
+class EcsFormatter(logging.Formatter):
+    """Formats records as ECS JSON: one parseable line each, with trace ids and masked secrets.
 
-    The line is put together from parts that seldom change and those that do, because this runs
-    for every line: building and encoding a dictionary costs three times as much.
+    A line is concatenated from cached parts and from parts that differ between lines, because this runs for every
+    line: building and encoding a dictionary takes three times as long.
 
     Args:
         redact_keys: More names whose values are masked, beside those of `configure_tracing`.
@@ -86,19 +79,16 @@ class EcsFormatter(OrjsonFormatter):
         own_keys = tuple(redact_keys)
         self._redactor = Redactor(own_keys) if own_keys else None
         self._static = dict(static_fields or {})
-        self._second = (-1, "")
-        self._tails: _Tails = ({}, None, {})
+        self._second = (-1, "")  # the last line's time in seconds, formatted
+        # For the service and process: the fields that all lines of one logger and thread share.
+        self._constants: _Constants = ({}, None, {})
         self._extra = ExtraFields(_NOT_FIELDS, _CONTRIB | {PORTABLE})
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one record as one line of JSON, without its line break.
-
-        Args:
-            record: Any record; never raises.
-        """
+        """Return one record as one line of JSON, without a line break. Never raises."""
         try:
             line = self._line(record)
-        except Exception:  # noqa: BLE001 - a log call must not fail, nor lose the line
+        except Exception:  # noqa: BLE001 - every line passes here: a log call must not fail and must not lose its line
             line = _last_resort(record)
         if line.isascii() and "\x7f" not in line:
             return line
@@ -121,7 +111,7 @@ class EcsFormatter(OrjsonFormatter):
         try:
             encoded = orjson.dumps(message).decode()
         except TypeError:
-            encoded = orjson.dumps(repaired(message)).decode()
+            encoded = orjson.dumps(escape_surrogates(message)).decode()
 
         created = record.created
         second = int(created)
@@ -129,52 +119,59 @@ class EcsFormatter(OrjsonFormatter):
         if stamp[0] != second:
             stamp = self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
 
-        tails = self._tails
-        if tails[0] is not shared.service or tails[1] != record.process:
-            tails = self._tails = (shared.service, record.process, {})
-        tail = tails[2].get((record.name, record.threadName)) or self._new_tail(record, tails, redactor)
+        constants = self._constants
+        if constants[0] is not shared.service or constants[1] != record.process:
+            constants = self._constants = (shared.service, record.process, {})
+        constant = constants[2].get((record.name, record.threadName))
+        if constant is None:
+            constant = self._new_constant(record, constants, redactor)
 
         level = _LEVELS.get(record.levelname) or _level(record)
         line = (
             f'{{"@timestamp":"{stamp[1]}.{_MILLISECONDS[int((created - second) * 1000)]}Z",'
-            f'"log.level":"{level}","message":{encoded}{tail[0]}'
+            f'"log.level":"{level}","message":{encoded}{constant[0]}'
         )
         try:
             context: LogContext = record.eco2_context  # type: ignore[attr-defined]
         except AttributeError:
             context = context_of(record)
         bound = context.bound
-        if not is_plain or tail[1] is not None or self._static:
-            if is_usual and bound is None and parts is None and tail[1] is None and not self._static:
-                extra = self._extra.written(record, redactor)
+        access = constant[1]
+        if not is_plain or access is not None or self._static:
+            if is_usual and bound is None and parts is None and access is None and not self._static:
+                extra = self._extra.formatted(record, redactor)
                 if extra is not None:
                     return f"{line}{context.fragment}{extra}}}"
-            return f"{line}{self._more(record, redactor, tail[1], context, parts, budget)}}}"
+            return f"{line}{self._other_fields(record, redactor, access, context, parts, budget)}}}"
         if bound is None:
             return f"{line}{context.fragment}}}"
         written = bound.written
         if written[0] is not redactor:
-            written = bound.written = _bound(bound, redactor)
+            written = bound.written = _format_bound(bound, redactor)
         return f"{line}{context.fragment}{written[1]}}}"
 
-    def _new_tail(self, record: logging.LogRecord, tails: _Tails, redactor: Redactor) -> _Tail:
-        """Write the fields that are the same for all lines of one logger and thread."""
+    def _new_constant(
+        self, record: logging.LogRecord, constants: _Constants, redactor: Redactor
+    ) -> _Constant:
+        """Format the fields that all lines of one logger and thread share."""
         fields: dict[str, object] = {
             "ecs.version": ECS_VERSION,
-            "log.logger": repaired(redactor.name(record.name)),
+            "log.logger": escape_surrogates(redactor.name(record.name)),
         }
         if isinstance(record.process, int):
             fields["process.pid"] = record.process
         if record.threadName is not None:
-            fields["process.thread.name"] = repaired(redactor.name(record.threadName))
-        fields.update((name, repaired(cut(value, LONGEST_NAME))) for name, value in tails[0].items())
-        tail = (_fragment(fields), ACCESS.get(record.name))
-        if len(tails[2]) >= _MOST_TAILS:  # loggers named by data; the next line begins anew
-            self._tails = ({}, None, {})
-        tails[2][record.name, record.threadName] = tail
-        return tail
+            fields["process.thread.name"] = escape_surrogates(redactor.name(record.threadName))
+        fields.update(
+            (name, escape_surrogates(cut(value, LONGEST_NAME))) for name, value in constants[0].items()
+        )
+        constant = (_fragment(fields), ACCESS.get(record.name))
+        if len(constants[2]) >= _MOST_CONSTANTS:  # names of loggers that contain data: clear the cache
+            self._constants = ({}, None, {})
+        constants[2][record.name, record.threadName] = constant
+        return constant
 
-    def _more(
+    def _other_fields(
         self,
         record: logging.LogRecord,
         redactor: Redactor,
@@ -183,20 +180,20 @@ class EcsFormatter(OrjsonFormatter):
         parts: DictMessage | None,
         budget: Budget | None,
     ) -> str:
-        """Write ids, and what few lines have: an exception, HTTP fields, fields of the application."""
-        if "extra" in record.__dict__:  # of loguru, whose threads make records too
+        """Format the ids, and what few lines have: an exception, HTTP fields, fields of the application."""
+        if "extra" in record.__dict__:  # of loguru, whose threads make records, too
             context = context_of(record)
         budget = budget or Budget(LONGEST_LINE)
-        exc_info = raised(record.exc_info)
+        exc_info = exc_info_of(record.exc_info)
         trace = record.exc_text if record.exc_text and record.exc_text.strip() else None
         stack = record.stack_info
         rendered: dict[str, object] = {}
         if parts is not None:
-            exc_info = exc_info or raised(parts.exc_info)
+            exc_info = exc_info or exc_info_of(parts.exc_info)
             text, rendered = rendered_error(parts.exception, exc_info)
             trace, stack = trace or text, stack or (printable(parts.stack) if parts.stack else None)
-        ids = context.ids or _other_ids(record, exc_info, context)
-        fields = error_fields(exc_info, trace, stack, self._traceback, redactor, budget)
+        ids = context.ids or (exc_info and ids_of(exc_info[1])) or ids_on(record, context)
+        fields = error_fields(exc_info, trace, stack, self.formatException, redactor, budget)
         if access is not None:
             fields.update(access(record, redactor, context.request))
         given = self._static | rendered
@@ -207,18 +204,15 @@ class EcsFormatter(OrjsonFormatter):
             add_fields(fields, given, redactor, budget)
         return ids_fragment(ids) + _fragment(fields)
 
-    def _traceback(self, exc_info: ExcInfo) -> str:
-        return str(self.formatException(exc_info))
-
 
 def _message(record: logging.LogRecord) -> str:
-    """Return the message, or template and arguments where they do not fit together."""
+    """Return the message; the template and the arguments if they do not fit together."""
     template = record.msg
     try:
-        if type(template) is str and type(record) in _PLAIN_RECORDS:  # spares a call and `str`
+        if type(template) is str and type(record) in _PLAIN_RECORDS:  # saves a call and `str`
             return template % record.args if record.args else template
         message = record.getMessage()
-    except Exception:  # noqa: BLE001 - the arguments are the application's
+    except Exception:  # noqa: BLE001 - every line passes here, with arguments of the application
         text = printable(template)
         message = f"{text} {_arguments(record.args)}" if record.args else text
     return message if type(message) is str else printable(message)
@@ -231,20 +225,11 @@ def _arguments(args: object) -> str:
 
 
 def _represented(value: object) -> str:
-    try:
-        return repr(value)
-    except Exception:  # noqa: BLE001 - the object is the application's
-        return f"<unprintable {type(value).__name__}>"
-
-
-def _other_ids(record: logging.LogRecord, exc_info: ExcInfo | None, context: LogContext) -> Ids | None:
-    """Return the ids of an exception, or those that others put on the record."""
-    kept = None if exc_info is None else ids_of(exc_info[1])
-    return ids_on(record, context) if kept is None else (f"{kept[0]:032x}", f"{kept[1]:016x}")
+    return attempt_silently(repr, value, default=f"<unprintable {type(value).__name__}>")
 
 
 def _extras(record: logging.LogRecord, ids: Ids | None, parts: DictMessage | None) -> dict[str, object]:
-    """Return what `extra=` gave, and what a dictionary logged as message holds."""
+    """Return the fields of `extra=`, and those of a dictionary that was logged as message."""
     extras: dict[str, object] = {}
     not_fields = _NOT_FIELDS
     if parts is not None:
@@ -253,31 +238,33 @@ def _extras(record: logging.LogRecord, ids: Ids | None, parts: DictMessage | Non
     for name, value in record.__dict__.items():
         if name in not_fields:
             continue
-        if name == "extra" and type(value) is dict:  # loguru hands its fields on like that
+        if name == "extra" and type(value) is dict:  # of loguru
             extras.update((key, value[key]) for key in value if key not in _CONTRIB)
-        elif name not in ("trace_id", "span_id") or not _is_filters(name, value, ids):
+        elif name not in ("trace_id", "span_id") or not _is_of_filter(name, value, ids):
             extras[name] = value
     return extras
 
 
-def _is_filters(name: str, value: object, ids: Ids | None) -> bool:
-    """Tell whether the value is what `TraceContextFilter` put there, which the line has already."""
+def _is_of_filter(name: str, value: object, ids: Ids | None) -> bool:
+    """Return True for the value of `TraceContextFilter`, which the line has already."""
     return value == "-" if ids is None else value == ids[name == "span_id"]
 
 
 def _level(record: logging.LogRecord) -> str:
-    return orjson.dumps(repaired(cut(printable(record.levelname), _LONGEST_LEVEL).lower())).decode()[1:-1]
+    return orjson.dumps(escape_surrogates(cut(printable(record.levelname), _LONGEST_LEVEL).lower())).decode()[
+        1:-1
+    ]
 
 
-def _bound(bound: BoundFields, redactor: Redactor) -> tuple[object, str]:
-    """Write bound fields, for all lines until they change."""
+def _format_bound(bound: BoundFields, redactor: Redactor) -> tuple[object, str]:
+    """Format bound fields; the result is valid until they change."""
     fields: dict[str, object] = {}
     add_fields(fields, bound.fields, redactor)
     return redactor, _fragment(fields)
 
 
 def _fragment(fields: Mapping[str, object]) -> str:
-    """Encode fields as the continuation of a JSON object."""
+    """Format fields as the continuation of a JSON object."""
     return f",{orjson.dumps(fields).decode()[1:-1]}" if fields else ""
 
 
@@ -286,7 +273,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _last_resort(record: logging.LogRecord) -> str:
-    """Write the least that makes an ECS line, for a record that no logger makes."""
+    """Return a line with the least fields, for a record that no logger makes."""
     second = time.time()
     document = {
         "@timestamp": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{int(second % 1 * 1000):03d}Z",

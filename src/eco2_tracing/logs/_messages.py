@@ -10,18 +10,19 @@ from typing import NamedTuple
 
 from eco2_tracing._redaction import printable
 from eco2_tracing.logs._context import is_in_call
+from eco2_tracing.logs._json import attempt_silently
 
 _LONGEST_STEP_S = 5.0
 
 
 class DictMessage(NamedTuple):
-    """What a dictionary says, in the parts of a line.
+    """The parts of a dictionary that was logged as message.
 
     Attributes:
         text: The message.
-        fields: What goes where `extra` goes.
-        exc_info: An exception, in any form that `logging` takes.
-        exception: The same, where a processor has rendered it.
+        fields: The other items. They are handled as those of `extra`.
+        exc_info: An exception, in any form that `logging` accepts.
+        exception: The same, rendered by a processor of structlog.
         stack: A stack, as text.
     """
 
@@ -33,16 +34,17 @@ class DictMessage(NamedTuple):
 
 
 def dict_message(record: logging.LogRecord) -> DictMessage | None:
-    """Read a record whose message is a dictionary, also where a queue's handler has made text of it.
+    """Return the parts of a record's message; ``None`` if it is no dictionary.
+
+    A queue's handler turns the dictionary into text. `ContextRecord.eco2_message` is then the dictionary.
 
     Args:
-        record: Any record but a text with arguments, which `QueueHandler.prepare` takes away; ``None`` is returned
-            for most.
+        record: A record whose message is no text with arguments.
     """
     message: object = record.msg
     if type(message) is str:
         message = getattr(record, "eco2_message", None)
-        if message is None or str(message) != record.msg:  # a filter may have changed the text, for a reason
+        if message is None or str(message) != record.msg:  # a filter has changed the text
             return None
     if not issubclass(type(message), dict):
         return None
@@ -53,11 +55,11 @@ def dict_message(record: logging.LogRecord) -> DictMessage | None:
 
 
 def _of_structlog(record: logging.LogRecord, event: dict[str, object]) -> DictMessage:
-    """Read the event that `structlog.stdlib.ProcessorFormatter.wrap_for_formatter` put into a record."""
+    """Return the parts of an event that `structlog.stdlib.ProcessorFormatter.wrap_for_formatter` put into a record."""
     text = event.pop("event")
-    given = event.pop("exc_info", None)
-    if given is True:  # the exception being handled; whoever writes the line later handles another
-        given = sys.exception() if is_in_call(record) else None
+    exc_info = event.pop("exc_info", None)
+    if exc_info is True:  # the exception being handled; a thread that formats later handles another one
+        exc_info = sys.exception() if is_in_call(record) else None
     exception, stack = event.pop("exception", None), event.pop("stack", None)
     if str(event.get("level")).upper() == record.levelname:
         del event["level"]
@@ -65,13 +67,13 @@ def _of_structlog(record: logging.LogRecord, event: dict[str, object]) -> DictMe
         del event["logger"]
     if _is_time(event.get("timestamp"), record.created):
         del event["timestamp"]
-    return DictMessage(text, event, given or None, exception, stack)
+    return DictMessage(text, event, exc_info or None, exception, stack)
 
 
 def _is_time(stamp: object, created: float) -> bool:
-    """Tell whether `structlog.processors.TimeStamper` wrote this, in UTC or local time, and not the application."""
+    """Return True for the value of `structlog.processors.TimeStamper`, in UTC or local time."""
     try:
-        moment = datetime.fromisoformat(stamp) if isinstance(stamp, str) else float(stamp)  # type: ignore[arg-type]
+        moment = datetime.fromisoformat(stamp) if isinstance(stamp, str) else float(stamp)  # type: ignore[arg-type]  # caught
     except (ValueError, TypeError):
         return False
     if isinstance(moment, float):
@@ -87,30 +89,34 @@ def rendered_error(exception: object, exc_info: object) -> tuple[str | None, dic
     """Read an exception that a processor of structlog has rendered.
 
     Args:
-        exception: Text of `format_exc_info`, or what `dict_tracebacks` makes.
-        exc_info: The exception itself; nothing is read where it is there.
+        exception: The text of `format_exc_info`, or the list of `dict_tracebacks`.
+        exc_info: The exception itself. If there is one, nothing is read.
 
     Returns:
-        The traceback as text, and `error.type` and `error.message` where they are known.
+        The traceback as text; and `error.type` and `error.message`, if they are known.
     """
     if not exception or exc_info is not None:
         return None, {}
-    if isinstance(exception, list | tuple) and all(isinstance(each, Mapping) for each in exception):
-        try:
-            first = exception[0]
-            fields = {"error.type": first["exc_type"], "error.message": first["exc_value"]}
-            return "\n\n".join(map(_rendered, reversed(exception))), fields
-        except Exception:  # noqa: BLE001 - of another shape than structlog's
-            return printable(exception), {}
-    return printable(exception), {}
+    text: tuple[str | None, dict[str, object]] = (printable(exception), {})
+    if isinstance(exception, list | tuple):  # a list of another shape is written as text
+        return attempt_silently(_of_dict_tracebacks, exception, default=text)
+    return text
 
 
-def _rendered(exception: Mapping[str, object]) -> str:
-    """Write one exception of `dict_tracebacks` as Python does; values of variables stay out."""
+def _of_dict_tracebacks(
+    exceptions: list[Mapping[str, object]] | tuple[Mapping[str, object], ...],
+) -> tuple[str | None, dict[str, object]]:
+    first = exceptions[0]
+    fields = {"error.type": first["exc_type"], "error.message": first["exc_value"]}
+    return "\n\n".join(map(_traceback, reversed(exceptions))), fields
+
+
+def _traceback(exception: Mapping[str, object]) -> str:
+    """Format one exception of `dict_tracebacks` as Python does. Values of variables are left out."""
     frames: object = exception["frames"]
     lines = [
         f'  File "{frame["filename"]}", line {frame["lineno"]}, in {frame["name"]}'
-        for frame in frames  # type: ignore[attr-defined]
+        for frame in frames  # type: ignore[attr-defined]  # the caller catches what is no list of frames
     ]
     return "\n".join(
         ["Traceback (most recent call last):", *lines, f"{exception['exc_type']}: {exception['exc_value']}"]

@@ -10,27 +10,22 @@ from opentelemetry.context import Context
 
 from eco2_tracing._context import otel_context
 from eco2_tracing.logs._access import ACCESS
-from eco2_tracing.logs._context import (
-    NO_CONTEXT,
-    PORTABLE,
-    LogContext,
-    capture_context,
-    context_of,
-)
-from eco2_tracing.logs._exceptions import ids_of
+from eco2_tracing.logs._context import NO_CONTEXT, PORTABLE, LogContext, capture_context, context_of
+from eco2_tracing.logs._exceptions import exc_info_of, ids_of
+from eco2_tracing.logs._json import attempt_silently
 from eco2_tracing.logs._request import current_request, server_call
 
 Factory = Callable[..., logging.LogRecord]
 
 
 class ContextRecord(logging.LogRecord):
-    """A record with its context in a slot, so that formatters which write every attribute do not write it.
+    """A record with its context in a slot. Formatters that write every attribute do not see it.
 
     Attributes:
-        eco2_context: Set for records of log calls.
-        eco2_made: Set for records of `logging.makeLogRecord`: the time that they were made, and the context. A record
-            with another time is a copy of one that was made elsewhere.
-        eco2_message: Set where the message is a dictionary, of which a queue's handler makes text.
+        eco2_context: The context of a log call.
+        eco2_made: For records of `logging.makeLogRecord`: the time at which the record was made, and the context. A
+            record with another time is a copy of one that was made elsewhere.
+        eco2_message: A message that is a dictionary. A queue's handler turns `msg` into text.
     """
 
     __slots__ = ("eco2_context", "eco2_made", "eco2_message")
@@ -62,10 +57,11 @@ def _with_attributes(attributes: dict[str, object], other: ContextRecord | None 
 
 
 def _capturing(previous: Factory) -> Factory:
-    """Return a factory that makes records as the previous one does, and captures their context."""
+    """Return a factory that calls the previous one and captures the context."""
     is_default = previous is logging.LogRecord
-    own: Factory = ContextRecord
-    # What was captured last, and in which of OpenTelemetry's contexts: one does not change, and is not kept alive.
+    record_class: Factory = ContextRecord
+    # The last captured context, and a weak reference to the OpenTelemetry context it was captured in. The latter is
+    # immutable: while it is the current one, the former is valid.
     state: tuple[Callable[[], object], LogContext] = (_nothing, NO_CONTEXT)
 
     def factory(
@@ -83,7 +79,7 @@ def _capturing(previous: Factory) -> Factory:
         nonlocal state
         # Flat, and without the keywords that `LogRecord` ignores: this runs for every record.
         if is_default:
-            record = own(name, level, pathname, lineno, msg, args, exc_info, func, sinfo)
+            record = record_class(name, level, pathname, lineno, msg, args, exc_info, func, sinfo)
         else:
             record = previous(name, level, pathname, lineno, msg, args, exc_info, func, sinfo, **kwargs)
         try:
@@ -103,21 +99,21 @@ def _capturing(previous: Factory) -> Factory:
             if exc_info and context.ids is None:
                 context = _with_ids_of(exc_info, context)
             if type(record) is not ContextRecord or name is None:
-                return _keep(record, name, context)
+                return _with_context(record, name, context)
             record.eco2_context = context
             if "sqlalchemy" in name:
                 _installed.before_sqlalchemy(name)
             if type(msg) is not str and issubclass(type(msg), dict):
                 record.eco2_message = msg  # type: ignore[assignment]  # it is a dictionary
-        except Exception:  # noqa: BLE001, S110 - a log call must not fail
+        except Exception:  # noqa: BLE001, S110 - every log call passes here and must not fail; without a context it works
             pass
         return record
 
     return factory
 
 
-def _keep(record: logging.LogRecord, name: object, context: LogContext) -> logging.LogRecord:
-    """Keep the context with a record that another factory or `logging.makeLogRecord` made."""
+def _with_context(record: logging.LogRecord, name: object, context: LogContext) -> logging.LogRecord:
+    """Store the context with a record of another factory or of `logging.makeLogRecord`."""
     if type(record) is logging.LogRecord:
         record = _with_attributes(record.__dict__)
     if not isinstance(record, ContextRecord):
@@ -131,59 +127,56 @@ def _keep(record: logging.LogRecord, name: object, context: LogContext) -> loggi
 
 
 def _with_ids_of(exc_info: object, context: LogContext) -> LogContext:
-    """Take the ids of the request that an exception ended: a server logs it when the context is gone."""
-    error = exc_info[1] if isinstance(exc_info, tuple) and len(exc_info) == 3 else exc_info
-    ids = ids_of(error) if isinstance(error, BaseException) else None
-    if ids is None:
-        return context
-    return LogContext((f"{ids[0]:032x}", f"{ids[1]:016x}"), context.bound, None, context.request)
+    """Return a context with the ids of the request that an exception ended, if it has them."""
+    error = exc_info_of(exc_info)
+    ids = None if error is None else ids_of(error[1])
+    return context if ids is None else LogContext(ids, context.bound, None, context.request)
 
 
-def _nothing() -> None:
-    """Stand for a reference to a context before there is one."""
-
-
-def _do_nothing(name: str) -> None:
-    """Stand for `before_sqlalchemy` without `configure_logging`."""
+def _nothing(*_: object) -> None:
+    """Stand for a weak reference before there is one, and for `before_sqlalchemy` without `configure_logging`."""
 
 
 class _Installed:
-    """The factory that was installed last, and the one that it replaced.
+    """The installed factory, and the one that it replaced.
 
     Attributes:
-        before_sqlalchemy: Called with a logger's name for each record of SQLAlchemy's, before any handler has it.
+        before_sqlalchemy: Called with the logger's name for each record of SQLAlchemy, before its handlers.
     """
 
     __slots__ = ("_factory", "_previous", "before_sqlalchemy")
 
     def __init__(self) -> None:
-        self.before_sqlalchemy: Callable[[str], None] = _do_nothing
+        self.before_sqlalchemy: Callable[[str], None] = _nothing
         self._factory: Factory | None = None
         self._previous: Factory = logging.LogRecord
 
     def install(self, before_sqlalchemy: Callable[[str], None] | None = None) -> None:
-        """Capture contexts from now on. Does nothing where a factory of ours is in use, alone or inside another."""
+        """Install the factory, unless it is in use, alone or inside another one."""
         if before_sqlalchemy is not None:
             self.before_sqlalchemy = before_sqlalchemy
-        if self._is_in_use():
-            return
-        self._previous = logging.getLogRecordFactory()
-        self._factory = _capturing(self._previous)
-        logging.setLogRecordFactory(self._factory)
+        record = attempt_silently(_empty_record, default=None)
+        if (
+            record is None
+        ):  # the factory of another library fails: ours is inside it if it has ever been installed
+            is_in_use = self._factory is not None
+        else:
+            is_in_use = isinstance(record, ContextRecord) or PORTABLE in record.__dict__
+        if not is_in_use:
+            self._previous = logging.getLogRecordFactory()
+            self._factory = _capturing(self._previous)
+            logging.setLogRecordFactory(self._factory)
 
     def uninstall(self) -> None:
-        """Undo, unless another library has put a factory around ours since."""
+        """Restore the previous factory, unless another library has replaced ours."""
         if self._factory is not None and logging.getLogRecordFactory() is self._factory:
             logging.setLogRecordFactory(self._previous)
         self._factory = None
-        self.before_sqlalchemy = _do_nothing
+        self.before_sqlalchemy = _nothing
 
-    def _is_in_use(self) -> bool:
-        try:
-            record = logging.getLogRecordFactory()("", 0, "", 0, "", (), None)
-        except Exception:  # noqa: BLE001 - the factory is of another library
-            return self._factory is not None
-        return isinstance(record, ContextRecord) or PORTABLE in record.__dict__
+
+def _empty_record() -> logging.LogRecord | None:
+    return logging.getLogRecordFactory()("", 0, "", 0, "", (), None)
 
 
 _installed = _Installed()

@@ -58,12 +58,7 @@ class BoundFields:
 
 
 def bound_fields(request: RequestState, fields: dict[str, object]) -> BoundFields:
-    """Return a copy of a request's fields; the same object until they change.
-
-    Args:
-        request: The state that caches the copy.
-        fields: Its fields.
-    """
+    """Return a copy of a request's fields; the same object until they change."""
     bound = request.bound
     revision = (
         request.revision
@@ -89,9 +84,6 @@ def server_context(context: Context) -> Context:
     """Return a copy of a request's context in which the server runs ``receive`` or ``send``.
 
     The caller clears the copy after the call.
-
-    Args:
-        context: The context of the request.
     """
     # As a keyword: this saves one dictionary for each request.
     return Context(context, eco2_tracing_request_context=context)
@@ -123,11 +115,7 @@ def begin_request(scope: Mapping[str, Any] | None = None) -> RequestToken:
 
 
 def end_request(token: RequestToken) -> None:
-    """End a request. Tasks of the request that are still running keep its fields.
-
-    Args:
-        token: The result of `begin_request`.
-    """
+    """End a request. Tasks of the request that are still running keep its fields."""
     try:
         current_request.reset(token)
     except (

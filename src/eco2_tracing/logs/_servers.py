@@ -1,17 +1,15 @@
-"""Makes the servers' loggers follow the root logger, whenever the server sets them up.
+"""The loggers of servers, which are made to propagate to the root logger.
 
-uvicorn configures its loggers before it imports the app, when run as a command; after
-`configure_logging`, when run by `uvicorn.run`; and its gunicorn worker gives them gunicorn's
-handlers after the fork. None of them touches a logger's filters: ours looks at each record's
-way before its handlers run, and clears it.
+uvicorn configures its loggers before it imports the application if it is run as a command, and after
+`configure_logging` if it is run by `uvicorn.run`. Its gunicorn worker sets gunicorn's handlers after the fork. None of
+them changes a logger's filters. Our filter sees each record before the logger's handlers, and removes them.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable
-from typing import NamedTuple, TextIO, TypeGuard
+from typing import TextIO, TypeGuard
 
 SERVER_LOGGERS = (
     "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "gunicorn.error", "gunicorn.access",
@@ -19,45 +17,37 @@ SERVER_LOGGERS = (
 )  # fmt: skip
 
 
-class _Before(NamedTuple):
-    handlers: list[logging.Handler]
-    propagate: bool
-
-
-class Followers(logging.Filter):
-    """The server loggers, kept on their way to the root logger. Every record passes.
-
-    Args:
-        names: Of the loggers.
+class ServerLoggers(logging.Filter):
+    """A filter that makes the server loggers propagate. Every record passes.
 
     Attributes:
-        loggers: The loggers themselves.
+        loggers: The loggers.
     """
 
-    def __init__(self, names: Iterable[str] = SERVER_LOGGERS) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.loggers = [logging.getLogger(name) for name in names]
-        self._before: list[_Before] = []
+        self.loggers = [logging.getLogger(name) for name in SERVER_LOGGERS]
+        self._before: list[tuple[list[logging.Handler], bool]] = []
 
-    def follow(self) -> None:
+    def redirect(self) -> None:
         """Send all records of these loggers to the root logger, from now on."""
         if not self._before:
-            self._before = [_Before(list(each.handlers), each.propagate) for each in self.loggers]
+            self._before = [(list(each.handlers), each.propagate) for each in self.loggers]
         for each in self.loggers:
             each.addFilter(self)
         self.reassert()
 
     def reassert(self) -> None:
-        """Repeat what a server undid since."""
+        """Repeat what a server has undone."""
         for each in self.loggers:
             if not (each.handlers or each.propagate) and _is_off(each):
                 continue
             each.propagate = True
-            # A new list: gunicorn's worker for uvicorn shares one between loggers.
+            # A new list: gunicorn's worker for uvicorn shares one list between loggers.
             each.handlers = [handler for handler in each.handlers if not is_console(handler)]
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Look whether a server has set its loggers up anew; called before their handlers."""
+        """Repeat the redirection if a server has configured its loggers again; return True."""
         for each in self.loggers:
             if each.handlers or not each.propagate:
                 self.reassert()
@@ -65,7 +55,7 @@ class Followers(logging.Filter):
         return True
 
     def undo(self) -> None:
-        """Give the loggers their handlers back."""
+        """Restore the handlers of the loggers."""
         for each, before in zip(self.loggers, self._before, strict=False):
             each.removeFilter(self)
             each.handlers, each.propagate = before
@@ -73,16 +63,12 @@ class Followers(logging.Filter):
 
 
 def is_console(handler: logging.Handler) -> TypeGuard[logging.StreamHandler[TextIO]]:
-    """Tell a plain stream handler, as `basicConfig` and servers make, from files and collectors of others."""
+    """Return True for a plain stream handler of `basicConfig` or a server, False for subclasses such as files."""
     return type(handler) is logging.StreamHandler
 
 
 def drop_echo(name: str) -> None:
-    """Remove the handler that SQLAlchemy's `echo=True` adds: each of its lines would be there twice.
-
-    Args:
-        name: Of the logger whose handlers are about to run.
-    """
+    """Remove the handler of SQLAlchemy's `echo=True` from a logger: its lines would be there twice."""
     logger = logging.getLogger(name)
     if logger.handlers and logger.propagate:
         consoles = (sys.stdout, sys.__stdout__, sys.stderr, sys.__stderr__)
@@ -92,10 +78,10 @@ def drop_echo(name: str) -> None:
 
 
 def _is_off(logger: logging.Logger) -> bool:
-    """Tell whether access lines are switched off, as by `uvicorn --no-access-log`.
+    """Return True if access lines are switched off, as by `uvicorn --no-access-log`.
 
-    Without `--access-logfile`, gunicorn's worker leaves uvicorn's access logger in the same state,
-    but with gunicorn's own list of handlers: nobody has decided against the lines there.
+    Without `--access-logfile`, gunicorn's worker leaves uvicorn's access logger in the same state, but with gunicorn's
+    own list of handlers. The lines are then wanted.
     """
     if not logger.name.endswith(".access"):
         return False

@@ -1,4 +1,4 @@
-"""Fields of `extra=` in their usual form: the same few names at each call, with short plain values."""
+"""Fast path for the fields of `extra=`: a log call has the same few names each time, and short plain values."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import NamedTuple
 import orjson
 
 from eco2_tracing._redaction import SMALL, Budget, Redactor, has_form_of_its_own
-from eco2_tracing.logs._fields import NOT_IN_LABELS, USER, is_free
-from eco2_tracing.logs._plain import LONGEST_LINE, LONGEST_NAME, repaired
+from eco2_tracing.logs._fields import ECS_NAMES, NOT_IN_LABELS, is_free
+from eco2_tracing.logs._json import LONGEST_LINE, LONGEST_NAME, escape_surrogates
 
 _MOST_SHAPES = 512
 _MOST_FIELDS = 32
-_FEW = 8  # so many short fields need no bound
+_FEW = 8  # so many short fields need no budget
 _MOST_ATTRIBUTES = 128
 _NOT_SIMPLE = frozenset({"extra", "labels", "trace_id", "span_id", "code"})
 
@@ -27,13 +27,13 @@ class _Field(NamedTuple):
 
 
 class ExtraFields:
-    """Writes the fields of records of which nothing but the values changes.
+    """Formats the fields of records that differ in nothing but the values.
 
-    Where a field goes depends on the names of the record's attributes alone, so that is decided once for each set.
+    The place of a field depends on the names of the record's attributes alone. It is determined once for each set.
 
     Args:
         not_fields: Names of attributes that are no fields.
-        not_simple: Names of attributes with which a record is not written here.
+        not_simple: Names of attributes whose records are not formatted here.
     """
 
     __slots__ = ("_not_fields", "_not_simple", "_shapes")
@@ -43,15 +43,15 @@ class ExtraFields:
         self._not_simple = _NOT_SIMPLE.union(not_simple)
         self._shapes: tuple[Redactor | None, dict[tuple[str, ...], tuple[_Field, ...]]] = (None, {})
 
-    def written(self, record: logging.LogRecord, redactor: Redactor) -> str | None:
-        """Write the fields as the continuation of a JSON object.
+    def formatted(self, record: logging.LogRecord, redactor: Redactor) -> str | None:
+        """Return the fields as the continuation of a JSON object.
 
         Args:
             record: A record without exception.
             redactor: Masks secrets.
 
         Returns:
-            ``None`` where the names or the values are not simple, or there are too many.
+            ``None`` if a name or value is not simple, or if there are too many.
         """
         attributes = record.__dict__
         shapes = self._shapes
@@ -93,14 +93,14 @@ class ExtraFields:
         self, names: tuple[str, ...], redactor: Redactor, shapes: dict[tuple[str, ...], tuple[_Field, ...]]
     ) -> tuple[_Field, ...]:
         shape = self._shape(names, redactor)
-        if len(shapes) >= _MOST_SHAPES:  # names made of data
+        if len(shapes) >= _MOST_SHAPES:  # attribute names that contain data
             shapes.clear()
         if all(type(name) is str and len(name) <= LONGEST_NAME for name in names):
             shapes[names] = shape
         return shape
 
     def _shape(self, names: tuple[str, ...], redactor: Redactor) -> tuple[_Field, ...]:
-        """Decide where each field goes, as `add_fields` does; nothing where one of them is not simple."""
+        """Return the place of each field, as `add_fields` chooses it; nothing if one of them is not simple."""
         shape: list[_Field] = []
         fields: dict[str, object] = {}
         above: set[str] = set()
@@ -111,7 +111,7 @@ class ExtraFields:
                 continue
             if not _is_simple(attribute, redactor):
                 return ()
-            name = USER.get(attribute, attribute)
+            name = ECS_NAMES.get(attribute, attribute)
             if is_free(name, fields, above):
                 fields[name] = None
                 shape.append(_Field(attribute, name, is_label=False))
@@ -121,12 +121,12 @@ class ExtraFields:
 
 
 def _is_simple(name: str, redactor: Redactor) -> bool:
-    """Tell whether a name is written as it is, and its values are free text that is no secret."""
+    """Return True if a name is written without changes, and its values are free text and no secrets."""
     return (
         type(name) is str
         and len(name) <= LONGEST_NAME
         and not name.startswith("labels.")
         and not has_form_of_its_own(name)
         and not redactor.is_secret(name)
-        and repaired(redactor.name(name)) == name
+        and escape_surrogates(redactor.name(name)) == name
     )

@@ -1,4 +1,4 @@
-"""What every line needs and the rest of the library sets: the service's name, the redactor."""
+"""What every line needs and other packages set: the service's name and the redactor."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from eco2_tracing._redaction import Redactor
 
 
 class Shared:
-    """The one global of this room: read when a line is written, so that calls have no order.
+    """The state that all formatters read when they write a line, so that calls may come in any order.
 
     Args:
-        lock: Guards the writers; readers take one attribute, which is replaced whole.
+        lock: Guards changes. Readers need no lock, because attributes are replaced as a whole.
 
     Attributes:
         redactor: Masks secrets in every line.
-        service: The `service.*` fields, by ECS name. A new object after each change.
+        service: The `service.*` fields by ECS name; a new object after each change.
     """
 
-    __slots__ = ("_arguments", "_lock", "_set", "redactor", "service")
+    __slots__ = ("_arguments", "_final", "_lock", "redactor", "service")
 
     def __init__(self, lock: RLock) -> None:
         self._lock = lock
         self._arguments: dict[str, str] = {}
-        self._set: dict[str, str] = {}
+        self._final: dict[str, str] = {}
         self.redactor = Redactor()
         self.service: Mapping[str, str] = {}
 
     def set_service(self, fields: Mapping[str, str | None], *, final: bool) -> None:
-        """Take over the fields that are given; final ones win over others, whichever came first."""
+        """Set the given fields. Final ones take precedence over others, whichever are set first."""
         with self._lock:
-            target = self._set if final else self._arguments
-            # A credential may stand in the name of the service by mistake.
+            target = self._final if final else self._arguments
+            # A service's name may be a credential by mistake.
             target.update({key: self.redactor.text(value) for key, value in fields.items() if value})
-            self.service = {**self._arguments, **self._set}
+            self.service = {**self._arguments, **self._final}
 
     def forget(self) -> None:
-        """Go back to no service name and the built-in secrets."""
+        """Restore the initial state: no service name, and the built-in secrets."""
         with self._lock:
-            self._arguments, self._set, self.service = {}, {}, {}
+            self._arguments, self._final, self.service = {}, {}, {}
             self.redactor = Redactor()
 
 
@@ -52,7 +52,7 @@ def set_service(
     environment: str | None = None,
     node_name: str | None = None,
 ) -> None:
-    """Name the service on every line from now on; ``None`` leaves a field as it was.
+    """Set the service of every line from now on; ``None`` leaves a field as it is.
 
     Args:
         name: `service.name`.
@@ -64,19 +64,15 @@ def set_service(
 
 
 def set_redactor(redactor: Redactor) -> None:
-    """Mask with this redactor from the next line on.
-
-    Args:
-        redactor: One that knows the operator's additional keys.
-    """
+    """Mask with this redactor from the next line on."""
     shared.redactor = redactor
-    shared.service = {**shared.service}  # formatters begin anew, with names of loggers that it masks
+    shared.service = {**shared.service}  # a new object: formatters drop their cached names of loggers
 
 
 def ecs_service(
     name: str | None, version: str | None, environment: str | None, node_name: str | None = None
 ) -> dict[str, str | None]:
-    """Give the service's fields their ECS names, in ECS order."""
+    """Return the service's fields by ECS name, in ECS order."""
     return {
         "service.name": name,
         "service.version": version,

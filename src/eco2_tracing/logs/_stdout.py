@@ -14,33 +14,33 @@ _MOST_NESTED = 3
 
 
 class StdoutHandler(logging.StreamHandler[TextIO]):
-    """Writes each record as one ECS line to the process's stdout.
+    """Writes each record as one ECS line to the `sys.stdout` of the time at which the handler was made.
 
-    That is what `sys.stdout` was when the handler was made. What replaces it later is for what is printed: a buffer of
-    `contextlib.redirect_stdout`, which other threads must not write to, or an object that logs what it is given. Two
-    kinds of stream are followed: the one in the place of a closed one, and what pytest captures with.
+    A later `sys.stdout` is meant for `print`: a buffer of `contextlib.redirect_stdout`, which other threads must not
+    write to, or an object that logs what is written to it. It is used in two cases: if the first one was closed, and
+    if pytest captures the output.
 
-    Never raises and never writes to stderr: a log line that cannot be written is lost in silence.
+    Never raises and never writes to stderr. A line that cannot be written is lost.
 
     Attributes:
-        has_failed: Set when a line could not be written.
+        has_failed: True after a line that could not be written.
     """
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
         self.formatter: EcsFormatter = EcsFormatter()
         self.has_failed = False
-        self._stdout = sys.stdout  # `None` in a process without, in spite of its type
+        self._stdout = sys.stdout  # `None` in a process without stdout, in spite of its type
         self._is_given = False
         self._writing: str | None = None
         self._outer: list[str] = []
 
     @property
     def stream(self) -> TextIO:
-        """The stream in use; assigning one keeps it."""
+        """The stream in use. A stream that is assigned is used from then on."""
         stdout = self._stdout
         if not self._is_given and stdout is not sys.stdout:
-            stdout = self._followed(stdout)
+            stdout = self._replacement(stdout)
         return stdout
 
     @stream.setter
@@ -49,39 +49,35 @@ class StdoutHandler(logging.StreamHandler[TextIO]):
         self._is_given = True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line, at once: a process may be killed after any of them.
-
-        Args:
-            record: Any record.
-        """
+        """Write one line and flush it, because the process may be killed after any line."""
         # Flat: this runs for every line.
         writing = self._writing
         try:
-            if writing is not None and self._is_own_line(record, writing):
+            if writing is not None and self._is_echo(record, writing):
                 return
             line = self.formatter.format(record)
             self._writing = line
             stream = self._stdout
             if not self._is_given and stream is not sys.stdout:
-                stream = self._followed(stream)
+                stream = self._replacement(stream)
             try:
                 stream.write(line + "\n")
                 stream.flush()
             except ValueError as error:
-                self._write_otherwise(line, stream, error)
-        except Exception:  # noqa: BLE001 - a full disk or a closed pipe is not the request's fault
+                self._write_again(line, stream, error)
+        except Exception:  # noqa: BLE001 - every line passes here; a full disk or a closed pipe must not fail the request
             self.has_failed = True
         finally:
             self._writing = writing
             if writing is not None:
                 self._outer.pop()
 
-    def _followed(self, stdout: TextIO | None) -> TextIO:
-        """Return the stream in use where `sys.stdout` was replaced."""
+    def _replacement(self, stdout: TextIO | None) -> TextIO:
+        """Return the stream to use while `sys.stdout` is another one than the handler's."""
         return sys.stdout if stdout is None or type(sys.stdout).__module__ == _PYTEST else stdout
 
-    def _write_otherwise(self, line: str, stream: TextIO | None, error: ValueError) -> None:
-        """Write a line that a stream did not take: one that is not UTF-8, or was closed or detached."""
+    def _write_again(self, line: str, stream: TextIO | None, error: ValueError) -> None:
+        """Write a line after a `ValueError`: the stream's encoding is not UTF-8, or it was closed or detached."""
         if isinstance(error, UnicodeEncodeError):
             line = json.dumps(json.loads(line))
         elif self._is_given or stream is sys.stdout:
@@ -94,10 +90,10 @@ class StdoutHandler(logging.StreamHandler[TextIO]):
         stream.write(line + "\n")
         stream.flush()
 
-    def _is_own_line(self, record: logging.LogRecord, writing: str) -> bool:
-        """Tell whether `sys.stdout` logs what is written to it, and this is the line that is being written.
+    def _is_echo(self, record: logging.LogRecord, writing: str) -> bool:
+        """Return True if the stream logs what is written to it, and this record has the line that is being written.
 
-        From then on the interpreter's own stream is used. A record of a signal handler is another one.
+        The handler then changes to the interpreter's own stream. A record of a signal handler is no echo.
         """
         self._outer.append(writing)
         if writing not in record.getMessage() and len(self._outer) < _MOST_NESTED:

@@ -1,6 +1,6 @@
 """Uncaught exceptions and warnings as log lines.
 
-Python writes them to stderr as several lines of text. Hooks that others have installed are called as before.
+Python writes them to stderr as text of several lines. Hooks that were installed before are still called.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 
 from eco2_tracing._redaction import printable
@@ -18,10 +19,11 @@ IsWritten = Callable[[Callable[[], None]], bool]
 
 
 class UncaughtHooks:
-    """Logs uncaught exceptions of the main thread, of other threads and of finalisers, and captures warnings.
+    """Logs uncaught exceptions of the main thread, of other threads and of finalizers, and captures warnings.
 
     Args:
-        is_written: Calls what it is given and returns whether the line was written; if not, Python's own hook runs.
+        is_written: Calls its argument, which logs a line. Returns True if the line was written; if not, Python's own
+            hook runs.
     """
 
     __slots__ = ("_before", "_captures_warnings", "_is_on", "_is_written")
@@ -33,7 +35,7 @@ class UncaughtHooks:
         self._before = (sys.excepthook, threading.excepthook, sys.unraisablehook)
 
     def install(self) -> None:
-        """Put the hooks in front of those that are there. Does nothing the second time."""
+        """Install the hooks, unless they are installed."""
         if self._is_on:
             return
         self._is_on = True
@@ -44,7 +46,7 @@ class UncaughtHooks:
         self._captures_warnings = warnings.showwarning is not before
 
     def undo(self) -> None:
-        """Take the hooks out, where nobody has put others in front of them."""
+        """Restore the former hooks, except where others have been installed since."""
         if not self._is_on:
             return
         self._is_on = False
@@ -60,61 +62,51 @@ class UncaughtHooks:
 
     def _main(self, kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         before = self._before[0]
-        is_program = issubclass(kind, Exception) and not hasattr(
-            sys, "ps1"
-        )  # Ctrl-C and a prompt are Python's
-        log = logging.getLogger("sys.excepthook")
-        if (
-            not is_program
-            or not self._logs(lambda: log.critical("uncaught exception", exc_info=(kind, error, traceback)))
-            or before is not sys.__excepthook__
-        ):
+        # Ctrl-C is not logged; at a prompt, Python prints.
+        is_logged = issubclass(kind, Exception) and not hasattr(sys, "ps1")
+        is_logged = is_logged and self._log(
+            "sys.excepthook", logging.CRITICAL, error, traceback, "uncaught exception"
+        )
+        if not is_logged or before is not sys.__excepthook__:
             before(kind, error, traceback)
 
     def _thread(self, args: threading.ExceptHookArgs) -> None:
         before = self._before[1]
-        error = args.exc_value
-        log = logging.getLogger("threading.excepthook")
         name = "unknown" if args.thread is None else args.thread.name
-        if (
-            error is None
-            or not isinstance(error, Exception)  # `SystemExit` ends a thread without a word
-            or not self._logs(
-                lambda: log.error(
-                    "uncaught exception in thread %s",
-                    name,
-                    exc_info=(type(error), error, args.exc_traceback),
-                )
-            )
-            or before is not threading.__excepthook__
-        ):
+        # `SystemExit` ends a thread without output.
+        is_logged = isinstance(args.exc_value, Exception) and self._log(
+            "threading.excepthook", logging.ERROR, args.exc_value, args.exc_traceback,
+            "uncaught exception in thread %s", name,
+        )  # fmt: skip
+        if not is_logged or before is not threading.__excepthook__:
             before(args)
 
     def _unraisable(self, unraisable: sys.UnraisableHookArgs) -> None:
         before = self._before[2]
-        error = unraisable.exc_value
-        log = logging.getLogger("sys.unraisablehook")
-        if (
-            error is None
-            or not self._logs(
-                lambda: log.error(
-                    "%s: %s",
-                    unraisable.err_msg or "Exception ignored in",
-                    printable(
-                        unraisable.object
-                    ),  # as text: a record that keeps the object would bring it back
-                    exc_info=(type(error), error, unraisable.exc_traceback),
-                )
-            )
-            or before is not sys.__unraisablehook__
-        ):
+        is_logged = unraisable.exc_value is not None and self._log(
+            "sys.unraisablehook", logging.ERROR, unraisable.exc_value, unraisable.exc_traceback,
+            # The object as text: a record that keeps the object itself would resurrect it.
+            "%s: %s", unraisable.err_msg or "Exception ignored in", printable(unraisable.object),
+        )  # fmt: skip
+        if not is_logged or before is not sys.__unraisablehook__:
             before(unraisable)
 
-    def _logs(self, write: Callable[[], None]) -> bool:
-        """Write a line, if the hooks are on; never raises."""
-        if not self._is_on:
-            return False
-        try:
-            return self._is_written(write)
-        except Exception:  # noqa: BLE001 - Python's own hook says both
-            return False
+    def _log(
+        self,
+        logger: str,
+        level: int,
+        error: BaseException,
+        traceback: TracebackType | None,
+        message: str,
+        *args: object,
+    ) -> bool:
+        """Log an exception. Never raises; returns True if the line was written."""
+        exc_info = (type(error), error, traceback)
+
+        def log() -> None:
+            logging.getLogger(logger).log(level, message, *args, exc_info=exc_info)
+
+        if self._is_on:
+            with suppress(Exception):  # a handler that fails: Python's own hook reports the exception
+                return self._is_written(log)
+        return False

@@ -1,17 +1,15 @@
-"""ECS lines by configuration alone, for `uvicorn --log-config`."""
+"""ECS lines by configuration, for `uvicorn --log-config`."""
 
 from __future__ import annotations
 
-from typing import Any
 
-
-def uvicorn_log_config() -> dict[str, Any]:
+def uvicorn_log_config() -> dict[str, object]:
     """Return a logging configuration for uvicorn's `--log-config` or `log_config=`.
 
-    It can be written as JSON. With it the lines before the application's import are ECS too.
+    It can be written as JSON. With it, lines before the import of the application are ECS too.
 
     Returns:
-        A dictionary for `logging.config.dictConfig`: root and uvicorn's loggers, on stdout.
+        A dictionary for `logging.config.dictConfig`. Root and uvicorn's loggers write to stdout.
     """
     formatter = {"()": "eco2_tracing.logs.EcsFormatter"}
     handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "default"}
@@ -19,7 +17,7 @@ def uvicorn_log_config() -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        # uvicorn looks for both names when `--use-colors` is given.
+        # uvicorn changes both formatters when `--use-colors` is given.
         "formatters": {"default": formatter, "access": dict(formatter)},
         "handlers": {"default": handler},
         "root": {"handlers": ["default"], "level": "INFO"},

@@ -1,4 +1,4 @@
-"""Trace context across processes: first valid wins, in the order listed."""
+"""Trace context between processes: extraction takes the first valid context, in the order of the propagators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carriers of the OpenTelemetry interface, as header pairs."""
+"""Carriers of the OpenTelemetry interface as header pairs."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ if TYPE_CHECKING:
     from opentelemetry.propagators.textmap import CarrierT, Getter
 
 Pairs = list[tuple[bytes, bytes]]
+"""Names and values of headers."""
 
 
-def pairs_of(carrier: CarrierT, getter: Getter[CarrierT], wanted: Iterable[bytes] | None) -> Pairs:
-    """Read a carrier through its getter.
+def pairs_of(
+    carrier: CarrierT, getter: Getter[CarrierT], wanted: Iterable[tuple[str, bytes]] | None
+) -> Pairs:
+    """Return the headers of a carrier: lower-case names and values, the values of a name in order.
 
     Args:
         carrier: Any carrier.
-        getter: Reads it; names that it spells in another case are found by its ``keys``.
-        wanted: Lower-case names to read; ``None`` for all that there are.
-
-    Returns:
-        Lower-case names and values, the values of a name in order.
+        getter: Reads the carrier. Its ``keys`` are needed for names that are not in lower case.
+        wanted: The lower-case names to read, as text and as bytes; ``None`` for all.
     """
     spelled = {key.lower(): key for key in getter.keys(carrier)}
-    names = list(spelled) if wanted is None else [name.decode("ascii") for name in wanted]
+    if wanted is None:
+        wanted = [(name, name.encode("utf-8", "surrogatepass")) for name in spelled]
     return [
-        (name.encode("utf-8", "surrogatepass"), value)
-        for name in names
+        (raw_name, value)
+        for name, raw_name in wanted
         for value in _values(getter.get(carrier, spelled.get(name, name)))
     ]
 
 
 def _values(values: list[str] | str | None) -> Iterator[bytes]:
-    """Encode values so that none that is not ASCII can pass for one that is."""
+    """Encode values as UTF-8, so that a character beyond ASCII never becomes an ASCII byte."""
     for value in [values] if isinstance(values, str) else values or ():
         yield value.encode("utf-8", "surrogatepass")

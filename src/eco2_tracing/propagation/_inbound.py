@@ -1,8 +1,9 @@
-"""What a request's headers said, and how it stands in an OpenTelemetry context."""
+"""The context that was extracted from a request, and its place in an OpenTelemetry context."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import cast
 
 from opentelemetry import baggage as baggage_api
@@ -17,7 +18,7 @@ from opentelemetry.trace import (
 )
 
 INBOUND_KEY = create_key("eco2-inbound")
-# The API keeps its keys private: what it stores under them tells which they are.
+# The API does not publish its keys. They are the keys of a context in which it has stored something.
 SPAN_KEY = next(iter(set_span_in_context(INVALID_SPAN, Context())))
 BAGGAGE_KEY = next(iter(baggage_api.set_baggage("key", "value", Context())))
 
@@ -25,139 +26,74 @@ FLAGS = tuple(TraceFlags(value) for value in range(4))
 NO_STATE = TraceState.get_default()
 
 
+@dataclass(eq=False, repr=False)
 class Inbound:
-    """What the headers of one request said.
+    """Trace context, baggage and request id of one inbound request.
 
     Attributes:
-        trace_id: The caller's trace; 0 where no valid ids came in.
-        span_id: The caller's span; 0 where no valid ids came in.
-        sampled: The caller's decision; ``None`` where it left it to us or said nothing.
-        debug: Whether the caller asked for debug (which implies sampled).
-        denied: Whether the decision is a bare deny, one without ids of its own.
-        random: ``0x02`` where the trace id is flagged as random (W3C level 2), else 0.
-        trace_state: The trace's vendor list, where one came in.
-        baggage: Names and values, where any came in.
-        baggage_headers: The ``baggage`` headers as they came, joined with commas.
-        request_id: The ``x-request-id``, where a sound one came in.
-        refused_request_id: The ``x-request-id`` that came in and is not sent on: an unsound one, or a stranger's.
-        link: The context of a caller that is not trusted; its ids are not continued.
-        extras: What other propagators put into the context, by context key.
-        refused: Whether the caller decided against sampling, and said nothing beside ids and a request id.
+        trace_id: The caller's trace id; 0 if the headers have no valid ids.
+        span_id: The caller's span id; 0 if the headers have no valid ids.
+        sampled: The caller's decision; ``None`` if it is deferred or absent.
+        debug: True if the caller requests debug, which implies sampled.
+        denied: True for a bare deny: a decision not to sample, without ids.
+        random: ``0x02`` if the trace id is flagged as random (W3C level 2), else 0.
+        trace_state: The ``tracestate``, if it is valid.
+        baggage: Names and values of the baggage, if there is any and ``baggage`` is a propagator in use.
+        baggage_headers: The values of the ``baggage`` headers, joined with commas.
+        request_id: The ``x-request-id``, if it is valid and the caller is trusted.
+        link: The context of a caller that is not trusted. The new trace links to it.
+        extras: What other propagators stored in the context, by context key.
+        refused_request_id: The ``x-request-id`` that is not sent on: invalid, or of a caller that is not trusted.
+        refused: True if the caller decided not to sample and sent nothing but ids and a request id.
     """
 
-    trace_id = 0
-    span_id = 0
+    trace_id: int = 0
+    span_id: int = 0
     sampled: bool | None = None
-    debug = False
-    denied = False
-    random = 0
+    debug: bool = False
+    denied: bool = False
+    random: int = 0
     trace_state: TraceState | None = None
     baggage: Mapping[str, object] | None = None
     baggage_headers: bytes | None = None
     request_id: bytes | None = None
-    refused_request_id: bytes | None = None
     link: SpanContext | None = None
     extras: Mapping[str, object] | None = None
-    refused = False
-
-    def __init__(
-        self,
-        trace_id: int = 0,
-        span_id: int = 0,
-        sampled: bool | None = None,
-        debug: bool = False,
-        denied: bool = False,
-        random: int = 0,
-        trace_state: TraceState | None = None,
-        baggage: Mapping[str, object] | None = None,
-        baggage_headers: bytes | None = None,
-        request_id: bytes | None = None,
-        link: SpanContext | None = None,
-        extras: Mapping[str, object] | None = None,
-    ) -> None:
-        self.trace_id = trace_id
-        self.span_id = span_id
-        self.sampled = sampled
-        self.debug = debug
-        self.denied = denied
-        self.random = random
-        self.trace_state = trace_state
-        self.baggage = baggage
-        self.baggage_headers = baggage_headers
-        self.request_id = request_id
-        self.link = link
-        self.extras = extras
+    refused_request_id: bytes | None = None
+    refused: bool = False
 
     @property
     def deferred(self) -> bool:
-        """Whether the caller's trace came without a decision."""
+        """True if the headers have ids and no decision."""
         return self.sampled is None and self.trace_id != 0
 
     def span_context(self) -> SpanContext | None:
-        """Build the caller's span context, as a remote one; ``None`` without valid ids."""
+        """Return the caller's span context, a remote one; ``None`` without valid ids."""
         if not self.trace_id:
             return None
-        return remote_span_context(
-            self.trace_id,
-            self.span_id,
-            (1 if self.sampled else 0) | self.random,
-            self.trace_state,
-        )
+        flags = (1 if self.sampled else 0) | self.random
+        return remote_span_context(self.trace_id, self.span_id, flags, self.trace_state)
 
     def unsampled(self) -> Inbound:
-        """Copy, as for an excluded request: the caller's context, denied."""
-        copy = Inbound(
-            self.trace_id,
-            self.span_id,
-            False,
-            False,
-            True,
-            self.random,
-            self.trace_state,
-            self.baggage,
-            self.baggage_headers,
-            self.request_id,
-            self.link,
-            self.extras,
-        )
-        if self.refused_request_id is not None:
-            copy.refused_request_id = self.refused_request_id
-        return copy
+        """Return a copy that is denied, for an excluded request."""
+        return Inbound(**{**vars(self), "sampled": False, "debug": False, "denied": True, "refused": False})
 
     def __repr__(self) -> str:
-        # Baggage and request ids are the caller's data: they stay out.
+        # Baggage and request ids may be personal data.
         return (
             f"Inbound(trace_id={self.trace_id:032x}, span_id={self.span_id:016x},"
             f" sampled={self.sampled}, debug={self.debug}, denied={self.denied})"
         )
 
 
-class UsualInbound(Inbound):
-    """What nearly all requests behind Envoy say: ids, a decision and perhaps a request id.
-
-    Args:
-        trace_id: The caller's trace.
-        span_id: The caller's span.
-        sampled: The caller's decision.
-        request_id: The ``x-request-id``, where a sound one came in.
-    """
-
-    def __init__(self, trace_id: int, span_id: int, sampled: bool, request_id: bytes | None) -> None:
-        self.trace_id = trace_id
-        self.span_id = span_id
-        self.sampled = sampled
-        self.refused = not sampled
-        self.request_id = request_id
-
-
 def inbound_of(context: Context) -> Inbound | None:
-    """Give what the headers said that this context descends from.
+    """Return the extracted context of the request to which an OpenTelemetry context belongs.
 
     Args:
-        context: A context; that of a request or of anything begun inside it.
+        context: The context of a request, or one derived from it.
 
     Returns:
-        The same object that ``Propagation.context`` was given, or ``None``.
+        The same object that was passed to ``Propagation.context``; ``None`` outside of requests.
     """
     return cast("Inbound | None", context.get(INBOUND_KEY))
 
@@ -165,14 +101,14 @@ def inbound_of(context: Context) -> Inbound | None:
 def remote_span_context(
     trace_id: int, span_id: int, flags: int, trace_state: TraceState | None
 ) -> SpanContext:
-    """Build the context of a span in another process; the ids are valid."""
+    """Return the context of a span in another process. The ids must be valid."""
     return SpanContext(
         trace_id, span_id, True, FLAGS[flags], NO_STATE if trace_state is None else trace_state
     )
 
 
 def context_of(inbound: Inbound, base: Context | None) -> Context:
-    """Put what came in on top of a context."""
+    """Return a context with the extracted one added to ``base``."""
     values: dict[str, object] = {} if base is None else dict(base)
     if inbound.extras:
         values.update(inbound.extras)
@@ -181,6 +117,6 @@ def context_of(inbound: Inbound, base: Context | None) -> Context:
     if span_context is not None:
         values[SPAN_KEY] = NonRecordingSpan(span_context)
     if inbound.baggage is not None:
-        # The API's own readers copy a dict before they change it.
+        # No copy is needed: the functions of the API copy the dictionary before they change it.
         values[BAGGAGE_KEY] = inbound.baggage
     return Context(values)

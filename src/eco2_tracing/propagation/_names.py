@@ -1,4 +1,4 @@
-"""Header names, as ASGI gives them: lower-case bytes."""
+"""Header names as lower-case bytes, the form of ASGI."""
 
 from __future__ import annotations
 
@@ -15,37 +15,20 @@ REQUEST_ID = b"x-request-id"
 
 TRACE_HEADERS: frozenset[bytes] = frozenset(
     {
-        B3,
-        B3_TRACE_ID,
-        B3_SPAN_ID,
-        B3_PARENT_SPAN_ID,
-        B3_SAMPLED,
-        B3_FLAGS,
-        TRACEPARENT,
-        TRACESTATE,
-        b"elastic-apm-traceparent",
-        b"grpc-trace-bin",
-        b"ot-tracer-sampled",
-        b"ot-tracer-spanid",
-        b"ot-tracer-traceid",
-        b"sw8",
-        b"sw8-correlation",
-        b"sw8-x",
-        b"uber-trace-id",
-        b"x-amzn-trace-id",
-        b"x-cloud-trace-context",
-        b"x-datadog-origin",
-        b"x-datadog-parent-id",
-        b"x-datadog-sampling-priority",
-        b"x-datadog-tags",
+        B3, B3_TRACE_ID, B3_SPAN_ID, B3_PARENT_SPAN_ID, B3_SAMPLED, B3_FLAGS, TRACEPARENT, TRACESTATE,
+        b"elastic-apm-traceparent", b"grpc-trace-bin",
+        b"ot-tracer-sampled", b"ot-tracer-spanid", b"ot-tracer-traceid",
+        b"sw8", b"sw8-correlation", b"sw8-x",
+        b"uber-trace-id", b"x-amzn-trace-id", b"x-cloud-trace-context",
+        b"x-datadog-origin", b"x-datadog-parent-id", b"x-datadog-sampling-priority", b"x-datadog-tags",
         b"x-datadog-trace-id",
         b"x-ot-span-context",
     }
-)
-"""Every trace header that is known here, lower case: each attempt of a call loses them first.
+)  # fmt: skip
+"""All known trace headers. They are removed from each attempt of a call before ours are injected.
 
-``baggage`` and ``x-request-id`` are not among them: an application may set those itself.
+``baggage`` and ``x-request-id`` are missing here: an application may set those itself.
 """
 
 VENDOR_BAGGAGE_PREFIXES = (b"ot-baggage-", b"uberctx-")
-"""Baggage of the Jaeger and OpenTracing formats, one header a member."""
+"""Prefixes of baggage headers of the OpenTracing and Jaeger formats, which have one header for each member."""

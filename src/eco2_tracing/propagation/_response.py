@@ -1,7 +1,6 @@
-"""How a callee tells its caller that it kept a trace (W3C Trace Context editor's draft).
+"""Response headers by which a callee reports that it kept a trace (W3C Trace Context editor's draft).
 
-``server-timing: trace;desc=00-<trace id>-<span id>-01`` in the response; ``traceresponse`` is
-the older spelling.
+``server-timing: trace;desc=00-<trace id>-<span id>-01``, or ``traceresponse``, the older form.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from ._traceparent import parse_traceparent
 
 _LONGEST = 8192
-# One element of a comma-separated list in which a quoted string may hold commas. Each
-# alternative begins with a different character, so that there is one way to match only.
+# One element of a comma-separated list; a quoted string may contain commas. The alternatives begin with different
+# characters, so that there is one way to match and no backtracking.
 _ELEMENT = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
 _PARAMETER = re.compile(rb'(?:[^;"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
 
@@ -22,11 +21,11 @@ Kept = tuple[int, int, bool]
 
 
 def format_server_timing(trace_id: int, span_id: int) -> bytes:
-    """Format the ``server-timing`` metric that says: this trace was kept.
+    """Return the ``server-timing`` metric of a kept trace.
 
     Args:
-        trace_id: The trace.
-        span_id: The span that the callee kept.
+        trace_id: The trace id.
+        span_id: The id of the span that the callee kept.
 
     Returns:
         ``trace;desc=00-<32 digits>-<16 digits>-01``.
@@ -35,31 +34,31 @@ def format_server_timing(trace_id: int, span_id: int) -> bytes:
 
 
 def read_server_timing(values: Iterable[bytes]) -> Kept | None:
-    """Read what a callee said in ``server-timing``.
+    """Parse ``server-timing`` headers of a response.
 
     Args:
         values: The values of all such headers, in order.
 
     Returns:
-        Trace id, span id and sampled of the first valid ``trace`` metric, else ``None``.
+        Trace id, span id and sampled of the first valid ``trace`` metric; ``None`` if there is none.
     """
     for value in values:
         if b"trace" in value and len(value) <= _LONGEST:
             for element in _ELEMENT.findall(value):
-                kept = _read_metric(element)
+                kept = _parse_metric(element)
                 if kept is not None:
                     return kept
     return None
 
 
 def read_trace_response(value: bytes) -> Kept | None:
-    """Read what a callee said in ``traceresponse``.
+    """Parse a ``traceresponse`` header.
 
     Args:
         value: The header's value.
 
     Returns:
-        Trace id, span id and sampled, or ``None`` where it is not valid.
+        Trace id, span id and sampled; ``None`` if the value is invalid.
     """
     candidate = parse_traceparent(value)
     if candidate is None:
@@ -67,8 +66,8 @@ def read_trace_response(value: bytes) -> Kept | None:
     return candidate[0], candidate[1], candidate[2] is True
 
 
-def _read_metric(element: bytes) -> Kept | None:
-    """Read one metric; of several descriptions the first counts (Server Timing, section 4)."""
+def _parse_metric(element: bytes) -> Kept | None:
+    """Parse one metric; the first of several descriptions counts (Server Timing, section 4)."""
     parts = iter(_PARAMETER.findall(element))
     if next(parts, b"").strip(b" \t") != b"trace":
         return None
@@ -77,7 +76,7 @@ def _read_metric(element: bytes) -> Kept | None:
 
 
 def _descriptions(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Give the values of the parameters named ``desc``, a token or a quoted string."""
+    """Return the values of the parameters named ``desc``, each a token or a quoted string."""
     for part in parts:
         name, _, text = part.partition(b"=")
         if name.strip(b" \t").lower() == b"desc":

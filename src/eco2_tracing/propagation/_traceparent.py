@@ -1,4 +1,4 @@
-"""W3C Trace Context level 2, the ``traceparent`` part (https://www.w3.org/TR/trace-context-2/)."""
+"""The ``traceparent`` header of W3C Trace Context level 2 (https://www.w3.org/TR/trace-context-2/)."""
 
 from __future__ import annotations
 
@@ -8,31 +8,24 @@ from ._ids import KNOWN_FLAGS, LOWER_HEX_DIGITS, Candidate
 from ._names import TRACEPARENT
 
 _DASH = 45
-_LENGTH = 55  # of version 00, exactly; of later versions, at least
+_LENGTH = 55  # the exact length in version 00, the least one in later versions
 
 
-def read_traceparent(found: Mapping[bytes, bytes]) -> Candidate | None:
-    """Read ``traceparent``.
-
-    Args:
-        found: Header values by lower-case name; a duplicated ``traceparent`` as empty bytes.
-
-    Returns:
-        The context, or ``None`` where the header is absent or invalid.
-    """
+def extract_traceparent(found: Mapping[bytes, bytes]) -> Candidate | None:
+    """Extract the context of the ``traceparent`` header; ``None`` if it is absent or invalid."""
     text = found.get(TRACEPARENT)
     return None if text is None else parse_traceparent(text)
 
 
 def parse_traceparent(text: bytes) -> Candidate | None:
-    """Parse the value of a ``traceparent`` (or ``traceresponse``) header.
+    """Parse the value of a ``traceparent`` or ``traceresponse`` header; ``None`` if it is invalid.
 
-    Section 3.2 and 4.3: lower case only, version ``ff`` and ids of zeros are invalid, later
-    versions are read as far as version 00 goes, flags that are not known here are dropped.
+    Sections 3.2 and 4.3: digits are in lower case, version ``ff`` and ids of zeros are invalid, later versions are
+    parsed as far as version 00 goes, and unknown flags are dropped.
     """
     if len(text) != _LENGTH:
         text = text.strip(b" \t")
-        if len(text) < _LENGTH or not _is_longer_later_version(text):
+        if len(text) < _LENGTH or not _has_valid_length(text):
             return None
         text = text[:_LENGTH]
     if (
@@ -49,6 +42,6 @@ def parse_traceparent(text: bytes) -> Candidate | None:
     return (trace_id, span_id, flags & 1 == 1, False, flags & KNOWN_FLAGS)
 
 
-def _is_longer_later_version(text: bytes) -> bool:
-    """Tell whether a length other than 55 is right: what follows must be set off by a dash."""
+def _has_valid_length(text: bytes) -> bool:
+    """Return True for 55 characters, and for more in a later version if a dash follows the first 55."""
     return len(text) == _LENGTH or (text[:2] != b"00" and text[_LENGTH] == _DASH)

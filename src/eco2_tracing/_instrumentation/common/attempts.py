@@ -54,11 +54,11 @@ def _patch(
     scope = getattr(get_current_span(), "instrumentation_scope", None)
     traced = getattr(scope, "name", None) == _CONTRIB + library
     changes = state.propagation.calls.changes(given, host or "", *getattr(request, _SENT, ()), traced=traced)
-    replace(headers, default_setter, changes.gone, changes.added)
+    replace(headers, default_setter, changes.removed, changes.added)
     if apart:
-        replace(apart, default_setter, changes.gone, [])
+        replace(apart, default_setter, changes.removed, [])
     if request is not None:
-        setattr(request, _SENT, (changes.ours, changes.replaced))
+        setattr(request, _SENT, (changes.injected, changes.replaced))
 
 
 def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], position: int, name: str) -> Any:
@@ -97,7 +97,7 @@ def _httpcore(state: InstrumentationState, _: Any, args: tuple[Any, ...], kwargs
         return  # httpx's calls are ours by now: it has been decided to whom they go, whatever a transport makes of it
     request = _argument(args, kwargs, 0, "request")
     changes = state.propagation.calls.changes(request.headers, request.url.host.decode("ascii"))
-    kept = [pair for pair in request.headers if pair[0].lower() not in changes.gone]
+    kept = [pair for pair in request.headers if pair[0].lower() not in changes.removed]
     request.headers = kept + changes.added
 
 

@@ -55,9 +55,9 @@ def _patched(details: Any, hosts: tuple[str, ...]) -> Any:
     try:
         strangers = (host for host in hosts if not state.propagation.is_internal_host(host))
         changes = state.propagation.calls.changes(metadata, next(strangers, hosts[0]))
-        if not changes.gone and not changes.added:
+        if not changes.removed and not changes.added:
             return details
-        pairs = [pair for pair in metadata if lower_name(pair[0]) not in changes.gone]
+        pairs = [pair for pair in metadata if lower_name(pair[0]) not in changes.removed]
         pairs += [(name.decode("ascii"), value.decode("latin-1")) for name, value in changes.added]
         if hasattr(details, "_replace"):
             return details._replace(metadata=tuple(pairs))

@@ -76,7 +76,7 @@ def _rewritten(
         given = without(given, *sent)
     pairs = state.propagation.rewrite(given, told, context, own=own)
     added = [pair for pair in pairs if pair not in given]
-    setattr(request, _SENT, (added, state.propagation.own_baggage(given, context)))
+    setattr(request, _SENT, (added, state.propagation.injector.explicit_baggage(given, context)))
     return pairs
 
 

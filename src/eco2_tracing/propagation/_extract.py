@@ -1,4 +1,4 @@
-"""From raw headers to what they said: the hot path of every request."""
+"""Extraction of trace context from headers: the hot path of every request."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from eco2_tracing._guard import internal_failure
 
 from ._adapters import Adapter
-from ._b3 import read_multi
+from ._b3 import extract_b3_multi
 from ._baggage import parse_baggage
 from ._ids import HEX_DIGITS, Candidate
-from ._inbound import Inbound, UsualInbound, remote_span_context
+from ._inbound import Inbound, remote_span_context
 from ._names import (
     B3_FLAGS,
     B3_SAMPLED,
@@ -23,14 +23,17 @@ from ._names import (
     TRACEPARENT,
     TRACESTATE,
 )
-from ._traceparent import read_traceparent
+from ._traceparent import extract_traceparent
 from ._tracestate import parse_tracestate
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TraceState
 
 Found = Mapping[bytes, bytes]
-Form = Callable[[Found], Candidate | None]
+"""The wanted headers of a request, by lower-case name."""
+
+Format = Callable[[Found], Candidate | None]
+"""Extracts the context of one header format."""
 
 _LONGEST_COMBINED = 32_768
 _LONGEST_REQUEST_ID = 128
@@ -40,71 +43,77 @@ _LISTS = (TRACESTATE, BAGGAGE)
 _UNUSUAL = frozenset({B3_FLAGS, TRACESTATE, BAGGAGE})
 
 
-class Reader:
-    """Reads headers, first valid wins.
+class Extractor:
+    """Extracts the first valid context of a request's headers.
 
     Args:
-        forms: Header forms and other propagators, in the order in which they are believed.
+        order: Header formats and other propagators, in the order of precedence.
         wanted: The lower-case names of the headers that are read.
-        baggage: Whether baggage is read.
-        trust: Whether the caller is believed at all.
+        baggage: True if ``baggage`` is a propagator in use.
+        trust: True if callers are trusted.
     """
 
-    __slots__ = ("_adapted", "_b3_leads", "_baggage", "_forms", "_order", "_trust", "_wanted")
+    __slots__ = ("_b3_leads", "_baggage", "_formats", "_has_adapters", "_order", "_trust", "_wanted")
 
     def __init__(
-        self, order: Sequence[Form | Adapter], wanted: frozenset[bytes], baggage: bool, trust: bool
+        self, order: Sequence[Format | Adapter], wanted: frozenset[bytes], *, baggage: bool, trust: bool
     ) -> None:
         self._order = tuple(order)
-        self._forms = tuple(form for form in order if not isinstance(form, Adapter))
-        self._adapted = len(self._forms) != len(self._order)
+        self._formats = tuple(each for each in order if not isinstance(each, Adapter))
+        self._has_adapters = len(self._formats) != len(self._order)
         self._wanted = wanted
         self._baggage = baggage
         self._trust = trust
-        self._b3_leads = trust and self._order[:1] == (read_multi,)
+        self._b3_leads = trust and self._order[:1] == (extract_b3_multi,)
 
-    def read(self, headers: Iterable[tuple[bytes, bytes]]) -> Inbound | None:
-        """Read header pairs; ``None`` where they say nothing. Never raises."""
+    def extract(self, headers: Iterable[tuple[bytes, bytes]]) -> Inbound | None:
+        """Return the extracted context, or ``None`` if there is nothing to extract. Never raises.
+
+        Args:
+            headers: Names in lower case, and values.
+        """
         try:
-            if self._adapted:
+            if self._has_adapters:
                 headers = list(headers)
             wanted = self._wanted
             found: dict[bytes, bytes] = {}
             for name, value in headers:
                 if name in wanted:
                     found[name] = _combined(name, found[name], value) if name in found else value
-            if self._adapted:
-                return self._read_adapted(found, headers)
+            if self._has_adapters:
+                return self._extract_with_adapters(found, headers)
             if not found:
                 return None
-            return (self._b3_leads and _read_usual(found)) or self._fold(found, self._forms, None)
-        except Exception:  # noqa: BLE001 - whatever a server hands over, the request goes on
+            return (self._b3_leads and _extract_usual(found)) or self._first_valid(found, self._formats, None)
+        except Exception:  # noqa: BLE001 - every request passes here: its headers must not make it fail
             internal_failure("reading trace headers")
             return None
 
-    def _read_adapted(self, found: Found, headers: Iterable[tuple[bytes, bytes]]) -> Inbound | None:
-        """Read where other propagators stand in the order: they see all headers."""
+    def _extract_with_adapters(self, found: Found, headers: Iterable[tuple[bytes, bytes]]) -> Inbound | None:
         extras: dict[str, object] = {}
-        forms = [
-            partial(_read_adapter, each, headers, extras) if isinstance(each, Adapter) else each
+        formats = [
+            partial(_extract_adapted, each, headers, extras) if isinstance(each, Adapter) else each
             for each in self._order
         ]
-        return self._fold(found, forms, extras)
+        return self._first_valid(found, formats, extras)
 
-    def _fold(self, found: Found, forms: Iterable[Form], extras: dict[str, object] | None) -> Inbound | None:
-        """Take ids from the first valid form, and the decision from the first that may give it.
+    def _first_valid(
+        self, found: Found, formats: Iterable[Format], extras: dict[str, object] | None
+    ) -> Inbound | None:
+        """Combine the formats.
 
-        That is a bare deny, or a form with a decision that carries those ids' trace id.
+        The ids are those of the first valid context. The decision is that of the first format that is a bare deny,
+        or that has a decision and the same trace id.
         """
         trace_id = span_id = random = 0
         sampled: bool | None = None
         debug = denied = False
         bare: Candidate | None = None
         state: TraceState | None = None
-        for form in forms:
-            if trace_id and sampled is not None and _adds_nothing(form, found):
+        for extract in formats:
+            if trace_id and sampled is not None and _is_without_news(extract, found):
                 continue
-            candidate = form(found)
+            candidate = extract(found)
             if candidate is None:
                 continue
             its_trace_id, its_span_id, its_decision, its_debug, its_random = candidate
@@ -121,7 +130,7 @@ class Reader:
             random |= its_random
             if sampled is None:
                 sampled, debug = its_decision, its_debug
-            if state is None and form is read_traceparent and TRACESTATE in found:
+            if state is None and extract is extract_traceparent and TRACESTATE in found:
                 state = parse_tracestate(found[TRACESTATE])
         if bare is not None and not trace_id:
             sampled, debug, denied = bare[2], bare[3], not bare[2]
@@ -131,7 +140,7 @@ class Reader:
         return inbound if self._add_companions(inbound, found, extras) else None
 
     def _add_companions(self, inbound: Inbound, found: Found, extras: dict[str, object] | None) -> bool:
-        """Add what travels beside the ids; tell whether anything came in at all."""
+        """Add baggage, request id and extras; return False if nothing at all was extracted."""
         if BAGGAGE in found:
             inbound.baggage_headers = found[BAGGAGE]
             if self._baggage:
@@ -149,19 +158,19 @@ class Reader:
         return bool(inbound.baggage_headers or request_id or extras)
 
 
-def _read_usual(found: Found) -> Inbound | None:
-    """Read what Envoy's Zipkin tracer sends, and nothing else: ``None`` for whatever is unusual.
+def _extract_usual(found: Found) -> Inbound | None:
+    """Extract what Envoy's Zipkin tracer sends: ids, a decision and a request id. ``None`` for anything else.
 
-    Nearly every request behind such a mesh looks like this, and the general way, which gives the
-    same answer, takes twice as long.
+    Nearly every request behind such a mesh looks like this. `Extractor._first_valid` has the same result and takes
+    twice as long.
     """
     trace_text = found.get(B3_TRACE_ID, b"")
     span_text = found.get(B3_SPAN_ID, b"")
-    state = found.get(B3_SAMPLED)
+    decision = found.get(B3_SAMPLED)
     if (
         len(trace_text) != 32
         or len(span_text) != 16
-        or (state != b"0" and state != b"1")
+        or (decision != b"0" and decision != b"1")
         or not _UNUSUAL.isdisjoint(found)
         or found.get(TRACEPARENT, b"")[-3:] not in _NOT_RANDOM
         or (trace_text + span_text).translate(None, HEX_DIGITS)
@@ -173,17 +182,23 @@ def _read_usual(found: Found) -> Inbound | None:
     request_id = found.get(REQUEST_ID)
     if request_id and (len(request_id) > _LONGEST_REQUEST_ID or request_id.translate(None, _PRINTABLE)):
         return None
-    return UsualInbound(trace_id, span_id, state == b"1", request_id)
+    # The constructor would assign all 14 attributes: 0.3 us more for each request. Defaults are on the class.
+    inbound = Inbound.__new__(Inbound)
+    inbound.trace_id = trace_id
+    inbound.span_id = span_id
+    inbound.sampled = decision == b"1"
+    inbound.refused = decision == b"0"
+    inbound.request_id = request_id
+    return inbound
 
 
-def _adds_nothing(form: Form, found: Found) -> bool:
-    """Tell early that a traceparent has nothing to add to ids and a decision that are known.
+def _is_without_news(extract: Format, found: Found) -> bool:
+    """Return True for a ``traceparent`` that can add nothing to known ids and a known decision.
 
-    Behind Envoy's Zipkin tracer every request may have a stale one; the look costs a tenth of
-    parsing it.
+    Behind Envoy's Zipkin tracer every request may have a stale one. This check costs a tenth of parsing it.
     """
     return (
-        form is read_traceparent
+        extract is extract_traceparent
         and TRACESTATE not in found
         and found.get(TRACEPARENT, b"")[-3:] in _NOT_RANDOM
     )
@@ -192,12 +207,11 @@ def _adds_nothing(form: Form, found: Found) -> bool:
 def _untrusted(
     trace_id: int, span_id: int, sampled: bool | None, random: int, found: Found
 ) -> Inbound | None:
-    """Keep a caller's ids as a link: a stranger decides nothing and stores nothing here.
+    """Return the context of a caller that is not trusted: a link, and the values that must not be sent on.
 
-    What else came in is known again where the application copies it into a call, and goes nowhere.
+    Baggage and the request id are needed to recognize copies of them in the headers of outgoing calls.
     """
-    inbound = Inbound(baggage_headers=found.get(BAGGAGE))
-    inbound.refused_request_id = found.get(REQUEST_ID)
+    inbound = Inbound(baggage_headers=found.get(BAGGAGE), refused_request_id=found.get(REQUEST_ID))
     if trace_id:
         flags = (1 if sampled else 0) | random
         inbound.link = remote_span_context(trace_id, span_id, flags, None)
@@ -205,10 +219,10 @@ def _untrusted(
 
 
 def _combined(name: bytes, first: bytes, second: bytes) -> bytes:
-    """Combine a header that came again.
+    """Combine two headers of one name.
 
-    Lists are joined (RFC 9110, section 5.3), a second ``traceparent`` makes both invalid (W3C),
-    and of anything else the first one stands.
+    Lists are joined (RFC 9110, section 5.3). A second ``traceparent`` makes both invalid (W3C Trace Context).
+    Of any other header the first one is used.
     """
     if name == TRACEPARENT:
         return b""
@@ -217,14 +231,11 @@ def _combined(name: bytes, first: bytes, second: bytes) -> bytes:
     return first
 
 
-def _read_adapter(
-    adapter: Adapter,
-    headers: Iterable[tuple[bytes, bytes]],
-    extras: dict[str, object],
-    _found: Found,
+def _extract_adapted(
+    adapter: Adapter, headers: Iterable[tuple[bytes, bytes]], extras: dict[str, object], _: Found
 ) -> Candidate | None:
-    """Read with another propagator; what it finds beside the ids goes to ``extras``."""
-    candidate, its_extras = adapter.read(headers)
+    """Extract with another propagator. What it stores in the context beside the ids is added to ``extras``."""
+    candidate, its_extras = adapter.extract(headers)
     for key, value in its_extras.items():
         extras.setdefault(key, value)
     return candidate
