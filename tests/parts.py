@@ -25,11 +25,11 @@ PARTS = {
     "TLS of Jaeger and Envoy": ("tests.e2e.test_tls",),
     "rotel and otelcol": ("tests.e2e.test_collector",),
     "otelcol": ("tests.e2e.test_go_collector",),
-    "Envoy, the mesh": ("tests.mesh.", "tests.rescue.test_gateway"),
+    "Envoy, the mesh": ("tests.mesh.", "tests.tail_sampling.test_gateway"),
     "databases, brokers": ("tests.libraries.", "tests.messaging."),
     "servers, processes": ("tests.lifecycle.",),
 }
-PATHS = ("tests/e2e", "tests/mesh", "tests/sampling/test_jaeger.py", "tests/rescue/test_gateway.py")
+PATHS = ("tests/e2e", "tests/mesh", "tests/sampling/test_jaeger.py", "tests/tail_sampling/test_gateway.py")
 
 
 def run(way: str, arguments: list[str]) -> tuple[int, list[ET.Element]]:

@@ -13,7 +13,7 @@ from opentelemetry.propagate import inject
 
 from eco2_tracing._instrumentation.common.attempts import patch_attempts
 from eco2_tracing._instrumentation.contrib import switch
-from eco2_tracing._instrumentation.libraries.registry import instrument_libraries
+from eco2_tracing._instrumentation.instrument import instrument_libraries
 
 Headers = dict[str, str]
 

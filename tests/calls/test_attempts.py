@@ -15,7 +15,7 @@ import eco2_tracing
 from eco2_tracing._instrumentation.common import attempts
 from eco2_tracing._instrumentation.common.attempts import patch_attempts
 from eco2_tracing._instrumentation.common.state import current
-from eco2_tracing._instrumentation.libraries.registry import instrument_libraries
+from eco2_tracing._instrumentation.instrument import instrument_libraries
 from eco2_tracing.testing import b3_headers
 from tests.calls.conftest import configure, inside
 from tests.calls.strangers import names
@@ -278,16 +278,3 @@ def test_a_version_that_looks_otherwise(eagle, adapter, caplog):
     (line,) = [one for one in caplog.records if one.name == "eco2_tracing"]
     assert line.levelno == logging.WARNING
     assert line.getMessage().startswith("eagle: redirects of its calls may take baggage")
-
-
-def test_channels_that_are_wrapped_already(monkeypatch):
-    """Where somebody else switched gRPC's instrumentation on, ours would come too early: it stays away."""
-    monkeypatch.setattr(attempts, "_done", set())
-    mended = []
-    monkeypatch.setattr(attempts, "_CHANNELS", {"grpc_client": mended.append})
-    patch_attempts("grpc_client", wrapped=True)
-    patch_attempts("redis")
-    assert mended == []
-    patch_attempts("grpc_client")
-    patch_attempts("grpc_client")
-    assert mended == [pytest.importorskip("grpc")]

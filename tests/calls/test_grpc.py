@@ -11,18 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.propagate import inject
 
 import eco2_tracing
-from eco2_tracing._instrumentation.common import attempts
-from eco2_tracing._instrumentation.common.grpc_attempts import hosts_of, patch_aio_channels, patch_channels
-from eco2_tracing._instrumentation.libraries.registry import instrument_libraries
+from eco2_tracing._instrumentation.instrument import instrument_libraries, uninstrument_libraries
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, b3_headers
 from tests.calls.conftest import configure, inside
 
 grpc = pytest.importorskip("grpc")
+grpc_calls = pytest.importorskip("eco2_tracing._instrumentation.libraries.grpc_calls")
 
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+hosts_of = grpc_calls.hosts_of
 COMPANIONS = {"baggage": "tenant=acme", "x-request-id": "req-1", "tracestate": "vendor=1"}
 ARRIVING = {**b3_headers(), "traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01", **COMPANIONS}
 STALE = (("b3", "0"), ("grpc-trace-bin", b"\x00"), ("plain", "1"), ("other-bin", b"\xff"))
@@ -114,29 +113,17 @@ async def call_async(channel, kind, metadata):
     return [part async for part in answer] if kind.endswith("stream") else [await answer]
 
 
-@pytest.fixture(params=["stand-in", "contrib"])
-def ready(request, monkeypatch):
-    """Instrument the channels to come; gives what adds a stand-in's metadata."""
-    if request.param == "contrib":
-        for name in ("grpc_client", "grpc_aio_client"):
-            if name not in instrument_libraries([name]):
-                pytest.skip("the instrumentation of gRPC is not installed")
-        return tuple
-    for module in (grpc, grpc.aio):
-        for name in ("insecure_channel", "secure_channel"):
-            monkeypatch.setattr(module, name, getattr(module, name))
-    patch_channels(grpc)
-    patch_aio_channels(grpc)
-
-    def injected(metadata):
-        carrier = {}
-        inject(carrier)
-        return (*metadata, *carrier.items())
-
-    return injected
+@pytest.fixture
+def ready():
+    """Instrument new channels; skips without the instrumentation."""
+    for name in ("grpc_client", "grpc_aio_client"):
+        if name not in instrument_libraries([name]):
+            pytest.skip("the instrumentation of gRPC is not installed")
+    yield
+    uninstrument_libraries()
 
 
-def make(callee, host, kind, is_async, ready, failures):
+def make(callee, host, kind, is_async, failures):
     """Give what makes one call inside of a request."""
 
     def work():
@@ -148,22 +135,22 @@ def make(callee, host, kind, is_async, ready, failures):
     def _answers():
         if not is_async:
             with grpc.insecure_channel(**callee.channel(host)) as channel:
-                return call(channel, kind, ready(STALE))
+                return call(channel, kind, STALE)
 
         async def run():
             async with grpc.aio.insecure_channel(**callee.channel(host)) as channel:
-                return await call_async(channel, kind, ready(STALE))
+                return await call_async(channel, kind, STALE)
 
         return asyncio.run(run())
 
     return work
 
 
-def called(callee, host, kind, is_async, ready, **settings):
+def called(callee, host, kind, is_async, **settings):
     """Make one call inside of a request; give the metadata that arrived."""
     configure(disabled_instrumentations="*", **settings)
     failures = []
-    inside(make(callee, host, kind, is_async, ready, failures), ARRIVING)
+    inside(make(callee, host, kind, is_async, failures), ARRIVING)
     assert failures == []
     return callee.seen[-1]
 
@@ -173,7 +160,7 @@ def called(callee, host, kind, is_async, ready, **settings):
 @pytest.mark.parametrize("disabled", [False, True])
 def test_a_stranger_gets_trace_context_alone(callee, ready, kind, is_async, disabled):
     """Every kind of call, recorded or not; binary metadata of the application's own stays."""
-    seen = called(callee, "api.example.com", kind, is_async, ready, sdk_disabled=disabled)
+    seen = called(callee, "api.example.com", kind, is_async, sdk_disabled=disabled)
     assert seen["x-b3-traceid"] == TRACE_ID
     assert not {*COMPANIONS, "b3", "grpc-trace-bin"} & set(seen)
     assert (seen["plain"], seen["other-bin"]) == ("1", b"\xff")
@@ -190,7 +177,7 @@ def test_details_of_an_interceptors_own(callee, ready):
     async def run():
         options = callee.channel("api.example.com")
         async with grpc.aio.insecure_channel(**options, interceptors=[Interceptor()]) as channel:
-            return await call_async(channel, "unary_unary", ready(STALE))
+            return await call_async(channel, "unary_unary", STALE)
 
     configure(disabled_instrumentations="*")
     answers = []
@@ -203,7 +190,7 @@ def test_details_of_an_interceptors_own(callee, ready):
 @pytest.mark.parametrize("disabled", [False, True])
 def test_our_own_get_everything(callee, ready, is_async, disabled):
     """And nothing stale."""
-    seen = called(callee, "127.0.0.1", "unary_unary", is_async, ready, sdk_disabled=disabled)
+    seen = called(callee, "127.0.0.1", "unary_unary", is_async, sdk_disabled=disabled)
     assert {name: seen[name] for name in COMPANIONS} == COMPANIONS
     assert not {"b3", "grpc-trace-bin"} & set(seen)
 
@@ -212,7 +199,7 @@ def test_our_own_get_everything(callee, ready, is_async, disabled):
 def test_strangers_get_nothing_where_asked(callee, ready, is_async):
     """``ECO2_TRACING_PROPAGATE_EXTERNALLY=false``."""
     settings = {"propagate_externally": False}
-    seen = called(callee, "api.example.com", "unary_unary", is_async, ready, **settings)
+    seen = called(callee, "api.example.com", "unary_unary", is_async, **settings)
     assert not {*COMPANIONS, "traceparent", "x-b3-traceid", "b3"} & set(seen)
 
 
@@ -223,7 +210,7 @@ def test_a_stranger_among_several_addresses(callee, ready):
 
     def work():
         with grpc.insecure_channel(target) as channel:
-            call(channel, "unary_unary", ready(STALE))
+            call(channel, "unary_unary", STALE)
 
     inside(work, ARRIVING)
     assert callee.seen[-1]["x-b3-traceid"] == TRACE_ID
@@ -236,7 +223,7 @@ def test_what_nobody_traces_is_left_alone(callee, ready, is_async):
     """Metadata that nothing was injected into is the application's business."""
     configure(disabled_instrumentations="*")
     failures = []
-    work = make(callee, "127.0.0.1", "unary_unary", is_async, tuple, failures)
+    work = make(callee, "127.0.0.1", "unary_unary", is_async, failures)
 
     def suppressed():
         with suppress_instrumentation():
@@ -251,7 +238,7 @@ def test_what_nobody_traces_is_left_alone(callee, ready, is_async):
 def test_without_a_configuration_metadata_is_what_it_was(callee, ready, is_async):
     """Channels that were made before stay usable after a shutdown."""
     failures = []
-    make(callee, "127.0.0.1", "unary_unary", is_async, tuple, failures)()
+    make(callee, "127.0.0.1", "unary_unary", is_async, failures)()
     assert failures == []
     assert callee.seen[-1]["b3"] == "0"
 
@@ -260,32 +247,20 @@ def test_without_a_configuration_metadata_is_what_it_was(callee, ready, is_async
 def test_a_failure_of_ours_does_not_reach_the_call(callee, ready, is_async, monkeypatch, caplog):
     """It goes out as it was, and one line says so."""
     configure(disabled_instrumentations="*")
-    monkeypatch.setattr(attempts.current.state.propagation, "calls", None)
+    monkeypatch.setattr(grpc_calls, "outgoing", None)
     failures = []
-    make(callee, "127.0.0.1", "unary_unary", is_async, tuple, failures)()
+    make(callee, "127.0.0.1", "unary_unary", is_async, failures)()
     assert failures == []
     assert "the metadata of an outgoing call" in caplog.text
 
 
-def test_an_odd_channel_is_still_a_channel(callee, caplog):
-    """Somebody's own wrapper, and a grpc that cannot be intercepted, are left alone."""
-    sync, made = grpc.insecure_channel, []
-
-    def odd(*args, **kwargs):
-        made.append((args, kwargs))
-        return sync(*args, **kwargs)
-
-    stand_in = types.SimpleNamespace(
-        insecure_channel=odd,
-        secure_channel=odd,
-        aio=types.SimpleNamespace(insecure_channel=odd, secure_channel=odd),
-    )
-    patch_channels(stand_in)
-    patch_aio_channels(stand_in)
-    for make_channel in (stand_in.insecure_channel, stand_in.aio.insecure_channel):
-        with make_channel(f"127.0.0.1:{callee.port}") as channel:
-            assert call(channel, "unary_unary", STALE) == [b"answer"]
-    assert made == [((f"127.0.0.1:{callee.port}",), {})] * 2
+def test_a_channel_that_cannot_be_intercepted(callee, ready, monkeypatch, caplog):
+    """It works without tracing, and one line is logged."""
+    monkeypatch.setattr(grpc_calls, "_interceptor", None)
+    failures = []
+    for is_async in (False, True):
+        make(callee, "127.0.0.1", "unary_unary", is_async, failures)()
+    assert failures == []
     assert "a channel of gRPC" in caplog.text
 
 

@@ -13,7 +13,7 @@ from tests.support.recorded import Recorded, provider, spans
 from tests.support.redis import redis_server
 
 from eco2_tracing import TracingSettings, configure_tracing, instrument_app
-from eco2_tracing._instrumentation.libraries.registry import instrument_libraries, uninstrument_libraries
+from eco2_tracing._instrumentation.instrument import instrument_libraries, uninstrument_libraries
 from eco2_tracing.testing import CapturedSpans, ReceivedSpan, b3_headers
 
 __all__ = ["provider", "spans"]

@@ -1,25 +1,29 @@
-"""How connections are met whoever made them, on stand-ins for the drivers: no server is needed."""
+"""Which connections are traced, with replacements of the drivers: no server is needed."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from eco2_tracing._instrumentation.libraries import connections as connections_module
-from eco2_tracing._instrumentation.libraries.connections import Connections, PsycopgConnections
+from eco2_tracing._instrumentation.libraries import hooks
+from eco2_tracing._instrumentation.libraries.connections import MySQLConnections, PsycopgConnections
+
+ATTRIBUTES = {"host": "host"}
 
 
 class Traced:
-    """contrib's proxy around a cursor."""
+    """OpenTelemetry's proxy of a cursor."""
 
     def __init__(self, cursor, integration):
         self.cursor, self.integration = cursor, integration
 
 
 class Contrib(ModuleType):
-    """contrib's packages, as far as they are used, and what they were asked."""
+    """The used part of OpenTelemetry's packages; it records the calls."""
 
     __version__ = "1"
 
@@ -27,6 +31,14 @@ class Contrib(ModuleType):
         super().__init__("contrib")
         self.asked = []
         self.fails = False
+        self.CursorTracer = type(
+            "CursorTracer",
+            (),
+            {
+                "__init__": lambda tracer, integration: None,
+                "traced_execution": lambda tracer, cursor, method, *args: ("traced", method(*args)),
+            },
+        )
 
     def unwrap_connect(self, module, name):
         self.asked.append((module.__name__, name))
@@ -34,34 +46,22 @@ class Contrib(ModuleType):
     def get_traced_cursor_proxy(self, cursor, integration):
         return Traced(cursor, integration)
 
-    def instrument_connection(self, connection):
+    def DatabaseApiIntegration(self, module, system, **keywords):
         if self.fails:
             raise RuntimeError("cannot")
-        self.asked.append(connection)
-        return SimpleNamespace(_self_db_api_integration=f"integration of {connection.name}")
-
-    _DATABASE_SYSTEM = "postgresql"
-    _CONNECTION_ATTRIBUTES: dict[str, str] = {}  # noqa: RUF012 - as contrib has it
-
-    def DatabaseApiIntegration(self, *arguments, **keywords):
-        return SimpleNamespace(get_connection_attributes=self.asked.append)
+        return SimpleNamespace(system=system, get_connection_attributes=self.asked.append, **keywords)
 
     DatabaseApiAsyncIntegration = DatabaseApiIntegration
-
-    def _new_cursor_factory(self, described):
-        if self.fails:
-            raise RuntimeError("cannot")
-        return TracedCursor
-
-    _new_cursor_async_factory = _new_cursor_factory
 
 
 class Cursor:
     def __init__(self, connection=None):
         self.connection = connection
 
+    def execute(self, statement):
+        return statement
 
-class TracedCursor(Cursor): ...
+    executemany = execute
 
 
 class OfTheApplication(Cursor): ...
@@ -69,14 +69,15 @@ class OfTheApplication(Cursor): ...
 
 @pytest.fixture
 def contrib(monkeypatch):
-    """Stand-ins in the place of contrib's packages."""
+    """Replacements of OpenTelemetry's packages."""
     found = Contrib()
     real = connections_module.import_module
 
     def stand_in(name):
         return found if name.startswith("opentelemetry.instrumentation.") else real(name)
 
-    monkeypatch.setattr(connections_module, "import_module", stand_in)
+    for module in (connections_module, hooks):
+        monkeypatch.setattr(module, "import_module", stand_in)
     return found
 
 
@@ -103,7 +104,15 @@ class Connection:
 
 def test_all_connections_of_a_class(contrib, sql):
     """Early and late ones, each described once; the driver's own questions stay plain, as does all after the end."""
-    connections = Connections("sqlx", ("sqlx.connections", "Connection"), ("sqlx.connections", "Absent"))
+    connections = MySQLConnections(
+        "sqlx",
+        "sqlx",
+        "mysql",
+        ATTRIBUTES,
+        "sqlx.connections:Connection",
+        "sqlx.connections:Absent",
+        "absent:A",
+    )
     early = sql("early")
     for _ in range(2):  # switched off and on again, the class is wrapped once
         connections.prepare()
@@ -111,7 +120,8 @@ def test_all_connections_of_a_class(contrib, sql):
         late = sql("late")
         for connection in (early, early, late):
             made = connection.cursor()
-            assert (made.cursor, made.integration) == ("plain", f"integration of {connection.name}")
+            assert (made.cursor, made.integration.system) == ("plain", "mysql")
+            assert made.integration.connection_attributes == ATTRIBUTES
         assert early.version() == "plain"
         connections.end()
         assert early.cursor() == "plain"
@@ -120,8 +130,8 @@ def test_all_connections_of_a_class(contrib, sql):
 
 
 def test_a_connection_that_cannot_be_described(contrib, sql, caplog):
-    """It is used as it is, and one warning says so."""
-    connections = Connections("sqlx", ("sqlx.connections", "Connection"))
+    """It is used as it is, and one warning is logged."""
+    connections = MySQLConnections("sqlx", "sqlx", "mysql", ATTRIBUTES, "sqlx.connections:Connection")
     connections.begin(contrib)
     contrib.fails = True
     assert sql("one").cursor() == sql("two").cursor() == "plain"
@@ -147,22 +157,42 @@ def psycopg(monkeypatch):
 
 
 def test_psycopgs_connections(contrib, psycopg):
-    """Those with psycopg's own cursors are given contrib's; a class of the application's choice stays."""
-    connections = PsycopgConnections()
+    """Psycopg's own cursor class is replaced by a traced subclass; a class of the application's choice stays."""
+    connections = PsycopgConnections(
+        "psycopg", "psycopg", "postgresql", ATTRIBUTES, "psycopg:Connection", "psycopg:AsyncConnection"
+    )
     early, chosen = psycopg.Connection(), psycopg.Connection(OfTheApplication)
     for _ in range(2):
         connections.prepare()
         connections.begin(contrib)
-        assert type(early.cursor()) is type(psycopg.AsyncConnection().cursor()) is TracedCursor
+        assert early.cursor().execute("SELECT 1") == ("traced", "SELECT 1")
+        assert isinstance(early.cursor(), Cursor)
         assert type(chosen.cursor()) is OfTheApplication
         connections.end()
         assert type(psycopg.Connection().cursor()) is Cursor
     assert contrib.asked.count(early) == 1
 
 
+def test_psycopgs_async_connections(contrib, psycopg):
+    """Their cursors are traced by the coroutine function."""
+
+    async def execution(tracer, cursor, method, *args):
+        return "awaited", method(*args)
+
+    contrib.CursorTracer.traced_execution_async = execution
+    connections = PsycopgConnections(
+        "psycopg", "psycopg", "postgresql", ATTRIBUTES, "psycopg:Connection", "psycopg:AsyncConnection"
+    )
+    connections.begin(contrib)
+    cursor = psycopg.AsyncConnection().cursor()
+    assert asyncio.run(cursor.executemany("SELECT 1")) == ("awaited", "SELECT 1")
+
+
 def test_a_connection_of_psycopg_that_cannot_be_described(contrib, psycopg, caplog):
-    """It is used as it is, and one warning says so."""
-    connections = PsycopgConnections()
+    """It is used as it is, and one warning is logged."""
+    connections = PsycopgConnections(
+        "psycopg", "psycopg", "postgresql", ATTRIBUTES, "psycopg:Connection", "psycopg:AsyncConnection"
+    )
     connections.begin(contrib)
     contrib.fails = True
     assert type(psycopg.Connection().cursor()) is Cursor

@@ -1,10 +1,11 @@
-"""gRPC calls are what they are without tracing: cancellable, with all of their metadata, and ended by their errors."""
+"""gRPC calls work as without tracing: they can be cancelled, send all metadata and end with their errors."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
 import threading
+import types
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -14,8 +15,6 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import StatusCode
 from tests.support.jaeger import wait_for
-
-from eco2_tracing._instrumentation.libraries.grpc_calls import patch_calls
 
 grpc = pytest.importorskip("grpc")
 pytest.importorskip("opentelemetry.instrumentation.grpc")
@@ -41,7 +40,7 @@ class Shop(grpc.GenericRpcHandler):
         yield from (b"1", b"2")
 
     def wait(self, request, context):
-        """Answer when it is told to."""
+        """Answer after ``go``."""
         arrived.set()
         go.wait(30)
         return b""
@@ -71,7 +70,7 @@ def channel(switch_on, target):
 
 
 def test_a_stream_is_the_call_itself(channel):
-    """It tells its code, and its end is the span's."""
+    """It has its code, and its end is the span's."""
     channel, spans = channel
     call = channel.unary_stream(COUNT)(b"", metadata=[("kind", "tea")])
     assert list(call) == [b"0", b"1", b"2"]
@@ -103,29 +102,73 @@ def test_a_stream_that_fails(channel):
         list(call)
     assert caught.value is call
     with pytest.raises(TypeError):
-        channel.unary_stream(COUNT)(b"", metadata=5)
-    wait_for(lambda: spans.all)
-    assert [found.status.status_code for found in spans.all] == [StatusCode.ERROR]
+        list(channel.unary_stream(COUNT)(b"", metadata=5))
+    wait_for(lambda: len(spans.all) == 2)
+    assert [found.status.status_code for found in spans.all] == [StatusCode.ERROR] * 2
 
 
-def test_what_is_no_call_passes(switch_on):
-    """Answers that another interceptor gives, and streams of requests, go the service's way."""
+def test_results_of_other_interceptors(switch_on, target, monkeypatch):
+    """A result without callbacks ends the span; excluded services and suppressed calls have none."""
+    monkeypatch.setenv("OTEL_PYTHON_GRPC_EXCLUDED_SERVICES", "shop.Health, ")
     spans = switch_on("grpc_client")
-    contrib = importlib.import_module("opentelemetry.instrumentation.grpc._client")
-    interceptor = contrib.OpenTelemetryClientInterceptor(trace.get_tracer("grpc"))
-    for streams in (True, False):
-        about = SimpleNamespace(full_method=COUNT, is_server_stream=streams, timeout=None)
-        answers = interceptor.intercept_stream(b"", None, about, lambda *arguments: [b"tea"])
-        assert answers == [b"tea"]
-    with pytest.raises(ZeroDivisionError):
-        interceptor.intercept_stream(
-            b"", None, SimpleNamespace(full_method=ECHO, is_server_stream=True), lambda *_: 1 / 0
-        )
-    assert spans.names == [COUNT, COUNT, ECHO]
-    patch_calls("redis")
-    patch_calls("grpc_client")
-    patch_calls("grpc_aio_client")
-    patch_calls("grpc_aio_client")
+
+    class Constant(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
+        def intercept_unary_stream(self, continuation, details, request):
+            return [b"tea"]
+
+        def intercept_unary_unary(self, continuation, details, request):
+            return SimpleNamespace(result=lambda: b"tea")
+
+    original = grpc.intercept_channel
+    monkeypatch.setattr(grpc, "intercept_channel", lambda channel, ours: original(channel, ours, Constant()))
+    with grpc.insecure_channel(target) as channel:
+        assert channel.unary_unary(ECHO)(b"") == b"tea"
+        assert channel.unary_stream(COUNT)(b"") == [b"tea"]
+        assert channel.unary_unary("/shop.Health/Check")(b"") == b"tea"
+        with suppress_instrumentation():
+            assert channel.unary_unary(ECHO)(b"") == b"tea"
+    assert spans.names == [ECHO, COUNT]
+
+
+def test_a_call_whose_status_cannot_be_read(switch_on, caplog):
+    """Its span ends, and one line is logged."""
+    spans = switch_on("grpc_client")
+    grpc_calls = importlib.import_module("eco2_tracing._instrumentation.libraries.grpc_calls")
+
+    @types.coroutine
+    def waiting():
+        yield
+
+    for ended in (grpc_calls._ended, grpc_calls._ended_async):
+        ended(trace.get_tracer("grpc").start_span("call"), SimpleNamespace(code=waiting))
+    assert spans.names == ["call", "call"]
+    assert "the end of a gRPC call" in caplog.text
+
+
+def test_streams_of_grpc_aio(switch_on, target):
+    """A stream is the call itself; its end, an error and a cancellation end the span."""
+    spans = switch_on("grpc_aio_client")
+
+    async def call():
+        async with grpc.aio.insecure_channel(target) as channel, asyncio.timeout(30):
+            stream = channel.unary_stream(COUNT)(b"", metadata=(("kind", "tea"),))
+            assert [answer async for answer in stream] == [b"0", b"1", b"2"]
+            assert await stream.code() is grpc.StatusCode.OK
+            with pytest.raises(grpc.aio.AioRpcError):
+                async for _ in channel.unary_stream(COUNT)(b"fail"):
+                    pass
+            cancelled = channel.unary_stream(COUNT)(b"")
+            assert await cancelled.read() == b"0"
+            cancelled.cancel()
+            with suppress_instrumentation():
+                assert len([answer async for answer in channel.unary_stream(COUNT)(b"")]) == 3
+                assert await channel.unary_unary(ECHO)(b"") == b""
+            await asyncio.to_thread(wait_for, lambda: len(spans.all) == 3)
+
+    asyncio.run(call())
+    assert sorted(found.attributes["rpc.grpc.status_code"] for found in spans.all) == [0, 1, 13]
+    failed = [found for found in spans.all if found.status.status_code is StatusCode.ERROR]
+    assert [found.attributes["rpc.grpc.status_code"] for found in failed] == [13]
 
 
 def test_names_that_come_twice(channel):

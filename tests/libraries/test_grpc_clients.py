@@ -1,4 +1,4 @@
-"""gRPC clients, plain and of ``grpc.aio``, against a running server that tells what it was sent."""
+"""gRPC clients, plain and of ``grpc.aio``, against a running server that records the metadata."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Server(grpc.GenericRpcHandler):
 
 @pytest.fixture
 def server():
-    """A server that nobody instruments."""
+    """A server without instrumentation."""
     server = Server()
     with ThreadPoolExecutor(1) as pool:
         running = grpc.server(pool, handlers=(server,))
@@ -81,7 +81,7 @@ def call(request):
 
 @pytest.mark.parametrize("method", ["Say", "Stream"])
 def test_a_failing_request_keeps_its_calls(call, method, service, server):
-    """At 1 % the one client span is below the server span, and the callee is told of it, unsampled."""
+    """At 1 % the one client span is below the server span, and the called service gets its context, unsampled."""
     kept = service.serve(lambda: call(server.target, method))
     (span,) = [found for found in kept if found.kind is SpanKind.CLIENT]
     (root,) = [found for found in kept if found.kind is SpanKind.SERVER]

@@ -1,4 +1,4 @@
-"""Calls of drivers that contrib's hooks cannot read: they go out as they would without tracing."""
+"""Calls of drivers at which OpenTelemetry's hooks fail: they are made as they would be without tracing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from types import SimpleNamespace
 import pytest
 from opentelemetry.trace import SpanKind
 
+from eco2_tracing._instrumentation.instrument import uninstrument_libraries
 from eco2_tracing._instrumentation.libraries import hooks
 
 BLANK = "  "
 
 
 class Fighting:
-    """A statement that fights back."""
+    """A statement whose methods raise."""
 
     def __bool__(self):
         raise RuntimeError("bool")
@@ -102,11 +103,11 @@ def test_mysql(switch_on, mariadb_port, driver):
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_redis(switch_on, redis_port, is_async):
-    """Commands in bytes and those that fight back are served, alone and in pipelines."""
+    """Commands in bytes, and commands whose methods raise, are sent, alone and in pipelines."""
     redis = pytest.importorskip("redis")
 
     class Command(str):
-        """It cannot be written."""
+        """It cannot be converted to text."""
 
         __slots__ = ()
 
@@ -141,7 +142,7 @@ def test_redis(switch_on, redis_port, is_async):
 
 
 def test_documents_of_a_search_stay_out(switch_on):
-    """What ``FT.SEARCH`` asks for and finds is on no span."""
+    """Queries and documents of ``FT.SEARCH`` are on no span."""
     redis = pytest.importorskip("redis")
     spans = switch_on("redis")
     client = redis.Redis()
@@ -161,13 +162,14 @@ def test_documents_of_a_search_stay_out(switch_on):
     assert "planted" not in str(spans.all[0].attributes)
 
 
-def test_each_hook_is_guarded_once(switch_on):
-    """Switching on again puts no second guard around the first; a library without any is left alone."""
-    pytest.importorskip("redis")
+def test_each_hook_is_protected_once(switch_on):
+    """Hooks around methods are restored at the end; those of cursors are protected once."""
+    redis = pytest.importorskip("redis")
+    plain = redis.Redis.execute_command
     switch_on("redis")
-    from opentelemetry.instrumentation import redis
-
-    before = redis._traced_execute_factory
-    hooks.guard_hooks("redis")
-    hooks.guard_hooks("requests")
-    assert redis._traced_execute_factory is before
+    assert redis.Redis.execute_command is not plain
+    uninstrument_libraries()
+    assert redis.Redis.execute_command is plain
+    dbapi = hooks.protect_cursors()
+    protected = vars(dbapi.CursorTracer)["traced_execution"]
+    assert vars(hooks.protect_cursors().CursorTracer)["traced_execution"] is protected

@@ -20,7 +20,7 @@ def in_loop(run):
 
 @pytest.fixture
 def http_port():
-    """The port of a server that answers as it is told."""
+    """The port of a server whose answer the test sets."""
     with answering_server() as port:
         yield port
 

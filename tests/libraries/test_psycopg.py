@@ -79,11 +79,11 @@ def test_cursors_of_choice_stay(service, postgres_url):
 
 
 def test_parts_that_have_moved(service, postgres_url, monkeypatch, caplog):
-    """An early connection that contrib cannot describe is used as it is, and one warning says so."""
+    """An early connection that cannot be traced is used as it is, and one warning is logged."""
     shutdown_tracing()
     early = psycopg.connect(postgres_url)
     service.configure()
-    monkeypatch.setattr(contrib, "_new_cursor_factory", lambda *_: 1 / 0)
+    monkeypatch.setattr(contrib, "CursorTracer", lambda *_: 1 / 0)
     assert queries(service.serve(lambda: early.execute("SELECT 1").fetchone())) == []
     early.close()
     assert [record.name for record in caplog.records] == ["eco2_tracing"]

@@ -1,4 +1,4 @@
-"""Flask and gRPC servers, which a service has contrib instrument: their requests are traced as FastAPI's are."""
+"""Flask and gRPC servers with OpenTelemetry's instrumentations: their requests are traced as FastAPI's are."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_flask_spans_are_delivered_when_the_server_ends(server, tmp_path, otlp_r
 
 
 def handler(grpc, is_async):
-    """A generic handler that answers with what it gets, or fails as it is told."""
+    """A generic handler that answers with what it gets, or fails as the request says."""
 
     def plain(request, context):
         with span("inner"):
@@ -180,7 +180,7 @@ def call(grpc, port, request, method):
 
 @contextmanager
 def grpc_server(grpc, contrib):
-    """A gRPC server with contrib's interceptor; gives its port."""
+    """Run a gRPC server with OpenTelemetry's interceptor; yield its port."""
     with ThreadPoolExecutor(1) as pool:
         server = grpc.server(
             pool, handlers=(handler(grpc, False),), interceptors=[contrib.server_interceptor()]
@@ -192,7 +192,7 @@ def grpc_server(grpc, contrib):
 
 
 async def ask_grpc_aio_server(grpc, contrib, *question):
-    """The status that a server of ``grpc.aio`` with contrib's interceptor gives."""
+    """Return the status of a call to a server of ``grpc.aio`` with OpenTelemetry's interceptor."""
     interceptors = [contrib.aio_server_interceptor()]
     server = grpc.aio.server(interceptors=interceptors, handlers=(handler(grpc, True),))
     port = server.add_insecure_port("127.0.0.1:0")

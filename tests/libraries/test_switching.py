@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 import eco2_tracing
-from eco2_tracing._instrumentation.libraries import registry
-from eco2_tracing._instrumentation.libraries.registry import instrument_libraries, uninstrument_libraries
+from eco2_tracing._instrumentation import instrument
+from eco2_tracing._instrumentation.instrument import instrument_libraries, uninstrument_libraries
+from eco2_tracing._instrumentation.libraries import lookup
 from eco2_tracing._instrumentation.libraries.tested import REFUSED, TESTED, Library, key_of
 
 ROOT = Path(__file__).parents[2]
 INSTRUMENTATION = '''
-"""A stand-in for an instrumentation package."""
+"""A replacement of an instrumentation package."""
 
 
 class Instrumentor:
@@ -61,21 +62,21 @@ def table(tmp_path, monkeypatch):
             (tmp_path / f"{module}.py").write_text(INSTRUMENTATION)
         row = Library(name, name, f"opentelemetry-instrumentation-{name}", module, "Instrumentor", name)
         if tested:
-            monkeypatch.setattr(registry, "TESTED", (*registry.TESTED, row))
+            monkeypatch.setattr(lookup, "TESTED", (*lookup.TESTED, row))
         added.extend([name, module])
         return row
 
-    monkeypatch.setattr(registry, "TESTED", ())
+    monkeypatch.setattr(lookup, "TESTED", ())
     monkeypatch.syspath_prepend(tmp_path)
     yield add
     uninstrument_libraries()
     for name in added:
         sys.modules.pop(name, None)
-        registry._switchboard._hooked.discard(name)
+        instrument._registry._hooked.discard(name)
 
 
 def log_of(name):
-    """What a stand-in instrumentor was told."""
+    """Return the calls of a replaced instrumentor."""
     return importlib.import_module(f"{name}_instrumentation").Instrumentor.log
 
 
@@ -115,7 +116,7 @@ def test_is_on_inside_the_import_of_a_submodule(table, tmp_path, monkeypatch):
             "self.log.append(", "import crane.wing; crane.wing.__name__; self.log.append("
         )
     )
-    monkeypatch.setattr(registry, "TESTED", (row._replace(watched="crane.wing"),))
+    monkeypatch.setattr(lookup, "TESTED", (row._replace(watched="crane.wing"),))
     instrument_libraries()
     importlib.import_module("crane.wing")
     sys.modules.pop("crane.wing")
@@ -157,7 +158,7 @@ def test_twice_and_again_after_undo(table):
 
 
 def test_undo_before_the_import(table):
-    """A library that is imported after the undo stays as it is; asked for anew it is waited for again."""
+    """A library that is imported after the undo is not changed; it is watched again when it is wanted again."""
     table("hawk")
     instrument_libraries()
     uninstrument_libraries()
@@ -219,7 +220,7 @@ def test_unknown_name(caplog):
 
 @pytest.mark.parametrize("name", ["nothing_known", "flask", "100%s"])
 def test_warnings_name_the_variable_that_asked(name, caplog):
-    """A name from the environment is told with its variable, what was found and what is used."""
+    """A name from the environment is reported with its variable, the value found and the value used."""
     instrument_libraries(more=[name], disabled=["executors", *(row.name for row in TESTED)])
     (warning,) = warnings(caplog)
     assert warning.startswith(f"ECO2_TRACING_INSTRUMENTATIONS={name!r}: Instrumentation {name} is not ")
@@ -285,7 +286,7 @@ def test_versions_that_are_tested_here(table, tmp_path, monkeypatch, version, on
     )
     told = 'assert kwargs == {"raise_exception_on_conflict": True}'
     instrumentation.write_text(instrumentation.read_text().replace(told, refuses))
-    monkeypatch.setattr(registry, "TESTED", (row._replace(newer="2.1."),))
+    monkeypatch.setattr(lookup, "TESTED", (row._replace(newer="2.1."),))
     instrument_libraries()
     importlib.import_module("plover")
     assert log_of("plover") == (["on"] if on else [])
@@ -314,7 +315,7 @@ def test_failing_undo(table, caplog):
 
 
 def test_module_without_a_spec(table, monkeypatch):
-    """A module that somebody put into ``sys.modules`` by hand counts as installed."""
+    """A module that was put into ``sys.modules`` by hand counts as installed."""
     table("tern", library=False)
     stand_in = type(sys)("tern")
     stand_in.__spec__ = None
@@ -347,7 +348,7 @@ def test_configuring_imports_no_library():
     """In a fresh process, switching everything on imports no traced library and no instrumentation."""
     script = """
         import sys
-        import eco2_tracing._instrumentation.libraries.registry as libraries
+        import eco2_tracing._instrumentation.instrument as libraries
         before = set(sys.modules)
         libraries.instrument_libraries()
         new = {name for name in set(sys.modules) - before}

@@ -13,8 +13,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tests.differential.client_cases import answering_server
 from tests.support.mongo import stand_in
 
+from eco2_tracing._instrumentation.instrument import uninstrument_libraries
 from eco2_tracing._instrumentation.libraries import sqlalchemy as sqlalchemy_module
-from eco2_tracing._instrumentation.libraries.registry import uninstrument_libraries
 from eco2_tracing._instrumentation.libraries.sqlalchemy import early_engines
 from eco2_tracing._instrumentation.libraries.tested import TESTED
 
@@ -169,7 +169,7 @@ def test_sqlalchemy_engines_made_before(switch_on, request_span):
 
 
 def test_sqlalchemy_whose_parts_have_moved(switch_on, request_span, monkeypatch, caplog):
-    """When an early engine cannot be traced the query runs, and one warning says so."""
+    """If an early engine cannot be traced, the query runs and one warning is logged."""
     sqlalchemy = pytest.importorskip("sqlalchemy")
     early = sqlalchemy.create_engine("sqlite://")
     spans = switch_on("sqlalchemy")

@@ -30,7 +30,7 @@ def test_it_sees_server_spans():
     assert [span.name for span in seen.get_finished_spans()] == ["GET /items/{item_id}"]
 
 
-def test_it_sees_what_was_rescued():
+def test_it_sees_what_was_kept():
     """And nothing of what was forgotten."""
     client, seen = configured(traces_exporter="none")
     with client:

@@ -16,7 +16,7 @@ from eco2_tracing._export import SpanBatcher
 from eco2_tracing._export.transport.racing import Candidate, Race
 from tests.export.receivers import eventually
 from tests.export.spans import make_span
-from tests.rescue.conftest import Local
+from tests.tail_sampling.conftest import Local
 
 
 class OldPage:

@@ -11,7 +11,7 @@ from opentelemetry.context import Context, attach
 from tests.support.kafka import kafka
 from tests.support.rabbitmq import rabbitmq
 
-from eco2_tracing._instrumentation.messaging.switch import Patches
+from eco2_tracing._instrumentation.common.replacement import Patches
 
 
 @pytest.fixture(autouse=True)

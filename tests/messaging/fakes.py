@@ -64,8 +64,8 @@ class KafkaConsumer:
 class AIOKafkaProducer:
     """aiokafka's."""
 
-    def __init__(self) -> None:
-        self.client = SimpleNamespace(_bootstrap_servers="kafka:9092", _client_id="shop")
+    def __init__(self, **config: Any) -> None:
+        self.client = SimpleNamespace(hosts=[("early", 9092, 0)])
         self.sent: list[Any] = []
 
     async def send(self, topic: Any, *args: Any, headers: Any = None, **more: Any) -> Any:
@@ -76,9 +76,7 @@ class AIOKafkaProducer:
 class AIOKafkaConsumer:
     """aiokafka's."""
 
-    def __init__(self, *batches: list[Any]) -> None:
-        self._client = SimpleNamespace(_bootstrap_servers=["kafka:9092"], _client_id="kitchen")
-        self._group_id = "cooks"
+    def __init__(self, *batches: list[Any], **config: Any) -> None:
         self.batches = list(batches)
 
     async def getone(self) -> Any:
@@ -170,7 +168,7 @@ class BasicProperties:
 
 
 class Channel:
-    """pika's, which calls back as soon as it is told to consume."""
+    """pika's, which calls back at once when it consumes."""
 
     def __init__(self, connection: Any = None) -> None:
         parameters = SimpleNamespace(host="rabbit", port=5672)
@@ -275,7 +273,7 @@ class Exchange:
 
 
 class Queue:
-    """aio-pika's, which calls back as soon as it is told to consume."""
+    """aio-pika's, which calls back at once when it consumes."""
 
     def __init__(self, name: str, channel: Any, *messages: Any) -> None:
         self.name, self.channel = name, channel

@@ -245,10 +245,10 @@ def test_a_workers_loop_is_not_traced_and_its_tasks_are(app, patches):
 
     module = SimpleNamespace(Consumer=Consumer)
     plain = Consumer.start
-    celery_module._quiet(patches, module)
+    celery_module._suppress_loop(patches, module)
     assert Consumer.start is plain  # nothing is on
     patches.later(lambda: None)
-    celery_module._quiet(patches, module)
+    celery_module._suppress_loop(patches, module)
     Consumer().start()
     assert seen == [True, False, True, False]
     assert not is_suppressed(get_current())

@@ -7,7 +7,8 @@ from opentelemetry import propagate, trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from eco2_tracing import TracingSettings, configure_tracing, span, tracing_status
-from eco2_tracing._instrumentation.messaging.headers import incoming, outgoing
+from eco2_tracing._instrumentation.common.carrier_headers import outgoing
+from eco2_tracing._instrumentation.messaging.headers import incoming
 
 TRACE_ID = 0x463AC35C9F6413AD48485A3953BB6124
 TRACEPARENT = f"00-{TRACE_ID:032x}-a2fb4a1d1a96d312-01"
@@ -16,7 +17,7 @@ OURS = [*ANYBODYS, "tracestate"]
 
 
 def producer(headers):
-    """The span context that a message's headers tell."""
+    """Return the span context of a message's headers."""
     return trace.get_current_span(incoming(headers)).get_span_context()
 
 
@@ -57,7 +58,7 @@ def test_a_forwarded_message_loses_the_headers_that_it_came_with(current):
     ("host", "own"), [(None, True), ("kafka", True), ("10.0.0.1", True), ("pkc-1.cloud.example", False)]
 )
 def test_a_broker_elsewhere_gets_trace_context_alone(current, host, own):
-    """Baggage goes to brokers of our own; others are told by the status, for whoever wants to list them."""
+    """Baggage goes to internal brokers; the status lists external ones."""
     from opentelemetry import baggage, context
 
     token = context.attach(baggage.set_baggage("shop", "tea"))
@@ -70,7 +71,7 @@ def test_a_broker_elsewhere_gets_trace_context_alone(current, host, own):
 
 
 def test_a_hundred_brokers_elsewhere_are_remembered(current):
-    """Whatever hosts a service is told to send to, the status stays small."""
+    """The status lists a limited number of external hosts."""
     for number in range(101):
         outgoing([], f"kafka-{number}.cloud.example")
     assert len(tracing_status().external_hosts) == 100

@@ -14,10 +14,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tests.messaging import fakes
 
 from eco2_tracing import span
+from eco2_tracing._instrumentation.common.carrier_headers import outgoing
 from eco2_tracing._instrumentation.messaging import aiokafka as aiokafka_module
 from eco2_tracing._instrumentation.messaging import confluent as confluent_module
 from eco2_tracing._instrumentation.messaging import kafka_python
-from eco2_tracing._instrumentation.messaging.headers import outgoing
 from eco2_tracing._instrumentation.messaging.kafka import client_of
 from eco2_tracing._instrumentation.messaging.spans import Work
 
@@ -99,7 +99,7 @@ def test_the_first_server_stands_for_the_cluster(servers, host, port):
 
 
 def test_a_client_that_has_changed_is_used_all_the_same(kafka, captured_spans, caplog):
-    """Where the client's own parts are not where they were, spans say less, and one warning says so."""
+    """If the client's configuration cannot be read, spans have fewer attributes and one warning is logged."""
     producer, consumer = kafka.KafkaProducer(), kafka.KafkaConsumer([fakes.record()], [fakes.record()])
     del producer.config, consumer.config
     assert producer.send("orders") == "future"
@@ -253,8 +253,8 @@ def test_suppressed(kafka, aiokafka, confluent, captured_spans):
 
 def test_aiokafka(aiokafka, captured_spans):
     """Sending, one message, several, none, and the end."""
-    producer = aiokafka.AIOKafkaProducer()
-    consumer = aiokafka.AIOKafkaConsumer([fakes.record()], [fakes.record(), fakes.record()])
+    producer = aiokafka.AIOKafkaProducer(bootstrap_servers="kafka:9092", client_id="shop")
+    consumer = aiokafka.AIOKafkaConsumer([fakes.record()], [fakes.record(), fakes.record()], group_id="cooks")
 
     async def use():
         given = [("shop", b"tea")]
@@ -270,7 +270,25 @@ def test_aiokafka(aiokafka, captured_spans):
     assert [names(headers)[0] for headers in producer.sent] == ["shop", "x-b3-traceid"]
     kinds = [found.kind for found in captured_spans.spans]
     assert kinds == [SpanKind.PRODUCER] * 2 + [SpanKind.CONSUMER] * 2
-    assert captured_spans.spans[2].attributes["messaging.kafka.offset"] == 7
+    sent, received = captured_spans.spans[0].attributes, captured_spans.spans[2].attributes
+    assert (sent["server.address"], sent["messaging.client.id"]) == ("kafka", "shop")
+    assert (received["messaging.kafka.offset"], received["messaging.consumer.group.name"]) == (7, "cooks")
+
+
+def test_clients_of_aiokafka_that_were_made_before(aiokafka, patches, captured_spans):
+    """Of a producer the host is known, of a consumer nothing."""
+    patches.undo()
+    producer, consumer = aiokafka.AIOKafkaProducer(), aiokafka.AIOKafkaConsumer([fakes.record()])
+    aiokafka_module.instrument(patches)
+
+    async def use():
+        await producer.send("orders")
+        await consumer.getone()
+        await consumer.stop()
+
+    asyncio.run(use())
+    hosts = [found.attributes.get("server.address") for found in captured_spans.spans]
+    assert hosts == ["early", None]
 
 
 def test_confluent_names_that_were_imported_before(confluent, captured_spans, monkeypatch, package, patches):
@@ -291,7 +309,7 @@ def test_confluent_names_that_were_imported_before(confluent, captured_spans, mo
 
 
 def test_confluent_loads_no_module_that_waits(confluent, monkeypatch, package, patches):
-    """A module that loads itself when it is first asked for anything is not asked."""
+    """A module that loads at its first access is not accessed."""
     patches.undo()
 
     class Waiting(ModuleType):

@@ -1,4 +1,4 @@
-"""Ours in place of contrib's, behind contrib's own switch."""
+"""Hooks that replace those of OpenTelemetry's instrumentations, behind their switch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tests.messaging import fakes
 from wrapt import FunctionWrapper
 
 from eco2_tracing import instrument_libraries
-from eco2_tracing._instrumentation.libraries.registry import uninstrument_libraries
+from eco2_tracing._instrumentation.common.replacement import Replacement
+from eco2_tracing._instrumentation.instrument import uninstrument_libraries
 from eco2_tracing._instrumentation.libraries.tested import TESTED
 from eco2_tracing._instrumentation.messaging import MESSAGING
-from eco2_tracing._instrumentation.messaging.switch import Replacement
 
 ROWS = [library for library in TESTED if library.name in MESSAGING]
 # The method that sends, of each client.
@@ -33,7 +33,7 @@ def _switched_off():
 
 
 class Instrumentor:
-    """Contrib's, as far as it matters."""
+    """The used part of an instrumentor."""
 
     def __init__(self):
         self.calls = []
@@ -50,7 +50,11 @@ def test_every_row_has_its_hooks():
 def test_contribs_hooks_come_off(package, patches):
     """Ours are on instead, until they are taken off."""
     kafka = package("kafka", **fakes.copies("KafkaProducer", "KafkaConsumer"))
-    plain, instrumentor, stand_in = kafka.KafkaProducer.send, Instrumentor(), Replacement("_kafka_python")
+    plain, instrumentor, stand_in = (
+        kafka.KafkaProducer.send,
+        Instrumentor(),
+        Replacement("eco2_tracing._instrumentation.messaging.kafka_python:instrument"),
+    )
     stand_in.prepare()
     stand_in.begin(instrumentor)
     assert instrumentor.calls == ["off"]
@@ -64,13 +68,13 @@ def test_a_library_that_does_not_fit_is_left_as_it_was(package):
     kafka = package("kafka", **fakes.copies("KafkaProducer"))
     plain = kafka.KafkaProducer.send
     with pytest.raises(AttributeError, match="KafkaConsumer"):
-        Replacement("_kafka_python").begin(Instrumentor())
+        Replacement("eco2_tracing._instrumentation.messaging.kafka_python:instrument").begin(Instrumentor())
     assert kafka.KafkaProducer.send is plain
 
 
 @pytest.mark.parametrize("library", ROWS, ids=lambda library: library.name)
 def test_installed_clients(library):
-    """On, there is one hook around each method; contrib says that it is on; off, the method is the client's own."""
+    """Switched on, each method has one hook and the instrumentor is on; switched off, it is the client's own."""
     for name in (library.watched, library.module):
         pytest.importorskip(name)
     module, owner, method = SENDS.get(library.name, ("confluent_kafka", "Producer", "__name__"))
@@ -95,7 +99,7 @@ def test_installed_clients(library):
 
 
 def test_contribs_that_was_on_before_stays():
-    """Somebody else's choice is left alone."""
+    """An instrumentation that other code has switched on is not changed."""
     pytest.importorskip("pika")
     pytest.importorskip("opentelemetry.instrumentation.pika")
     from opentelemetry.instrumentation.pika import PikaInstrumentor

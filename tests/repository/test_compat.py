@@ -11,7 +11,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from opentelemetry import trace
 
-from eco2_tracing._compat import api, contrib, imports, sdk
+from eco2_tracing._compat import aio_pika, api, contrib, imports, instrumentors, pika, sdk, sqlalchemy
 from eco2_tracing._compat import httpx as httpx_names
 from tests.repository.measures import private_names
 from tests.repository.sources import library
@@ -43,6 +43,48 @@ def test_instrumentations_without_their_choice_of_conventions(caplog):
     """They keep their default, and one line is logged."""
     contrib._choose(ModuleType("opentelemetry.instrumentation._semconv"))
     assert "choosing the stable semantic conventions" in caplog.text
+
+
+def test_instrumentations_without_the_attributes_of_searches():
+    """The module is not changed."""
+    module = ModuleType("opentelemetry.instrumentation.redis")
+    before = dict(vars(module))
+    instrumentors.leave_out_searches(module)
+    assert vars(module) == before
+
+
+def test_interceptors_without_their_span(caplog):
+    """The class is not changed, and one line is logged."""
+
+    class Interceptor:
+        pass
+
+    instrumentors.wrap_server_spans(Interceptor, lambda span: None)
+    assert not hasattr(Interceptor, "_start_span")
+    assert "the status of gRPC server spans" in caplog.text
+
+
+def test_an_instrumentation_is_switched_off_by_its_base_class():
+    """The method is abstract there: an instrumentation without it cannot be made."""
+    base = import_module("opentelemetry.instrumentation.instrumentor").BaseInstrumentor
+    assert "_uninstrument" in base.__abstractmethods__
+    switched_off = []
+    instrumentors.remove_hooks(SimpleNamespace(_uninstrument=lambda: switched_off.append(True)))
+    assert switched_off == [True]
+
+
+def test_a_client_of_rabbitmq_without_its_connection():
+    """The broker is unknown."""
+    assert pika.address(SimpleNamespace()) == pika.UNKNOWN
+    assert aio_pika.address(SimpleNamespace()) == aio_pika.UNKNOWN
+    url = SimpleNamespace(host="rabbit", port=None)
+    assert aio_pika.address(SimpleNamespace(connection=SimpleNamespace(url=url))) == ("rabbit", 5672)
+
+
+def test_an_engine_with_options_without_its_original():
+    """It is used itself."""
+    engine = SimpleNamespace()
+    assert sqlalchemy.original_engine(engine) is engine
 
 
 def test_an_sdk_without_a_fork_hook():

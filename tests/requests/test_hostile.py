@@ -365,7 +365,7 @@ def in_request(work, captured=None, **settings):
 
 
 def test_secrets_that_the_application_sets_are_masked():
-    """On the local root as on every other span, rescued or not."""
+    """On the local root as on every other span, kept or not."""
     span = in_request(
         lambda span: span.set_attributes({"password": "s3cret", "note": "Bearer abcdef.s3cret"})
     )

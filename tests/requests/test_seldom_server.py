@@ -76,7 +76,7 @@ def test_a_token_of_another_context_restores_nothing():
 
 
 @pytest.mark.parametrize("headers", [[], REFUSED], ids=["recorded", "refused"])
-@pytest.mark.parametrize("settings", [{}, {"error_sampling_rate": 0}], ids=["rescue", "no rescue"])
+@pytest.mark.parametrize("settings", [{}, {"error_sampling_rate": 0}], ids=["kept", "none kept"])
 def test_an_abandoned_request_ends(headers, settings):
     """A request that is closed in another context raises nothing, and leaves nothing there."""
     stack, captured = around(pause, **settings)

@@ -13,7 +13,7 @@ __all__ = ["Clock", "clock", "ids", "jaeger"]
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """Seconds that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0

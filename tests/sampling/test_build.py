@@ -99,7 +99,7 @@ def test_a_bad_value_is_told_and_replaced(name, arg, used, problem):
 
 
 def test_the_arguments_of_jaeger_remote_in_any_order_and_case():
-    """What can be used is used; every other part is told by name."""
+    """Valid parts are used; every other part is reported by name."""
     built = build_sampler(
         "parentbased_jaeger_remote",
         "InitialSamplingRate=0.5, pollingIntervalMs=0,endpoint=ftp://x,retries=3,,endpoint=",
@@ -214,7 +214,7 @@ def installed(monkeypatch):
 
 
 def test_an_installed_sampler_decides_with_real_attributes(installed):
-    """It is asked what the SDK would ask, and its probability stays unknown."""
+    """It is called as the SDK calls it, and its probability is unknown."""
     built = build_sampler("picky", "/pay")
     assert built.needs_attributes
     assert not built.parent_based
@@ -256,7 +256,7 @@ def test_a_failing_installed_sampler_never_breaks_the_host(installed, caplog):
     ],
 )
 def test_an_installed_sampler_that_cannot_be_made(installed, name, problem):
-    """The default is used, and the reason is told."""
+    """The default is used, and the reason is reported."""
     built = build_sampler(name)
     assert built.name == "parentbased_always_on"
     assert built.parent_based

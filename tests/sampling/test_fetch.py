@@ -1,4 +1,4 @@
-"""Where strategies are asked for, and what a server's answers and silences make of it."""
+"""Requests for strategies, and the responses and failures of servers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_endpoints_that_are_none(text):
 
 @pytest.fixture
 def server():
-    """An HTTP server that answers as ``server.answer`` says, and remembers what was asked."""
+    """An HTTP server that answers by ``server.answer`` and records the requests."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -125,7 +125,7 @@ def test_https_is_spoken_where_asked_for(server):
 
 
 def test_a_fetch_is_aborted_from_another_thread():
-    """A server that never answers holds nobody who wants to end."""
+    """A server that never answers does not delay the end of the process."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         asking = fetcher(silent.getsockname()[1])
         asking.abort()  # nothing is under way: nothing happens
@@ -152,12 +152,12 @@ def test_an_abort_before_the_connection_and_after_its_end():
     """There may be no socket yet, or none any more."""
     from http.client import HTTPConnection
 
-    from eco2_tracing.sampling._remote.fetch import _hang_up
+    from eco2_tracing.sampling._remote.fetch import _shut_down
 
     connection = HTTPConnection("127.0.0.1", 9)
-    _hang_up(connection)
+    _shut_down(connection)
     connection.sock = socket.socket()
-    _hang_up(connection)  # not connected: shutdown() fails, and nobody minds
+    _shut_down(connection)  # not connected: shutdown() fails, and nobody minds
     connection.close()
 
 

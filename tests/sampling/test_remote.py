@@ -21,7 +21,7 @@ def ratio(rate):
 
 
 class Server:
-    """A server that is asked by calling it."""
+    """A server that a function call polls."""
 
     def __init__(self, answer=None):
         self.answer = answer if answer is not None else ratio(0.5)
@@ -93,7 +93,7 @@ def test_the_server_is_asked_again(remote, server):
 
 
 def test_whether_names_matter_is_the_strategys(remote, server):
-    """One that tells operations apart wants their names, from the poll that brings it."""
+    """A strategy by operation needs span names from the poll that fetches it."""
     sampler = remote()
     assert sampler.refresh()
     assert not sampler.needs_name
@@ -119,7 +119,7 @@ def test_a_strategy_that_did_not_change_keeps_its_state(remote, server):
     "bad", [OSError("away"), "nonsense", {}, {"probabilisticSampling": {"samplingRate": 9}}]
 )
 def test_the_last_good_strategy_is_kept(remote, server, caplog, bad):
-    """Through absences and nonsense, told in one warning that says what is used."""
+    """While the server is away or sends no strategy; one warning says what is used."""
     sampler = remote()
     assert sampler.refresh()
     server.answer = bad

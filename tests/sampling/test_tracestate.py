@@ -86,7 +86,7 @@ def test_members():
     ],
 )
 def test_merging_into_a_tracestate(before, probability, after):
-    """Ours replaces what was told before; other members and sub-keys stay."""
+    """Ours replaces an inherited probability; other members and sub-keys stay."""
     state = with_probability(TraceState(before), probability, 0)
     assert sorted((state or TraceState()).to_header().split(",")) == sorted(after.split(","))
 

@@ -120,7 +120,7 @@ def test_the_head_sampler_alone_decides(edge, headers):
 
 @pytest.mark.parametrize("headers", [{"b3": "0"}, b3_headers(sampled=False)])
 def test_nor_can_a_caller_hide(edge, headers):
-    """Neither from the head sampler nor from rescue, whose spans are linked as well."""
+    """Neither from the head sampler nor from the tail sampler, whose spans are linked as well."""
     service = edge(traces_sampler="parentbased_always_off", error_sampling_rate=1.0)
     answer = service.get(headers=headers, status=500)
     assert answer.status_code == 500

@@ -144,7 +144,7 @@ def test_the_head_sampler_alone_decides(headers):
     [{"b3": "0"}, {"X-B3-Sampled": "0"}, b3_headers(sampled=False), traceparent_headers(sampled=False)],
 )
 def test_nor_can_a_caller_hide(headers):
-    """Neither from the head sampler nor from rescue."""
+    """Neither from the head sampler nor from the tail sampler."""
     edge = Edge()
     edge.get(headers=headers)
     assert len(edge.captured.spans) == 2
@@ -154,7 +154,7 @@ def test_nor_can_a_caller_hide(headers):
     assert len(edge.captured.spans) == 2
 
 
-def test_a_rescued_request_is_linked_as_well():
+def test_a_kept_request_is_linked_as_well():
     """Not chosen at the head and kept because it failed; its caller is not told."""
     edge = Edge(traces_sampler="parentbased_always_off", error_sampling_rate=1.0)
     answer = edge.get(headers=b3_headers(), status=500)

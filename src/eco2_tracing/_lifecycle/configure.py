@@ -15,8 +15,8 @@ from eco2_tracing._instrumentation.client.httpx import instrument_httpx, uninstr
 from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._instrumentation.contrib import switch
 from eco2_tracing._instrumentation.fastapi import install
-from eco2_tracing._instrumentation.libraries.registry import instrument_libraries as switch_on
-from eco2_tracing._instrumentation.libraries.registry import uninstrument_libraries
+from eco2_tracing._instrumentation.instrument import instrument_libraries as switch_on
+from eco2_tracing._instrumentation.instrument import uninstrument_libraries
 from eco2_tracing._lifecycle.arguments import Arguments, accepted, library_names, path_names
 from eco2_tracing._lifecycle.children import end_with_child
 from eco2_tracing._lifecycle.problems import further_problems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eco2_tracing._instrumentation.libraries.registry import unusable_instrumentations
+from eco2_tracing._instrumentation.libraries.lookup import unusable_instrumentations
 from eco2_tracing._settings import Problem, shown, withhold_expressions
 
 if TYPE_CHECKING:

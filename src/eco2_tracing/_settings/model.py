@@ -78,7 +78,7 @@ class TracingSettings(BaseSettings, Settings):
         error_sampling_rate_is_set: It was set, and well, so it applies to ``always_off`` too.
         slow_threshold_ms: Milliseconds from which a request is kept; ``None`` is off.
         slow_thresholds_ms: The same by route.
-        max_kept_traces_per_second: Traces that one process rescues at most.
+        max_kept_traces_per_second: Local traces that one process keeps a second.
         workers: Processes that share a rate: ``ECO2_TRACING_WORKERS``, else ``WEB_CONCURRENCY``.
         redact_keys: Lower-case keys to mask beside the built-in ones.
         redact_numbers: Kinds of numbers to mask in texts: ``card``, ``resident``.

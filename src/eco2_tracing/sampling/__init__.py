@@ -1,9 +1,9 @@
-"""Which traces are kept: head samplers, by the names of ``OTEL_TRACES_SAMPLER``."""
+"""Head samplers, by the names of ``OTEL_TRACES_SAMPLER``, and the sampling probability in ``tracestate``."""
 
 from typing import TYPE_CHECKING
 
-from eco2_tracing.sampling._build import BuiltSampler, build_sampler
-from eco2_tracing.sampling._head.base import NOT_CHOSEN, UNKNOWN, HeadSampler
+from eco2_tracing.sampling._build import build_sampler
+from eco2_tracing.sampling._head.base import NOT_CHOSEN, UNKNOWN, BuiltSampler, HeadSampler
 from eco2_tracing.sampling._head.custom import CustomSampler
 from eco2_tracing.sampling._head.fixed import AlwaysOff, AlwaysOn, TraceIdRatio
 from eco2_tracing.sampling._head.rate import RateLimiting
@@ -37,7 +37,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import the one sampler that is more than arithmetic when somebody wants it."""
+    """Import the sampler with a polling thread when it is first used."""
     if name != "JaegerRemote":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from eco2_tracing.sampling._remote.sampler import JaegerRemote
@@ -46,5 +46,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """List what is there to be imported, too."""
+    """Return the names of this module, those that are imported later included."""
     return sorted({*globals(), *__all__})

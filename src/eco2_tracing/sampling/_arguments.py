@@ -1,4 +1,4 @@
-"""The argument of a sampler, ``OTEL_TRACES_SAMPLER_ARG``: what can be used of it, and what is wrong."""
+"""``OTEL_TRACES_SAMPLER_ARG``: the values used from it, and the problems found in it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 ARG = "OTEL_TRACES_SAMPLER_ARG"
 DEFAULT_ENDPOINT = "http://localhost:5778/sampling"
+_KEYS = {key.lower(): key for key in ("endpoint", "pollingIntervalMs", "initialSamplingRate")}
 
 
 @dataclass(eq=False, repr=False)
-class Request:
-    """What a sampler is made from; problems are gathered on the way."""
+class SamplerArguments:
+    """The arguments of `build_sampler`, with the problems found so far."""
 
     kind: str
     arg: str | None
@@ -28,15 +29,15 @@ class Request:
 
 
 class Expected(NamedTuple):
-    """What the argument of a sampler has to be.
+    """A number that a sampler expects as its argument.
 
     Attributes:
-        what: In words.
-        accept: Whether a number can be used.
-        meant: Finds the number that a text probably means.
-        default: Used where the argument is not set.
-        fallback: Used where the argument is set and its meaning cannot be found out.
-        required: Whether an argument that is not set is a problem.
+        what: The number in words.
+        accept: Returns True for a valid number.
+        meant: Returns the number that a text probably means, or ``None``.
+        default: The value if the argument is not set.
+        fallback: The value if the argument is set and its meaning is unknown.
+        required: True if an argument that is not set is a problem.
     """
 
     what: str
@@ -47,33 +48,32 @@ class Expected(NamedTuple):
     required: bool = False
 
 
-def number(request: Request, expected: Expected) -> float:
-    """Return the argument as a number, or what is used in its place, with a problem."""
+def number(given: SamplerArguments, expected: Expected) -> float:
+    """Return the argument as a number; another value is used with a problem if it is not valid."""
     what, default = expected.what, expected.default
-    if request.arg is None:
+    if given.arg is None:
         if expected.required:
-            request.problems.append(f"{ARG} is not set, {what} is expected: {default:g} is used")
+            given.problems.append(f"{ARG} is not set, {what} is expected: {default:g} is used")
         return default
-    value = _float(request.arg)
+    value = _float(given.arg)
     if expected.accept(value):
         return value
-    meant = expected.meant(request.arg)
+    meant = expected.meant(given.arg)
     used = expected.fallback if meant is None else meant
     probably = "" if meant is None else f", {meant:.10g} was probably meant"
-    request.problems.append(f"{ARG}={request.arg!r} is not {what}{probably}: {used:.10g} is used")
+    given.problems.append(f"{ARG}={given.arg!r} is not {what}{probably}: {used:.10g} is used")
     return used
 
 
-def pairs(request: Request) -> dict[str, str]:
-    """The ``key=value`` list of ``jaeger_remote``; keys in the specification's spelling."""
-    known = {key.lower(): key for key in ("endpoint", "pollingIntervalMs", "initialSamplingRate")}
+def pairs(given: SamplerArguments) -> dict[str, str]:
+    """Return the ``key=value`` list of ``jaeger_remote``, with keys in the specification's spelling."""
     found: dict[str, str] = {}
-    for part in (request.arg or "").split(","):
+    for part in (given.arg or "").split(","):
         key, _, value = (piece.strip() for piece in part.partition("="))
-        if key.lower() in known and value:
-            found[known[key.lower()]] = value
+        if key.lower() in _KEYS and value:
+            found[_KEYS[key.lower()]] = value
         elif part.strip():
-            request.problems.append(
+            given.problems.append(
                 f"{ARG}: {part.strip()!r} is none of endpoint=…, pollingIntervalMs=…, "
                 "initialSamplingRate=…: it is left out"
             )
@@ -81,32 +81,32 @@ def pairs(request: Request) -> dict[str, str]:
 
 
 def option(
-    request: Request, given: dict[str, str], key: str, default: float, least: float, most: float
+    given: SamplerArguments, values: dict[str, str], key: str, default: float, least: float, most: float
 ) -> float:
-    """Return one number of the list; the default where it is left out, and a problem where it is wrong."""
-    if key not in given:
+    """Return one number of the list; the default, with a problem unless it is missing, if it is not valid."""
+    if key not in values:
         return default
-    value = _float(given[key])
+    value = _float(values[key])
     if least <= value <= most:
         return value
-    meant = (probable_milliseconds if key.endswith("Ms") else probable_rate)(given[key])
+    meant = (probable_milliseconds if key.endswith("Ms") else probable_rate)(values[key])
     probably, used = "", default
     if meant is not None and least <= meant <= most:
         probably, used = f", {meant:.10g} was probably meant", meant
-    request.problems.append(
-        f"{ARG}: {key}={given[key]!r} is not a number from {least:g} to {most:g}{probably}: {used:g} is used"
+    given.problems.append(
+        f"{ARG}: {key}={values[key]!r} is not a number from {least:g} to {most:g}{probably}: {used:g} is used"
     )
     return used
 
 
-def endpoint_of(request: Request, text: str) -> Endpoint:
-    """Where to ask; the default, and a problem told, where that is no URL."""
+def endpoint_of(given: SamplerArguments, text: str) -> Endpoint:
+    """Return the Jaeger server's endpoint; the default, with a problem, if the text is no URL."""
     from eco2_tracing.sampling._remote.fetch import parse_endpoint
 
     try:
         return parse_endpoint(text)
     except ValueError as error:
-        request.problems.append(f"{ARG}: endpoint: {error}: {DEFAULT_ENDPOINT} is used")
+        given.problems.append(f"{ARG}: endpoint: {error}: {DEFAULT_ENDPOINT} is used")
         return parse_endpoint(DEFAULT_ENDPOINT)
 
 

@@ -1,11 +1,10 @@
-"""From ``OTEL_TRACES_SAMPLER`` and its argument to a sampler, and to words about it."""
+"""Builds the head sampler of ``OTEL_TRACES_SAMPLER`` and its argument, with a description."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import NamedTuple
 
 from opentelemetry.sdk.trace.sampling import Sampler
 
@@ -14,13 +13,13 @@ from eco2_tracing._settings.probable import SAFE_RATE, probable_per_second, prob
 from eco2_tracing.sampling._arguments import (
     DEFAULT_ENDPOINT,
     Expected,
-    Request,
+    SamplerArguments,
     endpoint_of,
     number,
     option,
     pairs,
 )
-from eco2_tracing.sampling._head.base import HeadSampler
+from eco2_tracing.sampling._head.base import BuiltSampler, HeadSampler
 from eco2_tracing.sampling._head.custom import CustomSampler
 from eco2_tracing.sampling._head.fixed import AlwaysOff, AlwaysOn, TraceIdRatio
 from eco2_tracing.sampling._head.rate import RateLimiting
@@ -47,37 +46,8 @@ _BARE = (
 _DAY_MS = 86_400_000.0
 
 
-class BuiltSampler(NamedTuple):
-    """A head sampler, and what there is to say about it.
-
-    Attributes:
-        root: Decides where nobody has decided before.
-        parent_based: True when a decision that came with the request is honoured.
-        name: The name in use, as in ``OTEL_TRACES_SAMPLER``.
-        description: One line in words: what applies to which requests.
-        problems: What was wrong with the settings, a sentence each, the value in use included.
-        advice: What is allowed but hardly meant: a sentence each, for a warning, never an error.
-    """
-
-    root: HeadSampler
-    parent_based: bool
-    name: str
-    description: str
-    problems: tuple[str, ...] = ()
-    advice: tuple[str, ...] = ()
-
-    @property
-    def needs_attributes(self) -> bool:
-        """True when the root is to be asked through ``should_sample`` with real attributes."""
-        return self.root.needs_attributes
-
-    def close(self) -> None:
-        """End the sampler's thread, if it has one. Safe to call twice."""
-        self.root.close()
-
-
 Made = tuple[HeadSampler, str]
-"""A sampler, and in words what it does to a request."""
+"""A sampler, and what it samples in words."""
 
 
 def build_sampler(
@@ -88,34 +58,34 @@ def build_sampler(
     service_name: str | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> BuiltSampler:
-    """Make the sampler that ``OTEL_TRACES_SAMPLER`` and ``OTEL_TRACES_SAMPLER_ARG`` ask for.
+    """Build the sampler of ``OTEL_TRACES_SAMPLER`` and ``OTEL_TRACES_SAMPLER_ARG``.
 
-    Never raises: what cannot be used is told in ``problems``, with what is used instead.
+    Never raises: ``problems`` of the result has a sentence for each value that cannot be used.
 
     Args:
-        name: A name of the specification, ``rate_limiting``, ``parentbased_rate_limiting``, or
-            that of an entry point of the group ``opentelemetry_traces_sampler``; any case.
-        arg: The argument as text; empty is unset.
-        workers: Over how many processes a rate is shared.
-        service_name: Whose strategy a Jaeger server is asked for.
-        clock: Seconds that never step back.
+        name: A name of the specification, ``rate_limiting``, ``parentbased_rate_limiting``, or an entry point of the
+            group ``opentelemetry_traces_sampler``; any case.
+        arg: The argument as text; an empty text is the same as ``None``.
+        workers: The number of processes that share a rate.
+        service_name: The service whose strategy is requested from a Jaeger server.
+        clock: Monotonic seconds.
     """
     name = name.strip().lower() or DEFAULT
     kind = name.removeprefix(_PARENT_BASED)
-    request = Request(kind, (arg or "").strip() or None, max(workers, 1), service_name, clock)
+    given = SamplerArguments(kind, (arg or "").strip() or None, max(workers, 1), service_name, clock)
     maker = _MAKERS.get(kind)
     if maker is None:
-        return _installed(name, request) or _fallback(name, request)
+        return _installed(name, given) or _fallback(name, given)
     parent_based = kind != name
-    root, words = maker(request)
+    root, words = maker(given)
     advice = () if parent_based else (_BARE.format(name=name),)
     words = _describe(parent_based, words, kind)
-    return BuiltSampler(root, parent_based, name, words, _shown(request), advice)
+    return BuiltSampler(root, parent_based, name, words, _shown(given), advice)
 
 
-def _shown(request: Request) -> tuple[str, ...]:
-    """Mask credentials: the problems quote the argument."""
-    return tuple(map(shown_text, request.problems))
+def _shown(given: SamplerArguments) -> tuple[str, ...]:
+    """Return the problems with credentials masked: they quote the argument."""
+    return tuple(map(shown_text, given.problems))
 
 
 def _describe(parent_based: bool, words: str, kind: str) -> str:
@@ -124,47 +94,47 @@ def _describe(parent_based: bool, words: str, kind: str) -> str:
     return f"every request, whatever the mesh decided: {words} ({kind})"
 
 
-def _always_on(request: Request) -> Made:
+def _always_on(given: SamplerArguments) -> Made:
     return AlwaysOn(), "all"
 
 
-def _always_off(request: Request) -> Made:
+def _always_off(given: SamplerArguments) -> Made:
     return AlwaysOff(), "none"
 
 
-def _ratio(request: Request) -> Made:
-    ratio = number(request, _RATIO)
+def _ratio(given: SamplerArguments) -> Made:
+    ratio = number(given, _RATIO)
     return TraceIdRatio(ratio), f"{ratio * 100:.10g} %"
 
 
-def _rate(request: Request) -> Made:
-    rate = number(request, _PER_SECOND)
+def _rate(given: SamplerArguments) -> Made:
+    rate = number(given, _PER_SECOND)
     words = f"{rate:g} traces a second"
-    if request.workers > 1:
-        words += f" over {request.workers} processes"
-    return RateLimiting(rate, workers=request.workers, clock=request.clock), words
+    if given.workers > 1:
+        words += f" over {given.workers} processes"
+    return RateLimiting(rate, workers=given.workers, clock=given.clock), words
 
 
-def _jaeger_remote(request: Request) -> Made:
-    # What few services ask for is not part of every start.
+def _jaeger_remote(given: SamplerArguments) -> Made:
+    # Few services use it: it is not imported at every start.
     from eco2_tracing.sampling._remote.sampler import JaegerRemote
     from eco2_tracing.sampling._remote.strategies import rate_limiter
 
-    given = pairs(request)
-    interval_ms = option(request, given, "pollingIntervalMs", _DEFAULT_INTERVAL_MS, 1.0, _DAY_MS)
-    ratio = option(request, given, "initialSamplingRate", _DEFAULT_INITIAL_RATIO, 0.0, 1.0)
-    endpoint = endpoint_of(request, given.get("endpoint", DEFAULT_ENDPOINT))
+    values = pairs(given)
+    interval_ms = option(given, values, "pollingIntervalMs", _DEFAULT_INTERVAL_MS, 1.0, _DAY_MS)
+    ratio = option(given, values, "initialSamplingRate", _DEFAULT_INITIAL_RATIO, 0.0, 1.0)
+    endpoint = endpoint_of(given, values.get("endpoint", DEFAULT_ENDPOINT))
     sampler = JaegerRemote(
         endpoint,
-        request.service_name or "unknown_service",
+        given.service_name or "unknown_service",
         interval_s=interval_ms / 1000,
         initial_ratio=ratio,
-        limiter=rate_limiter(request.workers, request.clock),
+        limiter=rate_limiter(given.workers, given.clock),
     )
     return sampler, f"as {shown_endpoint(endpoint.url)} says, {ratio * 100:.10g} % until it answers"
 
 
-_MAKERS: dict[str, Callable[[Request], Made]] = {
+_MAKERS: dict[str, Callable[[SamplerArguments], Made]] = {
     "always_off": _always_off,
     "always_on": _always_on,
     "jaeger_remote": _jaeger_remote,
@@ -173,19 +143,19 @@ _MAKERS: dict[str, Callable[[Request], Made]] = {
 }
 
 
-def _installed(name: str, request: Request) -> BuiltSampler | None:
-    """A sampler of another package; ``None`` when there is none that works."""
+def _installed(name: str, given: SamplerArguments) -> BuiltSampler | None:
+    """Return the sampler of another package; ``None`` if no package has one of this name."""
     for entry in entry_points(group="opentelemetry_traces_sampler"):
         if entry.name.lower() != name:
             continue
         try:
-            root = _as_head_sampler(entry.load()(request.arg))
-        except Exception as error:  # noqa: BLE001 - code of another package
-            request.problems.append(
+            root = _as_head_sampler(entry.load()(given.arg))
+        except Exception as error:  # noqa: BLE001 - the other package's code; the problem says what it raised
+            given.problems.append(
                 f"OTEL_TRACES_SAMPLER={name} cannot be made ({type(error).__name__}: {error}): "
                 f"{DEFAULT} is used"
             )
-            return _default(request)
+            return _default(given)
         return BuiltSampler(root, False, name, f"every request: the installed sampler {name}")
     return None
 
@@ -196,13 +166,13 @@ def _as_head_sampler(made: object) -> HeadSampler:
     return made if isinstance(made, HeadSampler) else CustomSampler(made)
 
 
-def _fallback(name: str, request: Request) -> BuiltSampler:
-    request.problems.append(
+def _fallback(name: str, given: SamplerArguments) -> BuiltSampler:
+    given.problems.append(
         f"OTEL_TRACES_SAMPLER={name!r} is neither built in nor installed: {DEFAULT} is used"
     )
-    return _default(request)
+    return _default(given)
 
 
-def _default(request: Request) -> BuiltSampler:
+def _default(given: SamplerArguments) -> BuiltSampler:
     words = _describe(True, "all", "always_on")
-    return BuiltSampler(AlwaysOn(), True, DEFAULT, words, _shown(request))
+    return BuiltSampler(AlwaysOn(), True, DEFAULT, words, _shown(given))

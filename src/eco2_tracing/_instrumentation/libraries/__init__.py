@@ -1,1 +1,1 @@
-"""OpenTelemetry's instrumentations of other libraries: which are enabled, and what is corrected in them."""
+"""OpenTelemetry's instrumentations of other libraries: which are switched on, and corrections of their defects."""

@@ -1,162 +1,180 @@
-"""Connections to MySQL and PostgreSQL that OpenTelemetry's instrumentations do not see made.
+"""Connections to MySQL and PostgreSQL that OpenTelemetry's instrumentations do not trace.
 
-They wrap the one function ``connect`` of a package. Connections that were made before, such as those of a pool in
-a module of its own, by a ``connect`` that was imported before, by the class itself or by mysql-connector's pool would
-have no spans, and no hint why.
+They wrap the function ``connect`` of a package. A connection has no spans if it was made before, by a ``connect``
+that was imported before, by its class, or by the pool of mysql-connector. Here the cursors of all connections
+are traced.
 """
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._guard import guarded
+from eco2_tracing._instrumentation.common.replacement import Adjustment
+from eco2_tracing._instrumentation.libraries.hooks import found_classes, protect_cursors
 
-_DBAPI = "opentelemetry.instrumentation.dbapi"
-_KEPT = "_eco2_integration"
+if TYPE_CHECKING:
+    from eco2_tracing._instrumentation.common.replacement import Instance, Instrumentor, Wrapped
+
+_CONTRIB = "opentelemetry.instrumentation."
+_INTEGRATION = "_eco2_integration"
+"""The attribute of a connection with the description of its spans."""
+_WHAT = "tracing a connection"
 
 
-class Connections:
-    """Traces the cursors of all connections of one driver, in place of contrib's proxies around some of them.
+class _Connections(Adjustment, ABC):
+    """Traces the cursors of connection classes.
 
     Args:
-        package: Where contrib wraps ``connect``.
-        classes: The modules and names of the connections' classes; those that are not there are left out.
+        part: The instrumentation's module below ``opentelemetry.instrumentation``.
+        package: The driver's package.
+        system: The database system in the conventions.
+        attributes: Where a connection has ``database``, ``port``, ``host`` and ``user``.
+        classes: ``module:class`` of the connections.
     """
 
-    def __init__(self, package: str, *classes: tuple[str, str]) -> None:
+    def __init__(
+        self, part: str, package: str, system: str, attributes: Mapping[str, str], *classes: str
+    ) -> None:
+        self._module = _CONTRIB + part
         self._package = package
+        self._system = system
+        self._attributes = attributes
         self._classes = classes
         self._is_wrapped = False
-        self._instrumentor: Any = None
+        self._is_on = False
 
-    def prepare(self) -> None:
-        """Nothing comes before contrib's part."""
-
-    def begin(self, instrumentor: Any) -> None:
-        """Take contrib's wrapper off, so that each query has one span, and trace what the classes give.
-
-        Args:
-            instrumentor: contrib's, which knows how the spans of a connection are described.
-        """
-        import_module(_DBAPI).unwrap_connect(import_module(self._package), "connect")
-        self._instrumentor = instrumentor
+    def begin(self, _instrumentor: Instrumentor) -> None:
+        """Trace new cursors of all connections."""
+        self._dbapi = protect_cursors()
+        self._is_on = True
         if not self._is_wrapped:
             self._is_wrapped = True
-            for module, name in self._classes:
-                kind = _found(module, name)
-                if kind is not None:
-                    kind.cursor = self._wrapped(kind.cursor)
+            for kind in found_classes(self._classes):
+                kind.cursor = self._wrapped(kind, kind.cursor)  # type: ignore[attr-defined]  # PEP 249
 
     def end(self) -> None:
-        """Let new cursors be the driver's own again."""
-        self._instrumentor = None
+        """Leave new cursors untraced."""
+        self._is_on = False
 
-    def _wrapped(self, original: Callable[..., Any]) -> Callable[..., Any]:
+    @abstractmethod
+    def _wrapped(self, kind: type, original: Wrapped) -> Wrapped:
+        """Return the new method ``cursor`` of a class."""
+
+    def _integration(self, connection: Instance, make: Callable[..., Instance]) -> Instance:
+        """Return the description of a connection's spans; it is made once."""
+        integration: Instance = getattr(connection, _INTEGRATION, None)
+        if integration is None:
+            integration = make(
+                self._module,
+                self._system,
+                connection_attributes=self._attributes,
+                version=import_module(self._module).__version__,
+                connect_module=import_module(self._package),
+            )
+            integration.get_connection_attributes(connection)
+            setattr(connection, _INTEGRATION, integration)
+        return integration
+
+
+class MySQLConnections(_Connections):
+    """Traces the cursors of a MySQL driver in place of OpenTelemetry's proxies of some connections."""
+
+    def begin(self, instrumentor: Instrumentor) -> None:
+        """Remove OpenTelemetry's wrapper of ``connect``, so that each query has one span."""
+        super().begin(instrumentor)
+        self._dbapi.unwrap_connect(import_module(self._package), "connect")
+
+    def _wrapped(self, kind: type, original: Wrapped) -> Wrapped:
         @functools.wraps(original)
-        def cursor(connection: Any, *arguments: Any, **keywords: Any) -> Any:
-            made = original(connection, *arguments, **keywords)
-            # A driver asks the server for much on its own account.
-            if self._instrumentor is None or self._is_own(sys._getframe(1).f_globals.get("__name__", "")):
-                return made
-            try:
-                return self._traced(connection, made)
-            except Exception:  # noqa: BLE001 - the query goes on, whatever has moved in either package
-                internal_failure("tracing a connection")
-                return made
+        def cursor(connection: Instance, *args: object, **kwargs: object) -> Instance:
+            made = original(connection, *args, **kwargs)
+            # The driver sends queries of its own too.
+            if self._is_on and not self._is_own(sys._getframe(1).f_globals.get("__name__", "")):
+                with guarded(_WHAT):
+                    integration = self._integration(connection, self._dbapi.DatabaseApiIntegration)
+                    return self._dbapi.get_traced_cursor_proxy(made, integration)
+            return made
 
         return cursor
 
     def _is_own(self, caller: str) -> bool:
         return caller.partition(".")[0] == self._package.partition(".")[0]
 
-    def _traced(self, connection: Any, made: Any) -> Any:
-        kept = vars(connection)
-        if _KEPT not in kept:
-            kept[_KEPT] = self._instrumentor.instrument_connection(connection)._self_db_api_integration
-        return import_module(_DBAPI).get_traced_cursor_proxy(made, kept[_KEPT])
 
+class PsycopgConnections(_Connections):
+    """Gives connections of psycopg 3 with psycopg's own cursor class a traced one.
 
-def _found(module: str, name: str) -> Any:
-    try:
-        return getattr(import_module(module), name, None)
-    except ImportError:  # pragma: no cover - mysql-connector without its C extension
-        return None
+    A cursor class that the application chose stays, as does OpenTelemetry's.
+    """
 
+    def _wrapped(self, kind: type, original: Wrapped) -> Wrapped:
+        psycopg, is_async = import_module(self._package), kind.__name__ == "AsyncConnection"
+        plain = psycopg.AsyncCursor if is_async else psycopg.Cursor
 
-class PsycopgConnections:
-    """Gives connections of psycopg 3 that have psycopg's own cursors contrib's traced ones."""
-
-    _PACKAGE = "opentelemetry.instrumentation.psycopg"
-    # Of psycopg: connection and cursor. Of contrib: what describes the spans, and what makes the cursors' class.
-    _KINDS = (
-        ("Connection", "Cursor", "DatabaseApiIntegration", "_new_cursor_factory"),
-        ("AsyncConnection", "AsyncCursor", "DatabaseApiAsyncIntegration", "_new_cursor_async_factory"),
-    )
-
-    def __init__(self) -> None:
-        self._is_wrapped = False
-        self._instrumentor: Any = None
-
-    def prepare(self) -> None:
-        """Nothing comes before contrib's part."""
-
-    def begin(self, instrumentor: Any) -> None:
-        """Look at each connection when it is asked for a cursor.
-
-        Args:
-            instrumentor: contrib's, which knows how the spans of a connection are described.
-        """
-        self._instrumentor = instrumentor
-        if not self._is_wrapped:
-            self._is_wrapped = True
-            psycopg = import_module("psycopg")
-            for connection, cursor, *names in self._KINDS:
-                kind = getattr(psycopg, connection)
-                kind.cursor = self._wrapped(kind.cursor, getattr(psycopg, cursor), *names)
-
-    def end(self) -> None:
-        """Look at no further connection."""
-        self._instrumentor = None
-
-    def _wrapped(
-        self, original: Callable[..., Any], plain: Any, api: str, factory: str
-    ) -> Callable[..., Any]:
         @functools.wraps(original)
-        def cursor(connection: Any, *arguments: Any, **keywords: Any) -> Any:
-            # A class of the application's choice stays, as do contrib's.
-            if connection.cursor_factory is plain and self._instrumentor is not None:
-                try:
-                    connection.cursor_factory = self._factory(connection, api, factory)
-                except Exception:  # noqa: BLE001 - the query goes on, whatever has moved in either package
-                    internal_failure("tracing a connection")
-            return original(connection, *arguments, **keywords)
+        def cursor(connection: Instance, *args: object, **kwargs: object) -> Instance:
+            if connection.cursor_factory is plain and self._is_on:
+                with guarded(_WHAT):
+                    connection.cursor_factory = self._traced(connection, plain, is_async=is_async)
+            return original(connection, *args, **kwargs)
 
         return cursor
 
-    def _factory(self, connection: Any, api: str, factory: str) -> Any:
-        contrib, of = import_module(self._PACKAGE), self._instrumentor
-        described = getattr(contrib, api)(
-            self._PACKAGE,
-            of._DATABASE_SYSTEM,
-            connection_attributes=of._CONNECTION_ATTRIBUTES,
-            version=contrib.__version__,
-            connect_module=import_module("psycopg"),
-        )
-        described.get_connection_attributes(connection)
-        return getattr(contrib, factory)(described)
+    def _traced(self, connection: Instance, plain: type, *, is_async: bool) -> type:
+        contrib = import_module(self._module)
+        make = contrib.DatabaseApiAsyncIntegration if is_async else contrib.DatabaseApiIntegration
+        tracer = contrib.CursorTracer(self._integration(connection, make))
+        execution = tracer.traced_execution_async if is_async else tracer.traced_execution
+
+        def method(name: str) -> Wrapped:
+            driver = getattr(plain, name)
+
+            def call(cursor: Instance, *args: object, **kwargs: object) -> Instance:
+                return execution(cursor, functools.partial(driver, cursor), *args, **kwargs)
+
+            return functools.wraps(driver)(call)
+
+        return type(plain.__name__, (plain,), {name: method(name) for name in ("execute", "executemany")})
 
 
-CONNECTIONS: dict[str, Connections | PsycopgConnections] = {
-    "psycopg": PsycopgConnections(),
-    "pymysql": Connections("pymysql", ("pymysql.connections", "Connection")),
-    "mysql": Connections(
+class CursorHooks(Adjustment):
+    """Protects the hooks of a DB-API driver whose connections are all traced."""
+
+    def begin(self, _instrumentor: Instrumentor) -> None:
+        """Protect the hooks; see `protect_cursors`."""
+        protect_cursors()
+
+
+CONNECTIONS: dict[str, Adjustment] = {
+    "psycopg": PsycopgConnections(
+        "psycopg",
+        "psycopg",
+        "postgresql",
+        {"database": "info.dbname", "port": "info.port", "host": "info.host", "user": "info.user"},
+        "psycopg:Connection",
+        "psycopg:AsyncConnection",
+    ),
+    "psycopg2": CursorHooks(),
+    "pymysql": MySQLConnections(
+        "pymysql",
+        "pymysql",
+        "mysql",
+        {"database": "db", "port": "port", "host": "host", "user": "user"},
+        "pymysql.connections:Connection",
+    ),
+    "mysql": MySQLConnections(
+        "mysql",
         "mysql.connector",
-        ("mysql.connector.connection", "MySQLConnection"),
-        ("mysql.connector.connection_cext", "CMySQLConnection"),
+        "mysql",
+        {"database": "database", "port": "server_port", "host": "server_host", "user": "user"},
+        "mysql.connector.connection:MySQLConnection",
+        "mysql.connector.connection_cext:CMySQLConnection",
     ),
 }
-"""By the names of the instrumentations."""
+"""By the name of the instrumentation."""

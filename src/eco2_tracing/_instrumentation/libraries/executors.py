@@ -1,55 +1,54 @@
-"""The current span, carried into thread pools.
+"""The current context in thread pools.
 
-``asyncio.to_thread`` and AnyIO's worker threads carry it by themselves. OpenTelemetry's ``threading``
-instrumentation would do this too, and more: it gives every ``threading.Thread`` the context it was
-started in for life, so that a connection pool's housekeeper, started by the first request that
-needs it, makes all its later spans children of that request.
+``asyncio.to_thread`` and AnyIO's worker threads copy it by themselves. OpenTelemetry's ``threading`` instrumentation
+would do so for pools too, but it also gives every ``threading.Thread`` the context in which it was started. If the
+first request starts the maintenance thread of a connection pool, all spans of that thread become its children.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from opentelemetry import context as otel_context
 
+_Result = TypeVar("_Result")
 _MARK = "__eco2_tracing_original__"
 
 
 def instrument_executors() -> None:
-    """Run what ``ThreadPoolExecutor.submit`` is given in the context it was submitted in.
+    """Run functions passed to ``ThreadPoolExecutor.submit`` in the context of the call. Safe to call twice.
 
-    That covers ``loop.run_in_executor`` and ``executor.map``. Safe to call twice.
+    That includes ``loop.run_in_executor`` and ``executor.map``.
     """
-    original: Any = ThreadPoolExecutor.submit
+    original = ThreadPoolExecutor.submit
     if hasattr(original, _MARK):
         return
 
-    @functools.wraps(original)
-    def submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    def submit(
+        self: ThreadPoolExecutor, fn: Callable[..., _Result], /, *args: object, **kwargs: object
+    ) -> Future[_Result]:
         context = otel_context.get_current()
         if not context:
             return original(self, fn, *args, **kwargs)
-        return original(self, _run, context, fn, args, kwargs)
+        return original(self, _run, context, functools.partial(fn, *args, **kwargs))
 
     setattr(submit, _MARK, original)
-    ThreadPoolExecutor.submit = submit  # type: ignore[assignment,method-assign]
+    ThreadPoolExecutor.submit = functools.update_wrapper(submit, original)  # type: ignore[method-assign,arg-type,assignment]  # the same signature
 
 
 def uninstrument_executors() -> None:
-    """Undo ``instrument_executors``, unless somebody else wrapped the method since."""
+    """Undo `instrument_executors`, unless other code has wrapped the method since."""
     original = getattr(ThreadPoolExecutor.submit, _MARK, None)
     if original is not None:
-        ThreadPoolExecutor.submit = original  # type: ignore[method-assign]
+        ThreadPoolExecutor.submit = original  # type: ignore[method-assign]  # the standard library's own
 
 
-def _run(
-    context: otel_context.Context, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
+def _run(context: otel_context.Context, call: Callable[[], _Result]) -> _Result:
     token = otel_context.attach(context)
     try:
-        return fn(*args, **kwargs)
+        return call()
     finally:
         otel_context.detach(token)

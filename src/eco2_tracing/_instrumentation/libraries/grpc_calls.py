@@ -1,116 +1,260 @@
-"""What contrib's interceptors make of a service's gRPC calls.
+"""gRPC clients: a span for each call, and trace context in its metadata.
 
-- A call that streams its answers became a generator: it was not sent before the first was asked for, and had no
-  ``cancel``, ``code`` or ``initial_metadata``.
-- Of metadata with one name twice the last was sent.
-- A call of ``grpc.aio`` whose request cannot be written waited for good, and one that was cancelled had no span.
+OpenTelemetry's interceptors (0.66b1) are replaced because of these defects:
+
+- They do not know where the channel leads, so that an external host gets baggage and request ids.
+- A call that streams responses becomes a generator, which is sent at the first read and has no ``cancel``, ``code`` and
+  ``initial_metadata``.
+- Of metadata with equal names only the last entry is sent.
+- A call of ``grpc.aio`` whose request cannot be serialized never returns; a cancelled call has no span.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable
-from importlib import import_module
-from typing import Any
+import copy
+import inspect
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-from opentelemetry.trace import Status, StatusCode
+import grpc
+from opentelemetry.context import get_current
+from opentelemetry.trace import SpanKind
 
-from eco2_tracing._spans.scope import finish
+from eco2_tracing._guard import guarded
+from eco2_tracing._instrumentation.common.carrier_headers import outgoing
+from eco2_tracing._instrumentation.common.state import current
+from eco2_tracing._spans.scope import Body, finish, start
+from eco2_tracing._suppression import is_suppressed
 
-_SYNC = "opentelemetry.instrumentation.grpc._client"
-_ASYNC = "opentelemetry.instrumentation.grpc._aio_client"
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from opentelemetry.trace import Span
+    from opentelemetry.util.types import AttributeValue
+
+    from eco2_tracing._instrumentation.common.carrier_headers import Headers
+    from eco2_tracing._instrumentation.common.replacement import Args, Instance, Kwargs, Patches, Wrapped
+
+    class Details(Protocol):
+        """A call's details: gRPC's own, or those of another interceptor."""
+
+        method: str | bytes
+        metadata: Headers | None
+
+    Continuation = Callable[[Details, object], Instance]
+
+_KINDS = ("UnaryUnary", "UnaryStream", "StreamUnary", "StreamStream")
+_METHODS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+_LOCAL_SCHEMES = frozenset({"unix", "unix-abstract", "vsock"})
+_SCHEMES = frozenset({"dns", "ipv4", "ipv6"})
 _STATUS_CODE = "rpc.grpc.status_code"
+_NO_ERROR = ("OK", "CANCELLED")
+"""A caller that needs no further response cancels the call."""
 
 
-class _Metadata:
-    """Pairs that keep names which come twice.
-
-    Args:
-        pairs: The service's.
-    """
-
-    def __init__(self, pairs: Iterable[Any] = ()) -> None:
-        self._pairs = list(pairs)
-
-    def __setitem__(self, name: str, value: str) -> None:
-        self._pairs = [pair for pair in self._pairs if pair[0] != name]
-        self._pairs.append((name, value))
-
-    def items(self) -> list[Any]:
-        """Give the pairs."""
-        return self._pairs
-
-
-def patch_calls(name: str) -> None:
-    """Mend contrib's interceptors of one kind; safe to call twice.
+def hosts_of(target: str) -> tuple[str, ...]:
+    """Return the hosts that a channel may connect to (https://grpc.github.io/grpc/core/md_doc_naming.html).
 
     Args:
-        name: The instrumentation's.
+        target: ``host:port``, ``dns:///host:port``, ``ipv6:[address]:port``, ``unix:path`` and the like.
+
+    Returns:
+        The host, or all of a list of addresses; ``localhost`` for local sockets.
     """
-    if name == "grpc_client":
-        module: Any = import_module(_SYNC)
-        interceptor = module.OpenTelemetryClientInterceptor
-        if not hasattr(interceptor, "_eco2_mended"):
-            interceptor._eco2_mended = True
-            module.OrderedDict = _Metadata
-            interceptor.intercept_stream = _intercept_stream
-    elif name == "grpc_aio_client":
-        interceptor = import_module(_ASYNC)._BaseAioClientInterceptor
-        if not hasattr(interceptor, "_eco2_settles"):
-            interceptor._eco2_settles = True
-            interceptor._wrap_unary_response = _settled(interceptor._wrap_unary_response)
+    scheme, colon, rest = target.partition(":")
+    if colon and scheme in _LOCAL_SCHEMES:
+        return ("localhost",)
+    if "://" in target:
+        target = urlsplit(target).path.lstrip("/")
+    elif colon and scheme in _SCHEMES:
+        target = rest
+    return tuple(map(_without_port, target.split(",")))
 
 
-def _intercept_stream(self: Any, request: Any, metadata: Any, client_info: Any, invoker: Any) -> Any:
-    """Give the service the call itself, whose end ends the span."""
-    if not is_instrumentation_enabled() or (self._filter is not None and not self._filter(client_info)):
-        return invoker(request, metadata)
-    if not client_info.is_server_stream:
-        return self._intercept(request, metadata, client_info, invoker)
-    module: Any = import_module(_SYNC)
-    pairs = _Metadata(metadata or ())
-    with self._start_span(client_info.full_method, end_on_exit=False) as span:
-        module.inject(pairs, setter=module._carrier_setter)
-        try:
-            call = invoker(request, tuple(pairs.items()))
-        except Exception:
+def _without_port(address: str) -> str:
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address if address.count(":") > 1 else address.partition(":")[0]
+
+
+class _Channel:
+    """Traces the calls of one channel.
+
+    Args:
+        target: The channel's target.
+        excluded: The services whose calls are not traced.
+    """
+
+    def __init__(self, target: str, excluded: frozenset[str]) -> None:
+        self._hosts = hosts_of(target)
+        self._excluded = excluded
+
+    def start(self, details: Details) -> Span | None:
+        """Start the span of a call; return ``None`` if the call is not traced."""
+        if is_suppressed(get_current()):
+            return None
+        # grpc.aio passes bytes, https://github.com/grpc/grpc/issues/31092
+        method = details.method.decode() if isinstance(details.method, bytes) else details.method
+        service, _, name = method.lstrip("/").partition("/")
+        if service in self._excluded:
+            return None
+        attributes: dict[str, AttributeValue] = {
+            "rpc.system": "grpc",
+            "rpc.service": service,
+            "rpc.method": name,
+            _STATUS_CODE: 0,
+        }
+        return start(method, SpanKind.CLIENT, attributes)
+
+    def with_metadata(self, details: Details) -> Details:
+        """Return a call's details with the current trace context in the metadata."""
+        state = current.state
+        with guarded("the metadata of an outgoing call"):
+            metadata = details.metadata or ()
+            if state is None:
+                return _changed(details, outgoing(metadata, None))
+            propagation = state.propagation
+            external = (host for host in self._hosts if not propagation.is_internal_host(host))
+            host = next(external, self._hosts[0])
+            text: list[tuple[str, object]] = []
+            binary: list[tuple[str, object]] = []
+            for pair in metadata:
+                name = pair[0].encode()
+                is_binary = name.endswith(b"-bin") and name not in propagation.trace_headers
+                (binary if is_binary else text).append(pair)
+            return _changed(details, binary + outgoing(text, host))
+        return details
+
+    def intercept(self, continuation: Continuation, details: Details, request: object) -> Instance:
+        """Make one call of ``grpc``; the call's end ends the span."""
+        span = self.start(details)
+        if span is None:
+            return continuation(details, request)
+        with Body(span):
+            call = continuation(self.with_metadata(details), request)
+        if hasattr(call, "add_done_callback"):
+            call.add_done_callback(partial(_ended, span))
+        else:  # the result of another interceptor
             span.end()
-            raise
-    if hasattr(call, "add_done_callback"):
-        call.add_done_callback(functools.partial(_ended, span))
-    else:  # what another interceptor made of it
-        span.end()
-    return call
+        return call
 
-
-def _ended(span: Any, call: Any) -> None:
-    code = call.code()
-    span.set_attribute(_STATUS_CODE, code.value[0])
-    # A service that has seen enough cancels the rest.
-    if code.name not in ("OK", "CANCELLED"):
-        span.set_status(Status(StatusCode.ERROR))
-    span.end()
-
-
-def _settled(original: Any) -> Any:
-    """Wait for a call before its code is asked for: one that was never sent has none."""
-    failure = import_module("grpc").RpcError
-
-    @functools.wraps(original)
-    async def wrapped(self: Any, continuation: Any, span: Any) -> Any:
-        async def settled() -> Any:
-            call = await continuation()
+    async def intercept_unary(
+        self, continuation: Continuation, details: Details, request: object
+    ) -> Instance:
+        """Make one call of ``grpc.aio`` with a single response, and wait for its end."""
+        span = self.start(details)
+        if span is None:
+            return await continuation(details, request)
+        with Body(span):
+            call = await continuation(self.with_metadata(details), request)
+            error = None
             try:
                 await call
-            except failure:
-                pass  # its code tells
-            return call
+            except grpc.RpcError as raised:  # the caller gets it from the call
+                error = raised
+                span.set_attribute(_STATUS_CODE, raised.code().value[0])
+            finish(span, error)
+        return call
 
-        try:
-            return await original(self, settled, span)
-        except BaseException as error:
-            finish(span, None if isinstance(error, failure) else error)
-            raise
+    async def intercept_stream(
+        self, continuation: Continuation, details: Details, request: object
+    ) -> Instance:
+        """Make one call of ``grpc.aio`` that streams responses; the call's end ends the span."""
+        span = self.start(details)
+        if span is None:
+            return await continuation(details, request)
+        with Body(span):
+            call = await continuation(self.with_metadata(details), request)
+        call.add_done_callback(partial(_ended_async, span))
+        return call
 
-    return wrapped
+
+def _changed(details: Details, pairs: list[tuple[str, object]]) -> Details:
+    metadata = tuple(pairs)
+    if hasattr(details, "_replace"):
+        replaced: Details = details._replace(metadata=metadata)
+        return replaced
+    changed = copy.copy(details)
+    changed.metadata = metadata
+    return changed
+
+
+def _ended(span: Span, call: Instance) -> None:
+    """End the span of a call of ``grpc`` that is done."""
+    error = None
+    with guarded("the end of a gRPC call"):
+        code = call.code()
+        span.set_attribute(_STATUS_CODE, code.value[0])
+        error = None if code.name in _NO_ERROR else call.exception()
+    finish(span, error)
+
+
+def _ended_async(span: Span, call: Instance) -> None:
+    """End the span of a call of ``grpc.aio`` that is done."""
+    error = None
+    with guarded("the end of a gRPC call"):
+        code = _result(call.code())
+        span.set_attribute(_STATUS_CODE, code.value[0])
+        if code.name not in _NO_ERROR:
+            error = grpc.RpcError(f"{code.name}: {_result(call.details())}")
+    finish(span, error)
+
+
+def _result(coroutine: Coroutine[object, None, Instance]) -> Instance:
+    """Return the result of a coroutine that does not wait: a call that is done has its status."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    coroutine.close()
+    raise RuntimeError("the call is not done")
+
+
+def _interceptor(module: Instance, kinds: tuple[str, ...], intercept: Wrapped) -> object:
+    bases = tuple(getattr(module, f"{kind}ClientInterceptor") for kind in kinds)
+    return type("TracingInterceptor", bases, {f"intercept_{name}": intercept for name in _METHODS})()
+
+
+def _excluded() -> frozenset[str]:
+    names = os.environ.get("OTEL_PYTHON_GRPC_EXCLUDED_SERVICES", "")
+    return frozenset(filter(None, (name.strip() for name in names.split(","))))
+
+
+def instrument(patches: Patches) -> None:
+    """Trace new channels of ``grpc``."""
+    for name in ("insecure_channel", "secure_channel"):
+        patches.wrap(grpc, name, _make_channel)
+
+
+def instrument_aio(patches: Patches) -> None:
+    """Trace new channels of ``grpc.aio``."""
+    for name in ("insecure_channel", "secure_channel"):
+        patches.wrap(grpc.aio, name, _make_aio_channel)
+
+
+def _make_channel(wrapped: Wrapped, _: Instance, args: Args, kwargs: Kwargs) -> Instance:
+    channel = wrapped(*args, **kwargs)
+    with guarded("a channel of gRPC"):
+        traced = _Channel(args[0] if args else kwargs["target"], _excluded())
+        return grpc.intercept_channel(channel, _interceptor(grpc, _KINDS, traced.intercept))
+    return channel
+
+
+def _make_aio_channel(wrapped: Wrapped, _: Instance, args: Args, kwargs: Kwargs) -> Instance:
+    with guarded("a channel of gRPC"):
+        bound = inspect.signature(wrapped).bind(*args, **kwargs)
+        traced = _Channel(bound.arguments["target"], _excluded())
+        # gRPC uses an interceptor for one kind of calls. Those of the application come first: they may send again.
+        ours = [
+            _interceptor(
+                grpc.aio,
+                (kind,),
+                traced.intercept_stream if kind.endswith("Stream") else traced.intercept_unary,
+            )
+            for kind in _KINDS
+        ]
+        bound.arguments["interceptors"] = [*(bound.arguments.get("interceptors") or ()), *ours]
+        args, kwargs = bound.args, bound.kwargs
+    return wrapped(*args, **kwargs)

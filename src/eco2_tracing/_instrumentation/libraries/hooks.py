@@ -1,198 +1,173 @@
-"""Contrib's hooks around drivers, kept from failing a call of the service's.
+"""Protection of database calls from exceptions of OpenTelemetry's hooks.
 
-What they read before the call is anybody's: asyncpg's ``fetch(query=…)``, a statement of blanks, a command of redis in
-bytes, an object that fights back. Their hooks raise there, before the driver has been asked.
+The hooks read the statement before they call the driver, and raise for statements that the driver would take or refuse
+by itself: asyncpg's ``fetch(query=…)``, a blank statement, a Redis command in bytes. If a hook raises before
+the driver was called, the driver is called without it.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from importlib import import_module
-from inspect import iscoroutinefunction
-from typing import Any
+from inspect import iscoroutine
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeVar
 
+from wrapt import FunctionWrapper
+
+from eco2_tracing._compat.instrumentors import leave_out_searches
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._instrumentation.common.replacement import Adjustment
 
-_CONTRIB = "opentelemetry.instrumentation."
-_WHAT = "tracing a call of a driver"
+if TYPE_CHECKING:
+    from eco2_tracing._instrumentation.common.replacement import Args, Instance, Instrumentor, Kwargs, Wrapped
+
+_Result = TypeVar("_Result")
+_DBAPI = "opentelemetry.instrumentation.dbapi"
+_REDIS = "opentelemetry.instrumentation.redis"
 _STATEMENTS = ("query", "command")
-"""What asyncpg calls its first parameter, which contrib's hook expects without a name."""
-
-_Hook = Callable[..., Any]
+"""The keywords of asyncpg's first parameter, which OpenTelemetry's hook expects to be positional."""
 
 
 class _Call:
-    """What a hook is to call; knows whether it has.
+    """One call of a hook. An exception leaves the block only if the driver was called."""
 
-    Args:
-        function: The driver's.
-    """
+    __slots__ = ("began", "token")
 
-    __slots__ = ("began", "function")
-
-    def __init__(self, function: _Hook) -> None:
-        self.function = function
+    def __init__(self) -> None:
         self.began = False
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.began = True
-        return self.function(*args, **kwargs)
+    def __enter__(self) -> None:
+        self.token = _call.set(self)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
+        _call.reset(self.token)
+        if self.began or not isinstance(error, Exception):
+            return False
+        internal_failure("tracing a call of a driver")
+        return True
 
 
-def guard_hooks(name: str) -> None:
-    """Let contrib's hooks of one library fail without failing the call; safe to call twice.
+_call: ContextVar[_Call | None] = ContextVar("eco2-driver-call", default=None)
+
+
+def _marked(function: Callable[..., _Result]) -> Callable[..., _Result]:
+    """Return a driver's function that reports its call to the current `_Call`."""
+
+    @functools.wraps(function)
+    def driver(*args: object, **kwargs: object) -> _Result:
+        call = _call.get()
+        if call is not None:
+            call.began = True
+        return function(*args, **kwargs)
+
+    return driver
+
+
+def _protected(traced: Callable[[], Instance], plain: Callable[[], Instance]) -> Instance:
+    """Call the hook; call the driver without it if the hook raises before it called the driver."""
+    with _Call():
+        result = traced()
+        return _protected_coroutine(result, plain) if iscoroutine(result) else result
+    return plain()
+
+
+async def _protected_coroutine(
+    traced: Coroutine[object, object, Instance], plain: Callable[[], Instance]
+) -> Instance:
+    with _Call():
+        return await traced
+    return await plain()
+
+
+def _call_method(hook: Instance, _: Instance, args: Args, kwargs: Kwargs) -> Instance:
+    """Protect a hook around a driver's method."""
+    for name in _STATEMENTS if kwargs and not args else ():
+        if name in kwargs:
+            args, kwargs = (kwargs[name],), {key: value for key, value in kwargs.items() if key != name}
+    return _protected(
+        functools.partial(hook, *args, **kwargs), functools.partial(hook.__wrapped__, *args, **kwargs)
+    )
+
+
+def _call_cursor(hook: Wrapped, _: Instance, args: Args, kwargs: Kwargs) -> Instance:
+    """Protect ``CursorTracer.traced_execution(cursor, method, *arguments)``."""
+    cursor, method, *rest = args
+    traced = functools.partial(hook, cursor, _marked(method), *rest, **kwargs)
+    return _protected(traced, functools.partial(method, *rest, **kwargs))
+
+
+class DriverHooks(Adjustment):
+    """Protects all hooks around the methods of a driver's classes.
 
     Args:
-        name: The instrumentation's.
+        classes: ``module:class`` of each; those that do not exist are left out.
     """
-    if name not in _GUARDED:
-        return
-    module, kind, make, hooks = _GUARDED[name]
-    owner: Any = import_module(_CONTRIB + module)
-    _replace(getattr(owner, kind) if kind else owner, hooks, make)
-    if name == "redis":
-        _replace(owner, ("_add_search_attributes", "_add_create_attributes"), _left_out)
+
+    def __init__(self, *classes: str) -> None:
+        self._classes = classes
+        self._hooks: list[tuple[type, str, Instance]] = []
+
+    def begin(self, _instrumentor: Instrumentor) -> None:
+        """Protect the hooks that the instrumentation has added."""
+        for kind in found_classes(self._classes):
+            for name, hook in list(vars(kind).items()):
+                if isinstance(hook, FunctionWrapper):
+                    hook.__wrapped__ = _marked(hook.__wrapped__)
+                    setattr(kind, name, FunctionWrapper(hook, _call_method))
+                    self._hooks.append((kind, name, hook))
+        if self._classes[0].startswith("redis."):
+            leave_out_searches(import_module(_REDIS))
+
+    def end(self) -> None:
+        """Restore the instrumentation's hooks, which it removes by itself."""
+        for kind, name, hook in self._hooks:
+            hook.__wrapped__ = hook.__wrapped__.__wrapped__
+            setattr(kind, name, hook)
+        self._hooks.clear()
 
 
-def _replace(owner: Any, names: Iterable[str], make: Callable[[_Hook], _Hook]) -> None:
+def found_classes(names: tuple[str, ...]) -> list[type]:
+    """Return classes by ``module:class``, without those that do not exist."""
+    found = []
     for name in names:
-        found = getattr(owner, name, None)
-        if found is None or hasattr(found, "_eco2_guarded"):  # an older package lacks some
+        module, _, kind = name.partition(":")
+        try:
+            found.append(getattr(import_module(module), kind))
+        except (ImportError, AttributeError):  # another version of the driver, or one without its C extension
             continue
-        made: Any = make(found)
-        made._eco2_guarded = True
-        setattr(owner, name, made)
+    return found
 
 
-def _cursor_hook(hook: _Hook) -> _Hook:
-    """Guard a hook of contrib's ``dbapi``: it gets the cursor, what to call, and with what."""
-    if iscoroutinefunction(hook):
-
-        @functools.wraps(hook)
-        async def guarded_async(tracer: Any, cursor: Any, function: _Hook, *args: Any, **kwargs: Any) -> Any:
-            call = _Call(function)
-            try:
-                return await hook(tracer, cursor, call, *args, **kwargs)
-            except Exception:
-                if call.began:
-                    raise
-                internal_failure(_WHAT)
-            return await function(*args, **kwargs)
-
-        return guarded_async
-
-    @functools.wraps(hook)
-    def guarded(tracer: Any, cursor: Any, function: _Hook, *args: Any, **kwargs: Any) -> Any:
-        call = _Call(function)
-        try:
-            return hook(tracer, cursor, call, *args, **kwargs)
-        except Exception:
-            if call.began:
-                raise
-            internal_failure(_WHAT)
-        return function(*args, **kwargs)
-
-    return guarded
+def protect_cursors() -> ModuleType:
+    """Protect the hooks of every DB-API driver, and return their module. Safe to call twice."""
+    dbapi = import_module(_DBAPI)
+    tracer = dbapi.CursorTracer
+    for name in ("traced_execution", "traced_execution_async"):
+        hook = vars(tracer).get(name)
+        if hook is not None and not isinstance(hook, FunctionWrapper):
+            setattr(tracer, name, FunctionWrapper(hook, _call_cursor))
+    return dbapi
 
 
-def _asyncpg_hook(hook: _Hook) -> _Hook:
-    """Guard a hook of a connection, a prepared statement or a cursor."""
-
-    @functools.wraps(hook)
-    async def guarded(instrumentor: Any, function: _Hook, instance: Any, args: Any, kwargs: Any) -> Any:
-        call = _Call(function)
-        try:
-            if not args and kwargs:
-                args, kwargs = _positional(args, kwargs)
-            return await hook(instrumentor, call, instance, args, kwargs)
-        except Exception:
-            if call.began:
-                raise
-            internal_failure(_WHAT)
-        return await function(*args, **kwargs)
-
-    return guarded
-
-
-def _positional(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    for name in _STATEMENTS:
-        if name in kwargs:
-            return (kwargs[name],), {key: value for key, value in kwargs.items() if key != name}
-    return args, kwargs
-
-
-def _redis_hooks(factory: _Hook) -> _Hook:
-    """Guard the hooks that a factory makes."""
-
-    @functools.wraps(factory)
-    def make(*arguments: Any, **keywords: Any) -> _Hook:
-        hook: _Hook = factory(*arguments, **keywords)
-        return _redis_async(hook) if iscoroutinefunction(hook) else _redis_sync(hook)
-
-    return make
-
-
-def _redis_async(hook: _Hook) -> _Hook:
-    async def guarded(function: _Hook, instance: Any, args: Any, kwargs: Any) -> Any:
-        call = _Call(function)
-        try:
-            return await hook(call, instance, args, kwargs)
-        except Exception:
-            if call.began:
-                raise
-            internal_failure(_WHAT)
-        return await function(*args, **kwargs)
-
-    return guarded
-
-
-def _redis_sync(hook: _Hook) -> _Hook:
-    def guarded(function: _Hook, instance: Any, args: Any, kwargs: Any) -> Any:
-        call = _Call(function)
-        try:
-            return hook(call, instance, args, kwargs)
-        except Exception:
-            if call.began:
-                raise
-            internal_failure(_WHAT)
-        return function(*args, **kwargs)
-
-    return guarded
-
-
-def _left_out(writer: _Hook) -> _Hook:
-    """Write neither queries nor documents of a search to its span."""
-
-    @functools.wraps(writer)
-    def nothing(*arguments: Any) -> None:
-        return None
-
-    return nothing
-
-
-_DBAPI = ("dbapi", "CursorTracer", _cursor_hook, ("traced_execution", "traced_execution_async"))
-_GUARDED: dict[str, tuple[str, str, Callable[[_Hook], _Hook], tuple[str, ...]]] = {
-    "asyncpg": (
-        "asyncpg",
-        "AsyncPGInstrumentor",
-        _asyncpg_hook,
-        ("_do_execute", "_do_cursor_execute", "_do_prepared_execute"),
+DRIVER_HOOKS = {
+    "asyncpg": DriverHooks(
+        "asyncpg.connection:Connection",
+        "asyncpg.cursor:Cursor",
+        "asyncpg.cursor:CursorIterator",
+        "asyncpg.prepared_stmt:PreparedStatement",
     ),
-    "psycopg": _DBAPI,
-    "psycopg2": _DBAPI,
-    "pymysql": _DBAPI,
-    "mysql": _DBAPI,
-    "redis": (
-        "redis",
-        "",
-        _redis_hooks,
-        (
-            "_traced_execute_factory",
-            "_traced_execute_pipeline_factory",
-            "_async_traced_execute_factory",
-            "_async_traced_execute_pipeline_factory",
-        ),
+    "redis": DriverHooks(
+        "redis.client:Redis",
+        "redis.client:Pipeline",
+        "redis.cluster:RedisCluster",
+        "redis.cluster:ClusterPipeline",
+        "redis.asyncio.client:Redis",
+        "redis.asyncio.client:Pipeline",
+        "redis.asyncio.cluster:RedisCluster",
+        "redis.asyncio.cluster:ClusterPipeline",
     ),
 }
-"""By the name of the instrumentation: the module, the class where there is one, how its hooks are guarded, which."""
+"""The protected hooks, by the name of the instrumentation."""

@@ -1,75 +1,145 @@
-"""Other libraries' instrumentations, switched on when the service imports the library.
+"""Switches other libraries' instrumentations on when the application imports the library.
 
-Nothing is imported here before the service does so itself: what a service does not use costs it
-no start-up time.
+No library is imported earlier, so that libraries that an application does not use add nothing to its start-up time.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib import import_module
-from importlib.metadata import entry_points
-from importlib.util import find_spec
-from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, TypeVar
 
 from wrapt import register_post_import_hook
 
 from eco2_tracing._compat.contrib import stable_semconv
 from eco2_tracing._guard import warn_once
 from eco2_tracing._instrumentation.common.attempts import patch_attempts
+from eco2_tracing._instrumentation.common.replacement import Adjustment, Instrumentor, Replacement
 from eco2_tracing._instrumentation.libraries.connections import CONNECTIONS
 from eco2_tracing._instrumentation.libraries.executors import instrument_executors, uninstrument_executors
-from eco2_tracing._instrumentation.libraries.grpc_calls import patch_calls
 from eco2_tracing._instrumentation.libraries.grpc_server import patch_grpc_servers
-from eco2_tracing._instrumentation.libraries.hooks import guard_hooks
+from eco2_tracing._instrumentation.libraries.hooks import DRIVER_HOOKS
+from eco2_tracing._instrumentation.libraries.lookup import (
+    EXECUTORS,
+    VARIABLE,
+    UnusableError,
+    find,
+    present,
+)
 from eco2_tracing._instrumentation.libraries.sqlalchemy import early_engines
-from eco2_tracing._instrumentation.libraries.tested import REFUSED, TESTED, Library, key_of
-from eco2_tracing._instrumentation.messaging import MESSAGING
-from eco2_tracing._native import RLock
+from eco2_tracing._instrumentation.libraries.tested import Library, key_of
 
-_GROUP = "opentelemetry_instrumentor"
-_VARIABLE = "ECO2_TRACING_INSTRUMENTATIONS"
-_EXECUTORS = {"executors", "threading"}
+if TYPE_CHECKING:
+    from types import ModuleType
 
+    from eco2_tracing._native import RLock
 
-class _Early(Protocol):
-    """Traces what was made before, or past contrib's instrumentation."""
+_GRPC = f"{__package__}.grpc_calls"
+ADJUSTMENTS: Mapping[str, Adjustment] = {
+    "sqlalchemy": early_engines,
+    "grpc_client": Replacement(f"{_GRPC}:instrument"),
+    "grpc_aio_client": Replacement(f"{_GRPC}:instrument_aio"),
+    **CONNECTIONS,
+    **DRIVER_HOOKS,
+}
+"""Corrections of instrumentations, by name."""
 
-    def prepare(self) -> None:
-        """Do what comes before contrib's part."""
-
-    def begin(self, instrumentor: Any) -> None:
-        """Do what comes after it."""
-
-    def end(self) -> None:
-        """Undo both."""
+_Result = TypeVar("_Result")
 
 
-_EARLY: dict[str, _Early] = {"sqlalchemy": early_engines, **CONNECTIONS, **MESSAGING}
+def _attempt(name: str, package: str, work: Callable[[], _Result]) -> _Result | None:
+    """Call into another package; a failure is one warning and ``None``."""
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - the other package's code; the warning says what it raised
+        warn_once(
+            f"library:{name}", "%s is not traced: %s: %s: %s", name, package, type(error).__name__, error
+        )
+        return None
 
 
-class _Registry:
-    """What is wanted, and what is on.
+class LibraryRegistry:
+    """The instrumentations that are wanted and those that are on.
 
     Args:
-        lock: Guards the rest; nothing of anybody else's is called while it is held.
+        lock: Guards the state. No code of other packages is called while it is held.
+        adjustments: Corrections of instrumentations, by name.
     """
 
-    __slots__ = ("_hooked", "_lock", "_on", "_wanted", "disabled")
-
-    def __init__(self, lock: RLock) -> None:
+    def __init__(self, lock: RLock, adjustments: Mapping[str, Adjustment]) -> None:
         self._lock = lock
+        self._adjustments = adjustments
         self._wanted: set[str] = set()
         self._hooked: set[str] = set()
-        # The instrumentor, and whether it was we who switched it on; ``None`` where that failed.
-        self._on: dict[str, tuple[Any, bool] | None] = {}
-        self.disabled: frozenset[str] = frozenset()
+        # By name: the instrumentor, and True if it was switched on here; ``None`` if that failed.
+        self._on: dict[str, tuple[Instrumentor, bool] | None] = {}
+        self._disabled: frozenset[str] = frozenset()
 
-    def want(self, library: Library) -> None:
-        """Switch a library on now if it is imported, else when it will be."""
+    def instrument(
+        self,
+        names: Iterable[str] | None = None,
+        *,
+        more: Iterable[str] = (),
+        disabled: Iterable[str] | None = None,
+    ) -> tuple[str, ...]:
+        """Trace other libraries: databases, caches, brokers, HTTP and gRPC clients.
+
+        A library is switched on when the application imports it, or now if it is imported already. It needs its
+        OpenTelemetry instrumentation, which the extra of the same name installs. Safe to call twice. Server frameworks
+        and logging are never switched on: `instrument_app` and `configure_logging` do that. Never raises.
+
+        Args:
+            names: Names of OpenTelemetry's entry points, in any case, with ``-`` or ``_``. Default: every tested one
+                that is installed.
+            more: Further names, from ``ECO2_TRACING_INSTRUMENTATIONS``.
+            disabled: Names that stay off, ``*`` for all; they stay off in later calls. ``None`` keeps the former ones.
+
+        Returns:
+            The names that are on, or will be when their library is imported.
+        """
+        stable_semconv()
+        patch_grpc_servers()
+        if disabled is not None:
+            self._disabled = frozenset(map(key_of, disabled))
+        off = self._disabled
+        if "*" in off:
+            return ()
+        asked = [
+            (name.encode("utf-8", "backslashreplace").decode(), False) for name in names or () if name.strip()
+        ] + [(name, True) for name in more]
+        wanted = _found(asked, off)
+        if names is None:
+            wanted += [library for library in present() if library not in wanted]
+        on = dict.fromkeys(library.name for library in wanted if key_of(library.name) not in off)
+        for library in wanted:
+            if library.name in on:
+                _attempt(library.name, library.package, partial(self._want, library))
+                if self._has_failed(library.name):
+                    del on[library.name]
+        if not off & EXECUTORS and (
+            names is None or EXECUTORS.intersection(key_of(name) for name, _ in asked)
+        ):
+            instrument_executors()
+            on["executors"] = None
+        return tuple(on)
+
+    def uninstrument(self) -> None:
+        """Undo `instrument`; instrumentations that other code switched on stay on."""
+        with self._lock:
+            ours = [(name, found[0]) for name, found in self._on.items() if found is not None and found[1]]
+            self._on.clear()
+            self._wanted.clear()
+            self._disabled = frozenset()
+        for name, instrumentor in ours:
+            if name in self._adjustments:
+                _attempt(name, name, self._adjustments[name].end)
+            _attempt(name, name, instrumentor.uninstrument)
+        uninstrument_executors()
+
+    def _want(self, library: Library) -> None:
+        """Switch a library on now if it is imported, otherwise at its import."""
         with self._lock:
             self._wanted.add(library.name)
             first = library.name not in self._hooked
@@ -83,218 +153,67 @@ class _Registry:
             self._imported(library)
 
     def _imported(self, library: Library, module: ModuleType | None = None) -> None:
-        """Switch a library on; runs inside the service's own import of it, so nothing is raised."""
-        if module is not None and not _ready(library, module):
+        """Switch a library on. It runs in the application's import of the library, so that it must not raise."""
+        if module is not None and not _is_ready(library, module):
             return
         with self._lock:
             if library.name not in self._wanted or library.name in self._on:
                 return
             self._on[library.name] = None
-        found = _guarded(library.name, library.package, partial(_switch_on, library))
+        found = _attempt(library.name, library.package, partial(self._switch_on, library))
         with self._lock:
             self._on[library.name] = found
 
-    def failed(self, name: str) -> bool:
-        """Whether a library is in use and could not be switched on."""
+    def _has_failed(self, name: str) -> bool:
         with self._lock:
             return self._on.get(name, ()) is None
 
-    def forget(self) -> list[tuple[str, Any]]:
-        """Want nothing more, and give what is to be switched off."""
-        with self._lock:
-            ours = [(name, found[0]) for name, found in self._on.items() if found is not None and found[1]]
-            self._on.clear()
-            self._wanted.clear()
-            self.disabled = frozenset()
-        return ours
+    def _switch_on(self, library: Library) -> tuple[Instrumentor, bool]:
+        """Return the instrumentor, and True unless other code has switched it on before."""
+        instrumentor: Instrumentor = getattr(import_module(library.module), library.instrumentor)()
+        patch_attempts(library.name)
+        if instrumentor.is_instrumented_by_opentelemetry:
+            return instrumentor, False
+        adjustment = self._adjustments.get(library.name)
+        if adjustment is not None:
+            adjustment.prepare()
+        version = getattr(sys.modules.get(library.watched), "__version__", "")
+        if library.newer and version.startswith(library.newer):
+            instrumentor.instrument(skip_dep_check=True)
+        else:
+            instrumentor.instrument(raise_exception_on_conflict=True)
+        if adjustment is not None:
+            adjustment.begin(instrumentor)
+        return instrumentor, True
 
 
-_switchboard = _Registry(RLock())
+def _found(asked: Iterable[tuple[str, bool]], off: frozenset[str]) -> list[Library]:
+    """Return the instrumentations of names; one warning for each that cannot be switched on.
+
+    Args:
+        asked: Names, and True for those of ``ECO2_TRACING_INSTRUMENTATIONS``.
+        off: Names that stay off.
+    """
+    wanted = []
+    for name, by_variable in asked:
+        if key_of(name) in off | EXECUTORS:
+            continue
+        try:
+            wanted.append(find(name))
+        except UnusableError as error:
+            start, end = (f"{VARIABLE}={name!r}: ", "; using nothing for it") if by_variable else ("", "")
+            warn_once(f"library:{key_of(name)}", "%sInstrumentation %s%s", start, error, end)
+    return wanted
 
 
-def _guarded(name: str, package: str, work: Callable[[], Any]) -> Any:
-    """Do what another package may fail at; a failure is one warning."""
-    try:
-        return work()
-    except Exception as error:  # noqa: BLE001 - the package is anybody's, and start-up goes on
-        warn_once(
-            f"library:{name}", "%s is not traced: %s: %s: %s", name, package, type(error).__name__, error
-        )
-        return None
-
-
-def _ready(library: Library, module: ModuleType) -> bool:
-    """Whether the import of a module is the moment to switch a library on."""
+def _is_ready(library: Library, module: ModuleType) -> bool:
+    """Return True if a library can be switched on after the import of a module."""
     parent, _, child = library.watched.rpartition(".")
     if parent in sys.modules and module.__name__ == library.watched:
-        # The import system does it as soon as we are done; an instrumentation needs ``mysql.connector`` now.
+        # The import system sets the attribute after this hook; the instrumentation needs ``mysql.connector`` now.
         setattr(sys.modules[parent], child, module)
     if module.__name__ == library.module:
         return library.watched in sys.modules
-    # An application that imports the instrumentation first: it imports the library itself, and is not complete.
+    # If the application imports the instrumentation first, that imports the library and is not complete yet.
     instrumentation = sys.modules.get(library.module)
     return instrumentation is None or hasattr(instrumentation, library.instrumentor)
-
-
-def _switch_on(library: Library) -> tuple[Any, bool]:
-    """Give the instrumentor, and whether nobody else had switched it on before."""
-    instrumentor = getattr(import_module(library.module), library.instrumentor)()
-    others = bool(instrumentor.is_instrumented_by_opentelemetry)
-    patch_attempts(library.name, wrapped=others)
-    guard_hooks(library.name)
-    patch_calls(library.name)
-    if others:
-        return instrumentor, False
-    early = _EARLY.get(library.name)
-    if early is not None:
-        early.prepare()
-    version = getattr(sys.modules.get(library.watched), "__version__", "")
-    if library.newer and version.startswith(library.newer):
-        instrumentor.instrument(skip_dep_check=True)
-    else:
-        instrumentor.instrument(raise_exception_on_conflict=True)
-    if early is not None:
-        early.begin(instrumentor)
-    return instrumentor, True
-
-
-def _installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):  # a parent that is missing, or a module put there by hand
-        return module in sys.modules
-
-
-def _tell(name: str, by_variable: bool, complaint: str, *args: object) -> None:
-    """Warn of an instrumentation that stays off, with the variable where one asked for it."""
-    start, end = (f"{_VARIABLE}={name!r}: ", "; using nothing for it") if by_variable else ("", "")
-    warn_once(f"library:{key_of(name)}", f"%sInstrumentation {complaint}%s", start, *args, end)
-
-
-def unusable_instrumentations(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Tell what is wrong with names of ``ECO2_TRACING_INSTRUMENTATIONS``, for strict mode.
-
-    Args:
-        names: As the variable has them.
-
-    Returns:
-        Each name that cannot be switched on, and a sentence about it.
-    """
-    found: list[tuple[str, str]] = []
-    for name in names:
-
-        def tell(name: str, by_variable: bool, complaint: str, *args: object) -> None:
-            found.append((name, f"{_VARIABLE}={name!r}: Instrumentation {complaint % args}"))
-
-        if key_of(name) not in _EXECUTORS and (library := _find(name, True, tell)):
-            _asked(library, True, tell)
-    return found
-
-
-def _find(name: str, by_variable: bool, tell: Callable[..., None] = _tell) -> Library | None:
-    """Find an instrumentation that was asked for by name; tell why there is none."""
-    key = key_of(name)
-    if key in REFUSED:
-        tell(name, by_variable, "%s is not switched on: %s", name, REFUSED[key])
-        return None
-    for library in TESTED:
-        if key_of(library.name) == key:
-            return library
-    # Scanning every installed package costs tens of milliseconds; only names that are not tested pay it.
-    for point in entry_points(group=_GROUP):
-        if key_of(point.name) == key:
-            module, _, instrumentor = point.value.partition(":")
-            package = point.dist.name if point.dist else module
-            return Library(point.name, "", package, module, instrumentor, "")
-    tell(name, by_variable, "%s is not installed: pip install opentelemetry-instrumentation-%s", name, key)
-    return None
-
-
-def _asked(library: Library, by_variable: bool, tell: Callable[..., None] = _tell) -> bool:
-    """Whether what was asked for by name is there; a warning tells what is missing."""
-    if not library.watched:
-        return True
-    if not _installed(library.module):
-        tell(
-            library.name,
-            by_variable,
-            "%s needs %s, which is not installed: pip install 'eco2-tracing[%s]'",
-            library.name,
-            library.package,
-            library.extra,
-        )
-        return False
-    if not _installed(library.watched.partition(".")[0]):
-        tell(
-            library.name,
-            by_variable,
-            "%s has nothing to trace: %s is not installed",
-            library.name,
-            library.watched,
-        )
-        return False
-    return True
-
-
-def _present(library: Library) -> bool:
-    """Whether a tested library is there, in silence."""
-    return _installed(library.watched.partition(".")[0]) and _installed(library.module)
-
-
-def instrument_libraries(
-    names: Iterable[str] | None = None, *, more: Iterable[str] = (), disabled: Iterable[str] | None = None
-) -> tuple[str, ...]:
-    """Trace other libraries: databases, caches, brokers, HTTP and gRPC clients.
-
-    A library is switched on when the service imports it, or now if it has. Needs its OpenTelemetry
-    instrumentation, which the extra of the same name brings. Safe to call twice. Never server frameworks, and
-    not logging: ``instrument_app`` and ``configure_logging`` do that. Nothing is raised.
-
-    Args:
-        names: Which ones, by the names of OpenTelemetry's entry points, in any case, with ``-`` or ``_``.
-            Unless given, every tested one that is installed.
-        more: Names beside the tested ones, from ``ECO2_TRACING_INSTRUMENTATIONS``.
-        disabled: Names to leave off, ``*`` for all; kept for later calls, because operators have the last
-            word. ``None`` leaves it as it was.
-
-    Returns:
-        The names that are on, or will be when their library is imported.
-    """
-    stable_semconv()
-    patch_grpc_servers()
-    if disabled is not None:
-        _switchboard.disabled = frozenset(map(key_of, disabled))
-    off = _switchboard.disabled
-    if "*" in off:
-        return ()
-    asked = [
-        (name.encode("utf-8", "backslashreplace").decode(), False) for name in names or () if name.strip()
-    ] + [(name, True) for name in more]
-    wanted = [
-        library
-        for name, by_variable in asked
-        if key_of(name) not in off | _EXECUTORS
-        and (library := _find(name, by_variable))
-        and _asked(library, by_variable)
-    ]
-    if names is None:
-        wanted += [library for library in TESTED if library not in wanted and _present(library)]
-    on = dict.fromkeys(library.name for library in wanted if key_of(library.name) not in off)
-    for library in wanted:
-        if library.name in on:
-            _guarded(library.name, library.package, partial(_switchboard.want, library))
-            if _switchboard.failed(library.name):
-                del on[library.name]
-    if (names is None or _EXECUTORS.intersection(key_of(name) for name, _ in asked)) and not off & _EXECUTORS:
-        instrument_executors()
-        on["executors"] = None
-    return tuple(on)
-
-
-def uninstrument_libraries() -> None:
-    """Undo ``instrument_libraries``; what somebody else switched on stays on."""
-    for name, instrumentor in _switchboard.forget():
-        if name in _EARLY:
-            _guarded(name, name, _EARLY[name].end)
-        _guarded(name, name, instrumentor.uninstrument)
-    uninstrument_executors()

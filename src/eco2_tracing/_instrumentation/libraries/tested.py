@@ -1,4 +1,4 @@
-"""The libraries that are traced by default, and what is never switched on."""
+"""The libraries that are traced by default, and the instrumentations that are never switched on."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ class Library(NamedTuple):
 
     Attributes:
         name: The instrumentation's entry-point name, which the environment variables use.
-        watched: The module whose import means that the service uses the library.
+        watched: The library's module, whose import switches the instrumentation on.
         package: The distribution of the instrumentation.
         module: The instrumentation's module.
         instrumentor: Its class.
         extra: The extra of eco2-tracing that brings it.
-        newer: The beginning of versions of the library that are tested here, though the instrumentation, which
-            has never heard of them, would refuse them.
+        newer: The beginning of versions of the library that are tested here, although the instrumentation refuses
+            them because they are newer.
     """
 
     name: str
@@ -87,9 +87,9 @@ REFUSED = {
     "tornado": "server frameworks make a second server span",
     "wsgi": "server frameworks make a second server span",
 }
-"""Never switched on, by ``key_of`` the name, and why."""
+"""The instrumentations that are never switched on, by `key_of` the name, with the reason."""
 
 
 def key_of(name: str) -> str:
-    """Compare names as people write them: in any case, with ``-`` or ``_``."""
+    """Return a name for comparison: in lower case, with ``-`` for ``_``."""
     return name.strip().lower().replace("_", "-")

@@ -1,23 +1,32 @@
-"""Messages of Kafka and RabbitMQ: the producer's trace goes with them, and their consumers continue it.
+"""Messages of Kafka and RabbitMQ: a message carries its producer's trace context, and its consumer continues it.
 
-Contrib's instrumentations of these clients were run against real brokers first (0.66b1). What they do to a
-service is why they are switched off again and ours stand in, under contrib's own switch:
+OpenTelemetry's instrumentations of these clients were tested with real brokers (0.66b1). Their hooks are replaced
+because of these defects:
 
-- kafka-python, aiokafka and confluent-kafka write into the list of headers that the service gave. One that is used
-  twice grows with every message, and consumers find the first message's trace in all of them. Other
-  sequences fail the call, or lose the trace.
-- Their consumers' spans end before the service has seen the message: what it does with it, failures included, is in
-  no trace. kafka-python's ``poll``, ``get`` of aio-pika and ``basic_get`` of pika have no span at all; pika's
-  ``consume`` leaves its last message's context behind for good.
-- pika's publishing has two spans, one below the other; confluent-kafka's classes are traced only where they
-  are imported after the switch.
-- A trace header that is no text hides the others, and those that a forwarded message came with are sent on.
+- kafka-python, aiokafka and confluent-kafka: headers are written into the list that the application passed. A list
+  that is used twice grows with every message, and consumers find the first message's context in all of them. With
+  other sequences the call fails, or the context is lost.
+- Their consumer spans end before the application has the message, so that the processing and its errors are in no
+  trace. kafka-python's ``poll``, ``get`` of aio-pika and ``basic_get`` of pika have no span at all; pika's ``consume``
+  leaves the last message's context attached.
+- pika: publishing has two spans. confluent-kafka: classes that were imported before are not traced.
+- A trace header that is no text hides the others. The trace headers of a forwarded message are sent again.
 
 Spans follow OpenTelemetry's messaging conventions (https://opentelemetry.io/docs/specs/semconv/messaging/).
 """
 
 from __future__ import annotations
 
-from eco2_tracing._instrumentation.messaging.switch import MESSAGING
+from eco2_tracing._instrumentation.common.replacement import Replacement
 
 __all__ = ["MESSAGING"]
+
+MESSAGING = {
+    "kafka": Replacement(f"{__name__}.kafka_python:instrument"),
+    "aiokafka": Replacement(f"{__name__}.aiokafka:instrument"),
+    "confluent_kafka": Replacement(f"{__name__}.confluent:instrument"),
+    "pika": Replacement(f"{__name__}.pika:instrument"),
+    "aio-pika": Replacement(f"{__name__}.aio_pika:instrument"),
+    "celery": Replacement(f"{__name__}.celery:instrument", keep=True),
+}
+"""The replaced hooks, by the name of the instrumentation."""

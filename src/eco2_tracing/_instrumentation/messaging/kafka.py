@@ -1,20 +1,37 @@
-"""What the three clients of Kafka have in common."""
+"""Shared by the three clients of Kafka."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
-from eco2_tracing._guard import internal_failure
-from eco2_tracing._instrumentation.messaging.headers import outgoing
+from eco2_tracing._guard import attempt, guarded
+from eco2_tracing._instrumentation.common.carrier_headers import outgoing
 from eco2_tracing._instrumentation.messaging.model import Client, Message
 
+if TYPE_CHECKING:
+    from opentelemetry.util.types import AttributeValue
 
-def client_of(servers: Any, client_id: Any = None, group: Any = None) -> Client:
+    from eco2_tracing._instrumentation.common.carrier_headers import Headers
+    from eco2_tracing._instrumentation.common.replacement import Args, Kwargs
+
+
+class Record(Protocol):
+    """A record of kafka-python and aiokafka."""
+
+    topic: str
+    partition: int
+    offset: int
+    headers: Headers
+
+
+def client_of(
+    servers: str | Iterable[str] | None, client_id: str | None = None, group: str | None = None
+) -> Client:
     """Describe a producer or consumer.
 
     Args:
-        servers: Its bootstrap servers, as a text or a sequence; the first one stands for the cluster.
+        servers: Its bootstrap servers; the first one stands for the cluster.
         client_id: Its own name.
         group: A consumer's group.
     """
@@ -32,57 +49,56 @@ def _host_and_port(server: str) -> tuple[str | None, int | None]:
     return host.strip("[]"), int(port)
 
 
-def message(topic: str, partition: int, offset: int, headers: Any) -> Message:
-    """Describe a message; its key is left out, which may well be somebody's name."""
-    details = {"messaging.destination.partition.id": str(partition), "messaging.kafka.offset": offset}
+def message(topic: str, partition: int, offset: int, headers: Headers | None) -> Message:
+    """Describe a message without its key, which may be a person's name."""
+    details: dict[str, AttributeValue] = {
+        "messaging.destination.partition.id": str(partition),
+        "messaging.kafka.offset": offset,
+    }
     return Message(topic, topic, headers, details)
 
 
-def described(client: Client, records: Iterable[Any]) -> tuple[Client, list[Message]]:
-    """Describe records as kafka-python and aiokafka have them."""
-    found = [message(record.topic, record.partition, record.offset, record.headers) for record in records]
-    return client, found
+def messages_of(records: Iterable[Record]) -> list[Message]:
+    """Describe records."""
+    return [message(record.topic, record.partition, record.offset, record.headers) for record in records]
 
 
-def with_headers(
-    args: tuple[Any, ...], kwargs: Mapping[str, Any], position: int, host: str | None
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Put the trace context into the arguments of a call that sends.
+def grouped(found: Mapping[object, Iterable[Record]]) -> list[Message]:
+    """Describe the records of a poll, which are grouped by partition."""
+    return messages_of(record for partition in found.values() for record in partition)
+
+
+def with_headers(args: Args, kwargs: Kwargs, position: int, host: str | None) -> tuple[Args, Kwargs]:
+    """Return the arguments of a call that sends, with trace context in the headers.
 
     Args:
-        args: As the service gave them.
-        kwargs: As the service gave them.
-        position: Where the headers are among the former.
-        host: The broker's.
+        args: The application's arguments.
+        kwargs: The application's keyword arguments.
+        position: The position of the headers among the former.
+        host: The broker's host.
 
     Returns:
-        What to call with. What the client would refuse it is given, to refuse it.
+        The new arguments; the given ones if the client does not accept their headers.
     """
-    try:
+    with guarded("writing the headers of a message"):
         given = args[position] if len(args) > position else kwargs.get("headers")
         if given is not None and not isinstance(given, list | dict):
-            return args, dict(kwargs)
+            return args, kwargs
         pairs = outgoing(given.items() if isinstance(given, dict) else given or (), host)
-        # A value that the service gave is what it was; ours are text, and bytes on the way.
+        # Values of the application stay as they are; ours are text, and Kafka sends bytes.
         values = [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
         headers = dict(values) if isinstance(given, dict) else values
         if len(args) > position:
-            return (*args[:position], headers, *args[position + 1 :]), dict(kwargs)
+            return (*args[:position], headers, *args[position + 1 :]), kwargs
         return args, {**kwargs, "headers": headers}
-    except Exception:  # noqa: BLE001 - arguments are the service's, and so is their refusal
-        internal_failure("writing the headers of a message")
-        return args, dict(kwargs)
+    return args, kwargs
 
 
-def argument(args: tuple[Any, ...], kwargs: Mapping[str, Any], position: int, name: str) -> Any:
-    """Find an argument."""
-    return args[position] if len(args) > position else kwargs.get(name)
+def topic_of(args: Args, kwargs: Kwargs) -> str:
+    """Return the first argument of a call that sends."""
+    return str(args[0] if args else kwargs.get("topic"))
 
 
-def guarded(describe: Callable[[], Client]) -> Client:
-    """Describe a client, or do without where that fails."""
-    try:
-        return describe()
-    except Exception:  # noqa: BLE001 - it is read from the client's own parts
-        internal_failure("describing a client of Kafka")
-        return Client("kafka")
+def known(describe: Callable[[], Client]) -> Client:
+    """Describe a client; without attributes if that fails."""
+    return attempt("describing a client of Kafka", describe, default=Client("kafka"))

@@ -2,71 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eco2_tracing._instrumentation.messaging.kafka import (
-    argument,
     client_of,
-    described,
-    guarded,
+    grouped,
+    known,
+    messages_of,
+    topic_of,
     with_headers,
 )
-from eco2_tracing._instrumentation.messaging.spans import asking, closing, got, sending, suppressed
+from eco2_tracing._instrumentation.messaging.spans import closing, received, sending, suppressed
 
 if TYPE_CHECKING:
+    from eco2_tracing._instrumentation.common.replacement import Args, Instance, Kwargs, Patches, Wrapped
     from eco2_tracing._instrumentation.messaging.model import Client
-    from eco2_tracing._instrumentation.messaging.switch import Patches
 
 
 def instrument(patches: Patches) -> None:
-    """Trace kafka-python.
-
-    Args:
-        patches: Remembers what to undo.
-    """
+    """Trace kafka-python."""
     kafka = import_module("kafka")
     patches.wrap(kafka.KafkaProducer, "send", _send)
     patches.wrap(kafka.KafkaConsumer, "__next__", _next)
     patches.wrap(kafka.KafkaConsumer, "poll", _poll)
-    patches.wrap(kafka.KafkaConsumer, "close", _close)
+    patches.wrap(kafka.KafkaConsumer, "close", closing)
 
 
-def _client(instance: Any) -> Client:
+def _client(instance: Instance) -> Client:
     config = instance.config
     return client_of(config["bootstrap_servers"], config["client_id"], config.get("group_id"))
 
 
-def _send(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _send(wrapped: Wrapped, instance: Instance, args: Args, kwargs: Kwargs) -> object:
     if suppressed():
         return wrapped(*args, **kwargs)
-    client, topic = guarded(lambda: _client(instance)), str(argument(args, kwargs, 0, "topic"))
+    client, topic = known(partial(_client, instance)), topic_of(args, kwargs)
     with sending(client, "send", topic, topic, {}):
         args, kwargs = with_headers(args, kwargs, 3, client.host)
         return wrapped(*args, **kwargs)
 
 
-def _next(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if suppressed():
+def _next(wrapped: Wrapped, instance: Instance, args: Args, kwargs: Kwargs) -> object:
+    call = partial(wrapped, *args, **kwargs)
+    return received(instance, "poll", call, lambda record: (_client(instance), messages_of([record])))
+
+
+def _poll(wrapped: Wrapped, instance: Instance, args: Args, kwargs: Kwargs) -> object:
+    # Iteration polls too, without updating offsets.
+    if not (args[2] if len(args) > 2 else kwargs.get("update_offsets", True)):
         return wrapped(*args, **kwargs)
-    started = asking(instance)
-    record = wrapped(*args, **kwargs)
-    got(instance, "poll", started, lambda: described(_client(instance), [record]))
-    return record
-
-
-def _poll(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    # Iteration polls, too, and says so in this way.
-    if suppressed() or not argument(args, {"update_offsets": True, **kwargs}, 2, "update_offsets"):
-        return wrapped(*args, **kwargs)
-    started = asking(instance)
-    found = wrapped(*args, **kwargs)
-    records = [record for partition in found.values() for record in partition]
-    got(instance, "poll", started, lambda: described(_client(instance), records))
-    return found
-
-
-def _close(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    closing(instance)
-    return wrapped(*args, **kwargs)
+    call = partial(wrapped, *args, **kwargs)
+    return received(instance, "poll", call, lambda found: (_client(instance), grouped(found)))

@@ -1,71 +1,84 @@
-"""What the spans of messages say."""
+"""The attributes of messaging spans."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from opentelemetry.util.types import AttributeValue
 
 if TYPE_CHECKING:
-    from eco2_tracing._instrumentation.messaging.headers import Headers
+    from eco2_tracing._instrumentation.common.carrier_headers import Headers
+
+Details = Mapping[str, AttributeValue | None]
+"""Attributes; those without a value are left out."""
+
+
+def without_empty(details: Details) -> dict[str, AttributeValue]:
+    """Return the attributes that have a value."""
+    return {name: value for name, value in details.items() if value is not None and value != ""}
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """What is known of a producer or consumer.
+    """A producer or consumer.
 
     Attributes:
-        system: The conventions' name of what the broker is.
-        host: The broker's.
-        port: The broker's.
-        details: More attributes of each of its spans.
+        system: The broker's name in the conventions.
+        host: The broker's host.
+        port: The broker's port.
+        details: Further attributes of its spans.
     """
 
     system: str
     host: str | None = None
     port: int | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Details = field(default_factory=dict)
 
-    def attributes(self, operation: str, kind: str, destination: str) -> dict[str, Any]:
-        """Give the attributes of one operation."""
-        known = {
-            "messaging.system": self.system,
-            "messaging.operation.name": operation,
-            "messaging.operation.type": kind,
-            "messaging.destination.name": destination,
-            "server.address": self.host,
-            "server.port": self.port,
-            **self.details,
-        }
-        return {name: value for name, value in known.items() if value not in (None, "")}
+    def attributes(self, operation: str, kind: str, destination: str) -> dict[str, AttributeValue]:
+        """Return the attributes of one operation."""
+        return without_empty(
+            {
+                "messaging.system": self.system,
+                "messaging.operation.name": operation,
+                "messaging.operation.type": kind,
+                "messaging.destination.name": destination,
+                "server.address": self.host,
+                "server.port": self.port,
+                **self.details,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a consumer got.
+    """A received message.
 
     Attributes:
-        target: What its span is named after: a topic, an exchange or a queue.
-        destination: The same, as the conventions write it in full.
+        target: The topic, exchange or queue that names its span.
+        destination: The full destination by the conventions.
         headers: Its headers.
-        details: More attributes of its span.
-        source: The client's own object, where it says by itself when it is done with.
+        details: Further attributes of its span.
+        source: The client's own object, if the client reports when that is processed.
     """
 
     target: str
     destination: str
     headers: Headers | None
-    details: Mapping[str, Any]
+    details: Mapping[str, AttributeValue]
     source: object = None
 
 
 def target_of(messages: Sequence[Message]) -> str:
-    """Name the span of messages."""
+    """Return the part of a span's name that stands for messages."""
     return ", ".join(sorted({message.target for message in messages}))
 
 
-def described(client: Client, operation: str, kind: str, messages: Sequence[Message]) -> dict[str, Any]:
-    """Give the attributes of the span of messages."""
+def described(
+    client: Client, operation: str, kind: str, messages: Sequence[Message]
+) -> dict[str, AttributeValue]:
+    """Return the attributes of the span of messages."""
     if len(messages) == 1:
         return {**client.attributes(operation, kind, messages[0].destination), **messages[0].details}
     destinations = {message.destination for message in messages}

@@ -1,4 +1,4 @@
-"""pika: ``basic_publish``, ``basic_consume``, ``consume`` and ``basic_get``, of blocking channels and the others."""
+"""pika: ``basic_publish``, ``basic_consume``, ``consume`` and ``basic_get`` of blocking and other channels."""
 
 from __future__ import annotations
 
@@ -6,28 +6,35 @@ import copy
 from collections.abc import Callable, Generator
 from functools import partial, wraps
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._compat.pika import UNKNOWN, address
+from eco2_tracing._guard import attempt, guarded
 from eco2_tracing._instrumentation.messaging.amqp import consumed, details, headers_for, published
 from eco2_tracing._instrumentation.messaging.model import Client, Message
-from eco2_tracing._instrumentation.messaging.spans import asking, closing, got, handed, sending, suppressed
+from eco2_tracing._instrumentation.messaging.spans import (
+    closing,
+    handed,
+    polled,
+    polling,
+    received,
+    sending,
+    suppressed,
+)
 
 if TYPE_CHECKING:
-    from eco2_tracing._instrumentation.messaging.switch import Patches
+    from eco2_tracing._instrumentation.common.replacement import Args, Instance, Kwargs, Patches, Wrapped
+
+    Found = tuple[Instance, Instance, bytes]
+    """A message: its method, properties and body; ``None`` for each if there is none."""
 
 _PUBLISHED = ("exchange", "routing_key", "body", "properties", "mandatory")
-_Wrapped = Callable[..., Any]
 
 
 def instrument(patches: Patches) -> None:
-    """Trace pika.
-
-    Args:
-        patches: Remembers what to undo.
-    """
+    """Trace pika."""
     properties = import_module("pika").BasicProperties
     blocking = import_module("pika.adapters.blocking_connection").BlockingChannel
     plain = import_module("pika.channel").Channel
@@ -37,23 +44,18 @@ def instrument(patches: Patches) -> None:
         patches.wrap(channel, "basic_consume", consume)
     patches.wrap(blocking, "basic_get", _basic_get)
     patches.wrap(blocking, "consume", _consume)
-    patches.wrap(blocking, "cancel", _close)
-    patches.wrap(blocking, "close", _close)
+    patches.wrap(blocking, "cancel", closing)
+    patches.wrap(blocking, "close", closing)
 
 
-def _client(channel: Any) -> Client:
-    try:
-        connection = channel.connection
-        parameters = getattr(connection, "params", None) or connection._impl.params
-        return Client("rabbitmq", parameters.host, parameters.port)
-    except Exception:  # noqa: BLE001 - it is read from the connection's own parts
-        internal_failure("describing a connection of pika")
-        return Client("rabbitmq")
+def _client(channel: Instance) -> Client:
+    host, port = attempt("describing a connection of pika", address, channel.connection, default=UNKNOWN)
+    return Client("rabbitmq", host, port)
 
 
 def _publish(
-    make_properties: Any, wrapped: _Wrapped, channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
+    make_properties: Callable[[], Instance], wrapped: Wrapped, channel: Instance, args: Args, kwargs: Kwargs
+) -> object:
     if suppressed():
         return wrapped(*args, **kwargs)
     given = {**dict(zip(_PUBLISHED, args, strict=False)), **kwargs}
@@ -61,37 +63,32 @@ def _publish(
     client, properties = _client(channel), given.get("properties")
     target, destination = published(exchange, routing_key)
     with sending(client, "publish", target, destination, details(routing_key, properties)):
-        try:
-            # The service may use the object again, at the same time even.
+        with guarded("writing the headers of a message"):
+            # A copy: the application may use the object again, in another thread too.
             properties = make_properties() if properties is None else copy.copy(properties)
             properties.headers = headers_for(properties.headers, client.host)
             args, kwargs = (), {**given, "properties": properties}
-        except Exception:  # noqa: BLE001 - the properties are the service's
-            internal_failure("writing the headers of a message")
-        # A blocking channel has a plain one that publishes for it.
+        # A blocking channel publishes by a plain channel, which is traced too.
         with suppress_instrumentation():
             return wrapped(*args, **kwargs)
 
 
-def _message(queue: str, method: Any, properties: Any) -> Message:
-    known = details(method.routing_key, properties, method.delivery_tag)
-    return consumed(queue, method.exchange, method.routing_key, getattr(properties, "headers", None), known)
+def _message(queue: str, method: Instance, properties: Instance) -> Message:
+    attributes = details(method.routing_key, properties, method.delivery_tag)
+    headers = getattr(properties, "headers", None)
+    return consumed(queue, method.exchange, method.routing_key, headers, attributes)
 
 
-def _basic_consume(
-    blocking: type, wrapped: _Wrapped, channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    queue = str(args[0] if args else kwargs.get("queue") or "")
+def _basic_consume(blocking: type, wrapped: Wrapped, channel: Instance, args: Args, kwargs: Kwargs) -> object:
+    queue = _queue(args, kwargs)
     callback = args[1] if len(args) > 1 else kwargs.get("on_message_callback")
-    # What a blocking channel gives its plain one only puts messages aside.
+    # The callback that a blocking channel passes to its plain channel only stores messages.
     if not callable(callback) or isinstance(getattr(callback, "__self__", None), blocking):
         return wrapped(*args, **kwargs)
 
     @wraps(callback, updated=())
-    def traced(channel: Any, method: Any, properties: Any, body: Any) -> Any:
-        if suppressed():
-            return callback(channel, method, properties, body)
-        work = handed(_client(channel), lambda: _message(queue, method, properties))
+    def traced(channel: Instance, method: Instance, properties: Instance, body: bytes) -> object:
+        work = handed(lambda: (_client(channel), _message(queue, method, properties)))
         if work is None:
             return callback(channel, method, properties, body)
         with work:
@@ -102,42 +99,33 @@ def _basic_consume(
     return wrapped(*args, **{**kwargs, "on_message_callback": traced})
 
 
-def _basic_get(wrapped: _Wrapped, channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if suppressed():
-        return wrapped(*args, **kwargs)
-    started = asking(channel)
-    found = wrapped(*args, **kwargs)
-    queue = str(args[0] if args else kwargs.get("queue") or "")
-    _got(channel, "get", started, queue, found)
-    return found
+def _queue(args: Args, kwargs: Kwargs) -> str:
+    return str(args[0] if args else kwargs.get("queue") or "")
 
 
-def _consume(
-    wrapped: _Wrapped, channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Generator[Any, None, None]:
+def _describe(channel: Instance, queue: str, found: Found) -> tuple[Client, list[Message]]:
+    method, properties, _ = found
+    return _client(channel), [] if method is None else [_message(queue, method, properties)]
+
+
+def _basic_get(wrapped: Wrapped, channel: Instance, args: Args, kwargs: Kwargs) -> object:
+    describe = partial(_describe, channel, _queue(args, kwargs))
+    return received(channel, "get", partial(wrapped, *args, **kwargs), describe)
+
+
+def _consume(wrapped: Wrapped, channel: Instance, args: Args, kwargs: Kwargs) -> Generator[Found, None, None]:
     if suppressed():
         yield from wrapped(*args, **kwargs)
         return
-    queue = str(args[0] if args else kwargs.get("queue") or "")
+    describe = partial(_describe, channel, _queue(args, kwargs))
     messages = wrapped(*args, **kwargs)
     while True:
-        started = asking(channel)
+        started = polling(channel)
         try:
             found = next(messages)
         except StopIteration:
             return
-        _got(channel, "consume", started, queue, found)
-        # A loop that is left, by a break or a failure, lets go of this generator before it runs any handler: only
-        # the channel's own ``cancel`` and ``close`` know what it was.
+        polled(channel, "consume", started, partial(describe, found))
+        # At a ``break`` or an exception this generator is closed before any handler runs. Only the channel's
+        # ``cancel`` and ``close`` know the exception.
         yield found
-
-
-def _got(channel: Any, operation: str, started: int, queue: str, found: Any) -> None:
-    method, properties, _ = found
-    if method is not None:
-        got(channel, operation, started, lambda: (_client(channel), [_message(queue, method, properties)]))
-
-
-def _close(wrapped: _Wrapped, channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    closing(channel)
-    return wrapped(*args, **kwargs)

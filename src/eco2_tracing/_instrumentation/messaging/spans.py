@@ -1,21 +1,21 @@
 """The spans of producers and consumers.
 
-A message that is handed to a function has its span around the call. One that is asked for has its span until the
-next one is asked for: that is how long a service works on it. Where a service asks in the middle of something else,
-of a request for example, that goes on being the current span, and has a short span for the asking below it.
+A message that the client passes to a callback has its span around the callback. The span of a message that is polled
+ends when the consumer polls again or closes: that is the time of its processing. If another span is current
+while the consumer polls, such as that of a request, it stays the current one and gets a short child for the poll.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import time_ns
-from typing import Any, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from opentelemetry.context import Context, attach, create_key, get_current, set_value
 from opentelemetry.trace import Link, SpanKind, get_current_span, set_span_in_context
 
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._guard import guarded
 from eco2_tracing._instrumentation.messaging.headers import incoming
 from eco2_tracing._instrumentation.messaging.model import Client, Message, described, target_of
 from eco2_tracing._spans.manual import span
@@ -23,52 +23,57 @@ from eco2_tracing._spans.scope import Scope, detach, fail, finish, start
 from eco2_tracing._suppression import is_suppressed
 from eco2_tracing.propagation import inbound_of
 
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from opentelemetry.util.types import AttributeValue
+
+    from eco2_tracing._instrumentation.common.replacement import Args, Instance, Kwargs, Wrapped
+
 _WORK = "_eco2_work"
 _WORK_KEY = create_key("eco2-work")
 _LINKS_LIMIT = 128
-"""Links that a span has at most by the specification's default."""
+"""The specification's default limit of links."""
+
+_Found = TypeVar("_Found")
 
 
 def suppressed() -> bool:
-    """Whether somebody asked for no instrumentation here, as does a hook around another one."""
+    """Return True if instrumentation is suppressed in the current context."""
     return is_suppressed(get_current())
 
 
 def sending(
-    client: Client, operation: str, target: str, destination: str, details: Mapping[str, Any]
+    client: Client, operation: str, target: str, destination: str, details: Mapping[str, AttributeValue]
 ) -> Scope:
-    """Make the span of a message that is being sent.
+    """Return a context manager that makes the span of a message that is sent.
 
     Args:
-        client: Who sends it.
-        operation: What the system calls that.
-        target: What the span is named after.
-        destination: Where the message goes.
-        details: More attributes.
-
-    Returns:
-        A context manager.
+        client: The producer.
+        operation: The operation's name.
+        target: The topic, exchange or queue that names the span.
+        destination: The full destination.
+        details: Further attributes.
     """
-    attributes = client.attributes(operation, "send", destination)
-    attributes.update(details)
+    attributes = {**client.attributes(operation, "send", destination), **details}
     return span(f"{operation} {target}", attributes=attributes, kind=SpanKind.PRODUCER)
 
 
 class Work:
-    """What a service does with messages: a span, and the context that it is current in.
+    """The processing of messages: a span, and the context in which it is current.
 
-    A single message continues its producer's trace. Several have a trace of their own, linked to each, and so has one
-    from a producer that is not trusted.
+    A single message continues its producer's trace. Several messages, and one of a producer that is not trusted, have
+    a trace of their own with a link to each producer.
 
     Args:
-        client: Who got them.
-        messages: At least one.
+        client: The consumer.
+        messages: At least one message.
     """
 
     __slots__ = ("_before", "_current", "_inside", "_known_error", "_source", "_span", "_token")
 
     def __init__(self, client: Client, messages: Sequence[Message]) -> None:
-        # Empty once the work has ended: the context refers to the work, and the work to the context.
+        # Emptied at the end: the context refers to the work, and the work to the context.
         self._current = [self]
         contexts = [incoming(message.headers) for message in messages[:_LINKS_LIMIT]]
         base = contexts[0] if len(messages) == 1 else Context()
@@ -77,7 +82,7 @@ class Work:
             SpanKind.CONSUMER,
             described(client, "process", "process", messages),
             context=base,
-            links=_links(contexts, strangers_only=len(messages) == 1),
+            links=_links(contexts, untrusted_only=len(messages) == 1),
         )
         self._before = get_current()
         self._source = messages[0].source
@@ -87,32 +92,32 @@ class Work:
     def __enter__(self) -> None:
         self._token = attach(self._inside)
 
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         detach(self._token)
         self._finish(error)
 
     def begin(self) -> None:
-        """Make the span the current one until ``end``."""
+        """Make the span the current one until `end`."""
         attach(self._inside)
 
     def end(self, error: BaseException | None = None) -> None:
-        """End the span, and put back what was current before, unless that is another thread's or task's.
-
-        Nothing happens the second time.
+        """End the span, and restore the former context if the current one is the work's. Safe to call twice.
 
         Args:
-            error: What the work failed with.
+            error: The exception of the processing.
         """
         if get_current() is self._inside:
             attach(self._before)
         self._finish(None if error is self._known_error else error)
 
     def processed(self, source: object, error: BaseException | None) -> None:
-        """The client says that a message is done with: the work ends, unless it is a call that goes on.
+        """Take the client's report that a message is processed: end the work, unless it is a callback's.
 
         Args:
-            source: The client's own object.
-            error: What it failed with.
+            source: The client's message.
+            error: The exception of the processing.
         """
         if source is not self._source:
             return
@@ -129,93 +134,134 @@ class Work:
             finish(self._span, error)
 
     def __del__(self) -> None:
-        # A consumer that is dropped without being closed; once the interpreter ends nothing is exported any more.
+        # The consumer was deleted without being closed. At the end of the interpreter nothing is exported any more.
         if hasattr(self, "_span") and not sys.is_finalizing():
             self._finish(None)
 
 
-def _links(contexts: Sequence[Context], *, strangers_only: bool = False) -> list[Link]:
-    """Link to producers: to all, or to those alone that are not trusted, whose spans can be no parents."""
+def _links(contexts: Sequence[Context], *, untrusted_only: bool = False) -> list[Link]:
+    """Return links to all producers, or to those that are not trusted: their spans cannot be parents."""
     links = []
     for context in contexts:
         inbound = inbound_of(context)
         producer = get_current_span(context).get_span_context()
         if inbound is not None and inbound.link is not None:
             links.append(Link(inbound.link))
-        elif producer.is_valid and not strangers_only:
+        elif producer.is_valid and not untrusted_only:
             links.append(Link(producer))
     return links
 
 
-def handed(client: Client, describe: Callable[[], Message]) -> Work | None:
-    """Begin the work on a message that a function is called with.
+def handed(describe: Callable[[], tuple[Client, Message]]) -> Work | None:
+    """Begin the work on a message that a callback is called with.
 
-    Whatever is current there is left alone: it is what the connection was opened in, as often as not.
-
-    Args:
-        client: Who got it.
-        describe: Reads the message.
-
-    Returns:
-        A context manager for the call; ``None`` where that failed.
-    """
-    try:
-        return Work(client, [describe()])
-    except Exception:  # noqa: BLE001 - messages and their headers are anybody's
-        internal_failure("the beginning of a message's span")
-        return None
-
-
-def asking(consumer: Any) -> int:
-    """Say that a consumer asks for the next message: the work on what it had got is done.
+    The current span is ignored: often it is the one in which the connection was opened.
 
     Args:
-        consumer: Whoever asks; what it works on is kept with it.
+        describe: Returns the consumer and the message.
 
     Returns:
-        Now, for ``got``.
+        A context manager for the call; ``None`` if instrumentation is suppressed or the message cannot be read.
     """
-    _end_work(consumer, None)
-    return time_ns()
+    if not suppressed():
+        with guarded("the beginning of a message's span"):
+            client, message = describe()
+            return Work(client, [message])
+    return None
 
 
 def processed(source: object, error: BaseException | None) -> None:
-    """Say that a message is done with; there is nothing to say where its work is not the current one.
+    """End the current work on a message, if there is one.
 
     Args:
-        source: The client's own object.
-        error: What it failed with.
+        source: The client's message.
+        error: The exception of the processing.
     """
     for work in cast("list[Work]", get_current().get(_WORK_KEY, [])):
         work.processed(source, error)
 
 
-def closing(consumer: Any) -> None:
-    """Say that a consumer stops. An exception that is on its way is what its work failed with."""
+def end_work(consumer: Instance) -> None:
+    """End the work of a consumer that stops; an exception that is being handled counts as its error."""
     _end_work(consumer, sys.exception())
 
 
-def _end_work(consumer: Any, error: BaseException | None) -> None:
+def closing(wrapped: Wrapped, consumer: Instance, args: Args, kwargs: Kwargs) -> object:
+    """Hook of a consumer's method that stops it; returns what the method returns, also a coroutine."""
+    end_work(consumer)
+    return wrapped(*args, **kwargs)
+
+
+def _end_work(consumer: Instance, error: BaseException | None) -> None:
     work: Work | None = getattr(consumer, _WORK, None)
     if work is not None:
         setattr(consumer, _WORK, None)
         work.end(error)
 
 
-def got(
-    consumer: Any, operation: str, started: int, describe: Callable[[], tuple[Client, Sequence[Message]]]
-) -> None:
-    """Begin the work on what a consumer asked for.
+def polling(consumer: Instance) -> int:
+    """End the work on the messages of the last poll; return the time in nanoseconds since the epoch, for `polled`."""
+    _end_work(consumer, None)
+    return time_ns()
+
+
+def received(
+    consumer: Instance,
+    operation: str,
+    call: Callable[[], _Found],
+    describe: Callable[[_Found], tuple[Client, Sequence[Message]]],
+) -> _Found:
+    """Poll messages and begin the work on them.
 
     Args:
-        consumer: Whoever asked.
-        operation: What the system calls asking.
-        started: What ``asking`` gave.
-        describe: Reads the client and the messages. It may fail; the service has its messages all the same.
+        consumer: The object that is polled; it gets an attribute with the work.
+        operation: The operation's name.
+        call: Polls.
+        describe: Returns the client and the messages. The caller gets the result of the poll even if this fails.
+
+    Returns:
+        The result of the poll.
     """
-    try:
+    if suppressed():
+        return call()
+    started = polling(consumer)
+    found = call()
+    polled(consumer, operation, started, lambda: describe(found))
+    return found
+
+
+async def received_async(
+    consumer: Instance,
+    operation: str,
+    call: Callable[[], Awaitable[_Found]],
+    describe: Callable[[_Found], tuple[Client, Sequence[Message]]],
+) -> _Found:
+    """Poll messages and begin the work on them; see `received`."""
+    if suppressed():
+        return await call()
+    started = polling(consumer)
+    found = await call()
+    polled(consumer, operation, started, lambda: describe(found))
+    return found
+
+
+def polled(
+    consumer: Instance,
+    operation: str,
+    started: int,
+    describe: Callable[[], tuple[Client, Sequence[Message]]],
+) -> None:
+    """Begin the work on polled messages.
+
+    Args:
+        consumer: The object that was polled.
+        operation: The operation's name.
+        started: The value returned by `polling`.
+        describe: Returns the client and the messages.
+    """
+    with guarded("the beginning of a message's span"):
         if getattr(consumer, _WORK, None) is not None:
-            return  # asked for by a method of its own, which is traced, too
+            return  # polled by another method of the consumer, which is traced too
         client, messages = describe()
         if not messages:
             return
@@ -228,5 +274,3 @@ def got(
         work = Work(client, messages)
         setattr(consumer, _WORK, work)
         work.begin()
-    except Exception:  # noqa: BLE001 - messages, their headers and the client are anybody's
-        internal_failure("the beginning of a message's span")

@@ -1,9 +1,9 @@
-"""What every head sampler of this library is: an SDK sampler that answers with one float."""
+"""The base of head samplers: an SDK sampler that returns a probability."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import Attributes
 
 NOT_CHOSEN = 0.0
-"""The answer of :meth:`HeadSampler.sample` for a trace that is not kept."""
+"""Returned by :meth:`HeadSampler.sample` for a trace that is not sampled."""
 
 UNKNOWN = -1.0
-"""The answer of :meth:`HeadSampler.sample` for a kept trace whose probability nobody knows."""
+"""Returned by :meth:`HeadSampler.sample` for a sampled trace whose probability is unknown."""
 
 JaegerTags = tuple[str, bool | float]
 """The values of ``sampler.type`` and ``sampler.param``."""
 
 
 class HeadSampler(Sampler):
-    """A sampler that decides for a new trace, from its id and the span's name alone.
+    """A sampler that decides about a new trace by its id and the name of its first span.
 
-    Subclasses write :meth:`sample`; the SDK's own method follows from it.
+    Subclasses implement :meth:`sample`; :meth:`should_sample` of the SDK calls it.
 
     Attributes:
-        needs_attributes: True when only :meth:`should_sample` with real attributes is fair to it.
-        needs_name: True while the span's name decides, so that it must be known at the start.
+        needs_attributes: True if the sampler must be called by :meth:`should_sample` with the span's attributes.
+        needs_name: True while the decision depends on the span's name, so that it must be known at the start.
     """
 
     needs_attributes: ClassVar[bool] = False
@@ -39,38 +39,38 @@ class HeadSampler(Sampler):
 
     @abstractmethod
     def sample(self, trace_id: int, name: str) -> float:
-        """Decide about one new trace; every call counts as one offered trace.
+        """Decide about one new trace. Each call counts as one offered trace.
 
         Args:
             trace_id: The 128-bit trace id.
             name: The name of the first span.
 
         Returns:
-            ``0.0`` when the trace is not chosen, else the probability that it was chosen
-            with (over 0, up to 1), or :data:`UNKNOWN`, which is negative.
+            :data:`NOT_CHOSEN` if the trace is not sampled. Otherwise the probability of that decision, over 0 and
+            up to 1, or :data:`UNKNOWN`, which is negative.
         """
 
     def decide(self, trace_id: int, name: str) -> bool:
-        """Like :meth:`sample`, for those who need no probability."""
+        """Return True if a new trace is sampled, by :meth:`sample`."""
         return self.sample(trace_id, name) != NOT_CHOSEN
 
     @abstractmethod
     def probability(self, name: str) -> float | None:
-        """The probability in force for this span name; ``None`` when unknown. Counts nothing."""
+        """Return the current probability for a span name; ``None`` if unknown. Counts no trace."""
 
     def jaeger_tags(self, name: str = "") -> JaegerTags | None:
-        """What Jaeger's SDKs put on a root span as ``sampler.type`` and ``sampler.param``.
+        """Return the values that Jaeger's SDKs set on a root span as ``sampler.type`` and ``sampler.param``.
 
         Args:
-            name: The span name, for samplers that tell operations apart.
+            name: The span name, for samplers that decide by it.
 
         Returns:
-            The two values, or ``None`` when Jaeger has no word for this sampler.
+            The two values; ``None`` if Jaeger has no type for this sampler.
         """
         return None
 
     def close(self) -> None:
-        """Give back what the sampler holds, such as a thread. Safe to call twice."""
+        """Release the sampler's resources, such as a thread. Safe to call twice."""
 
     def should_sample(
         self,
@@ -82,14 +82,43 @@ class HeadSampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """Decide as the SDK asks; the parent's tracestate is preserved."""
+        """Decide as an SDK sampler. The parent's tracestate is preserved."""
         chosen = self.sample(trace_id, name) != NOT_CHOSEN
         decision = Decision.RECORD_AND_SAMPLE if chosen else Decision.DROP
         kept = attributes if chosen else None
         return SamplingResult(decision, kept, parent_trace_state(parent_context))
 
 
+class BuiltSampler(NamedTuple):
+    """A head sampler and its description; `build_sampler` makes it.
+
+    Attributes:
+        root: Decides about traces without a caller's decision.
+        parent_based: True if the caller's decision is followed.
+        name: The name in use, as in ``OTEL_TRACES_SAMPLER``.
+        description: The sampler in words: what applies to which requests.
+        problems: What is wrong with the settings and which value is used, a sentence each.
+        advice: Settings that are valid but probably not intended, a sentence each.
+    """
+
+    root: HeadSampler
+    parent_based: bool
+    name: str
+    description: str
+    problems: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+
+    @property
+    def needs_attributes(self) -> bool:
+        """True if the root decides by `should_sample`, with the span's attributes."""
+        return self.root.needs_attributes
+
+    def close(self) -> None:
+        """Stop the sampler's thread, if it has one. Safe to call twice."""
+        self.root.close()
+
+
 def parent_trace_state(context: Context | None) -> TraceState | None:
-    """The tracestate of the span in a context; ``None`` where there is no valid one."""
+    """Return the tracestate of the span in a context; ``None`` without a valid span context."""
     span_context = get_current_span(context).get_span_context()
     return span_context.trace_state if span_context.is_valid else None

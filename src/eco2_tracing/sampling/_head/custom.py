@@ -1,4 +1,4 @@
-"""Samplers that other packages install, behind a guard."""
+"""Samplers that other packages install."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._guard import attempt, guarded
 from eco2_tracing.sampling._head.base import NOT_CHOSEN, UNKNOWN, HeadSampler, parent_trace_state
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class CustomSampler(HeadSampler):
-    """Somebody else's sampler, asked with everything that the SDK would tell it.
+    """Wraps an SDK sampler of another package and passes it all arguments.
 
-    An exception of its own is logged once, and that trace is not chosen.
+    An exception of that sampler is logged once; the trace is then not sampled.
 
     Args:
         inner: The installed sampler.
@@ -32,22 +32,20 @@ class CustomSampler(HeadSampler):
         self._inner = inner
 
     def sample(self, trace_id: int, name: str) -> float:
-        """Ask without a parent and without attributes; the probability stays unknown."""
+        """Decide without a parent and attributes; the probability is unknown."""
         chosen = self.should_sample(None, trace_id, name).decision is Decision.RECORD_AND_SAMPLE
         return UNKNOWN if chosen else NOT_CHOSEN
 
     def probability(self, name: str) -> None:
-        """Nobody knows."""
+        """Return ``None``: the probability is unknown."""
         return
 
     def close(self) -> None:
-        """Close the installed sampler if it can be closed."""
-        close = getattr(self._inner, "close", None)
-        if callable(close):
-            try:
+        """Close the installed sampler if it has a method ``close``."""
+        with guarded("closing the installed sampler"):
+            close = getattr(self._inner, "close", None)
+            if callable(close):
                 close()
-            except Exception:  # noqa: BLE001 - code of another package, on the request path
-                internal_failure("closing the installed sampler")
 
     def should_sample(
         self,
@@ -59,19 +57,17 @@ class CustomSampler(HeadSampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """Pass the question on as it is."""
-        try:
+        """Return the result of the installed sampler."""
+        with guarded("asking the installed sampler"):
             return self._inner.should_sample(
                 parent_context, trace_id, name, kind, attributes, links, trace_state
             )
-        except Exception:  # noqa: BLE001 - code of another package, on the request path
-            internal_failure("asking the installed sampler")
-            return SamplingResult(Decision.DROP, None, parent_trace_state(parent_context))
+        return SamplingResult(Decision.DROP, None, parent_trace_state(parent_context))
 
     def get_description(self) -> str:
-        """What the installed sampler says of itself."""
-        try:
-            return self._inner.get_description()
-        except Exception:  # noqa: BLE001 - code of another package, on the request path
-            internal_failure("describing the installed sampler")
-            return type(self._inner).__name__
+        """Return the installed sampler's description."""
+        return attempt(
+            "describing the installed sampler",
+            self._inner.get_description,
+            default=type(self._inner).__name__,
+        )

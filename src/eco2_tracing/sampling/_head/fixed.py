@@ -1,62 +1,56 @@
-"""Samplers whose probability never changes: all, none, a ratio."""
+"""Samplers with a constant probability: all traces, none, a ratio."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from eco2_tracing.sampling._head.base import NOT_CHOSEN, HeadSampler, JaegerTags
 
 LOW_64_BITS = (1 << 64) - 1
-"""The part of a trace id that is compared: the SDK's ``TraceIdRatioBased`` uses the same."""
+"""The part of a trace id that is compared, as in the SDK's ``TraceIdRatioBased``."""
 
 
 def bound(probability: float) -> int:
-    """What the low 64 bits of a chosen trace id stay below; the SDK's own formula."""
+    """Return the exclusive upper bound of the low 64 bits of sampled trace ids, by the SDK's formula."""
     return round(probability * (1 << 64))
 
 
-class AlwaysOn(HeadSampler):
-    """Chooses every trace."""
+class _Constant(HeadSampler):
+    _chosen: ClassVar[bool]
 
     def sample(self, trace_id: int, name: str) -> float:
-        """Answer 1.0."""
-        return 1.0
+        """Return the constant probability."""
+        return float(self._chosen)
 
     def probability(self, name: str) -> float:
-        """Answer 1.0."""
-        return 1.0
+        """Return the constant probability."""
+        return float(self._chosen)
 
     def jaeger_tags(self, name: str = "") -> JaegerTags:
-        """Jaeger calls this ``const``, ``true``."""
-        return ("const", True)
+        """Return Jaeger's ``const`` with a flag."""
+        return ("const", self._chosen)
 
     def get_description(self) -> str:
-        """The name that the SDK gives its own."""
-        return "AlwaysOnSampler"
+        """Return the name of the SDK's sampler."""
+        return f"{type(self).__name__}Sampler"
 
 
-class AlwaysOff(HeadSampler):
-    """Chooses no trace."""
+class AlwaysOn(_Constant):
+    """Samples every trace."""
 
-    def sample(self, trace_id: int, name: str) -> float:
-        """Answer 0.0."""
-        return NOT_CHOSEN
+    _chosen = True
 
-    def probability(self, name: str) -> float:
-        """Answer 0.0."""
-        return 0.0
 
-    def jaeger_tags(self, name: str = "") -> JaegerTags:
-        """Jaeger calls this ``const``, ``false``."""
-        return ("const", False)
+class AlwaysOff(_Constant):
+    """Samples no trace."""
 
-    def get_description(self) -> str:
-        """The name that the SDK gives its own."""
-        return "AlwaysOffSampler"
+    _chosen = False
 
 
 class TraceIdRatio(HeadSampler):
-    """Chooses a fixed share of the traces, the same ones in every service.
+    """Samples a fixed share of the traces, the same ones in every service.
 
-    Agrees bit for bit with the SDK's ``TraceIdRatioBased``.
+    Decides about each trace id as the SDK's ``TraceIdRatioBased`` does.
 
     Args:
         ratio: The share, from 0 to 1.
@@ -76,13 +70,13 @@ class TraceIdRatio(HeadSampler):
         return self._ratio if (trace_id & LOW_64_BITS) < self._bound else NOT_CHOSEN
 
     def probability(self, name: str) -> float:
-        """The ratio."""
+        """Return the ratio."""
         return self._ratio
 
     def jaeger_tags(self, name: str = "") -> JaegerTags:
-        """Jaeger calls this ``probabilistic``."""
+        """Return Jaeger's ``probabilistic`` with the ratio."""
         return ("probabilistic", self._ratio)
 
     def get_description(self) -> str:
-        """The name that the SDK gives its own, with the ratio."""
+        """Return the name of the SDK's sampler, with the ratio."""
         return f"TraceIdRatioBased{{{self._ratio}}}"

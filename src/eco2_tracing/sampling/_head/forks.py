@@ -1,4 +1,4 @@
-"""What samplers do in a forked child: locks and threads of the parent are worth nothing there."""
+"""Samplers with locks or threads, which a forked child process must replace."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from eco2_tracing._forks import in_child
 
 
 class Forkable(Protocol):
-    """Something that has to be put right in a forked child."""
+    """A sampler with state that does not survive a fork."""
 
     def after_fork(self) -> None:
-        """Replace locks, forget threads."""
+        """Replace locks and forget threads."""
 
 
 _alive: WeakSet[Forkable] = WeakSet()
 
 
 def renew_after_fork(sampler: Forkable) -> None:
-    """Have :meth:`Forkable.after_fork` called in children, for as long as the sampler lives."""
+    """Call the sampler's ``after_fork`` in child processes, as long as the sampler lives."""
     _alive.add(sampler)
 
 

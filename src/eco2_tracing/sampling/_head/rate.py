@@ -1,17 +1,15 @@
-"""N new traces a second, decided by a probability that everybody can know.
+"""A sampler of N new traces a second whose sampling probability is known.
 
-A token bucket would leave the probability unknown, and services that share a trace would disagree.
-Here each trace is compared with an estimated probability p, as a ratio sampler does. For p there are
-two parts:
+With a token bucket the probability would be unknown, and services that share a trace would decide differently. Here
+each trace id is compared with an estimated probability p, as a ratio sampler does. p is a product of two factors:
 
-- N / rate, where the rate of offered traces is an exponentially decaying count. By itself this is
-  what OpenTelemetry's Java ``ConsistentRateLimitingSampler`` does; it keeps N on average, but drifts
-  by N * window * ln(rate now / rate before) whenever the load changes, and a small N scatters as
-  independent coin tosses do.
-- a correction by the balance: what N a second allowed up to now, less what was kept. It is bounded
-  above (no savings for a storm after a quiet time) and pulls back within a fraction of a second.
+- N / rate, with an exponentially decaying count of offered traces as the rate. OpenTelemetry's Java
+  ``ConsistentRateLimitingSampler`` uses this factor alone. It samples N on average, but at each change of the load
+  the number differs by N * window * ln(new rate / old rate), and for a small N it varies as a binomial number does.
+- a correction by the balance: the traces allowed up to now minus the traces sampled. The balance has an upper limit,
+  so that a quiet time does not permit a burst, and it is corrected within a fraction of a second.
 
-p depends on the past only, never on the trace being decided: 1/p stays a fair weight for counts.
+p depends on earlier traces only, never on the one being decided, so that 1/p is an unbiased weight for counts.
 """
 
 from __future__ import annotations
@@ -25,23 +23,23 @@ from eco2_tracing.sampling._head.base import NOT_CHOSEN, HeadSampler, JaegerTags
 from eco2_tracing.sampling._head.fixed import LOW_64_BITS
 from eco2_tracing.sampling._head.forks import renew_after_fork
 
-# Measured over Poisson, regular, bursty and stepping loads, N = 5 to 100 (benchmarks/rate_limiting.py):
-# kept in any 10 s, and how far 1/p scatters, are both near their best here.
-_WINDOW_S = 1.0  # over which the rate is estimated …
-_WINDOW_TRACES = 3.0  # … or over what so many traces take at N a second, if that is longer
-_SAVINGS_S = 0.9  # the balance never exceeds what so many seconds allow …
-_PULL_S = 0.25  # … and each time it grows by what so many allow, p is e times higher
-_STEP = 1.0  # traces: one kept trace alone never makes p more than e times lower
+# Chosen by benchmarks/rate_limiting.py with Poisson, regular, bursty and stepping loads, N = 5 to 100: the number of
+# traces sampled in any 10 s and the variance of 1/p are both near their minimum.
+_WINDOW_S = 1.0  # The rate is estimated over this window,
+_WINDOW_TRACES = 3.0  # or over the time of this many traces at N a second, if that is longer.
+_SAVINGS_S = 0.9  # The balance is at most what N allows in this time.
+_PULL_S = 0.25  # p is multiplied by e for each amount of balance that N allows in this time,
+_STEP = 1.0  # or for this many traces, if that is more.
 _MAX_CORRECTION = 3.0  # natural logarithm
 
 
 class RateLimiting(HeadSampler):
-    """Chooses about N new traces a second, evenly spread, the same ones in services that agree.
+    """Samples about N new traces a second, evenly spread; services with the same load sample the same ones.
 
     Args:
         per_second: N, over 0.
-        workers: Over how many processes N is shared; each takes an equal part.
-        clock: Seconds that never step back.
+        workers: The number of processes that share N equally.
+        clock: Monotonic seconds.
 
     Raises:
         ValueError: N or the workers are not over 0.
@@ -59,7 +57,7 @@ class RateLimiting(HeadSampler):
         self._expected = target * self._window
         self._savings = max(target * _SAVINGS_S, _STEP)
         self._pull = max(target * _PULL_S, _STEP)
-        # begins rested, and as if N a second had been offered for ever
+        # Starts with a full balance, and with the count that a constant load of N a second would have.
         self._count = self._expected - 1.0
         self._balance = self._savings
         self._last = clock()
@@ -67,11 +65,11 @@ class RateLimiting(HeadSampler):
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """In a child: whoever held the lock is not there any more."""
+        """Replace the lock, which another thread may have held at the fork."""
         self._lock = RLock()
 
     def sample(self, trace_id: int, name: str) -> float:
-        """Count one offered trace, and compare its id with the probability in force."""
+        """Count one offered trace and compare its id with the current probability."""
         now = self._clock()
         low = trace_id & LOW_64_BITS
         with self._lock:  # uncontended 50 ns; nothing is called inside
@@ -92,7 +90,7 @@ class RateLimiting(HeadSampler):
 
     def _estimate(self, count: float, balance: float) -> float:
         correction = balance / self._pull
-        # comparisons written out: min() and max() would double the cost of a decision
+        # Plain comparisons: min() and max() would double the cost of a decision.
         if correction > _MAX_CORRECTION:
             correction = _MAX_CORRECTION
         elif correction < -_MAX_CORRECTION:
@@ -101,15 +99,15 @@ class RateLimiting(HeadSampler):
         return p if p < 1.0 else 1.0  # noqa: FURB136
 
     def probability(self, name: str) -> float:
-        """The probability that a trace offered now would be chosen with."""
+        """Return the probability of a trace that is offered now."""
         elapsed = max(self._clock() - self._last, 0.0)
         balance = min(self._balance + elapsed * self._target, self._savings)
         return self._estimate(self._count * exp(-elapsed / self._window) + 1.0, balance)
 
     def jaeger_tags(self, name: str = "") -> JaegerTags:
-        """Jaeger calls this ``ratelimiting``; the parameter is N for the whole service."""
+        """Return Jaeger's ``ratelimiting`` with N for all processes."""
         return ("ratelimiting", self._per_second)
 
     def get_description(self) -> str:
-        """N and this process's share."""
+        """Return N and the share of this process."""
         return f"RateLimiting{{{self._per_second:g}/s, here {self._target:g}/s}}"

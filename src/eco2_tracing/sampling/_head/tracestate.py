@@ -1,8 +1,8 @@
-"""The sampling probability as the collector reads it: ``tracestate: ot=th:…;rv:…``.
+"""The sampling probability in ``tracestate``, as the collector reads it: ``ot=th:…;rv:…``.
 
-OpenTelemetry keeps a trace when its randomness is *at least* a threshold; the SDK's ratio sampler
-keeps trace ids *below* a bound. An explicit randomness value, the complement of the trace id's
-compared bits, makes both say the same (specification/trace/tracestate-probability-sampling.md).
+By the specification a trace is sampled if its randomness is *at least* a threshold. The SDK's ratio sampler samples
+trace ids *below* a bound. An explicit randomness value, the complement of the compared bits of the trace id, makes
+both equivalent (specification/trace/tracestate-probability-sampling.md).
 """
 
 from __future__ import annotations
@@ -20,42 +20,42 @@ _MAX_MEMBER = 256  # tracestate-handling.md, "Value"
 
 
 def threshold(probability: float) -> str | None:
-    """The ``th`` value of a probability: 56 bits in hexadecimal, trailing zeros left out.
+    """Return the ``th`` value of a probability: 56 bits in hexadecimal without trailing zeros.
 
-    Four significant digits, rounded down, so that no chosen trace ever seems to be below its
-    own threshold; the probability told is high by less than 1 in 4 000.
+    It has four significant digits, rounded down, so that the randomness of a sampled trace is never below it. The
+    probability that is read from it is too high by less than 1 in 4 000.
 
     Args:
         probability: Over 0, up to 1.
 
     Returns:
-        Such as ``"0"`` for 1.0 and ``"fd70a"`` for 0.01; ``None`` for a probability that is
-        unknown (:data:`~eco2_tracing.sampling.UNKNOWN`), zero or below 2**-56.
+        ``"0"`` for 1.0, ``"fd70a"`` for 0.01; ``None`` for a probability that is unknown
+        (:data:`~eco2_tracing.sampling.UNKNOWN`), zero or below 2**-56.
     """
     if probability >= 1.0:
         return "0"
     kept = round(probability * _ALL)
     if kept < 1:
         return None
-    # leading f digits carry no precision: the smaller the probability, the more digits
+    # Leading f digits have no information: a smaller probability needs more digits.
     digits = min(_DIGITS, _PRECISION + frexp(probability)[1] // -4)
     return f"{_ALL - kept:014x}"[:digits].rstrip("0") or "0"
 
 
 def randomness_value(trace_id: int) -> str:
-    """The ``rv`` value of a trace id: always 14 hexadecimal digits."""
+    """Return the ``rv`` value of a trace id: 14 hexadecimal digits."""
     return f"{_ALL - 1 - ((trace_id & LOW_64_BITS) >> 8):014x}"
 
 
 def ot_member(probability: float, trace_id: int) -> str | None:
-    """The value of the ``ot`` member for a trace that was chosen with a probability.
+    """Return the value of the ``ot`` member for a trace that was sampled with a probability.
 
     Args:
-        probability: What :meth:`~eco2_tracing.sampling.HeadSampler.sample` answered.
+        probability: The value returned by :meth:`~eco2_tracing.sampling.HeadSampler.sample`.
         trace_id: The 128-bit trace id.
 
     Returns:
-        ``th:…;rv:…``; ``th:0`` alone at 100 %; ``None`` when the probability is unknown.
+        ``th:…;rv:…``; ``th:0`` alone at 100 %; ``None`` if the probability is unknown.
     """
     th = threshold(probability)
     if th is None or th == "0":
@@ -64,19 +64,18 @@ def ot_member(probability: float, trace_id: int) -> str | None:
 
 
 def with_probability(trace_state: TraceState | None, probability: float, trace_id: int) -> TraceState | None:
-    """A tracestate that tells this probability, and nothing older about sampling.
+    """Return a tracestate with this probability in place of an inherited one.
 
-    Other sub-keys of ``ot`` and other members stay, and so does an inherited ``rv`` unless ours has
-    to replace it. With an unknown probability the threshold is erased ("General requirements" of
-    the specification).
+    Other sub-keys of ``ot`` and other members stay. An inherited ``rv`` stays unless a new one is needed. With an
+    unknown probability the threshold is removed ("General requirements" of the specification).
 
     Args:
-        trace_state: What was inherited, if anything.
-        probability: What :meth:`~eco2_tracing.sampling.HeadSampler.sample` answered.
+        trace_state: The inherited tracestate.
+        probability: The value returned by :meth:`~eco2_tracing.sampling.HeadSampler.sample`.
         trace_id: The 128-bit trace id.
 
     Returns:
-        The new tracestate, the old one where nothing changes, ``None`` for an empty new one.
+        The new tracestate; the inherited one if nothing changes.
     """
     member = ot_member(probability, trace_id)
     if not trace_state:

@@ -1,4 +1,4 @@
-"""Asking a Jaeger server for a sampling strategy, over HTTP or gRPC."""
+"""Requests a sampling strategy from a Jaeger server, over HTTP or gRPC."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import re
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from eco2_tracing._lazy_imports import lazy_imports
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     from http.client import HTTPConnection
 
 MAX_ANSWER = 1 << 20
-"""Bytes of an answer that are read; a longer one is refused."""
+"""The largest response in bytes; a larger one is an error."""
 
 TIMEOUT_S = 2.0
-"""How long a server may take to connect, and to answer."""
+"""Seconds to connect, and to respond."""
 
 _GRPC_PORTS = (5779, 14250)
 _GRPC_METHOD = "/jaeger.api_v2.SamplingManager/GetSamplingStrategy"
@@ -32,14 +33,14 @@ _GRPC_METHOD = "/jaeger.api_v2.SamplingManager/GetSamplingStrategy"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where strategies are served.
+    """The address of a server of sampling strategies.
 
     Attributes:
-        url: As it was configured, the path filled in.
+        url: The configured URL, with a path.
         host: Host name or address.
         port: Port.
-        target: Path and query to ask for; ``None`` for gRPC.
-        secure: Whether to speak TLS.
+        target: Path and query of the request; ``None`` for gRPC.
+        secure: True for TLS.
     """
 
     url: str
@@ -50,16 +51,16 @@ class Endpoint:
 
 
 def parse_endpoint(text: str) -> Endpoint:
-    """Read ``scheme://host:port/path``.
+    """Parse ``scheme://host:port/path``.
 
-    With a path it is HTTP. Without one it is gRPC on Jaeger's ports for that (5779, and 14250 of the
-    specification's example) and with the scheme ``grpc``; else it is HTTP at ``/sampling``. A user and
-    a password are left out.
+    A URL with a path is HTTP. One without a path is gRPC if the scheme is ``grpc`` or the port is one of Jaeger's gRPC
+    ports: 5779, and 14250 of the specification's example. Otherwise it is HTTP with the path ``/sampling``. User and
+    password are removed.
 
     Raises:
-        ValueError: This is no such URL.
+        ValueError: The text is no such URL.
     """
-    text = re.sub("//[^/]*@", "//", text)  # a password would end up in the startup line
+    text = re.sub("//[^/]*@", "//", text)  # The startup line shows the URL.
     parts = urlsplit(text if "://" in text else f"http://{text}")
     if parts.scheme not in ("http", "https", "grpc") or not parts.hostname:
         raise ValueError(f"{text!r} is no http, https or grpc URL")
@@ -77,11 +78,11 @@ def _default_port(parts: SplitResult) -> int:
 
 
 class Fetcher:
-    """Fetches a service's strategy; one thread fetches, another may abort.
+    """Fetches a service's strategy in one thread; another thread may abort that.
 
     Args:
-        endpoint: Where to ask.
-        service_name: Whose strategy to ask for.
+        endpoint: The server.
+        service_name: The service.
     """
 
     def __init__(self, endpoint: Endpoint, service_name: str) -> None:
@@ -90,13 +91,13 @@ class Fetcher:
         self._abort: Callable[[], object] | None = None
 
     def fetch(self) -> object:
-        """Ask once.
+        """Send one request.
 
         Returns:
-            The answer, as decoded from JSON or brought into the same shape.
+            The strategy, decoded from JSON or from protobuf into the same shape.
 
         Raises:
-            Exception: Whatever the network, the server or its answer make of it.
+            Exception: The request failed, or the response is no strategy.
         """
         try:
             return self._http() if self._endpoint.target is not None else self._grpc()
@@ -104,7 +105,7 @@ class Fetcher:
             self._abort = None
 
     def abort(self) -> None:
-        """End a fetch that is under way in another thread."""
+        """Abort the fetch of another thread."""
         abort = self._abort
         if abort is not None:
             abort()
@@ -116,8 +117,10 @@ class Fetcher:
         endpoint = self._endpoint
         target = endpoint.target or "/"
         connection = HTTPConnection(endpoint.host, endpoint.port, timeout=TIMEOUT_S)
-        connection.default_port = 443 if endpoint.secure else 80  # which ``Host`` leaves out
-        self._abort = lambda: _hang_up(connection)
+        connection.default_port = (
+            443 if endpoint.secure else 80
+        )  # the port that the header ``Host`` leaves out
+        self._abort = lambda: _shut_down(connection)
         try:
             connection.sock = self._connect()
             query = urlencode({"service": self._service_name})
@@ -135,17 +138,16 @@ class Fetcher:
             raise ValueError(f"its answer is longer than {MAX_ANSWER} bytes")
         return json.loads(body)
 
-    def _connect(self) -> Any:
+    def _connect(self) -> socket.socket | TlsSocket:
         endpoint = self._endpoint
         sock = connect(endpoint.host, endpoint.port, TIMEOUT_S)
         if not endpoint.secure:
             return sock
-        try:
+        with ExitStack() as on_error:
+            on_error.callback(sock.close)
             tls = TlsSocket(sock, ssl.create_default_context(), endpoint.host)
             tls.handshake()
-        except BaseException:
-            sock.close()
-            raise
+            on_error.pop_all()
         return tls
 
     def _grpc(self) -> object:
@@ -155,7 +157,7 @@ class Fetcher:
         endpoint = self._endpoint
         address = f"{endpoint.host}:{endpoint.port}"
         options = [("grpc.max_receive_message_length", MAX_ANSWER)]
-        # a channel for each question: none is there to be inherited by a fork
+        # One channel a request: a forked child inherits none.
         channel = (
             grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
             if endpoint.secure
@@ -163,15 +165,15 @@ class Fetcher:
         )
         self._abort = channel.close
         with channel:
-            question = encode_question(self._service_name)
+            message = encode_question(self._service_name)
             call = channel.unary_unary(_GRPC_METHOD)
             metadata = tuple(untraced_headers().items())
-            return decode_strategy(call(question, timeout=TIMEOUT_S, metadata=metadata))
+            return decode_strategy(call(message, timeout=TIMEOUT_S, metadata=metadata))
 
 
-def _hang_up(connection: HTTPConnection) -> None:
+def _shut_down(connection: HTTPConnection) -> None:
     if connection.sock is not None:
         try:
             connection.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
-            return  # it is closed already
+            return  # it is already closed

@@ -1,4 +1,4 @@
-"""The sampler that follows a Jaeger server: polled in a thread, never on the request path."""
+"""The sampler that uses the strategy of a Jaeger server, which a thread polls."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from eco2_tracing.sampling._head.forks import renew_after_fork
 from eco2_tracing.sampling._remote.fetch import Endpoint, Fetcher
 from eco2_tracing.sampling._remote.strategies import Limiter, parse_strategy
 
-_JITTER = 0.1  # of the interval: instances that start together do not ask together for ever
+_JITTER = 0.1  # share of the interval: instances that start together must not poll together
 _JOIN_S = 0.5
 
 
 class JaegerRemote(HeadSampler):
-    """Samples as a Jaeger server says; until it has answered, by an initial ratio.
+    """Samples by the strategy of a Jaeger server, and by an initial ratio until it is fetched.
 
-    The polling thread starts with the first decision, in a forked child too. The last good strategy
-    stays in use while the server is away or answers nonsense, which is told in one warning.
+    The polling thread starts with the first decision, in a forked child too. The last valid strategy stays in use
+    while the server cannot be reached or sends none; one warning is logged.
 
     Args:
-        endpoint: Where strategies are served.
-        service_name: Whose strategy to ask for.
+        endpoint: The server.
+        service_name: The service whose strategy is requested.
         interval_s: Seconds between two polls.
-        initial_ratio: From 0 to 1.
+        initial_ratio: The initial ratio, from 0 to 1.
         limiter: Makes rate-limiting samplers.
-        fetch: Asks once; replaces the fetching over the network.
+        fetch: Returns a decoded strategy, in place of a request to the server.
     """
 
     def __init__(
@@ -59,40 +59,40 @@ class JaegerRemote(HeadSampler):
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """In a child: there is no thread; the next decision starts one."""
+        """Forget the thread of the parent process; the next decision starts a new one."""
         self._started = self._closed
         self._stop: Signal = Signal()
         self._lock = RLock()
         self._thread: NativeThread | None = None
 
     def sample(self, trace_id: int, name: str) -> float:
-        """Decide by the strategy in force."""
+        """Decide by the current strategy."""
         if not self._started:
             self._start()
         return self._current.sample(trace_id, name)
 
     @property
     def needs_name(self) -> bool:  # type: ignore[override]  # changes with the strategy
-        """Whether the strategy in force tells operations apart."""
+        """True if the current strategy decides by the span's name."""
         return self._current.needs_name
 
     def probability(self, name: str) -> float | None:
-        """That of the strategy in force."""
+        """Return the current strategy's probability."""
         return self._current.probability(name)
 
     def jaeger_tags(self, name: str = "") -> JaegerTags | None:
-        """Those of the strategy in force."""
+        """Return the current strategy's tags."""
         return self._current.jaeger_tags(name)
 
     def get_description(self) -> str:
-        """The server, and the strategy in force."""
+        """Return the server's URL and the current strategy."""
         return f"JaegerRemote{{{self._url}: {self._current.get_description()}}}"
 
     def refresh(self) -> bool:
-        """Ask the server now, in this thread; our own question is never traced.
+        """Fetch the strategy now, in this thread. The request is not traced.
 
         Returns:
-            Whether a strategy was read.
+            True if a strategy was read.
         """
         with lazy_imports():
             from opentelemetry.instrumentation.utils import (
@@ -102,17 +102,17 @@ class JaegerRemote(HeadSampler):
         try:
             with suppress_instrumentation():
                 answer = self._fetch()
-            if answer != self._answer:  # what limiters know of the load survives a poll
+            if answer != self._answer:  # otherwise limiters keep their estimate of the load
                 self._current = parse_strategy(answer, self._limiter)
                 self._answer = answer
-        except Exception as error:  # noqa: BLE001 - a server that is away must not end the thread
+        except Exception as error:  # noqa: BLE001 - any failure of the request; the thread goes on
             if self._stop.empty():
                 self._warn(error)
             return False
         return True
 
     def close(self) -> None:
-        """End the thread, at once also where it waits for the server; keep the last strategy."""
+        """Stop the thread without waiting for the server, and keep the last strategy."""
         with self._lock:
             self._closed = self._started = True
             thread = self._thread

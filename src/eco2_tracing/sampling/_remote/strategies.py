@@ -1,27 +1,26 @@
-"""What a Jaeger server answers when asked how to sample, as a sampler.
+"""Samplers of Jaeger's sampling strategies.
 
-The shapes are those of ``jaeger.api_v2.SamplingStrategyResponse`` (jaeger-idl, sampling.proto), which
-advises to ignore ``strategyType`` and to look for ``operationSampling`` first.
+A strategy is a ``jaeger.api_v2.SamplingStrategyResponse`` (jaeger-idl, sampling.proto) in its JSON form. By its
+documentation ``strategyType`` is ignored and ``operationSampling`` comes first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from eco2_tracing.sampling._head.base import NOT_CHOSEN, HeadSampler, JaegerTags
 from eco2_tracing.sampling._head.fixed import AlwaysOff, TraceIdRatio
 from eco2_tracing.sampling._head.rate import RateLimiting
 
 MAX_OPERATIONS = 2000
-"""Operations told apart, as in Jaeger's own SDKs; span names beyond it share one lower bound."""
+"""Span names with a lower bound of their own, as in Jaeger's SDKs; further ones share one."""
 
 Limiter = Callable[[float], HeadSampler]
-"""Makes a rate-limiting sampler of so many traces a second."""
+"""Makes a sampler of the given number of traces a second."""
 
 
 def rate_limiter(workers: int, clock: Callable[[], float]) -> Limiter:
-    """A maker of limiters that share a rate over processes; a rate of 0 keeps nothing."""
+    """Return a function that makes limiters of a rate that processes share; with a rate of 0 nothing is sampled."""
 
     def make(per_second: float) -> HeadSampler:
         if per_second == 0:
@@ -32,14 +31,14 @@ def rate_limiter(workers: int, clock: Callable[[], float]) -> Limiter:
 
 
 def parse_strategy(answer: object, limiter: Limiter) -> HeadSampler:
-    """Make the sampler that a server's answer asks for.
+    """Return the sampler of a strategy.
 
     Args:
-        answer: The answer, decoded from JSON.
+        answer: The server's response, decoded from JSON.
         limiter: Makes rate-limiting samplers.
 
     Raises:
-        ValueError: The answer is no strategy; the message says why.
+        ValueError: The response is no strategy; the message says why.
     """
     strategy = _mapping(answer, "the answer")
     if (operations := strategy.get("operationSampling")) is not None:
@@ -52,21 +51,21 @@ def parse_strategy(answer: object, limiter: Limiter) -> HeadSampler:
 
 
 class PerOperation(HeadSampler):
-    """A ratio for each span name, and a number of traces a second that each gets at least.
+    """Samples a ratio by span name, and a minimum number of traces a second for each name.
 
-    Both are compared with the same trace id, so the higher probability decides and is known.
+    Both probabilities are compared with the same trace id, so that the higher one decides.
 
     Args:
         strategies: ``PerOperationSamplingStrategies``, decoded from JSON.
         limiter: Makes rate-limiting samplers.
 
     Raises:
-        ValueError: The strategies cannot be read.
+        ValueError: The strategies are not valid.
     """
 
     needs_name = True
 
-    def __init__(self, strategies: Mapping[str, Any], limiter: Limiter) -> None:
+    def __init__(self, strategies: Mapping[str, object], limiter: Limiter) -> None:
         self._ratios = dict(_ratios(strategies))
         self._default = TraceIdRatio(_number(strategies, "defaultSamplingProbability", most=1.0))
         self._lower_bound = _number(strategies, "defaultLowerBoundTracesPerSecond")
@@ -75,12 +74,12 @@ class PerOperation(HeadSampler):
         self._others = limiter(self._lower_bound)
 
     def sample(self, trace_id: int, name: str) -> float:
-        """The ratio of this span name, or the lower bound where that chooses more."""
+        """Decide by the ratio of the span name, or by the minimum rate if its probability is higher."""
         by_ratio = self._ratios.get(name, self._default)
         if not self._lower_bound:
             return by_ratio.sample(trace_id, name)
         at_least = self._limiter_for(name).sample(trace_id, name)
-        # who did not choose had the lower probability: both see the same trace id
+        # If only one of the two samples, it has the higher probability: both compare the same trace id.
         ratio = by_ratio.sample(trace_id, name)
         return max(ratio, at_least) if at_least != NOT_CHOSEN else ratio
 
@@ -96,21 +95,21 @@ class PerOperation(HeadSampler):
         return self._limiters.get(name, self._others).probability(name) or 0.0
 
     def probability(self, name: str) -> float:
-        """The higher one of the two probabilities."""
+        """Return the higher one of the two probabilities."""
         return max(self._ratios.get(name, self._default).probability(name), self._at_least(name))
 
     def jaeger_tags(self, name: str = "") -> JaegerTags:
-        """``probabilistic``, or ``lowerbound`` while that chooses more; the ratio in both cases."""
+        """Return ``lowerbound`` while the minimum rate decides, else ``probabilistic``, with the ratio."""
         ratio = self._ratios.get(name, self._default).probability(name)
         return ("lowerbound" if self._at_least(name) > ratio else "probabilistic", ratio)
 
     def get_description(self) -> str:
-        """How many operations are told apart, and what holds for the others."""
+        """Return the number of span names with a ratio, and the ratio of others."""
         others = self._default.get_description()
         return f"PerOperation{{{len(self._ratios)} operations, others {others}}}"
 
 
-def _ratios(strategies: Mapping[str, Any]) -> Iterator[tuple[str, TraceIdRatio]]:
+def _ratios(strategies: Mapping[str, object]) -> Iterator[tuple[str, TraceIdRatio]]:
     listed = strategies.get("perOperationStrategies", [])
     if not isinstance(listed, list):
         raise ValueError("perOperationStrategies is no list")  # noqa: TRY004 - one error for all
@@ -125,14 +124,14 @@ def _probabilistic(value: object) -> TraceIdRatio:
     return TraceIdRatio(_number(_mapping(value, "probabilisticSampling"), "samplingRate", most=1.0))
 
 
-def _mapping(value: object, what: str) -> Mapping[str, Any]:
+def _mapping(value: object, what: str) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise ValueError(f"{what} is no JSON object")  # noqa: TRY004 - one error for all
     return value
 
 
-def _number(mapping: Mapping[str, Any], key: str, most: float = float("inf")) -> float:
-    """A number from 0; JSON made from protobuf leaves zeros out."""
+def _number(mapping: Mapping[str, object], key: str, most: float = float("inf")) -> float:
+    """Return a number from 0; JSON of protobuf leaves zeros out."""
     value = mapping.get(key, 0.0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         raise ValueError(f"{key} is {value!r}")

@@ -1,24 +1,22 @@
-"""The little protobuf that ``jaeger.api_v2.SamplingManager`` needs, without generated code."""
+"""Protobuf messages of ``jaeger.api_v2.SamplingManager``, without generated code."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from eco2_tracing._protobuf import block, fields, nested
 
 
 def encode_question(service_name: str) -> bytes:
-    """A ``SamplingStrategyParameters`` message."""
+    """Return a ``SamplingStrategyParameters`` message."""
     return block(b"\x0a", service_name.encode())
 
 
-def decode_strategy(data: bytes) -> dict[str, Any]:
-    """Bring a protobuf ``SamplingStrategyResponse`` into the shape that its JSON form has.
+def decode_strategy(data: bytes) -> dict[str, object]:
+    """Decode a ``SamplingStrategyResponse`` into the shape of its JSON form.
 
     Raises:
         ValueError: The bytes are no such message.
     """
-    answer: dict[str, Any] = {}
+    answer: dict[str, object] = {}
     for number, value in fields(data):
         if number == 2:
             answer["probabilisticSampling"] = _doubles(value, {1: "samplingRate"})
@@ -30,10 +28,10 @@ def decode_strategy(data: bytes) -> dict[str, Any]:
     return answer
 
 
-def _operations(data: bytes) -> dict[str, Any]:
+def _operations(data: bytes) -> dict[str, object]:
     names = {1: "defaultSamplingProbability", 2: "defaultLowerBoundTracesPerSecond"}
     operations = _doubles(data, names)
-    listed: list[dict[str, Any]] = []
+    listed: list[dict[str, object]] = []
     for number, value in fields(data):
         if number == 3:
             operation = dict(fields(nested(value)))
@@ -43,5 +41,5 @@ def _operations(data: bytes) -> dict[str, Any]:
     return {**operations, "perOperationStrategies": listed}
 
 
-def _doubles(data: object, names: dict[int, str]) -> dict[str, Any]:
+def _doubles(data: object, names: dict[int, str]) -> dict[str, object]:
     return {names[number]: value for number, value in fields(nested(data)) if number in names}

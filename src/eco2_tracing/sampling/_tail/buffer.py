@@ -1,15 +1,14 @@
-"""Holds the local traces that nothing was decided about, decides about them and emits.
+"""The buffer of undecided local traces: it decides which are exported.
 
-Everything is bounded, nothing needs a timer, and no span is emitted under the lock. The lock is a
-re-entrant one: a signal's handler may flush, and the garbage collector may end an abandoned
-generator's span, in the middle of anything.
+Limits replace timers, and no span is emitted under the lock. The lock is re-entrant: a signal handler may flush, and
+the garbage collector may end the span of an abandoned generator, at any point.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opentelemetry.trace import StatusCode
 
@@ -28,39 +27,38 @@ from eco2_tracing.sampling._tail.local_trace import (
     LocalTrace,
     is_failure,
 )
-from eco2_tracing.sampling._tail.memory import MemoryLimiter
-from eco2_tracing.sampling._tail.probability import SamplingProbability
-from eco2_tracing.sampling._tail.pruning import cut
-from eco2_tracing.sampling._tail.rules import TailLimits, TailRules, TokenBucket
+from eco2_tracing.sampling._tail.memory import MemoryLimiter, prune
+from eco2_tracing.sampling._tail.rules import SamplingProbability, TailLimits, TailRules, TokenBucket
 
 if TYPE_CHECKING:
-    from eco2_tracing.sampling._build import BuiltSampler
+    from eco2_tracing.sampling._head.base import HeadSampler
+    from eco2_tracing.sampling._tail.local_trace import Emit, LocalSpan
 
 _FAILED = StatusCode.ERROR
 
 
 class TraceBuffer:
-    """What one process holds.
+    """The buffered local traces of one process.
 
     Args:
-        built: The head sampler.
-        rules: What is worth keeping.
-        limits: The bounds.
-        emit: Gets every span that is exported, once, outside the lock.
+        head: The head sampler.
+        rules: The reasons to keep a local trace.
+        limits: The limits.
+        emit: Exports one span; called once for each exported span, outside the lock.
         clock: Monotonic seconds.
 
     Attributes:
-        kept: Local traces that were exported, by reason.
-        dropped: Spans that were lost, by reason.
-        slow: Whether slowness counts.
+        kept: The number of exported local traces, by reason.
+        dropped: The number of lost spans, by reason.
+        slow: True if slow local roots are kept.
     """
 
     def __init__(
         self,
-        built: BuiltSampler,
+        head: HeadSampler,
         rules: TailRules,
         limits: TailLimits,
-        emit: Callable[[Any], None],
+        emit: Emit,
         clock: Callable[[], float],
     ) -> None:
         self._rules = rules
@@ -70,34 +68,35 @@ class TraceBuffer:
         self._floor_ns = rules.floor_ns
         self._error_bound = bound(rules.error_rate)
         self._bucket = TokenBucket(limits.kept_per_second, clock)
-        self._probability = SamplingProbability(built.root, rules, self._bucket)
-        self._exporter = KeptTraceExporter(built.root, emit)
+        self._probability = SamplingProbability(head, rules, self._bucket).probability
+        self._exporter = KeptTraceExporter(head, emit)
         self._lock = RLock()
         self._holding: dict[LocalTrace, None] = {}
         self._held_spans = 0
         self._memory = MemoryLimiter(limits.bytes)
         self.kept = self._exporter.kept
+        self.promote = self._exporter.promote
         self.dropped: Counter[str] = Counter()
 
     @property
     def holds(self) -> tuple[int, int]:
-        """How many local traces hold something, and how many spans they hold in all."""
+        """The number of local traces with buffered spans, and the number of buffered spans."""
         return len(self._holding), self._held_spans
 
     def close(self) -> None:
-        """In a child process: what was begun before the fork is the parent's to export."""
-        self._lock = RLock()  # another thread may have held it
+        """Emit nothing more: in a child process local traces from before the fork belong to the parent."""
+        self._lock = RLock()  # another thread may have held it at the fork
         self._exporter.close()
 
     # Ended children ------------------------------------------------------------------------------
 
-    def child_ended(self, local: LocalTrace, span: Any) -> None:
-        """Hold, emit or forget an ended child span."""
+    def child_ended(self, local: LocalTrace, span: LocalSpan) -> None:
+        """Buffer, emit or drop an ended child span."""
         if not mark[0]:
             notice_fork()
         if span._status.status_code is _FAILED and is_failure(span):
             self.keep(local, ERROR)
-        emitted: Iterable[Any] = ()
+        emitted: Iterable[LocalSpan] = ()
         with self._lock:
             opened = local.open
             if opened:
@@ -111,13 +110,13 @@ class TraceBuffer:
             elif state == HEAD and not local.stream:
                 emitted = self._hold(local, span)
             elif state != DROPPED:
-                # Kept; or chosen and a connection that may stay open for hours.
+                # Kept; or sampled by the head and a connection that may stay open for hours.
                 emitted = (span,)
         if emitted:
             self._exporter.send(local, emitted)
 
-    def _hold(self, local: LocalTrace, span: Any) -> list[Any]:
-        """Put a span aside; returns what goes out to make room for it."""
+    def _hold(self, local: LocalTrace, span: LocalSpan) -> list[LocalSpan]:
+        """Buffer a span; return the spans to emit because a limit is exceeded."""
         held = local.held
         span = self._memory.put(local, span)
         if held is None:
@@ -131,23 +130,23 @@ class TraceBuffer:
             holding[local] = None
         elif len(held) > limits.spans_per_trace:
             if local.state == HEAD:
-                return self._release(local)  # chosen: all of it goes out, in portions
-            self._cut(local, held)
+                return self._release(local)  # sampled: everything is emitted, in portions
+            self._prune(local, held)
         if held is None or self._held_spans > limits.spans:
             return self._evict()
         return []
 
-    def _cut(self, local: LocalTrace, held: list[Any]) -> None:
-        opened = local.open
-        left = cut(held, list(opened.copy().values()) if opened else ())
+    def _prune(self, local: LocalTrace, held: list[LocalSpan]) -> None:
+        left = prune(held, local.open_spans())
         self._memory.clear(local)
         local.held = [self._memory.put(local, span) for span in left]
         lost = len(held) - len(left)
         self._held_spans -= lost
         self.dropped["trace_too_large"] += lost
 
-    def _evict(self) -> list[Any]:
-        emitted: list[Any] = []
+    def _evict(self) -> list[LocalSpan]:
+        """Drop the oldest local traces beyond the limits; return the spans of sampled ones, which are emitted."""
+        emitted: list[LocalSpan] = []
         holding, limits = self._holding, self._limits
         oldest_allowed = self._clock() - limits.age_s
         while holding:
@@ -165,8 +164,8 @@ class TraceBuffer:
                 self.dropped["evicted"] += len(spans)
         return emitted
 
-    def _release(self, local: LocalTrace) -> list[Any]:
-        """Take out what a local trace holds."""
+    def _release(self, local: LocalTrace) -> list[LocalSpan]:
+        """Remove and return the buffered spans of a local trace."""
         held, local.held = local.held, None
         if held is None:
             return []
@@ -183,29 +182,27 @@ class TraceBuffer:
     # Keeping -------------------------------------------------------------------------------------
 
     def keep(self, local: LocalTrace, reason: str) -> bool:
-        """Keep a local trace that the head did not choose.
+        """Keep a local trace that the head did not sample.
 
-        The cap is charged once, before anything of the trace goes out as sampled.
+        One token of the rate limit is taken, before any of its spans becomes sampled.
 
         Args:
             local: The local trace.
             reason: ``error``, ``slow`` or ``upstream``.
 
         Returns:
-            Whether the local trace is exported.
+            True if the local trace is exported.
         """
         if local.state != UNDECIDED:
-            self._belongs(local, reason)
+            self._change_stratum(local, reason)
             return local.state != DROPPED
         if reason == ERROR and (local.peer_ended or local.trace_id & LOW_64_BITS >= self._error_bound):
             return False
-        probability = self._probability.probability(local, reason)
+        probability = self._probability(local, reason)
         with self._lock:
             if local.state != UNDECIDED:
-                return local.state != DROPPED  # another thread was faster
-            spans = self._release(local)
-            opened = local.open
-            live = list(opened.copy().values()) if opened else []
+                return local.state != DROPPED  # another thread decided first
+            spans, live = self._release(local), local.open_spans()
             if not self._bucket.take():
                 local.state = DROPPED
                 self.dropped["kept_traces_cap"] += 1 + len(spans) + len(live)
@@ -214,15 +211,15 @@ class TraceBuffer:
             local.reason = reason
             local.probability = probability
             closing = local.closing
-            self._exporter.promote(local, [*live, local.root])
+            self.promote(local, (*live, local.root))
         if closing:
-            self._exporter.settle(local, spans, chosen=False)
+            self._exporter.export_root(local, spans, by_head=False)
         else:
             self._exporter.send(local, spans)
         return True
 
-    def _belongs(self, local: LocalTrace, reason: str) -> None:
-        """Put a local trace that is exported anyway into the stratum that it belongs to."""
+    def _change_stratum(self, local: LocalTrace, reason: str) -> None:
+        """Set reason and probability of a local trace that is exported already."""
         if local.closing or reason == UPSTREAM:
             return
         if local.state == HEAD:
@@ -230,17 +227,13 @@ class TraceBuffer:
                 return
         elif local.reason != UPSTREAM or local.trace_id & LOW_64_BITS >= self._error_bound:
             return
-        local.probability = self._probability.probability(local, reason)
+        local.probability = self._probability(local, reason)
         local.reason = reason
-
-    def promote(self, local: LocalTrace, spans: Iterable[Any]) -> None:
-        """Mark live spans of a kept local trace as sampled, so that what they call is told."""
-        self._exporter.promote(local, spans)
 
     # The end -------------------------------------------------------------------------------------
 
     def finish(self, local: LocalTrace) -> None:
-        """The local root has ended: export, forget, or wait for the spans that are still open."""
+        """Decide about a local trace whose root has ended; an undecided one waits for its open spans."""
         if not mark[0]:
             notice_fork()
         if self.slow and not local.closing and self._is_slow(local):
@@ -259,10 +252,10 @@ class TraceBuffer:
                 return
             spans = self._release(local) if local.held else ()
             local.state = KEPT
-        self._exporter.settle(local, spans, chosen=state == HEAD)
+        self._exporter.export_root(local, spans, by_head=state == HEAD)
 
     def discard(self, local: LocalTrace) -> None:
-        """Export nothing more of a local trace: its request turned out to be an excluded one."""
+        """Export nothing more of a local trace: its request is an excluded one."""
         with self._lock:
             self._forget(local)
 
@@ -271,7 +264,7 @@ class TraceBuffer:
         if local.stream or root is None:
             return False
         took = (root.end_time or local.now()) - root.start_time
-        # Attributes are collected only where the answer depends on the route.
+        # Attributes are derived only if the threshold depends on the route.
         if took < self._floor_ns:
             return False
         route = root.attributes.get("http.route") if self._rules.slow_ms_by_route else None
@@ -281,15 +274,15 @@ class TraceBuffer:
         if local.state == UNDECIDED:
             self.keep(local, SLOW)
         elif local.state != DROPPED:
-            # All slow ones are kept, whatever share of the failing ones is.
-            local.probability = self._probability.probability(local, SLOW)
+            # All slow ones are kept, whatever the share of failing ones is.
+            local.probability = self._probability(local, SLOW)
             if local.reason is None or local.reason == UPSTREAM:
                 local.reason = SLOW
 
     def release_sampled(self) -> None:
-        """Emit what sampled local traces hold, for a flush; their roots follow when they end."""
+        """Emit the buffered spans of sampled local traces, for a flush; their roots follow when they end."""
         with self._lock:
-            chosen = [local for local in list(self._holding) if local.state == HEAD]
-            released = [(local, self._release(local)) for local in chosen]
+            sampled = [local for local in list(self._holding) if local.state == HEAD]
+            released = [(local, self._release(local)) for local in sampled]
         for local, spans in released:
             self._exporter.send(local, spans)

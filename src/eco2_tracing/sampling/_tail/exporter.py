@@ -1,50 +1,61 @@
-"""What becomes of a span that is kept: marked as sampled, told why, and emitted once."""
+"""The export of kept local traces: spans get the sampled flag and their sampling probability, then they are emitted."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from opentelemetry.trace import SpanContext, TraceFlags
 
 from eco2_tracing._native import RLock
 from eco2_tracing.sampling._head.tracestate import with_probability
-from eco2_tracing.sampling._tail.local_trace import LocalTrace, sampled_context
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import SpanContext, TraceState
+    from opentelemetry.util.types import AttributeValue
 
     from eco2_tracing.sampling._head.base import HeadSampler
+    from eco2_tracing.sampling._tail.local_trace import Emit, LocalSpan, LocalTrace
 
 REASON, PROBABILITY = "eco2.sampling.reason", "eco2.sampling.probability"
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
 class KeptTraceExporter:
-    """Sends the spans of kept local traces on. Never called under a lock, but for ``promote``.
+    """Emits the spans of kept local traces. Only `promote` may be called under the buffer's lock.
 
     Args:
-        head: The head sampler, for what Jaeger wants to know.
-        emit: Gets every span that is exported, once.
+        head: The head sampler, for the tags that Jaeger expects.
+        emit: Exports one span.
 
     Attributes:
-        kept: Local traces that were exported, by reason.
+        kept: The number of exported local traces, by reason.
     """
 
-    def __init__(self, head: HeadSampler, emit: Callable[[Any], None]) -> None:
+    def __init__(self, head: HeadSampler, emit: Emit) -> None:
         self._head = head
         self._emit = emit
         self._lock = RLock()
         self.kept: Counter[str] = Counter()
 
     def close(self) -> None:
-        """Send nothing any more: in a child process, where all of it is the parent's."""
-        self._emit = nowhere
+        """Emit nothing more: in a child process every span belongs to the parent."""
+        self._emit = _drop
 
-    def promote(self, local: LocalTrace, spans: Iterable[Any]) -> None:
-        """Mark spans as sampled, ended ones or those that may call somebody yet."""
+    def promote(self, local: LocalTrace, spans: Iterable[LocalSpan]) -> None:
+        """Set the sampled flag and the tracestate of spans that have ended or that may still call other services."""
         for span in spans:
-            span._context = sampled_context(span._context, _trace_state(local, span._context))
+            context = span._context
+            flags = context.trace_flags
+            span._context = SpanContext(
+                context.trace_id,
+                context.span_id,
+                context.is_remote,
+                TraceFlags(flags | TraceFlags.SAMPLED) if flags else _SAMPLED,
+                with_probability(context.trace_state, local.probability, local.trace_id),
+            )
 
-    def send(self, local: LocalTrace, spans: Iterable[Any]) -> None:
+    def send(self, local: LocalTrace, spans: Iterable[LocalSpan]) -> None:
         """Emit ended spans."""
         emit = self._emit
         for span in spans:
@@ -52,13 +63,13 @@ class KeptTraceExporter:
                 self.promote(local, (span,))
             emit(span)
 
-    def settle(self, local: LocalTrace, spans: Sequence[Any], *, chosen: bool) -> None:
-        """Emit the local root and the last of what was held, with the probability that is final.
+    def export_root(self, local: LocalTrace, spans: Sequence[LocalSpan], *, by_head: bool) -> None:
+        """Emit the local root and the spans that are still buffered, with the final sampling probability.
 
         Args:
             local: The local trace, whose root has ended.
-            spans: What was held.
-            chosen: Whether the head had chosen it.
+            spans: The buffered spans.
+            by_head: True if the head sampled the local trace.
         """
         root = local.root
         reason = local.reason
@@ -66,10 +77,10 @@ class KeptTraceExporter:
             self.promote(local, (*spans, root))
         if spans:
             self.send(local, spans)
-        last: dict[str, Any] = {REASON: reason or "head"}
+        last: dict[str, AttributeValue] = {REASON: reason or "head"}
         if local.probability > 0:
             last[PROBABILITY] = local.probability
-        if chosen and local.true_root and local.decided_here:
+        if by_head and local.true_root and local.decided_here:
             tags = self._head.jaeger_tags(local.name)
             if tags is not None:
                 last["sampler.type"], last["sampler.param"] = tags
@@ -77,12 +88,8 @@ class KeptTraceExporter:
         with self._lock:
             self.kept[reason or "head"] += 1
         self._emit(root)
-        local.root = None  # each refers to the other: let both go without the garbage collector
+        local.root = None  # root and local trace refer to each other: no garbage collection is needed then
 
 
-def nowhere(span: Any) -> None:
-    """Take a span that is not ours to export."""
-
-
-def _trace_state(local: LocalTrace, context: SpanContext) -> TraceState | None:
-    return with_probability(context.trace_state, local.probability, local.trace_id)
+def _drop(_span: LocalSpan) -> None:
+    """Export nothing."""

@@ -1,63 +1,81 @@
-"""One local trace: what this process does for one request, from its local root to its last span."""
+"""The state of one local trace: the spans that one process records for one request, message or job."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter_ns
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags, TraceState
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
+
+if TYPE_CHECKING:
+    from opentelemetry.util.types import AttributeValue
 
 UNDECIDED = 0
-"""Recorded in this process alone; an error or slowness may still keep it."""
+"""Recorded and buffered; an error or a slow root may still keep the local trace."""
 HEAD = 1
-"""Chosen at the head, by the mesh or by our sampler."""
+"""Sampled by the head sampler or by the caller."""
 KEPT = 2
-"""Exported: not chosen at the head but kept because of what happened, or chosen and its root has ended."""
+"""Exported: kept by the tail sampler, or sampled by the head and its root has ended."""
 DROPPED = 3
-"""Ended well, or over a bound: nothing of it is exported."""
-
-_EXPORTED = (HEAD, KEPT)
+"""Nothing of it is exported: it ended without a reason to keep it, or a limit was exceeded."""
 
 ERROR, SLOW, UPSTREAM = "error", "slow", "upstream"
+"""The reasons to keep a local trace. ``upstream``: a called service kept its part of the trace."""
 
+_EXPORTED = (HEAD, KEPT)
 _OPEN_LIMIT = 1_000
 _FAILED = StatusCode.ERROR
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
-class LiveSpan(Protocol):
-    """A span that has a context of its own: the SDK's and ours."""
+class LocalSpan(Protocol):
+    """The part of a span that the tail sampler reads and sets; `eco2_tracing._spans.span.Span` has it."""
 
-    _context: Any
+    _context: SpanContext
+    _parent: SpanContext | None
+    _status: Status
+
+    @property
+    def kind(self) -> SpanKind:
+        """The span's kind."""
+
+    @property
+    def attributes(self) -> Mapping[str, AttributeValue]:
+        """The span's attributes."""
+
+    @property
+    def start_time(self) -> int:
+        """Nanoseconds since the epoch."""
+
+    @property
+    def end_time(self) -> int | None:
+        """Nanoseconds since the epoch; ``None`` until the span has ended."""
+
+    def finalize(self, last: Mapping[str, AttributeValue]) -> None:
+        """Derive the remaining attributes of an ended span, and set the last ones."""
 
 
-class Buffer(Protocol):
-    """Buffers the spans of local traces and decides which traces are exported; see `TraceBuffer`."""
+Emit = Callable[[Any], None]
+"""Exports one ended `LocalSpan`. The pipeline takes the span's own class, which this package may not import."""
+
+
+class _Buffer(Protocol):
+    """The methods of `TraceBuffer`, which imports this module."""
 
     slow: bool
 
-    def child_ended(self, local: LocalTrace, span: Any) -> None:
-        """Take an ended span that is not the local root."""
-
-    def keep(self, local: LocalTrace, reason: str) -> bool:
-        """Keep a local trace; return True if it is exported."""
-
-    def promote(self, local: LocalTrace, spans: Iterable[Any]) -> None:
-        """Mark open spans of a kept local trace as sampled."""
-
-    def finish(self, local: LocalTrace) -> None:
-        """Decide about a local trace whose root has ended."""
-
-    def discard(self, local: LocalTrace) -> None:
-        """Export nothing more of a local trace."""
+    def child_ended(self, local: LocalTrace, span: LocalSpan) -> None: ...
+    def keep(self, local: LocalTrace, reason: str) -> bool: ...
+    def promote(self, local: LocalTrace, spans: Iterable[LocalSpan]) -> None: ...
+    def finish(self, local: LocalTrace) -> None: ...
+    def discard(self, local: LocalTrace) -> None: ...
 
 
-def is_failure(span: Any) -> bool:
-    """Whether a span's status says that something failed here.
+def is_failure(span: LocalSpan) -> bool:
+    """Return True if a span's status is a reason to keep its local trace.
 
-    A client span with a 4xx answer has status ERROR by the HTTP conventions, but the caller may
-    well have expected it: no trace is kept for that.
+    A client span with a 4xx response has status ERROR by the HTTP conventions. It is no reason, because callers
+    often expect such a response.
     """
     if span._status.status_code is not _FAILED:
         return False
@@ -68,30 +86,30 @@ def is_failure(span: Any) -> bool:
     return not (isinstance(code, int) and 400 <= code < 500)
 
 
-def sampled_context(context: SpanContext, trace_state: TraceState | None) -> SpanContext:
-    """The same context with the sampled flag set and this tracestate."""
-    flags = context.trace_flags
-    return SpanContext(
-        context.trace_id,
-        context.span_id,
-        context.is_remote,
-        TraceFlags(flags | TraceFlags.SAMPLED) if flags else _SAMPLED,
-        trace_state,
-    )
-
-
 class LocalTrace:
-    """The spans of one local root and what was decided about them.
+    """The state of one local trace.
 
     Args:
-        buffer: Holds, decides and emits; shared by all local traces of the process.
+        buffer: The buffer that decides; shared by all local traces of the process.
         state: ``HEAD`` or ``UNDECIDED``.
-        trace_id: The trace's id.
-        name: The root's name as the sampler was told it.
-        probability: With which the head chose, negative where unknown.
-        wall: Nanoseconds since the epoch at the beginning. All times of the local trace are this
-            plus a monotonic difference, so that a step of the wall clock cannot disturb them.
-        decided_here: Whether our own sampler was asked, rather than the caller's decision followed.
+        trace_id: The 128-bit trace id.
+        name: The root's name at its start.
+        probability: The head's sampling probability; negative if unknown.
+        wall: Nanoseconds since the epoch at the start. Every time of the local trace is this plus a monotonic
+            difference, so that a step of the wall clock does not change durations.
+        decided_here: True if the local head sampler decided; False if the caller's decision was followed.
+
+    Attributes:
+        root: The local root; ``None`` before it starts and after the local trace is over.
+        true_root: True if the local root has no parent.
+        reason: Why the local trace is kept: ``error``, ``slow``, ``upstream`` or ``None``.
+        held: The ended spans that are buffered; ``None`` if there is none.
+        held_since: Seconds of the buffer's clock when the first of them was buffered.
+        heavy: Bytes that the memory limiter counts for them.
+        open: The child spans that have not ended, by span id.
+        closing: True once the root has ended.
+        stream: True for connections that may stay open for hours: their spans are not buffered.
+        peer_ended: True if the peer ended the connection, so that an error is no reason to keep.
     """
 
     __slots__ = (
@@ -119,7 +137,7 @@ class LocalTrace:
 
     def __init__(
         self,
-        buffer: Buffer,
+        buffer: _Buffer,
         state: int,
         trace_id: int,
         name: str,
@@ -135,78 +153,82 @@ class LocalTrace:
         self.decided_here = decided_here
         self.wall = wall
         self.monotonic = perf_counter_ns()
-        self.root: Any = None
+        self.root: Any = None  # a `LocalSpan` wherever it is read
         self.true_root = False
         self.reason: str | None = None
-        self.held: list[Any] | None = None
+        self.held: list[LocalSpan] | None = None
         self.heavy = 0
-        self.open: dict[int, LiveSpan] | None = None
+        self.open: dict[int, LocalSpan] | None = None
         self.closing = False
         self.stream = False
         self.peer_ended = False
 
     def now(self) -> int:
-        """Nanoseconds since the epoch, by the monotonic clock since the local trace began."""
+        """Return nanoseconds since the epoch, by the monotonic clock since the local trace began."""
         return self.wall + perf_counter_ns() - self.monotonic
 
     @property
     def sampled(self) -> bool:
-        """Whether spans that begin now are sampled."""
+        """True if spans that start now are sampled."""
         return self.state in _EXPORTED
 
     @property
     def recording(self) -> bool:
-        """Whether spans that begin now are recorded."""
+        """True if spans that start now are recorded."""
         return self.state != DROPPED
 
-    def began(self, span: LiveSpan) -> None:
-        """A child span has begun."""
+    def open_spans(self) -> list[LocalSpan]:
+        """Return the child spans that have not ended; other threads may start more of them."""
+        return list(self.open.copy().values()) if self.open else []
+
+    def began(self, span: LocalSpan) -> None:
+        """Register a child span that has started."""
         opened = self.open
         if opened is None:
             opened = self.open = {}
         elif len(opened) >= _OPEN_LIMIT:
-            # Spans that nobody ends must not pile up under a root that lives as long as the process.
+            # Spans that are never ended must not pile up under a root that lives as long as the process.
             opened.pop(next(iter(opened)), None)
         opened[span._context.span_id] = span
         if self.state == KEPT and not span._context.trace_flags.sampled:
-            # Kept between the sampler's answer and now.
+            # The local trace was kept after the sampler's decision about this span.
             self.buffer.promote(self, [span])
 
-    def started(self, span: LiveSpan, *, is_root: bool) -> None:
-        """A span of this local trace has started.
+    def started(self, span: LocalSpan, *, is_root: bool) -> None:
+        """Register a span that has started.
 
         Args:
             span: The span.
-            is_root: Whether it is the local root.
+            is_root: True if it is the local root.
         """
         if is_root:
             self.root = span
         else:
             self.began(span)
 
-    def ended(self, span: Any) -> None:
-        """A span has ended; a server or client span that is the local root waits for ``finish``."""
+    def ended(self, span: LocalSpan) -> None:
+        """Take an ended span. A server or client span that is the local root is exported by `finish`."""
         if span is not self.root:
             self.buffer.child_ended(self, span)
 
-    def root_ended(self, span: Any) -> None:
-        """The local root, a library's or a manual span, has ended."""
+    def root_ended(self, span: LocalSpan) -> None:
+        """Decide about a local trace whose root is a library's or a manual span, which has ended."""
         if is_failure(span):
             self.buffer.keep(self, ERROR)
         self.buffer.finish(self)
 
-    def failed(self, span: Any) -> None:
-        """Something failed while its span is still open: keep the local trace from here on."""
+    def failed(self, _span: LocalSpan) -> None:
+        """Keep the local trace because a span that is still open has failed."""
         self.buffer.keep(self, ERROR)
 
     def keep(self, reason: str) -> bool:
-        """Keep the local trace for a reason; tells whether it is exported."""
+        """Keep the local trace; return True if it is exported."""
         return self.buffer.keep(self, reason)
 
     def finish(self) -> None:
-        """The local root's work is over: decide."""
+        """Decide about the local trace; its root has ended."""
         self.buffer.finish(self)
 
     def discard(self) -> None:
-        """Export nothing of the local trace, whatever was decided and whatever happens."""
+        """Export nothing more of the local trace."""
         self.buffer.discard(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.context import get_current
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
@@ -15,7 +15,7 @@ from eco2_tracing.sampling._head.tracestate import with_probability
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Link, Span, TraceState
-    from opentelemetry.util.types import Attributes
+    from opentelemetry.util.types import Attributes, AttributeValue
 
     from eco2_tracing.sampling._tail.local_trace import LocalTrace
     from eco2_tracing.sampling._tail.sampler import TailSampler
@@ -60,39 +60,39 @@ class ProviderSampler(Sampler):
         trace_id: int,
         name: str,
         kind: SpanKind,
-        attributes: Mapping[str, Any],
+        attributes: Mapping[str, AttributeValue],
     ) -> Start:
-        """Follow the parent's local trace, or begin one. Never raises.
+        """Follow the parent's local trace, or begin a new one. Never raises.
 
         Args:
             parent: The span of ``parent_context``.
-            parent_context: Where the span starts; ``None`` for the current context.
+            parent_context: The context in which the span starts; ``None`` for the current one.
             trace_id: The parent's trace id, or a new one.
             name: The span's name.
             kind: The span's kind.
-            attributes: What the span starts with.
+            attributes: The span's attributes at its start.
 
         Returns:
-            The local trace (``None`` if nothing of it can be kept); whether the span is sampled from its start; its
-            tracestate; the attributes that a sampler replaced the given ones with, or ``None``; whether the span is
-            the local root; for an excluded request the upstream context that is used in place of one of its own.
+            The local trace, ``None`` if it can never be exported; True if the span is sampled at its start; its
+            tracestate; the attributes that a sampler returned in place of the given ones, or ``None``; True if the
+            span is the local root; for an excluded request the upstream context, which the span uses as its own.
         """
         context = parent.get_span_context()
         local: LocalTrace | None = getattr(parent, "local_trace", None)
         try:
             if local is not None and local.buffer is self._tail_sampler.buffer:
                 return _followed(local, context)
-            # A local trace of another buffer was begun before a fork: its spans are a caller's here.
+            # A local trace of another buffer began before a fork: its spans count as a caller's.
             if (
                 local is None
                 and not context.is_remote
                 and context.is_valid
                 and not context.trace_flags.sampled
             ):
-                # A span of ours that nothing can keep: the decision of its local root stands.
+                # A span of this library that is not recorded: the decision about its local root holds.
                 return None, False, context.trace_state, None, False, None
             return self._begun(parent_context, context, trace_id, name, kind, attributes)
-        except Exception:  # noqa: BLE001 - samplers are the application's
+        except Exception:  # noqa: BLE001 - a sampler of another package may raise anything
             internal_failure("deciding about a span")
             return None, False, None, None, False, None
 
@@ -103,24 +103,24 @@ class ProviderSampler(Sampler):
         trace_id: int,
         name: str,
         kind: SpanKind,
-        attributes: Mapping[str, Any],
+        attributes: Mapping[str, AttributeValue],
     ) -> Start:
         inherited = caller.trace_state if caller.is_valid else None
         decided: bool | None = bool(caller.trace_flags.sampled) if caller.is_valid else None
-        said = self._decision_of(get_current() if parent_context is None else parent_context)
-        if said.denied:
-            # An excluded request has no ids of its own: what it calls and logs keeps the caller's.
+        upstream = self._decision_of(get_current() if parent_context is None else parent_context)
+        if upstream.denied:
+            # An excluded request has no ids of its own: its calls and log lines have the caller's.
             return None, False, inherited, None, False, caller if caller.is_remote else None
-        if said.deferred:
+        if upstream.deferred:
             decided = None
-        elif said.accepted and not caller.is_valid:
+        elif upstream.accepted and not caller.is_valid:
             decided = True
         added: Attributes = None
         if self._tail_sampler.needs_attributes:
-            local, answer = self._tail_sampler.begin_custom(trace_id, name, parent_context, kind, attributes)
-            if answer.decision is not Decision.DROP:
-                added = answer.attributes or {}
-            inherited = answer.trace_state
+            local, result = self._tail_sampler.begin_custom(trace_id, name, parent_context, kind, attributes)
+            if result.decision is not Decision.DROP:
+                added = result.attributes or {}
+            inherited = result.trace_state
         else:
             local = self._tail_sampler.begin(trace_id, decided, name)
         if local is None:
@@ -141,7 +141,7 @@ class ProviderSampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """Answer as an SDK sampler does, for callers other than our tracers."""
+        """Decide as an SDK sampler, for callers other than our tracers."""
         local, sampled, state, added, _, _ = self.decide(
             get_current_span(parent_context),
             parent_context,
@@ -166,6 +166,6 @@ def _followed(local: LocalTrace, parent: SpanContext) -> Start:
         return None, False, state, None, False, None
     sampled = local.sampled
     if sampled and not parent.trace_flags.sampled:
-        # The parent had ended when the local trace was kept.
+        # The parent ended before the local trace was kept.
         state = with_probability(state, local.probability, local.trace_id)
     return local, sampled, state, None, False, None

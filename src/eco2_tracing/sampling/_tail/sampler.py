@@ -1,17 +1,17 @@
-"""Begins local traces: chosen at the head, or recorded in the process in case something fails.
+"""The tail sampler: it begins local traces, sampled by the head or recorded in case something fails.
 
-What the head did not choose is recorded in the process alone. When a span of it ends in error, when
-the local root was too slow or when a callee says that it kept its part, the whole local trace is
-exported; otherwise it is forgotten.
+A local trace that the head does not sample is recorded and buffered in the process. It is exported if one of its
+spans ends with an error, if its root is slow, or if a called service reports that it kept its part. Otherwise it is
+dropped.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from time import monotonic, time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace.sampling import Decision
 
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace.sampling import SamplingResult
     from opentelemetry.trace import SpanKind
+    from opentelemetry.util.types import Attributes
 
-    from eco2_tracing.sampling._build import BuiltSampler
+    from eco2_tracing.sampling._head.base import BuiltSampler
+    from eco2_tracing.sampling._tail.local_trace import Emit
     from eco2_tracing.sampling._tail.rules import TailLimits, TailRules
 
 
@@ -34,18 +36,18 @@ class TailSampler:
 
     Args:
         built: The head sampler.
-        rules: What is worth keeping.
-        limits: The bounds.
-        emit: Gets every span that is exported, once, outside any lock.
+        rules: The reasons to keep a local trace.
+        limits: The limits.
+        emit: Exports one span; called once for each exported span, outside any lock.
         clock: Monotonic seconds.
         wall: Nanoseconds since the epoch.
 
     Attributes:
-        buffer: What holds and decides in this process.
-        needs_attributes: Whether ``begin_custom`` is the one to call.
-        kept_below: Trace ids with low 64 bits below this are kept when something happens.
-        follows: Whether a caller's "not sampled" settles what ``begin`` would say: nothing is chosen, and
-            what may be kept begins undecided, by ``may_keep`` alone. Slowness has to be looked at.
+        buffer: Buffers local traces and decides about them.
+        needs_attributes: True if `begin_custom` must be called instead of `begin`.
+        kept_below: Local traces are kept for errors if the low 64 bits of their trace id are below this.
+        follows: True if a caller's "not sampled" is followed and no root has to be timed. Then `begin` would return
+            an undecided local trace if `may_keep` is true, and ``None`` otherwise.
     """
 
     def __init__(
@@ -53,42 +55,42 @@ class TailSampler:
         built: BuiltSampler,
         rules: TailRules,
         limits: TailLimits,
-        emit: Callable[[Any], None],
+        emit: Emit,
         *,
         clock: Callable[[], float] = monotonic,
         wall: Callable[[], int] = time_ns,
     ) -> None:
         self._parent_based = built.parent_based
         self._sample = built.root.sample
-        self._ask = built.root.should_sample
+        self._should_sample = built.root.should_sample
         self.needs_attributes = built.needs_attributes
         self.follows = built.parent_based and not built.needs_attributes and not rules.wants_slow
         self._wall = wall
         self.kept_below = LOW_64_BITS + 1 if rules.wants_slow else bound(rules.error_rate)
-        self._make_buffer = partial(TraceBuffer, built, rules, limits, emit, clock)
+        self._make_buffer = partial(TraceBuffer, built.root, rules, limits, emit, clock)
         self.buffer = self._make_buffer()
 
     @property
     def kept(self) -> Counter[str]:
-        """Local traces that were exported, by reason."""
+        """The number of exported local traces, by reason."""
         return self.buffer.kept
 
     @property
     def dropped(self) -> Counter[str]:
-        """Spans that were lost, by reason."""
+        """The number of lost spans, by reason."""
         return self.buffer.dropped
 
     def release_sampled(self) -> None:
-        """Emit what sampled local traces hold, for a flush."""
+        """Emit the buffered spans of sampled local traces, for a flush."""
         self.buffer.release_sampled()
 
     def after_fork(self) -> None:
-        """A child process starts empty: what was begun belongs to its parent."""
+        """In a child process: start with an empty buffer; local traces from before the fork belong to the parent."""
         self.buffer.close()
         self.buffer = self._make_buffer()
 
     def may_keep(self, trace_id: int) -> bool:
-        """Whether a trace that the head did not choose is kept when something happens."""
+        """Return True if a local trace that the head does not sample may be kept later."""
         return trace_id & LOW_64_BITS < self.kept_below
 
     def begin(self, trace_id: int, decided: bool | None, name: str) -> LocalTrace | None:
@@ -96,11 +98,11 @@ class TailSampler:
 
         Args:
             trace_id: The trace's id, inherited or new.
-            decided: The caller's decision; ``None`` where the local sampler is to decide.
+            decided: The caller's decision; ``None`` if the local head sampler decides.
             name: The root's name as far as it is known.
 
         Returns:
-            The local trace; ``None`` when nothing of it can be kept, so that nothing is recorded.
+            The local trace; ``None`` if it can never be exported, so that nothing is recorded.
         """
         decided_here = False
         if decided is None or not self._parent_based:
@@ -120,15 +122,15 @@ class TailSampler:
         name: str,
         context: Context | None,
         kind: SpanKind | None,
-        attributes: Mapping[str, Any] | None,
+        attributes: Attributes,
     ) -> tuple[LocalTrace | None, SamplingResult]:
-        """The same with a sampler of the application's, which is asked as the SDK asks it.
+        """Begin a local trace by an installed sampler, which is called as the SDK calls it.
 
         Returns:
-            The local trace and the sampler's whole answer.
+            The local trace, or ``None`` as in `begin`, and the sampler's result.
         """
-        answer = self._ask(context, trace_id, name, kind, attributes)
-        state = HEAD if answer.decision is Decision.RECORD_AND_SAMPLE else UNDECIDED
+        result = self._should_sample(context, trace_id, name, kind, attributes)
+        state = HEAD if result.decision is Decision.RECORD_AND_SAMPLE else UNDECIDED
         if state == UNDECIDED and not self.may_keep(trace_id):
-            return None, answer
-        return LocalTrace(self.buffer, state, trace_id, name, UNKNOWN, self._wall(), True), answer
+            return None, result
+        return LocalTrace(self.buffer, state, trace_id, name, UNKNOWN, self._wall(), True), result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from opentelemetry.trace import SpanKind, Status, StatusCode, TraceState
 
-from tests.rescue.conftest import HALF, Local, caller
+from tests.tail_sampling.conftest import HALF, Local, caller
 
 REASON, PROBABILITY = "eco2.sampling.reason", "eco2.sampling.probability"
 
@@ -61,7 +61,7 @@ def test_a_failing_root_is_an_error(local):
     ],
 )
 def test_a_4xx_answer_to_a_call_is_no_failure(local, kind, attributes, kept):
-    """The caller may well have asked whether something is there."""
+    """Callers often expect such a response."""
     root = local.start("root", caller())
     call = local.start("call", root, kind=kind, attributes=attributes)
     call.set_status(Status(StatusCode.ERROR))
@@ -71,7 +71,7 @@ def test_a_4xx_answer_to_a_call_is_no_failure(local, kind, attributes, kept):
 
 
 def test_what_runs_after_the_failure_is_sampled_at_once(local):
-    """Spans that are open, and those that begin, tell their callees so; before, they did not."""
+    """Calls of open and of new spans are sampled from then on; earlier ones were not."""
     root = local.start("root", caller())
     open_one = local.start("open", root)
     assert [span.get_span_context().trace_flags for span in (root, open_one)] == [0, 0]
@@ -125,7 +125,7 @@ def test_late_spans_follow_the_decision(local):
     assert local.names == ["failing", "kept", "late"]
 
 
-def test_a_late_error_still_rescues_what_is_held(local):
+def test_a_late_error_still_keeps_what_is_held(local):
     """As long as a span is open, its root waits; the root is exported once, with the rest."""
     root = local.start("root", caller())
     task = local.start("task", root)
@@ -240,7 +240,7 @@ def test_a_bare_accept_is_followed():
     assert local.named("root").attributes == {REASON: "head"}
 
 
-def test_a_bare_deny_stops_rescue(local):
+def test_a_bare_deny_stops_keeping(local):
     """Nothing is recorded, failing or not, and nothing below is."""
     local.said = local.said._replace(denied=True)
     root = local.start("root", caller())

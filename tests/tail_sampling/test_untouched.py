@@ -150,7 +150,7 @@ class LostError(Exception):
 
 
 class OddError(Exception):
-    """An exception that cannot be asked what others can."""
+    """An exception without the usual attributes."""
 
     @property
     def code(self):

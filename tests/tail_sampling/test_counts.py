@@ -1,4 +1,4 @@
-"""Counts stay right: what is exported, each weighed with one over its probability, tells how many there were."""
+"""Counts stay right: the sum of 1/probability over exported local traces estimates the number of all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from opentelemetry.trace import StatusCode, TraceState
 
 from eco2_tracing.sampling import BuiltSampler, CustomSampler, randomness_value
 from eco2_tracing.sampling._tail.rules import TailLimits
-from tests.rescue.conftest import HALF, Local, caller
+from tests.tail_sampling.conftest import HALF, Local, caller
 
 REASON, PROBABILITY = "eco2.sampling.reason", "eco2.sampling.probability"
 REQUESTS = 5_000
@@ -142,7 +142,7 @@ def test_a_failing_trace_that_the_gateway_chose():
 
 
 def test_a_share_of_failing_traces_behind_a_gateway():
-    """What the gateway chose and what we did cannot be told apart: no probability is claimed."""
+    """The gateway's choice and ours cannot be separated: the probability is unknown."""
     local = Local(error_rate=0.5)
     for sampled in (False, True):
         root = local.start("root", caller(sampled=sampled))
@@ -192,21 +192,21 @@ def test_slow_ones_are_all_kept(reason):
 
 
 def test_jaegers_tags_stand_on_true_roots_that_its_sampler_chose():
-    """Jaeger's adaptive sampling counts them: rescued traces and callees' roots would mislead it."""
+    """Jaeger's adaptive sampling counts them: kept traces and callees' roots would mislead it."""
     local = Local(arg="1")
     local.start("true root").end()
     local.said = local.said._replace(deferred=True)
     local.start("deferred", caller()).end()
-    rescued = Local()
-    rescued.fail("rescued", None)
+    kept = Local()
+    kept.fail("kept", None)
     tags = {"sampler.type": "probabilistic", "sampler.param": 1.0}
     assert tags.items() <= local.named("true root").attributes.items()
     assert not tags.keys() & local.named("deferred").attributes.keys()
-    assert not tags.keys() & rescued.named("rescued").attributes.keys()
+    assert not tags.keys() & kept.named("kept").attributes.keys()
 
 
 def installed(decision, **attributes):
-    """A sampler of another package, and what it was asked."""
+    """A sampler of another package; it records its calls."""
     asked = []
 
     class Installed(Sampler):
@@ -227,7 +227,7 @@ def installed(decision, **attributes):
 
 @pytest.mark.parametrize("decision", [Decision.RECORD_AND_SAMPLE, Decision.DROP])
 def test_an_installed_sampler(decision):
-    """It is asked as the SDK asks it; its tracestate and attributes are taken over, a failure is kept."""
+    """It is called as the SDK calls it; its tracestate and attributes are used, a failure is kept."""
     built, asked = installed(decision, extra=1)
     local = Local(built=built)
     root = local.start("root", attributes={"peer": "b"})
@@ -245,7 +245,7 @@ def test_an_installed_sampler(decision):
         assert local.named("root").attributes == {"peer": "b", "extra": 1, REASON: "head"}
 
 
-def test_an_installed_sampler_and_no_rescue():
+def test_an_installed_sampler_and_no_keeping():
     """What it does not choose is not recorded where nothing could keep it."""
     built, _ = installed(Decision.DROP)
     assert not Local(built=built, error_rate=0.0).start("root").is_recording()

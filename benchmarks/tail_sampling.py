@@ -4,7 +4,7 @@ The handler, the last of 100 routes behind Envoy's 21 headers, makes two httpx c
 spans as the contrib packages make them. Every variant is a process of its own; all run in turns,
 round after round. CPU time of the whole process is counted.
 
-    python benchmarks/rescue.py [--rounds 15] [--requests 2000]
+    python benchmarks/tail_sampling.py [--rounds 15] [--requests 2000]
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from eco2_tracing.testing import CapturedSpans, b3_headers
 
 
 class Liar:
-    """Raises whatever it is asked."""
+    """Raises at every access."""
 
     def __str__(self):
         raise RuntimeError("no str")
@@ -136,7 +136,7 @@ def test_what_is_set_on_a_span(worked):
 
 
 def test_a_description_that_is_no_text(worked):
-    """It is left out, and not asked what it is."""
+    """It is left out without any access."""
 
     def work(tracer, listen):
         with tracer.start_as_current_span("library") as span:

@@ -23,7 +23,7 @@ def listen(captured):
     trace.get_tracer_provider().add_span_processor(captured)
 
 
-def rescued(work, **settings):
+def kept(work, **settings):
     """The span ``library`` of a failing request that was not sampled, which ``work`` has worked on."""
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
@@ -56,7 +56,7 @@ def test_attributes_of_every_kind_arrive():
             span.set_attributes({"b": True, "c": 0.5, "a": 2})
             span.set_attribute("hostile", Hostile())
 
-    (span,) = rescued(work).find(name="library")
+    (span,) = kept(work).find(name="library")
     expected = {"a": 2, "list": (1, 2), "values": ("x",), "b": True, "c": 0.5}
     assert {key: span.attributes[key] for key in expected} == expected
 
@@ -76,7 +76,7 @@ def test_attributes_that_fight_back_cost_themselves_alone():
             span.set_attribute("hidden", [Bottomless()])
             span.set_attribute("b", 2)
 
-    (span,) = rescued(work).find(name="library")
+    (span,) = kept(work).find(name="library")
     mark = "<unreadable Bottomless>"
     assert span.attributes == {"a": 1, "hostile": mark, "hidden": (mark,), "b": 2}
 
@@ -87,7 +87,7 @@ def test_a_span_without_a_name_has_an_empty_one():
     def work(tracer):
         tracer.start_span(None).end()
 
-    (child,) = [span for span in rescued(work).spans if span.kind is SpanKind.INTERNAL]
+    (child,) = [span for span in kept(work).spans if span.kind is SpanKind.INTERNAL]
     assert child.name == ""
 
 
@@ -100,7 +100,7 @@ def test_a_description_that_is_no_text_is_left_out():
             span.set_status(StatusCode.ERROR, Hostile())
             listen(captured)
 
-    rescued(work)
+    kept(work)
     (span,) = captured.find(name="library")
     assert span.status is StatusCode.ERROR
 
@@ -112,7 +112,7 @@ def test_live_spans_have_the_read_side_of_the_sdk():
     def work(tracer):
         found.extend((trace.get_current_span(), tracer.start_span("library")))
 
-    rescued(work)
+    kept(work)
     provider = trace.get_tracer_provider()
     for span in found:
         assert isinstance(span, ReadableSpan)
@@ -130,7 +130,7 @@ def test_it_is_a_child_with_times_and_links_of_its_own():
         span.end(3)
         span.set_attribute("late", 1)
 
-    captured = rescued(work)
+    captured = kept(work)
     (span,) = captured.find(name="library")
     server = captured.one(kind=SpanKind.SERVER)
     assert (span.kind, span.parent_span_id, span.start_ns, span.end_ns) == (
@@ -151,7 +151,7 @@ def test_limits_hold():
             pass
 
     limits = {"span_attribute_count_limit": 3, "span_attribute_value_length_limit": 4}
-    (span,) = rescued(work, **limits).find(name="library")
+    (span,) = kept(work, **limits).find(name="library")
     assert set(span.attributes.values()) == {"xxxx"}
     assert (len(span.attributes), span.dropped_attributes) == (3, 2)
 
@@ -163,7 +163,7 @@ def test_secrets_are_masked():
         with tracer.start_as_current_span("library", attributes={"password": "planted", "db.n": 1}):
             pass
 
-    (span,) = rescued(work).find(name="library")
+    (span,) = kept(work).find(name="library")
     assert span.attributes == {"password": "REDACTED", "db.n": 1}
 
 
@@ -181,7 +181,7 @@ def test_exceptions_are_recorded_where_asked_for(record):
         except LookupError:
             pass
 
-    rescued(work)
+    kept(work)
     (span,) = captured.find(name="library")
     assert (span.status is StatusCode.ERROR, bool(span.events)) == (record, record)
 

@@ -15,7 +15,7 @@ import eco2_tracing
 from eco2_tracing import TracingSettings
 from eco2_tracing.sampling._tail.rules import TailLimits, TokenBucket
 from eco2_tracing.testing import CapturedSpans, b3_headers
-from tests.rescue.conftest import HALF, Local, caller
+from tests.tail_sampling.conftest import HALF, Local, caller
 
 REASON, PROBABILITY = "eco2.sampling.reason", "eco2.sampling.probability"
 
@@ -42,7 +42,7 @@ def test_the_cap_is_charged_once_a_trace():
 
 
 def test_a_refused_trace_goes_out_nowhere():
-    """Nothing of it is exported or told to callees, and all of it is counted."""
+    """Nothing of it is exported or sent to called services, and all of it is counted."""
     local = Local(limits=TailLimits(kept_per_second=0))
     root = local.start("root", caller())
     local.start("held", root).end()

@@ -1,4 +1,4 @@
-"""Requests and calls: what is told to callees and callers, and what stops rescue."""
+"""Requests and calls: the headers of calls and responses, and what stops keeping."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_callees_hear_of_the_failure_from_then_on():
 
 
 def test_nothing_failed():
-    """Nothing is exported, and nobody is told anything."""
+    """Nothing is exported, and no header reports it."""
     service = Service()
     answer = service.get("/calls")
     assert (service.sent, service.names) == (["0", "0"], [])
@@ -145,7 +145,7 @@ def test_nothing_failed():
 
 
 def test_the_caller_is_told():
-    """OuterInstrumentation the application's own values, and only where the trace was rescued."""
+    """OuterInstrumentation the application's own values, and only where the trace was kept."""
     service = Service()
     answer = service.get("/calls?fails=true")
     told = f"trace;desc=00-{TRACE_ID}-{service.root.span_id}-01"
@@ -192,7 +192,7 @@ def test_a_refused_trace_reaches_nobody():
     ids=["server-timing", "traceresponse"],
 )
 def test_a_callee_that_kept_its_part(headers):
-    """We keep ours though all went well here, tell later callees, and tell our caller."""
+    """The local trace is kept without an error here; later calls and the response report it."""
     service = Service()
     service.answers["/callee"] = (200, headers)
     answer = service.get("/hears/stock")
@@ -259,7 +259,7 @@ def test_the_exception_behind_a_500_is_there():
 
 
 def test_an_exception_after_a_good_answer_began():
-    """The trace is kept; the caller could not be told any more."""
+    """The trace is kept; the response had already begun, so that no header reports it."""
     service = Service()
     answer = service.get("/stream?fails=true")
     assert "server-timing" not in answer.headers
@@ -298,7 +298,7 @@ def test_a_background_task_that_fails():
         (UNSAMPLED, "/raises", {"error_sampling_rate": 0.0}),
     ],
 )
-def test_what_stops_rescue(headers, path, settings):
+def test_what_stops_keeping(headers, path, settings):
     """A bare deny, an excluded path, a sampler that is off, a rate of zero."""
     service = Service(**settings)
     service.get(path, headers)

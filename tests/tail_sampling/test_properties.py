@@ -13,7 +13,7 @@ from opentelemetry.context import attach
 from opentelemetry.trace import StatusCode, set_span_in_context
 
 from eco2_tracing.sampling._tail.rules import TailLimits
-from tests.rescue.conftest import Local, caller
+from tests.tail_sampling.conftest import Local, caller
 
 UNLIMITED = TailLimits(kept_per_second=1_000_000)
 

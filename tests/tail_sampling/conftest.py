@@ -1,4 +1,4 @@
-"""What the rescue's tests share: a provider whose exports are a list, and a clock that is set by hand."""
+"""Shared by the tests of the tail sampler: a provider whose exports are a list, and a clock that is set by hand."""
 
 from __future__ import annotations
 
