@@ -138,9 +138,10 @@ def extras(session: nox.Session, extra: str) -> None:
 
 @nox.session(python=OLDEST)
 def types(session: nox.Session) -> None:
-    """Mypy, strict; the typing test of the public API is among its files."""
-    session.install("-e", ".[all,demo]", *group("types"))
+    """Mypy, strict, with the typed API among its files; pyright on the typed API."""
+    session.install("-e", ".[all,demo]", *group("types"), "basedpyright")
     session.run("mypy")
+    session.run("pytest", "--noconftest", "tests/typing")
 
 
 @nox.session(python=OLDEST)

@@ -10,8 +10,8 @@ from eco2_tracing._settings.early import protect_propagators_variable as _protec
 
 _protect()
 
-# Modules are made to stay. The collector would walk all of them, FastAPI's included, several times over
-# while they are made: two fifths of what this import costs.
+# Modules are not garbage. While they are imported, the collector would traverse all of them several times, those of
+# FastAPI included, which takes two fifths of the time of this import.
 _collects = _gc.isenabled()
 _gc.disable()
 try:
@@ -57,12 +57,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import what few services name, and what takes long."""
+    """Import `TracingSettings` at its first use: pydantic-settings takes longer than the rest of this import."""
     if name != "TracingSettings":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return _settings.TracingSettings
 
 
 def __dir__() -> list[str]:
-    """List what is there to be imported, too."""
+    """Return the names of the module, those included that are imported at their first use."""
     return sorted({*globals(), *__all__})

@@ -1,7 +1,7 @@
-"""What eco2-tracing raises.
+"""Exceptions of eco2-tracing.
 
 Eco2TracingError
-├── ConfigurationError    wrong configuration, raised only where asked for (strict mode)
+├── ConfigurationError    wrong configuration, raised only in strict mode
 └── MissingExtraError     a feature whose optional package is not installed
 """
 
@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 
 class Eco2TracingError(Exception):
-    """The base of every exception that this library raises on purpose."""
+    """Base class of the exceptions that this library raises on purpose."""
 
 
 class ConfigurationError(Eco2TracingError, ValueError):
-    """Configuration that strict mode does not let pass.
+    """Wrong configuration in strict mode.
 
     Args:
-        problems: One sentence a problem: the variable, what was found, what to do.
+        problems: One sentence for each problem: the variable, the value found, what to do.
 
     Attributes:
         problems: The same sentences, as a tuple.
@@ -33,9 +33,9 @@ class MissingExtraError(Eco2TracingError, ImportError):
     """A feature needs a package that is not installed.
 
     Args:
-        feature: What was asked for, such as ``eco2-tracing demo``.
+        feature: The feature, such as ``eco2-tracing demo``.
         package: The package that it needs.
-        extra: The extra of eco2-tracing that brings it.
+        extra: The extra of eco2-tracing that installs it.
     """
 
     def __init__(self, feature: str, package: str, extra: str) -> None:

@@ -41,7 +41,7 @@ def own_file(driver: str = "overlay") -> str:
 
 @dataclass
 class Settings:
-    """What a resource is made of."""
+    """The settings that a resource is built from."""
 
     service_name: str | None = None
     service_version: str | None = None
@@ -111,7 +111,7 @@ def test_fargate(detect):
      f"/machine.slice/machine-libpod_pod_{SANDBOX}.slice", f"/lxc/{OWN[:12]}", f"/x/{OWN}0", f"/x/{OWN.upper()}"],
 )  # fmt: skip
 def test_other_cgroups(detect, path):
-    """A host's process, a pod's own group and other ids are no container."""
+    """A host's process, a pod's own group and other ids give no container id."""
     assert detect(f"1:name=systemd:{path}\n0::{path}\n") is None
 
 
@@ -190,5 +190,5 @@ def test_podman_inside_of_docker(detect):
 
 
 def test_no_proc(tmp_path):
-    """Without procfs there is no container id and no fault."""
+    """Without procfs there is no container id and no error."""
     assert "container.id" not in build_resource(Settings(), environ={}, proc=tmp_path).attributes

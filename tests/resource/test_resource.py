@@ -1,4 +1,4 @@
-"""The resource: facts of service, process, host, pod and container, and which of them win."""
+"""The resource: attributes of service, process, host, pod and container, and their precedence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from eco2_tracing._resource import after_fork_resource, build_resource
 
 @dataclass
 class Settings:
-    """What a resource is made of."""
+    """The settings that a resource is built from."""
 
     service_name: str | None = None
     service_version: str | None = None
@@ -58,7 +58,7 @@ def test_unknown_service(build, monkeypatch, executable, name):
 
 
 def test_settings_beat_arguments_beat_facts(build):
-    """What operators set wins, then what the code gives, then what was detected."""
+    """The environment overrides arguments, which override detected attributes."""
     settings = Settings("named", "2", "prod", {"host.name": "operator", "team": "a"})
     extra = {
         "host.name": "argument",
@@ -75,7 +75,7 @@ def test_settings_beat_arguments_beat_facts(build):
 
 
 def test_an_attribute_that_fights_back_is_left_out(build, caplog):
-    """An object that cannot be written as text costs its own attribute alone, and is told once."""
+    """An object without a text is left out with its attribute, which one warning names."""
 
     class Hostile:
         def __str__(self):
@@ -84,14 +84,19 @@ def test_an_attribute_that_fights_back_is_left_out(build, caplog):
     found = build(extra={"bad": Hostile(), "worse": Hostile(), "good": "yes"})
     assert found["good"] == "yes"
     assert not {"bad", "worse"} & found.keys()
-    told = [record.message for record in caplog.records if record.name == "eco2_tracing"]
-    assert len(told) == 1
-    assert "resource attribute" in told[0]
+    reports = [record.message for record in caplog.records if record.name == "eco2_tracing"]
+    assert [
+        name for name in ("bad", "worse", "good") if f"resource attribute {name}," in "".join(reports)
+    ] == [
+        "bad",
+        "worse",
+    ]
+    assert len(reports) == 2
 
 
 @pytest.mark.parametrize("name", ["deployment.environment", "deployment.environment.name"])
 def test_environment_has_both_names(build, name):
-    """Backends ask for the older name of the environment, or for the newer one."""
+    """The environment is set under its older and its newer name."""
     attributes = build(extra={name: "dev", "service.name": "argument", "service.version": "1"})
     assert attributes["deployment.environment"] == attributes["deployment.environment.name"] == "dev"
     assert (attributes["service.name"], attributes["service.version"]) == ("argument", "1")
@@ -124,7 +129,7 @@ def test_kubernetes_facts(build, environ, attribute):
 
 
 def test_common_names_outside_kubernetes(build):
-    """NODE_NAME of a build server makes no Kubernetes node."""
+    """NODE_NAME outside Kubernetes is not a Kubernetes node."""
     attributes = build(environ={"NODE_NAME": "x", "CONTAINER_NAME": "x", "POD_NAME": " "})
     assert not [name for name in attributes if name.startswith("k8s.")]
 
@@ -146,7 +151,7 @@ def test_each_process_is_an_instance(build):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
 def test_forked_workers_differ():
-    """Each child has ids of its own, whatever else is set stays, and its children differ again."""
+    """Each child process has its own ids, and so have its children; other attributes stay."""
     settings = Settings("s", resource_attributes={"host.name": "set"})
     parent = build_resource(settings, environ={}, proc=Path(os.devnull))
     reader, writer = os.pipe()
@@ -166,7 +171,7 @@ def test_forked_workers_differ():
 
 
 def test_forked_instance_is_new():
-    """A fork renews the instance id, every time."""
+    """Each fork gets a new instance id."""
     parent = build_resource(Settings("s"), environ={}, proc=Path(os.devnull))
     child = after_fork_resource(parent)
     resources = (parent, child, after_fork_resource(child))
@@ -181,7 +186,7 @@ def test_given_instance_survives_a_fork():
 
 
 def test_resource_of_somebody_else():
-    """A resource that was not built here keeps what it says, but for the process."""
+    """Another resource keeps its attributes, except those of the process."""
     forked = after_fork_resource(Resource({"a": "b"}, "https://example.com/schema"))
     assert forked.attributes["a"] == "b"
     assert forked.attributes["process.pid"] == os.getpid()

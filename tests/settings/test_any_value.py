@@ -1,4 +1,4 @@
-"""No environment whatsoever stops a service."""
+"""Any environment gives settings: no value raises."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ENVIRONMENTS = st.dictionaries(st.sampled_from(NAMES) | OTHER_NAMES, TEXTS, max_
 @example({"OTEL_SERVICE\n_NAME": "x", "OTEL_SERVICE_NAME\udcff": "\udcff"})
 @example({"OTEL_SAMPLING_RATE": "0", "OTEL_TRACES_SAMPLER_ARG": "0\r0"})
 def test_any_environment_makes_settings(environ):
-    """Settings and resource come of any environment, with every problem told in one line by its variable."""
+    """Any environment gives settings and a resource; each problem is one line that names its variable."""
     settings = TracingSettings(_environ=environ)
     assert all(isinstance(problem, Problem) for problem in settings.problems)
     for problem in settings.problems:
@@ -54,13 +54,13 @@ def test_any_environment_makes_settings(environ):
     )
 )
 def test_any_keyword_makes_settings(keywords):
-    """What is given in code is read by the same rules."""
+    """Arguments in code are read by the same rules."""
     assert isinstance(TracingSettings(_environ={}, **keywords).problems, tuple)
 
 
 @given(TEXTS, st.sampled_from(["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"]))
 def test_no_header_value_is_shown(text, variable):
-    """Header values stay out of repr and of every warning, however they are written."""
+    """Header values are neither in repr nor in a warning, however they are written."""
     secret = "geheim"
     settings = TracingSettings(_environ={variable: f"{text}{secret},key={secret}"})
     assert secret not in repr(settings)

@@ -1,4 +1,4 @@
-"""The page on configuration knows every variable."""
+"""The page on configuration lists every variable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 
 def test_every_variable_is_in_a_table():
-    """Each variable that is read stands in the first column of a table."""
+    """Each variable that is read is in the first column of a table."""
     rows = [
         line.split("|")[1] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("|")
     ]

@@ -42,7 +42,7 @@ def run(code: str, propagators: str | None) -> tuple[str, str]:
     ],
 )
 def test_eco2_tracing_first(value, used, told):
-    """Whatever the value, FastAPI can be imported later; a bad one is told, and children inherit it unchanged."""
+    """With any value FastAPI can be imported later; a bad one is reported, and child processes inherit it unchanged."""
     out, err = run("import eco2_tracing._settings\nimport fastapi" + REPORT, value)
     assert out == f"{value.strip()} {used}"
     assert ("OTEL_PROPAGATORS" in err) is told
@@ -50,7 +50,7 @@ def test_eco2_tracing_first(value, used, told):
 
 @pytest.mark.parametrize(("value", "used"), [("b3,typo", "b3"), ("B3", "b3")])
 def test_fastapi_first_where_it_survives(value, used):
-    """A FastAPI that did not read the variable is left as it is, and the settings tell the same."""
+    """A FastAPI that does not read the variable is not affected, and the settings report the same."""
     code = "value = os.environ.pop('OTEL_PROPAGATORS')\nimport fastapi, opentelemetry.propagate\n"
     out, err = run(
         code + "os.environ['OTEL_PROPAGATORS'] = value\nimport eco2_tracing._settings" + REPORT, value
@@ -61,7 +61,7 @@ def test_fastapi_first_where_it_survives(value, used):
 
 @pytest.mark.parametrize("limit", ["many", "-1", "9" * 5000])
 def test_a_bad_limit_does_not_stop_the_sdk(limit):
-    """OpenTelemetry's SDK reads a limit when it is imported, and raises; children inherit it unchanged."""
+    """OpenTelemetry's SDK can be imported with a bad limit; child processes inherit it unchanged."""
     code = f"os.environ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT'] = limit = {limit!r}\n"
     code += "import eco2_tracing._settings, opentelemetry.sdk.trace\n"
     assert run(code + "print(os.environ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT'] == limit)", None)[0] == "True"
@@ -77,7 +77,7 @@ trace.get_tracer("early"), metrics.get_meter("early"), _logs.get_logger("early")
 @pytest.mark.parametrize("kind", ["TRACER", "METER", "LOGGER"])
 @pytest.mark.parametrize(("name", "told"), [("nonsense", True), ("\udcff", True), ("", False), (" ", False)])
 def test_a_provider_that_is_not_there(kind, name, told):
-    """The API raises whenever it is asked for a provider that no package brings, the empty name included."""
+    """A variable that names a provider that no package has, or an empty name, is removed: the API would raise."""
     variable = f"OTEL_PYTHON_{kind}_PROVIDER"
     out, err = run(f"os.environ[{variable!r}] = {name!r}" + PROVIDERS + REPORT, None)
     assert out.startswith("None b3")
@@ -85,7 +85,7 @@ def test_a_provider_that_is_not_there(kind, name, told):
 
 
 def test_a_provider_that_is_there_is_left_alone():
-    """A name that an installed package brings stays in the environment, and nothing is told."""
+    """The name of an installed provider stays in the environment, and nothing is reported."""
     code = "os.environ['OTEL_PYTHON_METER_PROVIDER'] = 'default_meter_provider'" + PROVIDERS + REPORT
     out, err = run(
         code + "print(os.environ['OTEL_PYTHON_METER_PROVIDER'], type(metrics.get_meter_provider()))", None
@@ -95,14 +95,14 @@ def test_a_provider_that_is_there_is_left_alone():
 
 
 def test_upper_case_names_keep_their_meaning():
-    """The value is corrected as little as can be: names in upper case still choose the propagators."""
+    """Names in upper case still select their propagators."""
     code = "import eco2_tracing._settings, opentelemetry.propagate as p\nprint(sorted(p.get_global_textmap().fields))"
     assert run(code, "B3")[0] == run(code, "b3")[0]
 
 
 @pytest.mark.parametrize("value", [None, ""])
 def test_nothing_is_imported_without_need(value):
-    """An unset variable needs no protection, and no import."""
+    """An unset variable causes no import."""
     code = "import eco2_tracing._settings.early as early\nbefore = set(sys.modules)\n"
     code += "early.protect_propagators_variable()\nprint(len(set(sys.modules) - before))"
     assert run(code, value)[0] == "0"

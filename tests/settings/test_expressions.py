@@ -79,6 +79,7 @@ BENIGN = [
     r"(?i)/HEALTH\b",
     "(a|b)*",
     r"(\w)\1x",
+    r"(?:\b)*x",
     "[^\\d]+-id",
     "(?:é|ü)+x",
     "[à-ÿ]+x",
@@ -91,14 +92,14 @@ BENIGN = [
 
 @pytest.mark.parametrize("expression", [*EXPONENTIAL, *POLYNOMIAL])
 def test_an_expression_that_explodes(expression):
-    """Nested and adjacent repeats that can read the same text are found."""
+    """Nested and adjacent repeats that match the same text are found."""
     assert re.compile(expression)
     assert takes_too_long(expression)
 
 
 @pytest.mark.parametrize("expression", BENIGN)
 def test_an_ordinary_expression(expression):
-    """Contrib's examples, paths, names by the hundred, and repeats with something between them are taken."""
+    """Contrib's examples, paths, names by the hundred, and repeats with a separator are accepted."""
     assert not takes_too_long(expression)
 
 
@@ -122,7 +123,7 @@ def test_an_ordinary_expression(expression):
     ],
 )
 def test_every_variable_of_expressions(only_problem, variable, field):
-    """What takes too long is reported with its variable and not used; the others are."""
+    """An expression that takes too long is reported with its variable and not used; the others are used."""
     settings, problem = only_problem(**{variable: "client/.*/info,(a+)+$,x-.*"})
     assert getattr(settings, field) == ("client/.*/info", "x-.*")
     assert problem.variable == variable
@@ -131,13 +132,13 @@ def test_every_variable_of_expressions(only_problem, variable, field):
 
 
 def test_both_kinds_are_named(only_problem):
-    """An expression that does not compile and one that explodes are told apart."""
+    """An expression that does not compile and one that takes too long are reported separately."""
     _, problem = only_problem(OTEL_PYTHON_EXCLUDED_URLS="(,(a+)+$,ok")
     assert "no regular expression: '('; takes too long on some texts: '(a+)+$'" in problem.message
 
 
 def test_strict_mode_refuses_it():
-    """It is wrong configuration."""
+    """In strict mode such an expression raises."""
     with pytest.raises(ConfigurationError, match="takes too long"):
         TracingSettings(_environ={"OTEL_PYTHON_EXCLUDED_URLS": "(a+)+$", "ECO2_TRACING_STRICT": "true"})
 
@@ -158,7 +159,7 @@ def test_a_request_is_served(monkeypatch, caplog, mode):
 
 
 def test_what_contrib_reads_by_itself():
-    """Its instrumentations of other libraries read the environment: they find the expressions that can be used."""
+    """Contrib's instrumentations of other libraries read only the expressions that can be used."""
     environ = {
         "OTEL_PYTHON_REQUESTS_EXCLUDED_URLS": "(a+)+$,client/.*/info",
         "OTEL_PYTHON_URLLIB3_EXCLUDED_URLS": "(a+)+$",
@@ -192,45 +193,42 @@ WORDS = st.sampled_from(["/a", "b", "/", ".x", r"\.", "-", ".*", ".*?"])
 
 @given(st.lists(WORDS, max_size=7).map("".join), st.text("/ab.x-", max_size=12), st.booleans(), st.booleans())
 def test_a_search_finds_the_same(expression, text, begin, end):
-    """Text and `.*` are searched for in another form, with the same result."""
+    """The rewritten expression of text and `.*` gives the same result."""
     expression = f"{'^' if begin else ''}{expression}{'$' if end else ''}"
     found = re.search(expression, text) is not None
     assert (re.search(for_search(expression), text) is not None) == found
 
 
 def test_the_beginning_of_a_long_url_decides():
-    """What lies behind the characters that are looked at is not searched."""
+    """Only the first characters of a URL are searched."""
     excluded = ExcludedUrls(["/x.*/health"])
     assert excluded(f"http://host/x{'a' * 100}/health")
     assert not excluded(f"http://host/x{'a' * LONGEST_URL}/health")
 
 
-@pytest.mark.parametrize("expression", ["(a+)+$", "(a|aa)+$"])
-def test_without_the_parser(monkeypatch, expression):
-    """Where `re` has no such parser, texts of growing length are tried, and nothing runs for long."""
+def test_without_the_parser(monkeypatch, caplog):
+    """Where `re` has no such parser, an expression is used unchecked, and one warning says so."""
     monkeypatch.delattr(re, "_parser")
-    monkeypatch.setattr(explosive, "_TRIAL_S", -1.0)
-    assert takes_too_long(expression)
-    monkeypatch.setattr(explosive, "_TRIAL_S", 3600.0)
-    monkeypatch.setattr(explosive, "_TRIAL_LENGTHS", range(1, 5))
-    assert not takes_too_long("client/[a-z]+/info")
+    assert not takes_too_long("(a+)+$")
+    assert not takes_too_long("(a|aa)+$")
+    assert len([text for text in caplog.messages if "checking a regular expression" in text]) == 1
 
 
-def test_a_part_that_is_not_known(monkeypatch):
-    """A construct of a newer `re` is tried as well."""
+def test_an_unknown_construct(monkeypatch, caplog):
+    """An expression with a construct of a newer `re` is used unchecked, with the same warning."""
     monkeypatch.setattr(automaton, "_CATEGORIES", {})
-    monkeypatch.setattr(explosive, "_TRIAL_S", 3600.0)
     assert not takes_too_long(r"\d+x")
+    assert "checking a regular expression" in caplog.text
 
 
 @pytest.mark.parametrize("limit", ["_MOST_POSITIONS", "_MOST_EDGES"])
 def test_an_expression_that_is_too_large_is_taken(monkeypatch, limit):
-    """A start takes no longer than a bound allows: what is too large to look at is used."""
+    """An expression that is too large for the analysis is used: the time of a start is bounded."""
     monkeypatch.setattr(automaton, limit, 1)
     assert not takes_too_long("(a+)+(b+)+$")
 
 
 def test_a_loop_of_too_many_pairs_is_taken(monkeypatch):
-    """The same holds while pairs of positions are compared."""
+    """The same holds for the comparison of pairs of positions."""
     monkeypatch.setattr(explosive, "_MOST_PAIRS", 1)
     assert not takes_too_long("(?:ab|ac|ad)*x")

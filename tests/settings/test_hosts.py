@@ -1,10 +1,10 @@
-"""Which hosts are our own, by name alone."""
+"""Internal hosts are recognised by their name."""
 
 from __future__ import annotations
 
 import pytest
 
-from eco2_tracing._settings import OwnHosts
+from eco2_tracing._settings import InternalHosts
 
 OWN = "localhost collector a.localhost a.b.svc a.b.svc.cluster.local 127.0.0.1 10.1.2.3 [::1] fd00::1 ::ffff:10.0.0.1"
 OWN += " own.example.com a.b.example.org Collector."
@@ -12,8 +12,8 @@ OWN += " own.example.com a.b.example.org Collector."
 
 @pytest.mark.parametrize("host", OWN.split())
 def test_own_hosts(host):
-    """Loopback, private literals, dotless names, the cluster's domains and what is listed."""
-    assert OwnHosts(["own.example.com", "*.example.org"]).includes(host)
+    """Loopback, private literals, dotless names, the cluster's domains and the listed hosts are internal."""
+    assert InternalHosts(["own.example.com", "*.example.org"]).includes(host)
 
 
 @pytest.mark.parametrize(
@@ -30,5 +30,5 @@ def test_own_hosts(host):
     ],
 )
 def test_other_hosts(host):
-    """Everything else is somebody else's, numbers that are addresses to some included."""
-    assert not OwnHosts(["own.example.com", "*.example.org"]).includes(host)
+    """All other hosts are external, also numbers that some resolvers read as addresses."""
+    assert not InternalHosts(["own.example.com", "*.example.org"]).includes(host)

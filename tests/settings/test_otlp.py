@@ -1,4 +1,4 @@
-"""Where spans go: endpoints in all their forms, headers, certificates and what looks like a mistake."""
+"""The destination of spans: forms of endpoints, headers, certificates and likely mistakes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ HTTP = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
     ],
 )
 def test_grpc_endpoints(read, text, address, insecure):
-    """The scheme decides on TLS; without one the host does."""
+    """The scheme decides on TLS; without a scheme the host does."""
     settings = read(**{ENDPOINT: text})
     assert (settings.otlp.endpoint, settings.otlp.insecure) == (address, insecure)
     assert settings.problems == ()
@@ -76,7 +76,7 @@ def test_http_traces_endpoint_is_used_as_it_is(read):
 
 
 def test_http_default(read):
-    """Without an endpoint HTTP goes to its own port on this host."""
+    """Without an endpoint, HTTP uses port 4318 of this host."""
     assert read(**HTTP).otlp.endpoint == "http://localhost:4318/v1/traces"
 
 
@@ -91,12 +91,12 @@ def test_http_default(read):
     ],
 )
 def test_own_host_without_scheme(read, variables, insecure):
-    """The variable decides; without it credentials never go out in plaintext."""
+    """The variable decides; without it credentials are never sent in plaintext."""
     assert read(**{ENDPOINT: "collector:4317"}, **variables).otlp.insecure is insecure
 
 
 def test_listed_host_without_scheme(read):
-    """A host of ECO2_TRACING_PROPAGATION_TARGETS is our own."""
+    """A host of ECO2_TRACING_PROPAGATION_TARGETS is internal."""
     targets = {"ECO2_TRACING_PROPAGATION_TARGETS": "*.example.com"}
     assert read(**{ENDPOINT: "otlp.example.com:4317"}, **targets).otlp.insecure
 
@@ -137,7 +137,7 @@ def test_scheme_beats_insecure(read):
 )
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 def test_no_endpoint(only_problem, text, protocol):
-    """What is no endpoint is told, and the default is used."""
+    """A text that is not an endpoint is reported, and the default is used."""
     settings, problem = only_problem(**{ENDPOINT: text}, OTEL_EXPORTER_OTLP_PROTOCOL=protocol)
     assert settings.otlp.endpoint == problem.used.strip("'")
     assert "localhost" in settings.otlp.endpoint
@@ -166,7 +166,7 @@ def test_a_grpc_target_is_no_url(only_problem):
     ],
 )
 def test_likely_mistakes(only_problem, variables, words, endpoint):
-    """What looks like a mistake is told and used as it is."""
+    """A likely mistake is reported and used as it is."""
     settings, problem = only_problem(**variables)
     assert problem.advisory
     assert words in problem.message
@@ -175,7 +175,7 @@ def test_likely_mistakes(only_problem, variables, words, endpoint):
 
 @pytest.mark.parametrize("milliseconds", ["10", "99"])
 def test_short_timeout_names_both_readings(only_problem, milliseconds):
-    """Milliseconds hold; whoever meant seconds is told."""
+    """A timeout is in milliseconds; one that was probably meant in seconds is reported."""
     settings, problem = only_problem(OTEL_EXPORTER_OTLP_TIMEOUT=milliseconds)
     assert settings.otlp.timeout_s == int(milliseconds) / 1000
     assert f"{milliseconds} milliseconds" in problem.message
@@ -190,7 +190,7 @@ def test_headers(read):
 
 
 def test_bad_headers_are_told_without_their_values(only_problem):
-    """Bad pairs fall away, told by position."""
+    """Bad pairs are dropped and reported by their position."""
     settings, problem = only_problem(
         OTEL_EXPORTER_OTLP_HEADERS="good=geheim1,geheim2,x y=geheim3,nl=geheim4%0A"
     )
@@ -216,7 +216,7 @@ def test_secrets_are_masked(read):
 
 
 def test_credentials_of_a_url_become_a_header(read):
-    """As with other clients; the endpoint that is shown has none."""
+    """Credentials of a URL become a header, as in other clients; the endpoint that is shown has none."""
     settings = read(**{ENDPOINT: "https://us%40er:p%C3%A4ss@example.com:4317"})
     assert settings.otlp.endpoint == "example.com:4317"
     assert settings.exporter_otlp_endpoint == "https://example.com:4317"
@@ -229,13 +229,13 @@ def test_credentials_of_a_url_become_a_header(read):
 
 @pytest.mark.parametrize("endpoint", ["http://u:ge/heim@c:4317", "u:geheim@c:x", "ftp://u:geheim@c"])
 def test_credentials_of_a_bad_url_are_masked(only_problem, endpoint):
-    """A warning does not tell a password."""
+    """A warning contains no password."""
     _, problem = only_problem(**{ENDPOINT: endpoint})
     assert "heim" not in problem.message
 
 
 def test_client_certificate_without_key(only_problem):
-    """One without the other is told, neither is used."""
+    """One without the other is reported, and neither is used."""
     settings, problem = only_problem(OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=__file__)
     assert settings.otlp.client_certificate is None
     assert problem.variable == "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"
@@ -250,7 +250,7 @@ def test_client_certificate_with_key(read):
 
 @pytest.mark.parametrize("path", ["/no/such/ca.pem", str(Path(__file__).parent), "x" * 5000, "a\0b"])
 def test_missing_certificate_file(only_problem, path):
-    """A file that cannot be read is told, a directory too; it may appear later."""
+    """A file that cannot be read, or a directory, is reported and used: it may appear later."""
     settings, problem = only_problem(OTEL_EXPORTER_OTLP_CERTIFICATE=path)
     assert settings.otlp.certificate == path.replace("\0", "\ufffd")
     assert problem.advisory

@@ -1,4 +1,4 @@
-"""Explicit settings beat the environment, which beats arguments, which beat defaults."""
+"""Precedence: explicit settings, environment, arguments, defaults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eco2_tracing._settings import TracingSettings, load_settings
     "keyword", ["traces_sampler", "TRACES_SAMPLER", "otel_traces_sampler", "OTEL_TRACES_SAMPLER"]
 )
 def test_keywords(keyword):
-    """A keyword is a field or a variable, in either case, and beats the environment."""
+    """A keyword is a field or a variable, in either case, and overrides the environment."""
     settings = TracingSettings(_environ={"OTEL_TRACES_SAMPLER": "always_on"}, **{keyword: "always_off"})
     assert settings.traces_sampler == "always_off"
     assert settings.problems == ()
@@ -59,7 +59,7 @@ def test_unknown_keyword_is_told():
 
 
 def test_explicit_general_form_beats_traces_form_of_the_environment():
-    """What is given explicitly wins whatever form it has."""
+    """An explicit general form overrides the _TRACES_ form of the environment."""
     settings = TracingSettings(
         _environ={"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://a:4317"},
         exporter_otlp_endpoint="http://b:4317",
@@ -115,7 +115,7 @@ def test_service_name(environ, name):
 
 
 def test_environment_and_version_from_attributes():
-    """Both names of the environment are read; the environment beats the arguments."""
+    """Both names of the environment are read; the environment overrides the arguments."""
     environ = {"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=prod,service.version=2"}
     settings = load_settings(service_version="1", environment="dev", environ=environ)
     assert (settings.environment, settings.service_version) == ("prod", "2")
@@ -131,7 +131,7 @@ def test_explicit_service_facts_beat_the_environment():
 
 
 def test_arguments_fill_given_settings():
-    """Arguments stand in where explicit settings say nothing, and settle an older name of the environment."""
+    """Arguments fill what explicit settings do not set, and make another name in the environment superfluous."""
     given = TracingSettings(_environ={"ENVIRONMENT": "dev", "OTEL_LOG_LEVEL": "loud"}, service_name="given")
     assert {problem.variable for problem in given.problems} == {"ENVIRONMENT", "OTEL_LOG_LEVEL"}
     settings = load_settings(given, service_name="argument", environment="dev")
@@ -141,7 +141,7 @@ def test_arguments_fill_given_settings():
 
 
 def test_process_environment_is_the_default(monkeypatch):
-    """Without further word the environment of the process is read."""
+    """Without an argument the environment of the process is read."""
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
     assert TracingSettings().traces_sampler == load_settings().traces_sampler == "always_off"
 
@@ -163,7 +163,7 @@ def test_older_name_of_disabled_loses(only_problem):
 
 
 def test_older_name_of_disabled_with_a_bad_value(only_problem):
-    """An odd OTEL_ENABLED leaves tracing on."""
+    """An OTEL_ENABLED without meaning leaves tracing enabled."""
     settings, problem = only_problem(OTEL_ENABLED="perhaps")
     assert not settings.disabled
     assert not problem.advisory
@@ -197,7 +197,7 @@ def test_older_name_of_the_ratio_with_a_bad_value(only_problem):
 
 
 def test_older_name_as_a_keyword_beats_the_environment():
-    """An explicit older name is explicit."""
+    """An older name as a keyword overrides the environment."""
     settings = TracingSettings(
         _environ={"OTEL_SDK_DISABLED": "false", "OTEL_TRACES_SAMPLER": "always_on"},
         otel_enabled=False,

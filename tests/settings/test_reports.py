@@ -1,4 +1,4 @@
-"""How problems reach people: one warning each, or one error in strict mode; and names that are near misses."""
+"""Reports of problems: one warning each, or one error in strict mode; and near misses of names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_one_warning_each(read, caplog):
 
 
 def test_nothing_to_report(read, caplog):
-    """Good settings are silent."""
+    """Good settings log nothing."""
     report_problems(read())
     assert not caplog.records
 
@@ -36,13 +36,13 @@ def test_strict_mode_lists_everything():
 
 
 def test_strict_mode_by_keyword():
-    """Strict can be asked for in code."""
+    """Strict mode can be set in code."""
     with pytest.raises(ConfigurationError):
         TracingSettings(_environ={"OTEL_LOG_LEVEL": "loud"}, strict=True)
 
 
 def test_strict_mode_lets_doubts_pass(read, caplog):
-    """What is used as it stands is a warning in strict mode too."""
+    """A value that is used as it is remains a warning in strict mode."""
     settings = read(ECO2_TRACING_STRICT="true", OTEL_EXPORTER_OTLP_TIMEOUT="10", OTEL_ENABLED="true")
     report_problems(settings)
     assert len(caplog.records) == 2
@@ -85,7 +85,7 @@ def test_strict_mode_raises_for_what_others_found(read):
     ],
 )
 def test_names_that_are_not_read(only_problem, name, proper):
-    """A near miss, an older name or an unsupported one is told with what to do."""
+    """A near miss, an older name or an unsupported one is reported with what to do."""
     _, problem = only_problem(**{name: "value"})
     assert problem.variable == name
     assert "value" in problem.message
@@ -118,7 +118,7 @@ def test_names_that_are_not_read(only_problem, name, proper):
     ],
 )
 def test_names_of_others(read, name):
-    """Variables of other signals, of the Operator and of Kubernetes raise no alarm."""
+    """Variables of other signals, of the Operator and of Kubernetes are not reported."""
     assert read(**{name: "value"}).problems == ()
 
 
@@ -137,7 +137,7 @@ def test_empty_near_miss(read):
     ],
 )
 def test_older_names_beside_the_proper_one(read, name, proper):
-    """An older name is not told where the proper variable settles the matter."""
+    """An older name is not reported where the proper variable is set."""
     assert read(**{name: "x"}, **proper).problems == ()
 
 
@@ -145,7 +145,7 @@ def test_older_names_beside_the_proper_one(read, name, proper):
     ("name", "argument"), [("ENVIRONMENT", "environment"), ("OTEL_SERVICE_VERSION", "service_version")]
 )
 def test_facts_given_as_arguments(name, argument):
-    """An app that hands over its ENVIRONMENT itself hears nothing, with explicit settings too."""
+    """ENVIRONMENT is not reported where the application passes it on, with explicit settings too."""
     environ, given = {name: "dev"}, {argument: "dev"}
     assert load_settings(environ=environ, **given).problems == ()
     assert load_settings(TracingSettings(_environ=environ), **given).problems == ()
@@ -154,7 +154,7 @@ def test_facts_given_as_arguments(name, argument):
 
 @pytest.mark.parametrize("paths", ["/", "health,//"])
 def test_excluding_everything_is_doubted(only_problem, paths):
-    """A slash alone is a prefix of every path: it is used, and told."""
+    """A slash alone is a prefix of every path: it is used and reported."""
     settings, problem = only_problem(ECO2_TRACING_EXCLUDED_PATHS=paths)
     assert settings.excluded_paths == tuple(paths.split(","))
     assert problem.advisory
@@ -162,13 +162,13 @@ def test_excluding_everything_is_doubted(only_problem, paths):
 
 
 def test_what_is_used_is_one_line(read):
-    """What another variable adds to the value used cannot begin a line of its own."""
+    """The value of another variable in a report cannot begin a new line."""
     problems = read(OTEL_SAMPLING_RATE="0.5", OTEL_TRACES_SAMPLER_ARG="0.5\r\nroot: forged").problems
     assert [len(problem.message.splitlines()) for problem in problems] == [1, 1]
 
 
 def test_near_miss_of_a_secret_is_masked(only_problem):
-    """The value of a misspelled credential stays out of the log."""
+    """The value of a misspelled credential is not logged."""
     _, problem = only_problem(OTEL_EXPORTER_OLTP_HEADERS="k=geheim")
     assert "geheim" not in problem.message
 
@@ -186,7 +186,7 @@ def test_near_miss_of_a_secret_is_masked(only_problem):
     ],
 )
 def test_a_credential_in_the_wrong_variable_is_masked(only_problem, variable, text):
-    """Neither the value shown, nor the complaint that quotes it, nor what is used tells a secret."""
+    """Neither the value shown, nor the complaint, nor the value used contains a secret."""
     _, problem = only_problem(**{variable: text})
     assert "heim" not in str(problem)
 

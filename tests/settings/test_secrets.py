@@ -58,7 +58,7 @@ INVENTED = [
 
 
 def texts(settings) -> list[str]:
-    """Everything that shows settings to people."""
+    """Return every text that shows settings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydantic's older names
         older = [settings.json(), str(settings.dict())]
@@ -80,7 +80,7 @@ def texts(settings) -> list[str]:
 
 
 def shows(text: str) -> bool:
-    """Whether a planted credential, or what one is made of, is in a text, in any case."""
+    """Return whether a planted credential, or a part of one, is in a text, in any case."""
     return PLANTED.lower() in text.lower() or "ABCDEFGH" in text
 
 
@@ -111,14 +111,14 @@ def test_no_form_in_any_variable(form):
 )
 @pytest.mark.parametrize("form", [f"collector:4318/{PLANTED}", f"collector/{PLANTED}/x?y=z", f"[/{PLANTED}"])
 def test_no_path_of_an_endpoint(read, variable, protocol, form):
-    """Of an endpoint without a scheme, too, the path stays out of sight."""
+    """The path of an endpoint without a scheme is masked too."""
     settings = read(**{"OTEL_EXPORTER_OTLP_PROTOCOL": protocol, variable: form})
     assert [text for text in texts(settings) if shows(text)] == []
 
 
 @contextlib.contextmanager
 def checked(name: str):
-    """Look at everything that an error shows."""
+    """Check every text that an error shows."""
     try:
         yield
     except ConfigurationError as error:
@@ -180,7 +180,7 @@ def test_the_values_work(read):
 
 
 def test_ordinary_values_are_shown(read):
-    """What is no credential stays readable."""
+    """A value without credentials is shown as it is."""
     settings = read(
         OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
         OTEL_EXPORTER_OTLP_ENDPOINT="http://otel-collector.observability.svc:4318/otlp/v1beta1",

@@ -1,4 +1,4 @@
-"""Names that applications use for themselves, where they would change nothing."""
+"""Names that applications use for themselves, where they would have changed nothing."""
 
 from __future__ import annotations
 

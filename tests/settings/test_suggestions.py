@@ -1,4 +1,4 @@
-"""What a wrong value or an invented name was probably meant to say, and that nothing is sampled by mistake."""
+"""The probable meaning of wrong values and invented names; nothing is sampled by mistake."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ MEANINGLESS = [
 @pytest.mark.parametrize("sampler", ["traceidratio", "parentbased_traceidratio"])
 @pytest.mark.parametrize(("text", "share"), SHARES)
 def test_a_share_in_another_form(read, sampler, text, share):
-    """The number that was probably meant is used, and the report names it; the sampler has nothing to add."""
+    """The number that was probably meant is used and reported once."""
     settings = read(OTEL_TRACES_SAMPLER=sampler, OTEL_TRACES_SAMPLER_ARG=text)
     assert {problem.variable for problem in settings.problems} == {"OTEL_TRACES_SAMPLER_ARG"}
     assert settings.traces_sampler == sampler
@@ -61,7 +61,7 @@ def test_a_share_in_another_form(read, sampler, text, share):
 
 @pytest.mark.parametrize("text", MEANINGLESS)
 def test_a_share_without_meaning_samples_little(only_problem, text):
-    """One in a hundred is sampled, which the report says: never everything."""
+    """A ratio that cannot be read is 0.01, as the report says, and never everything."""
     settings, problem = only_problem(
         OTEL_TRACES_SAMPLER="parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG=text
     )
@@ -72,7 +72,7 @@ def test_a_share_without_meaning_samples_little(only_problem, text):
 
 @pytest.mark.parametrize("text", ["1", "0", "1.0", ".5", "1e-2", "0.01", "+.1", "1E-3"])
 def test_a_good_share_is_used_as_it_is(read, text):
-    """Nothing is read into a number from 0 to 1."""
+    """A number from 0 to 1 is used as it is."""
     settings = read(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG=text)
     assert (settings.traces_sampler_arg, settings.problems) == (text, ())
 
@@ -117,7 +117,7 @@ def test_the_older_name_of_the_ratio(only_problem, text, arg):
     ],
 )
 def test_a_sampler_in_another_spelling(only_problem, text, sampler, arg):
-    """A sampler that is not to sample everything never becomes one that does."""
+    """A sampler that was not meant to sample everything is never replaced by one that does."""
     settings, problem = only_problem(OTEL_TRACES_SAMPLER=text)
     assert (settings.traces_sampler, settings.traces_sampler_arg) == (sampler, arg)
     assert problem.variable == "OTEL_TRACES_SAMPLER"
@@ -135,14 +135,14 @@ def test_a_sampler_in_another_spelling(only_problem, text, sampler, arg):
     ],
 )
 def test_one_guess_at_the_sampler(only_problem, text, guess):
-    """What was probably meant is named, and not another sampler that is spelled alike."""
+    """The report names the sampler that was probably meant, and no other one of similar spelling."""
     _, problem = only_problem(OTEL_TRACES_SAMPLER=text)
     assert guess in problem.message
     assert problem.message.count("did you mean") + problem.message.count("was probably meant") == 1
 
 
 def test_an_unknown_sampler_with_a_share(only_problem):
-    """Whoever sets a share does not want everything."""
+    """An unknown sampler with a share is a ratio sampler, and does not sample everything."""
     settings, problem = only_problem(OTEL_TRACES_SAMPLER="adaptive", OTEL_TRACES_SAMPLER_ARG="0.01")
     assert (settings.traces_sampler, settings.traces_sampler_arg) == ("parentbased_traceidratio", "0.01")
     assert "parentbased_traceidratio was probably meant" in problem.message
@@ -290,7 +290,7 @@ SERVICE_NAME APP_ENV LOG_LEVEL SAMPLE_RATE"""
 
 @pytest.mark.parametrize("name", EXISTING.split())
 def test_names_that_exist_elsewhere(read, name):
-    """Variables of other components raise no alarm, whatever they hold."""
+    """Variables of other components are not reported, whatever their value."""
     assert read(**{name: "true"}).problems == ()
 
 
@@ -328,7 +328,7 @@ def test_a_generic_name_is_never_wrong(read):
 
 @pytest.mark.parametrize(("sampler", "told"), [("parentbased_rate_limiting", 1), ("always_off", 0)])
 def test_a_bad_number_of_processes(read, sampler, told):
-    """WEB_CONCURRENCY is the server's: what it holds matters only where a rate is shared, and is never an error."""
+    """A bad WEB_CONCURRENCY is reported only where a rate is shared, and is never an error."""
     settings = read(
         WEB_CONCURRENCY="auto",
         OTEL_TRACES_SAMPLER=sampler,

@@ -1,4 +1,4 @@
-"""Each kind of variable: what is taken, what is replaced, and how that is told."""
+"""Each kind of variable: values that are used, and values that are replaced and reported."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_defaults(read):
     ],
 )
 def test_a_start_without_settings_reads_the_same(variables):
-    """The model is for those who name it: what it would say is read without it."""
+    """The settings that are read without the model are those of the model."""
     read, model = load_settings(environ=variables), TracingSettings(_environ=variables)
     fields = TracingSettings.model_fields
     assert {name: getattr(read, name) for name in fields} == {name: getattr(model, name) for name in fields}
@@ -201,7 +201,7 @@ def test_a_long_list_of_expressions_is_read_in_one_go(read, monkeypatch):
 
 
 def test_what_is_shown_is_bounded(only_problem):
-    """A huge value does not flood the log."""
+    """A huge value is shortened in the log."""
     _, problem = only_problem(OTEL_TRACES_SAMPLER="x" * 10_000)
     assert len(problem.message) < 1000
 
@@ -214,13 +214,13 @@ def test_what_is_shown_is_bounded(only_problem):
     ],
 )
 def test_missing_package_names_its_cure(only_problem, variable, text, cure):
-    """A name that a package would bring is told with the line that installs it."""
+    """A name of a package that is not installed is reported with the line that installs it."""
     _, problem = only_problem(**{variable: text})
     assert cure in problem.message
 
 
 def test_installed_names(read, tmp_path, monkeypatch):
-    """Names of installed entry points are taken in any case, and used as they are spelled."""
+    """Names of installed entry points are accepted in any case, and used as they are spelled."""
     info = tmp_path / "mine-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
@@ -244,7 +244,7 @@ def test_batch_fits_its_queue(only_problem):
 
 
 def test_a_small_queue_alone_is_no_mistake():
-    """Nobody set the batch that does not fit: it follows the queue, also where wrong configuration raises."""
+    """A default batch larger than the queue is reduced without a report, also in strict mode."""
     settings = TracingSettings(_environ={"OTEL_BSP_MAX_QUEUE_SIZE": "100", "ECO2_TRACING_STRICT": "true"})
     assert (settings.bsp_max_export_batch_size, settings.problems) == (100, ())
 
@@ -257,14 +257,14 @@ def test_sampler_argument_is_checked(only_problem):
 
 
 def test_sampler_argument_of_a_good_ratio(read):
-    """A ratio stays text, for whoever builds the sampler."""
+    """A ratio stays text."""
     settings = read(OTEL_TRACES_SAMPLER="parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG="0.25")
     assert settings.traces_sampler_arg == "0.25"
     assert settings.problems == ()
 
 
 def test_sampler_argument_without_use_is_told(only_problem):
-    """A ratio beside a sampler that takes none is a common mistake."""
+    """A ratio beside a sampler without an argument is reported."""
     settings, problem = only_problem(OTEL_TRACES_SAMPLER_ARG="0.1")
     assert settings.traces_sampler == "parentbased_always_on"
     assert problem.advisory
@@ -272,11 +272,11 @@ def test_sampler_argument_without_use_is_told(only_problem):
 
 
 def test_bytes_that_are_no_text(read):
-    """Bytes of the environment that are not UTF-8 are mended."""
+    """Bytes of the environment that are not UTF-8 are replaced."""
     assert read(OTEL_SERVICE_NAME="caf\udce9").service_name.encode().startswith(b"caf")
 
 
 def test_settings_are_frozen():
-    """Nobody changes settings that others have read."""
+    """Settings are frozen."""
     with pytest.raises(ValueError, match="frozen"):
         TracingSettings(_environ={}).disabled = True

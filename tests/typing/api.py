@@ -1,16 +1,17 @@
-"""The public API as a typed program uses it; mypy checks this file, nothing runs it.
+"""The public API as a typed program uses it; mypy and pyright check this file, nothing runs it.
 
-A ``type: ignore`` here is a claim, too: mypy fails when the misuse that it marks is accepted.
+A ``type: ignore`` marks a misuse: both fail where they accept it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import assert_type
 
 from fastapi import FastAPI
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import Span, SpanKind
+from pydantic import SecretStr
 
 from eco2_tracing import (
     TracingSettings,
@@ -44,6 +45,33 @@ configure_tracing(
     span_processors=[SpanProcessor()],
 )
 configure_tracing("auth-api", "1.2.0", "prod", TracingSettings())  # type: ignore[call-arg]
+TracingSettings(
+    disabled=False,
+    service_name="auth-api",
+    resource_attributes={"team": "auth"},
+    propagators=["tracecontext", "b3"],
+    traces_exporter="waterfall",
+    traces_sampler="parentbased_traceidratio",
+    traces_sampler_arg="0.1",
+    exporter_otlp_protocol="http/protobuf",
+    exporter_otlp_headers={"api-key": "s3cret", "tenant": SecretStr("a")},
+    excluded_paths=("health", "/internal"),
+    error_sampling_rate=1,
+    slow_threshold_ms=None,
+    slow_thresholds_ms={"/report": 5},
+    redact_keys={"pin"},
+    strict=True,
+)
+TracingSettings(exluded_paths=["health"])  # type: ignore[call-arg]
+TracingSettings(problems=())  # type: ignore[call-arg]
+TracingSettings(excluded_paths=5)  # type: ignore[arg-type]
+TracingSettings(traces_exporter=["otlp", 1])  # type: ignore[list-item]
+TracingSettings(disabled="no")  # type: ignore[arg-type]
+TracingSettings(bsp_schedule_delay="5s")  # type: ignore[arg-type]
+TracingSettings(exporter_otlp_protocol="http/json")  # type: ignore[arg-type]
+assert_type(TracingSettings().disabled, bool)
+assert_type(TracingSettings().excluded_paths, Sequence[str] | None)
+assert_type(TracingSettings().slow_threshold_ms, float | None)
 configure_tracing(service_name=1)  # type: ignore[arg-type]
 
 instrument_app(app)

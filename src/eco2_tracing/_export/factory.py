@@ -30,7 +30,7 @@ from eco2_tracing._settings.targets import (
 from eco2_tracing._untraced_headers import untraced_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from opentelemetry.sdk.trace import SpanProcessor
 
@@ -49,7 +49,7 @@ class ExportSettings(Protocol):
     """What this room needs of the settings; units and defaults as in `TracingSettings`."""
 
     @property
-    def traces_exporter(self) -> tuple[str, ...]:
+    def traces_exporter(self) -> Sequence[str]:
         """Names of exporters."""
 
     @property

@@ -1,4 +1,4 @@
-"""What a process is: the resource of its spans."""
+"""The resource: attributes of the process that its spans carry."""
 
 from __future__ import annotations
 

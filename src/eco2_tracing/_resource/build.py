@@ -1,7 +1,7 @@
-"""Composes the resource.
+"""Builds the resource.
 
-Precedence, highest first: settings (which hold the environment), arguments, detected facts. `Resource.create` lets
-arguments beat the environment, and reads the environment again, so it is not used.
+Precedence, highest first: settings (which hold the environment), arguments, detected attributes. `Resource.create` is
+not used: with it arguments override the environment, which it reads again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.version import __version__ as _sdk_version
 
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._guard import attempt
 from eco2_tracing._resource.detect import container_facts, kubernetes_facts, process_facts, process_ids
 
 if TYPE_CHECKING:
@@ -28,50 +28,38 @@ _ENVIRONMENTS = ("deployment.environment.name", "deployment.environment")
 _PROC = Path("/proc")
 
 
-class ServiceFacts(Protocol):
-    """The part of the settings that a resource is made of."""
+class ServiceSettings(Protocol):
+    """The settings that a resource is built from."""
 
-    @property
-    def service_name(self) -> str | None:
-        """Name of the service, if any is known."""
-
-    @property
-    def service_version(self) -> str | None:
-        """Version of the service, if any is known."""
-
-    @property
-    def environment(self) -> str | None:
-        """Deployment environment, if any is known."""
-
-    @property
-    def resource_attributes(self) -> Mapping[str, str]:
-        """``OTEL_RESOURCE_ATTRIBUTES``, decoded."""
+    service_name: str | None
+    service_version: str | None
+    environment: str | None
+    resource_attributes: Mapping[str, str]
 
 
 class _InstanceResource(Resource):
-    """A resource whose instance id was made here, so that a fork renews it."""
+    """A resource with a random instance id, which a fork replaces."""
 
 
 def build_resource(
-    settings: ServiceFacts,
+    settings: ServiceSettings,
     extra: Mapping[str, AttributeValue] | None = None,
     *,
     environ: Mapping[str, str] = os.environ,
     proc: Path = _PROC,
     redactor: Redactor | None = None,
 ) -> Resource:
-    """Make the resource of this process.
+    """Return the resource of this process.
+
+    It has a ``service.name`` (``unknown_service:<executable>`` where none is set) and a ``service.instance.id``
+    (random where none is set).
 
     Args:
-        settings: Service facts and ``OTEL_RESOURCE_ATTRIBUTES``, which beat everything else.
-        extra: Attributes from arguments; they beat detected facts.
-        environ: Where the downward API's variables are.
-        proc: Where procfs is mounted.
-        redactor: Masks secrets: whoever reads spans reads these attributes.
-
-    Returns:
-        A resource with a ``service.name`` (``unknown_service:<executable>`` at worst) and a ``service.instance.id``,
-        random unless given.
+        settings: The service and ``OTEL_RESOURCE_ATTRIBUTES``, which override everything else.
+        extra: Attributes from arguments; they override detected ones.
+        environ: The environment with the variables of the downward API.
+        proc: Mount point of procfs.
+        redactor: Masks secrets, because the attributes are exported with each span.
     """
     attributes: dict[str, AttributeValue] = {
         "telemetry.sdk.language": "python",
@@ -93,23 +81,20 @@ def build_resource(
 
 
 def _usable(extra: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
-    """Leave out what raises when it is read, so that one attribute does not cost the process its spans."""
-    usable: dict[str, AttributeValue] = {}
-    for key, value in extra.items():
-        try:
-            Resource({key: value})
-        except Exception:  # noqa: BLE001 - objects of the application may raise anything
-            internal_failure(f"reading the resource attribute {key}, which is left out")
-        else:
-            usable[key] = value
-    return usable
+    """Return the attributes that can be read, so that a bad one does not prevent the others."""
+
+    def can_be_read(key: str, value: AttributeValue) -> bool:
+        what = f"reading the resource attribute {key}, which is left out"
+        return attempt(what, Resource, {key: value}, default=None) is not None
+
+    return {key: value for key, value in extra.items() if can_be_read(key, value)}
 
 
 def after_fork_resource(resource: Resource) -> Resource:
-    """Return the resource as it is in a child process: its own ids of process and instance.
+    """Return the resource of a child process: with its own process ids and instance id.
 
     Args:
-        resource: The parent's. An instance id that was given to `build_resource` is kept.
+        resource: The parent's resource. An instance id that was set is kept.
     """
     own: dict[str, AttributeValue] = {**process_ids()}
     if isinstance(resource, _InstanceResource):
@@ -117,8 +102,8 @@ def after_fork_resource(resource: Resource) -> Resource:
     return type(resource)({**resource.attributes, **own}, resource.schema_url)
 
 
-def _name_service(attributes: dict[str, AttributeValue], settings: ServiceFacts) -> None:
-    """Settle name, version and environment, the last under both of its names."""
+def _name_service(attributes: dict[str, AttributeValue], settings: ServiceSettings) -> None:
+    """Set name, version and environment, the last under both of its names."""
     executable = attributes.get("process.executable.name")
     unknown = f"unknown_service:{executable}" if executable else "unknown_service"
     attributes["service.name"] = settings.service_name or attributes.get("service.name") or unknown

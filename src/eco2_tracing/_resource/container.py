@@ -1,8 +1,8 @@
-"""The id of the container that this process runs in, or none.
+"""Detects the id of the container that this process runs in.
 
-Two files of procfs name it. `cgroup` shows the process's own cgroup, unless the cgroup namespace hides the path.
+Two files of procfs contain it. `cgroup` shows the process's own cgroup, unless the cgroup namespace hides the path.
 `mountinfo` shows files that the runtime mounts into the container. Some of those belong to the container, others to
-the pod's sandbox or to another container whose network is shared, so each path counts only where its owner is known.
+the pod's sandbox or to another container whose network is shared: a path is used only where its owner is known.
 """
 
 from __future__ import annotations
@@ -22,10 +22,8 @@ _OWN_FILE = re.compile(rf"/[a-z0-9]+-containers/({_ID})/userdata/(?:run/)?\.cont
 # containers into the network of a sandbox, whose file is mounted instead.
 _HOSTNAME_FILE = re.compile(rf"/(?:[a-z0-9]+-)?containers/(?:[^/]+/)?({_ID})/(?:userdata/)?hostname$")
 _ORCHESTRATORS = (
-    "KUBERNETES_SERVICE_HOST",
-    "ECS_CONTAINER_METADATA_URI",
-    "ECS_CONTAINER_METADATA_URI_V4",
-    "NOMAD_ALLOC_ID",
+    *("KUBERNETES_SERVICE_HOST", "NOMAD_ALLOC_ID"),
+    *("ECS_CONTAINER_METADATA_URI", "ECS_CONTAINER_METADATA_URI_V4"),
 )
 # The kubelet mounts these into each container of a pod.
 _KUBELET_ROOT = re.compile(r"/pods/[^/]+/(?:etc-hosts$|containers/|volumes/)")
@@ -33,7 +31,7 @@ _KUBELET_POINTS = ("/dev/termination-log", "/run/secrets/kubernetes.io/", "/var/
 
 
 class _Mount(NamedTuple):
-    """The fields of one line of `mountinfo` that are read here; see proc(5)."""
+    """The fields of a line of `mountinfo` that are used; see proc(5)."""
 
     root: str
     point: str
@@ -41,14 +39,14 @@ class _Mount(NamedTuple):
 
 
 def container_id(proc: Path, environ: Mapping[str, str]) -> str | None:
-    """Return the id of this process's container; ``None`` where it cannot be told from another's.
+    """Return the id of this process's container; ``None`` where it may be the id of another one.
 
     Args:
-        proc: Where procfs is mounted.
-        environ: Variables of the process; they show whether an orchestrator started the container.
+        proc: Mount point of procfs.
+        environ: The environment, which shows whether an orchestrator started the container.
     """
     mounts = list(_mounts(proc / "self" / "mountinfo"))
-    # First, because Podman inside of another container may stay in that one's cgroup.
+    # First, because Podman inside another container may stay in the cgroup of that one.
     if found := _of_file(mounts, "/run/.containerenv", _OWN_FILE):
         return found
     paths = [line.partition(":")[2].partition(":")[2] for line in _lines(proc / "self" / "cgroup")]
@@ -79,7 +77,7 @@ def _of_file(mounts: list[_Mount], point: str, root: re.Pattern[str]) -> str | N
 
 
 def _is_orchestrated(mounts: list[_Mount], environ: Mapping[str, str]) -> bool:
-    """Tell whether the container may share the network, and so the host name's file, of another one."""
+    """Return whether the container may share the network, and so the file of the host name, of another one."""
     return any(environ.get(name) for name in _ORCHESTRATORS) or any(
         mount.point.startswith(_KUBELET_POINTS) or _KUBELET_ROOT.search(mount.root) for mount in mounts
     )

@@ -1,4 +1,4 @@
-"""Facts about process, host, container and pod, read from where they can be had without a request to anyone.
+"""Detects attributes of process, host, container and pod, without any request over the network.
 
 Names: https://opentelemetry.io/docs/specs/semconv/resource/
 """
@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from eco2_tracing._resource.container import container_id
 
-# Names that Deployments usually give to the fields of the downward API; the last ones are the OpenTelemetry Operator's.
+# The usual names of variables from the downward API; the last ones are those of the OpenTelemetry Operator.
 _KUBERNETES: Mapping[str, tuple[str, ...]] = {
     "k8s.pod.name": (
         *("K8S_POD_NAME", "POD_NAME", "MY_POD_NAME", "KUBERNETES_POD_NAME"),
@@ -37,18 +37,18 @@ _KUBERNETES: Mapping[str, tuple[str, ...]] = {
     "k8s.deployment.name": ("K8S_DEPLOYMENT_NAME",),
     "k8s.cluster.name": ("K8S_CLUSTER_NAME",),
 }
-# Others use these names too, so they count in Kubernetes alone.
+# Other software uses these names too, so they are read only in Kubernetes.
 _AMBIGUOUS = frozenset({"NODE_NAME", "CONTAINER_NAME"})
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 
 def process_ids() -> dict[str, int]:
-    """Return what differs in each forked process."""
+    """Return the attributes that differ in each forked process."""
     return {"process.pid": os.getpid(), "process.parent_pid": os.getppid()}
 
 
 def process_facts() -> dict[str, str | int]:
-    """Return what describes this process; never its arguments, which may hold secrets."""
+    """Return the attributes of this process, without its arguments, which may contain secrets."""
     executable = sys.executable or ""
     facts: dict[str, str | int] = {
         **process_ids(),
@@ -63,7 +63,7 @@ def process_facts() -> dict[str, str | int]:
 
 
 def kubernetes_facts(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what the downward API put into the environment."""
+    """Return the attributes that the downward API has set in the environment."""
     facts: dict[str, str] = {}
     for attribute, names in _KUBERNETES.items():
         for name in names:
@@ -75,11 +75,6 @@ def kubernetes_facts(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def container_facts(proc: Path, environ: Mapping[str, str] = _NO_VARIABLES) -> dict[str, str]:
-    """Return the container's id where it is known.
-
-    Args:
-        proc: Where procfs is mounted.
-        environ: Variables of the process.
-    """
+    """Return the container's id where it is known; see `container_id`."""
     found = container_id(proc, environ)
     return {"container.id": found} if found else {}

@@ -10,7 +10,7 @@ from eco2_tracing._settings.early import (
     protect_span_limit_variable,
 )
 
-# Before pydantic: a pydantic plugin may import opentelemetry.propagate as soon as a model is made.
+# Before pydantic: a plugin of pydantic may import opentelemetry.propagate when a model is built.
 protect_propagators_variable()
 protect_span_limit_variable()
 protect_provider_variables()
@@ -26,7 +26,7 @@ from eco2_tracing._settings.arguments import (  # noqa: E402
 from eco2_tracing._settings.display import shown_endpoint, shown_text  # noqa: E402
 from eco2_tracing._settings.expressions import withhold_expressions  # noqa: E402
 from eco2_tracing._settings.fields import Settings  # noqa: E402
-from eco2_tracing._settings.hosts import OwnHosts  # noqa: E402
+from eco2_tracing._settings.hosts import InternalHosts  # noqa: E402
 from eco2_tracing._settings.load import load_settings, report_problems  # noqa: E402
 from eco2_tracing._settings.otlp import OtlpSettings  # noqa: E402
 from eco2_tracing._settings.problem import Problem, shown  # noqa: E402
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from eco2_tracing._settings.model import TracingSettings
 
 __all__ = [
+    "InternalHosts",
     "OtlpSettings",
-    "OwnHosts",
     "Problem",
     "Settings",
     "TracingSettings",
@@ -57,7 +57,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import the model when somebody wants it: pydantic-settings takes a quarter of a start."""
+    """Import the model at its first use: importing pydantic-settings takes longer than the rest of a start."""
     if name != "TracingSettings":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from eco2_tracing._settings.model import TracingSettings

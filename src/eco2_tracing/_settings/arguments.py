@@ -1,4 +1,4 @@
-"""Arguments of public functions: what cannot be used is reported once, with the value that is used instead."""
+"""Arguments of public functions: one that cannot be used is reported once, with the value that is used instead."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from enum import Enum
 from itertools import islice
 from typing import Any
 
-from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._guard import warn_once
 from eco2_tracing._redaction import printable
 from eco2_tracing._settings.display import shown_text
-from eco2_tracing._settings.problem import BadValueError, Problem
+from eco2_tracing._settings.problem import BadValueError, Problem, raise_wrong
 
 _SHOWN = 80
 _MOST_ENTRIES = 1000
@@ -20,7 +19,7 @@ _TEXT = "a string"
 
 
 class _Short(reprlib.Repr):
-    """Bounds what is read of nested containers, which may hold each other many times over."""
+    """Bounds the nested containers that are read, which may contain each other many times."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +27,7 @@ class _Short(reprlib.Repr):
         self.maxstring = self.maxlong = self.maxother = 2 * _SHOWN
 
     def repr_instance(self, x: object, level: int) -> str:
-        """Return the object's own ``repr``, whose failure is the caller's to handle; of containers the type."""
+        """Return the object's own ``repr``, which may raise; of a container its type."""
         kind = type(x)
         flat = kind is bytes or not issubclass(kind, Collection)
         return repr(x) if flat else f"<{kind.__name__}>"
@@ -41,7 +40,7 @@ def shown_argument(value: object) -> str:
     """Return the ``repr`` of any object as a log may show it: bounded, credentials masked; never raises.
 
     Args:
-        value: What a function was given.
+        value: Any object.
     """
     try:
         text = str.__str__(_short.repr(str.__str__(value) if issubclass(type(value), str) else value))
@@ -54,15 +53,15 @@ def shown_argument(value: object) -> str:
 def unusable(
     function: str, name: str, value: object, takes: str, used: str, *, advisory: bool = False
 ) -> Problem:
-    """Describe an argument that cannot be used as it stands.
+    """Return the problem of an argument that cannot be used as it is.
 
     Args:
         function: The public function.
         name: The argument.
-        value: What was found.
+        value: The value found.
         takes: What to write instead.
-        used: What is used, in words.
-        advisory: Whether strict mode lets it pass.
+        used: The value used, in words.
+        advisory: Strict mode does not raise.
     """
     found = shown_argument(value)
     message = f"{function}({name}={found}): {name} takes {takes}; using {used}"
@@ -70,34 +69,27 @@ def unusable(
 
 
 def report_arguments(*problems: Problem | None, strict: bool = False) -> None:
-    """Log one WARNING for each argument of each function, however often it is found.
-
-    Args:
-        problems: What is wrong.
-        strict: Whether it raises instead.
+    """Log one WARNING for each argument of each function, once in a process.
 
     Raises:
         ConfigurationError: In strict mode, with every problem that is more than advice.
     """
     found = [problem for problem in problems if problem is not None]
-    if strict and (wrong := [problem.message for problem in found if not problem.advisory]):
-        raise ConfigurationError(wrong)
+    if strict:
+        raise_wrong(found)
     for problem in found:
         warn_once(f"argument:{problem.variable}", "%s", problem.message)
 
 
 def plain_text(value: object) -> str:
-    """Return the text of a string, of a member of an enumeration, of a number or of an object that has one.
-
-    Args:
-        value: Any object.
+    """Return the text of a string, of a member of an enumeration, of a number or of an object with a text.
 
     Raises:
-        BadValueError: It has none, or reading it fails.
+        BadValueError: It has no text, or reading it fails.
     """
     kind = type(value)
     if issubclass(kind, str):
-        return str.__str__(value)  # of a member of ``class Stage(str, Enum)`` its value
+        return str.__str__(value)  # the value of a member of ``class Stage(str, Enum)``
     has_text = kind.__str__ is not object.__str__ or issubclass(kind, int | float)
     if not has_text or issubclass(kind, bytes | bytearray):
         raise BadValueError(f"it takes {_TEXT}")
@@ -108,14 +100,7 @@ def plain_text(value: object) -> str:
 
 
 def text_argument(function: str, name: str, value: object, example: str) -> tuple[str | None, Problem | None]:
-    """Return an argument that should be text, and what is wrong with it.
-
-    Args:
-        function: The public function.
-        name: The argument.
-        value: What it was given.
-        example: A value that would work.
-    """
+    """Return an argument that should be text, and its problem; ``example`` is a value that would work."""
     if value is None:
         return None, None
     takes = f"{_TEXT}, such as {example!r}"
@@ -131,17 +116,14 @@ def text_argument(function: str, name: str, value: object, example: str) -> tupl
 def names_argument(
     function: str, name: str, value: object, takes: str, default: str
 ) -> tuple[tuple[str, ...] | None, Problem | None]:
-    """Return an argument that should be names, as one string with commas or as several, and what is wrong with it.
+    """Return an argument that should be names, in one text with commas or in several texts, and its problem.
 
     Args:
         function: The public function.
         name: The argument.
-        value: What it was given.
+        value: The value found.
         takes: What to write instead.
-        default: What is used where there is no name, in words.
-
-    Returns:
-        The names; ``None`` for the default.
+        default: The value used where there is no name, in words; its names are ``None``.
     """
     if value is None:
         return None, None
@@ -156,7 +138,7 @@ def names_argument(
 
 
 def _entries(value: Any) -> tuple[list[Any], bool]:
-    """Return what an object holds as far as it can be read, and whether reading it failed."""
+    """Return the entries of an object as far as they can be read, and whether reading them failed."""
     found: list[Any] = []
     if issubclass(type(value), bytes | bytearray) or not issubclass(type(value), Iterable):
         return found, True
@@ -168,13 +150,7 @@ def _entries(value: Any) -> tuple[list[Any], bool]:
 
 
 def seconds_argument(function: str, value: Any, default: float) -> float:
-    """Return an argument that should be seconds; report it where it is something else.
-
-    Args:
-        function: The public function.
-        value: What it was given.
-        default: Used in its place.
-    """
+    """Return an argument that should be seconds; any other value is reported, and its number or the default used."""
     kind = type(value)
     if issubclass(kind, int | float):
         return value  # type: ignore[no-any-return]

@@ -1,82 +1,68 @@
-"""The position automaton of a regular expression, with the number of ways from one position to the next."""
+"""The position automaton of a regular expression (Glushkov's), with the number of ways between two positions."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 _OTHERS = 128  # the bit of all characters beyond ASCII
 _ALL = (1 << (_OTHERS + 1)) - 1
 _SAMPLES = [*map(chr, range(_OTHERS)), "é"]
+_CATEGORIES = {"DIGIT": r"\d", "SPACE": r"\s", "WORD": r"\w"}
 _MOST_POSITIONS = 20_000
 _MOST_EDGES = 500_000
 _FEW, _SMALL = 9, 100
-
-
-class TooLargeError(Exception):
-    """The automaton of an expression is too large to be looked at."""
-
-
-@dataclass(slots=True)
-class Automaton:
-    """Positions are the characters of an expression.
-
-    Attributes:
-        masks: The characters that each position reads, a bit each.
-        follow: The positions that come after each, with the number of ways to get there.
-        first: The positions where a match may begin.
-        anchored: Whether a match begins at the beginning of the text alone.
-    """
-
-    masks: list[int] = field(default_factory=list)
-    follow: list[dict[int, int]] = field(default_factory=list)
-    first: tuple[int, ...] = ()
-    anchored: bool = False
-
-
-class _Part(NamedTuple):
-    empty: int  # in how many ways it reads nothing: none, one, or several
-    first: tuple[int, ...]
-    last: tuple[int, ...]
-    size: int = 0
-
-
-_NOTHING = _Part(empty=1, first=(), last=())
 _SEVERAL = 2
 
 
-def automaton_of(expression: str) -> Automaton:
-    """Build the automaton of an expression.
+class TooLargeError(Exception):
+    """The automaton of an expression exceeds the limits of positions and edges."""
+
+
+class _Part(NamedTuple):
+    """A part of the expression: `empty` counts the ways to match nothing (0, 1, or several)."""
+
+    empty: int
+    first: tuple[int, ...] = ()
+    last: tuple[int, ...] = ()
+    size: int = 0
+
+
+_NOTHING = _Part(empty=1)
+
+
+class Automaton:
+    """Each character of the expression is a position.
 
     Args:
         expression: A regular expression that compiles.
 
+    Attributes:
+        masks: The characters that each position matches, one bit each.
+        follow: The positions that follow each position, with the number of ways to get there.
+        loops: The positions of each outermost repeat, in order: the strongly connected components with a cycle.
+        first: The positions where a match may begin.
+        anchored: A match begins only at the beginning of the text.
+
     Raises:
-        TooLargeError: It has too many positions.
-        Exception: `re` of this Python is made in another way.
+        TooLargeError: The expression has too many positions or edges.
+        Exception: `re` of this Python has another parser, or a construct that is unknown here.
     """
-    # Private, and in this place since Python 3.11; the caller has something else to do without it.
-    parsed: Any = re._parser.parse(expression)  # type: ignore[attr-defined]
-    builder = _Builder(bool(parsed.state.flags & re.IGNORECASE))
-    whole = builder.sequence(parsed)
-    items = list(parsed)
-    builder.automaton.first = whole.first
-    builder.automaton.anchored = bool(items) and str(items[0][0]) == "AT" and "BEGINNING" in str(items[0][1])
-    return builder.automaton
 
-
-class _Builder:
-    """Turns the tree that `re` parses into positions."""
-
-    def __init__(self, fold: bool) -> None:
-        self.automaton = Automaton()
-        self._fold = fold
+    def __init__(self, expression: str) -> None:
+        # Private, and in this place since Python 3.11; the caller has a fallback.
+        parsed: Any = re._parser.parse(expression)  # type: ignore[attr-defined]
+        self.masks: list[int] = []
+        self.follow: list[dict[int, int]] = []
+        self.loops: list[range] = []
         self._edges = 0
+        self._fold = bool(parsed.state.flags & re.IGNORECASE)
+        self.first = self._sequence(parsed).first
+        begin = parsed[0] if len(parsed) else ("", "")
+        self.anchored = str(begin[0]) == "AT" and "BEGINNING" in str(begin[1])
 
-    def sequence(self, items: Iterable[Any]) -> _Part:
-        """Build parts that stand one after the other."""
+    def _sequence(self, items: Iterable[Any]) -> _Part:
         whole = _NOTHING
         for operation, argument in items:
             whole = self._then(whole, self._part(str(operation), argument))
@@ -87,58 +73,53 @@ class _Builder:
             case "MAX_REPEAT" | "MIN_REPEAT":
                 return self._repeat(*argument)
             case "POSSESSIVE_REPEAT":
-                body = self.sequence(argument[2])  # nothing is tried again inside of it
+                body = self._sequence(argument[2])  # there is no backtracking into it
                 return body._replace(empty=int(body.empty > 0 or argument[0] == 0))
             case "SUBPATTERN":
-                return self._grouped(argument)
+                before = self._fold
+                self._fold = before or bool(argument[1] & re.IGNORECASE)
+                body = self._sequence(argument[3])
+                self._fold = before
+                return body
             case "ATOMIC_GROUP":
-                return self.sequence(argument)
+                return self._sequence(argument)
             case "BRANCH":
-                return self._either([self.sequence(each) for each in argument[1]])
+                return _either([self._sequence(each) for each in argument[1]])
             case "ASSERT" | "ASSERT_NOT":
-                return self.sequence(argument[1])._replace(empty=1)
+                return self._sequence(argument[1])._replace(empty=1)
             case "GROUPREF_EXISTS":
-                return self._either([self.sequence(each or ()) for each in argument[1:]])
+                return _either([self._sequence(each or ()) for each in argument[1:]])
             case "AT" | "FAILURE":
                 return _NOTHING
             case "GROUPREF":
                 return self._loop(self._position(_ALL))._replace(empty=1)
         return self._position(self._mask(operation, argument))
 
-    def _grouped(self, argument: Any) -> _Part:
-        before = self._fold
-        self._fold = before or bool(argument[1] & re.IGNORECASE)
-        body = self.sequence(argument[3])
-        self._fold = before
-        return body
-
-    def _repeat(self, least: int, most: int, body: Any) -> _Part:
-        part = self.sequence(body)
+    def _repeat(self, least: int, most: int, body: Iterable[Any]) -> _Part:
+        part = self._sequence(body)
         if most <= _FEW and part.size * most <= _SMALL:
-            return self._counted(least, most, part, body)
+            return self._counted(least, [part, *(self._sequence(body) for _ in range(most - 1))][:most])
         looped = self._loop(part)
         if part.empty and part.first and least > _FEW:
-            self._loop(looped)  # which of the required repeats are empty is a matter of choice
+            self._loop(looped)  # any of the required repeats may be the empty ones
         return looped._replace(empty=int(part.empty > 0 or least == 0))
 
-    def _counted(self, least: int, most: int, part: _Part, body: Any) -> _Part:
+    def _counted(self, least: int, copies: list[_Part]) -> _Part:
         """Write a few repeats out: `x{1,3}` is `x(x(x)?)?`."""
-        copies = [part, *(self.sequence(body) for _ in range(most - 1))][:most]
         tail = _NOTHING
         for copy in reversed(copies[least:]):
             tail = self._then(copy, tail)
             tail = tail._replace(empty=min(tail.empty + 1, _SEVERAL))
-        whole = _NOTHING
-        for copy in copies[:least]:
-            whole = self._then(whole, copy)
-        return self._then(whole, tail)
+        for copy in reversed(copies[:least]):
+            tail = self._then(copy, tail)
+        return tail
 
     def _position(self, mask: int) -> _Part:
-        at = len(self.automaton.masks)
+        at = len(self.masks)
         if at >= _MOST_POSITIONS:
             raise TooLargeError
-        self.automaton.masks.append(mask)
-        self.automaton.follow.append({})
+        self.masks.append(mask)
+        self.follow.append({})
         return _Part(empty=0, first=(at,), last=(at,), size=1)
 
     def _then(self, left: _Part, right: _Part) -> _Part:
@@ -150,21 +131,18 @@ class _Builder:
             size=left.size + right.size,
         )
 
-    def _either(self, parts: list[_Part]) -> _Part:
-        return _Part(
-            empty=min(sum(part.empty for part in parts), _SEVERAL),
-            first=tuple(at for part in parts for at in part.first),
-            last=tuple(at for part in parts for at in part.last),
-            size=sum(part.size for part in parts),
-        )
-
     def _loop(self, part: _Part) -> _Part:
+        """Repeat the part that was built last; its positions are the last ones."""
         self._connect(part.last, part.first)
+        if part.first:
+            begin = min(part.first)
+            self.loops = [loop for loop in self.loops if loop.start < begin]
+            self.loops.append(range(begin, len(self.masks)))
         return part
 
     def _connect(self, lasts: Iterable[int], firsts: tuple[int, ...]) -> None:
         for last in lasts:
-            follow = self.automaton.follow[last]
+            follow = self.follow[last]
             for first in firsts:
                 follow[first] = follow.get(first, 0) + 1
             self._edges += len(firsts)
@@ -180,22 +158,17 @@ class _Builder:
             case "ANY":
                 return _ALL & ~(1 << ord("\n"))
             case "IN":
-                return self._set(argument)
-            case "RANGE":
+                negated = str(argument[0][0]) == "NEGATE"
                 mask = 0
+                for item in argument[negated:]:
+                    mask |= self._mask(str(item[0]), item[1])
+                return _ALL & ~mask | 1 << _OTHERS if negated else mask
+            case "RANGE":
+                mask = 1 << _OTHERS if argument[1] >= _OTHERS else 0
                 for code in range(argument[0], min(argument[1], _OTHERS) + 1):
                     mask |= self._character(code)
-                return mask | (1 << _OTHERS if argument[1] >= _OTHERS else 0)
-        return _category(str(argument))  # raises where the operation is another one
-
-    def _set(self, items: Any) -> int:
-        mask, negated = 0, False
-        for operation, argument in items:
-            if str(operation) == "NEGATE":
-                negated = True
-            else:
-                mask |= self._mask(str(operation), argument)
-        return _ALL & ~mask | 1 << _OTHERS if negated else mask
+                return mask
+        return _category(str(argument))  # raises for an unknown operation
 
     def _character(self, code: int) -> int:
         if code >= _OTHERS:
@@ -205,13 +178,16 @@ class _Builder:
         return 1 << ord(chr(code).lower()) | 1 << ord(chr(code).upper())
 
 
-_CATEGORIES = {"DIGIT": r"\d", "SPACE": r"\s", "WORD": r"\w"}
+def _either(parts: list[_Part]) -> _Part:
+    return _Part(
+        empty=min(sum(part.empty for part in parts), _SEVERAL),
+        first=tuple(at for part in parts for at in part.first),
+        last=tuple(at for part in parts for at in part.last),
+        size=sum(part.size for part in parts),
+    )
 
 
 def _category(name: str) -> int:
     kind = _CATEGORIES[name.rpartition("_")[2]]
-    mask = 0
-    for bit, sample in enumerate(_SAMPLES):
-        if (re.match(kind, sample) is not None) != ("_NOT_" in name):
-            mask |= 1 << bit
-    return mask
+    matched = (bool(re.match(kind, sample)) != ("_NOT_" in name) for sample in _SAMPLES)
+    return sum(1 << bit for bit, matches in enumerate(matched) if matches)

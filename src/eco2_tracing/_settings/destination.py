@@ -1,4 +1,4 @@
-"""Composes the OTLP variables into one destination, and tells what looks like a mistake in them."""
+"""Resolves the OTLP variables to one destination, and reports what looks like a mistake in them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,8 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from eco2_tracing._settings.display import shielded
-from eco2_tracing._settings.otlp import (
-    Endpoint,
-    OtlpSettings,
-    Reading,
-    default_endpoint,
-    read_endpoint,
-)
+from eco2_tracing._settings.display import masked_reprs
+from eco2_tracing._settings.otlp import Endpoint, OtlpSettings, Reading, default_endpoint, read_endpoint
 from eco2_tracing._settings.parse import SecretHeaders
 from eco2_tracing._settings.problem import BadValueError, Findings
 
@@ -21,22 +15,15 @@ Find = Callable[[Iterable[str]], "tuple[str, str] | None"]
 _FILES = ("certificate", "client_certificate", "client_key")
 
 
-def resolve_otlp(values: Mapping[str, Any], find: Find, findings: Findings) -> dict[str, Any]:
-    """Return the fields that depend on several OTLP variables.
-
-    Args:
-        values: The fields read so far.
-        find: Finds the variable that is set, and its text.
-        findings: Where problems are noted.
-    """
+def resolve_otlp(values: Mapping[str, Any], find: Find, findings: Findings) -> dict[str, object]:
+    """Return the fields that depend on several OTLP variables: on the values read so far, and on their texts."""
     headers = SecretHeaders(values.get("exporter_otlp_headers") or {})
     files = {name: values.get(f"exporter_otlp_{name}") for name in _FILES}
     if bool(files["client_certificate"]) != bool(files["client_key"]):
         for found in map(find, (_names("CLIENT_CERTIFICATE"), _names("CLIENT_KEY"))):
             if found:
-                findings.replaced(
-                    *found, "a client certificate and its key go together, the other is not set", None
-                )
+                complaint = "a client certificate and its key go together, the other is not set"
+                findings.replaced(*found, complaint, None)
         files["client_certificate"] = files["client_key"] = None
     _check_files(files, find, findings)
     endpoint = _endpoint(values, find, findings, guarded=bool(headers) or any(files.values()))
@@ -49,7 +36,7 @@ def resolve_otlp(values: Mapping[str, Any], find: Find, findings: Findings) -> d
         headers=headers,
         timeout_s=_timeout_s(values, find, findings),
         compression=values.get("exporter_otlp_compression", "none"),
-        **shielded(files),
+        **masked_reprs(files),
     )
     return {"otlp": otlp, "exporter_otlp_headers": headers, "exporter_otlp_endpoint": endpoint.text}
 
@@ -85,19 +72,17 @@ def _timeout_s(values: Mapping[str, Any], find: Find, findings: Findings) -> flo
     milliseconds: int = values.get("exporter_otlp_timeout", 10_000)
     found = find(_names("TIMEOUT"))
     if found is not None and milliseconds < 100:
-        variable, text = found
-        findings.doubted(
-            variable,
-            text,
+        complaint = (
             f"it means {milliseconds} milliseconds, as specified; stock Python reads {milliseconds} seconds, "
-            f"which would be {milliseconds}000 here",
+            f"which would be {milliseconds}000 here"
         )
+        findings.doubted(*found, complaint)
     return milliseconds / 1000
 
 
 def _check_files(files: Mapping[str, str | None], find: Find, findings: Findings) -> None:
     for name, path in files.items():
         found = find(_names(name.upper()))
-        # What can be found with a slash behind it is a directory.
+        # A path that exists with a slash behind it is a directory.
         if path and found and (os.access(f"{path}/", os.F_OK) or not os.access(path, os.R_OK)):
             findings.doubted(*found, "there is no such file that can be read")

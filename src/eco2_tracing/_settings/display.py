@@ -1,6 +1,6 @@
-"""Values of settings as people may see them: credentials masked, whichever setting they stand in.
+"""Values of settings as logs and dumps show them: credentials masked, in any setting.
 
-The values themselves stay as they are: text that contains a credential is a `str` whose ``repr`` is masked.
+The values stay as they are: text that contains a credential is a `str` whose ``repr`` is masked.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from pydantic import SecretStr
@@ -17,10 +17,11 @@ from eco2_tracing._redaction import MASK as _MASKED
 from eco2_tracing._redaction import Redactor
 
 MASK = "**********"
-# Greedy, because a password with a slash makes no URL but is a password still.
+_Value = TypeVar("_Value")
+# Greedy: a password with a slash makes no valid URL, and is still a password.
 _USERINFO = r"(^|//|['\"])\S*@"
 _URL = r"(?i)\b[a-z][a-z0-9+.-]{0,20}://[^\s'\",;|]+"
-# What the paths of receivers are made of; anything else in a path may be a token.
+# Words in the paths of receivers; another word in a path may be a token.
 _PATH_WORDS = frozenset(
     """api apm collect collector collectors data default dev development export gateway grpc http ingest ingester
     insert intake jaeger logs metrics observability opentelemetry otel otlp prod production proxy public push
@@ -45,8 +46,8 @@ class SecretText(str):
         return repr(shown_text(self))
 
 
-class SecretMapping(dict[str, Any]):
-    """A mapping some of whose values are credentials: a `dict` like any other, whose ``repr`` is masked."""
+class SecretMapping(dict[str, object]):
+    """A mapping with credentials among its values: a `dict` like any other, whose ``repr`` is masked."""
 
     def __repr__(self) -> str:
         """Return the masked mapping."""
@@ -56,15 +57,14 @@ class SecretMapping(dict[str, Any]):
 
 
 def shown_text(text: str, *, random: bool = True) -> str:
-    """Mask credentials in a value whose kind is not known.
+    """Return a text with its credentials masked.
 
     Args:
-        text: A URL, a list, a header, or anything else.
-        random: Whether words that look random are masked, too: they may be tokens of an unknown form.
+        text: A URL, a list, a header, or any other text.
+        random: Words that look random are masked too: they may be tokens of an unknown form.
     """
     if re.fullmatch(_WORDS_ALONE, text):
-        # Names of samplers and the like are no credentials: a clean start compiles no search for those.
-        return text
+        return text  # the name of a sampler, for example: a start with good values compiles no search
     text = re.sub(_USERINFO, rf"\1{MASK}@", text)
     text = re.sub(_URL, lambda found: shown_endpoint(found[0]), text)
     text = _redactor().text(text)
@@ -72,16 +72,12 @@ def shown_text(text: str, *, random: bool = True) -> str:
 
 
 def is_credential(text: str) -> bool:
-    """Tell whether a text that should be a host is a credential of a known form."""
+    """Return whether a text that should be a host is a credential of a known form."""
     return "://" not in text and "@" not in text and _redactor().text(text) != text
 
 
 def shown_endpoint(endpoint: str) -> str:
-    """Return an endpoint without user information, query and fragment; what may be a token in its path is masked.
-
-    Args:
-        endpoint: A URL, ``host:port``, or a target of gRPC.
-    """
+    """Return an endpoint without user information, query and fragment; possible tokens in its path are masked."""
     before, at, after = endpoint.rpartition("@")
     if at:
         endpoint = f"{before.partition('//')[0]}//{after}" if "//" in before else after
@@ -93,31 +89,25 @@ def shown_endpoint(endpoint: str) -> str:
     return f"{scheme}{mark}{host}/{'/'.join(map(_shown_segment, path.split('/')))}"
 
 
-def shown_mapping(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Mask the values of secret names, and credentials in all others."""
-    redactor = _redactor()
-    return {
-        shown_text(key, random=False): MASK
-        if redactor.is_secret(key) or "://" in key
-        else _shown_fact(value)
-        if isinstance(value, str)
-        else value
-        for key, value in values.items()
-    }
+def shown_mapping(values: Mapping[str, object]) -> dict[str, object]:
+    """Return a mapping whose secret values, and credentials in other values, are masked."""
+
+    def masked(key: str, value: object) -> object:
+        if _redactor().is_secret(key) or "://" in key:
+            return MASK
+        return shown_text(value, random=False) if isinstance(value, str) else value
+
+    return {shown_text(key, random=False): masked(key, value) for key, value in values.items()}
 
 
-def shown_value(name: str, value: Any) -> Any:
-    """Mask the value of one setting, of any type.
-
-    Args:
-        name: The setting's name.
-        value: Its value.
-    """
+def shown_value(name: str, value: object) -> object:
+    """Return the value of the setting of this name, of any type, with its credentials masked."""
     match value:
+        case str() if name == "exporter_otlp_endpoint":
+            return shown_endpoint(value)
         case str():
-            if name == "exporter_otlp_endpoint":
-                return shown_endpoint(value)
-            return _shown_fact(value) if name in _FACTS else shown_text(value)
+            # Versions and names of pods look random, and are no tokens.
+            return shown_text(value, random=name not in _FACTS)
         case Mapping() if not any(isinstance(each, SecretStr) for each in value.values()):
             return shown_mapping(value)
         case tuple() | list() | frozenset():
@@ -125,28 +115,19 @@ def shown_value(name: str, value: Any) -> Any:
     return value
 
 
-def shielded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the values that contain credentials a masked ``repr``; all others are returned as they are.
-
-    Args:
-        values: The values of settings by name.
-    """
-    return {name: _shielded(name, value) for name, value in values.items()}
+def masked_reprs(values: Mapping[str, _Value]) -> dict[str, _Value]:
+    """Return values of settings by name; those that contain credentials get a masked ``repr``."""
+    return {name: _masked_repr(name, value) for name, value in values.items()}
 
 
-def _shielded(name: str, value: Any) -> Any:
+def _masked_repr(name: str, value: object) -> Any:
     if type(value) is str:
         return value if shown_value(name, value) == value else SecretText(value)
     if type(value) is dict and value and all(type(each) is str for each in value.values()):
         return value if shown_mapping(value) == value else SecretMapping(value)
     if isinstance(value, tuple | frozenset) and all(type(each) is str for each in value):
-        return type(value)(_shielded("", each) for each in value)
+        return type(value)(_masked_repr("", each) for each in value)
     return value
-
-
-def _shown_fact(value: str) -> str:
-    """Show a fact about the service: versions and names of pods look random, and are no tokens."""
-    return shown_text(value, random=False)
 
 
 def _shown_segment(segment: str) -> str:
@@ -157,7 +138,7 @@ def _shown_segment(segment: str) -> str:
 
 
 def _shown_word(found: re.Match[str]) -> str:
-    """Mask a long word whose letters and digits alternate, as those of random tokens do."""
+    """Mask a long word in which letters and digits alternate, as in random tokens."""
     word = found[0]
     return MASK if len(re.findall(_CHANGES, word)) > _MOST_CHANGES else word
 

@@ -1,9 +1,10 @@
-"""Keeps a bad ``OTEL_PROPAGATORS``, ``OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`` or ``OTEL_PYTHON_…_PROVIDER`` from doing harm.
+"""Protects imports and requests from bad values of variables that OpenTelemetry reads by itself.
 
-``opentelemetry.propagate`` reads the variable when it is imported and raises on a name that it does not know, upper
-case included; FastAPI >= 0.142 imports that module. ``opentelemetry.sdk.trace`` does the same with the limit. Imported
-once under a value that it takes, a module stays imported. The providers' names are read whenever somebody asks for a
-provider, as FastAPI does at each request, and raise each time.
+``opentelemetry.propagate`` reads ``OTEL_PROPAGATORS`` when it is imported and raises on an unknown name, upper case
+included; FastAPI >= 0.142 imports that module. ``opentelemetry.sdk.trace`` does the same with
+``OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT``. A module that was imported once under a good value stays imported.
+``OTEL_PYTHON_…_PROVIDER`` is read whenever a provider is requested, which FastAPI does for each request, and an unknown
+name raises each time.
 """
 
 from __future__ import annotations
@@ -13,44 +14,34 @@ import os
 import sys
 from collections.abc import MutableMapping
 
-_MODULE = "opentelemetry.propagate"
-_VARIABLE = "OTEL_PROPAGATORS"
-_SDK = "opentelemetry.sdk.trace"
-_LIMIT = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"
+_PROPAGATE, _PROPAGATORS = "opentelemetry.propagate", "OTEL_PROPAGATORS"
+_SDK, _LIMIT = "opentelemetry.sdk.trace", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"
 _DIGITS = 20
-_PROVIDERS = ("tracer", "meter", "logger")
 
 removed: dict[str, str] = {}
-"""Variables that were taken out of the environment, with what they held."""
+"""Variables that were removed from the environment, with their values."""
 
 
 def protect_propagators_variable(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Import ``opentelemetry.propagate`` now, under a corrected variable where its own value does not do.
+    """Import ``opentelemetry.propagate`` now, under a corrected variable where its own value raises.
 
-    The variable has its own value again when this returns: child processes inherit it and the settings report it.
-    Nothing is imported when the variable is unset or the module is there already.
-
-    Args:
-        environ: The environment that ``opentelemetry.propagate`` reads.
+    The variable has its own value again afterwards: child processes inherit it and the settings report it. Nothing is
+    imported where the variable is unset or the module is already imported.
     """
-    value = environ.get(_VARIABLE)
-    if not value or _MODULE in sys.modules:
+    value = environ.get(_PROPAGATORS)
+    if not value or _PROPAGATE in sys.modules:
         return
     lower = ",".join(name.strip().lower() for name in value.split(","))
     try:
         any(_imports_under(attempt, environ) for attempt in (value, lower, ""))
     finally:
-        environ[_VARIABLE] = value
+        environ[_PROPAGATORS] = value
 
 
 def protect_span_limit_variable(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Import ``opentelemetry.sdk.trace`` now, without the variable, where its value is no number of attributes.
-
-    Args:
-        environ: The environment that ``opentelemetry.sdk.trace`` reads; unchanged when this returns.
-    """
+    """Import ``opentelemetry.sdk.trace`` now, without the variable, where its value is not a number of attributes."""
     value = environ.get(_LIMIT, "").strip()
-    # Nor does `int` take what has thousands of digits.
+    # `int` also raises for thousands of digits.
     if not value or (value.isdecimal() and len(value) < _DIGITS) or _SDK in sys.modules:
         return
     before = environ.pop(_LIMIT)
@@ -61,12 +52,8 @@ def protect_span_limit_variable(environ: MutableMapping[str, str] = os.environ) 
 
 
 def protect_provider_variables(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Take out of the environment what names a provider that no installed package brings, the empty name too.
-
-    Args:
-        environ: The environment that OpenTelemetry's API reads.
-    """
-    for kind in _PROVIDERS:
+    """Remove variables that name a provider that no installed package has; an empty name is one of those."""
+    for kind in ("tracer", "meter", "logger"):
         variable = f"OTEL_PYTHON_{kind.upper()}_PROVIDER"
         name = environ.get(variable)
         if name is not None and not (name and _is_installed(f"opentelemetry_{kind}_provider", name)):
@@ -80,10 +67,10 @@ def _is_installed(group: str, name: str) -> bool:
 
 
 def _imports_under(value: str, environ: MutableMapping[str, str]) -> bool:
-    """Tell whether the module could be imported; what it raises differs with its version and with the propagator."""
-    environ[_VARIABLE] = value
+    """Return whether the module can be imported; its exceptions differ with its version and with the propagator."""
+    environ[_PROPAGATORS] = value
     try:
-        importlib.import_module(_MODULE)
-    except Exception:  # noqa: BLE001 - a propagator's package may raise anything when it is loaded
+        importlib.import_module(_PROPAGATE)
+    except Exception:  # noqa: BLE001 - the package of a propagator may raise anything while it is imported
         return False
     return True

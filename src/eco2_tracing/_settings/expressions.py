@@ -1,23 +1,24 @@
-"""Lists of regular expressions: those that do not compile, or that take too long, are left out and reported."""
+"""Lists of regular expressions: those that do not compile or take too long are dropped and reported."""
 
 from __future__ import annotations
 
 import os
 import re
 import warnings
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 
 from eco2_tracing._settings.parse import items
 from eco2_tracing._settings.problem import BadValueError, Findings, Problem
 
 _FLAGS = r"(?s)\A\(\?([aimsux]+)\)(.*)"
+_NO_EXPRESSION, _SLOW = "no regular expression: ", "takes too long on some texts: "
 _READ_BY_CONTRIB = r"OTEL_PYTHON_([A-Z0-9_]+_)?EXCLUDED_URLS|OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_\w+"
 
 
 def patterns(value: str) -> tuple[str, ...]:
-    """Split a comma-separated list of regular expressions; those that cannot be used fall away and are reported."""
+    """Split a comma-separated list of regular expressions; those that cannot be used are dropped and reported."""
     found = items(value)
-    # They are joined wherever they are used: flags are each one's own, and groups have to get along.
+    # They are joined where they are used: flags become local, and names of groups must not repeat.
     good = {item: re.sub(_FLAGS, r"(?\1:\2)", item) for item in found if _compiles(item)}
     if not _compiles(_joined(good)):
         fitting: dict[str, str] = {}
@@ -25,14 +26,13 @@ def patterns(value: str) -> tuple[str, ...]:
             if _compiles(_joined({**fitting, item: scoped})):
                 fitting[item] = scoped
         good = fitting
-    bad = [item for item in found if item not in good]
     slow = [item for item, scoped in good.items() if _takes_too_long(scoped)]
     used = tuple(scoped for item, scoped in good.items() if item not in slow)
-    complaints = [f"no regular expression: {', '.join(map(repr, bad))}"] if bad else []
-    if slow:
-        complaints.append(f"takes too long on some texts: {', '.join(map(repr, slow))}")
-    if complaints:
-        raise BadValueError("; ".join(complaints), used)
+    complaints = {_NO_EXPRESSION: [item for item in found if item not in good], _SLOW: slow}
+    if len(used) < len(found):
+        raise BadValueError(
+            "; ".join(what + _listed(each) for what, each in complaints.items() if each), used
+        )
     return used
 
 
@@ -53,9 +53,13 @@ def withhold_expressions(environ: MutableMapping[str, str] = os.environ) -> tupl
         if not slow:
             continue
         good = tuple(item for item in items(text) if item not in slow)
-        findings.replaced(variable, text, f"takes too long on some texts: {', '.join(map(repr, slow))}", good)
+        findings.replaced(variable, text, _SLOW + _listed(slow), good)
         environ[variable] = ",".join(good)
     return tuple(findings.problems)
+
+
+def _listed(expressions: Iterable[str]) -> str:
+    return ", ".join(map(repr, expressions))
 
 
 def _joined(expressions: Mapping[str, str]) -> str:
@@ -71,7 +75,7 @@ def _takes_too_long(expression: str) -> bool:
 def _compiles(pattern: str) -> bool:
     try:
         with warnings.catch_warnings():
-            # A pattern that `re` warns of would warn again wherever it is used, and raise where warnings are errors.
+            # A pattern with a warning of `re` would warn again at each use, and raise where warnings are errors.
             warnings.simplefilter("error")
             re.compile(pattern)
     except (re.error, OverflowError, RecursionError, Warning):

@@ -1,11 +1,11 @@
-"""Expressions that are plain text and `.*`, written so that a search for them takes no longer than the text squared."""
+"""Rewrites expressions of plain text and `.*`, so that their search takes at most quadratic time."""
 
 from __future__ import annotations
 
 import re
 
 LONGEST_URL = 512
-"""Characters of a URL that are looked at."""
+"""Number of characters of a URL that are searched."""
 
 _PLAIN = r"\^?(?:[\w/:@%~=&;!-]|\\\W|\.\*\??(?!\.\*))+\$?"
 
@@ -13,8 +13,8 @@ _PLAIN = r"\^?(?:[\w/:@%~=&;!-]|\\\W|\.\*\??(?!\.\*))+\$?"
 def for_search(expression: str) -> str:
     """Return an expression that a search finds in the same texts.
 
-    Of an expression of plain text and ``.*`` each text is looked for once: the first place where it stands leaves
-    the most for the next one, so no other place is tried (an atomic group). Other expressions are returned as they are.
+    In an expression of plain text and ``.*``, each text is searched for once: its first place leaves the most for the
+    next text, so no other place is tried (an atomic group). Other expressions are returned as they are.
 
     Args:
         expression: A regular expression for `re.search`.
@@ -29,5 +29,5 @@ def for_search(expression: str) -> str:
 
 
 def is_glob(expression: str) -> bool:
-    """Tell whether an expression is plain text and ``.*``."""
+    """Return whether an expression consists of plain text and ``.*``."""
     return re.fullmatch(_PLAIN, expression) is not None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import entry_points
 
-from eco2_tracing._settings.parse import Parser, did_you_mean, lower_items
+from eco2_tracing._settings.parse import did_you_mean, lower_items
 from eco2_tracing._settings.problem import BadValueError
 
 _CURES = {
@@ -19,36 +19,18 @@ _CURES = {
     ("opentelemetry_id_generator", "xray"): "opentelemetry-sdk-extension-aws",
 }
 
-# What names of other products and SDKs are here, without punctuation.
+# Names that other products and SDKs use, without punctuation, by the name that is meant.
 _MEANT = {
-    **dict.fromkeys(
-        (("opentelemetry_propagator", name) for name in ("w3c", "traceparent", "w3ctracecontext")),
-        "tracecontext",
-    ),
-    **dict.fromkeys((("opentelemetry_propagator", name) for name in ("b3single", "zipkin")), "b3"),
-    **dict.fromkeys(
-        (
-            ("opentelemetry_traces_exporter", name)
-            for name in ("jaeger", "tempo", "grpc", "http", "otlpgrpc", "otlphttp")
-        ),
-        "otlp",
-    ),
-    **dict.fromkeys((("opentelemetry_traces_exporter", name) for name in ("stdout", "logging")), "console"),
-    **dict.fromkeys((("opentelemetry_traces_exporter", name) for name in ("off", "noop", "false")), "none"),
+    ("opentelemetry_propagator", "tracecontext"): ("w3c", "traceparent", "w3ctracecontext"),
+    ("opentelemetry_propagator", "b3"): ("b3single", "zipkin"),
+    ("opentelemetry_traces_exporter", "otlp"): ("jaeger", "tempo", "grpc", "http", "otlpgrpc", "otlphttp"),
+    ("opentelemetry_traces_exporter", "console"): ("stdout", "logging"),
+    ("opentelemetry_traces_exporter", "none"): ("off", "noop", "false"),
 }
 
 
-def resolve(group: str, names: Iterable[str], known: frozenset[str]) -> tuple[tuple[str, ...], list[str]]:
-    """Look names up among those that are built in and those of an entry-point group.
-
-    Args:
-        group: The entry-point group; read only when a name is not built in, because that costs milliseconds.
-        names: Lower-case names.
-        known: The names that are built in.
-
-    Returns:
-        The names that exist, as their package spells them, and a complaint for each of the others.
-    """
+def _resolve(group: str, names: Iterable[str], known: frozenset[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Return the names that exist, as their package spells them, and a complaint for each of the others."""
     installed: dict[str, str] | None = None
     good: list[str] = []
     complaints: list[str] = []
@@ -56,7 +38,7 @@ def resolve(group: str, names: Iterable[str], known: frozenset[str]) -> tuple[tu
         if name in known:
             good.append(name)
             continue
-        if installed is None:
+        if installed is None:  # only for a name that is not built in: reading entry points takes milliseconds
             installed = {point.name.lower(): point.name for point in entry_points(group=group)}
         if name in installed:
             good.append(installed[name])
@@ -72,16 +54,17 @@ def resolve(group: str, names: Iterable[str], known: frozenset[str]) -> tuple[tu
 def _suggestion(group: str, name: str, known: Sequence[str]) -> str:
     if re.search(r"[;|\s]", name):
         return ", separate names with commas"
-    meant = _MEANT.get((group, re.sub("[^a-z0-9]", "", name)))
+    word = re.sub("[^a-z0-9]", "", name)
+    meant = next((meant for (of, meant), words in _MEANT.items() if of == group and word in words), None)
     return f", did you mean {meant!r}?" if meant else did_you_mean(name, known).replace(";", ",", 1)
 
 
-def name_list(group: str, *known: str) -> Parser:
-    """Make a parser of a list of names, in any case, where ``none`` stands alone."""
+def name_list(group: str, *known: str) -> Callable[[str], tuple[str, ...]]:
+    """Return a parser of lists of names, in any case, where ``none`` stands only alone."""
     built_in = frozenset({*known, "none"})
 
     def parse(value: str) -> tuple[str, ...]:
-        names, complaints = resolve(group, lower_items(value), built_in)
+        names, complaints = _resolve(group, lower_items(value), built_in)
         if "none" in names and len(names) > 1:
             complaints.append("none excludes all others")
             names = ("none",)
@@ -92,12 +75,12 @@ def name_list(group: str, *known: str) -> Parser:
     return parse
 
 
-def one_name(group: str, *known: str) -> Parser:
-    """Make a parser of one name, in any case."""
+def one_name(group: str, *known: str) -> Callable[[str], str]:
+    """Return a parser of one name, in any case."""
     built_in = frozenset(known)
 
     def parse(value: str) -> str:
-        names, complaints = resolve(group, [value.lower()], built_in)
+        names, complaints = _resolve(group, [value.lower()], built_in)
         if complaints:
             raise BadValueError(complaints[0])
         return names[0]

@@ -1,4 +1,4 @@
-"""What an invented or older name was meant to do, and the variable that does it."""
+"""Finds out what an invented or older name was meant to do, and the variable that does it."""
 
 from __future__ import annotations
 
@@ -10,75 +10,62 @@ from eco2_tracing._settings.samplers import ARG, RATIO, SAMPLER
 
 
 class Intent(NamedTuple):
-    """What does the work of a name that is not read.
-
-    Attributes:
-        advice: What to do instead, as a clause such as ``set OTEL_SERVICE_NAME``.
-        settled_by: The variables and resource attributes that make the name superfluous where one of them is set.
-    """
+    """What to do instead, as a clause, and the variables and resource attributes that do the same."""
 
     advice: str
-    settled_by: tuple[str, ...]
+    known_as: tuple[str, ...]
 
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _DISABLED = ("OTEL_SDK_DISABLED", "OTEL_ENABLED")
-_IN_RESOURCE = "{} in OTEL_RESOURCE_ATTRIBUTES"
-_VERSION = (_IN_RESOURCE.format("service.version"), "service.version")
-_ENVIRONMENT = (
-    _IN_RESOURCE.format("deployment.environment.name"),
-    *("deployment.environment.name", "deployment.environment"),
-)
 
-# Words of one meaning. A word that says no more than "this is about tracing" has none.
-_WORDS: Mapping[str, str] = {
-    **dict.fromkeys(("OTEL", "OTLP", "ECO2", "ECO", "ECO2TRACING", "OPENTELEMETRY", "SDK", "PYTHON"), ""),
-    **dict.fromkeys(("TRACES", "TRACE", "TRACING", "TRACER", "SPAN", "SPANS", "APM"), ""),
-    **dict.fromkeys(("JAEGER", "ZIPKIN", "TEMPO", "GRPC", "HTTP", "BSP", "THE", "IS", "USE"), ""),
-    **dict.fromkeys(("EXPORTER", "EXPORTERS", "EXPORT", "REPORTER"), "EXPORTER"),
-    **dict.fromkeys(("SAMPLER", "SAMPLING", "SAMPLE", "SAMPLERS"), "SAMPLE"),
-    **dict.fromkeys(("RATE", "RATIO", "PROBABILITY", "PERCENT", "PERCENTAGE", "FRACTION", "SHARE"), "RATE"),
-    **dict.fromkeys(("ARG", "ARGS", "ARGUMENT", "PARAM", "PARAMETER", "VALUE"), "RATE"),
-    **dict.fromkeys(
-        ("URL", "URI", "ENDPOINT", "ENDPOINTS", "HOST", "HOSTNAME", "ADDRESS", "ADDR"), "ENDPOINT"
-    ),
-    **dict.fromkeys(("SERVER", "COLLECTOR", "AGENT", "TARGET", "BACKEND", "DESTINATION", "PORT"), "ENDPOINT"),
-    **dict.fromkeys(("ENABLED", "ENABLE", "ON", "ACTIVE"), "ENABLE"),
-    **dict.fromkeys(("DISABLED", "DISABLE", "OFF"), "DISABLE"),
-    **dict.fromkeys(("ENV", "ENVIRONMENT", "DEPLOYMENT", "STAGE"), "ENVIRONMENT"),
-    **dict.fromkeys(("SERVICE", "SERVICENAME", "APP", "APPLICATION"), "SERVICE"),
-    **dict.fromkeys(("PROPAGATOR", "PROPAGATORS", "PROPAGATION", "FORMATS"), "PROPAGATOR"),
-    **dict.fromkeys(("EXCLUDED", "EXCLUDE", "EXCLUDES", "IGNORE", "IGNORED", "SKIP"), "EXCLUDE"),
-    **dict.fromkeys(("URLS", "PATHS", "PATH", "ROUTES", "ENDPOINTS_LIST"), "PATH"),
-    **dict.fromkeys(("REDACT", "REDACTED", "SANITIZE", "MASK", "MASKED", "SENSITIVE", "SCRUB"), "REDACT"),
-    **dict.fromkeys(("KEYS", "FIELDS", "NAMES"), "KEYS"),
-    **dict.fromkeys(("ERROR", "ERRORS", "FAILED", "FAILURE"), "ERROR"),
-    **dict.fromkeys(("SLOW", "LATENCY"), "SLOW"),
-    **dict.fromkeys(("MS", "MILLIS", "MILLISECONDS", "REQUEST", "REQUESTS", "MAX", "MAXIMUM"), ""),
-    **dict.fromkeys(("HEADER", "HEADERS", "METADATA"), "HEADER"),
-    **dict.fromkeys(("TOKEN", "APIKEY", "AUTH", "AUTHORIZATION", "PASSWORD", "USER", "USERNAME"), "TOKEN"),
-    **dict.fromkeys(("TAGS", "LABELS", "ATTRIBUTES", "ATTRS"), "ATTRIBUTES"),
-    **dict.fromkeys(("INTERVAL", "DELAY", "PERIOD"), "DELAY"),
-    **dict.fromkeys(("CERT", "CERTIFICATE", "CA"), "CERTIFICATE"),
-    **dict.fromkeys(("TLS", "SSL", "SECURE"), "SECURE"),
-    **dict.fromkeys(("INSECURE", "PLAINTEXT"), "INSECURE"),
-    **dict.fromkeys(("INSTRUMENTATION", "INSTRUMENTATIONS", "INSTRUMENTORS", "LIBRARIES"), "INSTRUMENTATION"),
-    **dict.fromkeys(("TRUST", "TRUSTED", "INBOUND", "INCOMING"), "TRUST"),
-    **dict.fromkeys(("HOSTS", "TARGETS", "DOMAINS"), "HOSTS"),
-    **dict.fromkeys(("WORKERS", "WORKER", "PROCESSES", "COUNT"), "WORKERS"),
-    **dict.fromkeys(("LEVEL", "VERBOSITY"), "LEVEL"),
-    **dict.fromkeys(("LOG", "LOGS", "LOGGING"), "LOG"),
-    "LOGLEVEL": "LEVEL",
+# The words of one meaning, by the word that stands for all of them.
+_SYNONYMS: Mapping[str, str] = {
+    # These words only say that the name is about tracing.
+    "": "OTEL OTLP ECO2 ECO ECO2TRACING OPENTELEMETRY SDK PYTHON TRACES TRACE TRACING TRACER SPAN SPANS APM "
+    "JAEGER ZIPKIN TEMPO GRPC HTTP BSP THE IS USE MS MILLIS MILLISECONDS REQUEST REQUESTS MAX MAXIMUM",
+    "EXPORTER": "EXPORTERS EXPORT REPORTER",
+    "SAMPLE": "SAMPLER SAMPLING SAMPLERS",
+    "RATE": "RATIO PROBABILITY PERCENT PERCENTAGE FRACTION SHARE ARG ARGS ARGUMENT PARAM PARAMETER VALUE",
+    "ENDPOINT": "URL URI ENDPOINTS HOST HOSTNAME ADDRESS ADDR SERVER "
+    "COLLECTOR AGENT TARGET BACKEND DESTINATION PORT",
+    "ENABLE": "ENABLED ON ACTIVE",
+    "DISABLE": "DISABLED OFF",
+    "ENVIRONMENT": "ENV DEPLOYMENT STAGE",
+    "SERVICE": "SERVICENAME APP APPLICATION",
+    "PROPAGATOR": "PROPAGATORS PROPAGATION FORMATS",
+    "EXCLUDE": "EXCLUDED EXCLUDES IGNORE IGNORED SKIP",
+    "PATH": "URLS PATHS ROUTES ENDPOINTS_LIST",
+    "REDACT": "REDACTED SANITIZE MASK MASKED SENSITIVE SCRUB",
+    "KEYS": "FIELDS NAMES",
+    "ERROR": "ERRORS FAILED FAILURE",
+    "SLOW": "LATENCY",
+    "HEADER": "HEADERS METADATA",
+    "TOKEN": "APIKEY AUTH AUTHORIZATION PASSWORD USER USERNAME",
+    "ATTRIBUTES": "TAGS LABELS ATTRS",
+    "DELAY": "INTERVAL PERIOD",
+    "CERTIFICATE": "CERT CA",
+    "SECURE": "TLS SSL",
+    "INSECURE": "PLAINTEXT",
+    "INSTRUMENTATION": "INSTRUMENTATIONS INSTRUMENTORS LIBRARIES",
+    "TRUST": "TRUSTED INBOUND INCOMING",
+    "HOSTS": "TARGETS DOMAINS",
+    "WORKERS": "WORKER PROCESSES COUNT",
+    "LEVEL": "VERBOSITY LOGLEVEL",
+    "LOG": "LOGS LOGGING",
 }
+_WORDS = {word: meaning for meaning, words in _SYNONYMS.items() for word in words.split()}
 
-# The words of a name, alternatives separated by a bar, and the variables that do what it says.
+# The words of a name, alternatives separated by a bar, and the variables that do the same.
 _VARIABLES: Mapping[str, tuple[str, ...]] = {
     "ENDPOINT": _ENDPOINTS,
     "SERVICE|NAME|SERVICE NAME": ("OTEL_SERVICE_NAME", "service.name"),
-    "VERSION|SERVICE VERSION": _VERSION,
-    "ENVIRONMENT|ENVIRONMENT NAME|SERVICE ENVIRONMENT": _ENVIRONMENT,
-    "NAMESPACE|SERVICE NAMESPACE": (_IN_RESOURCE.format("service.namespace"), "service.namespace"),
-    "INSTANCE ID|SERVICE INSTANCE ID": (_IN_RESOURCE.format("service.instance.id"), "service.instance.id"),
+    "VERSION|SERVICE VERSION": ("service.version",),
+    "ENVIRONMENT|ENVIRONMENT NAME|SERVICE ENVIRONMENT": (
+        *("deployment.environment.name", "deployment.environment"),
+    ),
+    "NAMESPACE|SERVICE NAMESPACE": ("service.namespace",),
+    "INSTANCE ID|SERVICE INSTANCE ID": ("service.instance.id",),
     "ATTRIBUTES|RESOURCE ATTRIBUTES|RESOURCE|SERVICE ATTRIBUTES": ("OTEL_RESOURCE_ATTRIBUTES",),
     "SAMPLE|SAMPLE TYPE|SAMPLE STRATEGY|SAMPLE NAME": (SAMPLER,),
     "ERROR RATE|ERROR SAMPLE|ERROR|KEEP ERROR|SAMPLE ERROR": ("ECO2_TRACING_ERROR_SAMPLING_RATE",),
@@ -109,14 +96,9 @@ _VARIABLES: Mapping[str, tuple[str, ...]] = {
     "LEVEL|LOG LEVEL": ("OTEL_LOG_LEVEL",),
     "CAPTURE HEADER": ("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST",),
 }
-_MODES = {
-    frozenset({"DEBUG"}): "OTEL_LOG_LEVEL=debug",
-    frozenset({"CONSOLE"}): "OTEL_TRACES_EXPORTER=console",
-}
-_BY_WORDS: Mapping[frozenset[str], tuple[str, ...]] = {
-    frozenset(words.split()): variables
-    for names, variables in _VARIABLES.items()
-    for words in names.split("|")
+_MODES = {"DEBUG": ("OTEL_LOG_LEVEL", "debug"), "CONSOLE": ("OTEL_TRACES_EXPORTER", "console")}
+_BY_WORDS = {
+    frozenset(words.split()): names for each, names in _VARIABLES.items() for words in each.split("|")
 }
 _FLAGS = frozenset({"ENABLE", "DISABLE", "SECURE", "INSECURE"})
 _HINTS = {
@@ -126,11 +108,11 @@ _HINTS = {
 
 
 def intent_of(name: str, value: str, sampler: str | None = None) -> Intent | None:
-    """Find what a name was meant to do.
+    """Return what a variable that is not read was meant to do; ``None`` where its words do not say it.
 
     Args:
-        name: An environment variable that is not read.
-        value: What it holds; the advice says how to write it where its meaning is the opposite.
+        name: The variable.
+        value: Its value, which the advice translates.
         sampler: ``OTEL_TRACES_SAMPLER``, where it is set.
     """
     words = _words(name)
@@ -143,17 +125,18 @@ def intent_of(name: str, value: str, sampler: str | None = None) -> Intent | Non
         return Intent(f"set {SAMPLER}=parentbased_jaeger_remote and {ARG}=endpoint=…", (SAMPLER,))
     if words - {"ENABLE"} in ({"SECURE"}, {"INSECURE"}, {"SECURE", "INSECURE"}):
         return Intent(_insecure(words, value), ("OTEL_EXPORTER_OTLP_INSECURE",))
-    if words in ({"DEBUG"}, {"CONSOLE"}):
-        return Intent(f"set {_MODES[words]}", (_MODES[words].partition("=")[0],))
+    if len(words) == 1 and (mode := _MODES.get(min(words))):
+        return Intent(f"set {mode[0]}={mode[1]}", mode[:1])
     found = _BY_WORDS.get(words)
     if found is None:
         return None
     hint = next((hint for maker, hint in _HINTS.items() if maker in name.upper()), "")
-    return Intent(f"set {found[0]}{hint if found is _ENDPOINTS else ''}", found)
+    where = " in OTEL_RESOURCE_ATTRIBUTES" if found[0].islower() else ""
+    return Intent(f"set {found[0]}{where}{hint if found is _ENDPOINTS else ''}", found)
 
 
 def is_switch(name: str) -> bool:
-    """Tell whether a name says that something is on or off; a similar name may say the opposite."""
+    """Return whether a name says that something is on or off; a similar name may say the opposite."""
     return not _words(name).isdisjoint(_FLAGS)
 
 
@@ -165,18 +148,14 @@ def _switch(words: frozenset[str], value: str) -> str:
     word = probable_boolean(value)
     if word is None:
         return "set OTEL_SDK_DISABLED=true to disable tracing"
-    on = word is ("DISABLE" not in words)
-    return "tracing is enabled unless OTEL_SDK_DISABLED=true" if on else "set OTEL_SDK_DISABLED=true"
+    enables = word is ("DISABLE" not in words)
+    return "tracing is enabled unless OTEL_SDK_DISABLED=true" if enables else "set OTEL_SDK_DISABLED=true"
 
 
 def _ratio(value: str, sampler: str | None) -> str:
     share = probable_rate(value)
-    argument = ARG if share is None else f"{ARG}={share:.10g}"
-    return (
-        f"set {argument}"
-        if sampler and "ratio" in sampler.lower()
-        else f"set {SAMPLER}={RATIO} and {argument}"
-    )
+    chosen = "" if sampler and "ratio" in sampler.lower() else f"{SAMPLER}={RATIO} and "
+    return f"set {chosen}{ARG}" if share is None else f"set {chosen}{ARG}={share:.10g}"
 
 
 def _insecure(words: frozenset[str], value: str) -> str:

@@ -1,4 +1,4 @@
-"""Reads the settings of this process and reports what is wrong with them."""
+"""Loads the settings of this process and reports what is wrong with them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._guard import warn_once
 from eco2_tracing._settings.arguments import shown_argument
 from eco2_tracing._settings.fields import Settings
-from eco2_tracing._settings.near_misses import is_generic, is_settled
+from eco2_tracing._settings.near_misses import is_generic, is_superfluous
+from eco2_tracing._settings.problem import raise_wrong
 from eco2_tracing._settings.source import read_fields
 from eco2_tracing._settings.variables import SERVICE_FACTS
 
@@ -31,12 +31,12 @@ def load_settings(
     """Return the settings to use: those given, else the environment, else the arguments, else the defaults.
 
     Args:
-        settings: Explicit settings, which have read the environment themselves.
+        settings: Explicit settings, which have read the environment.
         service_name: Used where neither settings nor environment name the service.
         service_version: The same for its version.
         environment: The same for the deployment environment.
-        resource_attributes: Names of further resource attributes that are set in code.
-        environ: The environment to read.
+        resource_attributes: Names of resource attributes that are set in code.
+        environ: The environment.
 
     Raises:
         ConfigurationError: In strict mode, with every problem.
@@ -49,31 +49,29 @@ def load_settings(
     arguments = {"service_name": service_name, "service_version": service_version, "environment": environment}
     if settings is None:
         read = Settings()
-        vars(read).update(
-            read_fields({"_environ": environ, "_arguments": arguments, "_attributes": resource_attributes})
-        )
+        vars(read).update(read_fields({}, environ, arguments, resource_attributes))
         return read
     update: dict[str, object] = {
         key: value for key, value in arguments.items() if getattr(settings, key) is None
     }
-    facts = {SERVICE_FACTS[key] for key, value in update.items() if value} | set(resource_attributes)
-    update["problems"] = tuple(problem for problem in settings.problems if not is_settled(problem, facts))
+    known = {SERVICE_FACTS[key] for key, value in update.items() if value} | set(resource_attributes)
+    update["problems"] = tuple(each for each in settings.problems if not is_superfluous(each, known))
     return settings.model_copy(update=update)
 
 
 def report_problems(settings: Settings, further: Iterable[Problem] = (), *, generic: bool = True) -> None:
-    """Tell what is wrong: one WARNING for each problem, once in a process.
+    """Log one WARNING for each problem, once in a process.
 
     Args:
-        settings: The settings; those read in strict mode hold doubts alone.
-        further: Problems that others found in the same settings.
-        generic: Whether names that applications use for themselves would have changed something.
+        settings: The settings; those read in strict mode hold only doubts.
+        further: More problems of the same settings.
+        generic: Include names that applications use for themselves.
 
     Raises:
-        ConfigurationError: In strict mode, if there is more than doubts.
+        ConfigurationError: In strict mode, if a problem is more than a doubt.
     """
     problems = [each for each in (*settings.problems, *further) if generic or not is_generic(each)]
-    if settings.strict and (wrong := [problem.message for problem in problems if not problem.advisory]):
-        raise ConfigurationError(wrong)
+    if settings.strict:
+        raise_wrong(problems)
     for problem in problems:
         warn_once(f"setting:{problem.message}", "%s", problem.message)

@@ -1,4 +1,4 @@
-"""Names in the environment that look like a mistake for one that would be read."""
+"""Finds names in the environment that look like a mistake for one that is read."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ if TYPE_CHECKING:
     from eco2_tracing._settings.intents import Intent
     from eco2_tracing._settings.problem import Findings, Problem
 
-_UNSUPPORTED: Mapping[str, str] = {
-    "OTEL_CONFIG_FILE": "declarative configuration is not supported; the variables are read",
-    "OTEL_EXPERIMENTAL_CONFIG_FILE": "declarative configuration is not supported; the variables are read",
+_NO_FILE = "declarative configuration is not supported; the variables are read"
+_UNSUPPORTED = {
+    "OTEL_CONFIG_FILE": _NO_FILE,
+    "OTEL_EXPERIMENTAL_CONFIG_FILE": _NO_FILE,
     "OTEL_SEMCONV_STABILITY_OPT_IN": "it is not supported; the stable conventions are always used",
 }
-# Names that older set-ups give, and whose words alone do not say what they mean.
-_OLDER: Mapping[str, str] = {
+# Older names whose words alone do not say what they mean.
+_OLDER = {
     "OTEL_BSP_SCHEDULE_DELAY_MILLIS": "OTEL_BSP_SCHEDULE_DELAY",
     "OTEL_BSP_EXPORT_TIMEOUT_MILLIS": "OTEL_BSP_EXPORT_TIMEOUT",
     "OTEL_EXCLUDED_URLS": "OTEL_PYTHON_EXCLUDED_URLS",
 }
-# Read by something else that may run in the same process, so never wrong: a deployment's own names, and those of
-# Jaeger's and Zipkin's clients and exporters.
+# Other code in the process may read these, so they are advice: names of a deployment, and names of the clients and
+# exporters of Jaeger and Zipkin.
 _GENERIC = frozenset({"ENVIRONMENT", "DEPLOYMENT_ENVIRONMENT"})
 _OF_OTHERS = (
     "JAEGER_",
     "ZIPKIN_",
-    "TEMPO_ENDPOINT",
-    "OTLP_",
     "OTEL_EXPORTER_JAEGER_",
     "OTEL_EXPORTER_ZIPKIN_",
+    "OTLP_",
+    "TEMPO_ENDPOINT",
 )
-# Names that exist and belong to others: signals and languages, the Operator's own, and the links that Kubernetes sets
-# for a Service called otel-something. Contrib's instrumentations have names of their own.
-# Compiled by `re` when it is first needed: most starts have no unknown name.
+# Names that exist elsewhere: other signals and languages, the Operator, contrib's instrumentations, and the links
+# that Kubernetes sets for a Service called otel-something. Compiled by `re` at the first unknown name.
 _EXISTING = r"""(?x)
     OTEL_(?: METRICS?_ | LOGS?_ | LOGRECORD_ | BLRP_ | PROFILES?_ | ENTITIES | EVENT_NAME | SERVICE_PEER
       | EXPORTER_(?: OTLP_(?:METRICS?|LOGS?|PROFILES)_ | PROMETHEUS | LOGGING | CONSOLE | OTLP_FILE )
@@ -48,34 +48,23 @@ _EXISTING = r"""(?x)
           | AUTO_ | INSTRUMENTATION_ | DJANGO_ | PLATFORM | EXPERIMENTAL_ | GRPC_
           | [A-Z0-9_]+_(?: EXCLUDED_(?:URLS|METHODS|SERVICES|HOSTS) | TRACED_REQUEST_ATTRS )$ ) )
       | .*(?: _SERVICE_HOST | _SERVICE_PORT(?:_.*)? | _PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_.*)? )$"""
-# Others' names in words of ours: options of instrumentations, and versions that Dockerfiles install.
+# Names whose words would be misread: options of instrumentations, and versions that Dockerfiles install.
 _NEVER_MEANT = (
     r"OTEL_INSTRUMENTATION_|(?:OTEL|OPENTELEMETRY)_(?:[A-Z]+_)?VERSION$(?<!SERVICE_VERSION)(?<!APP_VERSION)"
 )
-_PREFIXES = (
-    "OTEL_",
-    "ECO2_TRACING",
-    "ECO2_TRACE_",
-    "ECO2_OTEL_",
-    "ECO2TRACING",
-    "ECO_TRACING",
-    "OPENTELEMETRY_",
-)
 _PREFIX = "ECO2_TRACING_"
 _OWN = ("ECO2_TRACING", "ECO2TRACING", "ECO_TRACING", "ECO2_TRACE_", "ECO2_OTEL_")
-# How alike two names have to be: of the names that contrib's instrumentations read, many are alike.
+_PREFIXES = ("OTEL_", "OPENTELEMETRY_", *_OWN)
+# The least similarity of two names: contrib's instrumentations read many names that are alike.
 _LIKENESS = {"OTEL_PYTHON_": 0.95, "OTEL_INSTRUMENTATION_": 0.95, "OTEL_": 0.88}
 _CERTAIN = 0.95
-_OWN_LIKENESS = 0.7  # of what follows our prefix, which nobody else uses
+_OWN_LIKENESS = 0.7  # of the text after our prefix, which no other product uses
 
 
-def report_near_misses(environ: Mapping[str, str], settled: AbstractSet[str], findings: Findings) -> None:
-    """Note every variable that is not read although its name says that it was meant to be.
+def report_near_misses(environ: Mapping[str, str], known: AbstractSet[str], findings: Findings) -> None:
+    """Report each variable that is not read although its name suggests that it was meant to be.
 
-    Args:
-        environ: The environment.
-        settled: The variables and facts that have a value; another name for one of them is not reported.
-        findings: Where to note them.
+    Another name for one of the known variables and resource attributes, which have a value, is not reported.
     """
     for name in sorted(environ):
         value = environ[name].strip()
@@ -88,59 +77,54 @@ def report_near_misses(environ: Mapping[str, str], settled: AbstractSet[str], fi
         if name in _UNSUPPORTED:
             findings.replaced(name, value, _UNSUPPORTED[name], None)
         elif not (re.match(_EXISTING, upper) or _is_link(upper, value)):
-            _report(name, value, environ, settled, findings)
+            _report(name, value, environ, known, findings)
 
 
-def is_settled(problem: Problem, settled: AbstractSet[str]) -> bool:
-    """Tell whether a problem is another name of something that has a value."""
+def is_superfluous(problem: Problem, known: AbstractSet[str]) -> bool:
+    """Return whether a problem is about another name of something that has a value."""
     if problem.variable in VARIABLES or problem.variable in SERVICE_FACTS or not problem.variable.isupper():
         return False
     intent = _intent(problem.variable, "", {})
-    return intent is not None and not settled.isdisjoint(intent.settled_by)
+    return intent is not None and not known.isdisjoint(intent.known_as)
 
 
 def is_generic(problem: Problem) -> bool:
-    """Tell whether a problem is about a name that applications use for themselves."""
+    """Return whether a problem is about a name that applications use for themselves."""
     return problem.variable in _GENERIC
 
 
 def _is_link(name: str, value: str) -> bool:
-    """Tell whether Kubernetes set this variable for a Service: `<SERVICE>_PORT=tcp://10.0.0.1:4317`."""
+    """Return whether Kubernetes set this variable for a Service: `<SERVICE>_PORT=tcp://10.0.0.1:4317`."""
     return name.endswith("_PORT") and not value.isdecimal()
 
 
 def _intent(name: str, value: str, environ: Mapping[str, str]) -> Intent | None:
     from eco2_tracing._settings.intents import Intent, intent_of  # most starts have no such name
 
-    if name.upper() in _OLDER:
-        proper = _OLDER[name.upper()]
+    if proper := _OLDER.get(name.upper()):
         return Intent(f"set {proper}", (proper,))
     return intent_of(name, value, environ.get("OTEL_TRACES_SAMPLER"))
 
 
 def _report(
-    name: str, value: str, environ: Mapping[str, str], settled: AbstractSet[str], findings: Findings
+    name: str, value: str, environ: Mapping[str, str], known: AbstractSet[str], findings: Findings
 ) -> None:
-    own = name.upper().startswith(_OWN)
-    intent = None if re.match(_NEVER_MEANT, name.upper()) else _intent(name, value, environ)
-    if not name.upper().startswith(_PREFIXES) or name.startswith(_OF_OTHERS):
-        if intent is not None and settled.isdisjoint(intent.settled_by) and not _is_exported(name, environ):
-            doubt = "if it was meant for the traces, " if name in _GENERIC else ""
-            complaint = f"this name is not read, {doubt}{intent.advice}"
-            findings.supplanted(name, value, complaint, "nothing")
-        return
-    close = _similar(name, None if intent is None else _CERTAIN)
-    if close is not None:
+    upper = name.upper()
+    intent = None if re.match(_NEVER_MEANT, upper) else _intent(name, value, environ)
+    is_new = intent is not None and known.isdisjoint(intent.known_as)
+    advice = "" if intent is None else f", {intent.advice}"
+    if not upper.startswith(_PREFIXES) or name.startswith(_OF_OTHERS):
+        if is_new and not _is_exported(name, environ):
+            doubt = ", if it was meant for the traces" if name in _GENERIC else ""
+            findings.doubted(name, value, f"this name is not read{doubt}{advice}", "nothing")
+    elif close := _similar(name, None if intent is None else _CERTAIN):
         findings.replaced(name, value, f"this name is not read, did you mean {close}?", None)
-    elif intent is not None:
-        if own or settled.isdisjoint(intent.settled_by):
-            findings.replaced(name, value, f"this name is not read, {intent.advice}", None)
-    elif own:
-        findings.replaced(name, value, "this name is not read", None)
+    elif is_new or upper.startswith(_OWN):
+        findings.replaced(name, value, f"this name is not read{advice}", None)
 
 
 def _is_exported(name: str, environ: Mapping[str, str]) -> bool:
-    """Tell whether an exporter of Zipkin's or Jaeger's is in use, which reads its own variables."""
+    """Return whether the exporter of Zipkin or Jaeger is in use, which reads its own variables."""
     exporters = environ.get("OTEL_TRACES_EXPORTER", "").lower()
     return any(maker.upper() in name and maker in exporters for maker in ("zipkin", "jaeger"))
 

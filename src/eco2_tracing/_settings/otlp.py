@@ -1,4 +1,4 @@
-"""Where spans are sent: the OTLP variables, resolved.
+"""The destination of spans, and the meaning of an endpoint.
 
 Rules: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from eco2_tracing._settings.display import is_credential, shown_endpoint
-from eco2_tracing._settings.hosts import OwnHosts, is_host
+from eco2_tracing._settings.hosts import InternalHosts, is_host
 from eco2_tracing._settings.parse import SecretHeaders
 from eco2_tracing._settings.problem import BadValueError
 from eco2_tracing._settings.targets import OTLP_GRPC_PORT, is_target, parse_target, without_escaped_zone
@@ -33,12 +33,12 @@ class OtlpSettings:
         protocol: ``grpc`` or ``http/protobuf``.
         endpoint: The gRPC target (``host:port``), or the whole URL for HTTP.
         insecure: Plaintext instead of TLS.
-        headers: Sent with each request; lower-case names, values masked in ``repr``.
-        timeout_s: For one export, retries included; seconds.
+        headers: Headers of each request; lower-case names, values masked in ``repr``.
+        timeout_s: Seconds for one export, retries included.
         compression: ``none`` or ``gzip``.
         certificate: File of the authorities that the server is checked against (PEM).
-        client_certificate: File of our own certificate chain (PEM).
-        client_key: File of our own private key (PEM).
+        client_certificate: File of the client's certificate chain (PEM).
+        client_key: File of the client's private key (PEM).
     """
 
     protocol: Protocol = "grpc"
@@ -53,14 +53,14 @@ class OtlpSettings:
 
 
 class Endpoint(NamedTuple):
-    """What the text of an endpoint says.
+    """A resolved endpoint.
 
     Attributes:
         address: The gRPC target or the HTTP URL.
         insecure: Plaintext.
-        text: The text without credentials and query.
+        text: The text that was set, without credentials and query.
         authorization: A ``Basic`` header value where the text held credentials.
-        doubt: What looks like a mistake, or nothing.
+        doubt: What looks like a mistake, or an empty text.
     """
 
     address: str
@@ -71,35 +71,41 @@ class Endpoint(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What the meaning of an endpoint depends on.
+    """The other variables that the meaning of an endpoint depends on.
 
     Attributes:
         protocol: ``grpc`` or ``http/protobuf``.
-        traces_form: It stood in the ``_TRACES_`` form, used as it is.
+        traces_form: The endpoint is set in its ``_TRACES_`` form, which is used as it is.
         insecure: ``OTEL_EXPORTER_OTLP_INSECURE``, where it is set.
-        guarded: OTLP headers or certificates are set, so plaintext is not assumed.
-        targets: Further hosts of our own.
+        guarded: OTLP headers or certificates are set, so plaintext is not the default.
+        targets: More internal hosts.
     """
 
     protocol: Protocol
     traces_form: bool = False
     insecure: bool | None = None
     guarded: bool = False
-    targets: tuple[str, ...] = ()
+    targets: Sequence[str] = ()
+
+    def plaintext(self, *hosts: str) -> bool:
+        """Return whether an endpoint without a scheme is plaintext: as set, else on internal hosts alone."""
+        if self.insecure is not None:
+            return self.insecure
+        return not self.guarded and all(map(InternalHosts(self.targets).includes, hosts))
 
 
 def default_endpoint(protocol: Protocol) -> Endpoint:
-    """Return the collector on this host."""
+    """Return the endpoint of a collector on this host."""
     address = "localhost:4317" if protocol == "grpc" else f"http://localhost:4318{_PATH}"
     return Endpoint(address, insecure=True, text=address)
 
 
 def read_endpoint(text: str, reading: Reading) -> Endpoint:
-    """Read an endpoint.
+    """Resolve an endpoint.
 
     Args:
-        text: A URL, ``host:port`` or, for gRPC, any target that gRPC knows.
-        reading: What its meaning depends on.
+        text: A URL, ``host:port`` or, for gRPC, any gRPC target.
+        reading: The other variables that it depends on.
 
     Raises:
         BadValueError: It is none of these.
@@ -108,50 +114,40 @@ def read_endpoint(text: str, reading: Reading) -> Endpoint:
         return _read_target(text, reading)
     parts = _split(text)
     host, port = without_escaped_zone(parts.hostname or ""), parts.port
-    insecure = (
-        parts.scheme == "http"
-        if parts.scheme
-        else _plaintext(reading, OwnHosts(reading.targets).includes(host))
-    )
+    insecure = parts.scheme == "http" if parts.scheme else reading.plaintext(host)
     if port is None and not (parts.scheme and reading.protocol == "http/protobuf"):
-        port = _default_port(reading.protocol, insecure, with_scheme=bool(parts.scheme))
+        # The default of the URL, or that of OTLP for a host without a scheme.
+        port = 443 if not insecure else 80 if parts.scheme else _OTLP_PORT[reading.protocol]
     netloc = f"[{host}]" if ":" in host else host
     netloc = netloc if port is None else f"{netloc}:{port}"
-    doubt = _doubt(parts, port, reading)
     clean = text.replace(f"{parts.netloc.rpartition('@')[0]}@", "", 1) if "@" in parts.netloc else text
-    clean = clean.partition("?")[0]
-    if reading.protocol == "grpc":
-        return Endpoint(netloc, insecure, clean, _basic(parts), doubt)
-    path = (parts.path or "/") if reading.traces_form else parts.path.rstrip("/") + _PATH
-    url = urlunsplit(("http" if insecure else "https", netloc, path, parts.query, ""))
-    return Endpoint(url, insecure, clean, _basic(parts), doubt)
+    address = netloc
+    if reading.protocol != "grpc":
+        path = (parts.path or "/") if reading.traces_form else parts.path.rstrip("/") + _PATH
+        address = urlunsplit(("http" if insecure else "https", netloc, path, parts.query, ""))
+    return Endpoint(address, insecure, clean.partition("?")[0], _basic(parts), _doubt(parts, port, reading))
 
 
 def _read_target(text: str, reading: Reading) -> Endpoint:
     if text.startswith(("xds:", "vsock:")):
-        return Endpoint(text, _plaintext(reading, own=False), text)
+        return Endpoint(text, reading.insecure is True, text)
+    complaint = "expected a gRPC target such as dns:///collector:4317"
     try:
         target = parse_target(text, OTLP_GRPC_PORT)
     except ValueError as error:
-        raise BadValueError(f"expected a gRPC target such as dns:///collector:4317: {error}") from None
-    for address in target.addresses:
-        if address.port and not is_host(address.host):
-            raise BadValueError(
-                f"expected a gRPC target such as dns:///collector:4317: {address.host!r} is no host"
-            )
-    hosts = OwnHosts(reading.targets)
-    own = target.scheme.startswith("unix") or all(hosts.includes(one.host) for one in target.addresses)
-    doubt = (
-        f"the DNS server {target.dns_server!r} in it is not asked, the system's own is"
-        if target.dns_server
-        else ""
-    )
-    return Endpoint(text, _plaintext(reading, own), text, doubt=doubt)
+        raise BadValueError(f"{complaint}: {error}") from None
+    hosts = [address.host for address in target.addresses if address.port]  # a Unix socket has no port
+    for host in hosts:
+        if not is_host(host):
+            raise BadValueError(f"{complaint}: {host!r} is no host")
+    server = target.dns_server
+    doubt = f"the DNS server {server!r} in it is not asked, the system's own is" if server else ""
+    return Endpoint(text, reading.plaintext(*hosts), text, doubt=doubt)
 
 
 def _split(text: str) -> SplitResult:
     complaint = "expected a URL such as http://collector:4317"
-    if is_credential(text):  # it would be looked up as a host's name
+    if is_credential(text):  # it would be looked up as the name of a host
         raise BadValueError(
             f"{complaint}; this looks like a credential, which belongs into OTEL_EXPORTER_OTLP_HEADERS"
         )
@@ -162,35 +158,21 @@ def _split(text: str) -> SplitResult:
         port = parts.port
     except ValueError:
         raise BadValueError(complaint) from None
-    # urlsplit drops line breaks silently, so the text itself is looked at.
+    # urlsplit drops line breaks without an error, so the text itself is checked.
     if port == 0 or not text.isascii() or re.search(r"[\x00-\x20\x7f]", text):
         raise BadValueError(complaint)
     if not is_host(parts.hostname or ""):
         raise BadValueError(complaint)
     if not parts.scheme and (parts.netloc.endswith(":") or parts.path.startswith("//")):
-        # `http:/collector`, `http//collector`, and `unix:/a.sock` where the protocol is HTTP: the host would be `http`.
+        # `http:/collector`, `http//collector` or, with HTTP, `unix:/a.sock`: the host would be `http` or `unix`.
         raise BadValueError(complaint)
     if parts.scheme not in ("", "http", "https"):
         raise BadValueError(f"{complaint}; the scheme {parts.scheme!r} is not known")
     return parts
 
 
-def _plaintext(reading: Reading, own: bool) -> bool:
-    """Decide for an endpoint without scheme: the variable, else plaintext inside unless credentials are at stake."""
-    if reading.insecure is not None:
-        return reading.insecure
-    return own and not reading.guarded
-
-
-def _default_port(protocol: str, insecure: bool, *, with_scheme: bool) -> int:
-    """Choose the port of an endpoint that names none: the URL's default, or OTLP's for a bare host."""
-    if not insecure:
-        return 443
-    return 80 if with_scheme else _OTLP_PORT[protocol]
-
-
 def _basic(parts: SplitResult) -> str | None:
-    """Make a header of a URL's credentials, as HTTP clients do: they must not show in status and logs."""
+    """Return the header of a URL's credentials, as HTTP clients do: status and logs must not show them."""
     if parts.username is None:
         return None
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -1,7 +1,7 @@
-"""From the text of a variable to its value.
+"""Parsers: from the text of a variable to its value.
 
-Every parser takes text that is neither empty nor padded and returns the value or raises `BadValueError`.
-The types are those of the specification: https://opentelemetry.io/docs/specs/otel/configuration/common/
+Each parser takes text that is neither empty nor padded. It returns the value or raises `BadValueError`. The types are
+those of the specification: https://opentelemetry.io/docs/specs/otel/configuration/common/
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from eco2_tracing._settings.display import MASK
 from eco2_tracing._settings.hosts import is_host
 from eco2_tracing._settings.probable import (
+    NUMBER,
     probable_boolean,
     probable_count,
     probable_milliseconds,
@@ -21,37 +22,18 @@ from eco2_tracing._settings.probable import (
 )
 from eco2_tracing._settings.problem import BadValueError
 
-Parser = Callable[[str], object]
-
 MAX_INT = 2**31 - 1
-# Compiled by `re` when they are first needed: most starts need none of them.
-_INTEGER = r"[+-]?[0-9]{1,10}"
-_NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+# Compiled by `re` at the first use: most starts use none of them.
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}"
-# Headers that frame or protect a response; a trace id there would break it.
-_TAKEN_HEADERS = frozenset(
-    {
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "location",
-        "set-cookie",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+# Headers that frame or protect a response, and words that are no header's name.
+_NO_RESPONSE_HEADER = r"""(?xi) connection | content-(?:encoding|length|type) | location | set-cookie
+    | transfer-encoding | upgrade | true | 1 | yes | on | false | 0 | no | off | none"""
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 
 
-def text(value: str) -> str:
-    """Return the text itself."""
-    return value
-
-
 def spec_boolean(value: str) -> bool:
-    """Read a boolean as the specification does: only ``true`` is true, anything odd is false and reported."""
+    """Parse a boolean of the specification: only ``true`` is true; any other word is false and reported."""
     word = value.lower()
     if word not in ("true", "false"):
         # The specification forbids further spellings of true: this one is suggested, not used.
@@ -61,75 +43,71 @@ def spec_boolean(value: str) -> bool:
 
 
 def boolean(value: str) -> bool:
-    """Read a boolean of our own: ``true``, ``1``, ``yes``, ``on`` or their opposites."""
+    """Parse a boolean of this library: ``true``, ``1``, ``yes``, ``on`` or their opposites."""
     word = value.lower()
-    if word in _TRUE:
-        return True
-    if word in _FALSE:
-        return False
-    raise unusable("expected true or false", probable_boolean(value))
+    if word not in _TRUE | _FALSE:
+        raise _unusable("expected true or false", probable_boolean(value))
+    return word in _TRUE
 
 
-def unusable(complaint: str, meant: object = None) -> BadValueError:
-    """Return the error for a value that cannot be used as it stands.
-
-    Args:
-        complaint: What was expected.
-        meant: The value that was probably meant, which is used; ``None`` where it is unknown.
-    """
+def _unusable(complaint: str, meant: object) -> BadValueError:
+    """Return the error for a value in whose place the one that was probably meant is used, unless it is ``None``."""
     if meant is None:
         return BadValueError(complaint)
     written = str(meant).lower() if isinstance(meant, bool) else f"{meant:.10g}"
     return BadValueError(f"{complaint}; {written} was probably meant", meant)
 
 
-def integer(minimum: int, unit: str = "") -> Parser:
-    """Make a parser of whole numbers from ``minimum`` to 2**31 - 1."""
+def integer(minimum: int, unit: str = "") -> Callable[[str], int]:
+    """Return a parser of whole numbers from ``minimum`` to 2**31 - 1."""
 
     def parse(value: str) -> int:
-        number = int(value) if re.fullmatch(_INTEGER, value) else -1
+        number = int(value) if re.fullmatch(r"[+-]?[0-9]{1,10}", value) else -1
         if not minimum <= number <= MAX_INT:
             meant = probable_milliseconds(value) if unit else probable_count(value)
             whole = meant is not None and minimum <= meant <= MAX_INT and float(meant).is_integer()
             complaint = f"expected a whole number{unit} from {minimum} to {MAX_INT}"
-            raise unusable(complaint, int(meant) if meant is not None and whole else None)
+            raise _unusable(complaint, int(meant) if meant is not None and whole else None)
         return number
 
     return parse
 
 
+count = integer(0)
+positive = integer(1)
+milliseconds = integer(1, " of milliseconds")
+_milliseconds_or_none = integer(0, " of milliseconds")
+
+
 def timeout(value: str) -> int:
-    """Read milliseconds; 0 means no limit, which is the largest value here, and so does every larger one."""
+    """Parse milliseconds; 0 means no limit, which is the largest number here, as is every larger one."""
     if re.fullmatch("[0-9]+", value) and int(value.lstrip("0")[:11] or 0) > MAX_INT:
         return MAX_INT
-    return _MILLISECONDS(value) or MAX_INT
-
-
-_MILLISECONDS: Callable[[str], int] = integer(0, " of milliseconds")  # type: ignore[assignment]  # Parser hides int
+    return _milliseconds_or_none(value) or MAX_INT
 
 
 def _number(value: str) -> float:
-    return float(value) if re.fullmatch(_NUMBER, value) else math.nan
+    return float(value) if re.fullmatch(f"(?i){NUMBER}", value) else math.nan
 
 
 def rate(value: str) -> float:
-    """Read a probability."""
+    """Parse a probability."""
     number = _number(value)
     if not 0 <= number <= 1:
-        raise unusable("expected a number from 0 to 1", probable_rate(value))
+        raise _unusable("expected a number from 0 to 1", probable_rate(value))
     return number
 
 
 def positive_ms(value: str) -> float:
-    """Read a number of milliseconds above 0."""
+    """Parse a number of milliseconds above 0."""
     number = _number(value)
-    if not (math.isfinite(number) and number > 0):
-        raise unusable("expected a number of milliseconds above 0", probable_milliseconds(value) or None)
+    if not 0 < number < math.inf:
+        raise _unusable("expected a number of milliseconds above 0", probable_milliseconds(value) or None)
     return number
 
 
-def one_of(*allowed: str, **also: str) -> Parser:
-    """Make a parser of words, in any case; ``also`` maps further words to allowed ones."""
+def one_of(*allowed: str, **also: str) -> Callable[[str], str]:
+    """Return a parser of words, in any case; ``also`` maps further words to allowed ones."""
 
     def parse(value: str) -> str:
         word = value.lower()
@@ -141,23 +119,23 @@ def one_of(*allowed: str, **also: str) -> Parser:
     return parse
 
 
-def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """Return a question that suggests the most similar word, or nothing.
+log_level = one_of(
+    *("debug", "info", "warning", "error", "critical"), trace="debug", warn="warning", fatal="critical"
+)
 
-    Args:
-        word: What was found, in lower case.
-        allowed: What can be used.
-    """
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """Return a question that suggests the allowed word that is most similar to one in lower case, or no text."""
     from difflib import get_close_matches  # rarely needed, and its import is not free
 
-    # A word that is a part of one that is allowed, such as `http` of `http/protobuf`, is similar enough.
+    # The beginning of an allowed word, such as `http` of `http/protobuf`, is similar enough.
     close = [each for each in allowed if len(word) > 2 and each.startswith(word)]
     close = close or get_close_matches(word[:60], list(allowed), n=1, cutoff=0.7)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def items(value: str) -> tuple[str, ...]:
-    """Split a comma-separated list; empty items and repeats fall away, the order stays."""
+    """Split a comma-separated list; empty items and repeats are dropped, the order is kept."""
     return tuple(dict.fromkeys(item for part in value.split(",") if (item := part.strip())))
 
 
@@ -166,13 +144,24 @@ def lower_items(value: str) -> tuple[str, ...]:
     return items(value.lower())
 
 
-def instrumentation_names(value: str) -> tuple[str, ...]:
-    """Split a comma-separated list of names, or ``*``; what cannot be one falls away and is told."""
+def _good_items(value: str, is_good: Callable[[str], object], complaint: str) -> tuple[str, ...]:
     found = lower_items(value)
-    good = tuple(name for name in found if re.fullmatch(r"[a-z0-9._-]{1,100}|\*", name))
+    good = tuple(filter(is_good, found))
     if len(good) < len(found):
-        raise BadValueError("expected names of instrumentations, such as redis", good)
+        raise BadValueError(complaint, good)
     return good
+
+
+def instrumentation_names(value: str) -> tuple[str, ...]:
+    """Split a comma-separated list of names, or ``*``; texts that cannot be names are dropped and reported."""
+    complaint = "expected names of instrumentations, such as redis"
+    return _good_items(value, re.compile(r"[a-z0-9._-]{1,100}\Z|\*\Z").match, complaint)
+
+
+def hosts(value: str) -> tuple[str, ...]:
+    """Split a comma-separated list of host names; texts that cannot be hosts are dropped and reported."""
+    complaint = "expected host names without scheme, port and path, such as api.example.com or *.example.com"
+    return _good_items(value, lambda host: is_host(re.sub(r"\A\*?\.", "", host)), complaint)
 
 
 def key_set(value: str) -> frozenset[str]:
@@ -180,8 +169,8 @@ def key_set(value: str) -> frozenset[str]:
     return frozenset(lower_items(value))
 
 
-def some_of(*allowed: str) -> Parser:
-    """Make a parser of comma-separated lists of words, in any case; others fall away and are told."""
+def some_of(*allowed: str) -> Callable[[str], frozenset[str]]:
+    """Return a parser of comma-separated lists of words, in any case; other words are dropped and reported."""
 
     def parse(value: str) -> frozenset[str]:
         found = key_set(value)
@@ -193,35 +182,21 @@ def some_of(*allowed: str) -> Parser:
 
 
 def header_name(value: str) -> str:
-    """Read the name of a response header that may be added; ``off`` and ``true`` are meant to be none."""
-    if not re.fullmatch(_NAME, value) or value.lower() in _TAKEN_HEADERS | _TRUE | _FALSE | {"none"}:
+    """Parse the name of a response header that may be added."""
+    if not re.fullmatch(_NAME, value) or re.fullmatch(_NO_RESPONSE_HEADER, value):
         raise BadValueError(
             "expected the name of a header that responses do not need themselves, such as x-trace-id"
         )
     return value
 
 
-def hosts(value: str) -> tuple[str, ...]:
-    """Split a comma-separated list of host names; entries that are no host fall away and are told."""
-    found = lower_items(value)
-    good = tuple(host for host in found if is_host(re.sub(r"\A\*?\.", "", host)))
-    if len(good) < len(found):
-        complaint = (
-            "expected host names without scheme, port and path, such as api.example.com or *.example.com"
-        )
-        raise BadValueError(complaint, good)
-    return good
-
-
 def pairs(value: str) -> Mapping[str, str]:
-    """Read ``key=value,…`` with percent-encoding, all or nothing as ``OTEL_RESOURCE_ATTRIBUTES`` demands.
+    """Parse ``key=value,…`` with percent-encoding; one bad pair discards all, as specified.
 
     https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable
     """
     found: dict[str, str] = {}
-    for item in value.split(","):
-        if not item.strip():
-            continue
+    for item in filter(str.strip, value.split(",")):
         key, equals, content = item.partition("=")
         try:
             key, content = (unquote(part.strip(), errors="strict") for part in (key, content))
@@ -236,17 +211,17 @@ def pairs(value: str) -> Mapping[str, str]:
 
 
 class SecretHeaders(dict[str, str]):
-    """Headers whose values stay out of ``repr``."""
+    """Headers whose values are masked in ``repr``."""
 
     def __repr__(self) -> str:
-        """Return the names alone."""
+        """Return the names with masked values."""
         return repr(dict.fromkeys(self, MASK))
 
     __str__ = __repr__
 
 
 def headers(value: str) -> SecretHeaders:
-    """Read OTLP headers, ``key=value,…`` percent-encoded; bad pairs fall away and are told by their position.
+    """Parse OTLP headers, ``key=value,…`` percent-encoded; bad pairs are dropped and reported by their position.
 
     https://opentelemetry.io/docs/specs/otel/protocol/exporter/#specifying-headers-via-environment-variables
     """
@@ -257,7 +232,7 @@ def headers(value: str) -> SecretHeaders:
             continue
         key, equals, content = item.partition("=")
         key, content = unquote(key.strip()).lower(), unquote(content.strip())
-        # The values stay out of the message: they are credentials.
+        # The values are not in the message: they are credentials.
         if not equals or not re.fullmatch(_NAME, key):
             bad.append(f"pair {position} is not name=value")
         elif not (content.isascii() and content.isprintable()):
@@ -270,21 +245,20 @@ def headers(value: str) -> SecretHeaders:
 
 
 def thresholds(value: str) -> Mapping[str, float]:
-    """Read ``/route=ms,…``; bad entries fall away and are told."""
+    """Parse ``/route=ms,…``; bad entries are dropped and reported."""
     found: dict[str, float] = {}
     bad: list[str] = []
     for item in items(value):
-        route, _, number = item.rpartition("=")
-        try:
-            milliseconds, meant = positive_ms(number.strip()), ""
-        except BadValueError as error:
-            milliseconds = error.used[0] if error.used and isinstance(error.used[0], float) else 0.0
-            meant = f" ({milliseconds:g} was probably meant)"
-        good = milliseconds > 0 and route.startswith("/")
-        if good:
-            found[unquote(route.strip())] = milliseconds
-        if meant or not good:
-            bad.append(f"{item!r}{meant if good else ''}")
+        route, _, text = item.rpartition("=")
+        number = _number(text.strip())
+        exact = 0 < number < math.inf
+        used = number if exact else probable_milliseconds(text.strip())
+        if not (used and route.startswith("/")):
+            bad.append(repr(item))
+            continue
+        found[unquote(route.strip())] = used
+        if not exact:
+            bad.append(f"{item!r} ({used:g} was probably meant)")
     if bad:
         raise BadValueError(f"expected /route=milliseconds,… but found {', '.join(bad)}", found)
     return found

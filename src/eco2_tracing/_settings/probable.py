@@ -1,6 +1,6 @@
-"""What a value that cannot be used probably means.
+"""Guesses the value that was probably meant by one that cannot be used.
 
-Each function takes any text and returns the value that was probably meant, or ``None``. Nothing raises.
+Each function takes any text and returns a value, or ``None`` where it cannot be guessed. Nothing raises.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ import math
 import re
 
 SAFE_RATE = 0.01
-"""The share that is sampled where a ratio is set and its meaning cannot be found out."""
+"""The share that is sampled where the ratio that is set cannot be read."""
 
-# Compiled by `re` when they are first needed: a start without a bad value needs none of them.
-_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?"
+# Compiled by `re` at the first use: a start without a bad value uses none of them.
+NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?"
+"""A decimal number in lower case, as a regular expression without groups."""
 _PERCENT = r"(?:%|％|percent|per cent|pct)"  # noqa: RUF001 - the full-width sign of East Asian keyboards
 _OF = r"(?:/|:|in|of|out of)"
 _LABEL = r"\A[a-z_]+\s*[=:]\s*"
@@ -44,10 +45,10 @@ def probable_rate(text: str) -> float | None:
     word = _plain(text)
     if word in _WORDS_OF_RATES:
         return _WORDS_OF_RATES[word]
-    if found := re.fullmatch(rf"({_NUMBER})\s*{_OF}\s*({_NUMBER})", word):
+    if found := re.fullmatch(rf"({NUMBER})\s*{_OF}\s*({NUMBER})", word):
         part, whole = float(found[1]), float(found[2])
         return _share(part / whole) if whole > 0 else None
-    if not (found := re.fullmatch(rf"({_NUMBER})\s*({_PERCENT})?", word)):
+    if not (found := re.fullmatch(rf"({NUMBER})\s*({_PERCENT})?", word)):
         return None
     number = float(found[1])
     return _share(number / 100 if found[2] or number > 1 else number)
@@ -58,7 +59,7 @@ def probable_milliseconds(text: str) -> float | None:
     word = _plain(text).removeprefix("pt")
     if re.fullmatch(r"[0-9]{1,3}(?:[_ ][0-9]{3})+", word):
         return _finite(float(re.sub("[_ ]", "", word)))
-    parts = re.findall(rf"({_NUMBER})\s*([a-zµ]*)\s*", word)
+    parts = re.findall(rf"({NUMBER})\s*([a-zµ]*)\s*", word)
     if not parts or "".join(number + unit for number, unit in parts) != re.sub(r"\s", "", word):
         return None
     if any(unit not in _MILLISECONDS for _, unit in parts):
@@ -71,7 +72,7 @@ def probable_count(text: str) -> int | None:
     word = text.strip().lower()
     if re.fullmatch(r"[0-9]{1,3}(?:[_, '][0-9]{3}){1,4}", word):
         return int(re.sub("[_, ']", "", word))
-    found = re.fullmatch(rf"({_NUMBER})\s*([km]?)", _plain(text))
+    found = re.fullmatch(rf"({NUMBER})\s*([km]?)", _plain(text))
     if not found:
         return None
     number = _finite(float(found[1]) * _THOUSANDS[found[2]])
@@ -80,7 +81,7 @@ def probable_count(text: str) -> int | None:
 
 def probable_per_second(text: str) -> float | None:
     """Read a number of traces a second with its unit: ``10/s``, ``600/min``."""
-    found = re.fullmatch(rf"({_NUMBER})\s*(?:traces?|requests?)?\s*([a-z/ ]*)", _plain(text))
+    found = re.fullmatch(rf"({NUMBER})\s*(?:traces?|requests?)?\s*([a-z/ ]*)", _plain(text))
     if not found or found[2].strip() not in _PER_SECOND:
         return None
     number = _finite(float(found[1]) / _PER_SECOND[found[2].strip()])
@@ -94,17 +95,17 @@ def probable_boolean(text: str) -> bool | None:
 
 
 def unquoted(text: str) -> str | None:
-    """Return what stands inside quotation marks around the whole text; ``None`` without any."""
+    """Return the text inside quotation marks around the whole text; ``None`` without them."""
     if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'`" and text[0] not in text[1:-1]:
         return text[1:-1].strip() or None
     return None
 
 
 def _plain(text: str) -> str:
-    """Lower case, without quotes, label, comment and trailing separators, and with a decimal point."""
+    """Return a text in lower case, without quotes, label, comment and separators, and with a decimal point."""
     word = text[:_LONGEST].strip()
     word = re.sub(_COMMENT, "", re.sub(_LABEL, "", (unquoted(word) or word).lower())).strip(" ;,")
-    # A comma before three digits may separate thousands, unless nothing stands in front of it.
+    # A comma before three digits may separate thousands, unless nothing or a zero precedes it.
     if re.fullmatch(r"[+-]?0?,[0-9]+.*|[+-]?[0-9]+,(?![0-9]{3}(?![0-9]))[0-9]+.*", word):
         return word.replace(",", ".", 1)
     return word

@@ -17,12 +17,7 @@ OTLP_GRPC_PORT = 4317
 
 
 class Address(NamedTuple):
-    """An address to connect to.
-
-    Attributes:
-        host: A name or an IP address; the path of a Unix socket.
-        port: The port; 0 for a Unix socket.
-    """
+    """An address to connect to: host and port, or the path of a Unix socket and 0."""
 
     host: str
     port: int
@@ -66,7 +61,7 @@ def parse_target(text: str, default_port: int) -> Target:
         authority, slash, path = rest[2:].partition("/")
         path = slash + path if scheme.startswith("unix") else path
         if scheme == "unix" and authority:
-            # gRPC rejects it; what was meant is a path without the third slash.
+            # gRPC rejects it; a path with one slash less than required was meant.
             authority, path = "", authority + path
     if scheme.startswith("unix"):
         return Target(scheme, (_unix(scheme, path),))
@@ -98,13 +93,13 @@ def _address(scheme: str, text: str, default_port: int) -> Address:
     host, port = _split(unquote(text))
     host = without_escaped_zone(host)
     if scheme != "dns":
-        # Raises ValueError, as for every text that is no address.
+        # Raises ValueError for a text that is no address.
         (ipaddress.IPv4Address if scheme == "ipv4" else ipaddress.IPv6Address)(host)
     return Address(host, default_port if port is None else _port(port))
 
 
 def _split(text: str) -> tuple[str, str | None]:
-    """Split a host from its port; an IPv6 address that has one stands in brackets."""
+    """Split a host from its port; an IPv6 address with a port is in brackets."""
     if found := re.fullmatch(r"\[([^\]]*)\](?::(.*))?", text):
         return found[1], found[2]
     if text.count(":") > 1:

@@ -17,7 +17,7 @@ from opentelemetry.propagators.textmap import (
 )
 
 from eco2_tracing._guard import guarded
-from eco2_tracing._settings import OwnHosts
+from eco2_tracing._settings import InternalHosts
 
 from . import _names
 from ._adapters import Adapter, load_adapter
@@ -103,7 +103,7 @@ class Propagation(TextMapPropagator):
         )
         replaced = self.injector.removed | {_names.BAGGAGE, _names.REQUEST_ID}
         self.replaced_headers: frozenset[bytes] | None = None if adapters else replaced
-        self._is_internal = lru_cache(maxsize=_CACHED_HOSTS)(OwnHosts(targets).includes)
+        self._is_internal = lru_cache(maxsize=_CACHED_HOSTS)(InternalHosts(targets).includes)
         self.calls = LibraryCalls(self.injector, self.is_internal_host)
         self.external_hosts: dict[str, None] = self.calls.external_hosts
 

@@ -44,7 +44,7 @@ class LocalSpan(Protocol):
         """The span's attributes."""
 
     @property
-    def start_time(self) -> int:
+    def start_time(self) -> int | None:
         """Nanoseconds since the epoch."""
 
     @property
