@@ -115,7 +115,7 @@ def spread(took: list[float]) -> str:
 
 
 def judge(report: Report, where: str, requests: int, seconds: float, told: dict, spans) -> None:
-    """Hold what was kept against the cap, and what was dropped against the rest."""
+    """Compare kept traces with the cap, and dropped spans with the rest."""
     kept, dropped = told["kept"].get("error", 0), told["dropped"]
     most = CAP * (seconds + 1)
     # As many as there were, where the machine does not manage more than the cap.

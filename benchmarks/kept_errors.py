@@ -59,7 +59,7 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """Whether all rows are."""
+        """Whether every row is as expected."""
         return all(good for _, _, good in self.rows)
 
     def __str__(self) -> str:
@@ -128,7 +128,7 @@ async def drive(
 
 
 def judge(report: Report, traces: dict[str, str], spans: tuple[ReceivedSpan, ...]) -> None:
-    """Hold what came in against what was asked for."""
+    """Compare the exported traces with the expected ones."""
     found: dict[tuple[str, str], list[ReceivedSpan]] = {}
     for span in spans:
         found.setdefault((span.trace_id, span.service), []).append(span)

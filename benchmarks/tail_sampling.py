@@ -1,4 +1,4 @@
-"""What it costs to be able to keep errors: a request that the mesh did not sample, with work below it.
+"""The cost of keeping errors: an unsampled request with calls and database spans.
 
 The handler, the last of 100 routes behind Envoy's 21 headers, makes two httpx calls and three database
 spans as the contrib packages make them. Every variant is a process of its own; all run in turns,

@@ -1,7 +1,7 @@
-"""auth-api: logs players in, and asks character-api who they play.
+"""auth-api: logs players in, and asks character-api for their characters.
 
-Everything about tracing is in the lines that `eco2_tracing` is named in; where spans go, how
-many are kept and which headers travel is up to the environment.
+Only the lines with `eco2_tracing` names concern tracing. The environment decides where spans are exported,
+how many are kept and which headers are propagated.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What every test gets: bounded generation of examples, and global state as in a new process.
+"""Fixtures of every test: limited generation of examples, and reset of global state.
 
-``HYPOTHESIS_EXAMPLES=20000`` makes a campaign of the generating tests: so many examples, other ones in each run.
+`HYPOTHESIS_EXAMPLES=20000` runs property tests with so many random examples.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Begun in the background of a shell: processes that a test starts would not hear Ctrl-C either.
+    # A shell's background job ignores SIGINT, and so would the processes that a test starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 campaign = os.environ.get("HYPOTHESIS_EXAMPLES")
@@ -29,4 +29,4 @@ hypothesis.settings.load_profile("suite")
 
 @pytest.fixture(autouse=True)
 def _clean_state(clean_tracing):
-    """Undo what a test configured: provider, propagator, instrumentations, warnings given once."""
+    """Reset provider, propagator, instrumentations and once-only warnings."""

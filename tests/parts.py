@@ -1,4 +1,4 @@
-"""Run the tests that need real programs, once for each way to a Jaeger, and print what ran and what was skipped.
+"""Run the tests of real programs, once for each way to a Jaeger, and print what ran and what was skipped.
 
 ``python -m tests.parts`` takes Docker, the command ``jaeger``, and neither; ``python -m tests.parts docker`` one of
 them; what follows ``--`` goes to pytest, such as other paths.
@@ -33,7 +33,7 @@ PATHS = ("tests/e2e", "tests/mesh", "tests/sampling/test_jaeger.py", "tests/tail
 
 
 def run(way: str, arguments: list[str]) -> tuple[int, list[ET.Element]]:
-    """Run pytest with one way to a Jaeger alone; its exit status, and each test."""
+    """Run pytest with one way to a Jaeger; return its exit status and the tests."""
     environ = os.environ | {WAYS_VARIABLE: way}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "junit.xml"
@@ -44,24 +44,24 @@ def run(way: str, arguments: list[str]) -> tuple[int, list[ET.Element]]:
 
 
 def part_of(case: ET.Element) -> str:
-    """The part that a test shows something of."""
+    """The part that a test belongs to."""
     module = f"{case.get('classname', '')}."
     return next((part for part, names in PARTS.items() if module.startswith(names)), "everything else")
 
 
 def outcome(case: ET.Element) -> str:
-    """Whether it ran, and how that went."""
+    """Passed, failed or skipped."""
     kinds = {child.tag for child in case}
     return "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
 
 
-def told(counts: Counter[str]) -> str:
+def in_words(counts: Counter[str]) -> str:
     """Counts in words."""
     return ", ".join(f"{counts[kind]} {kind}" for kind in ("passed", "skipped", "failed") if counts[kind])
 
 
 def show(results: dict[str, list[ET.Element]]) -> None:
-    """Print a row for each part and a column for each way, and below them why what was skipped."""
+    """Print a row for each part, a column for each way, and the reasons of skipped tests."""
     counts = {
         way: {part: Counter(outcome(c) for c in cases if part_of(c) == part) for part in map(part_of, cases)}
         for way, cases in results.items()
@@ -70,9 +70,9 @@ def show(results: dict[str, list[ET.Element]]) -> None:
     rows = [["part", *(f"Jaeger by {WAYS[way]}" for way in results)]]
     for part in (*PARTS, "everything else"):
         if part in found:
-            rows.append([part, *(told(counts[way].get(part, Counter())) for way in results)])
+            rows.append([part, *(in_words(counts[way].get(part, Counter())) for way in results)])
     everything = (sum(counts[way].values(), Counter()) for way in results)
-    rows.append(["together", *map(told, everything)])
+    rows.append(["together", *map(in_words, everything)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     print()
     for row in rows:
@@ -85,7 +85,7 @@ def show(results: dict[str, list[ET.Element]]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run what the command line asks for; how pytest ended, at worst."""
+    """Run the tests of the command line; return the worst exit status."""
     split = arguments.index("--") if "--" in arguments else len(arguments)
     ways, theirs = arguments[:split] or list(USUAL), arguments[split + 1 :] or list(PATHS)
     if unknown := set(ways) - set(WAYS):

@@ -1,4 +1,4 @@
-"""Everything that tracing could do to a service, tried on real servers: this library beside the stock set-up.
+"""The reliability table: this library and the stock set-up on real servers, with faults.
 
 Prints a row for each promise, and exits with 1 when one of this library's is not held.
 
@@ -34,7 +34,7 @@ MODULES: tuple[str, ...] = (
     "clock",
     "settings",
     "leaks",
-    "strangers",
+    "external_hosts",
     "isolation",
     "flood",
     "broken",
@@ -59,7 +59,7 @@ def all_rows() -> list[Row]:
 
 
 def measured(row: Row, variant: Variant, scale: Scale) -> Figure:
-    """Measure one cell; a failure is a figure too."""
+    """Measure one cell; an exception is the result `failed`."""
     try:
         return row.measure(variant, scale)
     except Exception as error:  # noqa: BLE001 - the other rows go on
@@ -81,15 +81,15 @@ def run(rows: Sequence[Row], scale: Scale) -> list[tuple[Row, dict[Variant, Figu
     return table
 
 
-def told_versions() -> str:
-    """Tell what the figures were measured with."""
+def versions_text() -> str:
+    """The versions of the measured packages."""
     python = f"Python {platform.python_version()}"
     return ", ".join([python, *(f"{name} {version(name)}" for name in VERSIONS)])
 
 
 def markdown(table: Sequence[tuple[Row, dict[Variant, Figure]]]) -> str:
     """Give the table as the documentation shows it."""
-    lines = [f"{time.strftime('%Y-%m-%d')}; {told_versions()}.", ""]
+    lines = [f"{time.strftime('%Y-%m-%d')}; {versions_text()}.", ""]
     lines += ["| | promise | goal | eco2-tracing | stock |", "|---|---|---|---|---|"]
     for row, figures in table:
         cells = [f"`{row.name}`", row.promise, row.goal, *(cell(figures[one]) for one in VARIANTS)]
@@ -98,7 +98,7 @@ def markdown(table: Sequence[tuple[Row, dict[Variant, Figure]]]) -> str:
 
 
 def cell(figure: Figure) -> str:
-    """Give a figure as a cell, marked where the goal is missed."""
+    """A result as a cell; a missed goal is bold."""
     return figure.text if figure.held else f"**{figure.text}**"
 
 
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str], rows: Sequence[Row]) -> int:
     if options.list:
         print("\n".join(f"{row.name}: {row.promise}" for row in wanted))
         return 0
-    print(time.strftime("%Y-%m-%d"), told_versions(), flush=True)
+    print(time.strftime("%Y-%m-%d"), versions_text(), flush=True)
     table = run(wanted, Scale(full=not options.quick))
     if options.markdown:
         options.markdown.write_text(markdown(table))

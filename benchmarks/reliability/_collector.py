@@ -1,4 +1,4 @@
-"""A collector in a process of its own, so that it can be killed, and takes no time from who measures.
+"""A collector in a separate process, which can be killed and does not use the measuring process's time.
 
 The handle is `Collector`; run as a program this module is the collector itself, which takes one
 command a line on standard input, as JSON, and answers each with a line.
@@ -20,7 +20,7 @@ from benchmarks.reliability._processes import ROOT, free_port
 
 
 class Collector:
-    """An OTLP receiver that is a process; killed and started again it listens on the same ports.
+    """An OTLP receiver in a process; after a kill and a start it listens on the same ports.
 
     Attributes:
         endpoint: For gRPC.
@@ -41,14 +41,14 @@ class Collector:
         self._ports = self._answer()
 
     def kill(self) -> None:
-        """End it as a crash does."""
+        """Kill it."""
         self._process.kill()
         self._process.wait()
         self._process.stdin.close()
         self._process.stdout.close()
 
     def freeze(self) -> None:
-        """Stop it from doing anything, with its connections open."""
+        """Stop the process, with its connections open."""
         self._process.send_signal(signal.SIGSTOP)
 
     def __enter__(self) -> Self:
@@ -71,15 +71,15 @@ class Collector:
         self._ask("reject_partly", rejected=rejected)
 
     def recover(self) -> None:
-        """Do right again, late answers included."""
+        """Succeed again; delayed responses are sent."""
         self._ask("recover")
 
     def clear(self) -> None:
-        """Forget what was received."""
+        """Discard received spans."""
         self._ask("clear")
 
     def answers(self) -> dict[str, int]:
-        """Tell how often each answer was given."""
+        """The number of each response."""
         return self._ask("answers")
 
     def names(self) -> list[str]:
@@ -113,19 +113,19 @@ class Collector:
 
 @contextmanager
 def black_hole() -> Iterator[str]:
-    """Give an endpoint that takes connections and never says a word."""
+    """An endpoint that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as hole:
         yield f"http://127.0.0.1:{hole.getsockname()[1]}"
 
 
 @contextmanager
 def refused() -> Iterator[str]:
-    """Give an endpoint that refuses connections."""
+    """An endpoint that refuses connections."""
     yield f"http://127.0.0.1:{free_port()}"
 
 
 def main() -> None:
-    """Be the collector until standard input ends."""
+    """Run the collector until standard input ends."""
     from collections import Counter
 
     from eco2_tracing.testing import OtlpReceiver

@@ -37,8 +37,8 @@ def configure() -> None:
     trace.set_tracer_provider(provider)
 
 
-def say(name: str) -> None:
-    """Make a span."""
+def make_span(name: str) -> None:
+    """Create a span."""
     trace.get_tracer("forking").start_span(name).end()
 
 
@@ -78,32 +78,32 @@ class Family:
 
 
 def before(children: int) -> None:
-    """Fork first; everyone is configured by itself."""
+    """Fork first; every process configures itself."""
     family = Family()
     for number in range(children):
-        family.fork(lambda name=f"child {number}": (configure(), say(name)))
+        family.fork(lambda name=f"child {number}": (configure(), make_span(name)))
     configure()
-    say("parent")
+    make_span("parent")
     finish(family)
 
 
 def after(children: int) -> None:
-    """Fork a configured process that has sent spans, and has others queued."""
+    """Fork a configured process that has exported spans and has queued ones."""
     configure()
-    say("parent")
+    make_span("parent")
     trace.get_tracer_provider().force_flush()
-    say("parent")
+    make_span("parent")
     family = Family()
     for number in range(children):
-        family.fork(lambda name=f"child {number}": say(name))
-    say("parent")
+        family.fork(lambda name=f"child {number}": make_span(name))
+    make_span("parent")
     finish(family)
 
 
 def nested(children: int) -> None:
-    """Children of children, which go on after these have ended."""
+    """Children of children, which continue after their children have ended."""
     configure()
-    say("parent")
+    make_span("parent")
     family = Family()
     for number in range(children):
         family.fork(lambda name=f"child {number}": _with_child(name))
@@ -111,11 +111,11 @@ def nested(children: int) -> None:
 
 
 def _with_child(name: str) -> None:
-    say(name)
+    make_span(name)
     family = Family()
-    family.fork(lambda: say(f"{name} of a child"))
+    family.fork(lambda: make_span(f"{name} of a child"))
     family.wait()
-    say(name)
+    make_span(name)
 
 
 def finish(family: Family) -> None:

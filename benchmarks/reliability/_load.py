@@ -1,4 +1,4 @@
-"""Requests one after the other, to two services in turns: what one takes longer than the other."""
+"""Requests in turns to two services: the time that one takes longer than the other."""
 
 from __future__ import annotations
 

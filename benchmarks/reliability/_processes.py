@@ -57,7 +57,7 @@ def wait_until(reached: Callable[[], bool], what: str, limit_s: float = LIMIT_S)
 
 
 def environment(mode: Mode, endpoint: str, more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Give a service's environment: nothing of this process's own set-up, the same for both variants.
+    """A service's environment: the same for both variants, without that of this process.
 
     Args:
         mode: What the service is.
@@ -107,7 +107,7 @@ class Served:
             raise RuntimeError(f"the flush was answered {status} {body!r}")
 
     def prove_traced(self, receiver: OtlpReceiver) -> None:
-        """See to it that spans arrive at all, so that no row is held because nothing is traced."""
+        """Check that spans arrive at all, so that no row is held because nothing is traced."""
         self.get(WORK.format(item=1))
         self.flush()
         receiver.wait_for(lambda spans: any(span.name == f"GET {WORK}" for span in spans))
@@ -123,7 +123,7 @@ class Served:
         wait_until(living, what)
 
     def answers(self) -> bool:
-        """Tell whether the app answers, whatever it says, on a path that this library makes no span for."""
+        """Whether the application responds, on a path that this library does not trace."""
         try:
             return self.get("/health")[0] > 0
         except (OSError, http.client.HTTPException):

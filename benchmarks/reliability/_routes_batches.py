@@ -1,4 +1,4 @@
-"""Spans of which one is bad or too large."""
+"""A batch with one invalid or oversized span."""
 
 from __future__ import annotations
 

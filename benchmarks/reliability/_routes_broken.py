@@ -1,4 +1,4 @@
-"""Routes that are not on their guard against senders who break their requests; in the service."""
+"""Routes without error handling for requests that their sender breaks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Order(BaseModel):
 
 
 class DecodeError(Exception):
-    """Does not say what could not be read, as those of msgspec and other decoders."""
+    """An exception without the undecodable text, like those of msgspec and other decoders."""
 
 
 def decoded(text: str) -> Any:
-    """Decode JSON as such a decoder does."""
+    """Decode JSON like such a decoder."""
     try:
         return json.loads(text)
     except ValueError as error:
@@ -174,7 +174,7 @@ def _add_readers(app: Any) -> None:
 
 
 def _add_failures(app: Any) -> None:
-    """What the application does wrong by itself."""
+    """Failures of the application itself."""
 
     @app.websocket("/fails-after-the-end")
     async def fails_after_the_end(socket: WebSocket) -> None:

@@ -1,4 +1,4 @@
-"""An application that calls whom it is told to, under names that only this process resolves."""
+"""An application that calls the URL of a request, under names that only this process resolves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def resolve_to_loopback() -> None:
-    """Let every name mean this machine, so that no request leaves it whoever it is for."""
+    """Resolve every name to loopback, so that no request leaves the machine."""
     resolve = socket.getaddrinfo
 
     def getaddrinfo(host: Any, *arguments: Any, **keywords: Any) -> Any:
@@ -42,6 +42,6 @@ def add(app: Any) -> None:
 
 
 def _copied(request: Any) -> dict[str, str]:
-    """What the guides of meshes tell applications to do: send the caller's headers on."""
+    """The caller's headers, which guides of meshes tell applications to copy."""
     names = ("x-request-id", "baggage", "tracestate", "traceparent", "b3", "x-b3-traceid", "x-b3-spanid")
     return {name: request.headers[name] for name in (*names, "x-b3-sampled") if name in request.headers}

@@ -1,4 +1,4 @@
-"""An application that tells what it was sent."""
+"""An application that returns what it received."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An application that reports what it knows of a request's caller: in its answer, in a call and in a log line."""
+"""An application that reports the caller's data: in its response, in a call and in a log line."""
 
 from __future__ import annotations
 

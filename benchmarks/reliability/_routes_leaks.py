@@ -1,4 +1,4 @@
-"""An application that is careless with secrets, in every way that names them as such."""
+"""An application that writes secrets to every place of spans and log lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ log = logging.getLogger("reliability.leaks")
 
 
 def planted(place: str) -> str:
-    """Give the secret of a place; no two are alike, and none is found in code."""
+    """The secret of a place; each is unique and not in the code."""
     return f"Xk{place.encode().hex()}9Q"
 
 

@@ -1,4 +1,4 @@
-"""An application that logs whatever strangers send."""
+"""An application that logs what callers send."""
 
 from __future__ import annotations
 

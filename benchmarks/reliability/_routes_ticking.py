@@ -1,4 +1,4 @@
-"""A task that only ticks: how long the event loop stood still at most; in the service.
+"""A ticking task that measures the longest stall of the event loop.
 
 The figure lies in a file that is mapped into memory, so that it is there however the process ends. Time that
 the loop's thread was ready to run, and other programs had the processors, is not counted: Linux tells it.

@@ -1,4 +1,4 @@
-"""Values that fight back, in every place that the API of tracing and of logs has for a value."""
+"""Hostile values at every place of the tracing and logging APIs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 log = logging.getLogger("reliability.values")
 
 
-class Liar:
-    """Raises whatever it is asked."""
+class Unreadable:
+    """Raises from every method."""
 
     def __str__(self) -> str:
         raise RuntimeError("no str")
@@ -18,17 +18,17 @@ class Liar:
     __repr__ = __bool__ = __len__ = __iter__ = __hash__ = __eq__ = __str__  # type: ignore[assignment]
 
 
-class LyingError(Exception):
+class UnreadableError(Exception):
     """An exception that cannot be printed."""
 
-    __str__ = __repr__ = Liar.__str__
+    __str__ = __repr__ = Unreadable.__str__
 
 
-class LyingText(str):
-    """Text that raises when it is used."""
+class UnreadableText(str):
+    """A `str` that raises when it is used."""
 
     __slots__ = ()
-    __str__ = encode = __len__ = lower = Liar.__str__  # type: ignore[assignment]
+    __str__ = encode = __len__ = lower = Unreadable.__str__  # type: ignore[assignment]
 
 
 def _recursive() -> list[Any]:
@@ -56,11 +56,11 @@ VALUES: dict[str, Callable[[], Any]] = {
     "10 MB of bytes": lambda: b"\xff" * 10_000_000,
     "recursive": _recursive,
     "deep": _deep,
-    "liar": Liar,
-    "liars": lambda: [1, Liar()],
-    "mapping of liars": lambda: {"a": Liar(), 5: LyingText("x")},
-    "lying text": lambda: LyingText("text"),
-    "lying error": lambda: LyingError("x"),
+    "liar": Unreadable,
+    "liars": lambda: [1, Unreadable()],
+    "mapping of liars": lambda: {"a": Unreadable(), 5: UnreadableText("x")},
+    "lying text": lambda: UnreadableText("text"),
+    "lying error": lambda: UnreadableError("x"),
     "circular causes": _circular,
     "2^70": lambda: 2**70,
     "-2^70": lambda: -(2**70),
@@ -116,7 +116,7 @@ def _link(span: Any, value: Any) -> None:
 
 
 def _exception(span: Any, value: Any) -> None:
-    for error in (ValueError(value), LyingError(value), value):
+    for error in (ValueError(value), UnreadableError(value), value):
         span.record_exception(error, {"value": value})
 
 
@@ -129,8 +129,8 @@ def _raised_inside(span: Any, value: Any) -> None:
 
     try:
         with trace.get_tracer("values").start_as_current_span("inner"):
-            raise LyingError(value)  # noqa: TRY301 - the failure of a library
-    except LyingError:
+            raise UnreadableError(value)  # noqa: TRY301 - the failure of a library
+    except UnreadableError:
         pass
 
 
@@ -156,7 +156,7 @@ def _bound(span: Any, value: Any) -> None:
     log.info("m")
 
 
-# Baggage goes to the wire with the call that follows.
+# The following call injects the baggage.
 PLACES: dict[str, Callable[[Any, Any], None]] = {
     "name": _name,
     "attribute": _attribute,

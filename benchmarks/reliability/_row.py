@@ -1,4 +1,4 @@
-"""What a row of the scoreboard is."""
+"""A row of the reliability table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Variant = Literal["ours", "stock"]
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is done.
+    """The size of a measurement.
 
     Attributes:
         full: The sizes of the committed table; otherwise those of a look in passing.
@@ -26,7 +26,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was measured.
+    """A result.
 
     Attributes:
         text: The cell of the table.
@@ -39,7 +39,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One promise.
+    """One guarantee.
 
     Attributes:
         name: What to call it on the command line.

@@ -1,4 +1,4 @@
-"""The service that is tried, in a process of its own: untraced, with this library, or with the stock set-up.
+"""The measured service in a separate process: untraced, with this library, or with the stock set-up.
 
 What it imports, and in which order, is part of what is tried: hence the imports in functions, and
 nothing of this library unless it is ``ours``. The environment says what it is (`_processes.environment`):

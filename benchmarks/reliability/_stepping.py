@@ -1,4 +1,4 @@
-"""A wall clock that can be stepped, and requests during which it is; in the service.
+"""A wall clock that can be stepped, and requests during the step.
 
 Imported before anything that reads the time, as `RELIABILITY_ROUTES` is not: the row's application is
 `benchmarks.reliability._stepping:app`.
@@ -32,7 +32,7 @@ def step(seconds: float) -> None:
 
 
 def restore() -> None:
-    """Set the wall clock right: what is not Python reads another one, and an export must not meet both."""
+    """Set the wall clock right, because C code reads the real one and an export must not mix both."""
     step(-_offset_ns / 1e9)
 
 

@@ -32,7 +32,8 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "batches",
-        "one bad or oversized span harms no other span of its batch; what can be delivered of it is",
+        "one invalid or oversized span has no effect on the others of its batch, and is delivered"
+        " as far as possible",
         "0 innocent spans lost",
         measure,
     ),

@@ -57,7 +57,8 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "broken",
-        "exports that an untrusted caller forces with requests that it breaks itself, nothing chosen at the head",
+        "exports that an untrusted caller forces with requests that it breaks itself, at a head "
+        "sampling ratio of 0",
         "0",
         measure,
     ),

@@ -178,7 +178,12 @@ ROWS = [
         GOAL,
         partial(absent, refused),
     ),
-    Row("black-hole", "collector is a black hole: the same", GOAL, partial(absent, black_hole)),
+    Row(
+        "black-hole",
+        "collector accepts connections and never answers: the same",
+        GOAL,
+        partial(absent, black_hole),
+    ),
     Row("slow", "collector answers after 3 s: the same", GOAL, slow),
     Row(
         "grpc-errors",
@@ -193,5 +198,5 @@ ROWS = [
         partial(each_answer, _OF_HTTP, _HTTP),
     ),
     Row("partial-success", "collector rejects a span of each request: the same", GOAL, partial_success),
-    Row("killed", "collector is killed and comes back: the same", GOAL, killed_and_back),
+    Row("killed", "collector is killed and restarted: the same", GOAL, killed_and_back),
 ]

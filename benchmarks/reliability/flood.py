@@ -86,7 +86,7 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "flood",
-        "forced-sampling flood from outside on an untrusting service, 1 000 a second",
+        "a flood of requests that force sampling on an untrusting service, 1 000 a second",
         "exports within the head sampler's rate",
         measure,
     ),

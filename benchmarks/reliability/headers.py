@@ -158,8 +158,8 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "headers",
-        "hostile headers on raw sockets, every byte, huge, repeated, malformed, in every header that is read: "
-        "answers unlike the untraced app's",
+        "hostile headers on raw sockets (every byte, huge, repeated, malformed) in every header "
+        "that is read: responses that differ from the untraced app's",
         "0 differing of 10 000",
         measure,
     ),

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from benchmarks.reliability._processes import LIMIT_S, serving
 from benchmarks.reliability._row import Figure, Row, Scale, Variant
-from benchmarks.reliability.strangers import Hosts
+from benchmarks.reliability.external_hosts import Hosts
 
 from eco2_tracing.testing import SPAN_ID, OtlpReceiver
 
@@ -142,8 +142,8 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "isolation",
-        "requests of many callers on the same connections, with large bodies and pipelined: answers, calls, spans "
-        "and log lines with data of another caller",
+        "requests of many callers on the same connections, with large bodies and pipelined: "
+        "responses, calls, spans and log lines with data of another caller",
         "0",
         measure,
     ),

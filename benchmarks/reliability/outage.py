@@ -161,9 +161,9 @@ def back(variant: Variant, scale: Scale) -> Figure:
 ROWS = [
     Row(
         "quiet",
-        "lines logged while the collector is away, and when it is back",
+        "lines logged while the collector is unavailable, and when it is back",
         "≤ 2 a minute, drop count; 1",
         lines,
     ),
-    Row("return", "time from the collector's return to delivery, after a minute away", "≤ 15 s", back),
+    Row("return", "time from the collector's return to delivery, after a minute", "≤ 15 s", back),
 ]

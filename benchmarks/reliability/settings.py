@@ -120,7 +120,7 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "settings",
-        "every bad setting, in each import order: the service starts",
+        "every invalid setting, in each import order: the service starts",
         "always, when eco2_tracing is imported first",
         measure,
     ),

@@ -1,4 +1,4 @@
-"""values that fight back: the application answers as it does untraced."""
+"""Hostile values: responses are those of the untraced application."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "values",
-        "values that fight back (surrogates, 10 MB, recursive, objects whose `__str__` raises, 2^70, NaN) in names, "
-        "attributes, events, exceptions, baggage, logs: the app behaves as untraced",
+        "hostile values (surrogates, 10 MB, recursive, objects whose `__str__` raises, 2^70, NaN)"
+        " in names, attributes, events, exceptions, baggage, logs: responses that differ from the"
+        " untraced app's",
         "0 differing",
         measure,
     ),

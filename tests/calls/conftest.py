@@ -1,4 +1,4 @@
-"""A callee on loopback that remembers what it was sent, and callers of every kind."""
+"""A server on loopback that records requests, and the HTTP clients that call it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TRACE_HEADERS = {
 
 
 class Seen:
-    """One request as it came over the wire.
+    """A request as it was received.
 
     Args:
         path: With the query.
@@ -48,7 +48,7 @@ class Seen:
 
     @property
     def trace(self) -> dict[str, str]:
-        """The trace headers."""
+        """Its trace headers."""
         return {key: value for key, value in self.pairs if key in TRACE_HEADERS}
 
 
@@ -65,15 +65,15 @@ class Callee:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port it listens on."""
         return int(self._server.server_address[1])
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
-        """The address of a path."""
+        """The URL of a path."""
         return f"http://{host}:{self.port}{path}"
 
     def answer(self, path: str, status: int = 200, body: bytes = b"", **headers: str) -> None:
-        """Answer requests for a path in this way; others get an empty 200."""
+        """Set the response to requests for a path; the default is an empty 200."""
         self.responses[path] = (
             status,
             {name.replace("_", "-"): value for name, value in headers.items()},
@@ -82,7 +82,7 @@ class Callee:
 
     @property
     def last(self) -> Seen:
-        """The last request."""
+        """The last request received."""
         return self.seen[-1]
 
     def stop(self) -> None:
@@ -118,7 +118,7 @@ def _handler(callee: Callee) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = _answer
 
         def log_message(self, *args: object) -> None:
-            """Write nothing."""
+            """Write no access log."""
 
     return Handler
 
@@ -138,19 +138,19 @@ class Caller:
         self._opened: list[Any] = []
 
     def client(self, **options: Any) -> Any:
-        """Make a client, which is closed with the test; without certificates, whose loading takes most of the time."""
+        """A client that is closed after the test; it loads no certificates, which takes most of the time."""
         options = {"trust_env": False, "verify": False, **options}
         self._opened.append((self.module.AsyncClient if self.is_async else self.module.Client)(**options))
         return self._opened[-1]
 
     def close(self) -> None:
-        """Close the synchronous clients; the others end with their event loop, in `get`."""
+        """Close the synchronous clients; `get` closes the others in their event loop."""
         for client in self._opened:
             if not self.is_async:
                 client.close()
 
     def names(self, port: int) -> Any:
-        """Make a transport that connects to one port of loopback for every host, as name servers may have it."""
+        """A transport that connects to one port of loopback for every host name."""
         core: Any = importlib.import_module(self.name.replace("x", "core"))
         base = core.AnyIOBackend if self.is_async else core.SyncBackend
 
@@ -172,7 +172,7 @@ class Caller:
         return transport
 
     def get(self, url: str, *, client: Any = None, **options: Any) -> Any:
-        """Make one GET request, with a client of its own unless one is given; an asynchronous one ends with it."""
+        """Make one GET request; without a client, a new one is used and closed."""
         if not self.is_async:
             if client is not None:
                 return client.get(url, **options)
@@ -189,7 +189,7 @@ class Caller:
 
 @pytest.fixture
 def callee():
-    """A server that remembers."""
+    """A server that records requests."""
     made = Callee()
     yield made
     made.stop()
@@ -197,7 +197,7 @@ def callee():
 
 @pytest.fixture(params=["httpx", "httpx-async", "httpx2", "httpx2-async"])
 def caller(request):
-    """Each kind of client in turn."""
+    """Each client library and kind of client."""
     name, _, kind = request.param.partition("-")
     made = Caller(name, kind == "async")
     yield made
@@ -206,14 +206,14 @@ def caller(request):
 
 @pytest.fixture
 def one():
-    """The one kind, where they cannot differ."""
+    """One client library and kind, for tests that do not depend on it."""
     made = Caller("httpx2", is_async=False)
     yield made
     made.close()
 
 
 def configure(**settings: Any) -> CapturedSpans:
-    """Configure tracing with these settings; give what would be exported."""
+    """Configure tracing with these settings; return the captured spans."""
     captured = CapturedSpans()
     eco2_tracing.configure_tracing(
         settings=eco2_tracing.TracingSettings(traces_exporter="none", **settings), span_processors=[captured]
@@ -222,7 +222,7 @@ def configure(**settings: Any) -> CapturedSpans:
 
 
 def inside(work: Callable[[], object], headers: dict[str, str] | None = None, path: str = "/work") -> int:
-    """Do something inside of a traced request that came in with these headers."""
+    """Run code within a traced request that has these headers."""
     app = FastAPI()
 
     def handler() -> None:

@@ -1,4 +1,4 @@
-"""Where the attempts of other libraries are mended: requests that are sent again, proxies, odd versions, failures."""
+"""Headers at each attempt of other HTTP libraries: reused requests, proxies, unknown versions, failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._instrumentation.instrument import instrument_libraries
 from eco2_tracing.testing import b3_headers
 from tests.calls.conftest import configure, inside
-from tests.calls.strangers import names
+from tests.calls.external_hosts import names
 
 __all__ = ["names"]
 
@@ -29,17 +29,17 @@ CONFIGURED = {"disabled_instrumentations": "*"}
 
 
 def caller(number):
-    """What the callers of two requests bring along."""
+    """The headers of the callers of two requests."""
     return {**b3_headers(), "baggage": f"tenant={number}", "x-request-id": f"req-{number}"}
 
 
 def seen(callee):
-    """What the calls carried, in order."""
+    """The headers that the calls carried, in order."""
     return [tuple(one[name] for name in NAMES) for one in callee.seen]
 
 
 def send_requests(prepared):
-    """Send with requests, as under contrib's instrumentation."""
+    """Send with requests as under contrib's instrumentation."""
     with requests.Session() as session:
         session.trust_env = False
         inject(prepared.headers)
@@ -48,7 +48,7 @@ def send_requests(prepared):
 
 
 def send_urllib(request):
-    """Send with urllib, as under contrib's instrumentation."""
+    """Send with urllib as under contrib's instrumentation."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     inject(request.headers)
     with suppress_http_instrumentation():
@@ -62,8 +62,8 @@ def send_urllib(request):
         ("urllib", urllib.request.Request, send_urllib),
     ],
 )
-def test_a_request_object_used_again_takes_nothing_along(callee, library, build, send):
-    """What it was given inside of one request is another caller's inside of the next."""
+def test_reused_request_carries_nothing_of_the_first_caller(callee, library, build, send):
+    """Headers injected within one request are removed within the next."""
     configure(**CONFIGURED)
     patch_attempts(library)
     request = build(callee.url())
@@ -76,8 +76,8 @@ def test_a_request_object_used_again_takes_nothing_along(callee, library, build,
 @pytest.mark.parametrize(
     ("host", "expected"), [("auth.svc", ("tenant=1", "req-1")), ("api.example.com", (None, None))]
 )
-def test_a_proxy_is_not_the_callee(callee, host, expected):
-    """A plain request goes to the proxy with the callee's whole URL; there need not be any header."""
+def test_proxy_is_not_the_callee(callee, host, expected):
+    """A plaintext request sends the callee's whole URL to the proxy; it may have no headers."""
     configure(**CONFIGURED)
     patch_attempts("urllib3")
 
@@ -96,8 +96,8 @@ def test_a_proxy_is_not_the_callee(callee, host, expected):
     assert [one.path for one in callee.seen] == [*[f"http://{host}/x"] * 2, "/x", "/x"]
 
 
-def test_a_mapping_of_the_applications_own_is_not_changed(callee, names):
-    """urllib3 is given it as it is; a redirect or a second call uses it again."""
+def test_headers_mapping_of_the_application_is_not_modified(callee, names):
+    """urllib3 receives the mapping itself; a redirect or a second call uses it again."""
     configure(**CONFIGURED)
     patch_attempts("urllib3")
     headers = {}
@@ -117,8 +117,8 @@ def test_a_mapping_of_the_applications_own_is_not_changed(callee, names):
 @pytest.mark.parametrize(
     ("host", "expected"), [("auth.svc", ("tenant=1", "req-1")), ("api.example.com", (None, None))]
 )
-def test_headers_that_an_opener_adds(callee, names, host, expected):
-    """They are kept apart from those of the request."""
+def test_headers_of_an_opener(callee, names, host, expected):
+    """An opener's headers are separate from those of the request."""
     configure(**CONFIGURED)
     patch_attempts("urllib")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -136,8 +136,8 @@ def test_headers_that_an_opener_adds(callee, names, host, expected):
     assert (callee.last["b3"], callee.last["tracestate"], callee.last["accept"]) == (None, None, "*/*")
 
 
-def test_calls_that_nobody_traces_are_left_alone(callee, names):
-    """Where nothing was injected, the headers are the application's business."""
+def test_untraced_calls_keep_their_headers(callee, names):
+    """If nothing was injected, the application's headers are not changed."""
     configure(**CONFIGURED)
     patch_attempts("requests")
     own = {"traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01", "baggage": "mine=1"}
@@ -152,8 +152,8 @@ def test_calls_that_nobody_traces_are_left_alone(callee, names):
     assert eco2_tracing.tracing_status().external_hosts == ()
 
 
-def test_headers_as_arguments_by_name(callee):
-    """A subclass may hand a request on by name."""
+def test_headers_as_keyword_argument(callee):
+    """A subclass may pass the request on by keyword."""
     configure(**CONFIGURED)
     patch_attempts("requests")
 
@@ -167,8 +167,8 @@ def test_headers_as_arguments_by_name(callee):
     assert (callee.last["b3"], callee.last["baggage"]) == (None, "tenant=1")
 
 
-def test_without_a_configuration_calls_are_what_they_were(callee):
-    """After a shutdown too."""
+def test_calls_do_not_change_without_a_configuration(callee):
+    """This also holds after a shutdown."""
     configure(**CONFIGURED)
     patch_attempts("requests")
     eco2_tracing.shutdown_tracing(0)
@@ -178,8 +178,8 @@ def test_without_a_configuration_calls_are_what_they_were(callee):
     assert callee.last["b3"] == "0"
 
 
-def test_a_failure_of_ours_does_not_reach_the_call(callee, monkeypatch, caplog):
-    """It goes out as it was, and one line says so."""
+def test_internal_failure_does_not_fail_the_call(callee, monkeypatch, caplog):
+    """The request is sent unchanged, and one line is logged."""
     configure(**CONFIGURED)
     patch_attempts("requests")
     monkeypatch.setattr(current.state.propagation, "calls", None)
@@ -193,10 +193,8 @@ AWS = [("s3.example.com", True, 1), ("s3.example.com", False, 0), ("minio", Fals
 
 
 @pytest.mark.parametrize(("host", "externally", "told"), AWS)
-def test_aws_gets_the_x_ray_header_where_strangers_may_get_trace_context(
-    callee, names, host, externally, told
-):
-    """Contrib writes it by itself, whatever is listed."""
+def test_aws_gets_the_x_ray_header_if_external_hosts_get_context(callee, names, host, externally, told):
+    """Contrib injects it whatever propagators are configured."""
     botocore = pytest.importorskip("botocore.session")
     if "botocore" not in instrument_libraries(["botocore"]):
         pytest.skip("the instrumentation of botocore is not installed")
@@ -218,8 +216,8 @@ def test_aws_gets_the_x_ray_header_where_strangers_may_get_trace_context(
 
 
 @pytest.mark.parametrize(("host", "externally", "told"), AWS)
-def test_what_a_botocore_sends(eagle, monkeypatch, host, externally, told):
-    """The same with a stand-in for botocore; a header of the application's own stays."""
+def test_headers_of_botocore(eagle, monkeypatch, host, externally, told):
+    """The same with a replacement for botocore; a header of the application stays."""
     configure(**CONFIGURED, propagate_externally=externally)
     eagle.Adapter = type("Adapter", (Version,), {"send": Version.send})
     monkeypatch.setattr(attempts, "_PLACES", {"eagle": (("eagle", "Adapter", "send", attempts._botocore),)})
@@ -235,12 +233,12 @@ def test_what_a_botocore_sends(eagle, monkeypatch, host, externally, told):
 
     inside(work, caller(1))
     assert [len(headers) for headers in sent] == [told + 1, 2]
-    strangers = ("s3.example.com",) if host != "minio" and externally else ()
-    assert eco2_tracing.tracing_status().external_hosts == strangers
+    external = ("s3.example.com",) if host != "minio" and externally else ()
+    assert eco2_tracing.tracing_status().external_hosts == external
 
 
 class Version:
-    """A class of a library as it should be."""
+    """A class of a library of a supported version."""
 
     def send(self, request):
         """Send."""
@@ -249,7 +247,7 @@ class Version:
 
 @pytest.fixture
 def eagle(monkeypatch):
-    """A library of our own in the table, and a package of it."""
+    """A fake library in the table of patched methods, and its package."""
     package = types.ModuleType("eagle")
     monkeypatch.setitem(sys.modules, "eagle", package)
     monkeypatch.setattr(attempts, "_done", set())
@@ -258,8 +256,8 @@ def eagle(monkeypatch):
     return package
 
 
-def test_once_and_no_more(eagle):
-    """A second call changes nothing."""
+def test_patching_twice_changes_nothing_more(eagle):
+    """The second call has no effect."""
     eagle.Adapter = type("Adapter", (Version,), {"send": Version.send})
     patch_attempts("eagle")
     first = eagle.Adapter.send
@@ -269,8 +267,8 @@ def test_once_and_no_more(eagle):
 
 
 @pytest.mark.parametrize("adapter", [None, object])
-def test_a_version_that_looks_otherwise(eagle, adapter, caplog):
-    """One warning that says what may happen, and the service goes on."""
+def test_unknown_version_is_one_warning(eagle, adapter, caplog):
+    """The warning states the effect, and the service keeps running."""
     if adapter:
         eagle.Adapter = adapter
     patch_attempts("eagle")

@@ -21,7 +21,7 @@ from eco2_tracing._instrumentation.common.attempts import patch_attempts
 from eco2_tracing.propagation import Propagation
 from eco2_tracing.testing import b3_headers
 from tests.calls.conftest import configure, inside
-from tests.calls.strangers import Library, names
+from tests.calls.external_hosts import Library, names
 
 __all__ = ["names"]
 
@@ -37,15 +37,15 @@ ARRIVING = {**b3_headers(), "baggage": "tenant=acme;p=1,region=eu"}
         [(b"BAGGAGE", b"tenant=other")],
     ],
 )
-def test_one_header_however_it_is_given(caller, callee, captured_spans, headers):
-    """As a mapping, as pairs, as bytes, in any case, in several lines."""
+def test_one_baggage_header_whatever_its_form(caller, callee, captured_spans, headers):
+    """A mapping, pairs, bytes, any case, several lines."""
     inside(lambda: caller.get(callee.url(), headers=headers), ARRIVING)
     own = "mine=1,tenant=other" if len(headers) == 2 else "tenant=other"
     assert callee.last["baggage"] == f"{own},region=eu"
 
 
 def test_external_hosts_get_the_calls_own_baggage(caller, callee, captured_spans):
-    """Not what the application copied beside it, nor what a redirect takes along."""
+    """Members copied from the request are removed, also after a redirect."""
     callee.answer("/go", 302, location="http://api.example.com/there")
     client = caller.client(transport=caller.names(callee.port), follow_redirects=True)
     headers = {"baggage": "mine=1, tenant=acme"}
@@ -53,15 +53,15 @@ def test_external_hosts_get_the_calls_own_baggage(caller, callee, captured_spans
     assert [seen["baggage"] for seen in callee.seen] == ["mine=1,tenant=acme;p=1,region=eu", "mine=1"]
 
 
-def test_baggage_of_a_strangers_that_is_copied_goes_to_nobody(caller, callee):
-    """``ECO2_TRACING_TRUST_INBOUND=false``: the call's own goes."""
+def test_copied_baggage_of_an_untrusted_caller_is_removed(caller, callee):
+    """`ECO2_TRACING_TRUST_INBOUND=false`: only the call's own baggage is sent."""
     configure(trust_inbound=False)
     inside(lambda: caller.get(callee.url(), headers={"baggage": "tenant=acme;p=1,mine=1"}), ARRIVING)
     assert callee.last["baggage"] == "mine=1"
 
 
-def test_a_request_object_used_again_has_its_own_baggage_alone(one, callee, captured_spans):
-    """What was merged inside of one request is another caller's inside of the next."""
+def test_reused_request_has_only_its_own_baggage(one, callee, captured_spans):
+    """Baggage merged within one request is removed within the next."""
     client = one.client()
     request = client.build_request("GET", callee.url(), headers={"baggage": "mine=1"})
     inside(lambda: client.send(request), ARRIVING)
@@ -75,8 +75,8 @@ def test_a_request_object_used_again_has_its_own_baggage_alone(one, callee, capt
 
 
 @pytest.mark.parametrize("library", ["requests", "urllib"])
-def test_the_same_for_requests_of_other_libraries(callee, library):
-    """Prepared requests and those of urllib are sent again, too."""
+def test_reused_requests_of_other_libraries(callee, library):
+    """Prepared requests of requests and requests of urllib are reused too."""
     module = pytest.importorskip(library)
     configure(disabled_instrumentations="*")
     patch_attempts(library)
@@ -136,7 +136,7 @@ print(sent[0].headers.get_list("baggage"))
 
 
 def test_sentrys_baggage_is_merged():
-    """Its integration sets the header before the transport is reached; it patches much else, hence the process."""
+    """Sentry sets the header above the transport; it patches much else, hence the separate process."""
     if (
         find_spec("sentry_sdk") is None
     ):  # not imported here: it imports eventlet, which warns of every later fork
@@ -262,24 +262,24 @@ def _context():
     return baggage.set_baggage("tenant", "acme", Context())
 
 
-def test_a_carrier_that_spells_baggage_in_another_case():
-    """One header is written where no host is known."""
+def test_baggage_in_another_case():
+    """One header is written if the host is unknown."""
     carrier = {"Baggage": "mine=1"}
     Propagation().inject(carrier, _context())
     assert {name.lower(): value for name, value in carrier.items()} == {"baggage": "mine=1,tenant=acme"}
     assert len(carrier) == 1
 
 
-def test_baggage_in_a_form_of_the_applications_own_stays():
-    """Attributes of AWS's messages are mappings: nothing is merged into those."""
+def test_baggage_that_is_a_mapping_stays():
+    """Attributes of AWS messages are mappings; nothing is merged into them."""
     own = {"StringValue": "mine=1", "DataType": "String"}
     carrier = {"baggage": own}
     Propagation().inject(carrier, _context())
     assert carrier["baggage"] is own
 
 
-def test_merged_baggage_is_recognized_where_nothing_else_is_injected():
-    """With tracing disabled and no ids: a redirect to another host takes nothing inherited along."""
+def test_merged_baggage_is_removed_at_a_redirect_with_tracing_disabled():
+    """Without ids, a redirect to an external host carries no inherited member."""
     propagation = Propagation()
     token = attach(_context())
     try:

@@ -1,4 +1,4 @@
-"""A call whose body breaks off has failed; one that its caller gives up has not."""
+"""Response bodies: one that breaks off is an error of the call, one that the caller closes early is not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RAW = {
 
 
 class Breaking:
-    """A server that sends the same bytes to everybody, and then closes, or waits until it is stopped."""
+    """A server that sends the same bytes to each client, then closes or waits until it is stopped."""
 
     def __init__(self, answer: bytes, waits: bool = False) -> None:
         self._answer = answer
@@ -65,7 +65,7 @@ class Breaking:
 
 @pytest.fixture
 def breaking():
-    """Make servers that break off."""
+    """Start servers that break off."""
     made = []
 
     def make(answer, waits=False):
@@ -78,7 +78,7 @@ def breaking():
 
 
 def failed(captured):
-    """The client span, which must have failed after a response with status 200."""
+    """The client span, which must be an error with a response status of 200."""
     (span,) = captured.find(kind=SpanKind.CLIENT)
     assert span.status is StatusCode.ERROR
     assert span.attributes["http.response.status_code"] == 200
@@ -88,7 +88,7 @@ def failed(captured):
 
 
 def get(caller, url, **options):
-    """Call; give the name of what is raised."""
+    """Make a GET request; return the name of the exception."""
     try:
         caller.get(url, **options)
     except caller.module.HTTPError as exception:
@@ -97,7 +97,7 @@ def get(caller, url, **options):
 
 
 def read(caller, url, work, client=None):
-    """Stream a response; do something with it; give the name of what is raised."""
+    """Stream a response and process it; return the name of the exception."""
 
     async def stream():
         async with client or caller.client() as opened, opened.stream("GET", url) as response:
@@ -116,32 +116,32 @@ def read(caller, url, work, client=None):
 
 @pytest.mark.parametrize("sampled", [True, False])
 @pytest.mark.parametrize("answer", RAW.values(), ids=RAW)
-def test_a_body_that_breaks_off_is_an_error(caller, captured_spans, breaking, answer, sampled):
-    """While ``get`` reads it: the trace is kept, though the status was good."""
+def test_broken_body_is_an_error(caller, captured_spans, breaking, answer, sampled):
+    """`get` reads it: the trace is kept although the status was 200."""
     raised = []
     inside(lambda: raised.append(get(caller, breaking(answer))), b3_headers(sampled=sampled))
     assert raised == [failed(captured_spans)] == ["RemoteProtocolError"]
     assert captured_spans.one(kind=SpanKind.SERVER).status is StatusCode.UNSET
 
 
-def test_a_body_that_does_not_come_in_time_is_an_error(caller, captured_spans, breaking):
-    """The first bytes were in time."""
+def test_body_timeout_is_an_error(caller, captured_spans, breaking):
+    """The headers arrived in time."""
     url = breaking(b"content-length: 10\r\n\r\nabc", waits=True)
     raised = []
     inside(lambda: raised.append(get(caller, url, timeout=0.2)), b3_headers(sampled=False))
     assert raised == [failed(captured_spans)] == ["ReadTimeout"]
 
 
-def test_a_body_that_cannot_be_decoded_is_an_error(caller, captured_spans, breaking):
-    """It is decoded above the transport."""
+def test_undecodable_body_is_an_error(caller, captured_spans, breaking):
+    """The body is decoded above the transport."""
     raised = []
     inside(lambda: raised.append(get(caller, breaking(GARBAGE))), b3_headers(sampled=False))
     assert raised == [failed(captured_spans)] == ["DecodingError"]
 
 
 @pytest.mark.parametrize("answer", [*RAW.values(), GARBAGE], ids=[*RAW, "garbage"])
-def test_a_stream_that_breaks_off_is_an_error(caller, captured_spans, breaking, answer):
-    """Where the application reads it part by part."""
+def test_broken_stream_is_an_error(caller, captured_spans, breaking, answer):
+    """The application reads it in chunks."""
     raised = []
 
     def parts(response):
@@ -158,8 +158,8 @@ def test_a_stream_that_breaks_off_is_an_error(caller, captured_spans, breaking, 
 
 
 @pytest.mark.parametrize("ending", ["closed early", "raised by the application", "not read"])
-def test_a_stream_that_the_application_gives_up_is_no_error(caller, callee, captured_spans, ending):
-    """Nor is what it raises itself between the parts."""
+def test_stream_closed_early_is_no_error(caller, callee, captured_spans, ending):
+    """An exception of the application between two chunks is not one either."""
     callee.answer("/parts", 200, b"x" * 300_000)
 
     def work(response):
@@ -185,8 +185,8 @@ def test_a_stream_that_the_application_gives_up_is_no_error(caller, callee, capt
 
 
 @pytest.mark.parametrize("ending", ["read", "closed early", "raw"])
-def test_an_encoded_stream_is_no_error(caller, callee, captured_spans, ending):
-    """Whether it is decoded, given up or taken as it is."""
+def test_encoded_stream_is_no_error(caller, callee, captured_spans, ending):
+    """It is decoded, closed early or read raw."""
     callee.answer("/zipped", 200, ZIPPED, content_encoding="gzip")
 
     def work(response):
@@ -209,8 +209,8 @@ def test_an_encoded_stream_is_no_error(caller, callee, captured_spans, ending):
         assert len(captured_spans.find(kind=SpanKind.CLIENT)) == 2
 
 
-def test_an_encoded_body_that_ends_too_early_is_an_error(one, captured_spans, monkeypatch):
-    """Some decoders know it only when the transport's stream has been closed."""
+def test_truncated_encoded_body_is_an_error(one, captured_spans, monkeypatch):
+    """Some decoders notice it only after the transport's stream was closed."""
     monkeypatch.setattr(one.module._decoders.GZipDecoder, "flush", lambda _: iter(broken()))
 
     def broken():
@@ -229,8 +229,8 @@ def test_an_encoded_body_that_ends_too_early_is_an_error(one, captured_spans, mo
     assert failed(captured_spans) == "DecodingError"
 
 
-def test_another_calls_error_is_not_the_streams(one, callee, captured_spans):
-    """A stream that is closed while the error of another call is handled."""
+def test_error_of_another_call_is_not_the_streams(one, callee, captured_spans):
+    """The stream is closed while an exception of another call is handled."""
     callee.answer("/parts", 200, b"abc")
 
     def both(_response):
@@ -242,8 +242,8 @@ def test_another_calls_error_is_not_the_streams(one, callee, captured_spans):
     assert spans["http://127.0.0.1:1/"].attributes["error.type"] == "ConnectError"
 
 
-def test_a_call_that_is_cancelled_in_its_body_ends_without_an_error(captured_spans, breaking):
-    """As one that is cancelled before the response."""
+def test_call_cancelled_while_its_body_is_read(captured_spans, breaking):
+    """The span ends without an error, as before the response."""
     caller = Caller("httpx2", is_async=True)
     url = breaking(b"content-length: 10\r\n\r\nabc", waits=True)
 
@@ -266,8 +266,8 @@ def test_a_call_that_is_cancelled_in_its_body_ends_without_an_error(captured_spa
     assert (span.status, span.events) == (StatusCode.UNSET, ())
 
 
-def test_a_response_that_nobody_closes_ends_its_span(one, callee, captured_spans):
-    """When it is thrown away."""
+def test_span_of_an_unclosed_response_ends(one, callee, captured_spans):
+    """It ends when the response is garbage-collected."""
     callee.answer("/parts", 200, b"abc")
     transport = one.module.HTTPTransport(verify=False)
 
@@ -282,7 +282,7 @@ def test_a_response_that_nobody_closes_ends_its_span(one, callee, captured_spans
 
 
 def test_the_span_ends_when_the_response_begins(one, captured_spans):
-    """Unless the body fails: the time of a caller who reads slowly is not the callee's."""
+    """Unless the body fails: the time of a slow reader is not counted."""
     times = []
 
     class Parts(one.module.SyncByteStream):
@@ -299,8 +299,8 @@ def test_the_span_ends_when_the_response_begins(one, captured_spans):
     assert between.parent_span_id == captured_spans.one(kind=SpanKind.SERVER).span_id
 
 
-def test_retries_of_bodies_that_break_off(one, captured_spans, breaking):
-    """A transport that reads the body itself."""
+def test_retries_after_broken_bodies(one, captured_spans, breaking):
+    """The transport reads the body itself."""
 
     def reading(_self, request, hand_on):
         for _ in range(2):
@@ -319,15 +319,15 @@ def test_retries_of_bodies_that_break_off(one, captured_spans, breaking):
     ] * 2
 
 
-def test_a_scripts_call_whose_body_breaks_off_is_kept(caller, breaking):
-    """Its span is the local root."""
+def test_call_of_a_script_with_a_broken_body_is_kept(caller, breaking):
+    """The client span is the local root."""
     captured = configure(traces_sampler="always_off", error_sampling_rate=1.0)
     assert get(caller, breaking(RAW["shorter than its length"])) == failed(captured)
     assert captured.one().attributes["eco2.sampling.reason"] == "error"
 
 
-def test_attributes_of_a_stream_of_the_applications_own(one, captured_spans):
-    """Code that knows its transport's stream finds what it looks for."""
+def test_attributes_of_a_custom_stream(one, captured_spans):
+    """Code that expects its own stream finds its attributes."""
 
     class Parts(one.module.SyncByteStream):
         length = 3
@@ -349,8 +349,8 @@ def test_attributes_of_a_stream_of_the_applications_own(one, captured_spans):
 
 
 @pytest.mark.parametrize("status", [101, 200])
-def test_a_connection_that_changes_its_protocol(one, captured_spans, status):
-    """The span of a WebSocket's handshake does not wait for the connection's end."""
+def test_upgraded_connection(one, captured_spans, status):
+    """The span of a WebSocket handshake does not wait for the end of the connection."""
     ended = []
 
     class Open(one.module.SyncByteStream):
@@ -368,8 +368,8 @@ def test_a_connection_that_changes_its_protocol(one, captured_spans, status):
     assert ended == [status == 101]
 
 
-def test_a_reset_of_an_http2_stream_in_the_body(captured_spans):
-    """The same for HTTP/2."""
+def test_http2_reset_within_the_body(captured_spans):
+    """An HTTP/2 stream reset is an error too."""
     h2 = pytest.importorskip("h2")
     assert h2
     from h2.config import H2Configuration
@@ -408,7 +408,7 @@ def test_a_reset_of_an_http2_stream_in_the_body(captured_spans):
 
 @pytest.fixture
 def other_provider(monkeypatch):
-    """A provider that somebody else installed, as far as calls are concerned."""
+    """A tracer provider of other code."""
     from eco2_tracing._instrumentation.common.state import current
     from eco2_tracing._instrumentation.external.calls import CallExternal
 
@@ -422,8 +422,8 @@ def other_provider(monkeypatch):
     provider.shutdown()
 
 
-def test_attempts_and_bodies_under_another_provider(caller, callee, other_provider, breaking):
-    """The same rules, through the API alone."""
+def test_attempts_and_bodies_with_another_provider(caller, callee, other_provider, breaking):
+    """The same rules hold with spans of the API."""
     making = Making(caller)
     transport = making.hiding(retry, making.open())
     callee.answer("/x", 503)
@@ -438,8 +438,8 @@ def test_attempts_and_bodies_under_another_provider(caller, callee, other_provid
     assert (span.attributes["error.type"], span.status.status_code) == (raised, StatusCode.ERROR)
 
 
-def test_a_span_that_the_application_has_ended(one, captured_spans):
-    """It stays as it was ended."""
+def test_span_ended_by_the_application(one, captured_spans):
+    """It is not ended again."""
 
     def answer(_):
         trace.get_current_span().end()
@@ -449,8 +449,8 @@ def test_a_span_that_the_application_has_ended(one, captured_spans):
     assert len(captured_spans.find(kind=SpanKind.CLIENT)) == 1
 
 
-def test_a_failure_of_ours_at_the_end_of_a_body(one, callee, captured_spans, monkeypatch, caplog):
-    """The application gets its answer."""
+def test_internal_failure_at_the_end_of_a_body(one, callee, captured_spans, monkeypatch, caplog):
+    """The application receives its response."""
     from eco2_tracing._instrumentation.client.call import ClientCall
 
     monkeypatch.setattr(ClientCall, "finished", None)
@@ -458,8 +458,8 @@ def test_a_failure_of_ours_at_the_end_of_a_body(one, callee, captured_spans, mon
     assert [record for record in caplog.records if "reading a response" in record.message]
 
 
-def test_a_stream_that_is_no_generator(captured_spans):
-    """Closed early, and read on after its end."""
+def test_stream_that_is_not_a_generator(captured_spans):
+    """It is closed early, and read after its end."""
     caller = Caller("httpx2", is_async=True)
 
     class Parts(caller.module.AsyncByteStream):
@@ -491,8 +491,8 @@ def test_a_stream_that_is_no_generator(captured_spans):
     assert span.status is StatusCode.UNSET
 
 
-def test_a_stream_that_fails_after_it_was_closed(one, captured_spans):
-    """Its span has ended well."""
+def test_stream_that_fails_after_its_close(one, captured_spans):
+    """The span has ended without an error."""
 
     class Parts(one.module.SyncByteStream):
         def __iter__(self):
@@ -513,8 +513,8 @@ def test_a_stream_that_fails_after_it_was_closed(one, captured_spans):
     assert captured_spans.one(kind=SpanKind.CLIENT).status is StatusCode.UNSET
 
 
-def test_parts_can_be_closed_as_without_tracing(captured_spans):
-    """A transport's stream that is a generator stays one for whoever closes its parts."""
+def test_generator_of_chunks_can_be_closed(captured_spans):
+    """A transport's generator stays a generator for code that closes it."""
     caller = Caller("httpx", is_async=True)
     closed = []
 

@@ -1,4 +1,4 @@
-"""What gRPC calls tell strangers: contrib injects without knowing where a channel leads."""
+"""Metadata of gRPC calls to internal and external hosts; contrib injects without knowing the channel's host."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STALE = (("b3", "0"), ("grpc-trace-bin", b"\x00"), ("plain", "1"), ("other-bin",
 
 
 class Callee(grpc.GenericRpcHandler):
-    """A server that remembers metadata, and a proxy by which every name leads to it."""
+    """A server that records metadata, and a proxy through which every host name leads to it."""
 
     def __init__(self):
         self.seen = []
@@ -42,7 +42,7 @@ class Callee(grpc.GenericRpcHandler):
         self._accepting.start()
 
     def service(self, details):
-        """Answer any method, by the last part of its name."""
+        """Handle any method, by the last part of its name."""
         self.seen.append(dict(details.invocation_metadata))
         kind = details.method.rpartition("/")[2]
         many = kind.endswith("stream")
@@ -56,7 +56,7 @@ class Callee(grpc.GenericRpcHandler):
                 threading.Thread(target=self._tunnel, args=[client], daemon=True).start()
 
     def _tunnel(self, client):
-        """Answer ``CONNECT`` (RFC 9110, section 9.3.6), and pass everything on."""
+        """Answer `CONNECT` (RFC 9110, section 9.3.6) and forward all data."""
         with client, socket.create_connection(("127.0.0.1", self.port)) as server:
             asked = b""
             while b"\r\n\r\n" not in asked:
@@ -91,14 +91,14 @@ class Callee(grpc.GenericRpcHandler):
 
 @pytest.fixture
 def callee():
-    """A server that remembers."""
+    """A server that records metadata."""
     made = Callee()
     yield made
     made.stop()
 
 
 def call(channel, kind, metadata):
-    """Make one call, and take its whole answer."""
+    """Make one call and read its whole response."""
     method = getattr(channel, kind)(f"/test.Echo/{kind}")
     request = iter([b"hello"]) if kind.startswith("stream") else b"hello"
     answer = method(request, metadata=metadata, timeout=5)
@@ -167,8 +167,8 @@ def test_a_stranger_gets_trace_context_alone(callee, ready, kind, is_async, disa
     assert eco2_tracing.tracing_status().external_hosts == ("api.example.com",)
 
 
-def test_details_of_an_interceptors_own(callee, ready):
-    """What ``grpc.aio`` is given there need not be gRPC's own class."""
+def test_call_details_of_another_class(callee, ready):
+    """`grpc.aio` may receive details that are not of gRPC's class."""
 
     class Interceptor(grpc.aio.UnaryUnaryClientInterceptor):
         async def intercept_unary_unary(self, continuation, details, request):
@@ -196,15 +196,15 @@ def test_our_own_get_everything(callee, ready, is_async, disabled):
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_strangers_get_nothing_where_asked(callee, ready, is_async):
-    """``ECO2_TRACING_PROPAGATE_EXTERNALLY=false``."""
+def test_external_hosts_get_nothing_if_disabled(callee, ready, is_async):
+    """`ECO2_TRACING_PROPAGATE_EXTERNALLY=false`."""
     settings = {"propagate_externally": False}
     seen = called(callee, "api.example.com", "unary_unary", is_async, **settings)
     assert not {*COMPANIONS, "traceparent", "x-b3-traceid", "b3"} & set(seen)
 
 
-def test_a_stranger_among_several_addresses(callee, ready):
-    """Any of them may be taken, so that all get what the stranger may have."""
+def test_external_host_among_several_addresses(callee, ready):
+    """GRPC may use any of them, so the rules of the external host apply."""
     configure(disabled_instrumentations="*")
     target = f"ipv4:127.0.0.1:{callee.port},198.51.100.1:443"
 
@@ -219,8 +219,8 @@ def test_a_stranger_among_several_addresses(callee, ready):
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_what_nobody_traces_is_left_alone(callee, ready, is_async):
-    """Metadata that nothing was injected into is the application's business."""
+def test_untraced_metadata_is_not_changed(callee, ready, is_async):
+    """If nothing was injected, the application's metadata stays."""
     configure(disabled_instrumentations="*")
     failures = []
     work = make(callee, "127.0.0.1", "unary_unary", is_async, failures)
@@ -235,8 +235,8 @@ def test_what_nobody_traces_is_left_alone(callee, ready, is_async):
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_without_a_configuration_metadata_is_what_it_was(callee, ready, is_async):
-    """Channels that were made before stay usable after a shutdown."""
+def test_metadata_does_not_change_after_a_shutdown(callee, ready, is_async):
+    """Channels created before stay usable."""
     failures = []
     make(callee, "127.0.0.1", "unary_unary", is_async, failures)()
     assert failures == []
@@ -244,8 +244,8 @@ def test_without_a_configuration_metadata_is_what_it_was(callee, ready, is_async
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_a_failure_of_ours_does_not_reach_the_call(callee, ready, is_async, monkeypatch, caplog):
-    """It goes out as it was, and one line says so."""
+def test_internal_failure_does_not_fail_the_call(callee, ready, is_async, monkeypatch, caplog):
+    """The call is sent unchanged, and one line is logged."""
     configure(disabled_instrumentations="*")
     monkeypatch.setattr(grpc_calls, "outgoing", None)
     failures = []
@@ -284,6 +284,6 @@ def test_a_channel_that_cannot_be_intercepted(callee, ready, monkeypatch, caplog
         ("", ""),
     ],
 )
-def test_the_hosts_of_a_target(target, host):
-    """As gRPC reads it."""
+def test_hosts_of_a_target(target, host):
+    """Targets are parsed as gRPC parses them."""
     assert " ".join(hosts_of(target)) == host

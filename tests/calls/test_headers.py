@@ -1,4 +1,4 @@
-"""What goes out with a call: ours, and of what came in only what may go on."""
+"""Headers of outgoing httpx calls: the injected ones, and which inbound headers are propagated."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ COMPANIONS = {"baggage": "tenant=acme", "x-request-id": "req-1", "tracestate": "
 
 
 def arriving(**more):
-    """Headers of a request that brings everything along."""
+    """Headers of a request with every trace header."""
     w3c = {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"}
     return {**b3_headers(), **w3c, **COMPANIONS, **more}
 
 
-def test_all_formats_go_out_and_agree(caller, callee, captured_spans):
-    """B3 for the mesh, traceparent for everybody else."""
+def test_all_formats_are_injected_and_agree(caller, callee, captured_spans):
+    """B3 for the mesh, traceparent for others."""
     inside(lambda: caller.get(callee.url()), b3_headers())
     sent = callee.last
     span = captured_spans.one(kind=SpanKind.CLIENT)
@@ -47,22 +47,22 @@ def test_all_formats_go_out_and_agree(caller, callee, captured_spans):
     }
 
 
-def test_what_was_copied_by_hand_goes_first(caller, callee, captured_spans):
-    """An application that copies the caller's headers would send its callee to the wrong parent."""
+def test_copied_headers_are_replaced(caller, callee, captured_spans):
+    """Copied headers of the caller would be a wrong parent."""
     inside(lambda: caller.get(callee.url(), headers=COPIED), b3_headers())
     assert assert_sent_on(callee.last.trace) == captured_spans.one(kind=SpanKind.CLIENT).span_id
     assert set(callee.last.trace) == {"x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "traceparent"}
 
 
-def test_own_hosts_get_what_came_in_beside_the_ids(caller, callee, captured_spans):
-    """Baggage, tracestate and the mesh's request id travel on."""
+def test_internal_hosts_get_inherited_headers(caller, callee, captured_spans):
+    """Baggage, tracestate and the mesh's request id."""
     inside(lambda: caller.get(callee.url()), arriving())
     assert {name: callee.last[name] for name in COMPANIONS} == COMPANIONS
     assert captured_spans.spans
 
 
-def test_what_the_application_sets_itself_stays(caller, callee, captured_spans):
-    """Once, and whoever the callee is; baggage joins the inherited one where the callee may have that."""
+def test_headers_of_the_application_stay(caller, callee, captured_spans):
+    """They are sent once, to any host; its baggage is merged with the inherited one for internal hosts."""
     own = {"baggage": "mine=1", "x-request-id": "mine"}
     inside(lambda: caller.get(callee.url(), headers=own), arriving())
     assert {name: callee.last[name] for name in own} == {**own, "baggage": "mine=1,tenant=acme"}
@@ -72,8 +72,8 @@ def test_what_the_application_sets_itself_stays(caller, callee, captured_spans):
     assert callee.last["tracestate"] is None
 
 
-def test_strangers_get_trace_context_alone(caller, callee, captured_spans):
-    """Also where the application copied the caller's headers; and operators can see who they are."""
+def test_external_hosts_get_trace_context_alone(caller, callee, captured_spans):
+    """Also if the application copied the caller's headers; `external_hosts` lists them."""
     client = caller.client(transport=caller.names(callee.port))
     inside(lambda: caller.get("http://api.example.com/", client=client, headers=COMPANIONS), arriving())
     assert assert_sent_on(callee.last.trace)
@@ -81,15 +81,15 @@ def test_strangers_get_trace_context_alone(caller, callee, captured_spans):
     assert eco2_tracing.tracing_status().external_hosts == ("api.example.com",)
 
 
-def test_our_own_hook_has_decided(caller, callee, captured_spans):
-    """What stands around httpcore's for contrib's sake asks nobody again: not by the address that a transport found."""
+def test_hook_of_httpcore_does_not_decide_again(caller, callee, captured_spans):
+    """The outer hook decided by the host of the URL, not by the address that a transport found."""
     patch_attempts(caller.name)
     client = caller.client(transport=caller.names(callee.port))
     inside(lambda: caller.get("http://api.example.com/", client=client), arriving())
     assert {name: callee.last[name] for name in COMPANIONS} == dict.fromkeys(COMPANIONS)
 
 
-def test_a_redirect_to_a_stranger_takes_nothing_along(caller, callee, captured_spans):
+def test_redirect_to_an_external_host(caller, callee, captured_spans):
     """Httpx copies every header but Authorization to another origin."""
     callee.answer("/go", 302, location="http://api.example.com/there")
     client = caller.client(transport=caller.names(callee.port), follow_redirects=True)
@@ -101,8 +101,8 @@ def test_a_redirect_to_a_stranger_takes_nothing_along(caller, callee, captured_s
     assert [seen["x-b3-spanid"] for seen in callee.seen] == [span.span_id for span in spans]
 
 
-def test_baggage_of_the_handlers_own_does_not_go_along_either(caller, callee, captured_spans):
-    """What was put into the context inside the request is inherited just the same."""
+def test_baggage_attached_in_the_handler_is_not_sent_externally(caller, callee, captured_spans):
+    """Baggage in the context counts as inherited."""
     callee.answer("/go", 302, location="http://api.example.com/there")
     client = caller.client(transport=caller.names(callee.port), follow_redirects=True)
 
@@ -117,8 +117,8 @@ def test_baggage_of_the_handlers_own_does_not_go_along_either(caller, callee, ca
     assert [seen["baggage"] for seen in callee.seen] == ["user=kim", None]
 
 
-def test_nothing_at_all_goes_to_strangers_when_switched_off(caller, callee):
-    """``ECO2_TRACING_PROPAGATE_EXTERNALLY=false``: not even what was copied by hand."""
+def test_external_hosts_get_nothing_if_disabled(caller, callee):
+    """`ECO2_TRACING_PROPAGATE_EXTERNALLY=false`: copied headers are removed too."""
     configure(propagate_externally=False)
     client = caller.client(transport=caller.names(callee.port))
     inside(lambda: caller.get("http://api.example.com/", client=client, headers=COPIED), arriving())
@@ -128,8 +128,8 @@ def test_nothing_at_all_goes_to_strangers_when_switched_off(caller, callee):
 
 
 @pytest.mark.parametrize("sampled", [True, False])
-def test_unsound_request_ids_and_parts_of_baggage_go_nowhere_when_copied(caller, callee, sampled):
-    """They are the caller's all the same: an id that is not sent on, and baggage without its properties."""
+def test_copied_invalid_request_ids_and_baggage_are_removed(caller, callee, sampled):
+    """A request id that is not propagated, and baggage without its properties, are still the caller's."""
     configure()
     came_in = {**b3_headers(sampled=sampled), "x-request-id": "a b", "baggage": "tenant=acme;p=1, user=kim"}
     client = caller.client(transport=caller.names(callee.port))
@@ -138,15 +138,15 @@ def test_unsound_request_ids_and_parts_of_baggage_go_nowhere_when_copied(caller,
     assert (callee.last["x-request-id"], callee.last["baggage"]) == (None, None)
 
 
-def test_targets_are_own_hosts(caller, callee):
-    """``ECO2_TRACING_PROPAGATION_TARGETS`` names those that no rule can tell."""
+def test_targets_are_internal_hosts(caller, callee):
+    """`ECO2_TRACING_PROPAGATION_TARGETS` lists hosts that no rule recognizes."""
     configure(propagation_targets="*.example.com")
     client = caller.client(transport=caller.names(callee.port))
     inside(lambda: caller.get("http://api.example.com/", client=client), arriving())
     assert {name: callee.last[name] for name in COMPANIONS} == COMPANIONS
 
 
-def test_only_so_many_external_hosts_are_remembered(one, callee, captured_spans):
+def test_number_of_external_hosts_is_limited(one, callee, captured_spans):
     """A crawler must not fill the memory of its process."""
     client = one.client(transport=one.module.MockTransport(lambda _: one.module.Response(200)))
     client.get(f"http://{'a.' * 128}example.com/")  # longer than any name can be
@@ -156,8 +156,8 @@ def test_only_so_many_external_hosts_are_remembered(one, callee, captured_spans)
     assert eco2_tracing.tracing_status().external_hosts[0] == "0.example.com"
 
 
-def test_a_request_object_used_again_takes_nothing_along(one, callee, captured_spans):
-    """What it was given inside of one request is another caller's inside of the next."""
+def test_reused_request_carries_nothing_of_the_first_caller(one, callee, captured_spans):
+    """Headers injected within one request are removed within the next."""
     client = one.client()
     request = client.build_request("GET", callee.url())
     inside(lambda: client.send(request), arriving())
@@ -171,8 +171,8 @@ def test_a_request_object_used_again_takes_nothing_along(one, callee, captured_s
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0])
-def test_an_unsampled_request_sends_ids_of_its_own(caller, callee, rate):
-    """Whether or not its errors could be kept: the caller's span id would flatten the tree."""
+def test_unsampled_request_injects_its_own_ids(caller, callee, rate):
+    """With and without kept errors; the caller's span id would be the wrong parent."""
     captured = configure(error_sampling_rate=rate)
     inside(lambda: caller.get(callee.url()), b3_headers(sampled=False))
     sent = callee.last
@@ -183,7 +183,7 @@ def test_an_unsampled_request_sends_ids_of_its_own(caller, callee, rate):
 
 
 def test_calls_of_one_unsampled_request_have_a_common_parent(one, callee):
-    """Where nothing can be kept they are all told the request's own id."""
+    """If nothing can be kept, all of them carry the request's span id."""
     configure(error_sampling_rate=0)
     inside(lambda: (one.get(callee.url()), one.get(callee.url())), b3_headers(sampled=False))
     assert len({seen["x-b3-spanid"] for seen in callee.seen}) == 1
@@ -192,15 +192,15 @@ def test_calls_of_one_unsampled_request_have_a_common_parent(one, callee):
 @pytest.mark.parametrize(
     ("sampler", "flag"), [("parentbased_always_on", "1"), ("parentbased_always_off", "0")]
 )
-def test_a_deferred_decision_is_taken_here_and_sent_on(caller, callee, sampler, flag):
-    """The callee is not asked again."""
+def test_deferred_decision_is_taken_and_injected(caller, callee, sampler, flag):
+    """The callee does not decide again."""
     configure(traces_sampler=sampler)
     inside(lambda: caller.get(callee.url()), b3_headers(sampled=None))
     assert (callee.last["x-b3-traceid"], callee.last["x-b3-sampled"]) == (TRACE_ID, flag)
 
 
 def test_debug_stays_debug_on_every_hop(caller, callee, captured_spans):
-    """Redirects included; the sampled flag is not sent beside it."""
+    """Also after redirects, and without the sampled flag."""
     callee.answer("/go", 302, location="/there")
     inside(lambda: caller.get(callee.url("/go"), follow_redirects=True), b3_headers(debug=True))
     assert [(seen["x-b3-flags"], seen["x-b3-sampled"]) for seen in callee.seen] == [("1", None)] * 2
@@ -208,24 +208,24 @@ def test_debug_stays_debug_on_every_hop(caller, callee, captured_spans):
 
 
 @pytest.mark.parametrize("headers", [{"b3": "0"}, {"X-B3-Sampled": "0"}])
-def test_a_bare_deny_goes_out_denied(caller, callee, captured_spans, headers):
-    """And nothing is kept, not even of a failing request."""
+def test_bare_deny_is_injected(caller, callee, captured_spans, headers):
+    """Nothing is kept, even if the request fails."""
     assert inside(lambda: caller.get(callee.url()), headers, "/error/work".removeprefix("/error")) == 200
     assert callee.last["x-b3-sampled"] == "0"
     assert not captured_spans.spans
 
 
 @pytest.mark.parametrize("headers", [{"b3": "1"}, {"X-B3-Sampled": "1"}, {"X-B3-Flags": "1"}])
-def test_a_bare_accept_goes_out_sampled(caller, callee, headers):
-    """The trace is ours, and sampled whatever our sampler would say."""
+def test_bare_accept_is_injected_as_sampled(caller, callee, headers):
+    """The trace is new, and sampled whatever the sampler decides."""
     captured = configure(traces_sampler="parentbased_always_off")
     inside(lambda: caller.get(callee.url()), headers)
     assert callee.last["x-b3-traceid"] == captured.one(kind=SpanKind.CLIENT).trace_id
     assert (callee.last["x-b3-sampled"] or callee.last["x-b3-flags"]) == "1"
 
 
-def test_an_excluded_request_sends_the_callers_context_on(caller, callee, captured_spans):
-    """Unsampled, so that what it calls makes no orphans."""
+def test_excluded_request_propagates_the_callers_context(caller, callee, captured_spans):
+    """As unsampled, so that its callees create no orphans."""
     inside(lambda: caller.get(callee.url()), arriving(), "/health")
     sent = callee.last
     assert (sent["x-b3-traceid"], sent["x-b3-spanid"], sent["x-b3-sampled"]) == (TRACE_ID, SPAN_ID, "0")
@@ -236,16 +236,16 @@ def test_an_excluded_request_sends_the_callers_context_on(caller, callee, captur
 @pytest.mark.parametrize(
     "headers", [b3_headers(), b3_headers(sampled=False), b3_headers(sampled=None), b3_headers(debug=True)]
 )
-def test_disabled_tracing_sends_the_callers_context_on(caller, callee, headers):
-    """As it came: the mesh's trace does not break at this hop."""
+def test_disabled_tracing_propagates_the_callers_context(caller, callee, headers):
+    """Unchanged, so the mesh's trace does not break at this hop."""
     assert not configure(sdk_disabled=True).spans
     inside(lambda: caller.get(callee.url()), headers)
     sent = {name: value for name, value in callee.last.trace.items() if name.startswith("x-b3")}
     assert sent == {name.lower(): value for name, value in headers.items()}
 
 
-def test_disabled_tracing_sends_nothing_of_its_own(caller, callee):
-    """No trace is begun where no spans are made."""
+def test_disabled_tracing_begins_no_trace(caller, callee):
+    """Without an inbound context nothing is injected."""
     configure(sdk_disabled=True)
     inside(lambda: caller.get(callee.url()))
     assert callee.last.trace == {}
@@ -254,7 +254,7 @@ def test_disabled_tracing_sends_nothing_of_its_own(caller, callee):
 # Without any span above --------------------------------------------------------------------------
 
 
-def test_a_script_begins_a_trace_with_each_call(caller, callee, captured_spans):
+def test_each_call_of_a_script_begins_a_trace(caller, callee, captured_spans):
     """The head sampler decides about it, and the callee continues it."""
     caller.get(callee.url())
     span = captured_spans.one(kind=SpanKind.CLIENT)
@@ -262,8 +262,8 @@ def test_a_script_begins_a_trace_with_each_call(caller, callee, captured_spans):
     assert assert_sent_on(callee.last.trace, trace_id=span.trace_id) == span.span_id
 
 
-def test_a_script_that_is_not_sampled_tells_so(caller, callee):
-    """Ids of its own and an explicit no, with or without errors kept."""
+def test_unsampled_call_of_a_script(caller, callee):
+    """It carries its own ids as not sampled, with and without kept errors."""
     for rate in (None, 1.0):
         with_errors = {} if rate is None else {"error_sampling_rate": rate}
         captured = configure(traces_sampler="always_off", **with_errors)
@@ -275,8 +275,8 @@ def test_a_script_that_is_not_sampled_tells_so(caller, callee):
 
 
 @pytest.mark.parametrize("status", [500, None])
-def test_a_scripts_failing_call_is_kept(caller, callee, status):
-    """An answer with 5xx, or none at all, whatever the head sampler said."""
+def test_failed_call_of_a_script_is_kept(caller, callee, status):
+    """For a 5xx response or none, whatever the head sampler decided."""
     captured = configure(traces_sampler="always_off", error_sampling_rate=1.0)
     if status is None:
         with pytest.raises(caller.module.ConnectError):
@@ -287,8 +287,8 @@ def test_a_scripts_failing_call_is_kept(caller, callee, status):
     assert captured.one().attributes["eco2.sampling.reason"] == "error"
 
 
-def test_a_scripts_call_with_4xx_is_not_kept(caller, callee):
-    """The caller may well have expected it."""
+def test_call_of_a_script_with_4xx_is_not_kept(caller, callee):
+    """The caller may expect that status."""
     captured = configure(traces_sampler="always_off", error_sampling_rate=1.0)
     callee.answer("/x", 404)
     caller.get(callee.url("/x"))
@@ -298,8 +298,8 @@ def test_a_scripts_call_with_4xx_is_not_kept(caller, callee):
 @pytest.mark.parametrize(
     ("headers", "expected"), [({"x-b3-sampled": "1"}, "1"), ({"b3": "0"}, "0"), ({}, "1")]
 )
-def test_a_worker_follows_what_its_message_says(one, callee, headers, expected):
-    """A context that a consumer extracted, with a decision and no ids."""
+def test_worker_follows_the_decision_of_its_message(one, callee, headers, expected):
+    """A consumer extracted a context with a decision and without ids."""
     configure(traces_sampler="parentbased_always_off" if expected == "1" and headers else "always_on")
     token = attach(propagate.extract(headers, Context()))
     try:
@@ -310,8 +310,8 @@ def test_a_worker_follows_what_its_message_says(one, callee, headers, expected):
 
 
 @pytest.mark.parametrize("sampled", [True, False, None])
-def test_a_worker_continues_the_trace_of_its_message(one, callee, captured_spans, sampled):
-    """The call is the local root."""
+def test_worker_continues_the_trace_of_its_message(one, callee, captured_spans, sampled):
+    """The client span is the local root."""
     token = attach(propagate.extract(b3_headers(sampled=sampled), Context()))
     try:
         one.get(callee.url())
@@ -322,8 +322,8 @@ def test_a_worker_continues_the_trace_of_its_message(one, callee, captured_spans
     assert len(captured_spans.spans) == (0 if sampled is False else 1)
 
 
-def test_an_upstream_that_kept_its_part_is_heard(caller, callee, captured_spans):
-    """A callee of our own tells in its answer; our part is kept as well."""
+def test_kept_trace_of_an_internal_callee_is_kept(caller, callee, captured_spans):
+    """The callee's response header says so; this local trace is kept too."""
     said = f"trace;desc=00-{TRACE_ID}-{'c' * 16}-01"
     callee.answer("/x", 200, server_timing=f"db;dur=1, {said}")
     inside(lambda: caller.get(callee.url("/x")), b3_headers(sampled=False))
@@ -331,8 +331,8 @@ def test_an_upstream_that_kept_its_part_is_heard(caller, callee, captured_spans)
 
 
 @pytest.mark.parametrize("name", ["server-timing", "traceresponse"])
-def test_a_stranger_is_not_heard(caller, callee, captured_spans, name):
-    """Nor is one that speaks of another trace."""
+def test_kept_trace_header_of_an_external_host_is_ignored(caller, callee, captured_spans, name):
+    """A header with another trace id is ignored too."""
     said = f"00-{TRACE_ID}-{'c' * 16}-01"
     callee.answer("/x", 200, **{name: f"trace;desc={said}" if name == "server-timing" else said})
     client = caller.client(transport=caller.names(callee.port))
@@ -343,8 +343,8 @@ def test_a_stranger_is_not_heard(caller, callee, captured_spans, name):
     assert captured_spans.spans
 
 
-def test_a_late_call_is_part_of_its_request(one, callee):
-    """It fails when the response is long sent: the whole local trace is still kept."""
+def test_late_call_belongs_to_its_request(one, callee):
+    """It fails after the response was sent; the whole local trace is kept."""
     captured = configure(traces_sampler="parentbased_always_off", error_sampling_rate=1.0)
     begun, threads = threading.Event(), []
 
@@ -367,11 +367,11 @@ def test_a_late_call_is_part_of_its_request(one, callee):
     assert {span.kind for span in captured.spans} == {SpanKind.SERVER, SpanKind.CLIENT}
 
 
-# A httpx of another build ------------------------------------------------------------------------
+# Another build of httpx ------------------------------------------------------------------------
 
 
-def test_headers_without_a_raw_list_are_written_all_the_same(one, callee, monkeypatch):
-    """Through the public interface, which is slower."""
+def test_headers_without_a_raw_list_are_injected(one, callee, monkeypatch):
+    """By the public interface, which is slower."""
     module, captured = one.module, configure()
 
     class Plain(module.Headers):
@@ -389,14 +389,14 @@ def test_headers_without_a_raw_list_are_written_all_the_same(one, callee, monkey
 
 
 def inspecting():
-    """Whether our own code is looking, rather than httpx."""
+    """Whether the caller is this library, not httpx."""
     import sys
 
     return sys._getframe(2).f_globals["__name__"].startswith("eco2_tracing")
 
 
-def test_an_answer_without_a_raw_list_is_heard(one, captured_spans):
-    """The same for the other direction."""
+def test_response_headers_without_a_raw_list_are_read(one, captured_spans):
+    """By the public interface too."""
 
     class Plain(one.module.Headers):
         def __getattribute__(self, name):
@@ -414,8 +414,8 @@ def test_an_answer_without_a_raw_list_is_heard(one, captured_spans):
     assert captured_spans.spans
 
 
-def test_headers_that_cannot_be_written_do_not_break_the_call(one, callee, captured_spans, caplog):
-    """It goes out as the application made it, and its span tells of it."""
+def test_unwritable_headers_do_not_fail_the_call(one, callee, captured_spans, caplog):
+    """The request is sent unchanged, and its span is recorded."""
     client = one.client()
     request = client.build_request("GET", callee.url())
 
@@ -438,8 +438,8 @@ def test_headers_that_cannot_be_written_do_not_break_the_call(one, callee, captu
     assert [record.message for record in caplog.records if "an outgoing call" in record.message]
 
 
-def test_a_httpx_without_the_method_is_told_of_once(one, caplog):
-    """Its own transports are traced all the same."""
+def test_httpx_without_the_patched_method_is_one_warning(one, caplog):
+    """Its own transports are still traced."""
     import types
 
     from eco2_tracing._instrumentation.client.httpx import _patch
@@ -457,8 +457,8 @@ def test_a_httpx_without_the_method_is_told_of_once(one, caplog):
     ]
 
 
-def test_a_httpx_that_looks_otherwise_is_left_alone(caplog):
-    """One line, and the service goes on."""
+def test_unknown_httpx_is_not_patched(caplog):
+    """One line is logged, and the service keeps running."""
     import types
 
     from eco2_tracing._instrumentation.client.httpx import _patch
@@ -468,8 +468,8 @@ def test_a_httpx_that_looks_otherwise_is_left_alone(caplog):
     assert line.getMessage().startswith("eco2-tracing failed at instrumenting httpx9")
 
 
-def test_calls_pass_untouched_when_tracing_is_shut_down(caller, callee, captured_spans):
-    """The patch stays, and does nothing."""
+def test_calls_do_not_change_after_a_shutdown(caller, callee, captured_spans):
+    """The patch stays and has no effect."""
     eco2_tracing.shutdown_tracing(0)
     caller.get(callee.url(), headers={"traceparent": "mine"})
     assert callee.last.trace == {"traceparent": "mine"}
@@ -477,7 +477,7 @@ def test_calls_pass_untouched_when_tracing_is_shut_down(caller, callee, captured
 
 
 def test_calls_can_be_traced_by_hand(callee):
-    """``instrument_httpx`` is safe to call twice, and does nothing before ``configure_tracing``."""
+    """`instrument_httpx` may be called twice, and has no effect before `configure_tracing`."""
     eco2_tracing.instrument_httpx()
     eco2_tracing.instrument_httpx()
     Caller("httpx", is_async=False).get(callee.url())

@@ -1,4 +1,4 @@
-"""What happens seldom: samplers of other packages, bounds that are reached, answers that cannot be read."""
+"""Rare httpx calls: samplers of other packages, limits, responses that cannot be read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.calls.conftest import configure, inside
 
 
 class Picky(Sampler):
-    """Chooses the calls of one path, by their attributes."""
+    """Samples the calls of one path, by their attributes."""
 
     seen = ()
 
@@ -50,8 +50,8 @@ def picky(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("picky")
-def test_a_custom_sampler_is_told_what_is_called(one, callee):
-    """The attributes that the conventions call sampling-relevant, before the call is made."""
+def test_custom_sampler_receives_the_attributes_of_the_call(one, callee):
+    """Those that the conventions call sampling-relevant, before the call."""
     captured = configure(traces_sampler="picky", error_sampling_rate=0)
     one.get(callee.url("/wanted"))
     one.get(callee.url("/other"))
@@ -65,8 +65,8 @@ def test_a_custom_sampler_is_told_what_is_called(one, callee):
     assert attributes["server.port"] == callee.port
 
 
-def test_a_call_below_a_span_of_somebody_elses_making_follows_it(one, callee):
-    """A context that was set by hand, remote or not: its decision stands."""
+def test_call_follows_a_context_set_by_hand(one, callee):
+    """Its decision applies, remote or not."""
     captured = configure()
     for remote in (True, False):
         for flag in (0, 1):
@@ -79,8 +79,8 @@ def test_a_call_below_a_span_of_somebody_elses_making_follows_it(one, callee):
     assert len(captured.spans) == 1  # below the remote one that is sampled
 
 
-def test_calls_over_the_cap_are_made_all_the_same(one, callee):
-    """What is not kept any more is not recorded, and told as unsampled."""
+def test_calls_beyond_the_cap(one, callee):
+    """They are sent, not recorded, and injected as unsampled."""
     captured = configure(
         traces_sampler="parentbased_always_off", error_sampling_rate=1.0, max_kept_traces_per_second=1
     )
@@ -102,8 +102,8 @@ def test_calls_over_the_cap_are_made_all_the_same(one, callee):
     assert eco2_tracing.tracing_status().spans_dropped["kept_traces_cap"]
 
 
-def test_a_call_after_its_parent_has_ended_is_sampled_where_the_trace_is_kept(one, callee):
-    """The parent's own context is of the time before the failure."""
+def test_call_after_its_parent_ended_is_sampled_in_a_kept_trace(one, callee):
+    """The parent's context is from before the failure."""
     captured = configure(traces_sampler="parentbased_always_off", error_sampling_rate=1.0)
 
     def work():
@@ -118,8 +118,8 @@ def test_a_call_after_its_parent_has_ended_is_sampled_where_the_trace_is_kept(on
     assert captured.one("GET", kind=SpanKind.CLIENT).parent_span_id == captured.one("early").span_id
 
 
-def test_a_status_that_the_application_set_stays(one, callee, captured_spans):
-    """A transport that knows that a 404 is fine here."""
+def test_status_of_the_application_stays(one, callee, captured_spans):
+    """A transport sets OK on a 404."""
 
     def answer(request):
         trace.get_current_span().set_status(StatusCode.OK)
@@ -129,8 +129,8 @@ def test_a_status_that_the_application_set_stays(one, callee, captured_spans):
     assert captured_spans.one(kind=SpanKind.CLIENT).status is StatusCode.OK
 
 
-def test_a_url_without_a_host_fails_as_it_does_untraced(one, captured_spans):
-    """The exception is the library's own, on the span as well."""
+def test_url_without_a_host_fails_as_untraced(one, captured_spans):
+    """The exception is httpx's, on the span as well."""
     with pytest.raises(one.module.UnsupportedProtocol):
         one.get("/nowhere")
     span = captured_spans.one()
@@ -138,8 +138,8 @@ def test_a_url_without_a_host_fails_as_it_does_untraced(one, captured_spans):
     assert "server.address" not in span.attributes
 
 
-def test_failures_of_our_own_reach_nobody(one, callee, captured_spans, monkeypatch, caplog):
-    """Neither the answer nor the exception is lost."""
+def test_internal_failures_do_not_reach_the_application(one, callee, captured_spans, monkeypatch, caplog):
+    """Neither the response nor the exception is lost."""
     from eco2_tracing._instrumentation.client.call import ClientCall
 
     def broken(*_args):
@@ -153,8 +153,8 @@ def test_failures_of_our_own_reach_nobody(one, callee, captured_spans, monkeypat
     assert len([record for record in caplog.records if "eco2-tracing failed" in record.message]) == 2
 
 
-def test_a_client_that_cannot_be_asked_does_not_matter(one, callee, captured_spans):
-    """A subclass without what we look at: the transport makes the span."""
+def test_client_without_the_inspected_attributes(one, callee, captured_spans):
+    """The transport creates the span."""
 
     class Odd(one.module.Client):
         @property
@@ -167,14 +167,14 @@ def test_a_client_that_cannot_be_asked_does_not_matter(one, callee, captured_spa
 
         @_mounts.setter
         def _mounts(self, value):
-            """Forget it."""
+            """Ignore the value."""
 
     with Odd(trust_env=False) as client:
         assert client.get(callee.url()).status_code == 200
     assert callee.last["x-b3-spanid"] == captured_spans.one(kind=SpanKind.CLIENT).span_id
 
 
-def test_calls_are_delivered_without_processors_of_the_application(one, callee, otlp_receiver):
+def test_calls_are_exported_without_user_processors(one, callee, otlp_receiver):
     """As in production, over the wire."""
     eco2_tracing.configure_tracing(
         settings=eco2_tracing.TracingSettings(exporter_otlp_endpoint=otlp_receiver.grpc_endpoint)

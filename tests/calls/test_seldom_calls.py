@@ -1,4 +1,4 @@
-"""Calls of httpx as they are seldom made: odd requests, answers of callees that trace, transports in transports."""
+"""Rare httpx calls: invalid requests, callees that trace, nested transports."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.calls.transports import Making, retry
 
 
 def once(_self, request, hand_on):
-    """Hand a request on."""
+    """Pass a request on."""
     response = yield hand_on(request)
     return response
 
 
-def test_a_transport_that_hands_on_what_is_no_request(one, captured_spans, caplog):
-    """The transport below fails as it does untraced, and ours says that it could not trace the call."""
+def test_transport_that_passes_on_an_invalid_request(one, captured_spans, caplog):
+    """The inner transport fails as untraced, and a failure of tracing is logged."""
 
     def replace(_self, _request, hand_on):
         response = yield hand_on(None)
@@ -37,8 +37,8 @@ def test_a_transport_that_hands_on_what_is_no_request(one, captured_spans, caplo
     assert [record for record in caplog.records if "an outgoing call" in record.message]
 
 
-def test_an_answer_that_names_a_trace_kept_already(caller, callee, captured_spans):
-    """What a callee says of its part changes nothing where ours is sampled."""
+def test_response_that_names_a_trace_kept_already(caller, callee, captured_spans):
+    """The header changes nothing if this local trace is sampled."""
     callee.answer("/", traceresponse=f"00-{TRACE_ID}-{SPAN_ID}-01", server_timing="db;dur=1")
     inside(lambda: caller.get(callee.url()), b3_headers())
     (span,) = captured_spans.find(kind=SpanKind.CLIENT)
@@ -46,8 +46,8 @@ def test_an_answer_that_names_a_trace_kept_already(caller, callee, captured_span
 
 
 @pytest.mark.parametrize("layers", [2, 3])
-def test_transports_in_transports(caller, callee, captured_spans, layers):
-    """Only the innermost sends: one span, however many stand around it."""
+def test_nested_transports(caller, callee, captured_spans, layers):
+    """Only the innermost sends, so there is one span."""
     making = Making(caller)
     transport = making.open()
     for layer in range(layers):
@@ -57,8 +57,8 @@ def test_transports_in_transports(caller, callee, captured_spans, layers):
     assert callee.last["x-b3-spanid"] == span.span_id
 
 
-def test_a_transport_around_that_of_the_test_client(captured_spans):
-    """A call of a test's own application is no call to another service."""
+def test_transport_around_the_test_clients(captured_spans):
+    """A call of the tested application is not a call to another service."""
     app = FastAPI()
     app.get("/")(lambda: "x")
     client, got = TestClient(app), []

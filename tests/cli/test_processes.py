@@ -1,4 +1,4 @@
-"""Processes of the demo are started, read and stopped."""
+"""Child processes: started, read and stopped."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def child(program, **options):
     return Child("child", (sys.executable, "-uc", program), os.environ, **options)
 
 
-def test_a_line_is_waited_for():
-    """What is written before and after the wait began is found, on both streams."""
+def test_wait_for_line():
+    """Earlier and later lines are found, on both streams."""
     program = "import signal, sys; print('one'); print('port 7', file=sys.stderr); signal.pause()"
     with child(program) as started:
         assert started.wait_for_line(r"port (\d)").group(1) == "7"
@@ -24,20 +24,20 @@ def test_a_line_is_waited_for():
         assert started.lines == ("one", "port 7")
 
 
-def test_a_process_that_ends_is_told():
-    """A process that ends before it is ready is an error with its last words."""
+def test_wait_for_line_of_an_ended_process():
+    """The error has its last output."""
     with child("print('no way')") as ended, pytest.raises(ProcessError, match=r"(?s)child.*no way"):
         ended.wait_for_line("ready")
 
 
-def test_a_process_that_never_gets_ready_is_told():
-    """The wait is bounded."""
+def test_wait_for_line_times_out():
+    """The wait has a limit."""
     with child("import signal; signal.pause()") as silent, pytest.raises(ProcessError, match="child"):
         silent.wait_for_line("ready", timeout_s=0.01)
 
 
-def test_a_process_that_does_not_end_is_ended():
-    """The end by force follows the grace."""
+def test_process_that_ignores_sigterm_is_killed():
+    """After the grace period."""
     program = "import signal; signal.signal(15, signal.SIG_IGN); print('ready'); signal.pause()"
     stubborn = child(program, grace_s=0.05)
     stubborn.wait_for_line("ready")

@@ -1,4 +1,4 @@
-"""A trace drawn as a waterfall, and log lines laid out below it."""
+"""Waterfalls of traces, and log lines."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from eco2_tracing.testing import ReceivedSpan, ReceivedTrace
         (1, 1, "   ╺"),
     ],
 )
-def test_bars_are_true_to_half_a_cell(start, end, drawn):
-    """A bar begins and ends where its span does, and the shortest is still seen."""
+def test_bars_to_half_a_cell(start, end, drawn):
+    """The shortest bar is visible."""
     assert bar(start, end, 4) == drawn
 
 
@@ -44,8 +44,8 @@ def span(name, service, span_id, parent, start, end, *, error=False, attributes=
     )
 
 
-def test_a_waterfall_shows_tree_time_and_outcome():
-    """Guides lead from parent to child; a service is named where it changes; errors say what."""
+def test_waterfall():
+    """Tree lines, services where they change, durations, errors."""
     failed = {"error.type": "500", "http.response.status_code": 500}
     spans = (
         span("GET /a", "auth-api", "1", None, 0, 2000, attributes={"http.status_code": 200}),
@@ -72,16 +72,16 @@ def test_a_waterfall_shows_tree_time_and_outcome():
     assert max(line.cell_len for line in drawn.split()) <= 100
 
 
-def test_a_name_too_long_is_cut():
-    """A long name leaves the columns where they are, on a line that is not too narrow for a bar."""
+def test_long_name_is_truncated():
+    """The columns do not move, and a narrow terminal still has bars."""
     trace = ReceivedTrace("a" * 32, (span("x" * 200, "a", "1", None, 0, 0),))
     drawn = str(waterfall(trace, {}, 10))
     assert "x…" in drawn
     assert "━" in drawn or "╸" in drawn
 
 
-def test_log_lines_are_laid_out():
-    """Time, level, service and message come first; nested fields and labels are shown by name."""
+def test_log_lines():
+    """Time, level, service, message, then fields and labels by name."""
     written = [
         {
             "@timestamp": "2026-11-22T08:22:15.123Z",

@@ -1,4 +1,4 @@
-"""The outgoing calls that both modes make, and the local server that answers them."""
+"""The outgoing calls of both modes, and the local server that answers them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ CLIENT_CASES: tuple[ClientCase, ...] = (
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers with the status that the path names."""
+    """Answers with the status in the path."""
 
     protocol_version = "HTTP/1.1"
 
@@ -109,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_HEAD = do_BREW = do_QUERY = do_get = _answer
 
     def log_message(self, *args: object) -> None:
-        """Write nothing."""
+        """Write no access log."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The closed list of what lean spans have other than contrib's, and why. docs/instrumentation.md gives it too."""
+"""The list of differences between lean and contrib spans, as in docs/instrumentation.md."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Change = tuple[Any, Any]
 
 @dataclass(frozen=True)
 class Correction:
-    """One difference, wherever it shows.
+    """One difference, in all of its cases.
 
     Args:
         title: As the docs call it.
-        why: What is wrong with contrib's way.
+        why: The reason for the correction.
         cases: For each case the span fields and attributes that differ. A case that starts with
             ``client:`` stands for httpx and httpx2, sync and async.
     """
@@ -56,7 +56,7 @@ _GONE = "starlette.requests.ClientDisconnect"
 
 
 def _address(scope: Mapping[str, Any]) -> Change | None:
-    """Return contrib's address and ours, where they differ."""
+    """Contrib's address and ours, if they differ."""
     server = scope.get("server", ("10.9.8.7", 8080))
     return None if server is None or server[1] == 80 else (f"{server[0]}:{server[1]}", server[0])
 
@@ -196,7 +196,7 @@ REDACTED_QUERIES = "Redacted queries"
 
 
 def expected(case: str) -> dict[str, Change]:
-    """Gather what differs in a case, over all corrections."""
+    """The differences of a case, over all corrections."""
     prefix, _, name = case.partition(": ")
     key = case if prefix == "server" else f"client: {name}"
     changes: dict[str, Change] = {}
@@ -207,7 +207,7 @@ def expected(case: str) -> dict[str, Change]:
 
 
 def _by(package: str, value: Any) -> Any:
-    """Choose what differs between httpx and httpx2."""
+    """Select by httpx and httpx2."""
     return (
         [each.get(package) if isinstance(each, dict) else each for each in value]
         if type(value) is list

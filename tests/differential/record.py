@@ -1,4 +1,4 @@
-"""Send every case through one mode, in a process of its own, and print the spans as JSON.
+"""Run every case in one mode, in a separate process, and print the spans as JSON.
 
 Usage: ``python -m tests.differential.record stock|lean|contrib``; the environment says the rest.
 """
@@ -21,22 +21,22 @@ from tests.differential.client_cases import CLIENT_CASES, ClientCase, answering_
 from tests.differential.server_app import build_app
 from tests.differential.server_cases import SERVER_CASES, ServerCase
 
-# What sampling notes on a local root is no matter of the instrumentation.
+# Sampling attributes of a local root do not depend on the instrumentation.
 SAMPLING = ("sampler.", "eco2.sampling.")
 
 
 class Collector(SpanProcessor):
-    """Keeps the ended spans of the current case."""
+    """Holds the ended spans of the current case."""
 
     def __init__(self) -> None:
         self.spans: list[ReadableSpan] = []
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Keep the span."""
+        """Hold the span."""
         self.spans.append(span)
 
     def take(self) -> list[dict[str, Any]]:
-        """Give the spans of the case as plain data, in the order of their starts."""
+        """Return the spans of the case as plain data, ordered by start."""
         spans, self.spans = sorted(self.spans, key=lambda s: s.start_time or 0), []
         names = {s.context.span_id: s.name for s in spans if s.context}
         return [_plain(span, names) for span in spans]
@@ -57,12 +57,12 @@ def _plain(span: ReadableSpan, names: dict[int, str]) -> dict[str, Any]:
 
 
 def hook(span: Any, scope: dict[str, Any]) -> None:
-    """Mark the span, as a user's request hook would."""
+    """Set an attribute, as a user's request hook would."""
     span.set_attribute("test.hook", scope["type"])
 
 
 def _stock(collector: Collector) -> Callable[[Any], None]:
-    """Set up OpenTelemetry's own packages alone."""
+    """Set up OpenTelemetry's packages alone."""
     fastapi = importlib.import_module("opentelemetry.instrumentation.fastapi")
     httpx = importlib.import_module("opentelemetry.instrumentation.httpx")
     provider = TracerProvider()

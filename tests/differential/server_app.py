@@ -1,4 +1,4 @@
-"""One FastAPI application that has every kind of route that the comparison sends requests to."""
+"""A FastAPI application with every kind of route that is compared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 
 
 class TeapotError(Exception):
-    """An error that the application answers itself, with 418."""
+    """An error that the application handles with status 418."""
 
 
 def _broken_dependency() -> None:
@@ -102,7 +102,7 @@ def _failures(app: FastAPI) -> None:
 
     @app.get("/dependency", dependencies=[Depends(_broken_dependency)])
     async def dependency() -> None:
-        """Never reached."""
+        """Never called."""
 
     @app.exception_handler(TeapotError)
     async def on_teapot(request: Request, exc: Exception) -> JSONResponse:
@@ -198,7 +198,7 @@ def _mounts(app: FastAPI) -> None:
 
 
 def build_app() -> FastAPI:
-    """Build the application, without any tracing."""
+    """The application, without tracing."""
     app = FastAPI()
     for part in (_responses, _failures, _streams, _sockets, _routers, _mounts):
         part(app)

@@ -1,4 +1,4 @@
-"""The requests that both modes get: ASGI scopes as a server would make them."""
+"""The requests of both modes, as ASGI scopes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ServerCase:
         headers: Raw headers beside ``host``.
         host: The ``host`` header's pair, or nothing.
         scope: What else differs in the scope.
-        gone_after: After how many messages to the client sending fails, because it is gone.
+        gone_after: The number of messages after which sending fails, because the client has disconnected.
         close_code: With what code the client of a WebSocket closes it.
     """
 
@@ -36,7 +36,7 @@ class ServerCase:
     close_code: int = 1000
 
     def build_scope(self) -> dict[str, Any]:
-        """Build the ASGI connection scope."""
+        """The ASGI connection scope."""
         path, _, query = self.target.partition("?")
         scope: dict[str, Any] = {
             "type": "http",
@@ -59,7 +59,7 @@ class ServerCase:
         return scope | self.scope
 
     def messages(self) -> Iterable[dict[str, Any]]:
-        """Give what the application receives, in order."""
+        """The messages that the application receives, in order."""
         if self.method == "WEBSOCKET":
             yield {"type": "websocket.connect"}
             yield {"type": "websocket.receive", "text": "hello"}

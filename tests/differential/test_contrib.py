@@ -1,4 +1,4 @@
-"""Contrib mode's own parts: exclusions, lifespan, log fields, switching on and off."""
+"""Contrib mode: exclusions, lifespan, log fields, applying and removing instrumentations."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PATHS = (
 
 
 def serve(app, *cases):
-    """Send requests straight to an application; gives the statuses."""
+    """Send requests directly to an application; return the statuses."""
     statuses = []
 
     async def one(case):
@@ -73,7 +73,7 @@ def serve(app, *cases):
 
 @pytest.fixture
 def app(provider):
-    """An application, and contrib's process-wide patches undone after the test."""
+    """An application; contrib's process-wide patches are undone after the test."""
     app = FastAPI()
 
     @app.get("/health")
@@ -89,13 +89,13 @@ def app(provider):
 
 
 def get(path):
-    """A plain request."""
+    """A GET request."""
     return ServerCase(path, path)
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_excludes_what_lean_mode_excludes(path):
-    """The regular expressions say of each path what lean mode says."""
+def test_excludes_the_same_paths_as_lean_mode(path):
+    """The regular expressions match the same paths."""
     entries = ("health", " ", "/internal/debug")
     regex = re.compile("|".join(excluded_regexes(entries, "/root/")))
     found = regex.search(f"https://shop.example:8080{path}") is not None
@@ -103,7 +103,7 @@ def test_excludes_what_lean_mode_excludes(path):
 
 
 @pytest.mark.parametrize("path", ["/", "/items/7"])
-def test_excludes_all_where_lean_mode_does(path):
+def test_excludes_everything_if_lean_mode_does(path):
     """The shortest prefix of all."""
     (regex,) = excluded_regexes(["/"])
     assert re.search(regex, f"http://shop.example{path}")
@@ -111,7 +111,7 @@ def test_excludes_all_where_lean_mode_does(path):
 
 
 def test_excluded_words_are_escaped():
-    """An entry is text, not a regular expression, and cannot reach into the host."""
+    """An entry is text, not a regular expression, and does not match the host."""
     (regex,) = excluded_regexes(["a.b"])
     assert re.search(regex, "http://a.b/a.b")
     assert not re.search(regex, "http://a.b/axb")
@@ -128,14 +128,14 @@ def test_excluded_words_are_escaped():
     ],
 )
 def test_exclusions_by_source(app, spans, settings, argument, traced):
-    """The environment replaces the argument, which replaces the default; contrib's list adds to both."""
+    """The environment replaces the argument, which replaces the default; contrib's list is added."""
     switch.instrument_app(app, TracingSettings(**settings), argument)
     serve(app, get("/work"), get("/health"))
     assert [s.attributes["url.path"] for s in spans.all if s.kind.name == "SERVER"] == traced
 
 
-def test_twice_and_after_the_start(app, spans):
-    """A second call changes nothing, and an application that has served requests is traced from then on."""
+def test_instrumenting_twice_and_after_the_start(app, spans):
+    """A second call changes nothing; an application that has served requests is traced afterwards."""
     assert serve(app, get("/work")) == [200]
     switch.instrument_app(app, TracingSettings())
     switch.instrument_app(app, TracingSettings())
@@ -146,7 +146,7 @@ def test_twice_and_after_the_start(app, spans):
 
 @pytest.mark.parametrize("configured", [True, False])
 def test_lifespan_flushes(app, monkeypatch, configured):
-    """The lifespan's end flushes as in lean mode; without a configuration it passes."""
+    """The end of a lifespan flushes as in lean mode; without a configuration it does nothing."""
     flushed = []
 
     async def shutdown():
@@ -168,8 +168,8 @@ def test_lifespan_flushes(app, monkeypatch, configured):
     assert sent == [("lifespan.startup.complete", 0), ("lifespan.shutdown.complete", int(configured))]
 
 
-def test_httpx_on_and_off():
-    """Both instrumentors are switched on once, and off again; what is not installed is left alone."""
+def test_httpx_is_instrumented_and_uninstrumented():
+    """Each instrumentor is applied once and removed; a package that is not installed is skipped."""
     package = importlib.import_module("opentelemetry.instrumentation.httpx")
     httpx = importlib.import_module("httpx")
     try:
@@ -183,22 +183,22 @@ def test_httpx_on_and_off():
     switch.uninstrument_httpx()
 
 
-def test_httpx_that_is_not_installed(monkeypatch):
-    """A client that is not installed is not mentioned."""
+def test_httpx_not_installed(monkeypatch):
+    """Nothing is logged."""
     monkeypatch.setattr(switch, "_CLIENTS", {"httpx3": "HTTPX3ClientInstrumentor"})
     assert switch.instrument_httpx() == ()
 
 
-def test_httpx_that_the_package_does_not_know(monkeypatch, caplog):
-    """An installed client that an older package has no instrumentor for is one warning."""
+def test_httpx_without_an_instrumentor(monkeypatch, caplog):
+    """An installed client without an instrumentor in an older package is one warning."""
     monkeypatch.setitem(sys.modules, "httpx3", types.ModuleType("httpx3"))
     monkeypatch.setattr(switch, "_CLIENTS", {"httpx3": "HTTPX3ClientInstrumentor"})
     assert switch.instrument_httpx() == ()
     assert [r.name for r in caplog.records] == ["eco2_tracing"]
 
 
-def test_httpx_that_does_not_fit(monkeypatch):
-    """A version that the package refuses is left alone."""
+def test_httpx_of_an_unsupported_version(monkeypatch):
+    """It is not instrumented."""
 
     class Refusing:
         is_instrumented_by_opentelemetry = False
@@ -214,7 +214,7 @@ def test_httpx_that_does_not_fit(monkeypatch):
 
 @pytest.fixture
 def undone():
-    """Takes applications whose process-wide patches by contrib are undone after the test."""
+    """Collects applications whose process-wide contrib patches are undone after the test."""
     apps = []
     yield apps.append
     for app in apps:
@@ -224,8 +224,8 @@ def undone():
 
 
 @pytest.mark.parametrize("headers", [b3_headers(), {}])
-def test_excluded_requests_go_on_with_the_callers_context(clean_tracing, undone, headers):
-    """As in lean mode: no span, the caller's ids in logs, and nothing sampled in what they call."""
+def test_excluded_requests_keep_the_callers_context(clean_tracing, undone, headers):
+    """As in lean mode: no span, the caller's ids in logs, and calls as not sampled."""
     seen = CapturedSpans()
     settings = TracingSettings(instrumentation="contrib", traces_exporter=("none",))
     configure_tracing(settings=settings, span_processors=(seen,))
@@ -245,8 +245,8 @@ def test_excluded_requests_go_on_with_the_callers_context(clean_tracing, undone,
     assert not seen.spans
 
 
-def test_a_broken_engine_does_not_reach_excluded_requests(clean_tracing, undone, monkeypatch):
-    """A failure of ours lets the request go on."""
+def test_internal_failure_does_not_reach_excluded_requests(clean_tracing, undone, monkeypatch):
+    """The request is served."""
     configure_tracing(settings=TracingSettings(instrumentation="contrib", traces_exporter=("none",)))
     app = FastAPI()
     app.add_api_route("/health", lambda: {"ok": True})
@@ -259,7 +259,7 @@ def test_a_broken_engine_does_not_reach_excluded_requests(clean_tracing, undone,
 SINGLE = ((b"b3", f"{TRACE_ID}-{SPAN_ID}-1".encode()),)
 
 
-def test_suppressed_requests_have_nothing_of_ours(clean_tracing, app):
+def test_suppressed_requests_are_not_traced(clean_tracing, app):
     """As in lean mode: neither a span nor the caller's context."""
     configure_tracing(settings=TracingSettings(instrumentation="contrib", traces_exporter=("none",)))
     seen = []

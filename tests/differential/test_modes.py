@@ -1,4 +1,4 @@
-"""The same requests and calls in lean and contrib mode, and with OpenTelemetry's packages alone."""
+"""The same requests and calls in lean mode, in contrib mode, and with OpenTelemetry's packages alone."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def _record(mode):
-    """Run the recorder in a process of its own, whose environment is the mode's alone."""
+    """Run the recorder in a separate process with the environment of the mode."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "ECO2_"))}
     command = [sys.executable, "-m", "tests.differential.record", mode]
     done = subprocess.run(
@@ -81,12 +81,12 @@ def recorded():
 
 
 def is_message(span):
-    """Whether it is one of contrib's spans for an ASGI message."""
+    """Whether it is one of contrib's spans of an ASGI message."""
     return "asgi.event.type" in span["attributes"]
 
 
 def without_messages(spans):
-    """The spans of a case, but for those of ASGI messages."""
+    """The spans of a case without those of ASGI messages."""
     return [span for span in spans if not is_message(span)]
 
 
@@ -98,7 +98,7 @@ def differences(one, other):
 
 
 def conventional(span):
-    """A span of contrib's with the names that the conventions give captured headers; that is a correction too."""
+    """A contrib span with the conventions' names of captured headers, which is a correction too."""
     attributes = {
         name.replace("_", "-") if HEADER.match(name) else name: value
         for name, value in span["attributes"].items()
@@ -107,9 +107,9 @@ def conventional(span):
 
 
 def unwrapped(span):
-    """What differs where contrib tells of a group and we of the one exception in it."""
+    """The differences if contrib records a group and we its only exception."""
     description = f"{GROUP}: unhandled errors in a TaskGroup (1 sub-exception)"
-    if not span["events"]:  # nobody's failure here
+    if not span["events"]:  # not a failure
         return {
             "status": ("ERROR", "UNSET"),
             "events": ([GROUP, GROUP], []),
@@ -126,8 +126,8 @@ def unwrapped(span):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_lean_is_contrib_but_for_the_corrections(recorded, case):
-    """Names, kinds, parents, statuses, events and attributes are equal, but for the closed list."""
+def test_lean_equals_contrib_except_for_the_corrections(recorded, case):
+    """Names, kinds, parents, statuses, events and attributes are equal, except for the list."""
     contrib = [conventional(span) for span in without_messages(recorded["contrib"][case])]
     lean = recorded["lean"][case]
     assert len(lean) == len(contrib)
@@ -146,8 +146,8 @@ def test_lean_is_contrib_but_for_the_corrections(recorded, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_contrib_mode_is_stock_but_for_redaction(recorded, case):
-    """Contrib mode gives what the packages give by themselves, with queries masked and native spans off."""
+def test_contrib_mode_equals_stock_except_for_redaction(recorded, case):
+    """Queries are masked, and FastAPI's native spans are off."""
     stock = [span for span in without_messages(recorded["stock"][case]) if span["scope"] != FASTAPI]
     contrib = without_messages(recorded["contrib"][case])
     assert len(contrib) == len(stock)
@@ -158,8 +158,8 @@ def test_contrib_mode_is_stock_but_for_redaction(recorded, case):
             assert SECRET.sub(r"\1=", masked) == SECRET.sub(r"\1=", plain)
 
 
-def test_one_server_span_in_our_modes(recorded):
-    """FastAPI's own telemetry makes no second one, in mounted applications neither."""
+def test_one_server_span_in_both_modes(recorded):
+    """FastAPI's own telemetry creates no second one, also in mounted applications."""
     for mode in ("contrib", "lean"):
         for case, spans in recorded[mode].items():
             servers = [span for span in spans if span["kind"] == "SERVER"]
@@ -167,21 +167,21 @@ def test_one_server_span_in_our_modes(recorded):
             assert len(servers) == wanted, (mode, case)
 
 
-def test_lean_makes_no_spans_for_messages(recorded):
-    """Contrib makes a span for each ASGI message, lean mode none; that too is a correction."""
+def test_lean_has_no_spans_of_messages(recorded):
+    """Contrib creates a span for each ASGI message, which is a correction."""
     assert any(is_message(span) for spans in recorded["contrib"].values() for span in spans)
     assert not any(is_message(span) for spans in recorded["lean"].values() for span in spans)
 
 
-def test_the_names_of_captured_headers(recorded):
-    """Contrib's have underscores, ours are those of the conventions."""
+def test_names_of_captured_headers(recorded):
+    """Contrib's have underscores, lean spans the conventions' names."""
     for mode, name in (("contrib", "x_captured_also"), ("lean", "x-captured-also")):
         (span,) = without_messages(recorded[mode]["server: captured headers"])
         assert f"http.request.header.{name}" in span["attributes"]
 
 
 def test_secrets_are_masked_in_both_modes(recorded):
-    """No secret of any case's query or captured headers is in either mode's spans, but contrib's headers."""
+    """No secret of a query or captured header is on a span, except for contrib's headers."""
     for mode in ("contrib", "lean"):
         text = json.dumps(recorded[mode])
         assert [secret for secret in ("s3cret", "hunter2", "hidden", "me:pass") if secret in text] == []
@@ -189,8 +189,8 @@ def test_secrets_are_masked_in_both_modes(recorded):
     assert "hush" not in json.dumps(recorded["lean"])
 
 
-def test_every_correction_shows():
-    """Each line of the list is about a case that exists."""
+def test_every_correction_has_a_case():
+    """Each line of the list refers to existing cases."""
     names = {f"server: {case.name}" for case in SERVER_CASES} | {
         f"client: {case.name}" for case in CLIENT_CASES
     }
@@ -200,8 +200,8 @@ def test_every_correction_shows():
         assert correction.cases.keys() <= names, correction.title
 
 
-def test_docs_give_the_whole_list():
-    """The docs' table has each correction with its reason, and no other."""
+def test_docs_have_the_whole_list():
+    """The table has each correction with its reason, and no other."""
     rows = re.findall(
         r"^\| (.+?) \| (.+?) \|$",
         DOCS.read_text(encoding="utf-8").partition("## Corrections")[2],

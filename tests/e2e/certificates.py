@@ -10,7 +10,7 @@ from eco2_tracing.testing import TlsFiles
 
 @dataclass(frozen=True)
 class Certificates:
-    """What a private CA signed, as PEM files.
+    """Certificates of a private CA, as PEM files.
 
     Attributes:
         ca: The CA's own certificate.

@@ -1,4 +1,4 @@
-"""Collectors as processes that can be killed and started again: rotel, and OpenTelemetry's own in Go."""
+"""Collectors as processes that can be killed and restarted: rotel, and OpenTelemetry's in Go."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Config = dict[str, Any]
 
 
 class Collector:
-    """A collector that passes on what it gets, on ports that stay the same.
+    """A collector that forwards spans, on constant ports.
 
     Args:
         to: URL of the OTLP gRPC receiver behind it.
@@ -48,7 +48,7 @@ class Collector:
         raise NotImplementedError
 
     def start(self) -> None:
-        """Run it, and wait until it listens."""
+        """Run it and wait until it listens."""
         folders = filter(None, (self.libraries, os.environ.get("LD_LIBRARY_PATH")))
         environ = os.environ | {"LD_LIBRARY_PATH": ":".join(folders)}
         self._child = Child(type(self).__name__, self._command, environ, grace_s=3.0)
@@ -61,24 +61,24 @@ class Collector:
             raise
 
     def kill(self) -> None:
-        """End it at once: what it holds is lost."""
+        """Kill it; spans that it holds are lost."""
         self._child._process.kill()
         self._child.stop()
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What it has written since it was started."""
+        """Its output since the start."""
         return self._child.lines
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()  # in order it would wait for our connection to end
+        self.kill()  # a graceful end would wait for our connection
 
 
 class Rotel(Collector):
-    """Streamfold's collector, which comes as a wheel, linked to the libpython of the interpreter it is for."""
+    """Streamfold's collector, a wheel that is linked to its interpreter's libpython."""
 
     libraries = sysconfig.get_config_var("LIBDIR") or ""
 
@@ -86,7 +86,7 @@ class Rotel(Collector):
         """Receive, and send on unbatched."""
         found = find_spec("rotel")
         if found is None or found.origin is None:
-            pytest.skip("no rotel: pip install --pre rotel")
+            pytest.skip("rotel is not installed: pip install --pre rotel")
         program = str(Path(found.origin).parent / "rotel-agent")
         receivers = ["--otlp-grpc-endpoint", grpc, "--otlp-http-endpoint", http]
         exporter = ["--exporter", "otlp", "--otlp-exporter-protocol", "grpc", "--otlp-exporter-endpoint", to]
@@ -94,7 +94,7 @@ class Rotel(Collector):
 
 
 class GoCollector(Collector):
-    """OpenTelemetry's collector: the program in ``ECO2_TEST_OTELCOL``, else one on PATH.
+    """OpenTelemetry's collector: the program in `ECO2_TEST_OTELCOL`, else one on PATH.
 
     Args:
         to: URL of the OTLP gRPC receiver behind it.
@@ -113,7 +113,7 @@ class GoCollector(Collector):
         self._more = more
         self._below = below
         if absent := set(needs) - components(go_collector()):
-            pytest.skip(f"this OpenTelemetry collector has no {', '.join(absent)}: otelcol-contrib has")
+            pytest.skip(f"this OpenTelemetry collector lacks {', '.join(absent)}: use otelcol-contrib")
         super().__init__(to)
 
     def command(self, grpc: str, http: str, to: str) -> Sequence[str]:
@@ -137,7 +137,7 @@ def _yaml(config: Mapping[str, Any]) -> str:
 
 
 def go_collector() -> str:
-    """The program; skips where there is none."""
+    """The path of the program; skips if there is none."""
     named = os.environ.get("ECO2_TEST_OTELCOL", "")
     for name in (named,) if named else ("otelcol", "otelcol-contrib"):
         if (found := shutil.which(name)) is not None:
@@ -145,13 +145,13 @@ def go_collector() -> str:
     return pytest.skip(
         f"no command {named}: ECO2_TEST_OTELCOL names it"
         if named
-        else "no OpenTelemetry collector: put otelcol or otelcol-contrib on PATH, or name it in ECO2_TEST_OTELCOL"
+        else "no OpenTelemetry collector: put otelcol-contrib 0.155.0 of its release on PATH or set ECO2_TEST_OTELCOL"
     )
 
 
 @cache
 def components(program: str) -> frozenset[str]:
-    """What a collector was built of."""
+    """The components in a collector's build."""
     told = subprocess.run([program, "components"], check=True, capture_output=True, text=True).stdout
     return frozenset(re.findall(r"- name: (\w+)", told))
 

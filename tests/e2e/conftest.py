@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: servers of their own, certificates, a collector."""
+"""Fixtures of the end-to-end tests: databases, certificates, collectors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["certificates", "each_jaeger", "stores"]
 
 @pytest.fixture(scope="session")
 def stores() -> Iterator[dict[str, str]]:
-    """A real PostgreSQL and a real Redis, as the variables that tell a service of them."""
+    """A real PostgreSQL and a real Redis, as environment variables of a service."""
     for library in ("asyncpg", "redis"):
         for package in (library, f"opentelemetry.instrumentation.{library}"):
             if find_spec(package) is None:
@@ -30,14 +30,14 @@ def stores() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """A private CA, and what it signed."""
+    """A private CA with its certificates."""
     import trustme
 
     folder: Path = tmp_path_factory.mktemp("certificates")
     authority = trustme.CA()
     ca, server, key, client = (folder / name for name in ("ca.pem", "server.pem", "server.key", "client.pem"))
     authority.cert_pem.write_to_path(str(ca))
-    # The last is Docker's own bridge, by which a container is reached from within another one.
+    # The last is Docker's bridge, by which containers reach each other.
     served = authority.issue_cert("127.0.0.1", "localhost", "172.17.0.1")
     served.cert_chain_pems[0].write_to_path(str(server))
     served.private_key_pem.write_to_path(str(key))

@@ -1,4 +1,4 @@
-"""A real collector between a service and its backend."""
+"""Export through a real collector."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOKEN = "Bearer 0123456789"
 
 @pytest.fixture
 def receiver() -> Iterator[OtlpReceiver]:
-    """What is behind the collector."""
+    """The receiver behind the collector."""
     with OtlpReceiver() as running:
         yield running
 
@@ -45,15 +45,15 @@ def configure(endpoint, **variables):
 
 
 def work(name="work", **attributes):
-    """Make a span; the trace that it is in."""
+    """Create a span; return its trace id."""
     with span(name, attributes=attributes):
         return current_trace_id()
 
 
 @pytest.mark.parametrize("compression", ["gzip", "none"])
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_spans_pass(collector, receiver, protocol, compression):
-    """Whichever way they take into the collector, they come out of it as they went in."""
+def test_spans_are_forwarded(collector, receiver, protocol, compression):
+    """By every protocol, unchanged."""
     endpoint = collector.grpc if protocol == "grpc" else collector.http
     configure(endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=protocol, OTEL_EXPORTER_OTLP_COMPRESSION=compression)
     trace_id = work(**ATTRIBUTES)
@@ -63,8 +63,8 @@ def test_spans_pass(collector, receiver, protocol, compression):
     assert {key: held.attributes.get(key) for key in ATTRIBUTES} == ATTRIBUTES
 
 
-def test_a_collector_that_asks_who_we_are(collector, receiver):
-    """The header of the environment opens the door; without it nothing is sent, and the reason is told."""
+def test_required_authorization_header(collector, receiver):
+    """With `OTEL_EXPORTER_OTLP_HEADERS` spans are accepted; without it they are dropped and the reason is logged."""
     door = Port(collector.grpc, "collector:4317/*", "INBOUND", http2=True, demands=("authorization", TOKEN))
     backend = Backend.of_receiver(receiver)
     with Proxy("collector.observability", PROVIDERS["Zipkin"], backend, {"door": door}) as proxy:
@@ -74,8 +74,8 @@ def test_a_collector_that_asks_who_we_are(collector, receiver):
         receiver.wait_for(1)
 
 
-def test_a_stranger_at_the_door(collector, receiver):
-    """Without the header the spans are refused, counted, and no secret is told."""
+def test_missing_authorization_header(collector, receiver):
+    """Spans are dropped and counted, and no secret is logged."""
     door = Port(collector.grpc, "collector:4317/*", "INBOUND", http2=True, demands=("authorization", TOKEN))
     backend = Backend.of_receiver(receiver)
     with Proxy("collector.observability", PROVIDERS["Zipkin"], backend, {"door": door}) as proxy:
@@ -90,8 +90,8 @@ def test_a_stranger_at_the_door(collector, receiver):
     assert receiver.find("unknown") == ()
 
 
-def test_a_restart_under_load(collector, receiver):
-    """Killed and back: all that was made since arrives, and nothing was dropped here."""
+def test_restart_under_load(collector, receiver):
+    """All spans since then are exported after the restart, and none is dropped."""
     configure(collector.grpc, OTEL_BSP_MAX_QUEUE_SIZE="50000")
     made, ended = [0], threading.Event()
 

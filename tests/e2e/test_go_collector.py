@@ -1,4 +1,4 @@
-"""What OpenTelemetry's own collector does with our spans: it asks who we are, refuses, and decides at the tail."""
+"""OpenTelemetry's own collector: authentication, rejection, tail sampling, span metrics."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from eco2_tracing import (
 from eco2_tracing.testing import OtlpReceiver
 
 SAMPLING_MD = Path(__file__).parents[2] / "docs" / "sampling.md"
-DOORS = {
+AUTHENTICATORS = {
     "bearertokenauth": ({"token": "0123456789"}, "Bearer%200123456789", "Bearer%20wrong-secret"),
     "basicauth": (
         {"htpasswd": {"inline": "auth-api:0123456789"}},
@@ -48,15 +48,15 @@ def dropped():
 
 @pytest.fixture
 def receiver():
-    """What is behind the collector."""
+    """The receiver behind the collector."""
     with OtlpReceiver() as running:
         yield running
 
 
-@pytest.fixture(params=list(DOORS))
-def door(request, receiver):
-    """A collector that checks a header by itself; with one that it knows, and one that it does not."""
-    options, known, unknown = DOORS[request.param]
+@pytest.fixture(params=list(AUTHENTICATORS))
+def authenticated(request, receiver):
+    """A collector that requires a header; with an accepted value and a wrong one."""
+    options, known, unknown = AUTHENTICATORS[request.param]
     asked = {"auth": {"authenticator": request.param}}
     more = {
         "extensions": {request.param: options},
@@ -68,9 +68,9 @@ def door(request, receiver):
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_it_asks_who_we_are(door, receiver, protocol):
-    """The header of the environment opens the door."""
-    collector, known, _ = door
+def test_authorization_header(authenticated, receiver, protocol):
+    """With the right header of the environment spans are accepted."""
+    collector, known, _ = authenticated
     endpoint = collector.grpc if protocol == "grpc" else collector.http
     headers = f"authorization={known}"
     configure(endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=protocol, OTEL_EXPORTER_OTLP_HEADERS=headers)
@@ -81,9 +81,9 @@ def test_it_asks_who_we_are(door, receiver, protocol):
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_a_stranger_at_the_door(door, receiver, protocol):
-    """With a wrong one, or none, the spans are refused and counted at once, and no secret is told."""
-    collector, _, unknown = door
+def test_wrong_authorization_header(authenticated, receiver, protocol):
+    """With a wrong header, or none, spans are dropped and counted at once, and no secret is logged."""
+    collector, _, unknown = authenticated
     endpoint = collector.grpc if protocol == "grpc" else collector.http
     headers = f"authorization={unknown}"
     configure(endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=protocol, OTEL_EXPORTER_OTLP_HEADERS=headers)
@@ -98,8 +98,8 @@ def test_a_stranger_at_the_door(door, receiver, protocol):
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_it_passes_on_that_its_backend_is_away(protocol):
-    """A collector without a queue refuses what it cannot pass on; we keep it, and all arrives once it can."""
+def test_unavailable_backend_of_the_collector(protocol):
+    """A collector without a queue rejects spans; they wait and are exported later."""
     port = free_port()
     at_once = {"sending_queue": {"enabled": False}, "retry_on_failure": {"enabled": False}}
     more = {"exporters": {"otlp_grpc": at_once}}
@@ -118,8 +118,8 @@ def test_it_passes_on_that_its_backend_is_away(protocol):
 
 
 @pytest.mark.parametrize("compression", ["gzip", "none"])
-def test_no_request_is_too_large(receiver, compression):
-    """What one batch holds beyond the 4 MiB that Go's gRPC takes arrives in several requests."""
+def test_requests_are_split_at_the_size_limit(receiver, compression):
+    """A batch above 4 MiB, the limit of Go's gRPC, is exported in several requests."""
     with GoCollector(receiver.grpc_endpoint) as collector:
         configure(collector.grpc, OTEL_EXPORTER_OTLP_COMPRESSION=compression, OTEL_BSP_SCHEDULE_DELAY="60000")
         for number in range(300):
@@ -131,7 +131,7 @@ def test_no_request_is_too_large(receiver, compression):
 
 
 def second_tier(folder):
-    """The configuration of the docs' second tier, as a file."""
+    """The second tier's configuration in the docs, as a file."""
     (text,) = [
         block
         for block in re.findall(r"```yaml\n(.*?)```", SAMPLING_MD.read_text(), re.DOTALL)
@@ -143,7 +143,7 @@ def second_tier(folder):
 
 
 def request(name, *, fails=False, seconds=0.1):
-    """A trace of two spans; its id. The child fails, as a callee does, and the request takes so long."""
+    """A trace of two spans of a given status and duration; returns its id."""
     begun = time.time_ns()
     root = get_tracer("app").start_span(name, start_time=begun)
     child = get_tracer("app").start_span("callee", set_span_in_context(root), start_time=begun)
@@ -154,8 +154,8 @@ def request(name, *, fails=False, seconds=0.1):
     return f"{root.get_span_context().trace_id:032x}"
 
 
-def test_the_docs_tail_sampling(receiver, tmp_path):
-    """The configuration of docs/sampling.md keeps each failing and each slow trace whole, and few others."""
+def test_tail_sampling_of_the_docs(receiver, tmp_path):
+    """Each failed and each slow trace is kept whole, and few others."""
     sooner = {"processors": {"tail_sampling": {"decision_wait": "1s"}}}
     below, needs = second_tier(tmp_path), ["tail_sampling"]
     with GoCollector(receiver.grpc_endpoint, sooner, below, needs) as collector:
@@ -171,12 +171,12 @@ def test_the_docs_tail_sampling(receiver, tmp_path):
     kept = {trace.trace_id for trace in receiver.traces()}
     assert {len(trace.spans) for trace in receiver.traces()} == {2}
     assert kept >= {last, *failing, *slow}
-    # One in a hundred: that 25 of 500 are kept is less likely than one in a thousand million.
+    # At one in a hundred, the probability that 25 of 500 are kept is below 10**-9.
     assert len(kept & ordinary) < 25
 
 
-def test_a_mesh_whose_collector_decides(receiver, tmp_path):
-    """A failure is there with the spans of every proxy and every service, whichever protocol they speak."""
+def test_tail_sampling_of_a_mesh(receiver, tmp_path):
+    """A failed trace has the spans of every proxy and service, by every protocol."""
     zipkin = f"127.0.0.1:{free_port()}"
     more = {
         "receivers": {"zipkin": {"endpoint": zipkin}},
@@ -195,7 +195,7 @@ def test_a_mesh_whose_collector_decides(receiver, tmp_path):
     assert trace.is_one_tree
     kept = [len(receiver.trace(trace_id).spans) for trace_id in fine]
     assert set(kept) <= {0, len(tree)}
-    assert kept.count(0) >= 24  # of one in a hundred seven are less likely than one in ten million
+    assert kept.count(0) >= 24  # at one in a hundred, the probability of seven is below 10**-7
 
 
 COUNTING = {
@@ -210,8 +210,8 @@ COUNTING = {
 }
 
 
-def test_it_counts_what_was_not_sent(receiver):
-    """Its span metrics weigh each span by what the library says that it stands for: failures are not overcounted."""
+def test_span_metrics_extrapolate(receiver):
+    """They use the exported sampling probability; failures are not counted more than once."""
     with GoCollector(receiver.grpc_endpoint, COUNTING, needs=["span_metrics"]) as collector:
         configure(
             collector.grpc,
@@ -232,7 +232,7 @@ def test_it_counts_what_was_not_sent(receiver):
         receiver.wait_for(sent)
         ordinary = sum(one.name == "ordinary" for one in receiver.spans)
         wait_for(lambda: counted("failing")[-1:] == [20])
-        # The probability is told in five digits, and the collector rounds by chance.
+        # The probability has five digits, and the collector rounds randomly.
         wait_for(lambda: abs((counted("ordinary") or [0])[-1] - 10 * ordinary) <= 2)
     assert 50 < ordinary < 160
     assert sent == ordinary + 20

@@ -1,4 +1,4 @@
-"""What a real Jaeger holds: every field of a span, and the whole way of a login through a mesh."""
+"""A real Jaeger: every field of a span, and a login through a mesh."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ATTRIBUTES = {"text": "홍길동", "number": 3, "ratio": 0.5, "yes": True, "seve
 
 @pytest.fixture(params=["grpc", "http/protobuf"])
 def traced_to(request, each_jaeger):
-    """A Jaeger that this process is traced to, over each protocol."""
+    """A Jaeger to which this process exports, over each protocol."""
     grpc = request.param == "grpc"
     settings = TracingSettings(
         OTEL_EXPORTER_OTLP_ENDPOINT=each_jaeger.otlp_grpc if grpc else each_jaeger.otlp_http,
@@ -67,8 +67,8 @@ def test_every_field_arrives(traced_to):
     assert outer.service == name
 
 
-def test_a_service_is_found(traced_to):
-    """Who looks for a service and its operations in the UI finds them."""
+def test_service_and_operations_are_found(traced_to):
+    """Jaeger's query API lists them."""
     jaeger, name = traced_to
 
     @traced("sought")
@@ -98,8 +98,8 @@ LOGIN = [
 
 
 @pytest.mark.parametrize("provider", ["Zipkin", "OpenTelemetry"])
-def test_the_login_of_the_mesh(each_jaeger, stores, provider):
-    """Gateway, sidecar, service, and below it the call, the database and the cache: one trace, one root."""
+def test_login_through_a_mesh(each_jaeger, stores, provider):
+    """Gateway, sidecar, service, call, database and cache are one trace with one root."""
     with running_mesh(PROVIDERS[provider], Backend.of_jaeger(each_jaeger), **stores) as mesh:
         trace_id = mesh.log_in()
         trace = wait_for_trace(each_jaeger, trace_id, len(LOGIN))

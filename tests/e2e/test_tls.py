@@ -1,4 +1,4 @@
-"""Receivers with TLS: Jaeger's own, and an Envoy's that ends it; a private CA, and certificates for clients."""
+"""Receivers with TLS: Jaeger's own and an Envoy's, with a private CA and client certificates."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Secured:
 
 @contextmanager
 def ended_by_envoy(tls: TlsFiles) -> Iterator[Secured]:
-    """An Envoy that ends TLS, as a gateway in front of a backend does."""
+    """An Envoy that terminates TLS in front of a backend."""
     name = "jaeger-collector.observability"
     with OtlpReceiver() as receiver:
         ports = {
@@ -58,7 +58,7 @@ def of_jaeger(way: str, tls: TlsFiles) -> Iterator[Secured]:
 
 @contextmanager
 def securing(way: str, tls: TlsFiles) -> Iterator[Secured]:
-    """Run whichever it is."""
+    """Run one of both."""
     with ended_by_envoy(tls) if way == "envoy" else of_jaeger(way, tls) as running:
         yield running
 
@@ -68,21 +68,21 @@ WAYS = ["envoy", "docker", "command"]
 
 @pytest.fixture(scope="module", params=WAYS)
 def secured(request: pytest.FixtureRequest, certificates) -> Iterator[Secured]:
-    """Receivers that let nobody in without a certificate of the private CA."""
+    """Receivers that require a client certificate of the private CA."""
     with securing(request.param, certificates.server) as running:
         yield running
 
 
 @pytest.fixture(scope="module", params=WAYS)
 def open_to_all(request: pytest.FixtureRequest, certificates) -> Iterator[Secured]:
-    """Receivers that have a certificate of the private CA, and ask for none."""
+    """Receivers with a certificate of the private CA that require none."""
     only_theirs = TlsFiles(certificates.server.certificate, certificates.server.private_key)
     with securing(request.param, only_theirs) as running:
         yield running
 
 
 def configure(secured, protocol, **variables):
-    """Trace this process to the TLS port for a protocol."""
+    """Export to the TLS port of a protocol."""
     given = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": secured.urls[protocol],
         "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
@@ -94,8 +94,8 @@ def configure(secured, protocol, **variables):
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_a_private_ca(open_to_all, certificates, protocol):
-    """The CA's certificate alone is enough where the receiver asks for none of ours."""
+def test_private_ca(open_to_all, certificates, protocol):
+    """The CA's certificate is enough if no client certificate is required."""
     trace_id = configure(open_to_all, protocol, OTEL_EXPORTER_OTLP_CERTIFICATE=certificates.ca)
     assert flush_tracing()
     assert [one.name for one in wait_for_trace(open_to_all.held, trace_id, 1).spans] == ["secret work"]
@@ -103,8 +103,8 @@ def test_a_private_ca(open_to_all, certificates, protocol):
 
 @pytest.mark.parametrize("compression", ["gzip", "none"])
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_certificates_are_shown(secured, certificates, protocol, compression):
-    """With the CA and a certificate of our own the spans arrive."""
+def test_client_certificate(secured, certificates, protocol, compression):
+    """With the CA and a client certificate spans are accepted."""
     trace_id = configure(
         secured,
         protocol,
@@ -119,8 +119,8 @@ def test_certificates_are_shown(secured, certificates, protocol, compression):
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 @pytest.mark.parametrize("ours", [False, True], ids=["no certificate of ours", "a server of another CA"])
-def test_strangers_are_not_spoken_to(secured, certificates, protocol, ours, tmp_path):
-    """Where one side does not know the other nothing is sent, and the reason is told."""
+def test_unverified_peers_get_no_spans(secured, certificates, protocol, ours, tmp_path):
+    """If one side cannot verify the other, no span is sent and the reason is logged."""
     variables = {"OTEL_EXPORTER_OTLP_CERTIFICATE": certificates.ca}
     if ours:
         other = tmp_path / "other.pem"
@@ -139,8 +139,8 @@ def test_strangers_are_not_spoken_to(secured, certificates, protocol, ours, tmp_
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_a_certificate_that_comes_later(secured, certificates, protocol, tmp_path):
-    """Files are read anew for each connection: once the right one is there, what waited arrives."""
+def test_renewed_certificate(secured, certificates, protocol, tmp_path):
+    """Files are read for each connection: with the right one, waiting spans are exported."""
     ours = tmp_path / "client.pem"
     stranger = trustme.CA().issue_cert("auth-api.auth")
     stranger.private_key_and_cert_chain_pem.write_to_path(str(ours))

@@ -24,6 +24,7 @@ from eco2_tracing._export.otlp import values
 from eco2_tracing._export.otlp.encoder import AT_A_STRETCH, MAX_REQUEST_BYTES, SpanEncoder
 from eco2_tracing._export.otlp.values import TEXT_LIMIT
 from tests.export.spans import RESOURCE, SCOPE, make_span
+from tests.support.hostile import Unreadable, UnreadableMapping
 
 
 def parse(body: bytes) -> ExportTraceServiceRequest:
@@ -213,21 +214,14 @@ def test_long_texts_are_cut() -> None:
     assert len(message.status.message) == 4096
 
 
-class Hostile:
-    """Refuses to be shown."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("no text for you")
-
-
 def test_values_of_other_kinds_go_as_text() -> None:
     """What OTLP has no type for is sent as text, also when it refuses to be text."""
     many = dict.fromkeys(range(5000), 1)
     got = attributes_of(
-        only(make_span(attributes={"o": 1j, "h": Hostile(), "s": {7}, "m": many, "a": bytearray(b"x")}))
+        only(make_span(attributes={"o": 1j, "h": Unreadable(), "s": {7}, "m": many, "a": bytearray(b"x")}))
     )
     assert got["o"] == "1j"
-    assert got["h"] == "<Hostile>"
+    assert got["h"] == "<Unreadable>"
     assert got["s"].values[0].int_value == 7
     assert len(got["m"].values) == values.ITEM_LIMIT
     assert got["a"] == b"x"
@@ -271,7 +265,7 @@ def test_a_property_of_a_subclass_is_respected() -> None:
         {"end_time": 2**70},
         {"start_time": "soon"},
         {"name": None},
-        {"name": Hostile()},
+        {"name": Unreadable()},
         {"name": "n" * 10_000_000},
         {"links": [object()]},
         {"status": Status(StatusCode.OK), "end_time": 1.5},
@@ -310,17 +304,9 @@ def test_a_span_too_large_even_so_is_sent_bare() -> None:
     assert message.dropped_attributes_count == 200
 
 
-class Exploding(dict[str, Any]):
-    """Attributes that cannot be walked over."""
-
-    def items(self) -> Any:
-        """Fail."""
-        raise RuntimeError("boom")
-
-
 def test_attributes_that_cannot_be_read() -> None:
     """A span whose attributes raise is sent without them."""
-    message = only(make_span("bare", Exploding(a=1)))
+    message = only(make_span("bare", UnreadableMapping(a=1)))
     assert (message.name, message.dropped_attributes_count) == ("bare", 1)
 
 

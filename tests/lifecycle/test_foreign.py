@@ -28,6 +28,7 @@ from eco2_tracing import (
     tracing_status,
 )
 from tests.lifecycle.servers import APP, LIMIT_S, ROOT, environment, serving
+from tests.support.hostile import FrozenError
 
 TRACE_ID = "463ac35c9f6413ad48485a3953bb6124"
 B3 = {"x-b3-traceid": TRACE_ID, "x-b3-spanid": "a2fb4a1d1a96d312", "x-b3-sampled": "1"}
@@ -223,20 +224,13 @@ def test_a_provider_that_the_environment_names_is_not_loaded():
     assert done.returncode == 0, done.stderr
 
 
-class Frozen(Exception):
-    """An exception without room for attributes."""
-
-    def __setattr__(self, name, value):
-        raise AttributeError(name)
-
-
 def test_odd_requests_under_their_provider(theirs):
     """No route, no answer, an exception without room: one span each, and nothing is changed."""
     app = make_app()
 
     @app.get("/frozen")
     async def frozen() -> None:
-        raise Frozen("cold")
+        raise FrozenError("cold")
 
     @app.websocket("/ws")
     async def socket(websocket: WebSocket) -> None:
@@ -252,7 +246,7 @@ def test_odd_requests_under_their_provider(theirs):
             pass
     spans = {span.name: span for span in theirs.get_finished_spans() if span.kind is SpanKind.SERVER}
     assert spans.keys() == {"GET", "GET /frozen", "HTTP /ws"}
-    assert spans["GET /frozen"].attributes["error.type"] == "Frozen"
+    assert spans["GET /frozen"].attributes["error.type"] == "FrozenError"
 
 
 def test_their_span_that_cannot_be_ended_harms_nobody(theirs, caplog):

@@ -14,43 +14,26 @@ from opentelemetry import trace
 
 from eco2_tracing import logs
 from eco2_tracing.logs._request import begin_request, end_request
+from tests.support.hostile import (
+    ExitingError,
+    ExitingMapping,
+    Unreadable,
+    UnreadableError,
+    UnreadableMapping,
+    UnreadableText,
+)
 
 log = logging.getLogger("hostile")
-
-
-class Unprintable:
-    """An object whose methods all raise."""
-
-    def __str__(self) -> str:
-        raise ValueError("no")
-
-    __repr__ = __str__
-
-
-class UnprintableError(Exception):
-    """An exception that cannot be printed."""
-
-    __notes__ = 5
-
-    def __str__(self) -> str:
-        raise RuntimeError("no")
-
-
-class HostileMapping(dict):
-    """A mapping that cannot be read."""
-
-    def items(self):
-        raise ValueError("no")
 
 
 RECURSIVE: dict[object, object] = {}
 RECURSIVE["self"] = [RECURSIVE]
 WIDE = dict.fromkeys(range(50), RECURSIVE)
 VALUES = [
-    Unprintable(), UnprintableError(), HostileMapping(a=1), RECURSIVE, WIDE, "\ud800", {"\udfff": "\ud800"},
+    Unreadable(), UnreadableError(), UnreadableMapping(a=1), RECURSIVE, WIDE, "\ud800", {"\udfff": "\ud800"},
     2**70, -(2**70), float("nan"), float("inf"), b"\xff\x00", "x" * 10_000_000, [1] * 100_000, range(10**9),
-    {str(number): 1 for number in range(10_000)}, {Unprintable(): 1}, "\u202eabc\u2028\x85\x7f\x9b\x1b[2J\x00",
-    '"}\n{"@timestamp":"forged"', type("Loud", (str,), {"__str__": Unprintable.__str__})("text"),
+    {str(number): 1 for number in range(10_000)}, {Unreadable(): 1}, "\u202eabc\u2028\x85\x7f\x9b\x1b[2J\x00",
+    '"}\n{"@timestamp":"forged"', UnreadableText("text"),
 ]  # fmt: skip
 
 
@@ -77,29 +60,11 @@ def test_hostile_values(out, value):
     assert len(out()) == 6
 
 
-def ends(self):
-    """Raise `SystemExit`."""
-    raise SystemExit
-
-
-class Ending(dict):
-    """An object whose methods raise `SystemExit`."""
-
-    __class__ = property(ends)
-    __str__ = __repr__ = __len__ = __iter__ = items = ends
-
-
-class EndingError(Exception):
-    """An exception whose methods raise `SystemExit`."""
-
-    __str__ = __repr__ = ends
-
-
 MADE = {
-    "itself": lambda: Ending(a=1),
-    "in a list": lambda: [Ending()],
-    "in a mapping": lambda: {"a": Ending()},
-    "as a key": lambda: {EndingError(): 1},
+    "itself": lambda: ExitingMapping(a=1),
+    "in a list": lambda: [ExitingMapping()],
+    "in a mapping": lambda: {"a": ExitingMapping()},
+    "as a key": lambda: {ExitingError(): 1},
 }
 
 
@@ -111,12 +76,12 @@ def test_fields_that_end_the_process_are_written_all_the_same(out, made):
     token = begin_request()
     logs.bind_log_fields(bound=value, labels=value, **{"bound.too": value})
     log.info("m", extra={"field": value, "a.b": value, "labels": value, "kept": 1})
-    log.error("m", exc_info=EndingError())
+    log.error("m", exc_info=ExitingError())
     end_request(token)
     first, second = out()
     assert first["labels"]["kept"] == 1
     assert first["log.logger"] == second["log.logger"] == "hostile"
-    assert second["error.message"] == "<unprintable EndingError>"
+    assert second["error.message"] == "<unprintable ExitingError>"
 
 
 def test_arguments_that_do_not_fit(out):
@@ -124,23 +89,23 @@ def test_arguments_that_do_not_fit(out):
     logs.configure_logging()
     log.info("%d apples", "five")
     log.info("%(a)s %(b)s", {"a": 1})
-    log.info("%s", Unprintable())
-    log.info(Unprintable())
+    log.info("%s", Unreadable())
+    log.info(Unreadable())
     assert [line["message"] for line in out()] == [
         "%d apples ('five')",
         "%(a)s %(b)s {'a': 1}",
-        "%s (<unprintable Unprintable>)",
-        "<unprintable Unprintable>",
+        "%s (<unprintable Unreadable>)",
+        "<unprintable Unreadable>",
     ]
 
 
 def test_exceptions_that_cannot_be_printed(out):
     """The line has their type."""
     logs.configure_logging()
-    log.error("m", exc_info=UnprintableError())
+    log.error("m", exc_info=UnreadableError())
     (line,) = out()
-    assert line["error.type"].endswith("UnprintableError")
-    assert line["error.message"] == "<unprintable UnprintableError>"
+    assert line["error.type"].endswith("UnreadableError")
+    assert line["error.message"] == "<unprintable UnreadableError>"
 
 
 def test_formatters_that_fail_on_exceptions(out, monkeypatch):

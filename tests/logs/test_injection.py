@@ -15,6 +15,7 @@ from eco2_tracing import TracingSettings, bind_log_fields, configure_tracing, in
 from eco2_tracing.logs._request import begin_request, end_request
 from eco2_tracing.logs._shared import set_redactor, set_service
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, b3_headers
+from tests.support.hostile import EndlessDict, NamelessError, Unhashable, UnreadableNumber, UnreadableText
 
 FORGED = '{"@timestamp":"2026-01-01T00:00:00.000Z","log.level":"info","message":"forged","trace.id":"0"}'
 INJECTED = [
@@ -135,59 +136,6 @@ def test_the_lines_of_servers_and_the_number_of_labels_are_bounded(out):
     assert 400 < len(third["labels"]) <= 500
 
 
-class Endless(dict):
-    """A mapping that never ends."""
-
-    def items(self):
-        """Yield items without end."""
-        while True:
-            yield "password", "x"
-            yield "a", [1]
-
-
-class Lying(type):
-    """A class whose name cannot be read."""
-
-    @property
-    def __module__(cls):
-        raise RuntimeError("no")
-
-
-class Nameless(Exception, metaclass=Lying):
-    """An exception of such a class."""
-
-
-class Text(str):
-    """A text with wrong methods."""
-
-    __slots__ = ()
-
-    def __str__(self):
-        raise ValueError("no")
-
-    __repr__ = __len__ = __bool__ = __format__ = __mod__ = __str__
-    __hash__ = str.__hash__
-
-
-class Number(int):
-    """A number with wrong methods."""
-
-    def __str__(self):
-        raise ValueError("no")
-
-    __repr__ = __bool__ = __eq__ = __index__ = __format__ = __str__
-    __hash__ = int.__hash__
-
-
-class Unhashable:  # noqa: PLW1641 - on purpose
-    """An object that cannot be compared or hashed."""
-
-    def __eq__(self, other):
-        raise ValueError("no")
-
-    __hash__ = __bool__ = __len__ = __str__ = __eq__
-
-
 def generator():
     """Yield items that must not be consumed."""
     yield from ("first", "second")
@@ -196,9 +144,9 @@ def generator():
 @pytest.mark.parametrize(
     "make",
     [
-        Endless,
-        lambda: Text("text"),
-        lambda: Number(7),
+        lambda: EndlessDict(password="x", a=[1]),
+        lambda: UnreadableText("text"),
+        lambda: UnreadableNumber(7),
         Unhashable,
         generator,
         lambda: 10**5_000,
@@ -217,7 +165,7 @@ def test_values_of_one_s_own(out, make):
     log.info(value)
     log.info("m", extra={"field": value, "labels": {"x": value}, "password": value})
     log.info("m", exc_info=Odd(value))
-    log.info("m", exc_info=Nameless("x"))
+    log.info("m", exc_info=NamelessError("x"))
     end_request(token)
     assert len(out()) == 5
     if make is generator:

@@ -17,17 +17,13 @@ from opentelemetry import trace
 
 from eco2_tracing import configure_logging, logs
 from eco2_tracing.logs._uncaught import UncaughtHooks
+from tests.support.hostile import Unreadable
 
 IDS = (f"{1:032x}", f"{2:016x}")
 
 
 class OthersRecord(logging.LogRecord):
     pass
-
-
-class Unprintable:
-    def __str__(self):
-        raise RuntimeError("no text")
 
 
 @pytest.fixture
@@ -112,7 +108,7 @@ def test_a_logger_whose_name_is_no_text(out):
 
 def test_the_filter_on_a_record_that_cannot_be_read():
     """The record passes, with the default."""
-    record = logging.makeLogRecord({"extra": {}, "threadName": Unprintable()})
+    record = logging.makeLogRecord({"extra": {}, "threadName": Unreadable()})
     assert logs.TraceContextFilter("none").filter(record)
     assert (record.trace_id, record.span_id) == ("none", "none")
 

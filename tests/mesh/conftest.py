@@ -1,4 +1,4 @@
-"""Where the meshes of these tests report to: a real Jaeger where there is one, else the receiver of this process."""
+"""The meshes of these tests export to a real Jaeger, or to the receiver of this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eco2_tracing.testing import OtlpReceiver
 
 @pytest.fixture(scope="session")
 def backend() -> Iterator[Backend]:
-    """What takes all spans."""
+    """Receives all spans."""
     try:
         way = first_way()
     except pytest.skip.Exception as reason:
@@ -34,7 +34,7 @@ def mesh(request: pytest.FixtureRequest, backend: Backend) -> Iterator[Mesh]:
 
 
 @pytest.fixture(scope="module", params=["Zipkin", "OpenTelemetry"])
-def sparing_mesh(request: pytest.FixtureRequest, backend: Backend) -> Iterator[Mesh]:
+def sampling_mesh(request: pytest.FixtureRequest, backend: Backend) -> Iterator[Mesh]:
     """A mesh whose gateway samples one request in a hundred."""
     with running_mesh(PROVIDERS[request.param], backend, sampling=1.0) as running:
         yield running

@@ -1,4 +1,4 @@
-"""Exports that pass a sidecar are not traced by it: what carries spans makes none."""
+"""A sidecar creates no spans for exports that pass it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROXY = "auth-api.auth"
 
 
 def export(endpoint, protocol, **variables):
-    """Trace this process to an endpoint, and send one span there."""
+    """Export one span to an endpoint."""
     given = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
         "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
@@ -27,15 +27,15 @@ def export(endpoint, protocol, **variables):
 
 @pytest.mark.parametrize("provider", list(PROVIDERS))
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_a_sidecar_does_not_trace_exports(provider, protocol):
-    """On a port named `grpc-otlp` or `http-otlp` the sidecar samples everything, but for exports."""
+def test_sidecar_does_not_trace_exports(provider, protocol):
+    """On a port named `grpc-otlp` or `http-otlp` the sidecar samples everything except exports."""
     with OtlpReceiver() as receiver:
         url = receiver.grpc_endpoint if protocol == "grpc" else receiver.http_endpoint
         port = Port(url, "jaeger-collector:4317/*", "OUTBOUND", http2=protocol == "grpc")
         with Proxy(PROXY, PROVIDERS[provider], Backend.of_receiver(receiver), {"otlp": port}) as proxy:
             for _ in range(3):
                 export(proxy.urls["otlp"], protocol)
-            # Anything else is traced: when its span has come, those of the exports would have, too.
+            # Other requests are traced: once this span has arrived, spans of exports would have arrived too.
             httpx.get(f"{proxy.urls['otlp']}/else", trust_env=False)
             receiver.wait_for(lambda held: any(one.service == PROXY for one in held))
         assert len(receiver.find("work")) == 3
@@ -44,8 +44,8 @@ def test_a_sidecar_does_not_trace_exports(provider, protocol):
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_each_export_says_so(protocol):
-    """The decision is in both formats; who sets such a header by the environment has the last word."""
+def test_exports_carry_an_unsampled_context(protocol):
+    """In both formats; a header of the environment replaces it."""
     with OtlpReceiver() as receiver:
         url = receiver.grpc_endpoint if protocol == "grpc" else receiver.http_endpoint
         export(url, protocol, OTEL_EXPORTER_OTLP_HEADERS="X-B3-Sampled=1")

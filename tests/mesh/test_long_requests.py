@@ -1,4 +1,4 @@
-"""Through gateway and sidecars: streams, WebSockets, health checks, and the way back of a decision."""
+"""Gateway and sidecars with streams, WebSockets, health checks and the `server-timing` header."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def open_mesh(request: pytest.FixtureRequest, backend) -> Iterator[Mesh]:
 
 
 def held(mesh, trace_id, tree):
-    """A trace of so deep spans of these services."""
+    """A trace in which these services have spans of these depths."""
     trace = wait_for_trace(mesh.backend.held, trace_id, len(tree))
     assert [(depth, span.service) for depth, span in trace.walk()] == tree, str(trace)
     return trace
 
 
 def named(trace, name, service):
-    """The one span of a service with a name."""
+    """The only span of a service with a name."""
     (found,) = [span for span in trace.spans if (span.name, span.service) == (name, service)]
     return found
 
 
 def stream(mesh, count):
-    """Read a stream that two services hand on; the lines, why they ended, and the trace."""
+    """Read a stream through two services; return its lines, its end and its trace."""
     lines, broken = [], None
     with (
         httpx.Client(trust_env=False, timeout=20) as client,
@@ -55,8 +55,8 @@ def stream(mesh, count):
         return lines, broken, answer.headers[TRACE_HEADER]
 
 
-def test_a_stream_is_one_request(open_mesh):
-    """Each hop's span lasts as long as its stream, with what happens in the stream below it."""
+def test_stream_is_one_request(open_mesh):
+    """Each hop's span lasts as long as its stream; spans within the stream are its descendants."""
     lines, broken, trace_id = stream(open_mesh, 4)
     assert (lines, broken) == ([f"data: {number}" for number in range(4)], None)
     trace = held(open_mesh, trace_id, open_mesh.tree([*LOGIN, *[(6, CHARACTER)] * 4]))
@@ -68,11 +68,11 @@ def test_a_stream_is_one_request(open_mesh):
     assert not [span for span in trace.spans if span.is_error]
 
 
-def test_a_stream_that_breaks(open_mesh):
-    """Its client sees it break, and both services' spans say why."""
+def test_broken_stream(open_mesh):
+    """The client sees it break, and the spans of both services have the reason."""
     lines, broken, trace_id = stream(open_mesh, -2)
     assert broken is not None
-    assert lines == ["data: 0", "data: 1"][: len(lines)]  # a proxy may cut off what it has not handed on
+    assert lines == ["data: 0", "data: 1"][: len(lines)]  # a proxy may drop data that it has not forwarded
     trace = held(open_mesh, trace_id, open_mesh.tree([*LOGIN, *[(6, CHARACTER)] * 2]))
     served, relayed = named(trace, "GET /events/{count}", CHARACTER), named(trace, "GET /relay/{count}", AUTH)
     assert served.is_error
@@ -80,8 +80,8 @@ def test_a_stream_that_breaks(open_mesh):
     assert [event.attributes["exception.message"] for event in served.events] == ["nothing more"]
 
 
-def test_a_websocket_is_one_request(open_mesh):
-    """From the handshake to the close, with all that is called meanwhile below it."""
+def test_websocket_is_one_request(open_mesh):
+    """From the handshake to the close, with calls as descendants."""
     with connect(f"ws{open_mesh.url.removeprefix('http')}/ws/lobby", proxy=None) as socket:
         trace_id = socket.recv(timeout=20)
         for user in ("mina", "jun"):
@@ -96,8 +96,8 @@ def test_a_websocket_is_one_request(open_mesh):
     assert not served.is_error
 
 
-def test_a_health_check_ends_its_trace(open_mesh):
-    """Below an excluded path neither services nor proxies have spans; every line in the logs names the trace."""
+def test_health_check_ends_its_trace(open_mesh):
+    """Below an excluded path neither services nor proxies have spans; every log line has the trace id."""
     assert open_mesh.send("GET", "/healthz/deep/").json() == 200
 
     def logged(process, **wanted):
@@ -114,8 +114,8 @@ def test_a_health_check_ends_its_trace(open_mesh):
     assert trace.orphans == ()
 
 
-def test_the_way_back_passes_the_proxies(backend):
-    """Who keeps its part of an unsampled request says so in its answer, and every proxy hands that on."""
+def test_server_timing_passes_the_proxies(backend):
+    """A service that keeps an unsampled local trace tells its caller through every proxy."""
     with running_mesh(PROVIDERS["Zipkin"], backend, sampling=0.0) as mesh:
         kept = mesh.send("GET", "/recovered/x")
         fine = mesh.send("GET", "/api/v1/characters/mina")

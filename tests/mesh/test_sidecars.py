@@ -1,4 +1,4 @@
-"""Gateway, sidecars and services of a real mesh: one request is one tree, whatever the proxies do with it."""
+"""Gateway, sidecars and services of a real mesh: one request is one tree, whatever the proxies do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CALLER = "c" * 16
 
 
 def held(mesh, trace_id, *tries):
-    """A trace that is one tree: the gateway's span, and below each of its tries what is named."""
+    """A trace that is one tree: the gateway's span, and the named spans below each attempt."""
     tree = mesh.tree(*tries)
     trace = wait_for_trace(mesh.backend.held, trace_id, len(tree))
     assert [(depth, span.service) for depth, span in trace.walk()] == tree, str(trace)
@@ -32,17 +32,17 @@ def held(mesh, trace_id, *tries):
 
 
 def new_id(digits=32):
-    """A trace id that no other test has."""
+    """A trace id that no other test uses."""
     return uuid.uuid4().hex[-digits:]
 
 
 def speaks(mesh, *names):
-    """Whether the proxies of a mesh have one of these providers."""
+    """Whether the mesh has one of these providers."""
     return any(mesh.provider is PROVIDERS[name] for name in names)
 
 
-def test_a_login_is_one_tree(mesh):
-    """Every proxy and every service has its span below that of the one before it."""
+def test_login_is_one_tree(mesh):
+    """The span of each proxy and service is a child of the previous one's."""
     trace = held(mesh, mesh.log_in(), LOGIN)
     assert len(trace.roots) == 1
     assert trace.orphans == ()
@@ -51,7 +51,7 @@ def test_a_login_is_one_tree(mesh):
 
 
 def test_logs_agree(mesh):
-    """Proxies' access logs and services' ECS lines hold the same trace id and, proxies, one request id."""
+    """Access logs and ECS lines have the same trace id, and access logs one request id."""
     trace_id = mesh.log_in(user="logged")
     accesses = wait_for(
         lambda: (
@@ -73,8 +73,8 @@ def test_logs_agree(mesh):
         assert {"mesh", "uvicorn.access"} <= {line["log.logger"] for line in told}
 
 
-def test_a_client_outside_is_continued(mesh):
-    """Ids of a client, of 128 or 64 bits, are everybody's; its decision is, too."""
+def test_trace_of_an_external_client_is_continued(mesh):
+    """Its ids, of 128 or 64 bits, and its decision apply at every hop."""
     b3 = not speaks(mesh, "OpenTelemetry")
     for digits in (32, 16) if b3 else (32,):
         trace_id = new_id(digits)
@@ -84,19 +84,19 @@ def test_a_client_outside_is_continued(mesh):
         assert [top.parent_span_id for top in trace.tops] == [CALLER]
 
 
-def test_a_client_that_does_not_sample(mesh):
-    """An unsampled request that goes well leaves no span anywhere, and its id in the logs."""
+def test_unsampled_client(mesh):
+    """A successful request leaves no span, and its id in the logs."""
     b3 = not speaks(mesh, "OpenTelemetry")
     trace_id = new_id()
     headers = b3_headers if b3 else traceparent_headers
     assert mesh.log_in(headers(trace_id, CALLER, sampled=False)) == trace_id
-    held(mesh, mesh.log_in(), LOGIN)  # what came after it is here
+    held(mesh, mesh.log_in(), LOGIN)  # later spans have arrived
     assert mesh.backend.held.trace(trace_id).spans == ()
     assert any(line.get("trace.id") == trace_id for line in json_lines(mesh.services[CHARACTER]))
 
 
-def test_a_client_that_leaves_the_decision(mesh):
-    """A deferred decision is taken by the gateway, once for all."""
+def test_client_that_defers_the_decision(mesh):
+    """The gateway decides once for every hop."""
     if speaks(mesh, "OpenTelemetry"):
         pytest.skip("W3C Trace Context knows no deferred decision")
     trace_id = new_id()
@@ -105,7 +105,7 @@ def test_a_client_that_leaves_the_decision(mesh):
 
 
 def test_stale_headers_of_another_format(mesh):
-    """Where the proxies read one format alone, the other one that a client sends tears nothing apart."""
+    """If the proxies read one format alone, headers in another one do not break the trace."""
     stale = new_id()
     w3c = speaks(mesh, "OpenTelemetry", "Zipkin with W3C")
     headers = (
@@ -119,8 +119,8 @@ def test_stale_headers_of_another_format(mesh):
 @pytest.mark.parametrize(
     ("path", "answers"), [("flaky", [503, 200]), ("slow", [None, 200])], ids=["503", "time-out"]
 )
-def test_the_gateway_tries_again(mesh, path, answers):
-    """Each try is a branch below the gateway's one span, with a span of the sidecar and one of the service."""
+def test_retries_of_the_gateway(mesh, path, answers):
+    """Each attempt is a branch below the gateway's span, with spans of sidecar and service."""
     answer = mesh.send("GET", f"/{path}/{new_id()}")
     assert answer.status_code == 200
     one_try = [(0, AUTH_PROXY), (1, AUTH)]
@@ -134,15 +134,15 @@ def test_the_gateway_tries_again(mesh, path, answers):
         assert proxied == (["200", "503", "200"] if mesh.provider.current else ["200"])
 
 
-def test_the_services_sidecar_tries_again(mesh):
-    """The service makes one call; its sidecar's tries are branches below it."""
+def test_retries_of_a_sidecar(mesh):
+    """The service makes one call; the attempts of its sidecar are branches below it."""
     answer = mesh.send("GET", f"/through/flaky/{new_id()}")
     assert answer.json() == 200
     held(mesh, answer.headers[TRACE_HEADER], [*LOGIN, *LOGIN[-2:]])
 
 
-def test_a_proxy_gives_up(mesh):
-    """Where every try takes too long the client gets a 504, and all that was tried is in one tree."""
+def test_timeout_of_a_proxy(mesh):
+    """The client receives a 504, and every attempt is in one tree."""
     answer = mesh.send("GET", f"/through/hung/{new_id()}")
     assert answer.json() == 504
     trace = held(mesh, answer.headers[TRACE_HEADER], [*LOGIN, *LOGIN[-2:], *LOGIN[-2:]])
@@ -151,8 +151,8 @@ def test_a_proxy_gives_up(mesh):
     assert call.is_error
 
 
-def test_what_the_proxies_tell(mesh):
-    """Proxies' spans name the workload as istiod's tags do, and cut a long path, which the service's span has whole."""
+def test_attributes_of_the_proxies_spans(mesh):
+    """Istiod's tags name the workload; a long path is truncated, the service's span has it whole."""
     path = f"/api/v1/characters/{new_id()}"
     query = "&".join(["token=secret", *(f"page={number}" for number in range(60))])
     trace = held(mesh, mesh.send("GET", f"{path}?{query}").headers[TRACE_HEADER], LOGIN[:2])
@@ -171,8 +171,8 @@ def test_what_the_proxies_tell(mesh):
     assert not [key for key in service.attributes if key.startswith("istio.")]
 
 
-def test_a_gateway_before_istio_1_28(backend):
-    """With the OpenTelemetry provider, too, each try is below the one span that a gateway made then."""
+def test_gateway_before_istio_1_28(backend):
+    """With the OpenTelemetry provider, too, attempts are below the gateway's only span."""
     with running_mesh(replace(PROVIDERS["OpenTelemetry"], current=False), backend) as mesh:
         trace = held(mesh, mesh.log_in(), LOGIN)
         assert [span.service for span in trace.spans].count(GATEWAY) == 1

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import SpanKind
 
 from eco2_tracing.propagation import Propagation
+from tests.support.hostile import Unreadable
 
 from .test_vectors import raw
 from .vectors import S1, T1, multi
@@ -244,12 +245,7 @@ def test_messages_keep_what_the_app_set(headers):
 
 def test_messages_may_hold_anything():
     """Other headers of a message are neither read nor changed."""
-
-    class Hostile:
-        def __str__(self):
-            raise ValueError("no")
-
-    hostile = Hostile()
+    hostile = Unreadable()
     carrier = {"argsrepr": hostile, 7: hostile}
     call(carrier, {}, kind=SpanKind.PRODUCER)
     assert carrier.keys() == {"argsrepr", 7, *ALL}

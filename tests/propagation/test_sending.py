@@ -8,6 +8,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
 from eco2_tracing.propagation import TRACE_HEADERS, Inbound, PropagatedTraceState, Propagation
+from tests.support.hostile import Unreadable
 
 from .test_vectors import raw
 from .vectors import NO_SPAN, NO_TRACE, S1, S2, T1, T64, Headers, multi, single, w3c
@@ -181,15 +182,8 @@ def test_baggage_is_encoded():
     }
 
 
-class Unprintable:
-    """A value whose ``__str__`` raises."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("no")
-
-
 @pytest.mark.parametrize(
-    "value", [Unprintable(), "x" * 5000, "\u4e00" * 2000, b"\xff" * 5000], ids=lambda v: type(v).__name__
+    "value", [Unreadable(), "x" * 5000, "\u4e00" * 2000, b"\xff" * 5000], ids=lambda v: type(v).__name__
 )
 def test_baggage_that_cannot_be_sent(value: object):
     """A value that cannot be sent is left out; the others are sent."""

@@ -16,6 +16,7 @@ from eco2_tracing import TracingSettings, configure_tracing, span
 from eco2_tracing._redaction import MASK, Redactor
 from eco2_tracing.logs import EcsFormatter
 from eco2_tracing.testing import CapturedSpans
+from tests.support.hostile import EndlessDict
 
 from .forms import BENIGN_TEXTS, FORMS, TOKENS
 from .planted import PLANTED
@@ -178,20 +179,11 @@ def test_an_ordinary_stack_trace_is_untouched():
     assert Redactor().text(trace) == trace
 
 
-class Endless(dict):
-    """A mapping of an application whose items never end."""
-
-    def items(self):
-        """Give the same item again and again."""
-        while True:
-            yield "name", "password"
-
-
 def test_mappings_that_never_end():
     """They are read as far as a value is kept."""
-    Redactor().value("x", Endless(a=1, b=2))
+    Redactor().value("x", EndlessDict(name="password"))
     record = logging.LogRecord("a", 20, "", 1, "m", (), None)
-    record.field = Endless(a=1, b=2)
+    record.field = EndlessDict(name="password")
     assert json.loads(EcsFormatter().format(record))["labels"]["field"] == '{"name":"password"}'
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eco2_tracing._redaction import MASK, Redactor, cut, printable
+from tests.support.hostile import Unreadable, UnreadableList, UnreadableText
 
 PROSE = [
     "error code: 404, status code=5",
@@ -123,28 +124,12 @@ def test_the_cut_is_marked():
     assert cut("abc", 2) == "a…"
 
 
-class Unprintable:
-    """An object of an application that fights back."""
-
-    def __str__(self) -> str:
-        raise ValueError("no")
-
-
-class LoudText(str):
-    """A text that runs code of its own."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        raise AssertionError("not to be called")
-
-
 def test_objects_that_are_no_text():
     """Anything is taken; a subclass of `str` does not get to run."""
-    assert Redactor().text(Unprintable()) == "<unprintable Unprintable>"
-    assert Redactor().query(LoudText("token=a")) == f"token={MASK}"
+    assert Redactor().text(Unreadable()) == "<unprintable Unreadable>"
+    assert Redactor().query(UnreadableText("token=a")) == f"token={MASK}"
     assert Redactor().url(12) == "12"
-    assert printable(LoudText("a")) == "a"
+    assert printable(UnreadableText("a")) == "a"
     assert Redactor().text("\ud800 token=\udfff") == f"\ud800 token={MASK}"
 
 
@@ -178,7 +163,7 @@ def test_any_attributes(attributes):
         ("message", "token=abc", f"token={MASK}"),
         ("messages", ["token=abc", "b", 3], [f"token={MASK}", "b", 3]),
         ("http.route", "/token={token}", "/token={token}"),
-        ("plain", LoudText("token=abc"), f"token={MASK}"),
+        pytest.param("plain", UnreadableText("token=abc"), f"token={MASK}", id="unreadable text"),
         ("plain", ["a"], ["a"]),
         (5, "token=abc", f"token={MASK}"),
     ],
@@ -192,16 +177,9 @@ def test_attributes(key, value, masked):
     assert given[key] is value
 
 
-class HostileList(list):
-    """A list that cannot be read."""
-
-    def __iter__(self):
-        raise ValueError("no")
-
-
 def test_values_that_cannot_be_read_are_masked():
     """Nothing unseen leaves."""
-    assert Redactor().attributes({"x": HostileList("ab")}) == {"x": MASK}
+    assert Redactor().attributes({"x": UnreadableList("ab")}) == {"x": MASK}
 
 
 def test_long_attributes_are_cut():

@@ -1,1 +1,1 @@
-"""Tests of the repository itself: layers, names, style, documents, what is shipped."""
+"""Tests of the repository itself: layers, names, style, documents, distribution."""

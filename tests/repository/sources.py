@@ -1,4 +1,4 @@
-"""What the tests of the repository read: its modules, parsed, and its files."""
+"""The repository's files, and the library's modules as syntax trees."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Module:
 
     @property
     def room(self) -> str:
-        """The part of the library that it belongs to; empty for the top level."""
+        """The package of the library that it belongs to; empty for the top level."""
         return self.name.partition(".")[2].partition(".")[0]
 
 
 def parse(name: str, text: str, *, is_package: bool = False) -> Module:
-    """Make a module of a text."""
+    """Parse a text into a module."""
     return Module(name, is_package, text, ast.parse(text))
 
 
@@ -57,7 +57,7 @@ def functions(tree: ast.AST) -> Iterator[Function]:
 
 
 def tracked() -> list[Path]:
-    """Every text file that belongs to the repository, new ones that are not ignored included."""
+    """Every text file of the repository, with new ones that are not ignored."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]

@@ -1,4 +1,4 @@
-"""The rewriting of the SDK's private members, by which `nox -s "tests_otel(canary)"` tests that none is used."""
+"""The rewriting of the SDK's private members, with which `nox -s "tests_otel(canary)"` tests that none is used."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def rewritten():
 
 
 def test_public_members_work():
-    """What is public behaves as before."""
+    """Public members behave as before."""
     assert rewritten()("a").name() == "a"
 
 
 def test_private_members_are_gone():
-    """Today's private names are."""
+    """Today's private names do not exist."""
     span = rewritten()("a")
     for name in ("_name", "_hidden", "_default"):
         assert not hasattr(span, name)

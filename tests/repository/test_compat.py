@@ -1,4 +1,4 @@
-"""Private names of other packages: what happens when each of them is gone."""
+"""Private names of other packages: the behaviour without each of them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.repository.measures import private_names
 from tests.repository.sources import library
 
 
-def test_an_api_without_its_global_provider(monkeypatch):
-    """No provider is found, and none is taken away."""
+def test_api_without_its_global_provider(monkeypatch):
+    """No provider is found or removed."""
     monkeypatch.delattr(trace, "_TRACER_PROVIDER")
     assert api.global_provider() is None
     monkeypatch.delattr(trace, "_TRACER_PROVIDER_SET_ONCE")
@@ -26,8 +26,8 @@ def test_an_api_without_its_global_provider(monkeypatch):
         api.forget_global_provider()
 
 
-def test_an_api_without_its_context_manager(monkeypatch):
-    """The standard library's decorates plain functions."""
+def test_api_without_its_context_manager(monkeypatch):
+    """The standard library's decorates functions."""
     monkeypatch.setattr(import_module("opentelemetry.util._decorator"), "_agnosticcontextmanager", None)
     monkeypatch.delattr("opentelemetry.util._decorator._agnosticcontextmanager")
 
@@ -40,7 +40,7 @@ def test_an_api_without_its_context_manager(monkeypatch):
 
 
 def test_instrumentations_without_their_choice_of_conventions(caplog):
-    """They keep their default, and one line is logged."""
+    """They use their default, and one line is logged."""
     contrib._choose(ModuleType("opentelemetry.instrumentation._semconv"))
     assert "choosing the stable semantic conventions" in caplog.text
 
@@ -160,8 +160,8 @@ def test_the_imports_of_one_thread_are_forgotten(monkeypatch):
     assert [name for name in owners if name in sys.modules] == ["complete", "other"]
 
 
-def test_the_reader_of_private_names():
-    """It finds names of other packages in today's modules, and none that the library defines."""
+def test_private_names_are_found():
+    """Names of other packages in today's modules, and none that the library defines."""
     found = private_names(library())
     assert "_TRACER_PROVIDER_SET_ONCE" in found
     assert "_given_name" not in found

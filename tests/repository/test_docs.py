@@ -1,4 +1,4 @@
-"""Every Python snippet of the README and of `docs/` runs; every link of theirs leads somewhere."""
+"""Every Python snippet of README and `docs/` runs, and every link has a target."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
 def snippets(text: str) -> list[tuple[int, str]]:
-    """The Python blocks of a page, each with the line that it begins on."""
+    """The Python blocks of a page, each with its first line number."""
     return [
         (text.count("\n", 0, found.start(2)) + 1, found[2])
         for found in FENCE.finditer(text)
@@ -29,7 +29,7 @@ def snippets(text: str) -> list[tuple[int, str]]:
 
 
 def script(page: str, blocks: list[tuple[int, str]]) -> str:
-    """One program of a page's blocks; each keeps its line, so that a traceback points into the page."""
+    """One program of a page's blocks, with the line numbers of the page."""
     lines = [f"def run(line, text, names): exec(compile('\\n' * (line - 1) + text, {page!r}, 'exec'), names)"]
     lines += ["names = {'__name__': 'snippet'}"]
     lines += [f"run({line}, {text!r}, names)" for line, text in blocks]
@@ -37,7 +37,7 @@ def script(page: str, blocks: list[tuple[int, str]]) -> str:
 
 
 def run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a program that neither exports nor inherits a configuration."""
+    """Run a program that does not export and inherits no configuration."""
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "ECO2_"))}
     environ |= {"OTEL_TRACES_EXPORTER": "none"}
     return subprocess.run(
@@ -52,7 +52,7 @@ def name(page: Path) -> str:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if snippets(page.read_text())], ids=name)
 def test_snippets_run(page, tmp_path):
-    """The blocks of a page run one after the other, as a reader would paste them, where what it needs is installed."""
+    """The blocks of a page run in order, if the packages that the page needs are installed."""
     for needed in NEEDS.findall(page.read_text()):
         for module in needed.split(", "):
             pytest.importorskip(module)
@@ -64,7 +64,7 @@ def test_snippets_run(page, tmp_path):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "\ndef test_" in page.read_text()], ids=name)
 def test_snippets_that_are_tests_pass(page, tmp_path):
-    """The blocks that hold tests pass under pytest, with nothing but the library's own plugin."""
+    """The blocks with tests pass under pytest, with the library's plugin alone."""
     for line, text in snippets(page.read_text()):
         if "def test_" in text:
             (tmp_path / f"test_line_{line}.py").write_text(text)
@@ -74,21 +74,21 @@ def test_snippets_that_are_tests_pass(page, tmp_path):
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=name)
-def test_links_lead_somewhere(page):
+def test_links_have_targets(page):
     """A relative link names a file of the repository."""
     targets = [target for target in LINK.findall(page.read_text()) if "://" not in target]
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
 def test_every_page_is_in_the_index():
-    """A reader finds each page from the index."""
+    """The index links to each page."""
     index = (ROOT / "docs" / "index.md").read_text()
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
     assert {page for page in pages if f"({page})" not in index} == set()
 
 
 def test_every_decision_is_in_its_list():
-    """A record that nobody can find decides nothing."""
+    """The list of decisions links to each record."""
     listed = (ROOT / "docs" / "decisions" / "README.md").read_text()
     records = {path.name for path in (ROOT / "docs" / "decisions").glob("0*.md")}
     assert {record for record in records if f"({record})" not in listed} == set()
@@ -98,7 +98,7 @@ FRAMEWORKS = {"fastapi", "starlette"}
 
 
 def first_imports(text: str) -> list[str]:
-    """The packages that a program imports at its top level, in their order."""
+    """The packages that a program imports at its top level, in order."""
     found = []
     for node in ast.parse(text).body:
         if isinstance(node, ast.Import):
@@ -109,14 +109,14 @@ def first_imports(text: str) -> list[str]:
 
 
 def late(text: str) -> bool:
-    """Whether a program imports a framework before the library that protects its import."""
+    """Whether a program imports a framework before eco2_tracing."""
     names = first_imports(text)
     before = names[: names.index("eco2_tracing")] if "eco2_tracing" in names else []
     return not FRAMEWORKS.isdisjoint(before)
 
 
 def test_every_program_imports_the_library_first():
-    """Each snippet and example imports it before FastAPI, whose import a bad `OTEL_PROPAGATORS` stops otherwise."""
+    """Each snippet and example imports it before FastAPI, whose import an invalid `OTEL_PROPAGATORS` breaks."""
     programs = {
         f"{name(page)}:{line}": text
         for page in PAGES
@@ -128,6 +128,6 @@ def test_every_program_imports_the_library_first():
     assert late("from fastapi import FastAPI\nfrom eco2_tracing import span\n")
 
 
-def test_the_reader_of_snippets():
-    """It takes Python blocks alone, with their lines, and keeps what they hold apart from prose."""
+def test_only_python_blocks_are_snippets():
+    """They have their line numbers and no prose."""
     assert snippets("a\n```python\nx = 1\n```\n```console\n$ x\n```\n") == [(3, "x = 1\n")]

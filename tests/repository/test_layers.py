@@ -1,4 +1,4 @@
-"""Imports go down only, siblings do not import each other, and nothing goes round in a circle."""
+"""Imports go down only, siblings do not import each other, and there are no cycles."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ PARTS = {
 }
 # (importer, imported): the demo shows what the testing helpers receive.
 ALLOWED = {("_cli", "testing")}
-# Optional, or slow to load: imported by the function, or the module, that needs them when it does.
+# Optional or slow packages: imported by the function or module that needs them.
 LAZY = {
     "google",
     "grpc",
@@ -79,13 +79,13 @@ LAZY = {
     "urllib3",
     "uvicorn",
 }
-# An edge is imported by name, by someone who has its extra.
+# An edge is imported by name, with its extra installed.
 EDGES = {"_cli", "testing", "__main__"}
 
 
 @dataclass(frozen=True)
 class Import:
-    """One import: who, what, on which line, and whether it stands in a function or is for types alone."""
+    """One import: source, target, line, and whether it is in a function or for types alone."""
 
     source: Module
     target: str
@@ -98,7 +98,7 @@ class Import:
 
 
 def imports(module: Module, known: set[str]) -> Iterator[Import]:
-    """Read what a module imports; ``from a import b`` is ``a.b`` where that is a module."""
+    """The imports of a module; ``from a import b`` is ``a.b`` if that is a module."""
     spans = [
         (node.lineno, node.end_lineno or 0, isinstance(node, Function))
         for node in ast.walk(module.tree)
@@ -128,7 +128,7 @@ def _targets(module: Module, node: ast.Import | ast.ImportFrom, known: set[str])
 
 
 def internal(modules: Iterable[Module]) -> list[Import]:
-    """The imports of the library's modules by each other."""
+    """The imports between the library's modules."""
     modules = tuple(modules)
     known = {module.name for module in modules}
     found = [one for module in modules for one in imports(module, known)]
@@ -170,7 +170,7 @@ def broken_parts(modules: Iterable[Module]) -> list[str]:
 
 
 def cycle(modules: Iterable[Module]) -> list[str]:
-    """The modules of one cycle of imports; imports for types alone count as well."""
+    """The modules of one import cycle; imports for types count."""
     graph: dict[str, set[str]] = {}
     for one in internal(modules):
         graph.setdefault(one.source.name, set()).add(one.target)
@@ -181,13 +181,13 @@ def cycle(modules: Iterable[Module]) -> list[str]:
     return []
 
 
-def test_every_room_has_a_layer():
-    """A new room must be given its place."""
+def test_every_package_has_a_layer():
+    """A new package must be assigned to one."""
     assert {module.room for module in library()} <= set(LAYERS)
 
 
 def test_imports_go_down():
-    """No module imports a room of its own layer or of one above."""
+    """No module imports from its own layer or from one above."""
     assert broken_layers(library()) == []
 
 
@@ -197,12 +197,12 @@ def test_imports_within_a_package_go_down():
 
 
 def test_no_cycles():
-    """The modules can be put in an order; imports in functions count."""
+    """The modules have an order; imports in functions count."""
     assert cycle(library()) == []
 
 
 def loaded_at_start(modules: Iterable[Module]) -> set[str]:
-    """The modules that ``import eco2_tracing`` loads, packages on their way included."""
+    """The modules that ``import eco2_tracing`` loads, with their packages."""
     found: set[str] = set()
     waiting = [PACKAGE]
     edges: dict[str, list[str]] = {}
@@ -218,7 +218,7 @@ def loaded_at_start(modules: Iterable[Module]) -> set[str]:
 
 
 def test_optional_packages_are_imported_where_they_are_needed():
-    """What is optional or slow is not loaded with the library, and nothing else hides in a function."""
+    """Optional and slow packages are not loaded with the library, and no other import is in a function."""
     at_start = loaded_at_start(library())
     known = {module.name for module in library()}
     wrong = []
@@ -247,8 +247,8 @@ def test_optional_packages_are_imported_where_they_are_needed():
         ("import logging", False),
     ],
 )
-def test_the_reader_of_layers(source, broken):
-    """It finds what goes up or sideways, relative or in a function, and lets the rest be."""
+def test_broken_layers_are_found(source, broken):
+    """Imports up or sideways, relative or in a function."""
     modules = [
         parse("eco2_tracing.logs._ecs", source),
         parse("eco2_tracing._lifecycle", "", is_package=True),
@@ -257,8 +257,8 @@ def test_the_reader_of_layers(source, broken):
     assert bool(broken_layers(modules)) is broken
 
 
-def test_the_reader_of_cycles():
-    """It finds a cycle through an import in a function and one through an import for types."""
+def test_cycles_are_found():
+    """Through an import in a function, and through one for types."""
     first = parse("eco2_tracing.a", "import eco2_tracing.b")
     assert cycle([first, parse("eco2_tracing.b", "def f():\n    import eco2_tracing.a")])
     assert cycle([first, parse("eco2_tracing.b", "if TYPE_CHECKING:\n    import eco2_tracing.a")])

@@ -1,4 +1,4 @@
-"""A minimal install is whole: without any extra it traces, and it names the cure for what is missing.
+"""A minimal install, without extras, traces requests and names missing extras.
 
 Each test runs a program in which the optional packages cannot be imported. `nox -s minimal` runs
 this file with the wheel alone, where they are absent indeed.
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 MISSING = ("httpx", "httpx2", "mypy", "pytest", "requests", "rich", "structlog", "uvicorn")
-# Start-up time is a goal, and these would be most of it.
+# They would take most of the start-up time.
 SLOW = (
     "google.protobuf",
     "grpc",
@@ -74,7 +74,7 @@ print(sorted((set(sys.modules) - before) & set({SLOW!r})))
 
 
 def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a program in a new interpreter, with nothing of ours in its environment but these variables."""
+    """Run a program in a new interpreter with these variables."""
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "ECO2_"))}
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -87,21 +87,21 @@ def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_module_is_importable():
-    """No module of the library needs an optional package to be imported; the edges aside."""
+    """No module needs an optional package at import, except the edges."""
     done = run(WITHOUT + MODULES)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_request_is_traced():
-    """One request, one span, a trace id in the handler, and a warning for nothing."""
+def test_request_is_traced():
+    """One span, a trace id in the handler, and no warning."""
     done = run(WITHOUT + REQUEST, OTEL_TRACES_EXPORTER="none")
     lines = [line for line in done.stdout.splitlines() if not line.startswith("{")]
     assert lines == ["traced True", "status 200", "status None", "span GET /items/{item}"], done.stderr
     assert "WARN" not in done.stdout + done.stderr
 
 
-def test_a_missing_extra_names_its_cure():
-    """The demo without its packages says what to install, and shows no traceback."""
+def test_missing_package_names_its_extra():
+    """The demo prints the command to run, without a traceback."""
     program = "from eco2_tracing._cli import main; sys.argv = ['eco2-tracing', 'demo']; sys.exit(main())"
     done = run(WITHOUT + program)
     assert done.returncode != 0
@@ -110,12 +110,12 @@ def test_a_missing_extra_names_its_cure():
 
 
 def test_nothing_slow_is_loaded_at_start_up():
-    """What a worker needs later is imported by the worker, not while the service starts."""
+    """The export thread imports what it needs later."""
     done = run(START_UP, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr + done.stdout
 
 
-def test_the_type_marker_is_installed():
-    """Type checkers read the annotations of an installed package."""
+def test_type_marker_is_installed():
+    """Type checkers read the annotations."""
     done = run("import eco2_tracing; print(eco2_tracing.__file__)")
     assert (Path(done.stdout.strip()).parent / "py.typed").is_file()

@@ -1,4 +1,4 @@
-"""Threads, locks, queues and sockets come from one module, which knows those of gevent and eventlet."""
+"""Threads, locks, queues and sockets come from `_native.py`, which handles gevent and eventlet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EDGES = ("eco2_tracing._cli", "eco2_tracing.testing")
 
 
 def uses(module: Module) -> list[str]:
-    """What a module calls, or imports by name, of what is replaced."""
+    """Replaceable names that a module calls or imports."""
     found = [
         f"{node.func.value.id}.{node.func.attr}"
         for node in ast.walk(module.tree)
@@ -42,8 +42,8 @@ def uses(module: Module) -> list[str]:
     return [f"{module.name} uses {one}" for one in found]
 
 
-def test_nothing_that_is_replaced_is_used():
-    """A thread of ours that touched it would block all greenlets, or be one; a hook of Python's misses forks in C."""
+def test_replaceable_names_are_not_used():
+    """Gevent's replacements would block all greenlets; Python's fork hooks miss forks in C."""
     modules = [module for module in library() if module.name not in OWN | {"eco2_tracing._forks"}]
     found = [use for module in modules if not module.name.startswith(EDGES) for use in uses(module)]
     assert found == []
@@ -61,6 +61,6 @@ def test_nothing_that_is_replaced_is_used():
         ("from queue import Empty", False),
     ],
 )
-def test_the_reader_of_uses(source, found):
-    """It finds calls and imports by name."""
+def test_uses_are_found(source, found):
+    """Calls and imports by name."""
     assert bool(uses(parse("eco2_tracing.x", source))) is found

@@ -1,4 +1,4 @@
-"""The public names are the contract, each is documented, and no other is added by accident."""
+"""The public names are the contract, and each is documented."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PUBLIC = ["eco2_tracing", *(f"eco2_tracing.{name}" for name in SUBMODULES)]
 
 
 def members(name: str) -> list[tuple[str, object]]:
-    """The public names of a module, and those that its classes define themselves."""
+    """The public names of a module and of its classes."""
     module = importlib.import_module(name)
     found = []
     for public in module.__all__:
@@ -52,7 +52,7 @@ def _is_code(value: object) -> bool:
 
 
 def test_top_level():
-    """The top level holds the contract's names, sorted, and nothing else."""
+    """The top level has the contract's names, sorted, and no others."""
     assert eco2_tracing.__all__ == TOP_LEVEL
     assert not [name for name in TOP_LEVEL if not hasattr(eco2_tracing, name)]
 
@@ -60,8 +60,8 @@ def test_top_level():
 @pytest.mark.parametrize(
     ("module", "name"), [("eco2_tracing", "TracingSettings"), ("eco2_tracing.sampling", "JaegerRemote")]
 )
-def test_what_is_imported_when_asked_for_is_listed(module, name):
-    """A name that costs a start too much is there all the same, and no other is."""
+def test_lazy_names_are_listed(module, name):
+    """A name that is imported lazily exists, and no other."""
     found = importlib.import_module(module)
     assert name in dir(found)
     assert inspect.isclass(getattr(found, name))
@@ -71,21 +71,21 @@ def test_what_is_imported_when_asked_for_is_listed(module, name):
 
 
 def test_top_level_shows_no_other_names():
-    """What a reader finds by completion is the contract, submodules aside."""
+    """Completion shows the contract and submodules."""
     shown = {name for name in dir(eco2_tracing) if not name.startswith(("_", "@"))}
     assert shown - set(TOP_LEVEL) <= set(SUBMODULES)
 
 
 @pytest.mark.parametrize("name", SUBMODULES)
-def test_submodules_say_what_is_public(name):
-    """A public submodule lists its names, and has them."""
+def test_submodules_have_all(name):
+    """Their `__all__` names exist."""
     module = importlib.import_module(f"eco2_tracing.{name}")
     assert [public for public in module.__all__ if not hasattr(module, public)] == []
 
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_everything_public_is_documented(name):
-    """Each public name has a docstring, its own or an inherited one, and so has each method."""
+    """Each public name and method has a docstring, its own or an inherited one."""
     undocumented = [path for path, thing in members(name) if _needs(thing) and not inspect.getdoc(thing)]
     assert undocumented == []
 
@@ -100,6 +100,6 @@ def _needs(thing: object) -> bool:
     return inspect.isclass(thing) or _is_code(thing)
 
 
-def test_modules_say_what_they_are_for():
-    """Each module opens with a docstring."""
+def test_modules_have_docstrings():
+    """Each module begins with one."""
     assert [module.name for module in library() if not ast.get_docstring(module.tree)] == []

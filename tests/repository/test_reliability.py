@@ -1,4 +1,4 @@
-"""The scoreboard of `benchmarks/reliability`: it can fail, and its rows still run."""
+"""The reliability table can fail, and its rows run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ QUICK = Scale(full=False)
 
 
 def row(name: str, *, ours: bool = True, stock: bool = True) -> Row:
-    """A row whose figures are known beforehand."""
+    """A row with known results."""
 
     def measure(variant, scale):
         return Figure(f"{variant} {scale.of(1000, 1)}", held={"ours": ours, "stock": stock}[variant])
@@ -30,28 +30,28 @@ def broken(name: str) -> Row:
     return Row(name, "broken", "0", measure)
 
 
-def test_a_held_table_is_a_success(capsys):
-    """Whatever the stock set-up does."""
+def test_exit_code_of_a_held_table(capsys):
+    """0, whatever the stock set-up's results are."""
     assert main([], [row("first"), row("second", stock=False)]) == 0
     assert "second is promised" in capsys.readouterr().out
 
 
-def test_a_promise_that_is_not_held_fails(capsys):
-    """By the exit code, and in words."""
+def test_exit_code_of_a_missed_goal(capsys):
+    """1, and the output says so."""
     assert main(["--quick"], [row("first", ours=False), row("second")]) == 1
     assert "ours   ours 1  (NOT HELD)" in capsys.readouterr().out
 
 
-def test_a_row_that_raises_does_not_stop_the_others(capsys):
-    """It has failed, and says how."""
+def test_row_that_raises(capsys):
+    """It has failed with the error, and the other rows run."""
     assert main([], [broken("first"), row("second")]) == 1
     out = capsys.readouterr().out
     assert "failed: OSError no port  (NOT HELD)" in out
     assert "stock  stock 1000  (held)" in out
 
 
-def test_rows_can_be_chosen(capsys):
-    """By name; a name that is none is told."""
+def test_rows_by_name(capsys):
+    """An unknown name is an error."""
     rows = [row("first", ours=False), row("second")]
     assert main(["second"], rows) == 0
     assert main(["--list", "first"], rows) == 0
@@ -60,8 +60,8 @@ def test_rows_can_be_chosen(capsys):
         main(["third"], rows)
 
 
-def test_the_table_as_markdown(tmp_path, capsys):
-    """With versions, and a mark at what is not held."""
+def test_markdown_table(tmp_path, capsys):
+    """With versions; missed goals are bold."""
     path = tmp_path / "table.md"
     main(["--markdown", str(path)], [row("a|b", stock=False)])
     text = path.read_text()
@@ -69,8 +69,8 @@ def test_the_table_as_markdown(tmp_path, capsys):
     assert "| `a\\|b` | a\\|b is promised | 0 | ours 1000 | **stock 1000** |" in text
 
 
-def test_every_row_is_told():
-    """Each module has rows, each name is taken once, and the documentation has them all, in their order."""
+def test_every_row_is_documented():
+    """Row names are unique, and the docs have them in order."""
     names = [row.name for row in all_rows()]
     assert len(set(names)) == len(names) >= len(MODULES)
     page = (ROOT / "docs" / "reliability.md").read_text()
@@ -80,14 +80,14 @@ def test_every_row_is_told():
 
 @pytest.mark.parametrize("module", [leaks, lines])
 def test_rows_run(module):
-    """On a real service, held by this library."""
+    """On a real service, with this library's goals met."""
     for one in module.ROWS:
         figure = one.measure("ours", QUICK)
         assert figure.held, figure.text
 
 
 def test_rows_can_fail():
-    """A service that writes plain lines is found out."""
+    """A service that writes plain lines misses the goal."""
     (one,) = lines.ROWS
     figure = one.measure("bare", QUICK)
     assert not figure.held

@@ -1,4 +1,4 @@
-"""What is shipped: one version, a whole wheel, commands that a reader can run, nobody's paths."""
+"""The distribution: one version, a complete wheel, commands that run, no paths of a machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def commands(text: str) -> list[str]:
 
 
 def test_one_version():
-    """The changelog's newest version is the project's, and the installed one."""
+    """Changelog, project and installed package have the same version."""
     newest = re.search(
         r"^## \[(\d[^]]*)] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
     )
@@ -29,8 +29,8 @@ def test_one_version():
     assert newest[1] == PYPROJECT["project"]["version"] == version("eco2-tracing")
 
 
-def test_the_wheel_is_whole(tmp_path):
-    """The wheel holds every module, the types' marker and the license, under one name."""
+def test_wheel_is_complete(tmp_path):
+    """It has every module, the type marker and the license, in one package."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
         cwd=ROOT,
@@ -50,7 +50,7 @@ def test_the_wheel_is_whole(tmp_path):
 
 
 def test_ci_runs_the_commands_of_the_readme():
-    """What the README promises is what every change must pass."""
+    """`.ci/run` runs them."""
     ci = CI.replace('"$python"', "python3.11")
     ci = re.sub(r'"\$(?:venv|demo)(/[^"]*)?"', r".venv\1", ci)
     demo, tests = commands(README)[:2]
@@ -62,7 +62,7 @@ def test_ci_runs_the_commands_of_the_readme():
 
 
 def test_every_tested_library_has_its_extra():
-    """An extra brings the instrumentation that a warning says it brings, and `all` brings each."""
+    """The extra of a warning exists, and `all` includes each."""
     extras = PYPROJECT["project"]["optional-dependencies"]
     for library in TESTED:
         (requirement,) = extras[library.extra]
@@ -72,8 +72,8 @@ def test_every_tested_library_has_its_extra():
     assert everything == {library.extra for library in TESTED} == set(extras) - others
 
 
-def test_no_paths_of_anybodys_machine():
-    """The tree speaks of no home directory or working directory of a machine."""
+def test_no_paths_of_a_machine():
+    """No file names a home or working directory."""
     private = re.compile(r"(?<![\w.$}{])/(?:(?:home|Users|work)/[\w.]|root/\.)")
     found = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
@@ -84,8 +84,8 @@ def test_no_paths_of_anybodys_machine():
     assert found == []
 
 
-def test_every_exception_has_a_reason():
-    """A rule is switched off with its code and a reason; so is the measuring of a line."""
+def test_every_suppression_has_a_reason():
+    """Rules and coverage are suppressed with a code and a reason."""
     bare = re.compile(r"#\s*(?:noqa(?!: [A-Z]+\d+)|type: ignore(?!\[)|pragma: no (?:cover|branch)(?! - ))")
     found = [
         f"{path.relative_to(ROOT)}: {line.strip()}"

@@ -1,4 +1,4 @@
-"""The figures of the code: `python -m tests.repository.test_style` prints them."""
+"""Lengths of modules and functions: `python -m tests.repository.test_style` prints them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ LONGEST_FUNCTION = 60
 
 
 def module_lengths(modules: Iterable[Module]) -> dict[str, int]:
-    """Lines of each module."""
+    """The lines of each module."""
     return {module.name: len(module.text.splitlines()) for module in modules}
 
 
 def function_lengths(modules: Iterable[Module]) -> dict[str, int]:
-    """Lines of each function, its decorators and docstring not counted."""
+    """The lines of each function, without decorators and docstring."""
     return {
         f"{module.name}:{function.lineno} {function.name}": _length(function)
         for module in modules
@@ -35,7 +35,7 @@ def _length(function) -> int:
 
 
 def figures(name: str, lengths: Sequence[int]) -> str:
-    """One line of the table: median, 90th percentile, longest."""
+    """One line: median, 90th percentile, longest."""
     ninetieth = quantiles(lengths, n=10)[-1] if len(lengths) > 1 else lengths[0]
     middle = f"median {median(lengths):g}, 90th percentile {ninetieth:g}"
     return f"{name}: {len(lengths)}, {middle}, longest {max(lengths)}"
@@ -48,7 +48,7 @@ def show(lengths: dict[str, int]) -> None:
 
 
 def test_modules_are_short():
-    """No module is longer than 300 lines, and half of them are no longer than 150."""
+    """At most 300 lines, half of them at most 150."""
     lengths = module_lengths(library())
     show(lengths)
     print(figures("modules", list(lengths.values())))
@@ -57,21 +57,21 @@ def test_modules_are_short():
 
 
 def test_functions_are_short():
-    """No function is longer than 60 lines."""
+    """At most 60 lines."""
     lengths = function_lengths(library())
     show(lengths)
     print(figures("functions", list(lengths.values())))
     assert max(lengths.values()) <= LONGEST_FUNCTION
 
 
-def test_the_counting_of_lines():
+def test_docstrings_are_not_counted():
     """A docstring does not make a function long."""
     module = parse("m", 'def f():\n    """Say.\n\n    More.\n    """\n    return 1\n')
     assert list(function_lengths([module]).values()) == [2]
 
 
-def test_every_test_says_what_it_holds():
-    """Each test has a docstring."""
+def test_every_test_has_a_docstring():
+    """It states what the test checks."""
     silent = [
         f"{path.relative_to(ROOT)}:{function.lineno} {function.name}"
         for path in sorted((ROOT / "tests").rglob("test_*.py"))

@@ -16,12 +16,12 @@ import eco2_tracing
 
 
 def fail_later() -> None:
-    """Be a background task that fails."""
+    """A background task that fails."""
     raise OSError("mail server gone")
 
 
 def make_app() -> FastAPI:
-    """Make the application, not instrumented."""
+    """The application, not instrumented."""
     app = FastAPI()
 
     @app.get("/items/{item_id}")
@@ -101,7 +101,7 @@ def make_app() -> FastAPI:
 
 
 async def item_trace() -> dict[str, str | None]:
-    """Tell the ids that are current."""
+    """Return the current trace and span id."""
     return {"trace": eco2_tracing.current_trace_id(), "span": eco2_tracing.current_span_id()}
 
 
@@ -131,6 +131,6 @@ def app() -> FastAPI:
 
 @pytest.fixture
 def client(app, captured_spans):
-    """A caller from outside."""
+    """An external caller."""
     with TestClient(app, raise_server_exceptions=False) as made:
         yield made

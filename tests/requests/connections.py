@@ -1,4 +1,4 @@
-"""An application under a real uvicorn, and clients that keep one connection for many callers."""
+"""An application under a real uvicorn, and clients that share a connection between callers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ import eco2_tracing
 from eco2_tracing.testing import SPAN_ID, TRACE_ID
 
 LIMIT_S = 30.0
-# Beyond what uvicorn reads ahead, so that reading is paused and resumed.
+# More than uvicorn reads ahead, so that reading is paused and resumed.
 BODY = b"x" * 300_000
-# What caller A sends; nothing of it is for the next caller.
+# The headers of caller A, which no other caller's request may have.
 MARKS = (TRACE_ID, "alice")
 ALICE = {
     "tracestate": "vendor=alice",
@@ -41,7 +41,7 @@ def headers_of_alice(sampled: str = "1") -> dict[str, str]:
 
 
 class Seen:
-    """What was seen of each request, in order.
+    """The requests received and the calls made, in order.
 
     Attributes:
         requests: Trace id and baggage, in code.
@@ -54,7 +54,7 @@ class Seen:
 
 
 def make_app(seen: Seen) -> FastAPI:
-    """Make the application, not instrumented."""
+    """The application, not instrumented."""
     app = FastAPI()
 
     def called(request: httpx.Request) -> httpx.Response:
@@ -85,7 +85,7 @@ def make_app(seen: Seen) -> FastAPI:
 
     @app.post("/careless")
     async def careless(request: Request) -> str | None:
-        """Leave behind what no request should: a context, a bound field, and instrumentation switched off."""
+        """A handler that leaves behind a context, a bound field, and suppressed instrumentation."""
         context.attach(baggage.set_baggage("tenant", "alice"))
         suppress_instrumentation().__enter__()
         eco2_tracing.bind_log_fields(user_id="alice")
@@ -117,7 +117,7 @@ def make_app(seen: Seen) -> FastAPI:
 
 @contextmanager
 def serving(app: Any, **options: Any) -> Iterator[int]:
-    """Run uvicorn in a thread until the block ends; the value is its port."""
+    """Run uvicorn in a thread until the block ends; yields its port."""
     options = {"loop": "asyncio", "log_config": None} | options
     if options.get("http") == "httptools":
         pytest.importorskip("httptools", reason="the parser httptools is not installed")
@@ -135,7 +135,7 @@ def serving(app: Any, **options: Any) -> Iterator[int]:
 
 
 class Connection:
-    """One connection to a server, for the requests of many callers."""
+    """One connection to a server, shared by callers."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), LIMIT_S)
@@ -187,5 +187,5 @@ def _request(method: str, path: str, headers: dict[str, str], body: bytes) -> by
 
 
 def of_alice(*things: object) -> Sequence[object]:
-    """Return the things that have something of caller A."""
+    """The items that have data of caller A."""
     return [thing for thing in things if any(mark in repr(thing) for mark in MARKS)]

@@ -1,4 +1,4 @@
-"""Attributes are those that the request arrived with, whatever the application makes of the scope."""
+"""Attributes are those that the request arrived with, whatever the application does to the scope."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEADERS = [(b"host", b"shop.example"), (b"user-agent", b"curl/8"), (b"x-one", b"
 
 
 def change(scope) -> None:
-    """Change everything that attributes come from, in place."""
+    """Change in place everything that attributes are made of."""
     scope["headers"].append((b"x-added", b"2"))
     scope["headers"][:] = [pair for pair in scope["headers"] if pair[0] != b"user-agent"]
     scope.update(
@@ -50,7 +50,7 @@ class Changing:
 
 
 def changed_by_middleware() -> FastAPI:
-    """An application whose middleware changes the scope before it is routed."""
+    """An application whose middleware changes the scope before routing."""
     app = FastAPI()
     app.put("/items/{n}")(lambda n: n)
     app.add_middleware(Changing)
@@ -58,7 +58,7 @@ def changed_by_middleware() -> FastAPI:
 
 
 def changed_by_a_dependency() -> FastAPI:
-    """An application whose dependency changes the scope after it was routed."""
+    """An application whose dependency changes the scope after routing."""
 
     def dependency(request: Request) -> None:
         change(request.scope)
@@ -87,7 +87,7 @@ WANTED = {
 
 
 def attributes_of(span) -> dict:
-    """A span's attributes without what sampling says."""
+    """The attributes of a span without those of sampling."""
     return {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in span.attributes.items()
@@ -113,8 +113,8 @@ def ask(app) -> None:
     ("make", "route"), [(changed_by_middleware, "/items/{n}"), (changed_by_a_dependency, "/asked/{n}")]
 )
 @pytest.mark.parametrize("chosen", [True, False])
-def test_nothing_that_the_application_changes_is_on_the_span(make, route, chosen):
-    """Also on the span of a request that was not chosen at the head."""
+def test_changes_of_the_scope_are_not_on_the_span(make, route, chosen):
+    """Also for a request that the head sampler did not sample."""
     app, captured = make(), CapturedSpans()
     settings = TracingSettings(
         traces_exporter="none",
@@ -134,8 +134,8 @@ def test_nothing_that_the_application_changes_is_on_the_span(make, route, chosen
 @pytest.mark.parametrize(
     ("make", "route"), [(changed_by_middleware, "/items/{n}"), (changed_by_a_dependency, "/asked/{n}")]
 )
-def test_under_another_tracer_provider(make, route):
-    """The same holds for the spans that it makes."""
+def test_with_another_tracer_provider(make, route):
+    """The same holds for spans of that provider."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -149,8 +149,8 @@ def test_under_another_tracer_provider(make, route):
     assert attributes_of(span) == {**WANTED, "http.route": route}
 
 
-def test_a_websockets_attributes():
-    """They are those of its handshake."""
+def test_attributes_of_a_websocket():
+    """They are those of the handshake."""
     app, captured = FastAPI(), CapturedSpans()
 
     @app.websocket("/items/{n}")
@@ -174,7 +174,7 @@ def test_a_websockets_attributes():
 
 
 def test_captured_response_headers_have_the_conventions_names():
-    """In lower case, with their hyphens."""
+    """In lower case, with hyphens."""
     app, captured = FastAPI(), CapturedSpans()
 
     @app.get("/")

@@ -1,4 +1,4 @@
-"""A background task has one span of ours, whenever contrib's instrumentation was applied or removed."""
+"""A background task has one span, whenever contrib's instrumentation is applied or removed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make_app() -> FastAPI:
 
 @pytest.fixture
 def contribs():
-    """Applications of which contrib traces each; contrib replaces the task's method for the whole process."""
+    """Applications that contrib instruments; contrib replaces the task's method for the whole process."""
     apps = []
 
     def apply() -> None:
@@ -42,13 +42,13 @@ def contribs():
     yield {"contrib": apply, "contrib removed": remove}
     while apps:
         remove()
-    # Applications of other tests are instrumented already, and contrib took our wrapper away.
+    # Contrib has instrumented applications of other tests and removed our wrapper.
     instrument_app(make_app())
 
 
 @pytest.mark.parametrize("order", list(itertools.product(("ours", "contrib", "contrib removed"), repeat=4)))
-def test_one_span_in_every_order(captured_spans, contribs, order):
-    """Contrib puts back the method that it found, and another one may be in force by then."""
+def test_one_span_in_every_order_of_instrumentation(captured_spans, contribs, order):
+    """Contrib restores the method that it found, which may not be the current one."""
     for who in order:
         contribs.get(who, lambda: instrument_app(make_app()))()
     app = make_app()

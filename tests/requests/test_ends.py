@@ -1,4 +1,4 @@
-"""How connections end: what the peer or the server's shutdown does is no error, what the application raises is."""
+"""Ends of connections: disconnects and shutdowns are no errors, exceptions of the application are."""
 
 from __future__ import annotations
 
@@ -40,36 +40,36 @@ FAILURES = {
 
 @pytest.fixture(autouse=True)
 def _collected():
-    """Let what warns when it is collected do so here."""
+    """Trigger warnings at garbage collection within the test."""
     yield
     gc.collect()
 
 
 def b3(number: int, flag: int) -> dict[str, str]:
-    """Headers of a caller that has decided, with a trace of its own."""
+    """Headers of a caller with a decision and a new trace."""
     return {"x-b3-traceid": f"{number + 1:032x}", "x-b3-spanid": f"{1:016x}", "x-b3-sampled": str(flag)}
 
 
 def is_server(span) -> bool:
-    """Whether a span is a request's own."""
+    """Whether a span is a server span."""
     return span.parent_span_id == f"{1:016x}"
 
 
 def name_of(span) -> str:
-    """In which way the request of a span was broken."""
+    """The scenario of a span's request."""
     number = (int(span.trace_id, 16) - 1) // 2
     return [*BROKEN][number] if number < len(BROKEN) else "open at the end"
 
 
 def failing_request(port: int, headers, first: str = "GET /disconnected-database") -> None:
-    """Ask for what fails without the caller's doing."""
+    """Request a route that fails without the caller's influence."""
     with connect(port) as connection:
         connection.sendall(lines(f"{first} HTTP/1.1", {"content-length": "0"}, headers))
         read_head(connection)
 
 
 def failing_request_below_middleware(port: int, headers) -> None:
-    """Ask for what middleware apologizes for."""
+    """Request a route whose exception middleware handles."""
     failing_request(port, headers, "POST /apologizes/fails")
 
 
@@ -83,7 +83,7 @@ def server(request):
 
 
 def service(receiver, server, **environ):
-    """Run the service with what is exported sent at once."""
+    """Run the service, whose spans are exported at once."""
     name, options = server
     environ = {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_TRACES_SAMPLER": "parentbased_always_on", **environ}
     return serving(
@@ -92,7 +92,7 @@ def service(receiver, server, **environ):
 
 
 def left_open(port: int, stack: ExitStack, flag: int) -> None:
-    """Open a WebSocket and an upload that the server's end will find open."""
+    """Open a WebSocket and an upload that are open when the server stops."""
     socket = stack.enter_context(open_socket(port, "/echo", b3(1000 + flag, flag)))
     say(socket, "hi")
     socket.recv(100)
@@ -101,8 +101,8 @@ def left_open(port: int, stack: ExitStack, flag: int) -> None:
     upload.sendall(lines("POST /read HTTP/1.1", size, b3(1002 + flag, flag)) + b"half")
 
 
-def test_nothing_is_a_failure_that_the_peer_or_the_shutdown_ends(server):
-    """No chosen span is an error, and nothing that was not chosen is kept."""
+def test_disconnects_and_shutdowns_are_no_failures(server):
+    """No sampled span is an error, and no unsampled trace is kept."""
     chosen = {f"{2 * number + 2:032x}" for number in range(len(BROKEN))}
     with OtlpReceiver() as receiver:
         with service(receiver, server) as served, ExitStack() as stack:
@@ -123,8 +123,8 @@ def test_nothing_is_a_failure_that_the_peer_or_the_shutdown_ends(server):
         assert {span.attributes.get("eco2.sampling.reason") for span in receiver.spans} <= {"head", None}
 
 
-def test_what_the_application_raises_by_itself_is_a_failure(server):
-    """Also when the peer has left, and of the exceptions that say so."""
+def test_exceptions_of_the_application_are_failures(server):
+    """Also after the peer has disconnected, and for the classes that signal a disconnect."""
     with OtlpReceiver() as receiver:
         with service(receiver, server) as served:
             sends = [failing_request, *FAILURES.values(), failing_request_below_middleware]
@@ -138,8 +138,8 @@ def test_what_the_application_raises_by_itself_is_a_failure(server):
             assert [event.name for event in span.events] == raised
 
 
-def test_contrib_mode_keeps_nothing_for_it_either():
-    """Contrib reports an error on its own span, which is not kept for that."""
+def test_contrib_mode_keeps_no_disconnects():
+    """Contrib sets ERROR on its own span, but no trace is kept."""
     server = SERVERS["uvicorn, wsproto"][1:]
     with OtlpReceiver() as receiver:
         with service(receiver, server, ECO2_TRACING_INSTRUMENTATION="contrib") as served:
@@ -151,7 +151,7 @@ def test_contrib_mode_keeps_nothing_for_it_either():
 
 
 def ended_early(app, path: str, kind: str, *messages: dict) -> None:
-    """Serve one connection whose peer sends these messages and leaves; the server raises what the application does."""
+    """Serve one connection whose peer disconnects after these messages."""
     arrived = iter(messages)
 
     async def receive():
@@ -207,8 +207,8 @@ OPENED = {"type": "websocket.connect"}
     ],
 )
 @pytest.mark.parametrize("provider", ["ours", "theirs"])
-def test_whoever_makes_the_span(provider, path, kind, messages, status):
-    """The same ends are no errors on the spans of another provider that is in charge."""
+def test_disconnects_with_another_provider(provider, path, kind, messages, status):
+    """The same ends are no errors on spans of another provider."""
     captured = CapturedSpans()
     exporter = InMemorySpanExporter()
     if provider == "theirs":

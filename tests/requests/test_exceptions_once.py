@@ -1,4 +1,4 @@
-"""On which spans of a trace an exception has its event: the innermost of ours that it leaves, and the server span."""
+"""An exception event is on the innermost span that the exception leaves, and on the server span."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eco2_tracing.testing import CapturedSpans
 
 
 def make_app() -> FastAPI:
-    """An application whose exceptions pass several spans."""
+    """An application whose exceptions leave several spans."""
     app = FastAPI()
 
     @traced("inner")
@@ -54,8 +54,8 @@ def make_app() -> FastAPI:
         ("/plain", {"GET /plain"}, {"GET /plain"}),
     ],
 )
-def test_the_event_stands_on_the_innermost_span_and_on_the_server_span(path, events, failed):
-    """Those between have the status and ``error.type`` alone."""
+def test_event_is_on_the_innermost_span_and_the_server_span(path, events, failed):
+    """The spans between have the status and `error.type` alone."""
     app, captured = make_app(), CapturedSpans()
     configure_tracing("shop", settings=TracingSettings(traces_exporter="none"), span_processors=[captured])
     eco2_tracing.instrument_app(app)

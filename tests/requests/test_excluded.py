@@ -1,4 +1,4 @@
-"""What is left out, and what goes on all the same."""
+"""Excluded paths: no span, but propagation and log ids."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.requests.conftest import make_app
     ],
 )
 def test_paths_match_by_whole_segments(client, captured_spans, path, traced):
-    """A word is that path or below it, also behind /api and a version."""
+    """A word is that path and paths below, also after /api and a version."""
     client.get(path)
     assert bool(captured_spans.spans) is traced
 
@@ -31,21 +31,21 @@ def test_paths_match_by_whole_segments(client, captured_spans, path, traced):
     ("path", "traced"),
     [("/shop/health", False), ("/shop", True), ("/shopping/health", True), ("/shop/cart", True)],
 )
-def test_paths_behind_a_root_path(captured_spans, path, traced):
-    """A word counts behind the application's root path, whether or not the server strips it."""
+def test_paths_below_a_root_path(captured_spans, path, traced):
+    """A word also matches below the application's root path, whether or not the server strips it."""
     made = make_app()
     eco2_tracing.instrument_app(made)
     TestClient(made, root_path="/shop").get(path)
     assert bool(captured_spans.spans) is traced
 
 
-def test_an_excluded_request_keeps_the_callers_ids(client, captured_spans):
-    """Its log lines still carry the caller's trace."""
+def test_excluded_request_keeps_the_callers_ids(client, captured_spans):
+    """Its log lines have the caller's trace id."""
     assert client.get("/health", headers=b3_headers()).json() == {"trace": TRACE_ID, "span": SPAN_ID}
     assert not captured_spans.spans
 
 
-def test_what_an_excluded_request_does_is_not_recorded(captured_spans):
+def test_children_of_an_excluded_request_are_not_recorded(captured_spans):
     """No span of a library becomes an orphan."""
     made = make_app()
 
@@ -61,8 +61,8 @@ def test_what_an_excluded_request_does_is_not_recorded(captured_spans):
     assert not captured_spans.spans
 
 
-def test_what_an_excluded_request_calls_and_logs_keeps_the_callers_ids(captured_spans):
-    """Also inside of the spans that libraries begin: there is none of ours to be the parent."""
+def test_calls_and_lines_of_an_excluded_request_have_the_callers_ids(captured_spans):
+    """Also within spans of libraries, because no recorded span can be the parent."""
     made, seen = make_app(), []
 
     @made.get("/ready")
@@ -101,7 +101,7 @@ def configured(paths=None, **settings):
 
 
 def test_the_argument_replaces_the_default():
-    """``excluded_paths=`` is the whole list."""
+    """`excluded_paths=` is the whole list."""
     client, captured = configured("items")
     with client:
         client.get("/items/7")
@@ -118,8 +118,8 @@ def test_the_environment_replaces_the_argument():
     assert [span.name for span in captured.spans] == ["GET /items/{item_id}", "GET /health"]
 
 
-def test_contribs_list_adds_to_it():
-    """Its regular expressions are searched for; a bare word means a path here."""
+def test_contribs_list_is_added():
+    """Its regular expressions are searched for; a bare word is a path."""
     client, captured = configured(excluded_urls="items/\\d,boom")
     with client:
         for path in ("/items/7", "/boom-box", "/health", "/status/200"):
@@ -128,8 +128,8 @@ def test_contribs_list_adds_to_it():
 
 
 @pytest.mark.parametrize("mode", ["lean", "contrib"])
-def test_flags_are_each_ones_own(mode):
-    """Expressions are joined: where one begins with flags, tracing goes on, and the others keep to case."""
+def test_flags_apply_to_one_expression(mode):
+    """Joined expressions keep their own flags; others stay case-sensitive."""
     client, captured = configured(excluded_urls="b.om,(?i)ITEMS/\\d,STATUS/\\d", instrumentation=mode)
     with client:
         for path in ("/items/7", "/status/200"):
@@ -138,8 +138,8 @@ def test_flags_are_each_ones_own(mode):
     assert servers == ["GET /status/{code}"]
 
 
-def test_suppressed_requests_pass_untouched(client, captured_spans):
-    """``suppress_instrumentation`` is honoured."""
+def test_suppressed_requests_are_not_traced(client, captured_spans):
+    """`suppress_instrumentation` is respected."""
     from opentelemetry.instrumentation.utils import suppress_instrumentation
 
     with suppress_instrumentation():

@@ -1,4 +1,4 @@
-"""Requests and values that fight back: the application behaves as it does untraced.
+"""Hostile requests and values: the application responds as it does untraced.
 
 ``HOSTILE_REQUESTS=10000`` sends more requests than the suite does.
 """
@@ -22,9 +22,10 @@ from opentelemetry.trace import Link, SpanKind, StatusCode
 import eco2_tracing
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, OtlpReceiver, b3_headers
 from tests.calls.conftest import configure
+from tests.support.hostile import Unhashable, Unreadable, UnreadableError
 
 COUNT = int(os.environ.get("HOSTILE_REQUESTS", "600"))
-# A server that refuses a request with some of it unread may reset the connection before its answer is read.
+# A server that rejects a request before reading all of it may reset the connection.
 TRIES = 4
 READ = (
     b"b3",
@@ -75,7 +76,7 @@ TOKENS = (
 
 
 def make_app():
-    """An application that tells what it was sent, and calls nobody."""
+    """An application that returns what it received, without calls."""
     app = FastAPI()
 
     @app.get("/echo/{name}")
@@ -93,7 +94,7 @@ def make_app():
 
 
 class Server:
-    """An application under uvicorn, in a thread, on a UNIX socket pair's worth of loopback.
+    """An application under uvicorn in a thread.
 
     Args:
         app: The application.
@@ -103,7 +104,7 @@ class Server:
     def __init__(self, app, http):
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
-        # Without its configuration of loggers, which would last.
+        # uvicorn's configuration of loggers would outlast the test.
         config = uvicorn.Config(
             app, http=http, lifespan="off", log_config=None, h11_max_incomplete_event_size=1 << 20
         )
@@ -117,7 +118,7 @@ class Server:
         self._thread.join(10)
 
     def send(self, request):
-        """Send bytes on a connection of their own; give the status line, what is constant of the rest, the body."""
+        """Send bytes on a new connection; return the status line, constant headers and body."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             try:
                 connection.sendall(request)
@@ -135,7 +136,7 @@ class Server:
 
 
 def hostile_values(source):
-    """Values for a header: every byte, huge ones, mutilated ones."""
+    """Values for a header: every byte, huge ones, mutated ones."""
     for byte in range(256):
         yield None, bytes([byte])
     while True:
@@ -148,7 +149,7 @@ def hostile_values(source):
 
 
 def hostile_requests(count):
-    """So many requests, the same in every run."""
+    """A number of requests, the same in every run."""
     source = random.Random(20261122)
     values = hostile_values(source)
     for _ in range(count):
@@ -156,7 +157,7 @@ def hostile_requests(count):
         for _ in range(source.choice((1, 1, 2, 5))):
             name, value = next(values)
             if name is None:
-                # Every byte: alone, inside of something valid, and in a name.
+                # Every byte: alone, within a valid value, and in a name.
                 for one in source.sample(READ, 3):
                     good = VALID.get(one, b"x")
                     pairs.extend(
@@ -188,7 +189,7 @@ def hostile_requests(count):
 
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])
-def test_no_header_changes_an_answer(http):
+def test_no_header_changes_the_response(http):
     """Status, headers and body are those of the same application without tracing."""
     pytest.importorskip(http)
     captured = configure(
@@ -218,7 +219,7 @@ def test_no_header_changes_an_answer(http):
 
 
 def untraced(app):
-    """The application without FastAPI's own telemetry, which a global provider switches on."""
+    """The application without FastAPI's own telemetry, which a global provider enables."""
 
     async def serve(scope, receive, send):
         await app({**scope, "fastapi.telemetry": None}, receive, send)
@@ -229,23 +230,8 @@ def untraced(app):
 # Values ------------------------------------------------------------------------------------------
 
 
-class Liar:
-    """Raises whatever it is asked."""
-
-    def __str__(self):
-        raise RuntimeError("no str")
-
-    __repr__ = __bool__ = __len__ = __iter__ = __hash__ = __str__
-
-
-class LyingError(Exception):
-    """An exception that cannot be printed."""
-
-    __str__ = __repr__ = Liar.__str__
-
-
 def recursive():
-    """A list and a dict that hold each other."""
+    """A list and a dict that contain each other."""
     held = []
     held.append({"held": held})
     return held
@@ -255,8 +241,9 @@ VALUES = {
     "surrogates": "\ud800 \udfff",
     "10 MB": "x" * 10_000_000,
     "recursive": recursive(),
-    "liar": Liar(),
-    "liars": [1, Liar()],
+    "unreadable": Unreadable(),
+    "unhashable": Unhashable(),
+    "unreadable member": [1, Unhashable()],
     "2**70": 2**70,
     "-2**70": -(2**70),
     "NaN": float("nan"),
@@ -272,7 +259,7 @@ VALUES = {
 
 
 def abuse(span, value):
-    """Do with a value all that can be done on a span."""
+    """Pass a value to every method of a span."""
     span.set_attribute("value", value)
     span.set_attribute(value, "key")
     span.set_attributes({"first": 1, "values": value, "last": 2})
@@ -282,7 +269,7 @@ def abuse(span, value):
     span.add_link(span.get_span_context(), {"value": value})
     span.add_link(value)
     span.update_name(value)
-    for exception in (ValueError(value), LyingError(value)):
+    for exception in (ValueError(value), UnreadableError(value)):
         span.record_exception(exception, {"value": value})
     span.record_exception(ValueError("plain"), value)
     span.set_attributes(value)
@@ -292,8 +279,8 @@ def abuse(span, value):
 
 @pytest.mark.parametrize("name", VALUES)
 @pytest.mark.parametrize("sampled", [True, False])
-def test_no_value_changes_an_answer(name, sampled):
-    """What can be delivered of the span is, over the wire, with its neighbours."""
+def test_no_value_changes_the_response(name, sampled):
+    """The span is exported as far as possible, and so are its neighbours."""
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     with OtlpReceiver() as receiver:
         eco2_tracing.configure_tracing(
@@ -308,7 +295,7 @@ def test_no_value_changes_an_answer(name, sampled):
 
         @app.get("/raise")
         async def fail():
-            raise LyingError(VALUES[name])
+            raise UnreadableError(VALUES[name])
 
         app.get("/plain")(lambda: None)
         eco2_tracing.instrument_app(app)
@@ -328,12 +315,12 @@ def test_no_value_changes_an_answer(name, sampled):
     assert events[0].attributes["first"] == 1
     assert fought.events[-1].attributes["exception.message"] == "plain"
     assert fought.status is StatusCode.ERROR
-    assert failed.attributes["error.type"] == "LyingError"
+    assert failed.attributes["error.type"] == "UnreadableError"
     assert failed.events[0].attributes["exception.message"] == "<exception str() failed>"
 
 
-def test_a_long_message_leaves_the_stack_trace_its_frames():
-    """The line that raised is worth more than the message's end."""
+def test_long_message_does_not_displace_stack_frames():
+    """The frame that raised matters more than the end of the message."""
     captured = configure()
     app = FastAPI()
 
@@ -350,7 +337,7 @@ def test_a_long_message_leaves_the_stack_trace_its_frames():
 
 
 def in_request(work, captured=None, **settings):
-    """Do something with a server span; give the span that is exported."""
+    """Run code with a server span; return the exported span."""
     captured = captured or configure(**settings)
     app = FastAPI()
 
@@ -364,8 +351,8 @@ def in_request(work, captured=None, **settings):
     return captured.one(kind=SpanKind.SERVER)
 
 
-def test_secrets_that_the_application_sets_are_masked():
-    """On the local root as on every other span, kept or not."""
+def test_secrets_on_spans_are_masked():
+    """On the local root and other spans, kept or sampled."""
     span = in_request(
         lambda span: span.set_attributes({"password": "s3cret", "note": "Bearer abcdef.s3cret"})
     )
@@ -373,8 +360,8 @@ def test_secrets_that_the_application_sets_are_masked():
     assert span.attributes["http.route"] == "/work"
 
 
-def test_links_status_and_events_of_the_application_are_kept():
-    """The span behaves as the SDK's own."""
+def test_links_status_and_events_are_exported():
+    """The span behaves as the SDK's."""
     other = trace.SpanContext(1, 2, True)
 
     def work(span):
@@ -393,8 +380,8 @@ def test_links_status_and_events_of_the_application_are_kept():
     assert span.status is StatusCode.OK
 
 
-def test_an_ended_span_takes_nothing_more(caplog):
-    """As with the SDK's spans; a second end changes nothing."""
+def test_ended_span_does_not_change(caplog):
+    """As with the SDK; a second end has no effect."""
 
     def work(span):
         span.end()
@@ -413,15 +400,15 @@ def test_an_ended_span_takes_nothing_more(caplog):
     assert "late" not in span.attributes
 
 
-def test_a_span_can_be_printed_as_json():
-    """Console exporters and debuggers do that."""
+def test_span_to_json():
+    """Console exporters and debuggers use it."""
     seen = []
     in_request(lambda span: seen.append(span.to_json()))
     assert '"http.request.method": "GET"' in seen[0]
 
 
-def test_what_cannot_be_derived_is_left_out(monkeypatch, caplog):
-    """A fault of our own costs the span its details, and nothing else."""
+def test_internal_failure_costs_only_details(monkeypatch, caplog):
+    """The span lacks the attributes that could not be computed."""
     from eco2_tracing._instrumentation.server.recorded import RecordedRequest
 
     def broken(_span):
@@ -434,8 +421,8 @@ def test_what_cannot_be_derived_is_left_out(monkeypatch, caplog):
     assert len([record for record in caplog.records if "eco2-tracing failed" in record.message]) == 2
 
 
-def test_an_exception_that_cannot_be_formatted_is_still_recorded(monkeypatch):
-    """The traceback module is the application's to break."""
+def test_exception_that_cannot_be_formatted_is_recorded(monkeypatch):
+    """The application may have patched the traceback module."""
     import traceback
 
     def broken(*_args, **_options):
@@ -451,8 +438,8 @@ def test_an_exception_that_cannot_be_formatted_is_still_recorded(monkeypatch):
     assert "cannot be formatted" in event.attributes["exception.stacktrace"]
 
 
-def test_a_deep_stack_keeps_its_end():
-    """Where the exception was raised is what matters."""
+def test_deep_stack_keeps_its_last_frames():
+    """They show where the exception was raised."""
 
     def deep(level):
         if level:
@@ -476,8 +463,8 @@ def test_a_deep_stack_keeps_its_end():
     assert len(stack) <= 32_768
 
 
-def test_an_end_that_fails_reaches_nobody(monkeypatch, caplog):
-    """A span of the application ends; what we do then is ours."""
+def test_failure_at_the_end_of_a_span(monkeypatch, caplog):
+    """An internal failure does not reach the application."""
     from eco2_tracing.sampling._tail.local_trace import LocalTrace
 
     def broken(*_args):

@@ -1,4 +1,4 @@
-"""A request starts from its own headers, whatever context the server's event loop has left over."""
+"""A request starts from its own headers, whatever context the server's event loop has."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def lines():
 
 
 def external(**settings: str) -> None:
-    """Let another provider be in charge."""
+    """Install another provider."""
     trace.set_tracer_provider(TracerProvider())
     configure_tracing("shop", settings=TracingSettings(traces_exporter="none"))
 
@@ -92,7 +92,7 @@ MODES = {
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("path", ["/read", "/refuse", "/health/read"])
 def test_large_bodies(path, mode, parser, lines):
-    """Reading is resumed in the context of a request, or after it; later requests have nothing of it."""
+    """Reading is resumed in the context of an earlier request; later requests inherit nothing."""
     configure, settings, sampled = MODES[mode]
     configure(**settings)
     seen = Seen()
@@ -112,7 +112,7 @@ def test_large_bodies(path, mode, parser, lines):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("path", ["/read", "/health/read"])
 def test_pipelined(path, mode, parser, lines):
-    """The next request is begun while the last byte of the one before is sent."""
+    """The next request begins while the last byte of the previous response is sent."""
     configure, settings, sampled = MODES[mode]
     configure(**settings)
     seen = Seen()
@@ -129,8 +129,8 @@ def test_pipelined(path, mode, parser, lines):
 
 
 @pytest.mark.parametrize("parser", PARSERS)
-def test_what_an_application_leaves_behind(parser, captured_spans, lines):
-    """A context that stays attached, bound fields and suppressed instrumentation end with the request."""
+def test_context_left_by_an_application(parser, captured_spans, lines):
+    """An attached context, bound fields and suppression end with the request."""
     seen = Seen()
     app = make_app(seen)
     instrument_app(app)
@@ -146,7 +146,7 @@ def test_what_an_application_leaves_behind(parser, captured_spans, lines):
 
 @pytest.mark.parametrize("parser", PARSERS)
 def test_lines_of_the_server(parser, captured_spans, lines):
-    """The server's own lines between and after requests have no ids and fields of an earlier one."""
+    """The server's lines between and after requests have no ids and fields of an earlier request."""
     app = make_app(Seen())
     instrument_app(app)
     with serving(app, http=parser) as port:
@@ -162,7 +162,7 @@ def test_lines_of_the_server(parser, captured_spans, lines):
 
 @pytest.mark.parametrize("parser", PARSERS)
 def test_lines_of_a_failure(parser, captured_spans, lines):
-    """The server logs the traceback of a later request with the ids of that request."""
+    """The server logs the traceback of a later request with that request's ids."""
     app = make_app(Seen())
     instrument_app(app)
     with serving(app, http=parser) as port, Connection(port) as connection:
@@ -173,8 +173,8 @@ def test_lines_of_a_failure(parser, captured_spans, lines):
 
 
 @pytest.mark.parametrize("parser", PARSERS)
-def test_a_websocket_after_requests(parser, captured_spans):
-    """An upgraded connection has nothing of the requests before."""
+def test_websocket_after_requests(parser, captured_spans):
+    """An upgraded connection inherits nothing of earlier requests."""
     pytest.importorskip("websockets", reason="uvicorn needs websockets for this")
     seen = Seen()
     app = make_app(seen)
@@ -193,8 +193,8 @@ def test_a_websocket_after_requests(parser, captured_spans):
     assert not of_alice(seen.calls[1], seen.requests[1])
 
 
-def test_behind_contribs_middleware(captured_spans):
-    """What contrib's middleware outside leaves over is not taken for what it put there for a request."""
+def test_inside_contribs_middleware(captured_spans):
+    """Context left by contrib's outer middleware is not taken for that of the current request."""
     asgi = pytest.importorskip("opentelemetry.instrumentation.asgi", reason="contrib is not installed")
     seen = Seen()
     app = make_app(seen)
@@ -208,8 +208,8 @@ def test_behind_contribs_middleware(captured_spans):
     assert not of_alice(*seen.calls[1:], *seen.requests[1:])
 
 
-def test_what_was_there_when_the_server_started(captured_spans):
-    """A server that was started inside of a span, with baggage, serves requests that have neither."""
+def test_context_of_the_server_start(captured_spans):
+    """A server that was started within a span with baggage serves requests without them."""
     seen = Seen()
     app = make_app(seen)
     instrument_app(app)
@@ -315,8 +315,8 @@ def inner_app(seen: list[object]) -> FastAPI:
     return app
 
 
-def test_calls_in_the_process(captured_spans):
-    """What code put there for the call counts: baggage, and instrumentation that it switched off."""
+def test_in_process_calls(captured_spans):
+    """Context attached for the call is used: baggage, and suppressed instrumentation."""
     seen: list[object] = []
     app = inner_app(seen)
 
@@ -346,7 +346,7 @@ def test_calls_in_the_process(captured_spans):
     assert [span.name for span in servers] == ["GET /inner"] * 3 + ["GET /outer"]
 
 
-def test_a_test_client_inside_of_a_span(captured_spans):
+def test_test_client_within_a_span(captured_spans):
     """With and without a lifespan."""
     seen: list[object] = []
     app = inner_app(seen)
@@ -361,12 +361,12 @@ def test_a_test_client_inside_of_a_span(captured_spans):
 
 
 class Held:
-    """Something that a request has in a context variable."""
+    """A value of a request's context variable."""
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_nothing_piles_up_on_a_connection(mode):
-    """What a request leaves over is gone with the next one, however long the connection lives."""
+def test_connection_accumulates_nothing(mode):
+    """Context of a request is released with the next one, however long the connection lives."""
     configure, settings, _ = MODES[mode]
     configure(**settings)
     held: ContextVar[Held] = ContextVar("held")

@@ -1,4 +1,4 @@
-"""Exceptions that leave the application after the last byte of a response stand on the server span."""
+"""Exceptions after the last byte of a response are recorded on the server span."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 @pytest.fixture(autouse=True)
 def _collected():
-    """Let what warns when it is collected do so here."""
+    """Trigger warnings at garbage collection within the test."""
     yield
     gc.collect()
 
 
 def fail() -> None:
-    """Be what fails late."""
+    """Raise after the response."""
     raise RuntimeError("late")
 
 
 def teardown():
-    """A dependency whose end fails."""
+    """A dependency whose teardown fails."""
     yield 1
     fail()
 
 
 async def broken_parts():
-    """A stream that breaks."""
+    """A stream that breaks off."""
     yield b"first"
     fail()
 
 
 class Outside:
-    """Middleware that fails when the response is complete."""
+    """Middleware that fails after the response is complete."""
 
     def __init__(self, app):
         self.app = app
@@ -55,7 +55,7 @@ class Outside:
 
 
 class OwnBackground:
-    """A background task that is none of Starlette's."""
+    """A background task that is not Starlette's."""
 
     async def __call__(self) -> None:
         fail()
@@ -84,7 +84,7 @@ def make_app(*, http_middleware: bool) -> FastAPI:
 
 
 def asked(path: str, *, http_middleware: bool, chosen: bool) -> CapturedSpans:
-    """Send one request; gives what is exported."""
+    """Send one request; return the exported spans."""
     app, captured = make_app(http_middleware=http_middleware), CapturedSpans()
     configure_tracing("shop", settings=TracingSettings(traces_exporter="none"), span_processors=[captured])
     eco2_tracing.instrument_app(app)
@@ -99,8 +99,8 @@ def asked(path: str, *, http_middleware: bool, chosen: bool) -> CapturedSpans:
 @pytest.mark.parametrize("chosen", [True, False])
 @pytest.mark.parametrize("http_middleware", [True, False])
 @pytest.mark.parametrize("path", ["/teardown", "/stream", "/plain", "/own-background"])
-def test_the_server_span_says_what_failed(path, http_middleware, chosen):
-    """Status, ``error.type`` and the event, within the span; and the reason why the trace is kept."""
+def test_server_span_has_the_exception(path, http_middleware, chosen):
+    """Status, `error.type`, event, and the reason for which the trace is kept."""
     (span,) = asked(path, http_middleware=http_middleware, chosen=chosen).spans
     if span.attributes["http.response.status_code"] == 500:
         pytest.skip("this FastAPI ends dependencies before it responds")
@@ -115,8 +115,8 @@ def test_the_server_span_says_what_failed(path, http_middleware, chosen):
 
 @pytest.mark.parametrize("chosen", [True, False])
 @pytest.mark.parametrize("http_middleware", [True, False])
-def test_a_background_tasks_exception_stands_on_its_own_span(http_middleware, chosen):
-    """The response was good and complete: the server span stays as it is, the trace is kept."""
+def test_exception_of_a_background_task_is_on_its_span(http_middleware, chosen):
+    """The server span is no error; the trace is kept."""
     captured = asked("/background", http_middleware=http_middleware, chosen=chosen)
     (server,) = captured.find("GET /background")
     tasks = captured.find(

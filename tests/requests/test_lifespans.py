@@ -1,4 +1,4 @@
-"""The end of a lifespan delivers, wherever tracing was configured."""
+"""The end of a lifespan exports queued spans, wherever tracing was configured."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from eco2_tracing import (
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["before", "in its start-up"])
-def test_the_end_of_a_lifespan_delivers(clean_tracing, early):
-    """What the application's own shutdown makes is delivered too, and tracing goes on afterwards."""
+def test_end_of_a_lifespan_flushes(clean_tracing, early):
+    """Spans of the application's shutdown are exported too, and tracing continues afterwards."""
     exporter = InMemorySpanExporter()
     settings = TracingSettings(traces_exporter=("none",))
 
@@ -49,8 +49,8 @@ def test_the_end_of_a_lifespan_delivers(clean_tracing, early):
     assert tracing_status().enabled
 
 
-def test_a_lifespan_outlives_tracing(clean_tracing):
-    """Where tracing was shut down before, the lifespan ends as it always did."""
+def test_lifespan_after_a_shutdown(clean_tracing):
+    """The lifespan ends as usual."""
     app = FastAPI()
     configure_tracing(settings=TracingSettings(traces_exporter=("none",)))
     instrument_app(app)

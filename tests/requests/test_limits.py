@@ -1,4 +1,4 @@
-"""The limits of the specification hold for server and client spans as for those of the SDK."""
+"""The specification's limits apply to server and client spans."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OURS = ("eco2.", "sampler.")
 
 @pytest.fixture
 def traced(clean_tracing):
-    """Send one request that sets an attribute and calls a service, under some settings; give the two spans."""
+    """Send one request that sets an attribute and calls a service; return both spans."""
 
     def run(**settings):
         seen = CapturedSpans()
@@ -42,8 +42,8 @@ def traced(clean_tracing):
     return run
 
 
-def test_values_are_cut(traced):
-    """``OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`` cuts texts, those in lists as well."""
+def test_values_are_truncated(traced):
+    """`OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` truncates texts, also in lists."""
     server, client = traced(
         span_attribute_value_length_limit=5, http_capture_headers_server_request="x-colour"
     )
@@ -55,15 +55,15 @@ def test_values_are_cut(traced):
 
 
 @pytest.mark.parametrize("limit", [0, 1, 3])
-def test_attributes_are_counted(traced, limit):
-    """``OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`` counts what the application set as well."""
+def test_attribute_count_is_limited(traced, limit):
+    """`OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT` includes attributes of the application."""
     server, client = traced(span_attribute_count_limit=limit)
     assert (len(server), len(client)) == (limit, limit)
     assert ("shop.item" in server) == bool(limit)
 
 
-def test_usual_limits_take_nothing(traced):
-    """The defaults leave everything whole."""
+def test_default_limits_remove_nothing(traced):
+    """Ordinary spans are exported whole."""
     server, client = traced()
     assert server["url.path"] == "/items/0123456789"
     assert client["url.full"] == "http://backend/stock/0123456789"

@@ -1,4 +1,4 @@
-"""Requests, applications and servers that are not as one expects: they are served all the same."""
+"""Unusual requests, applications and servers: they are served."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from opentelemetry.trace import StatusCode
 import eco2_tracing
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, CapturedSpans, b3_headers
 from tests.requests.conftest import make_app
+from tests.support.hostile import FrozenError
 
 
 def configured(app, captured=None, hook=None, **settings):
@@ -32,7 +33,7 @@ def configured(app, captured=None, hook=None, **settings):
 
 
 def serve(app, **changes):
-    """Send one request to an application without a server; returns the messages of the answer."""
+    """Send one request to an application without a server; return the response's messages."""
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "path": "/items/7",
         "raw_path": b"/items/7", "query_string": b"", "root_path": "", "scheme": "http", "headers": [],
@@ -51,8 +52,8 @@ def serve(app, **changes):
     return sent
 
 
-def test_a_request_without_headers_is_served(caplog):
-    """A server that breaks ASGI's rules costs the span, not the answer; it is told once."""
+def test_request_without_headers_is_served(caplog):
+    """A server that violates ASGI costs the span, not the response; it is logged once."""
     app = FastAPI()
 
     @app.get("/items/7")
@@ -75,8 +76,8 @@ def test_a_request_without_headers_is_served(caplog):
     ]
 
 
-def test_an_answer_with_an_odd_status_goes_out():
-    """What the application sends is passed on, whatever we can read of it."""
+def test_response_with_an_invalid_status_is_sent():
+    """The application's messages are passed on unchanged."""
     app = FastAPI()
     _, captured = configured(app)
 
@@ -91,8 +92,8 @@ def test_an_answer_with_an_odd_status_goes_out():
 
 
 @pytest.mark.parametrize("last", ["http.response.trailers", "http.response.pathsend"])
-def test_answers_that_end_otherwise(last):
-    """Trailers and files sent by the server end the span as a body does; what is raised later is an error."""
+def test_responses_with_other_ends(last):
+    """Trailers and files sent by the server end the span; a later exception is an error."""
     app = FastAPI()
     _, captured = configured(app)
 
@@ -114,8 +115,8 @@ def test_answers_that_end_otherwise(last):
     assert [event.time_ns for event in span.events] == [span.end_ns]
 
 
-def test_the_hook_sees_every_recorded_request():
-    """What it sets is on the span; its errors are told on the span and harm nobody."""
+def test_hook_is_called_for_recorded_requests():
+    """It can set attributes; its exceptions are recorded and have no other effect."""
 
     def hook(span, scope):
         span.set_attribute("tenant", scope["path"])
@@ -129,8 +130,8 @@ def test_the_hook_sees_every_recorded_request():
     assert [event.attributes["exception.message"] for event in span.events] == ["hook"]
 
 
-def test_a_processor_that_fails_harms_nobody():
-    """Neither at the beginning nor at the end of a span."""
+def test_failing_processor_has_no_effect():
+    """It fails at the start and at the end of a span."""
 
     class Failing(CapturedSpans):
         def on_start(self, span, parent_context=None):
@@ -144,8 +145,8 @@ def test_a_processor_that_fails_harms_nobody():
         assert client.get("/items/7").status_code == 200
 
 
-def test_the_trace_id_in_a_response_header():
-    """Also where nothing is recorded."""
+def test_trace_id_in_a_response_header():
+    """Also if nothing is recorded."""
     client, _ = configured(
         make_app(), response_header="X-Trace-Id", traces_sampler="always_off", redact_keys="x"
     )
@@ -155,7 +156,7 @@ def test_the_trace_id_in_a_response_header():
 
 
 def test_baggage_is_current_in_the_request():
-    """The API's baggage is what the caller sent."""
+    """The API returns the caller's baggage."""
     from opentelemetry import baggage
 
     app = FastAPI()
@@ -173,42 +174,35 @@ def test_baggage_is_current_in_the_request():
     ("server", "url"), [(("10.0.0.1", 80), "10.0.0.1/"), (("h", 81), "h:81/"), (None, "0.0.0.0/")]
 )
 def test_excluded_urls_without_a_host_header(server, url):
-    """The server's address stands in for it, as in contrib."""
+    """The server's address replaces it, as in contrib."""
     app = FastAPI()
     _, captured = configured(app, excluded_urls=f"http://{url}items")
     stack = app.build_middleware_stack()
 
     async def answer(scope, receive, send):
-        """Answer nothing."""
+        """Send an empty response."""
 
     stack.app = answer
     serve(stack, server=server)
     assert captured.spans == ()
 
 
-class Frozen(Exception):
-    """An exception without room for attributes."""
-
-    def __setattr__(self, name, value):
-        raise AttributeError(name)
-
-
-def test_an_exception_without_room_for_ids():
-    """It is recorded all the same."""
+def test_frozen_exception():
+    """An exception that takes no attributes is recorded."""
     app = FastAPI()
 
     @app.get("/")
     async def root():
-        raise Frozen("cold")
+        raise FrozenError("cold")
 
     client, captured = configured(app)
     with client:
         assert client.get("/").status_code == 500
-    assert captured.spans[0].attributes["error.type"] == "Frozen"
+    assert captured.spans[0].attributes["error.type"] == "FrozenError"
 
 
 def test_background_tasks_without_tracing_run():
-    """An instrumented application that was never configured."""
+    """The application is instrumented and tracing is not configured."""
     app, done = FastAPI(), []
     eco2_tracing.instrument_app(app)
 
@@ -223,7 +217,7 @@ def test_background_tasks_without_tracing_run():
 
 
 class Asked(Sampler):
-    """Chooses by what it is told at the start."""
+    """Samples by the attributes at the start."""
 
     def should_sample(
         self, parent_context, trace_id, name, kind=None, attributes=None, links=None, trace_state=None
@@ -236,8 +230,8 @@ class Asked(Sampler):
         return "Asked"
 
 
-def test_an_installed_sampler_is_told_the_request(monkeypatch):
-    """It gets the attributes that matter to sampling, and its own are on the span."""
+def test_installed_sampler_receives_request_attributes(monkeypatch):
+    """Those relevant to sampling; its own attributes are on the span."""
     from eco2_tracing.sampling import _build
 
     class Point:
@@ -261,8 +255,8 @@ def test_an_installed_sampler_is_told_the_request(monkeypatch):
     assert (span.name, span.attributes["asked"]) == ("GET /items/{item_id}", True)
 
 
-def test_a_lifespan_goes_on_whatever_fails(monkeypatch):
-    """Neither its beginning nor its end depends on us."""
+def test_internal_failures_do_not_affect_a_lifespan(monkeypatch):
+    """Neither its start nor its end."""
     from eco2_tracing._instrumentation.common.state import current
 
     app = make_app()
@@ -276,16 +270,16 @@ def test_a_lifespan_goes_on_whatever_fails(monkeypatch):
         assert client.get("/items/7").status_code == 200
 
 
-def test_importing_leaves_the_collector_as_it_was():
-    """Where it is off it stays off, where it is on it goes on."""
+def test_import_does_not_change_garbage_collection():
+    """It stays enabled or disabled."""
     for switch, expected in (("gc.disable()", "False"), ("gc.enable()", "True")):
         code = f"import gc; {switch}; import eco2_tracing; print(gc.isenabled())"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.strip() == expected
 
 
-def test_nothing_is_logged_by_an_ordinary_request(caplog):
-    """Start-up says one line; requests say none."""
+def test_ordinary_request_logs_nothing(caplog):
+    """Start-up logs one line, requests none."""
     with caplog.at_level(logging.INFO, logger="eco2_tracing"):
         client, _ = configured(make_app())
         with client:
@@ -293,7 +287,7 @@ def test_nothing_is_logged_by_an_ordinary_request(caplog):
     assert len([record for record in caplog.records if record.name == "eco2_tracing"]) == 1
 
 
-def test_the_hook_is_called_without_processors_too():
+def test_hook_is_called_without_processors():
     """Most services have none."""
     made, seen = make_app(), []
     eco2_tracing.configure_tracing(settings=eco2_tracing.TracingSettings(traces_exporter="none"))
@@ -304,7 +298,7 @@ def test_the_hook_is_called_without_processors_too():
 
 
 def test_words_of_contribs_list_are_paths():
-    """They add to the excluded paths."""
+    """They are added to the excluded paths."""
     client, captured = configured(make_app(), excluded_urls="status")
     with client:
         client.get("/status/200")
@@ -312,8 +306,8 @@ def test_words_of_contribs_list_are_paths():
     assert captured.spans == ()
 
 
-def test_what_other_propagators_found_is_in_the_context():
-    """A propagator of another package may put anything there."""
+def test_context_of_other_propagators():
+    """Values of another package's propagator are in the request's context."""
     from opentelemetry.context import get_value
 
     from eco2_tracing._instrumentation.common.state import current
@@ -332,8 +326,8 @@ def test_what_other_propagators_found_is_in_the_context():
         assert client.get("/").json() == "found"
 
 
-def test_refused_by_the_cap_a_failure_is_answered_all_the_same():
-    """Nothing of it is exported, nor told to the caller."""
+def test_failure_beyond_the_cap():
+    """It is neither exported nor reported to the caller; the response does not change."""
     client, captured = configured(make_app(), max_kept_traces_per_second=1)
     with client:
         answers = [client.get("/boom", headers=b3_headers(sampled=False)) for _ in range(5)]
@@ -342,8 +336,8 @@ def test_refused_by_the_cap_a_failure_is_answered_all_the_same():
     assert len(told) == len(captured.spans) < 5
 
 
-def test_a_websocket_closed_by_its_client_is_no_error():
-    """Codes 1000 and 1001 are how connections end."""
+def test_websocket_closed_by_its_client_is_no_error():
+    """With the codes 1000 and 1001."""
     from starlette.websockets import WebSocketDisconnect
 
     client, captured = configured(make_app())
@@ -354,8 +348,8 @@ def test_a_websocket_closed_by_its_client_is_no_error():
     assert (span.name, span.status) == ("HTTP /ws/{room}", StatusCode.UNSET)
 
 
-def test_a_group_of_one_exception_is_that_exception():
-    """Task groups wrap what one task raised."""
+def test_group_of_one_exception_is_that_exception():
+    """Task groups wrap the exception of a task."""
     app = FastAPI()
 
     @app.get("/")
@@ -369,8 +363,8 @@ def test_a_group_of_one_exception_is_that_exception():
 
 
 @pytest.mark.skipif(find_spec("fastapi.telemetry") is None, reason="this FastAPI has no telemetry of its own")
-def test_metrics_of_fastapi_go_on():
-    """Its own telemetry loses its spans, not its metrics."""
+def test_fastapi_metrics_continue():
+    """FastAPI's own telemetry loses its spans, not its metrics."""
     metrics = pytest.importorskip("opentelemetry.sdk.metrics")
     export = pytest.importorskip("opentelemetry.sdk.metrics.export")
     reader = export.InMemoryMetricReader()
@@ -393,15 +387,15 @@ def test_metrics_of_fastapi_go_on():
     assert "http.server.request.duration" in found
 
 
-def test_a_scope_without_a_scheme():
-    """ASGI lets a server leave it out; nothing is made up."""
+def test_scope_without_a_scheme():
+    """ASGI allows it; no scheme is invented."""
     app = make_app()
     _, captured = configured(app)
     assert serve(app, scheme=...)[0]["status"] == 200
     assert "url.scheme" not in captured.spans[0].attributes
 
 
-def test_a_message_after_the_end_is_the_servers_to_refuse():
+def test_message_after_the_end_reaches_the_server():
     """A task that outlives its request sends as it would without tracing."""
     app, late = FastAPI(), []
     configured(app)
@@ -421,8 +415,8 @@ def test_a_message_after_the_end_is_the_servers_to_refuse():
 
 @pytest.mark.parametrize("theirs", [False, True])
 @pytest.mark.parametrize("read", [{}, {"http_capture_headers_server_response": "x-a"}])
-def test_headers_that_can_be_read_only_once(theirs, read):
-    """ASGI asks for no more of them: application and client get all that they would have got."""
+def test_headers_that_are_iterators(theirs, read):
+    """ASGI requires no more; application and client receive all of them."""
     app, seen = FastAPI(), []
 
     async def answer(scope, receive, send):
@@ -441,8 +435,8 @@ def test_headers_that_can_be_read_only_once(theirs, read):
     assert [name for name, _ in start["headers"]] == [b"x-a", b"content-type", b"x-b"]
 
 
-def test_answers_that_cannot_be_read_go_out_under_another_provider():
-    """What its spans cannot tell of them costs nothing else."""
+def test_unreadable_responses_with_another_provider():
+    """They are sent unchanged; only the span lacks attributes."""
     app = FastAPI()
 
     async def answer(scope, receive, send):

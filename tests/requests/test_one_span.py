@@ -1,4 +1,4 @@
-"""One server span a request, whoever else wraps the application, and none for an excluded one."""
+"""One server span a request, whatever else wraps the application, and none for an excluded request."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ OUTSIDE = (
 
 
 def ours(**settings: object):
-    """Configure this library; the value returns the spans that are exported."""
+    """Configure this library; returns the exported spans."""
     captured = CapturedSpans()
     configure_tracing(
         "shop",
@@ -193,7 +193,7 @@ def ours(**settings: object):
 
 
 def external():
-    """Let another provider be in charge; the value returns the spans that it exports."""
+    """Install another provider; returns the spans that it exports."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
@@ -207,7 +207,7 @@ def servers(spans) -> list[str]:
 
 
 def added(spans, client: TestClient, path: str, headers: dict[str, str]) -> list[str]:
-    """Send a request; return the names of the server spans that it makes."""
+    """Send a request; return the names of its server spans."""
     before = len(servers(spans()))
     client.get(path, headers=headers)
     return servers(spans())[before:]
@@ -225,7 +225,7 @@ def _mode(name: str):
 @pytest.mark.parametrize("mode", ["lean", "contrib", "external provider", "disabled"])
 @pytest.mark.parametrize("wrap", [*INSIDE, *OUTSIDE], ids=lambda wrap: wrap.__name__)
 def test_one_server_span(wrap, mode):
-    """For a recorded request, in the mounted application too, and for one that fails."""
+    """For a successful request, in the mounted application too, and for a failed one."""
     spans = _mode(mode)
     with TestClient(wrap(make_app()), raise_server_exceptions=False) as client:
         for path in ("/items/1", "/sub/parts/1", "/boom"):
@@ -247,8 +247,8 @@ def test_one_server_span(wrap, mode):
         ("disabled", (*INSIDE, *OUTSIDE)),
     ],
 )
-def test_none_for_an_excluded_request(mode, wraps):
-    """Neither ours nor one of another instrumentation, with and without a caller's ids."""
+def test_no_server_span_for_an_excluded_request(mode, wraps):
+    """With and without the caller's ids."""
     spans = _mode(mode)
     for wrap in wraps:
         with TestClient(wrap(make_app())) as client:
@@ -256,8 +256,8 @@ def test_none_for_an_excluded_request(mode, wraps):
                 assert added(spans, client, "/health", headers) == [], (wrap.__name__, headers)
 
 
-def test_a_call_in_the_process_has_its_own(caplog):
-    """The span of the request that makes the call is not taken for that of the request that it makes."""
+def test_in_process_call_has_its_own_server_span(caplog):
+    """The calling request's span is not taken for the called one's."""
     spans = ours()
     inner = make_app()
     instrument_app(inner)
@@ -279,7 +279,7 @@ def test_a_call_in_the_process_has_its_own(caplog):
 
 
 def test_a_span_between_an_outer_instrumentation_and_ours(caplog):
-    """The outer one stays in charge, as one line says."""
+    """The outer instrumentation creates the server span, as one line says."""
     caplog.set_level(logging.INFO, "eco2_tracing")
     spans = ours()
     app = make_app()

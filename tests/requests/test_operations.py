@@ -1,4 +1,4 @@
-"""Samplers that tell operations apart know the operation before the request is routed."""
+"""Samplers with strategies per operation receive the operation before routing."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.requests.conftest import make_app
         ("GET", "/nothing", "GET"),
     ],
 )
-def test_the_operation_is_the_spans_later_name(method, path, name):
-    """Jaeger's per-operation strategies name operations as the spans are named."""
+def test_operation_is_the_name_of_the_span(method, path, name):
+    """Jaeger's strategies use the names of spans."""
     scope = {"type": "http", "method": method, "path": path, "root_path": "", "headers": []}
     assert operation_of(scope, make_app()) == name
 
 
-def test_mounts_that_share_a_beginning():
-    """The one that took the path names it; a root path from elsewhere names nothing."""
+def test_mounts_with_a_common_prefix():
+    """The mount that matched gives the name; another root path does not."""
     from fastapi import FastAPI
 
     from eco2_tracing._instrumentation.common.route import route_of
@@ -42,8 +42,8 @@ def test_mounts_that_share_a_beginning():
     assert route_of({**mounted, "root_path": "/elsewhere"}, scope, app) == "/items/{item_id}"
 
 
-def test_routes_that_cannot_match_are_passed_over():
-    """An application may have routes of its own making."""
+def test_routes_that_raise_are_skipped():
+    """An application may have custom routes."""
     from fastapi import FastAPI
 
     class Broken:
@@ -56,8 +56,8 @@ def test_routes_that_cannot_match_are_passed_over():
     assert operation_of(scope, app) == "GET /docs"
 
 
-def test_a_strategy_by_operation_gets_the_operation():
-    """A sampler that tells operations apart decides by the route."""
+def test_strategy_per_operation():
+    """The sampler decides by the route."""
     from fastapi.testclient import TestClient
 
     import eco2_tracing

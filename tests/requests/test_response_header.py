@@ -1,4 +1,4 @@
-"""``ECO2_TRACING_RESPONSE_HEADER``: wherever a request has a trace id, its response tells it."""
+"""`ECO2_TRACING_RESPONSE_HEADER`: the response of a request with a trace id carries it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHARED = Response("shared")
 
 @pytest.fixture
 def service():
-    """Make an instrumented application with these settings, its header named ``x-trace-id``."""
+    """An instrumented application with these settings, whose header is `x-trace-id`."""
     contrib = importlib.import_module("opentelemetry.instrumentation.fastapi").FastAPIInstrumentor
     propagators = importlib.import_module("opentelemetry.instrumentation.propagators")
     apps = []
@@ -45,64 +45,64 @@ def service():
     propagators.set_global_response_propagator(None)
 
 
-def told(answer):
+def header_values(answer):
     """The values of the header."""
     return answer.headers.get_list("x-trace-id")
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_trace_of_a_request(service, mode):
-    """Its own or the caller's, sampled or not, and where the application failed."""
+def test_header_has_the_requests_trace_id(service, mode):
+    """New or the caller's, sampled or not, also if the application failed."""
     client, captured = service(instrumentation=mode)
     for path in ("/work", "/error", "/shared", "/shared"):
         answer = client.get(path)
-        assert told(answer) == [captured.find(name=f"GET {path}")[-1].trace_id]
-    assert told(client.get("/work", headers=b3_headers(sampled=False))) == [TRACE_ID]
+        assert header_values(answer) == [captured.find(name=f"GET {path}")[-1].trace_id]
+    assert header_values(client.get("/work", headers=b3_headers(sampled=False))) == [TRACE_ID]
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_excluded_request_has_the_callers(service, mode):
-    """The one that its log lines carry; without a caller's there is none to tell."""
+def test_header_of_an_excluded_request(service, mode):
+    """The caller's trace id, which is also in its log lines; absent without one."""
     client, captured = service(instrumentation=mode)
     answer = client.get("/health", headers=b3_headers())
-    assert told(answer) == [TRACE_ID] == [answer.json()["trace"]]
-    assert told(client.get("/health")) == []
+    assert header_values(answer) == [TRACE_ID] == [answer.json()["trace"]]
+    assert header_values(client.get("/health")) == []
     assert not captured.spans
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_tracing_disabled(service, mode):
-    """The caller's trace, which log lines carry here too."""
+    """The caller's trace id, which is also in log lines."""
     client, _ = service(instrumentation=mode, sdk_disabled=True)
-    assert told(client.get("/work", headers=b3_headers())) == [TRACE_ID]
-    assert told(client.get("/work")) == []
+    assert header_values(client.get("/work", headers=b3_headers())) == [TRACE_ID]
+    assert header_values(client.get("/work")) == []
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("path", ["/work", "/health"])
-def test_a_stranger_cannot_write_it(service, mode, path):
-    """An untrusting service tells its own trace, or nothing."""
+def test_untrusted_caller_cannot_set_it(service, mode, path):
+    """An untrusting service sends its own trace id, or none."""
     client, _ = service(instrumentation=mode, trust_inbound=False)
     answer = client.get(path, headers=b3_headers())
-    assert told(answer) == [one for one in [answer.json()["trace"]] if one]
+    assert header_values(answer) == [one for one in [answer.json()["trace"]] if one]
     assert TRACE_ID not in str(answer.headers)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_off_unless_named(service, mode):
-    """Nothing is added without the variable, nor after a shutdown."""
+def test_off_by_default(service, mode):
+    """Without the variable, and after a shutdown, no header is added."""
     client, _ = service(instrumentation=mode, response_header=None)
-    assert told(client.get("/work", headers=b3_headers())) == []
+    assert header_values(client.get("/work", headers=b3_headers())) == []
     eco2_tracing.shutdown_tracing(0)
-    assert told(client.get("/work", headers=b3_headers())) == []
+    assert header_values(client.get("/work", headers=b3_headers())) == []
 
 
-def test_the_applications_own_response_propagator_stays(service):
-    """Contrib has one place for it; who was there first still has its say."""
+def test_response_propagator_of_the_application_stays(service):
+    """Contrib has one global response propagator; an earlier one is still called."""
     propagators = importlib.import_module("opentelemetry.instrumentation.propagators")
     propagators.set_global_response_propagator(propagators.TraceResponsePropagator())
     client, _ = service(instrumentation="contrib")
     service(instrumentation="contrib")
     answer = client.get("/work", headers=b3_headers())
-    assert told(answer) == [TRACE_ID]
+    assert header_values(answer) == [TRACE_ID]
     assert TRACE_ID in answer.headers["traceresponse"]

@@ -1,4 +1,4 @@
-"""The route of everything that can serve a request, whatever routers, mounts, hosts and middleware it lies in."""
+"""`http.route` of everything that can serve a request, with routers, mounts, hosts and middleware."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HAS_FRONTENDS = hasattr(FastAPI, "frontend")
 
 
 async def plain(request):
-    """Answer as a plain Starlette endpoint."""
+    """A plain Starlette endpoint."""
     return PlainTextResponse("x")
 
 
@@ -31,29 +31,29 @@ class Endpoint(HTTPEndpoint):
     """A class-based endpoint."""
 
     async def get(self, request):
-        """Answer GET alone."""
+        """An endpoint for GET alone."""
         return PlainTextResponse("x")
 
 
 async def talk(websocket):
-    """Accept, say something and close."""
+    """A WebSocket endpoint."""
     await websocket.accept()
     await websocket.send_text("hi")
     await websocket.close()
 
 
 async def raw(scope, receive, send):
-    """Answer as an ASGI application that has no routes."""
+    """An ASGI application without routes."""
     await PlainTextResponse("x")(scope, receive, send)
 
 
 async def item(n: str) -> str:
-    """Answer as a FastAPI endpoint."""
+    """A FastAPI endpoint."""
     return n
 
 
 class Wrapped:
-    """Middleware around an application, as users wrap what they mount."""
+    """Middleware around a mounted application."""
 
     def __init__(self, app):
         self.app = app
@@ -117,7 +117,7 @@ def make_app() -> FastAPI:
 
 
 def recorded(app) -> CapturedSpans:
-    """Trace an application; gives what it records."""
+    """Instrument an application; return its spans."""
     captured = CapturedSpans()
     configure_tracing("shop", settings=TracingSettings(traces_exporter="none"), span_processors=[captured])
     eco2_tracing.instrument_app(app)
@@ -125,7 +125,7 @@ def recorded(app) -> CapturedSpans:
 
 
 def request(app, captured, method: str, url: str, **arguments):
-    """Send one request; gives its status and its span."""
+    """Send one request; return its status and its span."""
     captured.clear()
     with TestClient(app, raise_server_exceptions=False) as client:
         response = client.request(method, url, **arguments)
@@ -159,8 +159,8 @@ if INCLUDES_MOUNTS:  # older routers leave mounts and hosts out when they are in
 
 
 @pytest.mark.parametrize(("url", "route"), ALWAYS)
-def test_the_route_of_what_served(url, route):
-    """The whole template, also where the path fits and the method does not; the span's name has it."""
+def test_route_of_requests(url, route):
+    """The full template, also of a 405; the span's name contains it."""
     app = make_app()
     captured = recorded(app)
     for method, status in (("GET", 200), ("POST", 405)):
@@ -178,8 +178,8 @@ if INCLUDES_MOUNTS:
 
 
 @pytest.mark.parametrize(("url", "route"), SOCKETS)
-def test_the_route_of_a_websocket(url, route):
-    """FastAPI's and Starlette's, in routers and in mounts within them."""
+def test_route_of_websockets(url, route):
+    """Of FastAPI and Starlette, in routers and in their mounts."""
     app = make_app()
     captured = recorded(app)
     with TestClient(app) as client, client.websocket_connect(url) as socket:
@@ -200,16 +200,16 @@ def test_the_route_of_a_websocket(url, route):
         ("/outer/a/nothing", 404, "/outer/{o}"),
     ],
 )
-def test_the_route_of_what_has_none_of_its_own(url, status, route):
-    """What is mounted without routes has the mount's; what nothing serves has none."""
+def test_route_without_a_template(url, status, route):
+    """A mounted application without routes has the mount's route; an unmatched path has none."""
     app = make_app()
     found, span = request(app, recorded(app), "GET", url)
     assert (found, span.attributes.get("http.route")) == (status, route)
     assert span.name == (f"GET {route}" if route else "GET")
 
 
-def test_a_redirect_to_the_path_with_a_slash_has_no_route():
-    """No route served it; as contrib has it."""
+def test_slash_redirect_has_no_route():
+    """No route served it, as in contrib."""
     app = FastAPI()
     app.get("/slash/")(item)
     found, span = request(app, recorded(app), "GET", "/slash", follow_redirects=False)
@@ -228,8 +228,8 @@ def test_a_redirect_to_the_path_with_a_slash_has_no_route():
         ("/ui/x/1", "GET", 200, "/ui/x/{n}"),
     ],
 )
-def test_the_route_of_a_frontend(tmp_path, url, method, status, route):
-    """As FastAPI's own telemetry names it; other routes come first."""
+def test_route_of_a_frontend(tmp_path, url, method, status, route):
+    """As in FastAPI's own telemetry; other routes precede it."""
     (tmp_path / "page.txt").write_text("page")
     app, router, sub = FastAPI(), APIRouter(), FastAPI()
     app.get("/ui/x/{n}")(item)
@@ -244,7 +244,7 @@ def test_the_route_of_a_frontend(tmp_path, url, method, status, route):
 
 
 def rewrite(scope) -> dict:
-    """What a middleware of the application makes of a path."""
+    """Rewrite a path, as middleware does."""
     if scope["type"] == "lifespan":
         return {}
     path = scope["path"].removeprefix("/v2")
@@ -252,14 +252,14 @@ def rewrite(scope) -> dict:
 
 
 class Copying(Wrapped):
-    """Passes a copy of the scope on."""
+    """Passes on a copy of the scope."""
 
     async def __call__(self, scope, receive, send):
         await self.app({**scope}, receive, send)
 
 
 class CopyingAndRewriting(Wrapped):
-    """Passes a copy with another path on."""
+    """Passes on a copy with another path."""
 
     async def __call__(self, scope, receive, send):
         await self.app({**scope, **rewrite(scope)}, receive, send)
@@ -274,7 +274,7 @@ class Rewriting(Wrapped):
 
 
 class Rerooting(Wrapped):
-    """Changes the root path in place, as for a proxy that took it off."""
+    """Changes the root path in place, as for a proxy that strips it."""
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "lifespan":
@@ -285,7 +285,7 @@ class Rerooting(Wrapped):
 @pytest.mark.parametrize("middleware", [Copying, CopyingAndRewriting, Rewriting, Rerooting])
 @pytest.mark.parametrize(("url", "route"), [one for one in ALWAYS if one[0].startswith("/")])
 def test_middleware_that_copies_or_rewrites_the_scope(middleware, url, route):
-    """The route is that of what served; the path stays what was asked for."""
+    """The route is that of the served path; `url.path` is the requested one."""
     app = make_app()
     app.add_middleware(middleware)
     captured = recorded(app)
@@ -306,8 +306,8 @@ def test_websockets_behind_middleware_that_copies_the_scope(url, route):
     assert captured.spans[0].attributes["http.route"] == route
 
 
-def test_the_list_of_middleware_stays_as_it_is():
-    """What notes the router's scope is in the stack alone."""
+def test_user_middleware_list_does_not_change():
+    """The middleware that records the router's scope is in the stack alone."""
     app = make_app()
     app.add_middleware(Copying)
     recorded(app)
@@ -329,8 +329,8 @@ STRIPPED = [
 
 @pytest.mark.parametrize("root_path", ["/gateway", "/wrapped"])
 @pytest.mark.parametrize(("url", "route", "stripped"), STRIPPED)
-def test_a_root_path_is_no_part_of_the_route(root_path, url, route, stripped):
-    """Of the server, whether or not the proxy in front took it off; mounts may be named like it."""
+def test_root_path_is_not_in_the_route(root_path, url, route, stripped):
+    """Whether or not the proxy strips it, and if a mount has the same name."""
     app = make_app()
     captured = recorded(app)
     with TestClient(app, root_path=root_path) as client:
@@ -339,8 +339,8 @@ def test_a_root_path_is_no_part_of_the_route(root_path, url, route, stripped):
     assert (response.status_code, span.attributes["http.route"]) == (200, route)
 
 
-def test_an_application_in_an_application_that_is_not_traced():
-    """Its routes are its own; mounts of its own are among them."""
+def test_application_mounted_in_an_untraced_one():
+    """Its route begins at its own mount."""
     app = make_app()
     captured = recorded(app)
     with TestClient(Starlette(routes=[Mount("/around", app=app)])) as client:
@@ -349,15 +349,15 @@ def test_an_application_in_an_application_that_is_not_traced():
 
 
 @pytest.mark.parametrize(("url", "route"), [one for one in ALWAYS if one[0].startswith("/")])
-def test_the_operation_is_the_route(url, route):
-    """What a sampler is asked about is what the span is called later."""
+def test_sampler_receives_the_route(url, route):
+    """The operation that a sampler receives is the later name of the span."""
     scope = {"type": "http", "method": "GET", "path": url, "root_path": "", "headers": []}
     assert operation_of(scope, make_app()) == f"GET {route}"
 
 
 @pytest.mark.parametrize(("url", "route"), [one for one in ALWAYS if one[0].startswith("/")])
-def test_the_slow_threshold_of_a_route(url, route):
-    """It is found by the route that the span has."""
+def test_slow_threshold_by_route(url, route):
+    """It is looked up by the span's route."""
     app, captured = make_app(), CapturedSpans()
     settings = TracingSettings(
         traces_exporter="none",

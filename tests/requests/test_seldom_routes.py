@@ -1,4 +1,4 @@
-"""Routes that are seldom built: very deep mounts and middleware, hosts that cannot match."""
+"""Rare routes: very deep mounts and middleware, hosts that raise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Around:
 
 
 class BrokenHost(Host):
-    """A host that cannot match."""
+    """A host route that raises."""
 
     def matches(self, scope):
         """Raise."""
@@ -26,11 +26,11 @@ class BrokenHost(Host):
 
 
 def endpoint(request):
-    """Answer nothing."""
+    """Send an empty response."""
 
 
 def served(path: str, root: str, app) -> str | None:
-    """The route of a request that a route ``/leaf`` below ``root`` served."""
+    """The route of a request served by a route `/leaf` below `root`."""
     scope = {"type": "http", "method": "GET", "path": path, "headers": [("host", "x")], "app_root_path": ""}
     return route_of(
         {**scope, "root_path": root, "route": Route("/leaf", endpoint)}, {**scope, "root_path": ""}, app
@@ -38,8 +38,8 @@ def served(path: str, root: str, app) -> str | None:
 
 
 @pytest.mark.parametrize(("depth", "is_known"), [(3, True), (17, True), (18, False), (30, False)])
-def test_mounts_in_mounts(depth, is_known):
-    """They are followed to a depth that no application has; below it the route's own template is left."""
+def test_nested_mounts(depth, is_known):
+    """They are followed to a depth beyond real applications; below it, the route's own template is used."""
     routes = [Route("/leaf", endpoint)]
     for _ in range(depth):
         routes = [Mount("/{m}", routes=routes)]
@@ -48,16 +48,16 @@ def test_mounts_in_mounts(depth, is_known):
 
 
 @pytest.mark.parametrize(("layers", "route"), [(3, "/w/in/leaf"), (40, "/leaf")])
-def test_middleware_around_what_is_mounted(layers, route):
-    """It is looked through, though not without an end."""
+def test_middleware_around_a_mount(layers, route):
+    """It is unwrapped to a limited depth."""
     app = Starlette(routes=[Mount("/in", routes=[Route("/leaf", endpoint)])])
     for _ in range(layers):
         app = Around(app)
     assert served("/w/in/leaf", "/w/in", Starlette(routes=[Mount("/w", app=app)])) == route
 
 
-def test_a_host_that_cannot_match_is_passed_over():
-    """The mount beside it names the route."""
+def test_host_that_raises_is_skipped():
+    """The mount beside it gives the route."""
     app = FastAPI()
     app.router.routes.append(BrokenHost("x", Starlette(routes=[Mount("/{wrong}", routes=[])])))
     app.mount("/m", Starlette(routes=[Route("/leaf", endpoint)]))

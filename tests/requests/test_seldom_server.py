@@ -1,4 +1,4 @@
-"""What happens to few requests: they are abandoned, forked, served twice or fail in an odd way."""
+"""Rare requests: abandoned, forked, served twice, or failing in an unusual way."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REFUSED = [*IDS, (b"x-b3-sampled", b"0")]
 
 @pytest.fixture(autouse=True)
 def background_tasks(monkeypatch):
-    """Contrib's instrumentation of an application replaces the method of background tasks for the whole process."""
+    """Contrib replaces the method of background tasks for the whole process; restore it."""
     monkeypatch.setattr(BackgroundTask, "__call__", BackgroundTask.__call__)
     yield
     if hasattr(BackgroundTask, "_otel_original_call"):
@@ -43,7 +43,7 @@ async def nothing(*_: Any) -> None:
 
 
 async def pause(*_: Any) -> None:
-    """Wait, until it is closed in these tests."""
+    """Wait until the coroutine is closed."""
     await asyncio.sleep(0)
 
 
@@ -53,7 +53,7 @@ def http(path: str = "/", **changes: Any) -> dict[str, Any]:
 
 
 def around(app: Any, **settings: Any) -> tuple[Any, CapturedSpans]:
-    """The middleware of an instrumented application, around another ASGI application."""
+    """The middleware of an instrumented application around another ASGI application."""
     owner = FastAPI()
     _, captured = configured(owner, **settings)
     stack: Any = owner.build_middleware_stack()
@@ -62,13 +62,13 @@ def around(app: Any, **settings: Any) -> tuple[Any, CapturedSpans]:
 
 
 def abandon(coroutine: Any) -> None:
-    """Begin a coroutine in one context, and close it in another."""
+    """Start a coroutine in one context and close it in another."""
     contextvars.copy_context().run(coroutine.send, None)
     contextvars.copy_context().run(coroutine.close)
 
 
-def test_a_token_of_another_context_restores_nothing():
-    """Giving back a value that another context has set leaves the current one alone."""
+def test_token_of_another_context_is_ignored():
+    """Resetting a value that another context set does not change the current one."""
     token = contextvars.copy_context().run(otel_context.set, context.Context({"other": 1}))
     before = otel_context.get()
     reset(token)
@@ -77,16 +77,16 @@ def test_a_token_of_another_context_restores_nothing():
 
 @pytest.mark.parametrize("headers", [[], REFUSED], ids=["recorded", "refused"])
 @pytest.mark.parametrize("settings", [{}, {"error_sampling_rate": 0}], ids=["kept", "none kept"])
-def test_an_abandoned_request_ends(headers, settings):
-    """A request that is closed in another context raises nothing, and leaves nothing there."""
+def test_abandoned_request_ends(headers, settings):
+    """A request closed in another context raises nothing and leaves nothing there."""
     stack, captured = around(pause, **settings)
     abandon(stack(http(headers=headers), nothing, nothing))
     assert not otel_context.get()
     assert len(captured.spans) == (0 if headers else 1)
 
 
-def test_an_abandoned_last_message_ends():
-    """Nor does one that is closed while the server sends the end of its answer."""
+def test_request_abandoned_at_its_last_message_ends():
+    """The server was sending the end of its response."""
 
     async def answer(scope, receive, send):
         await send({"type": "http.response.body", "body": b""})
@@ -97,8 +97,8 @@ def test_an_abandoned_last_message_ends():
     assert len(captured.spans) == 1
 
 
-def test_a_fork_that_nobody_announced_is_noticed_first(monkeypatch):
-    """Such a process is renewed before its first request is served, and before its first call goes out."""
+def test_fork_in_c_is_noticed(monkeypatch):
+    """The child restarts tracing before its first request and before its first call."""
     happened = []
     monkeypatch.setattr(_forks._forks, "hooks", [lambda: happened.append("renewed")])
 
@@ -118,8 +118,8 @@ def test_a_fork_that_nobody_announced_is_noticed_first(monkeypatch):
     assert happened == ["renewed", "served", "renewed", "called"]
 
 
-def test_a_call_below_a_span_that_was_let_go_before_the_error():
-    """What is kept after an error is told to callees, even below a span that was let go by then."""
+def test_call_of_a_span_dropped_before_the_error():
+    """Calls after an error are injected as sampled, even if their parent was dropped."""
     app, told = FastAPI(), []
 
     def callee(request: httpx.Request) -> httpx.Response:
@@ -144,8 +144,8 @@ def test_a_call_below_a_span_that_was_let_go_before_the_error():
     assert "late" in {span.name for span in captured.spans}
 
 
-def test_a_500_for_a_peer_that_has_left_under_contrib():
-    """An application that answers an upload that broke off with 500 keeps nothing of it."""
+def test_500_after_a_disconnect_with_contrib():
+    """An application that answers a broken upload with 500 keeps no trace."""
     pytest.importorskip("opentelemetry.instrumentation.fastapi", reason="contrib is not installed")
     app = FastAPI()
 
@@ -171,20 +171,20 @@ def test_a_500_for_a_peer_that_has_left_under_contrib():
     assert not captured.spans
 
 
-def test_the_end_of_a_peer_is_noted_on_spans_of_ours_alone():
-    """A span of another provider takes no note."""
+def test_disconnect_is_noted_on_our_spans_alone():
+    """A span of another provider is not changed."""
     _note_peer_end(trace.INVALID_SPAN)
 
 
-def test_only_the_server_span_of_our_own_provider_is_dropped():
-    """Where another provider made the outer span, an excluded request leaves it as it is."""
+def test_server_span_of_another_provider_is_not_dropped():
+    """An excluded request leaves the outer span of another provider as it is."""
     foreign = TracerProvider().get_tracer("shop").start_span("GET", kind=trace.SpanKind.SERVER)
     discard(foreign, None)
     assert foreign.is_recording()
 
 
-def test_instrumenting_again_what_contrib_traces(caplog):
-    """The second call finds contrib in charge, and says nothing more."""
+def test_instrument_app_twice_with_contrib(caplog):
+    """The second call logs nothing more."""
     contrib = pytest.importorskip("opentelemetry.instrumentation.fastapi", reason="contrib is not installed")
     app = FastAPI()
     contrib.FastAPIInstrumentor.instrument_app(app)
@@ -194,8 +194,8 @@ def test_instrumenting_again_what_contrib_traces(caplog):
     assert not caplog.records
 
 
-def test_a_request_without_headers_beside_contrib_is_served(caplog):
-    """A server that breaks ASGI's rules costs an excluded request its exclusion, not the answer."""
+def test_request_without_headers_with_contrib(caplog):
+    """A server that violates ASGI costs an excluded request its exclusion, not the response."""
     asked, app = [], FastAPI()
 
     async def plain(scope, receive, send):
@@ -210,16 +210,16 @@ def test_a_request_without_headers_beside_contrib_is_served(caplog):
     assert "beginning of a request" in caplog.text
 
 
-def test_a_span_that_follows_a_startup_without_one_stays():
-    """Only what continues a span of the startup is left over from it."""
+def test_context_after_a_startup_without_a_span():
+    """Only a span that continues one of the start-up is discarded."""
     span = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=False))
     startup = context.set_value("colour", "red", context.Context())
     base = trace.set_span_in_context(span, startup)
     assert without_leftovers(base, startup, {}) is base
 
 
-def test_an_odd_message_that_fails_is_the_applications_to_handle():
-    """The connection broke under a request without a body, in a message that says nothing of it."""
+def test_failing_send_of_an_unusual_message():
+    """The connection broke during a request without a body."""
     caught = []
 
     async def answer(scope, receive, send):
@@ -239,8 +239,8 @@ def test_an_odd_message_that_fails_is_the_applications_to_handle():
     assert len(captured.spans) == 1
 
 
-def test_an_exception_that_cannot_be_told_goes_on(caplog):
-    """What fails while an exception is read does not take its place."""
+def test_failure_while_an_exception_is_recorded(caplog):
+    """It does not replace the exception."""
 
     class Odd(ExceptionGroup):
         readings = 0

@@ -1,4 +1,4 @@
-"""One server span a request, whatever kind of request it is."""
+"""Server spans: one for each kind of request."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.requests.conftest import make_app
 
 
 def only(captured):
-    """The one span that was captured."""
+    """The only captured span."""
     assert len(captured.spans) == 1, [str(span) for span in captured.spans]
     return captured.spans[0]
 
 
-def test_a_request_continues_the_callers_trace(client, captured_spans):
-    """The server span is the caller's child, and current inside the handler."""
+def test_request_continues_the_callers_trace(client, captured_spans):
+    """The server span is a child of the caller's and is current in the handler."""
     answer = client.get("/items/7", headers=b3_headers()).json()
     span = only(captured_spans)
     assert_continued(captured_spans)
@@ -26,8 +26,8 @@ def test_a_request_continues_the_callers_trace(client, captured_spans):
     assert (span.kind, span.parent_span_id, span.status) == (SpanKind.SERVER, SPAN_ID, StatusCode.UNSET)
 
 
-def test_attributes_are_the_stable_conventions(client, captured_spans):
-    """What an operator searches for is there, under the stable names."""
+def test_attributes_follow_the_stable_conventions(client, captured_spans):
+    """They have the stable names."""
     client.get("/items/7?page=2", headers={"user-agent": "probe/1"})
     attributes = only(captured_spans).attributes
     assert attributes["http.request.method"] == "GET"
@@ -54,14 +54,14 @@ def test_attributes_are_the_stable_conventions(client, captured_spans):
         ("/items/seven", "GET /items/{item_id}"),
     ],
 )
-def test_the_route_is_the_full_template(client, captured_spans, path, name):
-    """Mounts and included routers are part of the span's name."""
+def test_route_is_the_full_template(client, captured_spans, path, name):
+    """The span's name includes mounts and included routers."""
     client.get(path)
     assert only(captured_spans).name == name
 
 
-def test_a_method_without_a_route_has_the_paths_template(client, captured_spans):
-    """405: the path fits, the method does not."""
+def test_405_has_the_route_of_the_path(client, captured_spans):
+    """The path matches, the method does not."""
     client.delete("/items/7")
     span = only(captured_spans)
     assert (span.name, span.attributes["http.response.status_code"]) == ("DELETE /items/{item_id}", 405)
@@ -79,7 +79,7 @@ def test_a_method_without_a_route_has_the_paths_template(client, captured_spans)
         ("/stream-boom", StatusCode.ERROR, "ValueError"),
     ],
 )
-def test_errors_are_told(client, captured_spans, path, status, error_type):
+def test_errors(client, captured_spans, path, status, error_type):
     """5xx and exceptions are errors of the server, 4xx are not."""
     try:
         client.get(path)
@@ -89,8 +89,8 @@ def test_errors_are_told(client, captured_spans, path, status, error_type):
     assert (span.status, span.attributes.get("error.type")) == (status, error_type)
 
 
-def test_an_exception_is_recorded_once(client, captured_spans):
-    """With type, message and stack; the handler's own frame is in it."""
+def test_exception_is_recorded_once(client, captured_spans):
+    """With type, message and stack, which contains the handler's frame."""
     client.get("/boom")
     (event,) = only(captured_spans).events
     assert event.name == "exception"
@@ -99,8 +99,8 @@ def test_an_exception_is_recorded_once(client, captured_spans):
     assert "in boom" in event.attributes["exception.stacktrace"]
 
 
-def test_the_response_of_a_failing_request_is_the_applications_own(captured_spans):
-    """What the client gets is what it gets without tracing."""
+def test_response_of_a_failed_request_does_not_change(captured_spans):
+    """The client receives the same as untraced."""
     traced, plain = make_app(), make_app()
     eco2_tracing.instrument_app(traced)
     bare, ours = (TestClient(made, raise_server_exceptions=False) for made in (plain, traced))
@@ -110,15 +110,15 @@ def test_the_response_of_a_failing_request_is_the_applications_own(captured_span
             assert (expected.status_code, expected.content) == (found.status_code, found.content)
 
 
-def test_a_stream_is_one_span(client, captured_spans):
-    """The span ends with the last part."""
+def test_stream_is_one_span(client, captured_spans):
+    """The span ends with the last chunk."""
     assert client.get("/stream").text == "012"
     span = only(captured_spans)
     assert (span.name, span.attributes["http.response.status_code"]) == ("GET /stream", 200)
 
 
-def test_background_tasks_have_spans_of_their_own(client, captured_spans):
-    """The task is the request's child and ends after it."""
+def test_background_tasks_have_their_own_spans(client, captured_spans):
+    """The task's span is a child of the request's and ends after it."""
     client.get("/background")
     server = captured_spans.find(name="GET /background")[0]
     task = captured_spans.find(name="BackgroundTask len")[0]
@@ -126,15 +126,15 @@ def test_background_tasks_have_spans_of_their_own(client, captured_spans):
     assert task.start_ns >= server.end_ns
 
 
-def test_a_background_tasks_error_is_its_own(client, captured_spans):
-    """The response was good: the server span is no error."""
+def test_error_of_a_background_task(client, captured_spans):
+    """The server span is no error."""
     client.get("/background-boom")
     server = captured_spans.find(name="GET /background-boom")[0]
     task = captured_spans.find(name="BackgroundTask fail_later")[0]
     assert (server.status, task.status) == (StatusCode.UNSET, StatusCode.ERROR)
 
 
-def test_a_websocket_is_one_span(client, captured_spans):
+def test_websocket_is_one_span(client, captured_spans):
     """From the handshake to the close."""
     with client.websocket_connect("/ws/lobby") as socket:
         socket.send_text("hello")
@@ -143,7 +143,7 @@ def test_a_websocket_is_one_span(client, captured_spans):
     assert (span.name, span.attributes["url.scheme"]) == ("HTTP /ws/{room}", "ws")
 
 
-def test_a_websocket_that_fails_is_an_error(client, captured_spans):
+def test_failed_websocket_is_an_error(client, captured_spans):
     """The exception is recorded once."""
     with pytest.raises(ValueError, match="socket boom"), client.websocket_connect("/ws/lobby") as socket:
         socket.send_text("boom")
@@ -154,13 +154,13 @@ def test_a_websocket_that_fails_is_an_error(client, captured_spans):
 
 
 def test_secrets_in_the_query_are_masked(client, captured_spans):
-    """Tokens that browsers put into URLs stay out of the spans."""
+    """Tokens in URLs are not exported."""
     client.get("/items/7?token=s3cret&page=2")
     assert only(captured_spans).attributes["url.query"] == "token=REDACTED&page=2"
 
 
-def test_every_layer_of_middleware_is_inside(captured_spans):
-    """Middleware added after ``instrument_app`` runs inside the server span."""
+def test_all_middleware_is_inside_the_span(captured_spans):
+    """Also middleware added after `instrument_app`."""
     made = make_app()
     eco2_tracing.instrument_app(made)
     seen = []
@@ -176,8 +176,8 @@ def test_every_layer_of_middleware_is_inside(captured_spans):
     assert len(captured_spans.spans) == 1
 
 
-def test_an_application_that_already_serves_is_traced_from_then_on(captured_spans):
-    """The stack was built by an earlier request."""
+def test_application_that_already_serves(captured_spans):
+    """An earlier request built its middleware stack."""
     made = make_app()
     with TestClient(made) as client:
         client.get("/items/7")
@@ -189,7 +189,7 @@ def test_an_application_that_already_serves_is_traced_from_then_on(captured_span
 
 
 def test_configuring_after_instrumenting_works():
-    """The order of the two calls does not matter."""
+    """The order of both calls does not matter."""
     from eco2_tracing.testing import CapturedSpans
 
     made, captured = make_app(), CapturedSpans()
@@ -202,7 +202,7 @@ def test_configuring_after_instrumenting_works():
 
 
 def test_two_applications_in_one_process(captured_spans):
-    """Each is traced, and a mounted one that is instrumented too makes no second span."""
+    """Both are traced; a mounted instrumented one creates no second span."""
     outer, inner = make_app(), make_app()
     outer.mount("/inner", inner)
     eco2_tracing.instrument_app(outer)

@@ -1,4 +1,4 @@
-"""What an ASGI application around ours puts there for a request counts, on connections of many requests too."""
+"""Context that an outer ASGI application attaches for a request is used, on shared connections too."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def servers(captured) -> list[str]:
 
 
 def quiet(app):
-    """Switch instrumentation off for one path."""
+    """Suppress instrumentation for one path."""
 
     async def surround(scope, receive, send):
         if scope.get("path") != "/careless":
@@ -35,7 +35,7 @@ def quiet(app):
 
 
 def shared(app):
-    """Put the same object into the context of each request, and of the lifespan."""
+    """Attach the same object for each request and for the lifespan."""
 
     async def surround(scope, receive, send):
         token = context.attach(context.set_value("shared", SHARED))
@@ -58,8 +58,8 @@ def in_a_span(app):
 
 
 @pytest.mark.parametrize("parser", PARSERS)
-def test_suppressed_around_one_path(parser, captured_spans):
-    """Each request for it, and no other."""
+def test_suppression_of_one_path(parser, captured_spans):
+    """Each request of that path is suppressed, and no other."""
     app = make_app(Seen())
     instrument_app(app)
     with serving(quiet(app), http=parser) as port, Connection(port) as connection:
@@ -71,7 +71,7 @@ def test_suppressed_around_one_path(parser, captured_spans):
 
 
 def make_reader(found: list[object]) -> FastAPI:
-    """An application that looks for a value before and after it reads the body."""
+    """An application that reads a context value before and after the body."""
     app = FastAPI()
 
     @app.post("/look")
@@ -89,15 +89,15 @@ def make_reader(found: list[object]) -> FastAPI:
 
 
 def external() -> None:
-    """Let another provider be in charge."""
+    """Install another provider."""
     trace.set_tracer_provider(TracerProvider())
     configure_tracing("shop", settings=TracingSettings(traces_exporter="none"))
 
 
 @pytest.mark.parametrize("configure", [lambda: configure_tracing("shop"), external], ids=["ours", "external"])
 @pytest.mark.parametrize("parser", PARSERS)
-def test_an_object_that_all_requests_share(parser, configure):
-    """It is not taken for what an earlier request, or the start of the server, has left over."""
+def test_object_shared_by_all_requests(parser, configure):
+    """It is not taken for context of an earlier request or of the server's start."""
     configure()
     found: list[object] = []
     with serving(shared(make_reader(found)), http=parser) as port, Connection(port) as connection:
@@ -111,8 +111,8 @@ def test_an_object_that_all_requests_share(parser, configure):
 @pytest.mark.parametrize(
     "outer", ["starlette.middleware.opentelemetry", "opentelemetry.instrumentation.asgi"]
 )
-def test_requests_of_one_trace_below_another_instrumentation(outer, parser, captured_spans):
-    """A span around the application is that of the request, also where the request before had the same caller."""
+def test_requests_of_one_trace_inside_another_instrumentation(outer, parser, captured_spans):
+    """The outer span belongs to the request, also if the previous request had the same caller."""
     module = pytest.importorskip(outer, reason="this instrumentation is not installed")
     app = make_app(Seen())
     instrument_app(app)
@@ -125,8 +125,8 @@ def test_requests_of_one_trace_below_another_instrumentation(outer, parser, capt
 
 
 @pytest.mark.parametrize("parser", PARSERS)
-def test_fields_without_a_configuration(parser):
-    """Bound fields end with the request where nothing but logging is configured."""
+def test_bound_fields_without_tracing(parser):
+    """They end with the request if only logging is configured."""
     found: list[object] = []
     app = FastAPI()
 

@@ -1,10 +1,8 @@
-"""Values that raise what would end the process, that never end, or that are not what they seem."""
+"""Values that raise SystemExit, never end, or hide their class."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from http import HTTPStatus
 
@@ -16,60 +14,11 @@ from opentelemetry.trace import Link, Status, StatusCode
 
 import eco2_tracing
 from eco2_tracing.testing import OtlpReceiver, b3_headers
-
-# What an object can be asked: each answers by raising.
-ASKED = (
-    "__str__", "__repr__", "__hash__", "__eq__", "__len__", "__iter__", "__bool__", "__int__", "__float__", "__index__",
-    "__getitem__", "__contains__", "__format__", "__lt__", "__gt__", "__setattr__", "items", "keys", "encode",
-)  # fmt: skip
-
-
-def ends(error):
-    """Objects of all kinds, each of which raises what ends a process as soon as it is asked anything."""
-
-    def no(self, *_arguments):
-        raise error
-
-    methods = dict.fromkeys(ASKED, no) | {"__class__": property(no)}
-    values = [
-        type("Ends", (base,), methods)() for base in (str, int, float, bytes, list, tuple, dict, object)
-    ]
-    return [
-        *values,
-        type("EndsMeta", (type,), {"__name__": property(no), "__module__": property(no)})("X", (), {})(),
-    ]
-
-
-class EndingError(Exception):
-    """An exception that ends the process when it is looked at."""
-
-    def __str__(self):
-        raise SystemExit
-
-    __repr__ = __str__
-
-
-class Endless(Sequence):
-    """Says that it is short, and goes on and on."""
-
-    def __len__(self):
-        return 3
-
-    def __getitem__(self, index):
-        return index
-
-
-class EndlessMapping(Mapping):
-    """Likewise."""
-
-    __len__, __getitem__ = Endless.__len__, Endless.__getitem__
-
-    def __iter__(self):
-        return map(str, itertools.count())
+from tests.support.hostile import ClasslessError, EndlessMapping, EndlessSequence, ExitingError, of_every_kind
 
 
 def laughing(*, mapping):
-    """A few containers that hold each other: ten to the ninth texts."""
+    """Nested containers that expand to ten to the ninth texts."""
     value = "ha"
     for _ in range(9):
         value = {str(number): value for number in range(10)} if mapping else [value] * 10
@@ -77,7 +26,7 @@ def laughing(*, mapping):
 
 
 VALUES = {
-    "endless": Endless(),
+    "endless": EndlessSequence(),
     "endless mapping": EndlessMapping(),
     "laughing": laughing(mapping=False),
     "laughing mapping": laughing(mapping=True),
@@ -86,19 +35,19 @@ VALUES = {
 } | {
     f"{type(error).__name__} {number}": value
     for error in (SystemExit(), KeyboardInterrupt(), GeneratorExit(), StopIteration())
-    for number, value in enumerate(ends(error))
+    for number, value in enumerate(of_every_kind(error))
 }
 
 
 def raises(begin, error):
-    """Let an exception leave a block; it is the one that arrives."""
+    """Let an exception leave a block; the same exception must arrive."""
     with pytest.raises(type(error)) as raised, begin("raises"):
         raise error
     assert raised.value is error
 
 
 def abuse(span, value):
-    """Do with a value all that can be done on spans of all kinds."""
+    """Pass a value to every method of every kind of span."""
     tracer = trace.get_tracer("library")
     own = span.get_span_context()
     links = [Link(own, {"value": value}), value]
@@ -121,14 +70,14 @@ def abuse(span, value):
     tracer.start_span("library", attributes=value, links=value).end()
     with eco2_tracing.span(value, attributes={"value": value}, kind=value):
         eco2_tracing.traced("decorated", attributes=value)(print)
-    raises(eco2_tracing.span, EndingError())
-    raises(tracer.start_as_current_span, EndingError())
+    raises(eco2_tracing.span, ExitingError())
+    raises(tracer.start_as_current_span, ExitingError())
 
 
 @pytest.mark.parametrize("sampled", [True, False])
 @pytest.mark.parametrize("name", VALUES)
-def test_no_value_ends_a_request_or_the_delivery(name, sampled):
-    """The answer is that of the untraced application, and all spans arrive, whole but for what cannot be read."""
+def test_no_value_ends_a_request_or_the_export(name, sampled):
+    """The response is that of the untraced application, and all spans are exported."""
     with OtlpReceiver() as receiver:
         settings = eco2_tracing.TracingSettings(exporter_otlp_endpoint=receiver.grpc_endpoint)
         eco2_tracing.configure_tracing(settings=settings)
@@ -144,25 +93,25 @@ def test_no_value_ends_a_request_or_the_delivery(name, sampled):
 
         @app.get("/raise")
         async def fail():
-            raise EndingError
+            raise ExitingError
 
         eco2_tracing.instrument_app(app)
         with TestClient(app) as client:
             headers = b3_headers(sampled=sampled)
             assert client.get("/fight", headers=headers).json() is None
-            with pytest.raises(EndingError):
+            with pytest.raises(ExitingError):
                 client.get("/raise", headers=headers)
         assert eco2_tracing.flush_tracing(20)
         assert not any(eco2_tracing.tracing_status().spans_dropped.values())
         fought, failed = receiver.one("fought"), receiver.one("GET /raise")
     assert fought.attributes["survived"] is True
     assert len(receiver.spans) == 7
-    assert failed.attributes["error.type"] == "EndingError"
+    assert failed.attributes["error.type"] == "ExitingError"
     assert failed.events[0].attributes["exception.message"] == "<exception str() failed>"
 
 
 def exported(value):
-    """What is exported of an attribute."""
+    """The exported value of an attribute."""
     with OtlpReceiver() as receiver:
         settings = eco2_tracing.TracingSettings(exporter_otlp_endpoint=receiver.grpc_endpoint)
         eco2_tracing.configure_tracing(settings=settings)
@@ -181,23 +130,23 @@ def exported(value):
         (Decimal("1.50"), "1.50"),
         (type("Bytes", (bytes,), {})(b"x"), b"x"),
         (type("Float", (float,), {})(0.5), 0.5),
-        (Endless(), tuple(range(1024))),
+        (EndlessSequence(), tuple(range(1024))),
         (object(), None),
     ],
 )
-def test_odd_values_are_exported_as_what_they_are(value, expected):
-    """A copy in types of Python's own."""
+def test_values_are_exported_as_built_in_types(value, expected):
+    """Subclasses become their built-in type."""
     assert exported(value) == expected
 
 
-def test_containers_that_hold_each_other_are_cut():
-    """Their number is bounded in all, not only one by one."""
+def test_nested_containers_are_truncated():
+    """The total number of items is limited."""
     assert str(exported(laughing(mapping=False))).count("ha") < 2049
 
 
 @pytest.mark.parametrize("time", [1.5e18, True, -1, 2**70, "now", float("nan")])
-def test_times_that_are_none_stand_for_now(time):
-    """A number of seconds times a milliard is a float, and is taken for what it is."""
+def test_invalid_times_become_now(time):
+    """A float of nanoseconds is accepted, because seconds times 10**9 is one."""
     with OtlpReceiver() as receiver:
         settings = eco2_tracing.TracingSettings(exporter_otlp_endpoint=receiver.grpc_endpoint)
         eco2_tracing.configure_tracing(settings=settings)
@@ -210,14 +159,8 @@ def test_times_that_are_none_stand_for_now(time):
     assert told == int(time) if time in (1.5e18, True) else found.start_ns <= told <= found.end_ns
 
 
-class OfNoClass(Exception):
-    """An exception that does not say what it is."""
-
-    __class__ = property(EndingError.__str__)
-
-
 def raising(error):
-    """A traced application that raises this, with nothing of Starlette's in between: that unwraps some without end."""
+    """A traced application that raises this, without Starlette's middleware, which unwraps groups for ever."""
     app = FastAPI()
 
     async def fail(scope, receive, send):
@@ -229,15 +172,15 @@ def raising(error):
     return TestClient(app)
 
 
-def test_an_exception_that_hides_its_class_is_kept(captured_spans):
-    """It is asked nothing that its type can tell."""
-    with pytest.raises(OfNoClass):
-        raising(OfNoClass()).get("/", headers=b3_headers(sampled=False))
-    assert captured_spans.one().attributes["error.type"] == "OfNoClass"
+def test_exception_without_a_class_is_recorded(captured_spans):
+    """Its `__class__` is not read."""
+    with pytest.raises(ClasslessError):
+        raising(ClasslessError()).get("/", headers=b3_headers(sampled=False))
+    assert captured_spans.one().attributes["error.type"] == "ClasslessError"
 
 
-class InItself(ExceptionGroup):
-    """A group that says that it is its own only member."""
+class SelfMember(ExceptionGroup):
+    """A group whose only member is itself."""
 
     exceptions = property(lambda self: (self,))
 
@@ -254,14 +197,14 @@ def chained(length):
 @pytest.mark.parametrize(
     "error",
     [
-        InItself("x", [ValueError()]),
+        SelfMember("x", [ValueError()]),
         chained(5000),
         ExceptionGroup("x", [ValueError(n) for n in range(10_000)]),
     ],
     ids=["in itself", "chain", "group"],
 )
-def test_exceptions_that_hang_together_are_not_all_written(error, captured_spans):
-    """Each of them would cost the event loop its share; the one that was raised is told."""
+def test_linked_exceptions_are_limited(error, captured_spans):
+    """The raised exception is written; formatting all would block the event loop."""
     with pytest.raises(type(error)) as raised:
         raising(error).get("/")
     assert raised.value is error
@@ -271,8 +214,8 @@ def test_exceptions_that_hang_together_are_not_all_written(error, captured_spans
     assert stack.count("Traceback") <= 1
 
 
-def test_a_deep_stack_keeps_the_frame_that_raised(captured_spans):
-    """A hundred frames of others may stand above it."""
+def test_deep_stack_keeps_the_frame_that_raised(captured_spans):
+    """Hundreds of frames may be above it."""
 
     def down(level):
         if level % 2:
@@ -285,8 +228,8 @@ def test_a_deep_stack_keeps_the_frame_that_raised(captured_spans):
 
 
 @pytest.mark.parametrize("status", ["500", None, HTTPStatus.BAD_GATEWAY])
-def test_a_status_of_a_wrong_type_costs_no_span(status, captured_spans):
-    """The server is given what the application gave."""
+def test_status_of_a_wrong_type(status, captured_spans):
+    """The server receives it unchanged, and the span is exported."""
     app = FastAPI()
     sent = []
 
@@ -310,8 +253,8 @@ def test_a_status_of_a_wrong_type_costs_no_span(status, captured_spans):
     )
 
 
-def test_attributes_without_a_name_are_left_out(captured_spans):
-    """A name is a text: what has none goes, and what stands beside it stays."""
+def test_attributes_without_a_name_are_dropped(captured_spans):
+    """Only keys that are not text are dropped."""
     with eco2_tracing.span("x", attributes={1: "a", "": "b", "c": [1]}):
         pass
     (span,) = captured_spans.spans
@@ -319,8 +262,8 @@ def test_attributes_without_a_name_are_left_out(captured_spans):
     assert not {1, ""} & {*span.attributes}
 
 
-def test_headers_of_an_answer_that_cannot_be_read(captured_spans):
-    """The status that was read before is told all the same."""
+def test_unreadable_response_headers(captured_spans):
+    """The status is on the span."""
 
     def headers():
         raise RuntimeError("no")

@@ -13,6 +13,7 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 
 from eco2_tracing._resource import after_fork_resource, build_resource
+from tests.support.hostile import Unreadable
 
 
 @dataclass
@@ -76,12 +77,7 @@ def test_settings_beat_arguments_beat_facts(build):
 
 def test_an_attribute_that_fights_back_is_left_out(build, caplog):
     """An object without a text is left out with its attribute, which one warning names."""
-
-    class Hostile:
-        def __str__(self):
-            raise ValueError("no")
-
-    found = build(extra={"bad": Hostile(), "worse": Hostile(), "good": "yes"})
+    found = build(extra={"bad": Unreadable(), "worse": Unreadable(), "good": "yes"})
     assert found["good"] == "yes"
     assert not {"bad", "worse"} & found.keys()
     reports = [record.message for record in caplog.records if record.name == "eco2_tracing"]

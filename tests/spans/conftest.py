@@ -1,4 +1,4 @@
-"""Fixtures of the manual spans' tests."""
+"""Fixtures of the tests of manual spans."""
 
 from __future__ import annotations
 

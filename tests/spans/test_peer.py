@@ -1,4 +1,4 @@
-"""Which exceptions the peer caused, whatever the exceptions and the server's messages are."""
+"""Which exceptions mean that the peer disconnected."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from eco2_tracing._spans.peer import Peer, is_malformed_request, is_peer_end
 
 
-def left() -> BaseException:
-    """What Starlette raises when a client leaves during an upload."""
+def disconnect() -> BaseException:
+    """The exception of Starlette for a client that disconnects during an upload."""
 
     async def receive():
         return {"type": "http.disconnect"}
@@ -24,14 +24,14 @@ def left() -> BaseException:
 
 
 def raised_from(cause: BaseException) -> BaseException:
-    """An exception of the application's that names its cause."""
+    """An exception of the application with a cause."""
     try:
         raise ValueError("cannot go on") from cause
     except ValueError as error:
         return error
 
 
-class LyingError(Exception):
+class CauselessError(Exception):
     """An exception whose cause cannot be read."""
 
     @property
@@ -41,7 +41,7 @@ class LyingError(Exception):
 
 
 def nested(error: Exception, depth: int) -> Exception:
-    """An exception in groups in groups."""
+    """An exception in nested groups."""
     for _ in range(depth):
         error = ExceptionGroup("tasks", [error])
     return error
@@ -51,37 +51,37 @@ def nested(error: Exception, depth: int) -> Exception:
     ("error", "is_end"),
     [
         (None, False),
-        (left(), True),
-        (raised_from(left()), True),
-        (nested(left(), 3), True),
-        (ExceptionGroup("tasks", [left(), left()]), True),
-        (BaseExceptionGroup("tasks", [left(), asyncio.CancelledError()]), True),
+        (disconnect(), True),
+        (raised_from(disconnect()), True),
+        (nested(disconnect(), 3), True),
+        (ExceptionGroup("tasks", [disconnect(), disconnect()]), True),
+        (BaseExceptionGroup("tasks", [disconnect(), asyncio.CancelledError()]), True),
         (BaseExceptionGroup("tasks", [asyncio.CancelledError()]), False),
-        (ExceptionGroup("tasks", [left(), ValueError()]), False),
-        (nested(left(), 40), False),
+        (ExceptionGroup("tasks", [disconnect(), ValueError()]), False),
+        (nested(disconnect(), 40), False),
         (ClientDisconnect(), False),
         (WebSocketDisconnect(1000), False),
         (OSError(), False),
-        (LyingError(), False),
+        (CauselessError(), False),
         (asyncio.CancelledError(), False),
     ],
 )
-def test_which_exceptions_are_the_peers(error, is_end):
-    """Those that Starlette raised, alone, as a cause or in groups; what cannot be read is the application's."""
+def test_which_exceptions_mean_a_disconnect(error, is_end):
+    """Those of Starlette, alone, as a cause or in groups; others are the application's."""
     assert is_peer_end(error) is is_end
 
 
-def test_a_long_chain_of_causes_is_not_followed_to_its_end():
+def test_chain_of_causes_is_limited():
     """It could be endless."""
-    error = left()
+    error = disconnect()
     for _ in range(40):
         error = raised_from(error)
     assert not is_peer_end(error)
 
 
 @pytest.mark.parametrize("message", [None, {}, {"type": "other"}, {"type": ["unhashable"]}])
-def test_messages_of_servers_that_break_the_rules(message):
-    """The application gets them as they are."""
+def test_invalid_messages_of_servers(message):
+    """The application receives them unchanged."""
 
     async def receive():
         return message
@@ -91,8 +91,8 @@ def test_messages_of_servers_that_break_the_rules(message):
     assert (peer.has_left, peer.has_sent, peer.message) == (False, False, None)
 
 
-def test_what_was_sent_of_a_body():
-    """It is complete with the last part."""
+def test_completeness_of_a_body():
+    """It is complete with the last message."""
     parts = iter([{"type": "http.request", "more_body": True}, {"type": "http.request"}])
 
     async def receive():
@@ -115,8 +115,8 @@ def test_what_was_sent_of_a_body():
         (lambda got: int(got["text"]), {"text": "{"}, False),
     ],
 )
-def test_messages_that_the_application_cannot_decode(decode, message, is_end):
-    """The decoder's exception says what it was; other exceptions are the application's."""
+def test_undecodable_messages(decode, message, is_end):
+    """A decoder's exception contains the message; others are the application's."""
     peer = Peer(None)
     peer.message = message
     with pytest.raises(ValueError) as caught:
@@ -124,8 +124,8 @@ def test_messages_that_the_application_cannot_decode(decode, message, is_end):
     assert is_peer_end(caught.value, None, peer) is is_end
 
 
-def test_another_send_after_the_end():
-    """Starlette refuses it, because the connection has ended."""
+def test_send_after_the_end():
+    """Starlette raises because the connection has ended."""
 
     async def receive():
         return {"type": "websocket.disconnect", "code": 1005}

@@ -1,4 +1,4 @@
-"""What is seldom asked of spans, of their provider and of its sampler."""
+"""Rare uses of spans, of their provider and of its sampler."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from eco2_tracing.testing import CapturedSpans
 
 
 class DecodeError(ValueError):
-    """What decoders such as msgspec's raise: it does not say what could not be read."""
+    """An exception of a decoder, such as msgspec's, without the message that could not be decoded."""
 
 
 def tracer() -> trace.Tracer:
-    """A tracer of the application's."""
+    """A tracer of the application."""
     return trace.get_tracer("shop")
 
 
@@ -27,8 +27,8 @@ def unsampled() -> CapturedSpans:
     return configure(traces_sampler="parentbased_traceidratio", traces_sampler_arg=0.0)
 
 
-def test_texts_in_dictionaries_are_cut():
-    """The limit of a value's length holds for each text of a dictionary, however deep; numbers stay."""
+def test_texts_in_dictionaries_are_truncated():
+    """The length limit applies to each text, at every depth; numbers stay."""
     captured = configure(span_attribute_value_length_limit=3)
     with tracer().start_as_current_span("work") as span:
         span.set_attribute("order", {"name": "abcdef", "count": 12345, "inner": {"tags": ["abcdef"]}})
@@ -36,21 +36,21 @@ def test_texts_in_dictionaries_are_cut():
     assert ended.attributes["order"] == {"name": "abc", "count": 12345, "inner": {"tags": ("abc",)}}
 
 
-def test_the_scope_under_its_deprecated_name(captured_spans):
-    """Exporters of old read ``instrumentation_info``."""
+def test_deprecated_name_of_the_scope(captured_spans):
+    """Old exporters read `instrumentation_info`."""
     with tracer().start_as_current_span("work") as span:
         assert span.instrumentation_info is span.instrumentation_scope
         assert span.instrumentation_info.name == "shop"
 
 
-def test_a_span_in_words(captured_spans):
-    """Its name and its ids can be read in a debugger."""
+def test_repr_of_a_span(captured_spans):
+    """It has the name and the ids."""
     with tracer().start_as_current_span("work") as span:
         assert repr(span) == f"Span(name='work', context={span.get_span_context()!r})"
 
 
-def test_links_that_lead_nowhere(captured_spans):
-    """A link without ids is left out, unless it says something by its attributes."""
+def test_links_without_ids(captured_spans):
+    """They are dropped unless they have attributes."""
     with tracer().start_as_current_span("work") as span:
         span.add_link(INVALID_SPAN_CONTEXT)
         span.add_link(INVALID_SPAN_CONTEXT, {"why": "lost"})
@@ -59,8 +59,8 @@ def test_links_that_lead_nowhere(captured_spans):
         assert span.links == ()
 
 
-def test_what_comes_after_the_end_changes_nothing(captured_spans):
-    """An ended span keeps its name, its status and its events."""
+def test_ended_span_does_not_change(captured_spans):
+    """Name, status and events stay."""
     span = tracer().start_span("work")
     span.end()
     span.update_name("late")
@@ -71,8 +71,8 @@ def test_what_comes_after_the_end_changes_nothing(captured_spans):
     assert (span.events, span.links) == ((), ())
 
 
-def test_a_status_that_is_no_error_keeps_nothing():
-    """OK is no reason to keep a trace; an error is."""
+def test_only_an_error_status_keeps_a_trace():
+    """OK does not."""
     captured = unsampled()
     with tracer().start_as_current_span("fine") as span:
         span.set_status(StatusCode.OK)
@@ -81,8 +81,8 @@ def test_a_status_that_is_no_error_keeps_nothing():
     assert [ended.name for ended in captured.spans] == ["failed"]
 
 
-def test_the_application_shuts_its_provider_down(captured_spans):
-    """Its processors are told, and what it does afterwards raises nothing."""
+def test_provider_shut_down_by_the_application(captured_spans):
+    """Its processors are shut down, and later calls raise nothing."""
     stopped = []
 
     class Own(SpanProcessor):
@@ -103,8 +103,8 @@ def test_the_application_shuts_its_provider_down(captured_spans):
 @pytest.mark.parametrize(
     ("ratio", "decision"), [(1.0, Decision.RECORD_AND_SAMPLE), (0.0, Decision.RECORD_ONLY)]
 )
-def test_others_ask_the_sampler(ratio, decision):
-    """The provider's public sampler answers as one of the SDK's; what may be kept later is recorded."""
+def test_public_sampler_of_the_provider(ratio, decision):
+    """It answers like one of the SDK's; traces that may be kept are recorded."""
     configure(traces_sampler="parentbased_traceidratio", traces_sampler_arg=ratio)
     sampler = trace.get_tracer_provider().sampler
     answer = sampler.should_sample(None, 1 << 100, "work", SpanKind.CLIENT, {"shop.item": 7})
@@ -112,16 +112,16 @@ def test_others_ask_the_sampler(ratio, decision):
     assert sampler.should_sample(None, 1 << 100, "work").decision is decision
 
 
-def test_others_ask_the_sampler_about_a_trace_that_nothing_keeps(captured_spans):
-    """Below an unsampled span of ours without a local trace everything is dropped."""
+def test_public_sampler_drops_what_cannot_be_kept(captured_spans):
+    """The parent is an unsampled span without a local trace."""
     unkept = trace.NonRecordingSpan(trace.SpanContext(1 << 100, 1, is_remote=False))
     sampler = trace.get_tracer_provider().sampler
     answer = sampler.should_sample(trace.set_span_in_context(unkept), 1 << 100, "work")
     assert answer.decision is Decision.DROP
 
 
-def test_a_child_of_a_span_that_was_dropped_before_its_trace_was_kept():
-    """It is sampled, though its parent was too old to be held and says that nothing is."""
+def test_child_of_a_dropped_span_in_a_kept_trace():
+    """It is sampled, although its parent's context is not."""
     captured = unsampled()
     with tracer().start_as_current_span("root"):
         early = tracer().start_span("early")
@@ -139,8 +139,8 @@ def test_a_child_of_a_span_that_was_dropped_before_its_trace_was_kept():
     assert {ended.name for ended in captured.spans} == {"root", "step", "failing", "late"}
 
 
-def test_what_the_server_raises_when_nobody_listens():
-    """An ``OSError`` that came out of the server's ``send`` is the peer's; one from elsewhere is not."""
+def test_oserror_of_the_servers_send():
+    """It means a disconnect; one from elsewhere does not."""
 
     def send(_message):
         raise OSError("connection lost")
@@ -159,8 +159,8 @@ def test_what_the_server_raises_when_nobody_listens():
 @pytest.mark.parametrize(
     ("text", "is_end"), [("1" * 10, False), ("[" * 10, True), ("1" * ((1 << 20) + 1), True)]
 )
-def test_messages_that_a_decoder_does_not_name(text, is_end):
-    """They are tried, for the message may be another one; very long ones are taken for what was not read."""
+def test_decoder_errors_without_a_message(text, is_end):
+    """The last message is decoded again to check; very long ones count as undecodable."""
     peer = Peer(None)
     peer.message = {"type": "websocket.receive", "text": text}
     assert is_peer_end(DecodeError("malformed"), None, peer) is is_end

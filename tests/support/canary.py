@@ -1,4 +1,4 @@
-"""Rewrite the installed OpenTelemetry SDK as a later release might look that changed nothing public.
+"""Rewrite the installed OpenTelemetry SDK like a later release that changed only private names.
 
 `python -m tests.support.canary ENVIRONMENT` rewrites `opentelemetry.sdk` and `opentelemetry.attributes` there:
 
@@ -34,7 +34,7 @@ _Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def is_private(name: str) -> bool:
-    """Return True for a name with one leading underscore."""
+    """Whether a name has one leading underscore."""
     return name.startswith("_") and not name.startswith("__") and name not in KEPT
 
 
@@ -78,13 +78,13 @@ class Renamer(ast.NodeTransformer):
         return f"_canary{name}" if name in self._names else name
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        """Rename a member where it is read or set."""
+        """Rename a member that is read or set."""
         self.generic_visit(node)
         node.attr = self._renamed(node.attr)
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Rename a member that is named by a text."""
+        """Rename a member that is named by a string."""
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id in {"getattr", "hasattr", "setattr"}:
             name = node.args[1]

@@ -1,4 +1,4 @@
-"""What istiod tells an Envoy about tracing, with each of its providers, as Istio 1.32 does and as 1.27 did.
+"""Envoy's tracing configuration by istiod, with each provider, as of Istio 1.32 and 1.27.
 
 Fields and values are those of Istio's `pilot/pkg/networking/core/tracing.go`, `.../listener_builder.go`,
 `.../route/route.go` and `pkg/bootstrap/config.go`, read at commit 86c9f01 of 22 August 2026; names and addresses
@@ -11,20 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from eco2_tracing._cli.envoy import Config, zipkin_tracer
+from eco2_tracing._cli.envoy import Config, typed, zipkin_tracer
 
 # A proxy calls itself by its label `app` and its namespace: `serviceClusterOrDefault`.
 GATEWAY = "istio-ingressgateway.istio-system"
-_TYPES = "type.googleapis.com/envoy"
 _COLLECTOR = "jaeger-collector.observability.svc.cluster.local"
 # `retry.DefaultPolicy` and `defaultInboundRetryOn`.
 _RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 _INBOUND_RETRY_ON = "reset-before-request"
-
-
-def typed(name: str, **fields: object) -> Config:
-    """A message of Envoy's, with its type."""
-    return {"@type": f"{_TYPES}.{name}", **fields}
 
 
 @dataclass(frozen=True)
@@ -32,10 +26,10 @@ class Provider:
     """A tracing provider of Istio's mesh configuration.
 
     Attributes:
-        speaks: What reaches the backend: ``zipkin`` or ``otlp``.
-        options: Fields of the Zipkin tracer, where it is that.
-        variables: What the services' Deployments set for this provider.
-        current: As of Istio 1.29. Before 1.28 a gateway made one span for a request, whatever it sent on,
+        speaks: The protocol of the backend: `zipkin` or `otlp`.
+        options: Fields of the Zipkin tracer.
+        variables: Environment variables of the services for this provider.
+        current: As of Istio 1.29. Before 1.28 a gateway had one span for a request and all attempts,
             and the Zipkin tracer had other fields.
     """
 
@@ -45,7 +39,7 @@ class Provider:
     current: bool = True
 
     def tracer(self, service: str) -> Config:
-        """Envoy's tracer for one proxy."""
+        """The tracer of one proxy."""
         if self.speaks == "otlp":
             # istiod sets no timeout unless the provider has one.
             grpc = {"envoy_grpc": {"cluster_name": "tracing", "authority": _COLLECTOR}}
@@ -67,7 +61,7 @@ class Provider:
         """The tracing of a connection manager: `configureTracingFromTelemetry`.
 
         Args:
-            service: What the proxy calls itself.
+            service: The service name of the proxy.
             sampling: Per cent of the requests without a decision: `randomSamplingPercentage`.
         """
         name, _, namespace = service.partition(".")
@@ -106,7 +100,7 @@ def manager(name: str, tracing: Config, routes: list[Config], access_log: Config
         tracing: What :meth:`Provider.tracing` made.
         routes: All of its routes.
         access_log: Where it logs.
-        edge: Whether it is a gateway's: it trusts no request id from outside.
+        edge: Whether it is a gateway's, which replaces external request ids.
     """
     ids = typed("extensions.request_id.uuid.v3.UuidRequestIdConfig", use_request_id_for_trace_sampling=True)
     router = typed("extensions.filters.http.router.v3.Router")
@@ -127,10 +121,10 @@ def manager(name: str, tracing: Config, routes: list[Config], access_log: Config
 
 
 def route(cluster: str, direction: str) -> Config:
-    """What a route does unless a VirtualService says otherwise: no timeout, and two more tries.
+    """The default action of a route: no timeout, and two retries.
 
     Args:
-        cluster: Where it leads.
+        cluster: The name of the cluster.
         direction: ``INBOUND`` or ``OUTBOUND``.
     """
     made: Config = {"cluster": cluster, "timeout": "0s"}

@@ -67,7 +67,7 @@ def _free_ports() -> dict[str, int]:
 
 
 def _config(host: str, ports: dict[str, int], folder: str, tls: TlsFiles | None) -> str:
-    """Jaeger's configuration, all in one and in memory. YAML, of which JSON is a part."""
+    """Jaeger's configuration, all in one and in memory, as JSON, which is YAML too."""
 
     def at(name: str) -> dict[str, Any]:
         return {"endpoint": f"{host}:{ports[name]}"}
@@ -109,7 +109,7 @@ def _config(host: str, ports: dict[str, int], folder: str, tls: TlsFiles | None)
 
 
 def _fill(folder: Path, config: str, tls: TlsFiles | None) -> None:
-    """Write what Jaeger reads: its configuration, the strategies, certificates."""
+    """Write Jaeger's files: configuration, strategies, certificates."""
     folder.chmod(0o755)  # a container may run as another user
     (folder / "strategies.json").write_text("{}")
     (folder / "jaeger.yaml").write_text(config)
@@ -148,7 +148,7 @@ def _process(folder: Path, tls: TlsFiles | None) -> Iterator[Jaeger]:
     finally:
         process.terminate()
         try:
-            process.wait(2)  # it holds nothing that is worth a longer farewell
+            process.wait(2)  # its data is not needed any more
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(10)
@@ -178,21 +178,21 @@ _WAYS = {"endpoint": _endpoint, "docker": _container, "command": _process}
 
 @cache
 def missing(way: str) -> str | None:
-    """Why there is no Jaeger by a way; ``None`` where there is one."""
+    """Why a way to a Jaeger is not available; `None` if it is."""
     chosen = os.environ.get(WAYS_VARIABLE)
     if chosen and way not in chosen.split(","):
         return f"{WAYS_VARIABLE}={chosen} leaves it out"
     if way == "endpoint":
         return None if os.environ.get("ECO2_TEST_JAEGER") else "set ECO2_TEST_JAEGER to the host of a Jaeger"
     if way == "command":
-        return None if shutil.which("jaeger") else "put the command jaeger 2.20 on PATH"
+        return None if shutil.which("jaeger") else "put the command jaeger of the release 2.20.0 on PATH"
     try:
         import docker
         from testcontainers.core.config import testcontainers_config
     except ImportError as error:
         return f"pip install testcontainers ({error})"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # where nobody answers it leaves its socket open
+        warnings.simplefilter("ignore", ResourceWarning)  # without a daemon it leaves its socket open
         try:
             client = docker.from_env()
         except docker.errors.DockerException as error:
@@ -219,7 +219,7 @@ def _first_line(error: Exception) -> str:
 
 
 def first_way() -> str:
-    """The first way that there is; skips where there is none, and says what would help."""
+    """The first available way; skips with the reasons if there is none."""
     for way in _WAYS:
         if missing(way) is None:
             return way
@@ -228,7 +228,7 @@ def first_way() -> str:
 
 @contextmanager
 def running_jaeger(way: str, tls: TlsFiles | None = None) -> Iterator[Jaeger]:
-    """A Jaeger, ended afterwards where it was begun here.
+    """A running Jaeger, stopped afterwards if it was started here.
 
     Args:
         way: ``endpoint``, ``docker`` or ``command``; skips where it is not there.
@@ -244,13 +244,13 @@ def running_jaeger(way: str, tls: TlsFiles | None = None) -> Iterator[Jaeger]:
 
 @pytest.fixture(scope="session")
 def jaeger() -> Iterator[Jaeger]:
-    """A running Jaeger for all tests of the run, by the first way that there is."""
+    """A running Jaeger for all tests of the run, by the first available way."""
     with running_jaeger(first_way()) as found:
         yield found
 
 
 @pytest.fixture(scope="session", params=list(_WAYS))
 def each_jaeger(request: pytest.FixtureRequest) -> Iterator[Jaeger]:
-    """A running Jaeger by each way; those that are not there are skipped with the reason."""
+    """A running Jaeger by each way; unavailable ways are skipped with the reason."""
     with running_jaeger(request.param) as found:
         yield found

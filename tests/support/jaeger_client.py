@@ -1,4 +1,4 @@
-"""What tests ask of a running Jaeger, and how they wait for it."""
+"""Queries to a running Jaeger, and waiting for their results."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class Jaeger:
     strategies: Path | None
 
     def set_strategies(self, strategies: dict[str, Any]) -> None:
-        """Change what the server tells samplers; skips where the server is not ours."""
+        """Change the server's sampling strategies; skips if the server is not ours."""
         if self.strategies is None:
             pytest.skip("ECO2_TEST_JAEGER names a server whose strategies cannot be changed")
         self.strategies.write_text(json.dumps(strategies))  # in place: it may be mounted
 
     def get(self, url: str, timeout_s: float = 10.0) -> Any:
-        """Fetch a URL's JSON; ``None`` when the server answers 404."""
+        """Fetch JSON from a URL; `None` for a 404."""
         try:
             with _OPENER.open(url, timeout=timeout_s) as answer:
                 return json.load(answer)
@@ -61,7 +61,7 @@ class Jaeger:
             raise
 
     def strategy(self, service: str) -> Any:
-        """What the server tells a service's sampler."""
+        """The sampling strategy of a service."""
         return self.get(f"{self.sampling}?{urllib.parse.urlencode({'service': service})}")
 
     def trace(self, trace_id: str) -> ReceivedTrace:
@@ -70,7 +70,7 @@ class Jaeger:
 
 
 def wait_for(condition: Any, timeout_s: float = 30.0) -> Any:
-    """What a condition returns, as soon as that is true; fails when it stays false."""
+    """Wait until a condition is true; return its value, or fail."""
     end = time.monotonic() + timeout_s
     while not (value := condition()):
         assert time.monotonic() < end, "the condition did not come true in time"
@@ -79,14 +79,14 @@ def wait_for(condition: Any, timeout_s: float = 30.0) -> Any:
 
 
 class Holds(Protocol):
-    """What takes spans and tells of them: Jaeger, or a receiver of our own."""
+    """A store of received spans: Jaeger, or an `OtlpReceiver`."""
 
     def trace(self, trace_id: str) -> ReceivedTrace:
         """A trace as far as it has come."""
 
 
 def wait_for_trace(held: Holds, trace_id: str, count: int, timeout_s: float = 30.0) -> ReceivedTrace:
-    """A trace, as soon as so many of its spans are held; fails with those that are when they do not come."""
+    """Wait for a number of a trace's spans; fail with those received."""
     end = time.monotonic() + timeout_s
     while len((trace := held.trace(trace_id)).spans) < count:
         assert time.monotonic() < end, f"after {timeout_s:g} s, of {count} spans, there is {trace}"

@@ -1,4 +1,4 @@
-"""A trace as Jaeger's ``/api/v3`` gives it, in OTLP's JSON, to the spans that a receiver of our own would hold."""
+"""A trace of Jaeger's `/api/v3`, in OTLP's JSON, to received spans."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _value(value: dict[str, Any]) -> object:
 
 
 def _attributes(given: dict[str, Any]) -> dict[str, object]:
-    """Attributes without Jaeger's own remarks, such as on clocks that differ."""
+    """Attributes without Jaeger's own, such as warnings about clocks."""
     pairs = {pair["key"]: _value(pair["value"]) for pair in given.get("attributes", ())}
     return {key: value for key, value in pairs.items() if not key.startswith("@jaeger@")}
 
@@ -57,7 +57,7 @@ def _span(span: dict[str, Any], resource: dict[str, object], scope: dict[str, st
 
 
 def trace_of_json(trace_id: str, answer: Any) -> ReceivedTrace:
-    """The trace of an answer; without spans where the answer is ``None``."""
+    """The trace of a response; without spans if it is `None`."""
     spans = [
         _span(span, _attributes(part.get("resource", {})), scoped.get("scope", {}))
         for part in (answer or {}).get("result", {}).get("resourceSpans", ())

@@ -1,9 +1,7 @@
-"""A Kafka broker of the tests' own, one node without ZooKeeper.
+"""A Kafka broker of one node, from Apache's binary release.
 
-It is no package of Debian. Maven puts it where the tests look, once:
-
-    mvn -q -f tests/support/kafka.xml dependency:copy-dependencies -DincludeScope=runtime \
-        -DoutputDirectory="${XDG_CACHE_HOME:-$HOME/.cache}/eco2-tracing/kafka"
+`kafka_2.13-4.1.1.tgz` of https://kafka.apache.org/downloads is unpacked to `~/.cache/eco2-tracing/kafka`,
+or to the folder that ``ECO2_TEST_KAFKA`` names.
 """
 
 from __future__ import annotations
@@ -21,27 +19,25 @@ import pytest
 
 from tests.support.servers import answers, command, folder, free_port, running, unprivileged
 
-_POM = "tests/support/kafka.xml"
 _JAVA = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dslf4j.internal.verbosity=ERROR"]
 
 
 def _jars() -> Path:
-    """The folder that Maven filled; ``ECO2_TEST_KAFKA`` names another one."""
+    """The folder of the release's jars; skips if there is none."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    where = Path(os.environ.get("ECO2_TEST_KAFKA") or f"{cache}/eco2-tracing/kafka").expanduser()
-    if not list(where.glob("kafka_2.13-*.jar")):
-        fetch = (
-            f"mvn -q -f {_POM} dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory={where}"
-        )
-        pytest.skip(f"no Kafka broker in {where}; Maven brings it: {fetch}")
-    return where
+    release = Path(os.environ.get("ECO2_TEST_KAFKA") or f"{cache}/eco2-tracing/kafka").expanduser()
+    for jar in release.glob("**/kafka_2.13-*.jar"):
+        return jar.parent
+    return pytest.skip(
+        f"no Kafka in {release}: unpack kafka_2.13-4.1.1.tgz of kafka.apache.org/downloads there"
+    )
 
 
 @contextmanager
 def kafka() -> Iterator[int]:
-    """Run a Kafka broker on a free port until the block ends; skips where it or Java is absent.
+    """Run a Kafka broker on a free port until the block ends; skips if Kafka or Java is absent.
 
-    Topics come into being when they are first written to or asked for.
+    The broker creates a topic at its first use.
 
     Yields:
         The port on 127.0.0.1.
@@ -50,7 +46,7 @@ def kafka() -> Iterator[int]:
     jars = _jars()
     port = free_port()
     with folder() as home:
-        # What is in the home of the user who runs the tests, an unprivileged one may not read.
+        # The broker runs as an unprivileged user, who may not read the home of the user who runs the tests.
         shutil.copytree(jars, home / "jars")
         (home / "server.properties").write_text(_properties(home, port, free_port()))
         run = [java, *_JAVA, "-cp", str(home / "jars" / "*")]
@@ -62,7 +58,7 @@ def kafka() -> Iterator[int]:
 
 
 def _properties(home: Path, port: int, controller: int) -> str:
-    """A broker that is its own controller and waits for nobody."""
+    """The configuration of a broker that is its own controller, with replication and rebalance delay off."""
     return "\n".join(
         [
             "process.roles=broker,controller",

@@ -1,4 +1,4 @@
-"""Arrival times of new traces, for samplers that limit a rate: steady, random, in bursts."""
+"""Arrival times of new traces, for rate-limiting samplers: steady, random, in bursts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def steady(rate: float, duration: float, source: random.Random) -> list[float]:
 
 
 def poisson(rate: float, duration: float, source: random.Random) -> list[float]:
-    """Independent of each other, as requests of many users are."""
+    """Independent of each other, like requests of many users."""
     times = []
     now = source.expovariate(rate)
     while now < duration:
@@ -58,7 +58,7 @@ LOADS: dict[str, Load] = {
 
 
 def windows(kept: Sequence[float], duration: float, width: float = 10.0, step: float = 0.1) -> list[int]:
-    """How many were kept in each window of a width, as it slides over the duration."""
-    # begins off the grid, so that a burst is wholly inside a window or wholly outside
+    """The number of kept traces in each sliding window."""
+    # offset, so that a burst is entirely inside or outside of a window
     starts = [0.037 + i * step for i in range(int((duration - width - 0.037) / step) + 1)]
     return [bisect.bisect_left(kept, at + width) - bisect.bisect_left(kept, at) for at in starts]

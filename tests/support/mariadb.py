@@ -1,4 +1,4 @@
-"""A MariaDB server of the tests' own."""
+"""A MariaDB server for tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def mariadb() -> Iterator[int]:
     create, server = (command(name, "mariadb-server") for name in ("mariadb-install-db", "mariadbd"))
     port = free_port()
     with folder() as home:
-        # Small files, and no flush of them: what is written here is never read again.
+        # Small files without flushes, because the data is discarded.
         quick = ["--innodb-log-file-size=4M", "--innodb-flush-method=nosync"]
         place = ["--no-defaults", f"--datadir={home / 'data'}", f"--tmpdir={home}", *quick]
         made = [create, *place, "--auth-root-authentication-method=normal", "--skip-test-db"]

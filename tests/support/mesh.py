@@ -1,4 +1,4 @@
-"""A mesh: a gateway, and two services with a sidecar each. A sidecar's ports are called; Istio redirects to them."""
+"""A mesh: a gateway, and two services with a sidecar each, whose ports are called directly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 AUTH, CHARACTER = "auth-api", "character-api"
 AUTH_PROXY, CHARACTER_PROXY = "auth-api.auth", "character-api.character"
 TRACE_HEADER = "x-trace-id"
-# How deep each one's span is in a login, below the gateway's.
+# The depth of each span of a login, below the gateway's.
 LOGIN = (
     (0, AUTH_PROXY),
     (1, AUTH),
@@ -57,26 +57,26 @@ class Mesh:
     behind: Mapping[str, str]
 
     def send(self, method: str, path: str, headers: Mapping[str, str] | None = None, **more: Any) -> Any:
-        """Send one request to the gateway, from outside."""
+        """Send one request to the gateway."""
         with httpx.Client(trust_env=False, timeout=20) as client:
             return client.request(method, self.url + path, headers=headers, **more)
 
     def send_past(self, service: str, path: str) -> Any:
-        """Send one GET to an application itself, as a job within its pod would."""
+        """Send one GET directly to an application, like a job in its pod."""
         with httpx.Client(trust_env=False, timeout=20) as client:
             return client.get(self.behind[service] + path)
 
     def log_in(self, headers: Mapping[str, str] | None = None, user: str = "mina") -> str:
-        """The request of the seeds; returns the id of the trace that auth-api was in."""
+        """Log in; return the trace id of auth-api."""
         answer = self.send("POST", "/api/v1/auth/login", headers, json={"user_id": user})
         assert answer.status_code == 200, answer.text
         return str(answer.headers[TRACE_HEADER])
 
     def tree(self, *tries: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
-        """How deep each one's span is in a request.
+        """The depth of each service's span in a request.
 
         Args:
-            tries: What is below each of the gateway's tries. A gateway of today has a span for each of them.
+            tries: The spans below each attempt of the gateway; current gateways have a span for each attempt.
         """
         tried = [(1, GATEWAY)] if self.provider.current else []
         made = [(0, GATEWAY)]
@@ -144,7 +144,7 @@ def running_mesh(
             inbound=Port(_url(auth), auths, "INBOUND"),
             outbound=Port(beside_character.urls["inbound"], characters, "OUTBOUND", outbound, {"/": CAREFUL}),
         )
-        # What goes on to the other service is left to the sidecar's retries.
+        # Calls to the other service are retried by the sidecar.
         routes = {"/through/": {}, "/": CAREFUL}
         gateway = proxy(GATEWAY, gateway=Port(beside_auth.urls["inbound"], auths, "OUTBOUND", routes=routes))
         proxies = {each.name: each for each in (gateway, beside_auth, beside_character)}

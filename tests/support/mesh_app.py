@@ -1,4 +1,4 @@
-"""auth-api and character-api as their teams write them: one module, and `OTEL_SERVICE_NAME` says which it is."""
+"""auth-api and character-api in one module; `OTEL_SERVICE_NAME` selects the service."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ seen: Counter[str] = Counter()
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-    """Connections for as long as the service runs; databases only where it is told of them."""
+    """Connections of the service; databases only if the environment names them."""
     async with AsyncExitStack() as stack:
         url = os.environ.get("CHARACTER_API_URL", "")
         state: dict[str, Any] = {
@@ -58,7 +58,7 @@ instrument_app(app)
 
 @app.post("/api/v1/auth/login")
 async def log_in(request: Request) -> dict[str, str]:
-    """The way of the seeds: another service, the database, the cache."""
+    """A login: another service, the database, the cache."""
     user = (await request.json())["user_id"]
     bind_log_fields(user_id=user)
     state = request.state
@@ -74,14 +74,14 @@ async def log_in(request: Request) -> dict[str, str]:
 
 @app.get("/api/v1/characters/{user_id}")
 async def character(user_id: str) -> dict[str, str]:
-    """What the login asks for."""
+    """The character of a user."""
     log.info("Character found")
     return {"name": user_id.title()}
 
 
 @app.get("/flaky/{key}")
 async def flaky(key: str) -> str:
-    """Unavailable the first time."""
+    """Fails at the first request."""
     seen[key] += 1
     if seen[key] == 1:
         raise HTTPException(503)
@@ -90,7 +90,7 @@ async def flaky(key: str) -> str:
 
 @app.get("/slow/{key}")
 async def slow(key: str, request: Request) -> str:
-    """Waits the first time, for as long as anybody listens."""
+    """Waits at the first request until the client disconnects."""
     seen[key] += 1
     while seen[key] == 1 and not await request.is_disconnected():
         await asyncio.sleep(0.01)
@@ -99,7 +99,7 @@ async def slow(key: str, request: Request) -> str:
 
 @app.get("/hung/{key}")
 async def hung(key: str, request: Request) -> str:
-    """Waits every time, for as long as anybody listens."""
+    """Waits at every request until the client disconnects."""
     while not await request.is_disconnected():
         await asyncio.sleep(0.01)
     return key
@@ -107,13 +107,13 @@ async def hung(key: str, request: Request) -> str:
 
 @app.get("/broken/{key}")
 async def broken(key: str) -> str:
-    """Fails every time."""
+    """Fails at every request."""
     raise LookupError(key)
 
 
 @app.get("/recovered/{key}")
 async def recovered(key: str) -> str:
-    """Fails inside, and answers well."""
+    """Handles its own failure."""
     with suppress(LookupError), span("look up"):
         raise LookupError(key)
     return key
@@ -121,7 +121,7 @@ async def recovered(key: str) -> str:
 
 @app.get("/through/{path:path}")
 async def through(path: str, request: Request) -> int:
-    """Asks the other service, and makes light of what it answers."""
+    """Calls the other service and ignores the result."""
     answer = await request.state.characters.get(f"/{path}")
     log.info("character-api answered")
     return answer.status_code
@@ -129,7 +129,7 @@ async def through(path: str, request: Request) -> int:
 
 @app.get("/stumble/{path:path}")
 async def stumble(path: str, request: Request) -> int:
-    """Fails inside, and asks the other service afterwards."""
+    """Handles its own failure, then calls the other service."""
     with suppress(LookupError), span("look up"):
         raise LookupError(path)
     return (await request.state.characters.get(f"/{path}")).status_code
@@ -137,7 +137,7 @@ async def stumble(path: str, request: Request) -> int:
 
 @app.get("/events/{count}")
 async def events(count: int) -> StreamingResponse:
-    """A stream with a span for each event; below none it breaks off."""
+    """A stream with a span for each event; it breaks off below zero."""
 
     async def stream() -> AsyncIterator[str]:
         for number in range(abs(count)):
@@ -151,7 +151,7 @@ async def events(count: int) -> StreamingResponse:
 
 @app.get("/relay/{count}")
 async def relay(count: int, request: Request) -> StreamingResponse:
-    """Hands on the other service's stream as it comes."""
+    """Forwards the other service's stream."""
 
     async def stream() -> AsyncIterator[str]:
         async with request.state.characters.stream("GET", f"/events/{count}") as answer:
@@ -163,7 +163,7 @@ async def relay(count: int, request: Request) -> StreamingResponse:
 
 @app.websocket("/ws/{room}")
 async def talk(websocket: WebSocket, room: str) -> None:
-    """Asks the other service about each name that it is told, and says in which trace."""
+    """Calls the other service for each message, and returns the trace id."""
     await websocket.accept()
     await websocket.send_text(str(current_trace_id()))
     async for user in websocket.iter_text():
@@ -173,7 +173,7 @@ async def talk(websocket: WebSocket, room: str) -> None:
 
 @app.get("/healthz/{path:path}")
 async def health(path: str, request: Request) -> int:
-    """Excluded from tracing; a deep check asks the other service."""
+    """Excluded from tracing; a deep check calls the other service."""
     log.info("checked")
     if not path:
         return 200

@@ -1,4 +1,4 @@
-"""What answers like a MongoDB, for Debian has none: yes to everything, by the legacy and by today's protocol."""
+"""A fake MongoDB server that answers every command with ok, by the legacy and the current protocol."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LEGACY, _REPLY, _MESSAGE = 2004, 1, 2013
 
 
 def _answer() -> bytes:
-    """A BSON document: ``ok`` and the highest version of the protocol that is needed here."""
+    """A BSON document: ``ok`` and the highest protocol version needed."""
     fields = b"\x01ok\x00" + struct.pack("<d", 1.0)
     fields += b"\x08isWritablePrimary\x00\x01" + b"\x08helloOk\x00\x01"
     for name, value in (

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own."""
+"""A PostgreSQL server for tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.servers import answers, command, folder, free_port, running, 
 
 @dataclass(frozen=True)
 class Postgres:
-    """Where it listens.
+    """A running server.
 
     Attributes:
         port: On 127.0.0.1; user and database are ``postgres``, without a password.

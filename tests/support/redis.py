@@ -1,4 +1,4 @@
-"""A Redis server of the tests' own."""
+"""A Redis server for tests."""
 
 from __future__ import annotations
 

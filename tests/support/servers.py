@@ -1,6 +1,6 @@
 """Real servers for the tests that need one, each on a free port and as an unprivileged user.
 
-A program that is not on PATH skips the tests that need it; the reason says how to get it.
+Tests that need a program that is not on PATH are skipped; the reason names its package.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ START_S = 60.0
 
 
 def command(name: str, debian: str) -> str:
-    """Find a program, or skip."""
+    """The path of a program; skips if it is absent."""
     found = shutil.which(name)
     if found is None:
         pytest.skip(f"no command {name} on PATH; Debian has it in {debian}")
@@ -30,20 +30,20 @@ def command(name: str, debian: str) -> str:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """A port that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def unprivileged() -> str | None:
-    """The user to run servers as; ``None`` keeps the present one, which is not root."""
+    """The user to run servers as; `None` is the current one, which is not root."""
     return None if os.geteuid() else "nobody"
 
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A short-named folder that the unprivileged user owns: paths of UNIX sockets are limited."""
+    """A folder of the unprivileged user, with a short name because paths of UNIX sockets are limited."""
     with tempfile.TemporaryDirectory(prefix="eco2-", ignore_cleanup_errors=True) as name:
         if (user := unprivileged()) is not None:
             os.chown(name, pwd.getpwnam(user).pw_uid, -1)
@@ -74,7 +74,7 @@ def running(arguments: Sequence[str], ready: Callable[[], bool], home: Path) -> 
 
 
 def answers(port: int) -> Callable[[], bool]:
-    """Make a check of whether anybody accepts connections on a port."""
+    """A check of whether a port accepts connections."""
 
     def check() -> bool:
         try:

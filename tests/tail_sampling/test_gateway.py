@@ -7,7 +7,8 @@ import pytest
 
 from eco2_tracing._cli.services import url_of
 from eco2_tracing.testing import TRACE_ID, OtlpReceiver, b3_headers
-from tests.support.envoy import ZIPKIN, start_gateway
+from tests.support.envoy import start_gateway
+from tests.support.proxies import PROVIDERS
 
 REASON = "eco2.sampling.reason"
 
@@ -20,8 +21,8 @@ def test_a_failure_that_everybody_handled(benchmarks, case):
     with OtlpReceiver() as receiver:
         with (
             kept_errors.start("stock", receiver) as stock,
-            start_gateway(receiver, url_of(stock), ZIPKIN, sampling=0) as envoy,
-            kept_errors.start("orders", receiver, STOCK_URL=envoy.url) as orders,
+            start_gateway(receiver, url_of(stock), PROVIDERS["Zipkin"], sampling=0) as gateway,
+            kept_errors.start("orders", receiver, STOCK_URL=gateway.url) as orders,
         ):
             url, headers = f"{url_of(orders)}/orders/1", b3_headers(sampled=False)
             fine = httpx.get(url, headers=headers, trust_env=False, timeout=30)

@@ -10,34 +10,7 @@ from opentelemetry.trace import Link, SpanContext, StatusCode
 
 import eco2_tracing
 from eco2_tracing.testing import CapturedSpans, b3_headers
-
-
-class Liar:
-    """Raises at every access."""
-
-    def __str__(self):
-        raise RuntimeError("no str")
-
-    __repr__ = __bool__ = __len__ = __iter__ = __str__
-
-
-class LyingText(str):
-    """Text that raises when it is looked at."""
-
-    __slots__ = ()
-    __str__ = __bool__ = __len__ = __repr__ = Liar.__str__
-
-
-class LyingError(Exception):
-    """An exception that cannot be printed."""
-
-    __str__ = __repr__ = Liar.__str__
-
-
-class LyingMapping:
-    """Attributes that cannot be read."""
-
-    keys = items = __iter__ = Liar.__str__
+from tests.support.hostile import Unhashable, Unreadable, UnreadableError, UnreadableMapping, UnreadableText
 
 
 @pytest.fixture(params=[True, False], ids=["sampled", "not sampled"])
@@ -73,7 +46,7 @@ def worked(request):
     return in_request
 
 
-HOSTILE = {"first": 1, "liar": Liar(), "liars": [1, Liar()], "last": 2}
+HOSTILE = {"first": 1, "unreadable": Unreadable(), "member": [1, Unhashable()], "last": 2}
 
 
 def test_attributes_that_a_span_begins_with(worked):
@@ -91,7 +64,7 @@ def test_attributes_that_cannot_be_read(worked):
     """The span has none of them."""
 
     def work(tracer, listen):
-        with tracer.start_as_current_span("library", attributes=LyingMapping()):
+        with tracer.start_as_current_span("library", attributes=UnreadableMapping()):
             pass
 
     assert worked(work).one("library")
@@ -116,14 +89,14 @@ def test_what_is_set_on_a_span(worked):
     def work(tracer, listen):
         with tracer.start_as_current_span("library") as span:
             listen()
-            span.set_attribute("liar", Liar())
+            span.set_attribute("unreadable", Unreadable())
             span.set_attributes({"second": 1})
             span.set_attributes(HOSTILE)
             span.add_event("event", HOSTILE)
             span.add_link(SpanContext(1, 2, True), HOSTILE)
-            span.add_link(Liar())
-            span.record_exception(LyingError(), HOSTILE)
-            span.set_status(StatusCode.ERROR, LyingText("described"))
+            span.add_link(Unreadable())
+            span.record_exception(UnreadableError(), HOSTILE)
+            span.set_status(StatusCode.ERROR, UnreadableText("described"))
 
     span = worked(work).one("library")
     assert (span.attributes["first"], span.attributes["second"], span.attributes["last"]) == (1, 1, 2)
@@ -141,7 +114,7 @@ def test_a_description_that_is_no_text(worked):
     def work(tracer, listen):
         with tracer.start_as_current_span("library") as span:
             listen()
-            span.set_status(StatusCode.ERROR, Liar())
+            span.set_status(StatusCode.ERROR, Unreadable())
 
     span = worked(work).one("library")
     assert (span.status, span.status_description) == (StatusCode.ERROR, "")
@@ -152,17 +125,17 @@ def test_an_exception_that_cannot_be_printed_stays_itself(worked, way):
     """It leaves the span as it came, and the span says what it was."""
 
     def work(tracer, listen):
-        with pytest.raises(LyingError), getattr(tracer, way)("library"):
+        with pytest.raises(UnreadableError), getattr(tracer, way)("library"):
             listen()
-            raise LyingError
+            raise UnreadableError
 
     span = worked(work).one("library")
     assert (span.status, span.status_description) == (
         StatusCode.ERROR,
-        "LyingError: <exception str() failed>",
+        "UnreadableError: <exception str() failed>",
     )
     (event,) = span.events
-    assert event.attributes["exception.type"].endswith("LyingError")
+    assert event.attributes["exception.type"].endswith("UnreadableError")
 
 
 @pytest.mark.parametrize("way", ["start_as_current_span", "start_span"])

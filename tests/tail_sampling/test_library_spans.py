@@ -9,13 +9,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 import eco2_tracing
 from eco2_tracing.testing import CapturedSpans, b3_headers
-
-
-class Hostile:
-    """A value that fights back."""
-
-    def __str__(self):
-        raise RuntimeError("no")
+from tests.support.hostile import Unreadable, UnreadableList
 
 
 def listen(captured):
@@ -54,30 +48,25 @@ def test_attributes_of_every_kind_arrive():
             span.set_attribute("values", values)
             values.append("later")
             span.set_attributes({"b": True, "c": 0.5, "a": 2})
-            span.set_attribute("hostile", Hostile())
+            span.set_attribute("hostile", Unreadable())
 
     (span,) = kept(work).find(name="library")
     expected = {"a": 2, "list": (1, 2), "values": ("x",), "b": True, "c": 0.5}
     assert {key: span.attributes[key] for key in expected} == expected
 
 
-class Bottomless(list):
-    """A sequence that fights back."""
-
-    def __iter__(self):
-        raise RuntimeError("no")
-
-
 def test_attributes_that_fight_back_cost_themselves_alone():
     """Given at the start or hidden in a list: what can be read of the others is kept."""
 
     def work(tracer):
-        with tracer.start_as_current_span("library", attributes={"a": 1, "hostile": Bottomless()}) as span:
-            span.set_attribute("hidden", [Bottomless()])
+        with tracer.start_as_current_span(
+            "library", attributes={"a": 1, "hostile": UnreadableList()}
+        ) as span:
+            span.set_attribute("hidden", [UnreadableList()])
             span.set_attribute("b", 2)
 
     (span,) = kept(work).find(name="library")
-    mark = "<unreadable Bottomless>"
+    mark = "<unreadable UnreadableList>"
     assert span.attributes == {"a": 1, "hostile": mark, "hidden": (mark,), "b": 2}
 
 
@@ -97,7 +86,7 @@ def test_a_description_that_is_no_text_is_left_out():
 
     def work(tracer):
         with tracer.start_as_current_span("library") as span:
-            span.set_status(StatusCode.ERROR, Hostile())
+            span.set_status(StatusCode.ERROR, Unreadable())
             listen(captured)
 
     kept(work)

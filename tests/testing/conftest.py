@@ -1,4 +1,4 @@
-"""What the tests of the testing helpers share."""
+"""Fixtures of the tests of the testing helpers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eco2_tracing.testing import TlsFiles
 
 @pytest.fixture
 def tls_files(tmp_path):
-    """PEM files of a fresh authority: one certificate serves both sides."""
+    """PEM files of a new CA; one certificate is used by both sides."""
     authority = trustme.CA()
     issued = authority.issue_cert("localhost", "127.0.0.1")
     files = TlsFiles(tmp_path / "cert.pem", tmp_path / "key.pem", tmp_path / "ca.pem")

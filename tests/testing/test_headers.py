@@ -1,4 +1,4 @@
-"""Headers of an inbound trace, and the assertions that a call went on with it."""
+"""Trace headers, and the assertions that a trace was continued."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from eco2_tracing.testing import (
 )
 
 
-def test_b3_headers_say_the_decision_as_envoy_does():
-    """Accept, deny, deferred and debug each have their form."""
+def test_b3_headers_have_envoys_form():
+    """Accept, deny, deferred and debug."""
     ids = {"X-B3-TraceId": TRACE_ID, "X-B3-SpanId": SPAN_ID}
     assert b3_headers() == {**ids, "X-B3-Sampled": "1"}
     assert b3_headers(sampled=False) == {**ids, "X-B3-Sampled": "0"}
@@ -27,19 +27,19 @@ def test_b3_headers_say_the_decision_as_envoy_does():
     assert b3_headers("a" * 16, "b" * 16)["X-B3-TraceId"] == "a" * 16
 
 
-def test_traceparent_says_the_decision():
-    """The flag is 01 or 00."""
+def test_traceparent_flag():
+    """01 or 00."""
     assert traceparent_headers() == {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"}
     assert traceparent_headers(sampled=False)["traceparent"].endswith("-00")
 
 
 def child(trace_id=TRACE_ID, parent=SPAN_ID):
-    """A span below the caller's."""
+    """A child of the caller's span."""
     return ReceivedSpan("GET /", SpanKind.SERVER, trace_id, "1" * 16, parent)
 
 
-def test_a_continued_trace_is_handed_over():
-    """A child of the caller's span is enough; short trace ids are padded as they are sent on."""
+def test_assert_continued_returns_the_trace():
+    """A child of the caller's span is enough; short trace ids are padded."""
     held = SpanStore()
     held._add([child(), child("2" * 32)])
     assert assert_continued(held).spans == (child(),)
@@ -48,8 +48,8 @@ def test_a_continued_trace_is_handed_over():
 
 
 @pytest.mark.parametrize("spans", [[], [child("2" * 32)], [child(parent="3" * 16)]])
-def test_a_trace_not_continued_is_told(spans):
-    """Another trace, another parent or nothing at all fails, and the message says what there is."""
+def test_assert_continued_fails(spans):
+    """For another trace, another parent or no span; the message lists the spans."""
     with pytest.raises(AssertionError, match=rf"(?s){TRACE_ID} below span {SPAN_ID}.*(GET /|no span)"):
         assert_continued(spans)
 
@@ -63,8 +63,8 @@ def test_a_trace_not_continued_is_told(spans):
         {**b3_headers(span_id="1" * 16), **traceparent_headers(span_id="1" * 16)},
     ],
 )
-def test_headers_that_carry_the_trace_give_the_span_id(headers):
-    """Every form counts, in any case, and a bare decision does not."""
+def test_assert_sent_on_returns_the_span_id(headers):
+    """For every format, in any case; a bare decision is ignored."""
     assert assert_sent_on(headers) == "1" * 16
 
 
@@ -78,7 +78,7 @@ def test_headers_that_carry_the_trace_give_the_span_id(headers):
         ({**b3_headers(), **traceparent_headers(span_id="2" * 16)}, "different spans"),
     ],
 )
-def test_headers_that_do_not_are_told(headers, message):
-    """Missing headers, another trace and formats that disagree fail, each by its name."""
+def test_assert_sent_on_fails(headers, message):
+    """For missing headers, another trace, and formats that differ."""
     with pytest.raises(AssertionError, match=message):
         assert_sent_on(headers)

@@ -1,4 +1,4 @@
-"""The fixtures that users' own tests get."""
+"""The pytest fixtures of users' tests."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from eco2_tracing.testing._state import clean_state
 
 @pytest.fixture
 def no_exporter(monkeypatch):
-    """What is configured in the test sends nothing."""
+    """Export nothing."""
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
 
 
 def make_app(peer):
-    """An app as a service has it; its one route calls a peer."""
+    """An application with one route that calls a peer."""
     app = FastAPI()
     instrument_app(app)
 
@@ -43,8 +43,8 @@ def make_app(peer):
     return app
 
 
-def test_captured_spans_see_a_request(captured_spans):
-    """A test of a service sees its spans, and what the call sent on, without a network."""
+def test_captured_spans_of_a_request(captured_spans):
+    """With the headers of its call, without a network."""
     sent = []
 
     def peer(request):
@@ -59,8 +59,8 @@ def test_captured_spans_see_a_request(captured_spans):
     assert assert_sent_on(sent[0]) == captured_spans.one("GET").span_id
 
 
-def test_captured_spans_stand_for_an_app_made_before(no_exporter, request):
-    """An app that was configured when it was imported is captured all the same."""
+def test_captured_spans_of_an_application_configured_at_import(no_exporter, request):
+    """The fixture replaces its configuration."""
     configure_tracing(service_name="imported", span_processors=(before := CapturedSpans(),))
     app = make_app(lambda _request: httpx.Response(500))
     captured = request.getfixturevalue("captured_spans")
@@ -72,7 +72,7 @@ def test_captured_spans_stand_for_an_app_made_before(no_exporter, request):
 
 
 def test_captured_spans_follow_the_environment(monkeypatch, request):
-    """But for the exporter, the environment counts, as it does for the service."""
+    """The environment applies, except for the exporter."""
     monkeypatch.setenv("OTEL_SERVICE_NAME", "from-environment")
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
     captured = request.getfixturevalue("captured_spans")
@@ -81,8 +81,8 @@ def test_captured_spans_follow_the_environment(monkeypatch, request):
     assert captured.one("a").service == "from-environment"
 
 
-def test_a_receiver_gets_what_the_service_exports(clean_tracing, otlp_receiver, monkeypatch):
-    """The receiver's endpoint in the environment is all that a test of the whole way needs."""
+def test_otlp_receiver_receives_the_export(clean_tracing, otlp_receiver, monkeypatch):
+    """Only its endpoint has to be set."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp_receiver.grpc_endpoint)
     configure_tracing(service_name="auth-api")
     with trace.get_tracer("t").start_as_current_span("a"):
@@ -91,8 +91,8 @@ def test_a_receiver_gets_what_the_service_exports(clean_tracing, otlp_receiver, 
     assert otlp_receiver.one("a", service="auth-api").is_error is False
 
 
-def test_state_is_as_in_a_new_process(no_exporter):
-    """Inside and after the block there is no provider and no configuration of ours."""
+def test_clean_state_resets(no_exporter):
+    """Within and after the block nothing is configured."""
     configure_tracing(service_name="before")
     with clean_state():
         assert not tracing_status().enabled
@@ -103,8 +103,8 @@ def test_state_is_as_in_a_new_process(no_exporter):
     assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
-def test_the_state_of_others_is_put_back(no_exporter):
-    """A provider and a propagator that somebody else installed are there again after the block."""
+def test_clean_state_restores_other_packages(no_exporter):
+    """A provider and a propagator of other packages are restored."""
     provider, textmap = TracerProvider(), propagate.get_global_textmap()
     trace.set_tracer_provider(provider)
     with pytest.raises(RuntimeError, match="test"), clean_state():
@@ -115,8 +115,8 @@ def test_the_state_of_others_is_put_back(no_exporter):
     assert propagate.get_global_textmap() is textmap
 
 
-def test_the_plugin_is_found_and_light():
-    """Pytest finds the plugin by itself, and importing it imports no gRPC, protobuf or httpx."""
+def test_plugin_is_found_and_imports_little():
+    """Its import loads no gRPC, protobuf or httpx."""
     (point,) = entry_points(group="pytest11", name="eco2_tracing")
     program = (
         f"import sys, {point.value};"

@@ -1,4 +1,4 @@
-"""The receiver takes what real exporters send, and misbehaves on request."""
+"""The receiver accepts the exports of real exporters, and injects faults on request."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def exporters(receiver):
 
 
 @pytest.mark.parametrize("which", ["grpc", "grpc+gzip", "http", "http+gzip"])
-def test_every_transport_delivers_a_span_in_full(receiver, which):
-    """Everything that a span carries is there after the trip, whatever the transport."""
+def test_every_field_is_received_over_every_transport(receiver, which):
+    """Each field of a span has the value that was exported."""
     provider = TracerProvider(resource=Resource({"service.name": "auth-api"}))
     provider.add_span_processor(BatchSpanProcessor(exporters(receiver)[which]))
     other = SpanContext(0xA1, 0xB2, is_remote=True)
@@ -94,7 +94,7 @@ def test_every_transport_delivers_a_span_in_full(receiver, which):
 
 
 def post(receiver, body=b"", path="/v1/traces", **headers):
-    """Send one request by hand: its status, headers and body."""
+    """Send one HTTP request; return its status, headers and body."""
     request = urllib.request.Request(f"{receiver.http_endpoint}{path}", body, headers, method="POST")
     try:
         with urllib.request.urlopen(request) as response:
@@ -105,7 +105,7 @@ def post(receiver, body=b"", path="/v1/traces", **headers):
 
 
 def some_spans(count=2):
-    """An export request of so many spans, one of them with values of every type."""
+    """An export request of so many spans, one with values of every type."""
     request = ExportTraceServiceRequest()
     scoped = request.resource_spans.add().scope_spans.add()
     for number in range(1, count + 1):
@@ -118,13 +118,13 @@ def some_spans(count=2):
 
 
 def call(receiver, body):
-    """Send one request over gRPC by hand: the response, or the error raised."""
+    """Send one gRPC request; return the response or raise the error."""
     with grpc.insecure_channel(f"127.0.0.1:{receiver.grpc_port}") as channel:
         export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
         return ExportTraceServiceResponse.FromString(export(body, timeout=10))
 
 
-def test_values_of_every_type_arrive(receiver):
+def test_values_of_every_type(receiver):
     """Empty, map and bytes values become plain Python values; unknown kinds are internal."""
     assert post(receiver, some_spans(1))[0] == 200
     span = receiver.one()
@@ -132,8 +132,8 @@ def test_values_of_every_type_arrive(receiver):
     assert (span.kind, span.status, span.service) == (SpanKind.INTERNAL, StatusCode.UNSET, "")
 
 
-def test_a_body_that_nobody_can_read_is_refused(receiver):
-    """Broken gzip, broken protobuf and broken Zipkin are answered with 400 and not kept."""
+def test_malformed_body_is_rejected(receiver):
+    """Broken gzip, protobuf and Zipkin are answered with 400."""
     assert post(receiver, b"not gzip", **{"Content-Encoding": "gzip"})[0] == 400
     assert post(receiver, b"\xff\xff\xff")[0] == 400
     assert post(receiver, b'{"an": "object"}', "/api/v2/spans")[0] == 400
@@ -141,14 +141,14 @@ def test_a_body_that_nobody_can_read_is_refused(receiver):
     assert receiver.spans == ()
 
 
-def test_another_path_is_not_found(receiver):
-    """Only the two paths of spans are served."""
+def test_unknown_path_is_not_found(receiver):
+    """Only two paths are served."""
     assert post(receiver, b"", "/v1/metrics")[0] == 404
     assert receiver.requests == ()
 
 
-def test_a_chunked_body_is_read(receiver):
-    """Envoy sends its spans in chunks; extensions and trailers do no harm."""
+def test_chunked_body(receiver):
+    """As Envoy sends it, with extensions and trailers."""
     body = some_spans(1)
     with socket.create_connection(("127.0.0.1", receiver.http_port)) as connection:
         connection.sendall(
@@ -159,8 +159,8 @@ def test_a_chunked_body_is_read(receiver):
     assert receiver.one().name == "span 1"
 
 
-def test_failures_reach_both_transports_and_end(receiver):
-    """A failing receiver keeps nothing, tells how long to wait, and recovers after so many times."""
+def test_fail_with_a_number_of_requests(receiver):
+    """Both transports fail with a retry delay, hold nothing, and then recover."""
     receiver.fail_with(
         grpc_code="RESOURCE_EXHAUSTED", http_status=429, times=2, retry_after_s=1.5, message="later"
     )
@@ -180,8 +180,8 @@ def test_failures_reach_both_transports_and_end(receiver):
     assert len(receiver.spans) == 2
 
 
-def test_failures_last_until_told_otherwise(receiver):
-    """Without a number the receiver fails until it recovers."""
+def test_fail_with_until_recover(receiver):
+    """Without a number, requests fail until `recover`."""
     receiver.fail_with()
     assert [post(receiver, some_spans())[0] for _ in range(3)] == [503, 503, 503]
     assert "retry-after" not in post(receiver, some_spans())[1]
@@ -189,8 +189,8 @@ def test_failures_last_until_told_otherwise(receiver):
     assert post(receiver, some_spans())[0] == 200
 
 
-def test_partial_success_keeps_the_first_spans(receiver):
-    """Rejected spans are told of, with the message, and are not kept."""
+def test_partial_success_holds_the_first_spans(receiver):
+    """Rejected spans are reported with the message and not held."""
     receiver.reject_partly(1, "too old", times=1)
     response = call(receiver, some_spans())
     assert response.partial_success.rejected_spans == 1
@@ -199,8 +199,8 @@ def test_partial_success_keeps_the_first_spans(receiver):
     assert not call(receiver, some_spans()).HasField("partial_success")
 
 
-def test_a_late_answer_ends_when_the_receiver_recovers(receiver):
-    """The spans of a delayed request are held at once; its answer comes when delays end."""
+def test_recover_ends_delays(receiver):
+    """The spans of a delayed request are held at once."""
     receiver.answer_after(600)
     answers = []
     sender = threading.Thread(target=lambda: answers.append(post(receiver, some_spans())[0]))
@@ -212,8 +212,8 @@ def test_a_late_answer_ends_when_the_receiver_recovers(receiver):
     assert answers == [200]
 
 
-def test_zipkin_spans_of_a_proxy_are_held_beside_the_others(receiver):
-    """What Envoy's Zipkin tracer sends becomes the same kind of span, short ids padded."""
+def test_zipkin_spans(receiver):
+    """They become received spans, with padded ids."""
     spans = [
         {
             "traceId": "A1",
@@ -239,8 +239,8 @@ def test_zipkin_spans_of_a_proxy_are_held_beside_the_others(receiver):
     assert receiver.requests[-1].transport == "zipkin"
 
 
-def test_a_receiver_comes_back_on_its_ports(receiver):
-    """Stopped, it refuses and keeps what it has; started again, it is where it was."""
+def test_restart_on_the_same_ports(receiver):
+    """A stopped receiver refuses connections and holds its spans."""
     post(receiver, some_spans(1))
     before = (receiver.grpc_endpoint, receiver.http_endpoint)
     receiver.stop()
@@ -255,8 +255,8 @@ def test_a_receiver_comes_back_on_its_ports(receiver):
 
 
 @pytest.mark.parametrize("package", ["grpc", "opentelemetry.proto", "google.rpc"])
-def test_a_missing_package_names_its_cure(package, monkeypatch):
-    """Without the extra the receiver does not start, and says which command helps."""
+def test_missing_package_names_its_extra(package, monkeypatch):
+    """The error has the command to run."""
     absent = {"grpc": "grpc", "opentelemetry.proto": "opentelemetry.proto", "google.rpc": "google"}[package]
     monkeypatch.setitem(sys.modules, absent, None)
     monkeypatch.delitem(sys.modules, "google.rpc")
@@ -264,8 +264,8 @@ def test_a_missing_package_names_its_cure(package, monkeypatch):
         OtlpReceiver().start()
 
 
-def test_stopping_ends_connections_that_clients_keep(receiver):
-    """A stopped receiver is gone for clients with a connection open, too."""
+def test_stop_closes_keep_alive_connections(receiver):
+    """A client notices that the receiver is stopped."""
     http = HttpExporter(f"{receiver.http_endpoint}/v1/traces", timeout=0.5)
     provider = TracerProvider()
     with provider.get_tracer("t").start_as_current_span("a") as span:
@@ -276,24 +276,24 @@ def test_stopping_ends_connections_that_clients_keep(receiver):
     http.shutdown()
 
 
-def test_forgetting_spans_and_requests(receiver):
-    """A cleared receiver holds nothing, as a new one."""
+def test_clear(receiver):
+    """Nothing is held afterwards."""
     post(receiver, some_spans())
     receiver.clear()
     assert (receiver.spans, receiver.requests, dict(receiver.last_headers)) == ((), (), {})
 
 
 def test_waiting_for_requests(receiver):
-    """Requests can be waited for, failed ones included, and the wait is bounded."""
+    """Failed requests count, and the wait has a limit."""
     receiver.fail_with()
     post(receiver, some_spans())
     assert len(receiver.wait_for_requests(1)) == 1
-    with pytest.raises(TimeoutError, match="2 requests; 1 came"):
+    with pytest.raises(TimeoutError, match="2 requests; 1 arrived"):
         receiver.wait_for_requests(2, timeout_s=0)
 
 
 def send_over_tls(receiver, context, credentials):
-    """Send one span to each port; the certificate is one for localhost."""
+    """Export one span to each port; the certificate is for localhost."""
     request = urllib.request.Request(
         f"https://localhost:{receiver.http_port}/v1/traces", some_spans(1), method="POST"
     )
@@ -304,7 +304,7 @@ def send_over_tls(receiver, context, credentials):
 
 
 def test_tls_on_both_ports(tls_files):
-    """With a certificate and a key, both ports speak TLS."""
+    """With a certificate and a key."""
     authority = tls_files.client_ca
     with OtlpReceiver(tls=TlsFiles(tls_files.certificate, tls_files.private_key)) as receiver:
         assert receiver.grpc_endpoint.startswith("https://")
@@ -316,8 +316,8 @@ def test_tls_on_both_ports(tls_files):
         assert len(receiver.spans) == 2
 
 
-def test_client_certificates_are_asked_for(tls_files):
-    """With an authority for clients, a client without a certificate is turned away."""
+def test_client_certificates_are_required(tls_files):
+    """A client without one is rejected."""
     tls = tls_files
     anonymous = ssl.create_default_context(cafile=tls.client_ca)
     known = ssl.create_default_context(cafile=tls.client_ca)

@@ -1,4 +1,4 @@
-"""Spans that are held can be found, waited for and seen as trees."""
+"""Held spans can be found, waited for and grouped into trees."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def store(*spans):
     return held
 
 
-def test_spans_are_found_by_everything_given():
-    """Each criterion narrows; none given finds all."""
+def test_find_combines_arguments():
+    """Without arguments it returns all."""
     held = store(
         span("a", "1"),
         span("a", "2", kind=SpanKind.SERVER),
@@ -47,16 +47,16 @@ def test_spans_are_found_by_everything_given():
     assert held.find("a", trace_id="1".zfill(32), service="b") == ()
 
 
-def test_one_span_tells_what_there_is_instead():
-    """None or several is an assertion error that lists the spans held."""
+def test_one_lists_the_held_spans():
+    """No match, or several, is an AssertionError."""
     with pytest.raises(AssertionError, match="found 0; no spans are held"):
         store().one("a")
     with pytest.raises(AssertionError, match=r"(?s)found 2; 2 spans are held:.*INTERNAL 'a'"):
         store(span("a", "1"), span("a", "2")).one("a")
 
 
-def test_traces_are_trees():
-    """Spans of a trace know their root, orphans, parents and children, in order of start."""
+def test_relations_of_a_trace():
+    """Roots, orphans, parents and children, ordered by start."""
     held = store(
         span("late child", "3", "1", start=3),
         span("root", "1", start=1),
@@ -84,8 +84,8 @@ def test_traces_are_trees():
     assert str(first).splitlines()[2].startswith("  b: INTERNAL 'child'")
 
 
-def test_a_trace_without_spans():
-    """A trace id that nothing was received for has no tree."""
+def test_trace_without_spans():
+    """An unknown trace id has no tree."""
     empty = store().trace("AB")
     assert empty == ReceivedTrace("ab", ())
     assert not empty.is_one_tree
@@ -99,14 +99,14 @@ def test_a_trace_without_spans():
     ],
     ids=["circle", "repeated id"],
 )
-def test_ids_in_a_circle_are_no_tree(spans):
-    """Wrong ids end the walk instead of turning it into an endless one."""
+def test_cyclic_ids_are_not_a_tree(spans):
+    """The walk ends."""
     trace = ReceivedTrace("1", tuple(spans))
     assert len(list(trace.walk())) <= len(spans)
 
 
-def test_waiting_ends_when_the_spans_come():
-    """A wait by number or by predicate sees spans that arrive meanwhile."""
+def test_wait_for_ends_when_spans_arrive():
+    """By number or by predicate."""
     held = store(span("a", "1"))
     later = threading.Thread(target=lambda: held._add((span("b", "2"),)))
     later.start()
@@ -115,8 +115,8 @@ def test_waiting_ends_when_the_spans_come():
     later.join()
 
 
-def test_waiting_is_bounded():
-    """What does not come in time is an error that lists what came."""
+def test_wait_for_times_out():
+    """The error lists the held spans."""
     held = store(span("a", "1"))
     with pytest.raises(TimeoutError, match=r"(?s)waited 0 s for 2 spans; 1 spans are held.*'a'"):
         held.wait_for(2, timeout_s=0)
@@ -126,8 +126,8 @@ def test_waiting_is_bounded():
     assert held.spans == ()
 
 
-def test_spans_of_the_sdk_are_captured_in_full():
-    """A captured span says what a received one would."""
+def test_captured_spans_have_every_field():
+    """As a received span has."""
     captured = CapturedSpans()
     provider = TracerProvider()
     provider.add_span_processor(captured)

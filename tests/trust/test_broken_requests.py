@@ -1,4 +1,4 @@
-"""A caller cannot force exports with requests that it breaks itself."""
+"""An untrusted caller cannot force exports with requests that it breaks itself."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from eco2_tracing import TracingSettings, configure_tracing
 from eco2_tracing.testing import CapturedSpans, b3_headers
 
 
-def test_the_row_of_the_reliability_table():
-    """Aborted uploads and downloads, dropped WebSockets and bad JSON, at ratio 0: nothing is exported."""
+def test_row_of_the_reliability_table():
+    """Aborted uploads and downloads, dropped WebSockets and invalid JSON, at a ratio of 0: nothing is exported."""
     (row,) = broken.ROWS
     figure = row.measure("ours", Scale(full=False))
     assert figure.held, figure.text
 
 
 def make_app() -> FastAPI:
-    """An application that reads JSON by hand, and answers 500 to what it cannot read."""
+    """An application that parses JSON itself and answers 500 if it cannot."""
     app = FastAPI()
 
     @app.post("/json")
@@ -43,7 +43,7 @@ def make_app() -> FastAPI:
 
 
 def asked(path: str, content: bytes, method: str = "POST", **settings) -> CapturedSpans:
-    """Send one request that was not chosen."""
+    """Send one unsampled request."""
     app, captured = make_app(), CapturedSpans()
     made = TracingSettings(traces_exporter="none", **settings)
     configure_tracing("edge", settings=made, span_processors=[captured])
@@ -59,28 +59,28 @@ BROKEN = [("POST", "/json", b'{"half'), ("POST", "/json", b"\xff"), ("GET", "/nu
 
 
 @pytest.mark.parametrize(("method", "path", "content"), BROKEN)
-def test_a_malformed_request_keeps_nothing_where_callers_are_not_trusted(method, path, content):
-    """Though the application answers 500 to it; from trusted callers it is an error like others."""
+def test_malformed_request_of_an_untrusted_caller_is_not_kept(method, path, content):
+    """Although the application answers 500; from trusted callers it is an ordinary error."""
     assert asked(path, content, method, **UNTRUSTING).spans == ()
 
 
 @pytest.mark.parametrize(("method", "path", "content"), BROKEN)
-def test_a_malformed_request_of_a_trusted_caller_is_kept(method, path, content):
+def test_malformed_request_of_a_trusted_caller_is_kept(method, path, content):
     """A response of 500 is an error."""
     (span,) = asked(path, content, method).spans
     assert (span.status, span.attributes["eco2.sampling.reason"]) == (StatusCode.ERROR, "error")
 
 
 @pytest.mark.parametrize(("method", "path", "content"), BROKEN)
-def test_a_malformed_request_that_was_chosen_is_an_error_chosen_at_the_head(method, path, content):
-    """Its probability is the head's, for its like is not kept."""
+def test_malformed_request_that_is_sampled(method, path, content):
+    """Its probability is the head sampler's, because such requests are not kept."""
     settings = {**UNTRUSTING, "traces_sampler_arg": "1"}
     (span,) = asked(path, content, method, **settings).spans
     assert (span.status, span.attributes["eco2.sampling.reason"]) == (StatusCode.ERROR, "head")
     assert len(span.events) == 1
 
 
-def test_a_failure_of_the_application_is_kept_at_the_edge_too():
-    """Reading the request was no trouble."""
+def test_failure_of_the_application_is_kept_at_the_edge():
+    """The request itself was well-formed."""
     (span,) = asked("/fails", b"{}", **UNTRUSTING).spans
     assert span.attributes["eco2.sampling.reason"] == "error"

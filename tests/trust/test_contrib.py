@@ -1,4 +1,4 @@
-"""``ECO2_TRACING_TRUST_INBOUND=false`` where contrib makes the server spans."""
+"""`ECO2_TRACING_TRUST_INBOUND=false` with contrib's server spans."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ContribEdge:
 
 @pytest.fixture
 def edge():
-    """Make such a service; contrib's patches are undone after the test."""
+    """Create such a service; contrib's patches are undone after the test."""
     made = []
 
     def make(**settings):
@@ -83,13 +83,13 @@ def edge():
 
 
 def links(span):
-    """Whom a span is linked to."""
+    """The trace and span ids of a span's links."""
     return [(link.trace_id, link.span_id) for link in span.links]
 
 
 @pytest.mark.parametrize("path", ["/work", "/inner/work"])
-def test_the_trace_is_our_own_and_linked(edge, path):
-    """Once, where applications are mounted too."""
+def test_trace_is_new_and_linked(edge, path):
+    """With one link, also in a mounted application."""
     service = edge()
     service.get(path)
     span = service.captured.one(kind=SpanKind.SERVER)
@@ -98,8 +98,8 @@ def test_the_trace_is_our_own_and_linked(edge, path):
     assert not any(one.links for one in service.captured.spans if one.span_id != span.span_id)
 
 
-def test_nothing_of_the_callers_goes_on(edge):
-    """Ids, debug, tracestate, baggage and request id stop here."""
+def test_nothing_of_the_caller_is_propagated(edge):
+    """Ids, debug, tracestate, baggage and request id are dropped."""
     service = edge()
     service.get()
     assert service.baggage == {}
@@ -110,8 +110,8 @@ def test_nothing_of_the_callers_goes_on(edge):
 
 
 @pytest.mark.parametrize("headers", FORCED)
-def test_the_head_sampler_alone_decides(edge, headers):
-    """A caller cannot have itself sampled, in any format."""
+def test_only_the_head_sampler_decides(edge, headers):
+    """A caller cannot force sampling, in any format."""
     service = edge(traces_sampler="parentbased_always_off")
     service.get(headers=headers)
     assert not service.captured.spans
@@ -119,8 +119,8 @@ def test_the_head_sampler_alone_decides(edge, headers):
 
 
 @pytest.mark.parametrize("headers", [{"b3": "0"}, b3_headers(sampled=False)])
-def test_nor_can_a_caller_hide(edge, headers):
-    """Neither from the head sampler nor from the tail sampler, whose spans are linked as well."""
+def test_caller_cannot_prevent_sampling(edge, headers):
+    """Neither by the head sampler nor by the tail sampler, whose spans are linked as well."""
     service = edge(traces_sampler="parentbased_always_off", error_sampling_rate=1.0)
     answer = service.get(headers=headers, status=500)
     assert answer.status_code == 500
@@ -129,15 +129,15 @@ def test_nor_can_a_caller_hide(edge, headers):
     assert links(span) == ([(TRACE_ID, SPAN_ID)] if len(headers) > 1 else [])
 
 
-def test_an_excluded_path_sends_no_ids_on(edge):
-    """It would be the caller's; a bare deny goes out."""
+def test_excluded_path_propagates_no_ids(edge):
+    """They would be the caller's; a bare deny is injected."""
     service = edge()
     service.get("/health")
     assert service.sent == {"x-b3-sampled": "0"}
     assert not service.captured.spans
 
 
-def test_a_trusting_service_has_no_links(edge):
+def test_trusting_service_has_no_links(edge):
     """It continues the trace."""
     service = edge(trust_inbound=True)
     service.get()

@@ -1,4 +1,4 @@
-"""A flood of requests that ask to be sampled, whoever makes the spans."""
+"""A flood of requests that ask to be sampled, with every kind of server span."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from eco2_tracing.testing import TRACE_ID, CapturedSpans
 from .test_untrusting import EVERYTHING, FORCED
 
 A_SECOND = 1000
-# Of a thousand at one in a hundred; more than this comes once in 10**13 runs.
+# Of a thousand at one in a hundred; the probability of more is 10**-13.
 AT_MOST = 40
 
 
@@ -45,7 +45,7 @@ def scope(path, headers, kind="http"):
 
 
 async def request(app, path, headers, kind="http"):
-    """Serve one connection; gives the headers of the response."""
+    """Serve one connection; return the response headers."""
     first = "websocket.connect" if kind == "websocket" else "http.request"
     incoming = iter([{"type": first, "body": b""}, {"type": "websocket.disconnect", "code": 1000}])
     answered = []
@@ -61,7 +61,7 @@ async def request(app, path, headers, kind="http"):
 
 
 def flood(app, kind, count=A_SECOND):
-    """Send so many, each form of forcing in turn; gives the names of all response headers."""
+    """Send so many requests, cycling through the forms of forced sampling; return the names of all response headers."""
 
     async def run():
         names = set()
@@ -73,8 +73,8 @@ def flood(app, kind, count=A_SECOND):
     return asyncio.run(run())
 
 
-class Foreign:
-    """A provider of somebody else's with a sampler of its own."""
+class External:
+    """Another provider with its own sampler."""
 
     def __init__(self):
         self._exporter = InMemorySpanExporter()
@@ -84,30 +84,30 @@ class Foreign:
 
     @property
     def traces(self):
-        """The traces of which anything was exported."""
+        """The exported trace ids."""
         return {f"{span.context.trace_id:032x}" for span in self._exporter.get_finished_spans()}
 
 
 class Ours:
-    """What this library exports."""
+    """The spans that this library exports."""
 
     def __init__(self):
         self.captured = CapturedSpans()
 
     @property
     def traces(self):
-        """The traces of which anything was exported."""
+        """The exported trace ids."""
         return {span.trace_id for span in self.captured.spans}
 
 
 @pytest.fixture(params=["lean", "contrib", "foreign"])
 def service(request):
-    """Make an application that samples one in a hundred; gives it and what was exported."""
+    """An application that samples one in a hundred, and its exported spans."""
     contrib = importlib.import_module("opentelemetry.instrumentation.fastapi").FastAPIInstrumentor
     apps = []
 
     def make(**settings):
-        exported = Foreign() if request.param == "foreign" else Ours()
+        exported = External() if request.param == "foreign" else Ours()
         eco2_tracing.configure_tracing(
             settings=eco2_tracing.TracingSettings(
                 traces_exporter="none",
@@ -135,8 +135,8 @@ def service(request):
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-def test_a_flood_is_exported_at_the_head_samplers_rate(service, kind):
-    """A thousand forced requests and connections; none has the caller's trace id, none is told of a kept trace."""
+def test_flood_is_exported_at_the_head_samplers_rate(service, kind):
+    """None has the caller's trace id, and no response tells of a kept trace."""
     app, exported = service(trust_inbound=False)
     names = flood(app, kind)
     assert len(exported.traces) < AT_MOST
@@ -144,8 +144,8 @@ def test_a_flood_is_exported_at_the_head_samplers_rate(service, kind):
     assert not {b"server-timing", b"traceresponse"} & names
 
 
-def test_a_trusting_service_is_forced(service):
-    """The same flood where the mesh is in front: what comes with ids is one trace, what comes without is new."""
+def test_trusting_service_follows_the_flood(service):
+    """Requests with ids are one trace, requests without ids are new traces."""
     app, exported = service(trust_inbound=True)
     flood(app, "http", 20)
     assert TRACE_ID in exported.traces

@@ -1,4 +1,4 @@
-"""``ECO2_TRACING_TRUST_INBOUND=false``: a service at the edge, where anybody may call."""
+"""`ECO2_TRACING_TRUST_INBOUND=false`: a service at the edge, with untrusted callers."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ class Edge:
         return self.client.get(path, headers=headers, params=params)
 
 
-def test_the_service_begins_a_trace_of_its_own_linked_to_the_callers():
-    """Whoever has the caller's trace still finds what became of it."""
+def test_service_begins_a_new_trace_linked_to_the_callers():
+    """The caller's trace id can still be found by the link."""
     edge = Edge()
     edge.get()
     span = edge.captured.one(kind=SpanKind.SERVER)
@@ -104,8 +104,8 @@ def test_the_service_begins_a_trace_of_its_own_linked_to_the_callers():
     assert [(link.trace_id, link.span_id) for link in span.links] == [(TRACE_ID, SPAN_ID)]
 
 
-def test_nothing_of_the_callers_goes_on():
-    """Ids, debug, tracestate, baggage and request id stop here."""
+def test_nothing_of_the_caller_is_propagated():
+    """Ids, debug, tracestate, baggage and request id are dropped."""
     edge = Edge()
     edge.get()
     (sent,) = edge.sent
@@ -119,8 +119,8 @@ def test_nothing_of_the_callers_goes_on():
 
 @pytest.mark.parametrize("companions", [{"baggage": "role=admin"}, {"x-request-id": "forged"}])
 @pytest.mark.parametrize("path", ["/work", "/health"])
-def test_not_even_what_the_application_copies(companions, path):
-    """A handler that hands every header on hands these on to nobody, with trace headers beside them or without."""
+def test_copied_headers_are_removed(companions, path):
+    """A handler copies every header to a call; those of the caller are removed."""
     edge = Edge()
     edge.copied = {**companions, "x-mine": "1"}
     edge.get(path, headers=companions)
@@ -130,8 +130,8 @@ def test_not_even_what_the_application_copies(companions, path):
 
 
 @pytest.mark.parametrize("headers", FORCED)
-def test_the_head_sampler_alone_decides(headers):
-    """A caller cannot have itself sampled."""
+def test_only_the_head_sampler_decides(headers):
+    """A caller cannot force sampling."""
     edge = Edge(traces_sampler="parentbased_always_off")
     edge.get(headers=headers)
     assert not edge.captured.spans
@@ -143,8 +143,8 @@ def test_the_head_sampler_alone_decides(headers):
     "headers",
     [{"b3": "0"}, {"X-B3-Sampled": "0"}, b3_headers(sampled=False), traceparent_headers(sampled=False)],
 )
-def test_nor_can_a_caller_hide(headers):
-    """Neither from the head sampler nor from the tail sampler."""
+def test_caller_cannot_prevent_sampling(headers):
+    """Neither by the head sampler nor by the tail sampler."""
     edge = Edge()
     edge.get(headers=headers)
     assert len(edge.captured.spans) == 2
@@ -154,8 +154,8 @@ def test_nor_can_a_caller_hide(headers):
     assert len(edge.captured.spans) == 2
 
 
-def test_a_kept_request_is_linked_as_well():
-    """Not chosen at the head and kept because it failed; its caller is not told."""
+def test_kept_request_is_linked():
+    """It was not sampled and is kept because it failed; the caller is not told."""
     edge = Edge(traces_sampler="parentbased_always_off", error_sampling_rate=1.0)
     answer = edge.get(headers=b3_headers(), status=500)
     assert answer.status_code == 500
@@ -165,16 +165,16 @@ def test_a_kept_request_is_linked_as_well():
     assert span.attributes["eco2.sampling.reason"] == "error"
 
 
-def test_a_trusting_service_does_tell():
-    """The same request where the mesh is in front."""
+def test_trusting_service_tells_its_caller():
+    """The same request in a mesh."""
     edge = Edge(trust_inbound=True, traces_sampler="parentbased_always_off", error_sampling_rate=1.0)
     answer = edge.get(headers=b3_headers(sampled=False), status=500)
     assert TRACE_ID in answer.headers["server-timing"]
     assert not edge.captured.one(kind=SpanKind.SERVER).links
 
 
-def test_log_lines_carry_our_own_trace():
-    """A caller cannot write its ids into our logs either."""
+def test_log_lines_have_the_new_trace_id():
+    """A caller cannot choose the ids of log lines."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(EcsFormatter())
@@ -188,8 +188,8 @@ def test_log_lines_carry_our_own_trace():
     assert json.loads(stream.getvalue())["trace.id"] == edge.captured.one(kind=SpanKind.SERVER).trace_id
 
 
-def test_an_excluded_path_sends_no_ids_on():
-    """It would be the caller's; a bare deny goes out."""
+def test_excluded_path_propagates_no_ids():
+    """They would be the caller's; a bare deny is injected."""
     edge = Edge()
     edge.get("/health")
     assert edge.sent[0]["x-b3-sampled"] == "0"
@@ -198,15 +198,15 @@ def test_an_excluded_path_sends_no_ids_on():
     assert not edge.captured.spans
 
 
-def test_a_disabled_service_sends_nothing_on():
-    """It neither believes the caller nor has a trace of its own."""
+def test_disabled_service_propagates_nothing():
+    """It ignores the caller and has no trace of its own."""
     edge = Edge(sdk_disabled=True)
     edge.get()
     assert not {name for name in edge.sent[0] if "b3" in name or "trace" in name}
 
 
-def test_other_propagators_are_not_believed_either(tmp_path, monkeypatch):
-    """Whatever is listed in ``OTEL_PROPAGATORS``: another package's is only linked to as well."""
+def test_other_propagators_are_not_trusted(tmp_path, monkeypatch):
+    """Whatever `OTEL_PROPAGATORS` lists: the context of another package's is only linked."""
     info = tmp_path / "stranger-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
@@ -222,8 +222,8 @@ def test_other_propagators_are_not_believed_either(tmp_path, monkeypatch):
     assert [link.trace_id for link in span.links] == [TRACE_ID]
 
 
-def test_another_provider_in_charge_links_too():
-    """Where somebody else's provider makes the spans."""
+def test_another_provider_links_too():
+    """Its server spans have the link."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -235,8 +235,8 @@ def test_another_provider_in_charge_links_too():
 
 
 @pytest.mark.parametrize("headers", FORCED)
-def test_a_flood_is_exported_at_the_head_samplers_rate(headers):
-    """A thousand forced requests, as one second of the flood brings them."""
+def test_flood_is_exported_at_the_head_samplers_rate(headers):
+    """A thousand requests that force sampling."""
     with OtlpReceiver() as receiver:
         edge = Edge(
             traces_exporter="otlp",

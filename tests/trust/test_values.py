@@ -1,4 +1,4 @@
-"""What strangers send reaches neither log lines nor spans nor callees nor responses."""
+"""Values of untrusted callers are in no log line, span, call or response."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PLANTED = {
 
 @pytest.fixture
 def lines():
-    """The log as it is written, at every level and by every logger."""
+    """The log output, at every level and by every logger."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(EcsFormatter())
@@ -41,8 +41,8 @@ def lines():
 @pytest.mark.parametrize("path", ["/work", "/health"])
 @pytest.mark.parametrize("disabled", [False, True])
 @pytest.mark.parametrize("externally", [False, True])
-def test_nothing_that_was_planted_comes_out(lines, path, disabled, externally):
-    """Traced, excluded or disabled: the link alone knows the caller's ids."""
+def test_planted_values_do_not_appear(lines, path, disabled, externally):
+    """Traced, excluded or disabled: only the link has the caller's ids."""
     edge = Edge(sdk_disabled=disabled, response_header="x-trace-id", propagate_externally=externally)
     answer = edge.get(path, headers=PLANTED)
     edge.get(path, headers=PLANTED, status="500")
@@ -54,8 +54,8 @@ def test_nothing_that_was_planted_comes_out(lines, path, disabled, externally):
     assert not any("baggage" in key or key.startswith("labels") for line in lines() for key in line)
 
 
-def test_a_trusting_service_logs_no_baggage_either(lines):
-    """It goes on to callees; it is no field of log lines or attribute of spans."""
+def test_trusting_service_logs_no_baggage(lines):
+    """It is propagated, but not a field of log lines or an attribute of spans."""
     edge = Edge(trust_inbound=True)
     edge.get(headers=PLANTED)
     assert "planted" in edge.sent[0]["baggage"]

@@ -1,4 +1,4 @@
-"""The command ``eco2-tracing``."""
+"""The command `eco2-tracing`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 from eco2_tracing._errors import MissingExtraError
 
-_USAGE = 2  # the exit code for a command that cannot run, as argparse has it
+_CANNOT_RUN = 2  # also the exit code of argparse
 
 
 def _run_demo(arguments: argparse.Namespace) -> int:
@@ -32,15 +32,15 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         help="run two services and show their traces",
         description=(
-            "Run two services behind Envoy (where the command `envoy` is found), send them"
-            " requests, and show each trace with the log lines that share its id."
+            "Run two services behind Envoy (if the command `envoy` is found), send requests,"
+            " and show each trace with the log lines that share its id."
         ),
     )
     demo.add_argument(
         "--endpoint",
         metavar="URL",
-        help="send spans to this OTLP endpoint instead (port 4318: HTTP, else gRPC unless"
-        " OTEL_EXPORTER_OTLP_PROTOCOL says otherwise); Envoy's go to port 9411 of the same host",
+        help="export to this OTLP endpoint instead (HTTP if the port is 4318, else gRPC;"
+        " OTEL_EXPORTER_OTLP_PROTOCOL overrides it); Envoy exports to port 9411 of the same host",
     )
     demo.add_argument(
         "--no-envoy", dest="envoy", action="store_false", help="call the services without a gateway"
@@ -53,18 +53,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: Arguments without the program's name; ``None`` takes those of the process.
+        argv: The arguments without the program's name; `None` uses `sys.argv`.
 
     Returns:
-        The exit code: 0 when all is well, 1 when a check failed, 2 when the command could not
-        run, 130 when it was interrupted.
+        The exit code: 0 for success, 1 if a check failed, 2 if the command cannot run,
+        130 if it was interrupted.
     """
     arguments = _parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
     except MissingExtraError as missing:
         print(missing, file=sys.stderr)
-        return _USAGE
+        return _CANNOT_RUN
     except KeyboardInterrupt:
         return 130
     return code

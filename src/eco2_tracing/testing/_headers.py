@@ -1,4 +1,4 @@
-"""Headers of a trace that comes in, and whether a call went on with it."""
+"""Trace headers of an inbound request, and assertions that the trace was continued."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from eco2_tracing.testing._model import ReceivedSpan, ReceivedTrace, group_by_tr
 from eco2_tracing.testing._store import SpanStore
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
-"""The trace that the helpers below speak of when none is given (the specifications' own)."""
+"""The default trace id of the helpers below, from the examples of the specifications."""
 
 SPAN_ID = "00f067aa0ba902b7"
-"""The caller's span in that trace."""
+"""The default span id of the caller."""
 
 
 def b3_headers(
@@ -21,16 +21,16 @@ def b3_headers(
     sampled: bool | None = True,
     debug: bool = False,
 ) -> dict[str, str]:
-    """Headers that Envoy's Zipkin tracer sends to a service.
+    """The headers that Envoy's Zipkin tracer sends to a service.
 
     Args:
         trace_id: 16 or 32 hex digits.
-        span_id: The caller's span: 16 hex digits.
-        sampled: The caller's decision; ``None`` leaves it to the service.
-        debug: Send ``X-B3-Flags: 1``, which stands in for the decision.
+        span_id: The span id of the caller: 16 hex digits.
+        sampled: The sampling decision; `None` defers it to the service.
+        debug: Send `X-B3-Flags: 1` in place of the decision.
 
     Returns:
-        ``X-B3-*`` headers, for the ``headers`` argument of an HTTP client.
+        `X-B3-*` headers, for the ``headers`` argument of an HTTP client.
     """
     headers = {"X-B3-TraceId": trace_id, "X-B3-SpanId": span_id}
     if debug:
@@ -47,11 +47,11 @@ def traceparent_headers(
 
     Args:
         trace_id: 32 hex digits.
-        span_id: The caller's span: 16 hex digits.
-        sampled: The caller's decision.
+        span_id: The span id of the caller: 16 hex digits.
+        sampled: The sampling decision.
 
     Returns:
-        ``traceparent``, for the ``headers`` argument of an HTTP client.
+        `traceparent`, for the ``headers`` argument of an HTTP client.
     """
     return {"traceparent": f"00-{trace_id}-{span_id}-{'01' if sampled else '00'}"}
 
@@ -62,18 +62,18 @@ def assert_continued(
     trace_id: str = TRACE_ID,
     parent_span_id: str = SPAN_ID,
 ) -> ReceivedTrace:
-    """Assert that a call continued the trace that its headers named.
+    """Assert that a request continued the trace of its headers.
 
     Args:
-        spans: A receiver, captured spans, or spans found in them.
-        trace_id: The trace of the headers sent.
-        parent_span_id: The span of the headers sent.
+        spans: A receiver, captured spans, or some of their spans.
+        trace_id: The trace id of the headers.
+        parent_span_id: The span id of the headers.
 
     Returns:
-        The spans of that trace, to ask on.
+        The spans of that trace.
 
     Raises:
-        AssertionError: No span in that trace is a child of that span.
+        AssertionError: No span of that trace is a child of that span.
     """
     held = spans.spans if isinstance(spans, SpanStore) else tuple(spans)
     wanted, parent = trace_id.lower().zfill(32), parent_span_id.lower()
@@ -85,7 +85,7 @@ def assert_continued(
 
 
 def _ids_sent(headers: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Trace and span id by the header that names them."""
+    """Trace and span id, by the header that carries them."""
     sent = {}
     low = {name.lower(): value for name, value in headers.items()}
     if "x-b3-traceid" in low:
@@ -98,23 +98,23 @@ def _ids_sent(headers: Mapping[str, str]) -> dict[str, tuple[str, str]]:
 
 
 def assert_sent_on(headers: Mapping[str, str], *, trace_id: str = TRACE_ID) -> str:
-    """Assert that an outgoing request carries a trace on, in every format that it has.
+    """Assert that every trace header of an outgoing request carries the trace.
 
     Args:
-        headers: Headers of the outgoing request, such as ``request.headers`` of httpx.
-        trace_id: The trace to be carried.
+        headers: The headers of the outgoing request, such as `request.headers` of httpx.
+        trace_id: The expected trace id.
 
     Returns:
         The span id sent: 16 hex digits.
 
     Raises:
-        AssertionError: No trace header is there, or one names another trace, or two disagree.
+        AssertionError: There is no trace header, or one has another trace id, or two have different span ids.
     """
     sent = _ids_sent(headers)
     assert sent, f"no trace header was sent, only: {', '.join(sorted(headers)) or 'none at all'}"
     wanted = trace_id.lower().zfill(32)
-    strangers = {name: trace for name, (trace, _) in sent.items() if trace != wanted}
-    assert not strangers, f"another trace than {wanted} was sent: {strangers}"
+    other = {name: trace for name, (trace, _) in sent.items() if trace != wanted}
+    assert not other, f"another trace than {wanted} was sent: {other}"
     spans = {name: span for name, (_, span) in sent.items()}
-    assert len(set(spans.values())) == 1, f"the headers name different spans: {spans}"
+    assert len(set(spans.values())) == 1, f"the headers have different spans: {spans}"
     return next(iter(spans.values()))

@@ -1,4 +1,4 @@
-"""What a receiver holds: spans as they arrived, and traces made of them."""
+"""Received spans, and traces made of them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class ReceivedEvent:
     """An event of a span.
 
     Attributes:
-        name: Such as ``exception``.
+        name: The name, such as `exception`.
         time_ns: Nanoseconds since the epoch.
-        attributes: Its attributes, as plain Python values.
+        attributes: Plain Python values.
     """
 
     name: str
@@ -28,10 +28,10 @@ class ReceivedLink:
     """A link from a span to another.
 
     Attributes:
-        trace_id: Of the span linked to, 32 lower-case hex digits.
-        span_id: Of the span linked to, 16 lower-case hex digits.
-        attributes: Attributes of the link.
-        trace_state: Its ``tracestate``, as one string.
+        trace_id: The trace id of the linked span: 32 lower-case hex digits.
+        span_id: The span id of the linked span: 16 lower-case hex digits.
+        attributes: The attributes of the link.
+        trace_state: Its `tracestate`, as one string.
     """
 
     trace_id: str
@@ -42,27 +42,27 @@ class ReceivedLink:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedSpan:
-    """A finished span, as it came over the wire.
+    """An ended span as it was received.
 
     Attributes:
         name: The span's name.
         kind: The span's kind.
         trace_id: 32 lower-case hex digits.
         span_id: 16 lower-case hex digits.
-        parent_span_id: 16 lower-case hex digits, or ``None`` for a root span.
+        parent_span_id: 16 lower-case hex digits, or `None` for a root span.
         attributes: Plain Python values; arrays are tuples.
-        resource: Attributes of the resource.
-        status: ``UNSET``, ``OK`` or ``ERROR``.
-        status_description: The description that came with the status, or ``""``.
+        resource: The attributes of the resource.
+        status: `UNSET`, `OK` or `ERROR`.
+        status_description: The description of the status, or `""`.
         events: In the order received.
         links: In the order received.
-        trace_state: The ``tracestate``, as one string.
+        trace_state: The `tracestate`, as one string.
         start_ns: Nanoseconds since the epoch.
         end_ns: Nanoseconds since the epoch.
-        scope: Name of the instrumentation scope.
-        scope_version: Its version, or ``""``.
-        flags: The 32 bits of OTLP's ``Span.flags``: the W3C trace flags are the lowest eight.
-        dropped_attributes: How many attributes the sender dropped.
+        scope: The name of the instrumentation scope.
+        scope_version: Its version, or `""`.
+        flags: The 32 bits of OTLP's `Span.flags`; the lowest eight are the W3C trace flags.
+        dropped_attributes: The number of attributes that the sender dropped.
     """
 
     name: str
@@ -86,12 +86,12 @@ class ReceivedSpan:
 
     @property
     def service(self) -> str:
-        """``service.name`` of the resource, or ``""``."""
+        """`service.name` of the resource, or `""`."""
         return str(self.resource.get("service.name", ""))
 
     @property
     def is_error(self) -> bool:
-        """Whether the status is ``ERROR``."""
+        """Whether the status is `ERROR`."""
         return self.status is StatusCode.ERROR
 
     @property
@@ -109,7 +109,7 @@ class ReceivedSpan:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedTrace:
-    """The spans that share a trace id, and how they hang together.
+    """The spans of one trace.
 
     Attributes:
         trace_id: 32 lower-case hex digits.
@@ -121,12 +121,12 @@ class ReceivedTrace:
 
     @property
     def roots(self) -> tuple[ReceivedSpan, ...]:
-        """Spans that name no parent."""
+        """Spans without a parent."""
         return tuple(span for span in self.spans if span.parent_span_id is None)
 
     @property
     def orphans(self) -> tuple[ReceivedSpan, ...]:
-        """Spans that name a parent which was not received."""
+        """Spans whose parent was not received."""
         held = {span.span_id for span in self.spans}
         return tuple(
             span for span in self.spans if span.parent_span_id is not None and span.parent_span_id not in held
@@ -134,38 +134,38 @@ class ReceivedTrace:
 
     @property
     def tops(self) -> tuple[ReceivedSpan, ...]:
-        """Roots and orphans: where a tree begins."""
-        beginnings = {*self.roots, *self.orphans}
-        return tuple(span for span in self.spans if span in beginnings)
+        """Roots and orphans."""
+        held = {span.span_id for span in self.spans}
+        return tuple(span for span in self.spans if span.parent_span_id not in held)
 
     @property
     def is_one_tree(self) -> bool:
-        """Whether every span hangs below one single top."""
+        """Whether every span is a descendant of a single top."""
         return len(self.tops) == 1 and len(list(self.walk())) == len(self.spans)
 
     @property
     def services(self) -> tuple[str, ...]:
-        """The services that took part, in the order of their first span."""
+        """The services of the spans, in the order of their first span."""
         return tuple(dict.fromkeys(span.service for span in self.spans))
 
     def parent(self, span: ReceivedSpan) -> ReceivedSpan | None:
-        """The parent of a span, or ``None`` if it has none or it was not received."""
+        """The parent of a span; `None` if the span has none or it was not received."""
         for other in self.spans:
             if other.span_id == span.parent_span_id:
                 return other
         return None
 
     def children(self, span: ReceivedSpan) -> tuple[ReceivedSpan, ...]:
-        """The spans right below a span, ordered by start."""
+        """The children of a span, ordered by start."""
         return tuple(other for other in self.spans if other.parent_span_id == span.span_id)
 
     def walk(self) -> Iterator[tuple[int, ReceivedSpan]]:
-        """Every span with its depth (a top has 0), each parent before its children."""
+        """Each span with its depth (0 for a top), a parent before its children."""
         waiting = [(0, span) for span in reversed(self.tops)]
         seen: set[int] = set()
         while waiting:
             depth, span = waiting.pop()
-            if id(span) in seen:  # ids that repeat would make a circle
+            if id(span) in seen:  # span ids that occur twice can form a cycle
                 continue
             seen.add(id(span))
             yield depth, span
@@ -177,7 +177,7 @@ class ReceivedTrace:
 
 
 def group_by_trace(spans: tuple[ReceivedSpan, ...]) -> tuple[ReceivedTrace, ...]:
-    """Make traces of spans, ordered by the start of their first span."""
+    """Group spans by trace id, ordered by the start of their first span."""
     by_id: dict[str, list[ReceivedSpan]] = {}
     for span in sorted(spans, key=lambda one: one.start_ns):
         by_id.setdefault(span.trace_id, []).append(span)

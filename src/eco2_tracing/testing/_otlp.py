@@ -1,4 +1,4 @@
-"""OTLP protobuf to received spans. Protobuf is imported when a receiver starts."""
+"""OTLP protobuf to received spans."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
     from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
-# opentelemetry-proto, trace.proto: SpanKind and Status.StatusCode; unknown numbers fall back.
+# opentelemetry-proto, trace.proto: SpanKind and Status.StatusCode.
 _KINDS = {
     1: SpanKind.INTERNAL,
     2: SpanKind.SERVER,

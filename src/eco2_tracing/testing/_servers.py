@@ -1,4 +1,4 @@
-"""The two servers of a receiver: HTTP on the standard library, gRPC on grpcio."""
+"""The servers of a receiver: HTTP by the standard library, gRPC by grpcio."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _PROTOBUF = "application/x-protobuf"
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files that make a receiver speak TLS.
+    """PEM files for a receiver that serves TLS.
 
     Attributes:
-        certificate: The server's certificate chain.
-        private_key: Its key.
-        client_ca: Clients must show a certificate signed by this one; ``None`` asks for none.
+        certificate: The certificate chain of the server.
+        private_key: The private key of the server.
+        client_ca: The CA of client certificates, which are then required; `None` requires none.
     """
 
     certificate: Path
@@ -36,11 +36,11 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server sends back.
+class Export:
+    """The result of an export request.
 
     Attributes:
-        fault: How the request fails, if it does.
+        fault: The fault of the response.
         body: The response message, as protobuf bytes.
     """
 
@@ -48,12 +48,12 @@ class Answer:
     body: bytes = b""
 
 
-# (transport, path, headers, uncompressed body) -> answer
-Handle = Callable[[str, str, Mapping[str, str], bytes], Answer]
+# Called with transport, path, headers and the uncompressed body.
+ExportHandler = Callable[[str, str, Mapping[str, str], bytes], Export]
 
 
 def _error_status(fault: Fault) -> bytes:
-    """A ``google.rpc.Status`` message, with ``RetryInfo`` where the fault asks for it."""
+    """A `google.rpc.Status` message, with `RetryInfo` if the fault has `retry_after_s`."""
     import grpc
     from google.rpc.error_details_pb2 import RetryInfo
     from google.rpc.status_pb2 import Status
@@ -74,16 +74,16 @@ class _Handler(BaseHTTPRequestHandler):
     server: _HttpServer
 
     def do_POST(self) -> None:
-        """Answer one export request."""
+        """Receive one export request."""
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
             body = self._read_body(headers)
             if headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
-            answer = self.server.handle("http", self.path, headers, body)
-        except Exception as reason:  # noqa: BLE001 - an unreadable body is the sender's fault
-            answer = Answer(Fault("INVALID_ARGUMENT", 400, repr(reason)))
-        self._respond(answer)
+            export = self.server.handle("http", self.path, headers, body)
+        except Exception as error:  # noqa: BLE001 - zlib, protobuf and JSON share no class for malformed bodies
+            export = Export(Fault("INVALID_ARGUMENT", 400, repr(error)))
+        self._respond(export)
 
     def _read_body(self, headers: Mapping[str, str]) -> bytes:
         if headers.get("transfer-encoding") != "chunked":
@@ -97,10 +97,10 @@ class _Handler(BaseHTTPRequestHandler):
             continue  # trailers
         return b"".join(chunks)
 
-    def _respond(self, answer: Answer) -> None:
-        fault = answer.fault
+    def _respond(self, export: Export) -> None:
+        fault = export.fault
         failed = fault.http_status is not None
-        body = _error_status(fault) if failed else answer.body
+        body = _error_status(fault) if failed else export.body
         self.send_response(fault.http_status or 200)
         self.send_header("content-type", _PROTOBUF)
         self.send_header("content-length", str(len(body)))
@@ -110,14 +110,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Say nothing: what was received is there to be asked for."""
+        """Write no access log; `OtlpReceiver.requests` has the requests."""
 
 
 class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, port: int, handle: Handle, tls: TlsFiles | None) -> None:
+    def __init__(self, port: int, handle: ExportHandler, tls: TlsFiles | None) -> None:
         self.handle = handle
         self._tls = None if tls is None else _ssl_context(tls)
         self._open: set[socket.socket] = set()
@@ -125,7 +125,7 @@ class _HttpServer(ThreadingHTTPServer):
         super().__init__((LOOPBACK, port), _Handler)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Serve one connection, in its own thread, so that a slow handshake blocks nobody."""
+        """Serve one connection; TLS handshakes run in the thread of the connection, not in the listener's."""
         with self._lock:
             self._open.add(request)
         try:
@@ -139,13 +139,13 @@ class _HttpServer(ThreadingHTTPServer):
                 self._open.discard(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that went away or did not get past the handshake."""
+        """Ignore clients that disconnect or fail the handshake."""
 
     def close_connections(self) -> None:
-        """End the connections that clients keep open, as a server that dies does."""
+        """Close keep-alive connections, as a server that is killed does."""
         with self._lock:
             for connection in self._open:
-                with contextlib.suppress(OSError):  # the client may have gone first
+                with contextlib.suppress(OSError):  # the client may have disconnected
                     connection.shutdown(socket.SHUT_RDWR)
 
 
@@ -158,13 +158,13 @@ def _ssl_context(tls: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-def serve_http(port: int, handle: Handle, tls: TlsFiles | None) -> tuple[int, Callable[[], None]]:
+def serve_http(port: int, handle: ExportHandler, tls: TlsFiles | None) -> tuple[int, Callable[[], None]]:
     """Serve OTLP/HTTP on loopback.
 
     Args:
-        port: 0 for any free one.
+        port: The port; 0 uses a free one.
         handle: Called for each request, from several threads.
-        tls: Files for TLS; ``None`` for plain text.
+        tls: Files for TLS; `None` for plaintext.
 
     Returns:
         The port, and a function that stops the server.
@@ -184,19 +184,19 @@ def serve_http(port: int, handle: Handle, tls: TlsFiles | None) -> tuple[int, Ca
     return int(server.server_address[1]), stop
 
 
-def serve_grpc(port: int, handle: Handle, tls: TlsFiles | None) -> tuple[int, Callable[[], None]]:
-    """Serve OTLP/gRPC on loopback; the arguments are those of :func:`serve_http`."""
+def serve_grpc(port: int, handle: ExportHandler, tls: TlsFiles | None) -> tuple[int, Callable[[], None]]:
+    """Serve OTLP/gRPC on loopback; arguments and result as of `serve_http`."""
     import grpc
 
     def export(body: bytes, context: Any) -> bytes:
         metadata = context.invocation_metadata()
         headers = {key: value for key, value in metadata if isinstance(value, str)}
-        answer = handle("grpc", "/v1/traces", headers, body)
-        fault = answer.fault
+        result = handle("grpc", "/v1/traces", headers, body)
+        fault = result.fault
         if fault.grpc_code is not None:
             context.set_trailing_metadata((("grpc-status-details-bin", _error_status(fault)),))
             context.abort(grpc.StatusCode[fault.grpc_code], fault.message)
-        return answer.body
+        return result.body
 
     method = grpc.unary_unary_rpc_method_handler(export)
     server = grpc.server(
@@ -206,7 +206,7 @@ def serve_grpc(port: int, handle: Handle, tls: TlsFiles | None) -> tuple[int, Ca
                 "opentelemetry.proto.collector.trace.v1.TraceService", {"Export": method}
             ),
         ),
-        # A port that another receiver holds is an error, not something to share.
+        # A port in use is an error; SO_REUSEPORT would share it.
         options=(("grpc.so_reuseport", 0),),
     )
     address = f"{LOOPBACK}:{port}"

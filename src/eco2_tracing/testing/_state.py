@@ -1,4 +1,4 @@
-"""Global tracing state, taken away for a test and put back after it."""
+"""Global tracing state, reset for a test and restored after it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from eco2_tracing._lifecycle.configure import reset_tracing
 
 @contextmanager
 def clean_state() -> Iterator[None]:
-    """Run a block as in a process that has not set up tracing, then undo what it set up.
+    """Run a block without global tracing state, then reset what the block configured.
 
-    What eco2-tracing had set up before is undone for good; another provider or propagator
-    that was installed globally is put back.
+    Tracing that eco2-tracing configured before the block is reset for good. A global provider or
+    propagator of another package is restored.
     """
     reset_tracing()
     textmap = propagate.get_global_textmap()
-    put_back = forget_global_provider()
+    restore_provider = forget_global_provider()
     try:
         yield
     finally:
         reset_tracing()
-        put_back()
+        restore_provider()
         propagate.set_global_textmap(textmap)

@@ -1,4 +1,4 @@
-"""Spans that were received, and the questions a test asks about them."""
+"""Held spans and their query methods."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _listing(spans: Sequence[ReceivedSpan]) -> str:
 
 
 class SpanStore:
-    """A thread-safe list of received spans with a small query surface."""
+    """A thread-safe list of spans with query methods."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -32,7 +32,7 @@ class SpanStore:
 
     @property
     def spans(self) -> tuple[ReceivedSpan, ...]:
-        """All spans held, in the order of arrival."""
+        """All held spans, in the order of arrival."""
         with self._changed:
             return tuple(self._spans)
 
@@ -44,16 +44,16 @@ class SpanStore:
         trace_id: str | None = None,
         service: str | None = None,
     ) -> tuple[ReceivedSpan, ...]:
-        """The spans that match everything given.
+        """The spans that match every argument.
 
         Args:
-            name: The whole name of the span.
+            name: The full name of the span.
             kind: The kind of the span.
             trace_id: 32 hex digits.
-            service: ``service.name`` of the resource.
+            service: `service.name` of the resource.
 
         Returns:
-            Matching spans in the order of arrival; all of them when nothing is given.
+            The matching spans in the order of arrival; all spans without an argument.
         """
         return tuple(
             span
@@ -72,10 +72,10 @@ class SpanStore:
         trace_id: str | None = None,
         service: str | None = None,
     ) -> ReceivedSpan:
-        """The one span that matches; the arguments are those of :meth:`find`.
+        """The only span that matches; the arguments are those of `find`.
 
         Raises:
-            AssertionError: No span matches, or more than one does.
+            AssertionError: No span matches, or more than one.
         """
         found = self.find(name, kind=kind, trace_id=trace_id, service=service)
         if len(found) != 1:
@@ -83,11 +83,11 @@ class SpanStore:
         return found[0]
 
     def traces(self) -> tuple[ReceivedTrace, ...]:
-        """The spans held, grouped by trace id, ordered by start."""
+        """The held spans, grouped by trace id and ordered by start."""
         return group_by_trace(self.spans)
 
     def trace(self, trace_id: str) -> ReceivedTrace:
-        """The spans of one trace, which may be none.
+        """The held spans of one trace; there may be none.
 
         Args:
             trace_id: 32 hex digits.
@@ -100,17 +100,17 @@ class SpanStore:
         what: int | Callable[[tuple[ReceivedSpan, ...]], bool] = 1,
         timeout_s: float = 10.0,
     ) -> tuple[ReceivedSpan, ...]:
-        """Wait until enough has arrived.
+        """Wait for spans.
 
         Args:
-            what: A number of spans to hold at least, or a predicate on all spans held.
+            what: The least number of held spans, or a predicate on all held spans.
             timeout_s: Seconds to wait at most.
 
         Returns:
-            All spans held at that moment.
+            All held spans.
 
         Raises:
-            TimeoutError: It did not happen in time; the message lists the spans held.
+            TimeoutError: The time was up; the message lists the held spans.
         """
         enough = (lambda spans: len(spans) >= what) if isinstance(what, int) else what
         with self._changed:
@@ -120,7 +120,7 @@ class SpanStore:
             return tuple(self._spans)
 
     def clear(self) -> None:
-        """Forget every span held."""
+        """Remove every held span."""
         with self._changed:
             self._spans.clear()
             self._changed.notify_all()

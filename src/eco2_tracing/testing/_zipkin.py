@@ -1,4 +1,4 @@
-"""Zipkin v2 JSON to received spans: what the proxies of a mesh send beside OTLP.
+"""Zipkin v2 JSON, which the proxies of a mesh send, to received spans.
 
 https://zipkin.io/zipkin-api/zipkin2-api.yaml
 """
@@ -32,7 +32,7 @@ def _span(span: dict[str, Any]) -> ReceivedSpan:
         parent_span_id=str(parent).lower().zfill(16) if parent else None,
         attributes=tags,
         resource={"service.name": span.get("localEndpoint", {}).get("serviceName", "")},
-        # Any value of the "error" tag marks a failure.
+        # A tag "error" marks a failure, whatever its value.
         status=StatusCode.ERROR if "error" in tags else StatusCode.UNSET,
         events=tuple(
             ReceivedEvent(note.get("value", ""), int(note.get("timestamp", 0)) * 1000)
@@ -45,7 +45,7 @@ def _span(span: dict[str, Any]) -> ReceivedSpan:
 
 
 def spans_of_zipkin(body: bytes) -> list[ReceivedSpan]:
-    """The spans of one ``POST /api/v2/spans``.
+    """The spans of one `POST /api/v2/spans`.
 
     Raises:
         ValueError: The body is not a JSON array of Zipkin v2 spans.
@@ -53,4 +53,4 @@ def spans_of_zipkin(body: bytes) -> list[ReceivedSpan]:
     try:
         return [_span(span) for span in json.loads(body)]
     except (AttributeError, KeyError, TypeError) as reason:
-        raise ValueError(f"not a Zipkin v2 list of spans: {reason!r}") from reason
+        raise ValueError(f"not an array of Zipkin v2 spans: {reason!r}") from reason

@@ -1,6 +1,6 @@
-"""pytest fixtures; pytest finds them by itself where eco2-tracing is installed.
+"""pytest fixtures, registered by the entry point `pytest11`.
 
-pytest imports this module in every run, so what a fixture needs is imported when it is used.
+pytest imports this module in every run, so a fixture imports what it needs when it is used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def clean_tracing() -> Iterator[None]:
-    """Global tracing state as in a new process, during the test and after it."""
+    """Reset global tracing state before and after the test."""
     from eco2_tracing.testing._state import clean_state
 
     with clean_state():
@@ -25,10 +25,10 @@ def clean_tracing() -> Iterator[None]:
 
 @pytest.fixture
 def captured_spans() -> Iterator[CapturedSpans]:
-    """The spans that would be exported; but for the exporter the environment counts.
+    """The spans that would be exported; no span leaves the process.
 
-    Nothing leaves the process. An app that configured tracing when it was imported is captured
-    too, and one that does so during the test changes nothing.
+    The settings are those of the environment, except for the exporter. The fixture replaces the
+    configuration that an application made at import. A later call of `configure_tracing` changes nothing.
     """
     from eco2_tracing import TracingSettings, configure_tracing
     from eco2_tracing.testing import CapturedSpans
@@ -42,7 +42,7 @@ def captured_spans() -> Iterator[CapturedSpans]:
 
 @pytest.fixture
 def otlp_receiver() -> Iterator[OtlpReceiver]:
-    """An OTLP receiver that listens on free loopback ports until the test ends."""
+    """An OTLP receiver that listens on free loopback ports during the test."""
     from eco2_tracing.testing import OtlpReceiver
 
     with OtlpReceiver() as receiver:

@@ -1,4 +1,4 @@
-"""What calls of other libraries tell strangers, whether or not anything is recorded of them."""
+"""Headers of other libraries' calls to internal and external hosts, recorded or not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import eco2_tracing
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, b3_headers
 from tests.calls.conftest import configure, inside
-from tests.calls.strangers import library, names
+from tests.calls.external_hosts import library, names
 
 __all__ = ["library", "names"]
 
@@ -35,7 +35,7 @@ SITUATIONS = {
 
 @pytest.fixture(params=SITUATIONS)
 def within(request, library):
-    """Make calls inside of each kind of request; gives a function that does."""
+    """Run calls within each kind of request; returns a function that does."""
     settings, headers, path = SITUATIONS[request.param]
 
     def make(work, **more):
@@ -57,20 +57,20 @@ def within(request, library):
 
 
 def companions(seen):
-    """Baggage and the like, as they came."""
+    """Baggage, request id and tracestate, as received."""
     return {name: seen[name] for name in COMPANIONS if seen[name]}
 
 
 def is_clean(seen):
-    """Whether a stranger saw trace context alone, once and not somebody else's."""
+    """Whether an external host received trace context alone, once, and not that of the copied headers."""
     assert len({name for name, _ in seen.pairs}) == len(seen.pairs)
     assert not companions(seen)
     assert "a" * 32 not in str(seen.pairs)
     return True
 
 
-def test_a_stranger_gets_trace_context_alone(within, library, callee):
-    """Nothing that the request brought along, and no header that was copied by hand."""
+def test_external_host_gets_trace_context_alone(within, library, callee):
+    """Inherited headers and copied headers are removed."""
     within(lambda: library.get(callee.url(host="api.example.com"), {**COMPANIONS, **STALE}))
     assert is_clean(callee.last)
     assert callee.last.trace
@@ -78,16 +78,16 @@ def test_a_stranger_gets_trace_context_alone(within, library, callee):
     assert eco2_tracing.tracing_status().external_hosts == known
 
 
-def test_our_own_get_everything(within, library, callee):
-    """A service inside is told the same, whatever is recorded."""
+def test_internal_host_gets_everything(within, library, callee):
+    """Recorded or not, it receives the same headers."""
     within(lambda: library.get(callee.url(host="auth.svc"), STALE))
     assert callee.last.trace
     assert companions(callee.last) == within.companions
     assert "a" * 32 not in str(callee.last.pairs)
 
 
-def test_a_redirect_to_a_stranger_takes_nothing_along(within, library, callee):
-    """The libraries copy every header to it."""
+def test_redirect_to_an_external_host(within, library, callee):
+    """The libraries copy every header, which must be removed."""
     callee.answer("/go", 302, location=callee.url("/there", host="api.example.com"))
     within(lambda: library.get(callee.url("/go", host="auth.svc"), STALE))
     first, second = callee.seen
@@ -96,8 +96,8 @@ def test_a_redirect_to_a_stranger_takes_nothing_along(within, library, callee):
     assert second.trace
 
 
-def test_a_redirect_from_a_stranger_comes_home(within, library, callee):
-    """A service inside gets what it would have got at once."""
+def test_redirect_to_an_internal_host(within, library, callee):
+    """It receives the headers of a direct call."""
     callee.answer("/go", 302, location=callee.url("/there", host="auth.svc"))
     within(lambda: library.get(callee.url("/go", host="api.example.com")))
     first, second = callee.seen
@@ -106,8 +106,8 @@ def test_a_redirect_from_a_stranger_comes_home(within, library, callee):
 
 
 @pytest.mark.parametrize("host", ["auth.svc", "api.example.com"])
-def test_strangers_get_nothing_where_asked(within, library, callee, host):
-    """``ECO2_TRACING_PROPAGATE_EXTERNALLY=false``, by call and by redirect."""
+def test_external_hosts_get_nothing_if_disabled(within, library, callee, host):
+    """`ECO2_TRACING_PROPAGATE_EXTERNALLY=false`, by call and by redirect."""
     callee.answer("/go", 302, location=callee.url("/there", host="api.example.com"))
     within(
         lambda: library.get(callee.url("/go", host=host), {**COMPANIONS, **STALE}), propagate_externally=False
@@ -116,10 +116,10 @@ def test_strangers_get_nothing_where_asked(within, library, callee, host):
     assert eco2_tracing.tracing_status().external_hosts == ()
 
 
-def test_a_redirect_comes_home_from_a_stranger_who_gets_nothing(library, callee):
-    """Nothing was injected then, which is no sign that nobody traces the call."""
+def test_redirect_to_an_internal_host_if_disabled(library, callee):
+    """Nothing was injected for the external host, which must not count as an untraced call."""
     if not library.real:
-        pytest.skip("a stand-in has no span of its own, and says nothing either")
+        pytest.skip("the replacement has no span and injects nothing")
     configure(**library.settings, propagate_externally=False)
     library.prepare()
     callee.answer("/go", 302, location=callee.url("/there", host="auth.svc"))
@@ -131,8 +131,8 @@ def test_a_redirect_comes_home_from_a_stranger_who_gets_nothing(library, callee)
     assert "a" * 32 not in str(second.pairs)
 
 
-def test_what_the_application_sets_itself_stays(within, library, callee):
-    """A request id and baggage of its own, for any host and across redirects; inherited baggage joins it inside."""
+def test_headers_of_the_application_stay(within, library, callee):
+    """Its request id and baggage are sent to any host; inherited baggage is merged for internal hosts."""
     own = {"baggage": "mine=1", "X-Request-Id": "mine"}
     callee.answer("/go", 302, location=callee.url("/there", host="api.example.com"))
     within(lambda: library.get(callee.url("/go", host="auth.svc"), own))
@@ -140,8 +140,8 @@ def test_what_the_application_sets_itself_stays(within, library, callee):
     assert [seen["x-request-id"] for seen in callee.seen] == ["mine", "mine"]
 
 
-def test_a_members_value_on_the_call_wins(within, library, callee):
-    """Over the inherited one of the same key; the others and their properties travel on, inside alone."""
+def test_baggage_member_of_the_call_wins(within, library, callee):
+    """It replaces the inherited member of its key; other inherited members are sent to internal hosts alone."""
     callee.answer("/go", 302, location=callee.url("/there", host="api.example.com"))
     own = {"Baggage": "tenant=other;p=1, mine=1"}
     within(lambda: library.get(callee.url("/go", host="auth.svc"), own))

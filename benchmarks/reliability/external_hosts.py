@@ -1,4 +1,4 @@
-"""Calls and redirects to hosts outside: which of a request's headers go there?"""
+"""Which headers of a request reach external hosts, by call and by redirect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INSIDE, LISTED = "orders", "api.listed.example"
 PRIVATE = ("baggage", "tracestate", "x-request-id")
 CONTEXT = ("traceparent", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled")
 ANY = (*PRIVATE, *CONTEXT, "b3", "x-b3-parentspanid", "x-b3-flags")
-# What a request through the mesh brings; none of it is a stranger's business.
+# The headers of a request through the mesh.
 SENT = {
     "baggage": "user=kim,tenant=acme",
     "tracestate": "vendor=internal",
@@ -38,7 +38,7 @@ WAYS = tuple(product(("/call", "/call-blocking"), ("httpx", "httpx2"), ("false",
 
 
 class Hosts:
-    """Every host that is called, in one server that redirects where it is told, and what each was sent."""
+    """One server for every host name: it redirects on request and records the headers that each host received."""
 
     def __init__(self) -> None:
         self.received: list[tuple[str, Mapping[str, str]]] = []
@@ -72,15 +72,15 @@ class Hosts:
             self._server.server_close()
 
     def sent_to(self, outside: bool) -> list[Mapping[str, str]]:
-        """Give the headers of each request to hosts outside, or to the others."""
+        """The headers of each request to external hosts, or to the others."""
         return [headers for host, headers in self.received if (host in OUTSIDE) is outside]
 
 
 def called(variant: Variant, hosts: Hosts, endpoint: str, environ: Mapping[str, str], scale: Scale) -> None:
-    """Have the service call and be redirected to every host, in every way."""
+    """Have the service call every host, in every way, directly and by a redirect."""
     hosts.received.clear()
     names = (*(OUTSIDE if scale.full else OUTSIDE[:2]), INSIDE, LISTED)
-    # uvloop resolves names by itself, past what the routes put in the way.
+    # uvloop resolves names itself and ignores the patched resolver of the routes.
     options = ("--loop", "asyncio")
     with serving(variant, endpoint, options=options, routes="_routes_calls", environ=environ) as served:
         for name, (path, client, copied, redirected) in product(names, WAYS):
@@ -94,39 +94,41 @@ def called(variant: Variant, hosts: Hosts, endpoint: str, environ: Mapping[str, 
 
 
 def carrying(requests: Sequence[Mapping[str, str]], names: tuple[str, ...]) -> int:
-    """Count the requests that carry one of these headers."""
+    """The number of requests that carry one of these headers."""
     return sum(any(name in headers for name in names) for headers in requests)
 
 
 def measure(variant: Variant, scale: Scale) -> Figure:
-    """Count the requests to strangers that carry what is not for them."""
+    """Count the requests to external hosts that carry headers for internal hosts."""
     with OtlpReceiver() as receiver, Hosts().listening() as hosts:
         called(variant, hosts, receiver.grpc_endpoint, TARGETS, scale)
-        strangers, friends = hosts.sent_to(outside=True), hosts.sent_to(outside=False)
-        told = f"{(leaked := carrying(strangers, PRIVATE))} of {len(strangers)} requests"
+        external, internal = hosts.sent_to(outside=True), hosts.sent_to(outside=False)
+        text = f"{(leaked := carrying(external, PRIVATE))} of {len(external)} requests"
         if variant == "stock":
-            return Figure(f"{told}; nothing to switch off", held=False)
-        complaint = missing(strangers, friends)
+            return Figure(f"{text}; nothing to switch off", held=False)
+        problem = missing(external, internal)
         called(variant, hosts, receiver.grpc_endpoint, TARGETS | SWITCHED_OFF, scale)
         off = hosts.sent_to(outside=True)
-    told += f"; when switched off {(untold := carrying(off, ANY))} of {len(off)}"
-    return Figure(told + complaint, not (leaked or untold or complaint))
+    text += f"; when switched off {(traced := carrying(off, ANY))} of {len(off)}"
+    return Figure(text + problem, not (leaked or traced or problem))
 
 
-def missing(strangers: Sequence[Mapping[str, str]], friends: Sequence[Mapping[str, str]]) -> str:
-    """Tell what is not sent although it should be, so that no row is held because nothing is sent at all."""
-    kept = min(carrying(friends, (name,)) for name in ("baggage", "x-request-id", *CONTEXT))
-    traced = min(carrying(strangers, (name,)) for name in CONTEXT)
-    if (kept, traced) == (len(friends), len(strangers)):
+def missing(external: Sequence[Mapping[str, str]], internal: Sequence[Mapping[str, str]]) -> str:
+    """What should be sent and is not, so that a row is not held because nothing is sent at all."""
+    kept = min(carrying(internal, (name,)) for name in ("baggage", "x-request-id", *CONTEXT))
+    traced = min(carrying(external, (name,)) for name in CONTEXT)
+    if (kept, traced) == (len(internal), len(external)):
         return ""
-    return f"; of {len(friends)} to own hosts {kept} carry all, of the others {traced} the trace context"
+    return (
+        f"; of {len(internal)} to internal hosts {kept} carry all, of the others {traced} the trace context"
+    )
 
 
 ROWS = (
     Row(
-        "strangers",
-        "baggage, tracestate and request ids sent to hosts outside the service's own, by call or by redirect; trace "
-        "context too when switched off",
+        "external-hosts",
+        "baggage, tracestate and request ids sent to external hosts, by call or by redirect; trace context too when "
+        "switched off",
         "0 unless listed",
         measure,
     ),

@@ -1,4 +1,4 @@
-"""Client libraries that others instrument, and names that lead to loopback."""
+"""HTTP client libraries under their instrumentations, and host names that resolve to loopback."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ SENDERS = {"requests": _requests, "urllib": _urllib, "urllib3": _urllib3, "aioht
 
 
 class Library:
-    """A library with the instrumentation that injects into its calls.
+    """A client library with the instrumentation that injects trace headers.
 
     Args:
         name: The instrumentation's entry point.
-        real: Whether it is contrib's; else a stand-in does as contrib does where no span records.
+        real: Whether it is contrib's; else a replacement injects as contrib does without a recording span.
     """
 
     def __init__(self, name: str, real: bool) -> None:
@@ -68,20 +68,20 @@ class Library:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What it takes."""
+        """The settings that select the instrumentation."""
         if self.real:
             return {"instrumentations": self.name}
         return {"disabled_instrumentations": "*"}
 
     def prepare(self) -> None:
-        """Be ready, after tracing has been configured."""
+        """Apply the instrumentation; called after `configure_tracing`."""
         if not self.real:
             patch_attempts(self.name)
         elif self.name not in instrument_libraries([self.name]):
             pytest.skip(f"the instrumentation of {self.name} is not installed")
 
     def get(self, url: str, headers: Headers | None = None) -> None:
-        """Make one call, with these headers."""
+        """Make one GET request with these headers."""
         sent = dict(headers or {})
         if self.real:
             SENDERS[self.name](url, sent)
@@ -92,10 +92,10 @@ class Library:
 
 
 class Httpx:
-    """``httpx`` or ``httpx2`` under contrib's instrumentation.
+    """`httpx` or `httpx2` under contrib's instrumentation.
 
     Args:
-        name: Which one.
+        name: The name of the package.
         is_async: Whether its ``AsyncClient`` is used.
     """
 
@@ -108,16 +108,16 @@ class Httpx:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What it takes."""
+        """The settings that select the instrumentation."""
         return {"instrumentation": "contrib"}
 
     def prepare(self) -> None:
-        """Be ready, after tracing has been configured."""
+        """Apply the instrumentation; called after `configure_tracing`."""
         if self.name not in switch.instrument_httpx():
             pytest.skip(f"this version of contrib does not know {self.name}")
 
     def get(self, url: str, headers: Headers | None = None) -> None:
-        """Make one call, with these headers."""
+        """Make one GET request with these headers."""
         options = {"trust_env": False, "verify": False, "follow_redirects": True}
         if not self.is_async:
             with self.module.Client(**options) as client:
@@ -137,14 +137,14 @@ CLIENTS = [(name, is_async) for name in ("httpx", "httpx2") for is_async in (Fal
 
 @pytest.fixture(params=LIBRARIES + CLIENTS, ids=lambda given: f"{given[0]}-{given[1]}")
 def library(request: pytest.FixtureRequest) -> Library | Httpx:
-    """Each library in turn."""
+    """Each library."""
     kind = Httpx if request.param in CLIENTS else Library
     return kind(*request.param)
 
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every name be one of loopback's."""
+    """Resolve every host name to loopback."""
     look_up = socket.getaddrinfo
 
     def on_loopback(host: Any, *args: Any, **kwargs: Any) -> Any:
