@@ -1,9 +1,8 @@
-"""What a child process has to renew: locks, threads, connections, ids.
+"""Detects forks, and calls hooks that reset locks, threads, connections and ids in the child.
 
-Python announces its own forks (`os.register_at_fork`). A fork in C is not announced: uWSGI forks its workers so, and
-programs that embed Python may. Such a child is noticed at its first span, flush or status: a page of memory that the
-kernel clears in children (`MADV_WIPEONFORK`, Linux 4.14) costs a tenth of asking for the process id, which is asked
-elsewhere.
+`os.register_at_fork` covers Python's own forks. uWSGI, and programs that embed Python, fork in C without it. Such a
+child is detected at its first span, flush or status, by a page of memory that the kernel clears in children
+(`MADV_WIPEONFORK`, Linux 4.14). Reading it takes a tenth of the time of `os.getpid`, which is used elsewhere.
 """
 
 from __future__ import annotations
@@ -12,16 +11,15 @@ import mmap
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
 
-from eco2_tracing._guard import internal_failure, renew_guard
+from eco2_tracing._guard import guarded, renew_guard
 from eco2_tracing._native import RLock
 
 _MADV_WIPEONFORK = 18
 
 
 class _ProcessId:
-    """Stands for the page where the kernel clears none: ``mark[0]`` is true in the process that wrote it."""
+    """A mark for systems without `MADV_WIPEONFORK`."""
 
     def __init__(self) -> None:
         self._pid = 0
@@ -33,13 +31,13 @@ class _ProcessId:
         self._pid = os.getpid()
 
 
-def make_mark(platform: str = sys.platform) -> Any:
-    """Return something whose item 0 is true until the process is forked; false in the child.
+def make_mark(platform: str = sys.platform) -> mmap.mmap | _ProcessId:
+    """Return a mark: its item 0 is true until the process is forked, and false in the child.
 
     Args:
         platform: As `sys.platform`.
     """
-    made: Any = _ProcessId()
+    made: mmap.mmap | _ProcessId = _ProcessId()
     if platform == "linux":
         try:
             page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -53,43 +51,41 @@ def make_mark(platform: str = sys.platform) -> Any:
 
 
 mark = make_mark()
-"""``if not mark[0]: notice_fork()`` is what hot paths do."""
+"""Hot paths run ``if not mark[0]: notice_fork()``."""
 
 
 class _Forks:
-    """Renews this process once.
+    """Calls the hooks once in each child.
 
     Attributes:
-        hooks: What to call in a child, in order.
+        hooks: Called in this order.
     """
 
     def __init__(self) -> None:
         self.hooks: list[Callable[[], None]] = [renew_guard]
         self._pid = os.getpid()
-        self._locks: dict[int, Any] = {}
+        self._locks: dict[int, RLock] = {}
         self._renewing = 0
 
     def notice(self) -> None:
-        """Renew if this is a child; other threads of it wait until that is done."""
+        """Call the hooks if this is a new child. Other threads wait until they have run."""
         pid = os.getpid()
         if pid == self._pid and mark[0]:
             return
-        # A lock of this process: nobody in the parent can have held it. Two threads agree on one.
+        # A lock for this process: no thread of the parent can hold it. `setdefault` gives two threads the same one.
         with self._locks.setdefault(pid, RLock()):
             if self._renewing != pid and (pid != self._pid or not mark[0]):
                 self.renew()
 
     def renew(self) -> None:
-        """Call every hook; then the process is known."""
-        if self._renewing == os.getpid():  # a hook has Python announce the fork after all: `_compat.imports`
+        """Call every hook."""
+        if self._renewing == os.getpid():  # called by `_compat.imports` within a hook
             return
         self._renewing = os.getpid()
         try:
             for hook in list(self.hooks):
-                try:
+                with guarded("starting over in a forked process"):
                     hook()
-                except Exception:  # noqa: BLE001 - the child goes on, without spans at worst
-                    internal_failure("starting over in a forked process")
         finally:
             self._locks.clear()
             self._pid = os.getpid()
@@ -102,11 +98,7 @@ notice_fork = _forks.notice
 
 
 def in_child(hook: Callable[[], None]) -> None:
-    """Have a function called once in each child process, before the first thing that this library does there.
-
-    Args:
-        hook: Renews what the parent held.
-    """
+    """Register a function that is called once in each child, before this library does anything else there."""
     _forks.hooks.append(hook)
 
 

@@ -1,4 +1,4 @@
-"""Never break the host, never hide it: each failure of our own is logged once."""
+"""Failures of this library do not reach the application. Each kind is logged once."""
 
 from __future__ import annotations
 
@@ -6,61 +6,30 @@ import logging
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from eco2_tracing._native import RLock, forget_threads, in_own_thread
+from eco2_tracing._native import forget_threads, in_own_thread
 
 if TYPE_CHECKING:
-    import threading
+    from types import TracebackType
+
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 logger = logging.getLogger("eco2_tracing")
 
+_reported: dict[str, object] = {}
 
-class _Once:
-    """The keys that were already reported.
-
-    Args:
-        lock: Guards the set; re-entrant, for a signal's handler may report while its thread does; a fork replaces it.
-    """
-
-    __slots__ = ("_lock", "_seen")
-
-    def __init__(self, lock: threading.RLock) -> None:
-        self._lock = lock
-        self._seen: set[str] = set()
-
-    def first(self, key: str) -> bool:
-        """Tell whether this key is new, and remember it."""
-        with self._lock:
-            if key in self._seen:
-                return False
-            self._seen.add(key)
-            return True
-
-    def clear(self) -> None:
-        """Forget every key."""
-        with self._lock:
-            self._seen.clear()
-
-    def after_fork(self) -> None:
-        """In a child: another thread may have held the lock when the process was copied."""
-        self._lock = RLock()
+pending: deque[tuple[str, tuple[object, ...], ExcInfo | None]] = deque(maxlen=100)
+"""Warnings of our threads under gevent and eventlet, whose locks threads cannot use: see `log_pending`."""
 
 
-_reported = _Once(RLock())
-
-
-pending: deque[tuple[str, tuple[object, ...], Any]] = deque(maxlen=100)
-"""Warnings of our threads under gevent and eventlet, whose locks are not for threads: see `log_pending`."""
-
-
-def warn(message: str, *args: object, exc_info: Any = None) -> None:
+def warn(message: str, *args: object, exc_info: ExcInfo | None = None) -> None:
     """Log one WARNING, from any thread.
 
     Args:
         message: A ``logging`` format string.
         args: Its arguments.
-        exc_info: An exception, as `sys.exc_info` gives it.
+        exc_info: The result of `sys.exc_info`.
     """
     if in_own_thread():
         pending.append((message, args, exc_info))
@@ -69,34 +38,40 @@ def warn(message: str, *args: object, exc_info: Any = None) -> None:
 
 
 def log_pending() -> None:
-    """Log, in a greenlet, what our threads had to say."""
+    """Log, in a greenlet, the warnings of our threads."""
     while pending and not in_own_thread():
         try:
             message, args, exc_info = pending.popleft()
-        except IndexError:  # another one was faster
+        except IndexError:  # another greenlet took the last one
             return
         logger.warning(message, *args, exc_info=exc_info)
 
 
+def _is_first(key: str) -> bool:
+    """Return True at the first call with a key. Takes no lock: signal handlers call it too."""
+    mark = object()
+    return _reported.setdefault(key, mark) is mark
+
+
 def warn_once(key: str, message: str, *args: object) -> None:
-    """Log one WARNING for a key, however often the same thing is found.
+    """Log one WARNING for each key.
 
     Args:
-        key: What is reported, such as ``setting:OTEL_PROPAGATORS``.
+        key: Identifies the warning, such as ``setting:OTEL_PROPAGATORS``.
         message: A ``logging`` format string.
         args: Its arguments.
     """
-    if _reported.first(key):
+    if _is_first(key):
         warn(message, *args)
 
 
 def internal_failure(what: str) -> None:
-    """Log the exception being handled, once for each ``what``; the host goes on.
+    """Log the exception being handled, once for each ``what``.
 
     Args:
         what: The work that failed, as in "eco2-tracing failed at <what>".
     """
-    if _reported.first(f"internal:{what}"):
+    if _is_first(f"internal:{what}"):
         warn(
             "eco2-tracing failed at %s; the application goes on, this is logged once",
             what,
@@ -105,25 +80,27 @@ def internal_failure(what: str) -> None:
 
 
 class guarded:  # noqa: N801 - reads as a statement: `with guarded("naming a span"):`
-    """A block whose exceptions do not reach the host: each kind of failure is logged once.
+    """Context manager that logs an exception once for each ``what`` and suppresses it.
 
-    Only `Exception` is caught. Where it costs too much, on the path of every request, a `try` statement that calls
-    `internal_failure` does the same.
+    Only `Exception` is caught. On the path of every request, a `try` statement that calls `internal_failure` costs
+    less and does the same.
 
     Args:
         what: The work that may fail, as in "eco2-tracing failed at <what>".
+        but: A type of exceptions that are raised.
     """
 
-    __slots__ = ("_what",)
+    __slots__ = ("_but", "_what")
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, but: type[Exception] | tuple[()] = ()) -> None:
         self._what = what
+        self._but = but
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
-        if kind is None or not issubclass(kind, Exception):
+        if kind is None or not issubclass(kind, Exception) or issubclass(kind, self._but):
             return False
         internal_failure(self._what)
         return True
@@ -133,7 +110,7 @@ _Default = TypeVar("_Default")
 
 
 def attempt(what: str, function: Callable[..., _Default], *args: object, default: _Default) -> _Default:
-    """Call a function that may raise anything; return ``default`` if it does.
+    """Call a function; return ``default`` if it raises.
 
     Args:
         what: The work that may fail, as in "eco2-tracing failed at <what>".
@@ -147,12 +124,11 @@ def attempt(what: str, function: Callable[..., _Default], *args: object, default
 
 
 def forget_warnings() -> None:
-    """Undo: report again what was reported once. For tests and ``shutdown``."""
+    """Log again what was logged once."""
     _reported.clear()
 
 
 def renew_guard() -> None:
-    """In a child process: replace the lock; the parent logs what its threads had to say."""
-    _reported.after_fork()
+    """In a child process: drop the threads' warnings, which the parent logs."""
     forget_threads()
     pending.clear()

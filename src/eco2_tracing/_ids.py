@@ -1,4 +1,4 @@
-"""Random ids that no two processes share."""
+"""Random ids that differ between processes."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from eco2_tracing._forks import in_child
 
 
 class OwnRandomIds(RandomIdGenerator):
-    """The SDK's generator with a source of its own.
+    """The SDK's id generator with its own random source.
 
-    The SDK's uses Python's shared source. Python gives it a new seed in children, but not after a fork in C: all
-    workers of uWSGI would make the same ids. The same goes for an application that calls `random.seed`.
+    The SDK uses Python's shared source. An application may seed it, and after a fork in C, as by uWSGI, all children
+    would generate the same ids: Python seeds it only after its own forks.
     """
 
     def __init__(self) -> None:
-        self._source = Random()  # noqa: S311 - ids are no secrets
+        self._source = Random()  # noqa: S311 - ids are not secrets
         self._bits = self._source.getrandbits
-        _alive.add(self)
+        _generators.add(self)
 
     def generate_span_id(self) -> int:
-        """Return 64 random bits, not all of them zero."""
+        """Return 64 random bits, not all zero."""
         return self._bits(64) or self.generate_span_id()
 
     def generate_trace_id(self) -> int:
-        """Return 128 random bits, not all of them zero."""
+        """Return 128 random bits, not all zero."""
         return self._bits(128) or self.generate_trace_id()
 
-    def renew(self) -> None:
-        """Take a new seed from the operating system."""
+    def reseed(self) -> None:
+        """Seed from the operating system."""
         self._source.seed()
 
 
-_alive: WeakSet[OwnRandomIds] = WeakSet()
+_generators: WeakSet[OwnRandomIds] = WeakSet()
 
 
-def _renew() -> None:
-    for ids in list(_alive):
-        ids.renew()
+def _reseed_all() -> None:
+    for ids in list(_generators):
+        ids.reseed()
 
 
-in_child(_renew)
+in_child(_reseed_all)

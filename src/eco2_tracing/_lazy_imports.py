@@ -1,8 +1,7 @@
-"""Imports in threads of ours, which no fork may cut through.
+"""Imports in our threads that are safe against forks.
 
-A module that another thread is importing while a process forks can never be imported in the child: its import lock is
-held by a thread that does not exist there. A fork that Python announces waits for such an import. After any other fork
-the child releases the locks of that thread.
+If a thread imports a module during a fork, its import lock stays held in the child, which can never import the module.
+Python's own forks wait for such an import. After a fork in C, the child releases the locks of that thread.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ if TYPE_CHECKING:
     import _thread
 
 _LONGEST_S = 10.0
-"""Seconds that a fork waits at most for another thread's imports, which take long where the machine is overloaded."""
+"""Longest time in seconds that a fork waits for an import of another thread."""
 
 
 class _Gate:
-    """Lets either imports or forks through.
+    """Keeps imports and forks apart.
 
     Args:
-        lock: Held by one of them.
+        lock: Held by the importing or forking thread.
     """
 
     def __init__(self, lock: _thread.LockType) -> None:
@@ -37,7 +36,7 @@ class _Gate:
         self._within_import = False
 
     def before_fork(self) -> None:
-        # A module that forks while it is imported must not wait for itself, and its import goes on in the child.
+        # A module may fork while it is imported: it must not wait for itself, and its import continues in the child.
         self._within_import = self.importer == get_ident()
         if not self._within_import and self.lock.acquire(timeout=_LONGEST_S):
             self._held_by = get_ident()
@@ -64,7 +63,7 @@ in_child(_gate.in_child)
 
 @contextmanager
 def lazy_imports() -> Iterator[None]:
-    """Import within the block; who forks meanwhile waits."""
+    """Import modules within the block. Forks wait until it ends."""
     with _gate.lock:
         _gate.importer = get_ident()
         try:

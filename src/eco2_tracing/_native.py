@@ -1,9 +1,9 @@
 """Threads, locks, queues, sockets and sleep of the operating system, also under gevent and eventlet.
 
-gevent and eventlet replace those of the standard library ("monkey patching"): a thread becomes a greenlet, which shares
-one thread with all requests. What is captured before the patch still blocks that thread, and with it every request.
-So the threads of this library are always threads of the operating system and use nothing that is patched. A greenlet
-hands work over without waiting; where it has to wait (a flush, the shutdown), `wait` lets the other greenlets run.
+gevent and eventlet replace those of the standard library ("monkey patching"): a thread becomes a greenlet, and all
+greenlets share one thread. An original call blocks that thread and every request in it. Therefore the threads of this
+library are threads of the operating system and use only original functions. Greenlets pass work to them without
+waiting. A flush or shutdown waits with `wait`, which lets other greenlets run.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 _PAUSE_S = 0.005
-"""Seconds between two looks of a greenlet that waits for a thread."""
+"""Polling interval in seconds of a greenlet that waits for a thread."""
 
 _BACKGROUND_PAUSE_S = 0.05
 
 
 def patcher(module: str = "threading") -> str | None:
-    """Return who has replaced a module of the standard library: ``gevent``, ``eventlet`` or nobody."""
+    """Return ``gevent`` or ``eventlet`` if it has patched a module of the standard library."""
     monkey: Any = sys.modules.get("gevent.monkey")
     if monkey is not None and monkey.is_module_patched(module):
         return "gevent"
@@ -39,20 +40,15 @@ def patcher(module: str = "threading") -> str | None:
 
 
 _PATCHED = ("threading", "socket", "ssl", "select", "time", "os", "queue", "subprocess")
-"""Modules of which a program may have any replaced, with or without threads (``patch_all(thread=False)``)."""
+"""A program may patch some of these modules only, such as with ``patch_all(thread=False)``."""
 
 
 def _any_patcher() -> str | None:
     return next(filter(None, map(patcher, _PATCHED)), None)
 
 
-def original(module: Any, name: str) -> Any:
-    """Return an attribute of a standard module as it is without patches.
-
-    Args:
-        module: The module.
-        name: The attribute.
-    """
+def original(module: ModuleType, name: str) -> Any:
+    """Return the original attribute of a module of the standard library."""
     found = patcher(module.__name__)
     if found == "gevent":
         return sys.modules["gevent.monkey"].get_original(module.__name__, name)
@@ -63,7 +59,6 @@ def original(module: Any, name: str) -> Any:
 
 _EVENTLET_NAMES = {"_thread": "thread", "queue": "thread", "threading": "thread"}
 
-# Read once: what was original at the import of this module is so for ever.
 sleep: Callable[[float], None] = original(time, "sleep")
 start_new_thread: Callable[[Callable[[], object], tuple[()]], int] = original(_thread, "start_new_thread")
 get_ident: Callable[[], int] = original(_thread, "get_ident")
@@ -75,25 +70,25 @@ if TYPE_CHECKING:
     Signal = queue.SimpleQueue[None]
 else:
     Signal = original(queue, "SimpleQueue")
-# Neither of the two replaces the type in this module. Between greenlets of one thread it excludes nobody, so that it
-# can never block: nothing that switches to another greenlet may be called while it is held.
+# Not patched in this module. Greenlets of one thread do not exclude each other with it, so it cannot deadlock them.
+# Code that holds it must not switch greenlets.
 RLock = _thread.RLock
 
 
 def getaddrinfo(*arguments: Any, **named: Any) -> list[Any]:
-    """Look a name up, as `socket.getaddrinfo` does; the thread blocks."""
+    """Call the original `socket.getaddrinfo`."""
     look_up = _socket.getaddrinfo if patcher("socket") is None else _getaddrinfo
     return look_up(*arguments, **named)
 
 
 def socket(*arguments: Any) -> _socket.socket:
-    """Make a socket, as `socket.socket` does; its calls block the thread."""
+    """Return an original `socket.socket`."""
     make = _socket.socket if patcher("socket") is None else _make_socket
     return make(*arguments)
 
 
 def connect(host: str, port: int, timeout_s: float) -> _socket.socket:
-    """Open a TCP connection, as `socket.create_connection` does.
+    """Return a TCP connection with an original socket, as `socket.create_connection` does.
 
     Args:
         host: Name or address.
@@ -101,7 +96,7 @@ def connect(host: str, port: int, timeout_s: float) -> _socket.socket:
         timeout_s: Seconds for each address; also the timeout of the socket.
 
     Raises:
-        OSError: No address accepts.
+        OSError: No address accepts the connection.
     """
     problem: OSError | None = None
     for family, kind, protocol, _, address in getaddrinfo(host, port, type=_socket.SOCK_STREAM):
@@ -118,15 +113,15 @@ def connect(host: str, port: int, timeout_s: float) -> _socket.socket:
 
 
 def wait(signal: Signal, timeout_s: float, *, background: bool = False) -> bool:
-    """Wait for an item of a queue; meanwhile other threads run, and other greenlets of this one.
+    """Wait for an item of a queue, and take it. Other threads and greenlets run meanwhile.
 
     Args:
         signal: The queue.
-        timeout_s: Seconds to wait at most.
-        background: Look less often, and do not keep gevent's loop going.
+        timeout_s: Longest time to wait, in seconds.
+        background: Poll less often, and do not keep gevent's loop running.
 
     Returns:
-        Whether an item was taken.
+        True if an item was taken.
     """
     pause = _cooperative_sleep(background)
     try:
@@ -143,13 +138,13 @@ def wait(signal: Signal, timeout_s: float, *, background: bool = False) -> bool:
 
 
 def _cooperative_sleep(background: bool) -> Callable[[float], Any] | None:
-    """Return a sleep that lets other greenlets run; ``None`` where the thread may, or has to, block."""
+    """Return a sleep that lets other greenlets run; ``None`` if the thread may or must block."""
     name = None if get_ident() in _own_threads else _greenlets()
     if name is None:
         return None
     library: Any = sys.modules[name]
     if name == "gevent":
-        # The hub itself cannot wait for others; a signal's handler may run there.
+        # The hub cannot switch to other greenlets. A signal handler may run in it.
         in_hub = library.getcurrent() is library.get_hub()
         sleeps = partial(library.sleep, ref=False) if background else library.sleep
     else:
@@ -159,9 +154,9 @@ def _cooperative_sleep(background: bool) -> Callable[[float], Any] | None:
 
 
 def _greenlets() -> str | None:
-    """Return whose greenlets share the calling thread, ``gevent`` or ``eventlet``, whatever is patched.
+    """Return the library whose greenlets share the calling thread, ``gevent`` or ``eventlet``, whatever is patched.
 
-    Where threads are not patched, other threads of the program have no hub, and none is made for them.
+    If threads are not patched, only the main thread is assumed to have a hub.
     """
     patched = _any_patcher()
     if patched is not None and (patcher() or threading.main_thread().ident == get_ident()):
@@ -179,47 +174,45 @@ def _greenlets() -> str | None:
 
 
 _GREENLETS = (("gevent", "gevent.hub", "Hub"), ("eventlet", "eventlet.greenthread", "GreenThread"))
-"""What is found among the parents of a greenlet: SQLAlchemy's, which are of neither library, have other ones."""
+"""Types among the parents of a library's greenlets. SQLAlchemy's greenlets have other parents."""
 
 
 _own_threads: set[int] = set()
 
 
 def in_own_thread() -> bool:
-    """Tell whether this is a thread of ours that must not touch what is patched, such as the locks of `logging`."""
+    """Return True in a thread of ours that must not use patched objects, such as the locks of `logging`."""
     return get_ident() in _own_threads and _any_patcher() is not None
 
 
 class NativeThread:
-    """A daemon thread of the operating system.
-
-    Where nothing is patched it is one of `threading`, for those who list threads.
+    """A daemon thread of the operating system. If nothing is patched, it is a `threading.Thread`.
 
     Args:
-        target: What it runs; raises nothing.
-        name: Its name.
-        foreign: It runs code of others, which expects what the application's threads are: greenlets where they are
-            patched.
+        target: Must not raise.
+        name: The name.
+        external: The target runs code of other packages, which expects the application's kind of thread: a greenlet
+            if threads are patched.
     """
 
-    def __init__(self, target: Callable[[], object], name: str, *, foreign: bool = False) -> None:
+    def __init__(self, target: Callable[[], object], name: str, *, external: bool = False) -> None:
         self._target = target
         self._name = name
-        self._foreign = foreign
+        self._external = external
         self._done: Signal = Signal()
         self._alive = self._listed = False
         self._idents: tuple[int, int] | None = None
 
     def start(self) -> None:
-        """Start it.
+        """Start the thread.
 
         Raises:
-            RuntimeError: The interpreter is ending, or has no more threads.
+            RuntimeError: The interpreter is shutting down or has no more threads.
         """
         self._alive = True
         self._listed = patcher() is None
         try:
-            if self._listed or self._foreign:
+            if self._listed or self._external:
                 threading.Thread(target=self._run, name=self._name, daemon=True).start()
             else:
                 start_new_thread(self._run, ())
@@ -228,29 +221,25 @@ class NativeThread:
             raise
 
     def is_alive(self) -> bool:
-        """Tell whether it was started and has not ended."""
+        """Return True between the start and the end."""
         return self._alive
 
     def is_current(self) -> bool:
-        """Tell whether it is the one that asks."""
+        """Return True if called in this thread."""
         return self._idents == (get_ident(), self._green_ident())
 
     def join(self, timeout_s: float) -> None:
-        """Wait until it has ended.
-
-        Args:
-            timeout_s: Seconds to wait at most.
-        """
+        """Wait for the end, at most so many seconds."""
         if self._alive and wait(self._done, timeout_s):
-            self._done.put(None)  # for the next who asks
+            self._done.put(None)  # for the next call
 
     def _green_ident(self) -> int:
-        return _thread.get_ident() if self._foreign else 0
+        return _thread.get_ident() if self._external else 0
 
     def _run(self) -> None:
         ident = get_ident()
         self._idents = ident, self._green_ident()
-        own = self._listed or not self._foreign
+        own = self._listed or not self._external
         if own:
             _own_threads.add(ident)
         try:
@@ -260,11 +249,11 @@ class NativeThread:
             self._done.put(None)
             if own:
                 if self._listed and patcher() is not None:
-                    # `threading` looks for the thread by an id that the patch changed, and would print a traceback.
+                    # `threading` would look for the thread by an id that the patch changed, and print a traceback.
                     Signal().get()
                 _own_threads.discard(ident)
 
 
 def forget_threads() -> None:
-    """In a child process: none of the threads is there."""
+    """In a forked child: forget the threads of the parent."""
     _own_threads.clear()

@@ -1,4 +1,4 @@
-"""The few parts of the protobuf wire format that OTLP and Jaeger's sampling need, written and read by hand.
+"""The parts of the protobuf wire format that OTLP and Jaeger's sampling API use.
 
 Source: https://protobuf.dev/programming-guides/encoding/
 """
@@ -16,7 +16,7 @@ _SMALL = tuple(bytes((n,)) for n in range(128))
 
 
 def varint(number: int) -> bytes:
-    """Encode a number as a base-128 varint; negative ones as 64-bit two's complement."""
+    """Encode an integer as a base-128 varint; a negative one as 64-bit two's complement."""
     if 0 <= number < 128:
         return _SMALL[number]
     number &= 0xFFFF_FFFF_FFFF_FFFF
@@ -34,9 +34,9 @@ def block(tag: bytes, body: bytes) -> bytes:
 
 
 def utf8(text: str) -> bytes:
-    """Encode text; surrogate pairs are joined, a lone surrogate becomes U+FFFD.
+    """Encode text as valid UTF-8: a lone surrogate becomes U+FFFD, a surrogate pair its character.
 
-    A protobuf string must be valid UTF-8, or the whole request is refused.
+    A receiver refuses a whole request for one invalid string.
     """
     try:
         return text.encode()
@@ -45,14 +45,13 @@ def utf8(text: str) -> bytes:
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int | float | bytes]]:
-    """Walk over the top-level fields of a message.
+    """Decode the top-level fields of a message.
 
     Yields:
-        Number and value of each field: an ``int`` for a varint, a ``float`` for 64 bits, which hold doubles alone in
-        what we read, else the raw bytes.
+        Number and value of each field: an ``int`` for a varint, a ``float`` for 64 bits, else the raw bytes.
 
     Raises:
-        ValueError: The bytes are no protobuf message.
+        ValueError: The bytes are not a protobuf message.
     """
     at, end = 0, len(message)
     while at < end:
@@ -76,13 +75,13 @@ def fields(message: bytes) -> Iterator[tuple[int, int | float | bytes]]:
 
 
 def nested(value: object) -> bytes:
-    """Take a field's value as a text's bytes or as a message.
+    """Return the value of a field that holds text or a message.
 
     Raises:
         ValueError: It is a number.
     """
     if not isinstance(value, bytes):
-        raise ValueError("a field has an unexpected type")  # noqa: TRY004 - one error for all
+        raise ValueError("a field has an unexpected type")  # noqa: TRY004 - callers catch one type
     return value
 
 

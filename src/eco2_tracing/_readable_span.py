@@ -1,22 +1,24 @@
-"""The SDK's own `ReadableSpan`, made by its public constructor."""
+"""Builds the SDK's `ReadableSpan` with its public constructor."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util import BoundedList
 
+_Item = TypeVar("_Item")
+
 
 def readable_span(span: ReadableSpan, contents: Any) -> ReadableSpan:
-    """Make a span with the identity of one and the contents of another object.
+    """Return a span with the identity of one span and other contents.
 
     Args:
-        span: Gives context, parent, resource, scope, kind and times.
-        contents: Gives name, status, attributes, events, links, and how many of the last three were dropped. The span
-            itself gives a copy of it.
+        span: Context, parent, resource, scope, kind and times are taken from it.
+        contents: Name, status, attributes, events, links and the dropped counts are taken from it. The span itself
+            gives a copy.
     """
     attributes = BoundedAttributes(None, contents.attributes)
     attributes.dropped = contents.dropped_attributes
@@ -36,7 +38,7 @@ def readable_span(span: ReadableSpan, contents: Any) -> ReadableSpan:
     )
 
 
-def _bounded(items: Sequence[Any], dropped: int) -> Any:
-    bounded = BoundedList.from_seq(None, items)
+def _bounded(items: Sequence[_Item], dropped: int) -> BoundedList[_Item]:
+    bounded: BoundedList[_Item] = BoundedList.from_seq(None, items)
     bounded.dropped = dropped
     return bounded

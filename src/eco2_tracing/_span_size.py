@@ -1,12 +1,12 @@
-"""What a span weighs while it waits, and the same span made lighter.
+"""Estimates the memory of ended spans and prunes large ones.
 
-The number of spans bounds no memory: one attribute may hold ten million characters. An estimate is enough, for it is
-made when a span ends.
+A limit on the number of spans does not limit memory: one attribute may hold ten million characters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from sys import getsizeof
 from typing import Any
@@ -17,202 +17,189 @@ from opentelemetry.trace import Link, Status
 
 from eco2_tracing._readable_span import readable_span
 
+Attributes = Mapping[str, Any]
+
 SMALL = 3 * 1024
-"""Bytes, beside the span object itself, up to which a span is an ordinary one, which is not counted."""
+"""Bytes, beside the span object, up to which a span does not count against a byte limit."""
 
 _PER_ATTRIBUTE = 120
 _PER_EVENT = 600
 _PER_ITEM = 60
 _LONG = 256
-_LIGHT_CHARACTERS = 1024  # of up to four bytes
-_FEW = 32
-_SMALL = frozenset({float, bool, type(None)})
-_ENOUGH = 1 << 20
+_FEW_CHARACTERS = 1024  # up to four bytes each
+_FEW_ATTRIBUTES = 32
+_SMALL_TYPES = frozenset({float, bool, type(None)})
+_COUNTED_BYTES = 1 << 20
 _DEPTH = 8
-_WIDE = 1 << 64
-
-_ITEMS_OF_LIGHTENED = 16
-
-
-def plain(attributes: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return the SDK's mapping as a dict: iterating the mapping itself locks and copies."""
-    if type(attributes) is BoundedAttributes:
-        return attributes.copy()
-    return attributes
+_LARGE_INT = 1 << 64
+_KEPT_ITEMS = 16
 
 
-def is_small(span: Any) -> bool:
-    """Return True for a span that certainly holds nothing that needs weighing.
+def plain(attributes: Attributes | None) -> Attributes | None:
+    """Return the SDK's mapping as a dict: iterating over that mapping locks and copies it."""
+    return attributes.copy() if type(attributes) is BoundedAttributes else attributes
+
+
+def is_small(span: ReadableSpan) -> bool:
+    """Return True if a span is certainly small, without estimating its size.
 
     Args:
-        span: An ended span. What one of ours would still derive from a request is not looked at: that is short.
+        span: An ended span. Attributes that one of ours derives later are short and not looked at.
     """
-    stored = getattr(span, "stored", None)
-    name, events, links, *parts = _read(span) if stored is None else stored()
+    stored: Callable[[], tuple[Any, ...]] | None = getattr(span, "stored", None)
+    name, events, links, *parts = (
+        (span.name, span.events, span.links, span.attributes) if stored is None else stored()
+    )
     if events or links:
         return False
     characters = len(name) if type(name) is str else _length(name)
     for attributes in parts:
         if not attributes:
             continue
-        if len(attributes) > _FEW:
+        if len(attributes) > _FEW_ATTRIBUTES:
             return False
         for value in attributes.values():
             kind = type(value)
             if kind is str:
                 characters += len(value)
             elif kind is int:
-                if not -_WIDE < value < _WIDE:
+                if not -_LARGE_INT < value < _LARGE_INT:
                     return False
-            elif kind not in _SMALL:
+            elif kind not in _SMALL_TYPES:
                 return False
-    return characters <= _LIGHT_CHARACTERS
-
-
-def _read(span: ReadableSpan) -> tuple[Any, ...]:
-    return span.name, span.events, span.links, span.attributes
+    return characters <= _FEW_CHARACTERS
 
 
 def span_size(span: ReadableSpan) -> int:
-    """Estimate the bytes that a span keeps from being freed, beside the object itself.
-
-    Args:
-        span: An ended span.
-    """
-    weight = _length(span.name) + _of_attributes(span.attributes)
-    state = span.context.trace_state
-    if state:
-        weight += _PER_ATTRIBUTE * len(state)
-    description = span.status.description
-    if description:
-        weight += len(description)
+    """Estimate the bytes that an ended span holds, beside the object itself."""
+    size = _length(span.name) + _attributes_size(span.attributes)
+    if span.context.trace_state:
+        size += _PER_ATTRIBUTE * len(span.context.trace_state)
+    if span.status.description:
+        size += len(span.status.description)
     for event in span.events:
-        weight += _PER_EVENT + _length(event.name) + _of_attributes(event.attributes)
+        size += _PER_EVENT + _length(event.name) + _attributes_size(event.attributes)
     for link in span.links:
-        weight += _PER_EVENT + _of_attributes(link.attributes)
-    return weight
+        size += _PER_EVENT + _attributes_size(link.attributes)
+    return size
 
 
 def pruned_span(span: ReadableSpan, limit: int) -> ReadableSpan:
-    """Prune a span to a size; what is left out is counted as dropped.
+    """Prune a span to a size. Removed parts are counted as dropped.
 
     Args:
-        span: An ended span. One of ours is pruned in place, any other is copied.
-        limit: Bytes as `span_size` counts them: about so many are left.
+        span: An ended span. One of ours is pruned in place; others are copied.
+        limit: Approximate size of the result, as `span_size` estimates it.
 
     Returns:
         The pruned span.
     """
-    pruned = _Pruned(span, limit)
-    prune: Callable[[_Pruned], None] | None = getattr(span, "prune", None)
-    if prune is not None:
-        prune(pruned)
-        return span
-    return readable_span(span, pruned)
+    pruned = _PrunedContents(span, limit)
+    prune = getattr(span, "prune", None)
+    if prune is None:
+        return readable_span(span, pruned)
+    prune(pruned)
+    return span
 
 
 def _length(name: object) -> int:
-    return len(name) if isinstance(name, str) else _PER_ITEM  # names are whatever somebody called it by
+    return len(name) if isinstance(name, str) else _PER_ITEM  # processors may set a name of any type
 
 
-def _short(name: Any) -> Any:
-    return name[:_LONG] if isinstance(name, str) else name
-
-
-def _of_attributes(attributes: Mapping[str, Any] | None) -> int:
+def _attributes_size(attributes: Attributes | None) -> int:
     found = plain(attributes)
     if not found:
         return 0
-    weight = _PER_ATTRIBUTE * len(found)
-    # Flat on purpose: this runs where a request ends. Keys are the program's own, and shared.
+    size = _PER_ATTRIBUTE * len(found)
+    # One flat loop: this runs when a request ends. Keys are constants of the program and take no memory.
     for value in found.values():
         kind = type(value)
         if kind is str:
-            size = len(value)
-            weight += size if size < _LONG else getsizeof(value)
+            length = len(value)
+            size += length if length < _LONG else getsizeof(value)
         elif kind is int:
-            if not -_WIDE < value < _WIDE:
-                weight += getsizeof(value)
+            if not -_LARGE_INT < value < _LARGE_INT:
+                size += getsizeof(value)
         elif kind is not float and kind is not bool:
-            weight += _of_value(value, 0)
-    return weight
+            size += _value_size(value, 0)
+    return size
 
 
-def _of_value(value: object, depth: int) -> int:
+def _value_size(value: object, depth: int) -> int:
     if isinstance(value, str | bytes | bytearray | int):
         return getsizeof(value)
-    if depth > _DEPTH or not isinstance(value, Mapping | Sequence | set | frozenset):
+    if depth > _DEPTH or not isinstance(value, Mapping | Sequence | AbstractSet):
         return _PER_ITEM
-    weight = 0
+    size = 0
     for item in value:
-        weight += _PER_ITEM + _of_value(item, depth + 1)
+        size += _PER_ITEM + _value_size(item, depth + 1)
         if isinstance(value, Mapping):
-            weight += _of_value(value[item], depth + 1)
-        if weight > _ENOUGH:
+            size += _value_size(value[item], depth + 1)
+        if size > _COUNTED_BYTES:
             break
-    return weight
+    return size
 
 
-class _Pruned:
-    """What there is room for of one span, the most telling parts first.
+class _PrunedContents:
+    """The parts of a span that fit into a size; see `readable_span` for the attributes.
 
-    Attributes:
-        name, attributes, events, links, status: What is kept.
-        dropped_attributes, dropped_events, dropped_links: How much is not, with what was dropped before.
+    Attributes come first, then the latest events, then links.
     """
 
     def __init__(self, span: ReadableSpan, limit: int) -> None:
         self._left = limit
         status = span.status
-        self.name = _short(span.name)
+        self.name = _short_name(span.name)
         self.status = Status(status.status_code, status.description and status.description[:_LONG])
-        self.attributes = self._kept(span.attributes)
+        self.attributes = self._prune_attributes(span.attributes)
         self.dropped_attributes = span.dropped_attributes + len(span.attributes or ()) - len(self.attributes)
-        self.events = self._latest(span.events)
+        self.events = self._prune_events(span.events)
         self.dropped_events = span.dropped_events + len(span.events) - len(self.events)
-        # Links are kept for their ids alone.
         self.links = [Link(link.context) for link in islice(span.links, self._left // _PER_EVENT)]
         self.dropped_links = span.dropped_links + len(span.links) - len(self.links)
 
-    def _kept(self, attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Keep those attributes that there is room for, with long texts cut to a fair share of it."""
+    def _prune_attributes(self, attributes: Attributes | None) -> dict[str, Any]:
+        """Keep the attributes that fit. Long texts are truncated to an equal share."""
         found = plain(attributes) or {}
         longest = max(self._left // (2 * len(found) + 1), _LONG // 2)
         kept: dict[str, Any] = {}
         for key, value in found.items():
-            small = _small(value, longest, 0)
-            weight = _of_attributes({key: small})
-            if weight <= self._left:
-                self._left -= weight
-                kept[key] = small
+            short = _short_value(value, longest, 0)
+            size = _attributes_size({key: short})
+            if size <= self._left:
+                self._left -= size
+                kept[key] = short
         return kept
 
-    def _latest(self, events: Sequence[Event]) -> list[Event]:
+    def _prune_events(self, events: Sequence[Event]) -> list[Event]:
         """Keep the latest events: the last one is often the exception."""
         kept: list[Event] = []
         for event in reversed(events):
             if self._left < _PER_EVENT:
                 break
             self._left -= _PER_EVENT
-            attributes = BoundedAttributes(None, self._kept(event.attributes))
-            made = event.dropped_attributes + len(event.attributes or ())
-            attributes.dropped = made - len(attributes)
-            kept.append(Event(_short(event.name), attributes, event.timestamp))
+            attributes = BoundedAttributes(None, self._prune_attributes(event.attributes))
+            recorded = event.dropped_attributes + len(event.attributes or ())
+            attributes.dropped = recorded - len(attributes)
+            kept.append(Event(_short_name(event.name), attributes, event.timestamp))
         return kept[::-1]
 
 
-def _small(value: Any, longest: int, depth: int) -> Any:
+def _short_name(name: Any) -> Any:
+    return name[:_LONG] if isinstance(name, str) else name
+
+
+def _short_value(value: object, longest: int, depth: int) -> object:
     if isinstance(value, str | bytes | bytearray):
         if getsizeof(value) <= longest:
             return value
         return value[: max(longest - 64, 0) // (1 if value.isascii() else 4)]
     if depth > _DEPTH:
         return None
+    share = longest // _KEPT_ITEMS
     if isinstance(value, Mapping):
-        share = longest // _ITEMS_OF_LIGHTENED
-        items = islice(value.items(), _ITEMS_OF_LIGHTENED)
-        return {_small(key, share, depth): _small(item, share, depth + 1) for key, item in items}
-    if isinstance(value, Sequence | set | frozenset):
-        share = longest // _ITEMS_OF_LIGHTENED
-        return tuple(_small(item, share, depth + 1) for item in islice(value, _ITEMS_OF_LIGHTENED))
+        items = islice(value.items(), _KEPT_ITEMS)
+        return {_short_value(key, share, depth): _short_value(item, share, depth + 1) for key, item in items}
+    if isinstance(value, Sequence | AbstractSet):
+        return tuple(_short_value(item, share, depth + 1) for item in islice(value, _KEPT_ITEMS))
     return value if getsizeof(value) <= longest else None

@@ -1,7 +1,7 @@
 """TLS over a socket of the operating system.
 
-gevent and eventlet replace `ssl.SSLSocket`; afterwards the original no longer works. `ssl.SSLObject`, which reads and
-writes memory, is the same with and without them.
+gevent and eventlet replace `ssl.SSLSocket`, and the original no longer works then. They do not replace `ssl.SSLObject`,
+which reads and writes memory.
 """
 
 from __future__ import annotations
@@ -11,18 +11,21 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TypeVar
+
+_Result = TypeVar("_Result")
 
 _CHUNK = 64 * 1024
 _LEAST_S = 0.01
 
 
 class TlsSocket:
-    """The part of a socket that HTTP clients use, encrypted. The timeout bounds each call as a whole.
+    """The part of a TLS socket that HTTP clients use. The timeout limits each call as a whole.
 
     Args:
-        sock: A connected socket of the operating system, which this object now owns.
-        context: Whom to trust, and who we are.
+        sock: A connected socket of the operating system; this object closes it.
+        context: The TLS context.
         host: The name that the certificate must have.
     """
 
@@ -35,30 +38,29 @@ class TlsSocket:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
     def handshake(self) -> None:
-        """Agree with the peer.
+        """Do the TLS handshake.
 
         Raises:
-            OSError: The peer is not who it should be, or does not speak TLS.
+            OSError: It failed.
         """
         self._until_done(self._tls.do_handshake)
 
     def settimeout(self, timeout_s: float | None) -> None:
-        """Bound each later call; 0 makes them return what is there."""
+        """Limit each later call; 0 makes them return what has arrived."""
         self._timeout = timeout_s
 
     def recv(self, size: int) -> bytes:
-        """Receive at least a byte; nothing once the peer has closed.
+        """Receive at least one byte; ``b""`` once the peer has closed.
 
         Raises:
-            TimeoutError: Nothing came in time; what came of a record is kept.
-            BlockingIOError: Nothing is there, and the timeout is 0.
+            TimeoutError: Nothing arrived in time; part of a record is kept.
+            BlockingIOError: Nothing has arrived, and the timeout is 0.
             OSError: The connection broke.
         """
         try:
-            data: bytes = self._until_done(self._tls.read, size)
+            return self._until_done(partial(self._tls.read, size))
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
-        return data
 
     def sendall(self, data: bytes | memoryview) -> None:
         """Send all of it.
@@ -68,44 +70,43 @@ class TlsSocket:
         """
         view = memoryview(data)
         while view:
-            view = view[self._until_done(self._tls.write, view) :]
+            view = view[self._until_done(partial(self._tls.write, view)) :]
 
     def makefile(self, mode: str = "rb", buffering: int = -1) -> io.BufferedReader:
-        """Return a reader, as `http.client` asks for it. The descriptor stays open until it is closed, too."""
+        """Return a reader, as `http.client` needs it. The descriptor stays open until the reader is closed."""
         self._readers += 1
-        return io.BufferedReader(_Reader(self))
+        return reader_of(self.recv, self._release)
 
     def fileno(self) -> int:
         """Return the descriptor; -1 once closed."""
         return self._sock.fileno()
 
     def shutdown(self, how: int) -> None:
-        """Fail whatever another thread is waiting for."""
+        """Fail the call that another thread waits for."""
         self._sock.shutdown(how)
 
     def close(self) -> None:
-        """Close the descriptor, without a word to the peer; with the last reader, where there is one."""
+        """Close the descriptor without sending anything, once its last reader is closed."""
         self._is_closing = True
         if not self._readers:
             self._sock.close()
 
-    def release(self) -> None:
-        """Note that a reader was closed."""
+    def _release(self) -> None:
         self._readers -= 1
         if self._is_closing and not self._readers:
             self._sock.close()
 
-    def _until_done(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Do one thing, with as much sending and receiving as it takes."""
+    def _until_done(self, operation: Callable[[], _Result]) -> _Result:
+        """Run an operation, with the sending and receiving that it needs."""
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         while True:
             try:
-                result = work(*arguments)
+                result = operation()
             except ssl.SSLWantReadError:
                 self._send_pending(deadline)
                 self._receive(deadline)
             except ssl.SSLError:
-                self._send_pending(deadline)  # the alert says to the peer what is wrong
+                self._send_pending(deadline)  # the alert that names the error to the peer
                 raise
             else:
                 self._send_pending(deadline)
@@ -113,7 +114,7 @@ class TlsSocket:
 
     def _send_pending(self, deadline: float | None) -> None:
         if self._outgoing.pending:
-            # Also where only what is there is to be read: half a record would end the connection.
+            # Also if the timeout is 0: a partly sent record would break the connection.
             self._sock.settimeout(self._seconds(deadline) or _LEAST_S)
             self._sock.sendall(self._outgoing.read())
 
@@ -136,18 +137,29 @@ class TlsSocket:
 
 
 class _Reader(io.RawIOBase):
-    def __init__(self, sock: TlsSocket) -> None:
-        self._sock = sock
+    def __init__(self, recv: Callable[[int], bytes], on_close: Callable[[], None] | None) -> None:
+        self._recv = recv
+        self._on_close = on_close
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # typeshed: any buffer
-        data = self._sock.recv(len(buffer))
+        data = self._recv(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
-        if not self.closed:
-            self._sock.release()
+        if not self.closed and self._on_close is not None:
+            self._on_close()
         super().close()
+
+
+def reader_of(recv: Callable[[int], bytes], on_close: Callable[[], None] | None = None) -> io.BufferedReader:
+    """Return a buffered reader.
+
+    Args:
+        recv: Returns at most so many bytes; none at the end.
+        on_close: Called once when the reader is closed.
+    """
+    return io.BufferedReader(_Reader(recv, on_close))

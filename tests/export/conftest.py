@@ -25,7 +25,7 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_batchers() -> Iterator[None]:
-    """Let no thread of a test that failed be counted by the next one."""
+    """Stop the threads of a failed test."""
     yield
     for batcher in list(_alive):
         if batcher._thread is not None:

@@ -14,14 +14,14 @@ from tests.export.spans import make_span
 
 
 def open_batcher(endpoint: str) -> SpanBatcher:
-    """Open a processor with a delay that nobody waits for."""
+    """Return a processor with a delay of an hour."""
     protocol = "http/protobuf" if "://" in endpoint else "grpc"
     settings = OtlpSettings(endpoint=endpoint, protocol=protocol)  # type: ignore[arg-type]
     return SpanBatcher(build_otlp(settings), schedule_delay_s=3600)
 
 
 def child(batcher: SpanBatcher, name: str, depth: int) -> None:
-    """Make spans, perhaps another child, and end as a process does."""
+    """End spans, maybe fork again, and end the process."""
     batcher.on_end(make_span(f"{name}-first"))
     if depth:
         fork(batcher, f"{name}.0", depth - 1)

@@ -1,4 +1,4 @@
-"""A way to a receiver that breaks on order."""
+"""A TCP forwarder that can be broken."""
 
 from __future__ import annotations
 

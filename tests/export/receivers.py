@@ -1,4 +1,4 @@
-"""Real servers for the tests of delivery, with faults on order."""
+"""Real OTLP servers with configurable faults."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def eventually(condition: Any, limit_s: float = LIMIT_S) -> None:
 
 
 def partial_success(rejected: int, message: str) -> bytes:
-    """Return an answer that accepts a part."""
+    """Return a response with a partial success."""
     part = ExportTracePartialSuccess(rejected_spans=rejected, error_message=message)
     return bytes(ExportTraceServiceResponse(partial_success=part).SerializeToString())
 
 
 class Received:
-    """What a receiver got; its answers are taken from ``faults`` first."""
+    """The requests that a receiver got. It responds with ``faults`` first."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
@@ -52,7 +52,7 @@ class Received:
         self.gate: threading.Event | None = None
 
     def take_fault(self) -> Any:
-        """Note an attempt, and tell what to do about it."""
+        """Count an attempt and return the fault to respond with."""
         with self.changed:
             self.attempts += 1
             self.changed.notify_all()
@@ -85,7 +85,7 @@ class Received:
         return [span.name for span in self.spans]
 
     def wait(self, condition: Any) -> None:
-        """Wait until something holds of what was received."""
+        """Wait until a condition holds for the received spans."""
         eventually(condition)
 
 
@@ -199,7 +199,7 @@ class HttpReceiver(Received):
 
 
 class BlackHole:
-    """Takes connections and never says a word."""
+    """A server that accepts connections and never responds."""
 
     def __enter__(self) -> Self:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -250,14 +250,14 @@ class Scripted:
 
 
 def free_port() -> int:
-    """Return a port where nobody listens."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 @contextmanager
 def unreachable() -> Iterator[int]:
-    """Connections are never established: the backlog is full, as if packets were thrown away."""
+    """A server with a full backlog: connections are never established."""
     with ExitStack() as stack:
         full = stack.enter_context(socket.socket())
         full.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""The batch processor: bounded, truthful, quiet, and gone when it is shut down."""
+"""The batch processor: limits, counts, log lines, flush and shutdown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from eco2_tracing._export import SpanBatcher
-from eco2_tracing._export.batch.failure_log import QUIET_S, Reporter
+from eco2_tracing._export.batch.failure_log import QUIET_S, FailureLog
 from eco2_tracing._export.batch.processor import _after_fork_in_child
 from eco2_tracing._export.batch.queue import SpanQueue
 from eco2_tracing._export.result import ExportResult
@@ -48,7 +48,7 @@ class Recording(SpanExporter):
         self.shutdowns = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Note the batch, and answer as ordered."""
+        """Record the batch and return the configured result."""
         self.gate.wait(20)
         self.suppressed.append(is_instrumentation_enabled() or is_http_instrumentation_enabled())
         result = self.results.pop(0) if self.results else SpanExportResult.SUCCESS
@@ -64,13 +64,13 @@ class Recording(SpanExporter):
 
 
 class Clock:
-    """A clock that is set by hand."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now = 1000.0
 
     def __call__(self) -> float:
-        """Tell the time."""
+        """Return the time."""
         return self.now
 
 
@@ -110,7 +110,7 @@ def test_unsampled_spans_are_passed_over() -> None:
 
 
 def test_a_full_batch_goes_at_once() -> None:
-    """The delay is not waited for when a batch is full."""
+    """A full batch is sent before the delay has passed."""
     exporter = Recording()
     batcher = SpanBatcher(exporter, schedule_delay_s=3600, max_batch_size=10)
     for n in range(25):
@@ -123,7 +123,7 @@ def test_a_full_batch_goes_at_once() -> None:
 
 
 def test_the_delay() -> None:
-    """A lonely span goes when the delay has passed."""
+    """A batch that is not full is sent after the delay."""
     exporter = Recording()
     batcher = SpanBatcher(exporter, schedule_delay_s=0.01)
     batcher.on_end(make_span())
@@ -156,7 +156,7 @@ def test_a_full_queue_counts_what_it_refuses() -> None:
 
 
 def test_flush_is_truthful_about_time() -> None:
-    """A flush that runs out of time says so, and does not stop the work."""
+    """A flush that times out returns False, and the export goes on."""
     exporter = Recording()
     exporter.gate.clear()
     batcher = SpanBatcher(exporter)
@@ -169,7 +169,7 @@ def test_flush_is_truthful_about_time() -> None:
 
 
 def test_an_exporter_that_would_end_the_process_ends_nothing() -> None:
-    """Whatever an exporter of another package raises: the thread that delivers goes on."""
+    """The export thread survives every exception of an SDK exporter."""
     batcher = SpanBatcher(Recording([SystemExit()]), schedule_delay_s=3600)
     for expected in (False, True):
         batcher.on_end(make_span())
@@ -179,7 +179,7 @@ def test_an_exporter_that_would_end_the_process_ends_nothing() -> None:
 
 
 def test_flush_is_truthful_about_loss() -> None:
-    """A flush after which spans are lost says so; the next one is judged by itself."""
+    """A flush returns False if spans were lost during it, and only then."""
     exporter = Recording([SpanExportResult.FAILURE, RuntimeError("boom")])
     batcher = SpanBatcher(exporter, schedule_delay_s=3600)
     for expected in (False, False, True):
@@ -195,7 +195,7 @@ def test_flush_is_truthful_about_loss() -> None:
 
 
 def test_flush_from_many_threads() -> None:
-    """Everybody who flushes gets an answer."""
+    """Concurrent flushes all return."""
     batcher = SpanBatcher(Recording(), schedule_delay_s=3600)
     answers: list[bool] = []
 
@@ -214,7 +214,7 @@ def test_flush_from_many_threads() -> None:
 
 
 def test_flush_interrupts_a_backoff(open_batcher: Open) -> None:
-    """Whoever flushes does not wait for a retry that is due much later."""
+    """A flush makes a waiting retry start at once."""
     port = free_port()
     batcher = open_batcher(f"127.0.0.1:{port}")
     batcher.on_end(make_span())
@@ -245,7 +245,7 @@ def test_flush_in_a_signal_handler_that_interrupts_a_flush(open_batcher: Open) -
 
 
 def test_shutdown_delivers_and_ends() -> None:
-    """Shutting down delivers what is queued; afterwards spans are counted as lost, and once is enough."""
+    """Shutdown delivers what is queued. Later spans are dropped and counted. A second shutdown does nothing."""
     exporter = Recording()
     batcher = SpanBatcher(exporter, schedule_delay_s=3600)
     for _ in range(700):
@@ -261,14 +261,14 @@ def test_shutdown_delivers_and_ends() -> None:
 
 
 def test_shutdown_of_one_never_used() -> None:
-    """A processor that saw no span has nothing to end but its exporter."""
+    """A processor without spans only shuts its exporter down."""
     exporter = Recording()
     assert SpanBatcher(exporter).shutdown()
     assert exporter.shutdowns == 1
 
 
 def test_a_span_queued_during_a_shutdown_starts_no_thread() -> None:
-    """A thread that was about to start one when another shut the processor down finds it over."""
+    """No thread is started after a shutdown."""
     batcher = SpanBatcher(Recording())
     assert batcher.shutdown()
     batcher._start()
@@ -276,7 +276,7 @@ def test_a_span_queued_during_a_shutdown_starts_no_thread() -> None:
 
 
 def test_a_span_queued_in_the_moment_of_the_shutdown_is_counted() -> None:
-    """A thread that found room just before the end queues just behind it: what it queued is lost, and said to be."""
+    """A span that is appended during the shutdown is counted as dropped."""
     batcher = SpanBatcher(Recording())
     assert batcher.shutdown()
     batcher._queue.spans.append(make_span())
@@ -286,7 +286,7 @@ def test_a_span_queued_in_the_moment_of_the_shutdown_is_counted() -> None:
 
 
 def test_shutdown_without_a_collector(open_batcher: Open) -> None:
-    """A full queue and nobody there: some tries, then all is counted as lost."""
+    """Shutdown without a collector tries a few times, then drops and counts everything."""
     batcher = open_batcher(f"127.0.0.1:{free_port()}", batcher={"schedule_delay_s": 3600})
     for _ in range(3000):
         batcher.on_end(make_span())
@@ -298,7 +298,7 @@ def test_shutdown_without_a_collector(open_batcher: Open) -> None:
 
 
 def test_shutdown_tries_until_the_collector_comes(grpc_receiver: GrpcReceiver, open_batcher: Open) -> None:
-    """A hiccup at shutdown is got over."""
+    """A request that fails during the shutdown is retried."""
     grpc_receiver.faults.append((grpc.StatusCode.UNAVAILABLE, "hiccup", ()))
     batcher = open_batcher(grpc_receiver.endpoint, batcher={"schedule_delay_s": 3600})
     batcher.on_end(make_span())
@@ -307,15 +307,15 @@ def test_shutdown_tries_until_the_collector_comes(grpc_receiver: GrpcReceiver, o
 
 
 class Deaf(Recording):
-    """An exporter that goes on when it is shut down."""
+    """An exporter whose call continues after its shutdown."""
 
     def shutdown(self) -> None:
-        """Count, and leave the call hanging."""
+        """Count."""
         self.shutdowns += 1
 
 
 def test_shutdown_of_an_exporter_that_hangs() -> None:
-    """An exporter that does not return is left behind, and its spans are counted as lost, once."""
+    """Shutdown does not wait for an exporter that hangs, and counts its spans as dropped once."""
     exporter = Deaf()
     exporter.gate.clear()
     batcher = SpanBatcher(exporter, schedule_delay_s=0.01)
@@ -329,7 +329,7 @@ def test_shutdown_of_an_exporter_that_hangs() -> None:
 
 
 def test_shutdown_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the interpreter gives no more threads, the caller's own delivers."""
+    """If no thread can be started, the calling thread exports."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
@@ -344,7 +344,7 @@ def test_shutdown_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch
 
 
 def test_no_threads_after_many_cycles(grpc_receiver: GrpcReceiver, open_batcher: Open) -> None:
-    """Twenty processors come and go, and their threads with them."""
+    """Twenty processors leave no threads after their shutdown."""
     before = threading.active_count()
     for _ in range(20):
         batcher = open_batcher(grpc_receiver.endpoint)
@@ -356,7 +356,7 @@ def test_no_threads_after_many_cycles(grpc_receiver: GrpcReceiver, open_batcher:
 
 
 def test_deliveries_are_not_traced() -> None:
-    """Nothing that the worker does is instrumented, and the caller's context is its own."""
+    """Instrumentation is suppressed in the export thread only."""
     exporter = Recording()
     batcher = SpanBatcher(exporter)
     batcher.on_end(make_span())
@@ -367,7 +367,7 @@ def test_deliveries_are_not_traced() -> None:
 
 
 def test_an_old_batch_makes_room(grpc_receiver: GrpcReceiver, open_batcher: Open) -> None:
-    """A batch that cannot be delivered waits as long as there is room, then gives way to newer spans."""
+    """A batch that cannot be delivered is dropped only once the queue is full."""
     grpc_receiver.always = (grpc.StatusCode.UNAVAILABLE, "never", ())
     batcher = open_batcher(
         grpc_receiver.endpoint, batcher={"max_queue_size": 5, "max_batch_size": 5, "export_timeout_s": 0.3}
@@ -382,7 +382,7 @@ def test_an_old_batch_makes_room(grpc_receiver: GrpcReceiver, open_batcher: Open
 
 
 def test_the_servers_wish_is_respected(grpc_receiver: GrpcReceiver, open_batcher: Open) -> None:
-    """A flush does not go against the delay that a server asked for; a shutdown does not wait for it."""
+    """A flush respects the delay that a server asked for; a shutdown does not wait for it."""
     trailers = (("google.rpc.retryinfo-bin", block(b"\x0a", b"\x08" + varint(600))),)
     grpc_receiver.faults.append((grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", trailers))
     batcher = open_batcher(grpc_receiver.endpoint)
@@ -396,7 +396,7 @@ def test_the_servers_wish_is_respected(grpc_receiver: GrpcReceiver, open_batcher
 
 @pytest.mark.parametrize(("asked", "least"), [(0.0, 0.4), (0.1, 0.4), (30.0, 30.0), (None, 0.4)])
 def test_a_server_that_asks_for_no_delay_is_not_asked_without_one(asked: float | None, least: float) -> None:
-    """A wish for zero seconds, or for a moment that has passed, must not make a storm of requests."""
+    """A requested delay of zero or in the past does not shorten our own backoff."""
     batcher = SpanBatcher(Recording(), clock=Clock())
     pause = batcher._worker()._backoff(1, 1000.0, ExportResult("retry", "busy", retry_after_s=asked))
     assert least <= pause <= max(least, 0.5)
@@ -405,7 +405,7 @@ def test_a_server_that_asks_for_no_delay_is_not_asked_without_one(asked: float |
 def test_shutdown_does_not_wait_for_a_delay_beyond_its_end(
     http_receiver: HttpReceiver, open_batcher: Open
 ) -> None:
-    """One more try, and the process may end: the server has said that none will succeed in time."""
+    """After one more try, shutdown does not wait for a delay that ends after it."""
     http_receiver.always = (503, {"Retry-After": "60"})
     batcher = open_batcher(http_receiver.endpoint)
     batcher.on_end(make_span())
@@ -419,12 +419,12 @@ def test_shutdown_does_not_wait_for_a_delay_beyond_its_end(
 
 
 class Broken:
-    """A sink with a fault that no sink should have."""
+    """An exporter whose methods raise."""
 
     endpoint = "broken"
-    prepare = None
+    encode_span = None
 
-    def pack(self, spans: Any) -> Any:
+    def encode(self, spans: Any) -> Any:
         """Fail."""
         raise RuntimeError("boom")
 
@@ -445,15 +445,15 @@ def test_a_fault_of_our_own(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture
 def reporting(caplog: pytest.LogCaptureFixture) -> Any:
-    """A reporter with a clock, its queue, and the lines that it wrote."""
+    """A failure log, its clock, its queue and the log."""
     clock = Clock()
     queue = SpanQueue(10, 5, clock)
     caplog.set_level(logging.INFO)
-    return Reporter("collector:4317", queue, clock), clock, queue, caplog
+    return FailureLog("collector:4317", queue, clock), clock, queue, caplog
 
 
 def test_an_outage_is_two_lines_at_most_a_minute(reporting: Any) -> None:
-    """One line a minute while the collector is away, with the counts, and one when it is back."""
+    """An outage is logged once a minute with the counts; its end is logged once."""
     reporter, clock, queue, log = reporting
     for second in range(121):
         reporter.failed("refused")
@@ -470,7 +470,7 @@ def test_an_outage_is_two_lines_at_most_a_minute(reporting: Any) -> None:
 
 
 def test_an_outage_begins_with_the_request_that_failed(reporting: Any) -> None:
-    """A call that hung until its deadline is a part of the time that is told."""
+    """The logged duration includes the first call, which may have timed out."""
     reporter, clock, _, log = reporting
     begun = clock.now
     clock.now += 10
@@ -501,7 +501,7 @@ def test_coming_and_going_stays_quiet(reporting: Any) -> None:
     ],
 )
 def test_a_report_says_what_becomes_of_the_spans(reporting: Any, reason: Any, told: str, cure: str) -> None:
-    """Only what is tried again is said to be; what is dropped is counted, and the variable to look at is named."""
+    """The line says whether the spans are retried or dropped, and names the variable to check."""
     reporter, _, queue, log = reporting
     reporter.failed("why", reason, 3 if reason else 0)
     (line,) = log.messages
@@ -513,12 +513,12 @@ def test_a_report_says_what_becomes_of_the_spans(reporting: Any, reason: Any, to
 
 
 def test_a_receivers_advice(reporting: Any) -> None:
-    """What a receiver says about spans that it took is passed on, seldom, and ends an outage like any success."""
+    """A receiver's message about accepted spans is logged at most once a minute. It ends an outage."""
     reporter, clock, queue, log = reporting
     for _ in range(3):
         reporter.advised("partial success, 0 spans rejected: beware")
     assert log.messages == [
-        "collector:4317 takes the spans, and says: partial success, 0 spans rejected: beware"
+        "collector:4317 accepts the spans with a message: partial success, 0 spans rejected: beware"
     ]
     assert "beware" in queue.stats("x").last_error
     clock.now += QUIET_S
@@ -528,7 +528,7 @@ def test_a_receivers_advice(reporting: Any) -> None:
 
 
 def test_an_overflow_is_told_with_its_cure(reporting: Any) -> None:
-    """Spans that end faster than they can be sent are reported, seldom."""
+    """Spans dropped by a full queue are logged at most once a minute."""
     reporter, clock, queue, log = reporting
     queue.capacity = 4  # the rest of the room is taken
     for _ in range(3):
@@ -542,7 +542,7 @@ def test_an_overflow_is_told_with_its_cure(reporting: Any) -> None:
 
 
 def test_a_log_handler_that_raises(reporting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handler of the application cannot stop deliveries."""
+    """An exception of a log handler does not stop the export."""
     reporter, _, queue, _ = reporting
 
     class Raising(logging.Handler):
@@ -561,7 +561,7 @@ def test_a_log_handler_that_raises(reporting: Any, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_forked_child_begins_anew(grpc_receiver: GrpcReceiver, open_batcher: Open) -> None:
-    """What the hook after a fork does: the parent's spans are not the child's, and its own arrive."""
+    """After a fork, the parent's spans are dropped in the child, and the child's arrive."""
     batcher = open_batcher(grpc_receiver.endpoint, batcher={"schedule_delay_s": 3600})
     batcher.on_end(make_span("one"))
     assert batcher.force_flush(20_000)
@@ -583,7 +583,7 @@ def test_a_forked_child_begins_anew(grpc_receiver: GrpcReceiver, open_batcher: O
 
 
 def test_a_fault_after_a_fork(caplog: pytest.LogCaptureFixture) -> None:
-    """A processor that cannot begin anew does not keep the child from going on."""
+    """An exception in the fork hook is logged and does not reach the child."""
     batcher = SpanBatcher(Broken())  # type: ignore[arg-type]  # what is tested
     _after_fork_in_child()
     assert "forked process" in caplog.text
@@ -591,7 +591,7 @@ def test_a_fault_after_a_fork(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_shutdown_by_the_worker_itself() -> None:
-    """An exporter that shuts its own processor down does not wait for itself."""
+    """Shutdown in the export thread does not wait for that thread."""
 
     class Suicidal(Recording):
         def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -605,7 +605,7 @@ def test_shutdown_by_the_worker_itself() -> None:
 
 
 def test_a_start_that_is_interrupted() -> None:
-    """A span that ends while the thread is being started is queued, and the start is left to the first."""
+    """A span that ends while the thread is being started is queued and starts no second thread."""
     batcher = SpanBatcher(Recording())
     batcher._starting.acquire()
     batcher.on_end(make_span())

@@ -1,4 +1,4 @@
-"""Connections that are opened in vain, broken off, or never come to be."""
+"""Connections that fail, break or are never established."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
 def test_a_connection_that_was_reset_is_seen_without_waiting() -> None:
-    """A peer that broke off looks like one that closed, and raises nothing."""
+    """A reset connection reads as closed."""
 
     def reset(connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
@@ -50,7 +50,7 @@ def test_a_connection_that_was_reset_is_seen_without_waiting() -> None:
 
 
 def test_a_peer_that_talks_between_calls_is_left() -> None:
-    """What it sends is looked at, up to a bound, before the connection is used again."""
+    """Bytes that arrive while idle are read, up to a limit, before the connection is used again."""
 
     def talk(connection: socket.socket) -> None:
         while True:
@@ -63,30 +63,30 @@ def test_a_peer_that_talks_between_calls_is_left() -> None:
 
 @pytest.mark.parametrize("scheme", ["grpc", "http"])
 def test_shutdown_while_a_connection_is_opened(scheme: str, open_batcher: Open) -> None:
-    """A server whose backlog is full lets connections hang: shutting down does not wait for one."""
+    """Shutdown aborts a connection attempt that hangs."""
     with unreachable() as port:
         host = f"127.0.0.1:{port}"
         endpoint = host if scheme == "grpc" else f"http://{host}/v1/traces"
         batcher = open_batcher(endpoint, timeout_s=3600, batcher={"export_timeout_s": 3600})
         batcher.on_end(make_span())
-        dialer = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
-        eventually(lambda: dialer._race.pending)
+        connector = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
+        eventually(lambda: connector._race.pending)
         assert not batcher.shutdown(100)
         assert batcher.stats().dropped["shutdown"] == 1
         eventually(lambda: not [t for t in threading.enumerate() if t.name == "eco2-tracing-export"])
 
 
 def test_nothing_is_opened_any_more_after_an_abort() -> None:
-    """Whoever goes on trying, the next address of a name for one, fails at once."""
+    """After an abort, every further attempt fails at once."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        dialer = Connector((Address("127.0.0.1", server.getsockname()[1]),), None, ())
-        dialer.abort()
+        connector = Connector((Address("127.0.0.1", server.getsockname()[1]),), None, ())
+        connector.abort()
         with pytest.raises(TimeoutError):
-            dialer.open(time.monotonic() + 20)
+            connector.open(time.monotonic() + 20)
 
 
 def test_an_encrypted_key_is_refused(tmp_path: Path, open_batcher: Open) -> None:
-    """OpenSSL would ask for its password on the terminal, and wait."""
+    """An encrypted key is an error; OpenSSL does not ask for a password on the terminal."""
     client = trustme.CA().issue_cert("client@example.com")
     key = load_pem_private_key(client.private_key_pem.bytes(), None)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
@@ -106,26 +106,26 @@ def test_an_encrypted_key_is_refused(tmp_path: Path, open_batcher: Open) -> None
 
 @pytest.mark.parametrize("scheme", ["grpc", "http"])
 def test_a_name_that_cannot_be_one(scheme: str, open_batcher: Open) -> None:
-    """It is told like any other that is not found, and the spans wait for somebody to mend it."""
+    """A name that cannot be encoded is reported as an export error, and the spans stay queued."""
     name = "a" * 64 + ".example:4317"
     batcher = open_batcher(name if scheme == "grpc" else f"http://{name}/v1/traces")
     batcher.on_end(make_span())
     eventually(lambda: batcher.stats().last_error)
-    assert "is no host name" in str(batcher.stats().last_error)
+    assert "is not a host name" in str(batcher.stats().last_error)
     assert batcher.stats().queued == 1
     batcher.shutdown(100)
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 def test_shutdown_during_a_handshake(protocol: str, open_batcher: Open) -> None:
-    """A peer that never answers a TLS handshake does not hold up the end."""
+    """Shutdown aborts a TLS handshake that hangs."""
     with BlackHole() as hole:
         host = f"127.0.0.1:{hole.port}"
         endpoint = host if protocol == "grpc" else f"https://{host}/v1/traces"
         batcher = open_batcher(endpoint, timeout_s=3600, insecure=False, batcher={"export_timeout_s": 3600})
         batcher.on_end(make_span())
-        dialer = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
-        eventually(lambda: dialer._opening is not None and dialer._opening.is_secure)
+        connector = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
+        eventually(lambda: connector._opening is not None and connector._opening.is_secure)
         assert not batcher.shutdown(100)
         eventually(lambda: not [t for t in threading.enumerate() if t.name == "eco2-tracing-export"])
 
@@ -137,30 +137,30 @@ def test_a_fork_during_a_handshake(open_batcher: Open) -> None:
             f"127.0.0.1:{hole.port}", timeout_s=3600, insecure=False, batcher={"export_timeout_s": 3600}
         )
         batcher.on_end(make_span())
-        dialer = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
-        eventually(lambda: dialer._opening is not None and dialer._opening.is_secure)
-        opening = dialer._opening
-        batcher._batch_exporter.forget()
-        assert dialer._opening is None
+        connector = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
+        eventually(lambda: connector._opening is not None and connector._opening.is_secure)
+        opening = connector._opening
+        batcher._batch_exporter.after_fork()
+        assert connector._opening is None
         assert opening._sock.fileno() == -1
         assert not batcher.shutdown(100)
 
 
 @pytest.mark.parametrize("scheme", ["grpc", "http"])
 def test_an_abort_behind_the_connection(scheme: str, open_batcher: Open) -> None:
-    """A connection that is there in the moment of an abort is not used."""
+    """A connection that is established during an abort is not used."""
     with BlackHole() as hole:
         host = f"127.0.0.1:{hole.port}"
         batcher = open_batcher(host if scheme == "grpc" else f"http://{host}/v1/traces", timeout_s=3600)
-        dialer = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
-        connect = dialer._race.connect
+        connector = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
+        connect = connector._race.connect
 
         def connect_and_abort(*args: Any) -> Any:
             connected = connect(*args)
-            dialer.abort()
+            connector.abort()
             return connected
 
-        dialer._race.connect = connect_and_abort
+        connector._race.connect = connect_and_abort
         batcher.on_end(make_span())
         eventually(lambda: batcher.stats().last_error)
         assert batcher.stats().last_error == "timed out"

@@ -1,4 +1,4 @@
-"""Encoding: equal to the official encoder where that can encode, and unhurt where it cannot."""
+"""The encoder: equal to the official one, and robust where that one fails."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
+from eco2_tracing._export.gil import SPANS_PER_TURN
 from eco2_tracing._export.otlp import values
-from eco2_tracing._export.otlp.encoder import AT_A_STRETCH, MAX_REQUEST_BYTES, SpanEncoder
+from eco2_tracing._export.otlp.encoder import MAX_REQUEST_BYTES, SpanEncoder
 from eco2_tracing._export.otlp.values import TEXT_LIMIT
 from tests.export.spans import RESOURCE, SCOPE, make_span
 from tests.support.hostile import Unreadable, UnreadableMapping
@@ -38,7 +39,7 @@ def encoded(*spans: ReadableSpan) -> ExportTraceServiceRequest:
     """Encode spans that fit into one request."""
     (request,), lost = SpanEncoder().encode(spans)
     assert (lost, request.spans) == (0, len(spans))
-    return parse(request.body)
+    return parse(request.content)
 
 
 def only(*spans: ReadableSpan) -> Any:
@@ -147,14 +148,14 @@ def test_links_keep_their_trace_state() -> None:
 
 
 def test_events_and_links_that_a_processor_put_there() -> None:
-    """Those who filter them leave a tuple, which is no list of the SDK's."""
+    """Events may be a plain tuple, as a filtering processor leaves them."""
     message = only(make_span(events=(Event("kept"),), links=(Link(SpanContext(1, 2, is_remote=True)),)))
     assert [event.name for event in message.events] == ["kept"]
     assert len(message.links) == 1
 
 
 def test_whole_numbers_beyond_64_bits_go_as_text() -> None:
-    """A number that OTLP has no room for is sent in decimal, an absurd one in hexadecimal."""
+    """An integer beyond 64 bits is sent as decimal text, a huge one as hexadecimal text."""
     got = attributes_of(only(make_span(attributes={"a": 2**70, "b": -(2**63) - 1, "c": 1 << 100_000})))
     assert got["a"] == str(2**70)
     assert got["b"] == str(-(2**63) - 1)
@@ -170,7 +171,7 @@ def test_members_of_an_enumeration_are_the_numbers_that_they_are() -> None:
 
 
 def test_not_a_number_and_infinity() -> None:
-    """Floats that JSON has no words for are sent as they are."""
+    """NaN and infinities are sent as doubles."""
     got = attributes_of(only(make_span(attributes={"nan": math.nan, "inf": -math.inf})))
     assert math.isnan(got["nan"])
     assert got["inf"] == -math.inf
@@ -182,7 +183,7 @@ def test_true_and_one_are_not_mixed_up() -> None:
     for value in (1, True, 1.0, 0, False, 0.0):
         span = make_span(attributes={"k": value})
         (request,), _ = encoder.encode([span])
-        assert parse(request.body) == encode_spans([span])
+        assert parse(request.content) == encode_spans([span])
 
 
 def test_lone_surrogates_are_repaired_everywhere() -> None:
@@ -215,7 +216,7 @@ def test_long_texts_are_cut() -> None:
 
 
 def test_values_of_other_kinds_go_as_text() -> None:
-    """What OTLP has no type for is sent as text, also when it refuses to be text."""
+    """A value of another type is sent as text, or as the name of its type."""
     many = dict.fromkeys(range(5000), 1)
     got = attributes_of(
         only(make_span(attributes={"o": 1j, "h": Unreadable(), "s": {7}, "m": many, "a": bytearray(b"x")}))
@@ -228,7 +229,7 @@ def test_values_of_other_kinds_go_as_text() -> None:
 
 
 def test_a_value_that_contains_itself_ends() -> None:
-    """Nesting is followed to a depth, then replaced by the name of the type."""
+    """Nesting is encoded to a depth; deeper values are replaced by the name of their type."""
     loop: list[Any] = []
     loop.append(loop)
     ring: dict[str, Any] = {}
@@ -273,7 +274,7 @@ def test_a_property_of_a_subclass_is_respected() -> None:
     ],
 )
 def test_a_span_with_an_impossible_part_is_sent_without_it(fields: dict[str, Any]) -> None:
-    """What can be sent of a broken span is: its ids, its attributes; and its neighbours are unharmed."""
+    """A span with an invalid part keeps its ids and attributes, and the other spans of the batch are unchanged."""
     whole: dict[str, Any] = {
         "name": "x",
         "attributes": {"kept": 1},
@@ -297,7 +298,7 @@ def test_a_span_of_too_much_is_sent_with_less() -> None:
 
 
 def test_a_span_too_large_even_so_is_sent_bare() -> None:
-    """The last resort is the span without attributes, which are counted as dropped."""
+    """A span that is still too large is sent without attributes, which are counted as dropped."""
     wide = {f"k{n}": [["v" * 1024] * 8] * 8 for n in range(200)}
     message = only(make_span("huge", wide))
     assert message.name == "huge"
@@ -311,16 +312,16 @@ def test_attributes_that_cannot_be_read() -> None:
 
 
 def test_a_span_without_ids_is_lost_alone(caplog: pytest.LogCaptureFixture) -> None:
-    """What cannot even be identified is dropped and counted; the batch goes on."""
+    """A span without ids is dropped and counted; the rest of the batch is encoded."""
     requests, lost = SpanEncoder().encode([make_span("a"), make_span("x", context=None), make_span("b")])
     assert lost == 1
-    names = [s.name for s in parse(requests[0].body).resource_spans[0].scope_spans[0].spans]
+    names = [s.name for s in parse(requests[0].content).resource_spans[0].scope_spans[0].spans]
     assert names == ["a", "b"]
     assert "is dropped" in caplog.text
 
 
 def test_a_span_that_would_end_the_process_is_lost_alone() -> None:
-    """A processor of the application's may have put anything into it."""
+    """An exception that is not an `Exception` loses that span only."""
 
     class Ending(ReadableSpan):
         @property
@@ -332,34 +333,34 @@ def test_a_span_that_would_end_the_process_is_lost_alone() -> None:
 
 
 def test_requests_are_split_by_size() -> None:
-    """No request is beyond the limit, and no span is lost in between."""
+    """Requests stay within the size limit, and no span is lost."""
     spans = [make_span(f"s{n}", {"text": "x" * 900}) for n in range(100)]
     requests, lost = SpanEncoder(max_request_bytes=40_000).encode(spans)
     assert lost == 0
-    assert all(len(request.body) <= 40_000 for request in requests)
+    assert all(len(request.content) <= 40_000 for request in requests)
     assert len(requests) == 3
-    names = [s.name for r in requests for s in parse(r.body).resource_spans[0].scope_spans[0].spans]
+    names = [s.name for r in requests for s in parse(r.content).resource_spans[0].scope_spans[0].spans]
     assert names == [f"s{n}" for n in range(100)]
 
 
 def test_nothing_to_encode() -> None:
-    """No spans make no request."""
+    """An empty batch is no request."""
     assert SpanEncoder().encode([]) == ([], 0)
 
 
 def test_what_is_long_is_not_remembered() -> None:
-    """A key that most likely never comes again is encoded each time."""
+    """A long key is not cached."""
     encoder = SpanEncoder()
     long = "k" * 300
     span = make_span(attributes={long: 1})
     for _ in range(2):
         (request,), _ = encoder.encode([span])
-        assert parse(request.body) == encode_spans([span])
+        assert parse(request.content) == encode_spans([span])
     assert long not in encoder._values._keys
 
 
 def test_caches_are_bounded() -> None:
-    """Keys and values without end do not fill the memory, and stay right."""
+    """The caches have a size limit, and the encoding stays correct beyond it."""
     encoder = SpanEncoder()
     for n in range(6000):
         encoder.encode([make_span(attributes={f"key{n}": n, "id": f"v{n}"})])
@@ -369,19 +370,19 @@ def test_caches_are_bounded() -> None:
     assert len(encoder._headers) <= 256
     span = make_span(attributes={"id": "v5999", "key1": 1})
     (request,), _ = encoder.encode([span])
-    assert parse(request.body) == encode_spans([span])
+    assert parse(request.content) == encode_spans([span])
 
 
 def test_other_threads_get_their_turn() -> None:
-    """A large batch does not hold the interpreter for as long as it takes to encode."""
+    """The encoder yields the GIL within a large batch."""
     turns: list[None] = []
     encoder = SpanEncoder(yield_gil=lambda: turns.append(None))
-    assert encoder.encode([make_span()] * (3 * AT_A_STRETCH + 1))[0][0].spans == 3 * AT_A_STRETCH + 1
+    assert encoder.encode([make_span()] * (3 * SPANS_PER_TURN + 1))[0][0].spans == 3 * SPANS_PER_TURN + 1
     assert len(turns) == 3
 
 
 def test_a_name_is_cut() -> None:
-    """A name has the limit of any text."""
+    """A span name is truncated like other text."""
     (request,), lost = SpanEncoder().encode([make_span("n" * 100_000)])
     assert lost == 0
-    assert TEXT_LIMIT < len(request.body) < TEXT_LIMIT + 1000
+    assert TEXT_LIMIT < len(request.content) < TEXT_LIMIT + 1000

@@ -1,4 +1,4 @@
-"""From settings to processors: names, destinations, and what is said about those that cannot be used."""
+"""Processors built from settings: exporter names, destinations and warnings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def built(*names: str) -> list[SpanBatcher]:
 
 
 def test_no_exporter() -> None:
-    """``none`` makes no processor, and no name none either."""
+    """``none`` and an empty list build no processor."""
     assert built("none") == built() == []
 
 
@@ -51,7 +51,7 @@ def test_otlp(grpc_receiver: GrpcReceiver) -> None:
 
 
 def test_the_exporter_by_itself(grpc_receiver: GrpcReceiver) -> None:
-    """The OTLP exporter is an SDK exporter too, and tells whether all arrived."""
+    """The OTLP exporter works as an SDK exporter and returns whether everything arrived."""
     exporter = build_otlp(OtlpSettings(endpoint=grpc_receiver.endpoint))
     assert exporter.export([make_span("a")]).name == "SUCCESS"
     assert exporter.export([make_span(context=None)]).name == "FAILURE"
@@ -70,7 +70,7 @@ def test_console(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_closed_console(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stdout that cannot be written to costs spans, and nothing else."""
+    """If stdout cannot be written to, the spans are dropped and nothing is raised."""
     with open("/dev/null") as unwritable:  # noqa: PTH123 - any unwritable file
         monkeypatch.setattr(sys, "stdout", unwritable)
         (batcher,) = built("console")
@@ -90,14 +90,14 @@ def test_several() -> None:
 
 
 def test_an_installed_exporter() -> None:
-    """Other names are looked for among the installed packages."""
+    """Other names are entry points of installed packages."""
     (batcher,) = built("otlp_proto_http")
     assert batcher.stats().endpoint == "OTLPSpanExporter"
     assert batcher.shutdown()
 
 
 def test_an_exporter_that_is_not_installed(caplog: pytest.LogCaptureFixture) -> None:
-    """A name that nobody provides is one warning with its cure, and the others are used."""
+    """An unknown name is one warning that says what to install; the other names are used."""
     assert len(built("zipkin_json", "otlp")) == 1
     (line,) = caplog.messages
     assert "'zipkin_json'" in line
@@ -134,12 +134,12 @@ def test_an_exporter_that_cannot_be_built(
     ],
 )
 def test_grpc_targets(target: str, address: Address) -> None:
-    """The kinds of targets that gRPC knows are read as it reads them."""
+    """The target schemes of gRPC are parsed as gRPC parses them."""
     assert parse_target(target, 80).addresses[0] == address
 
 
 def test_a_target_that_is_not_supported(caplog: pytest.LogCaptureFixture) -> None:
-    """A kind of target that only grpcio resolves is told of, and nothing is raised."""
+    """A target scheme that is not supported is a warning."""
     assert build_processors(Settings(otlp=OtlpSettings(endpoint="xds:///collector"))) == []
     assert "xds" in caplog.text
 
@@ -153,6 +153,6 @@ def test_a_target_that_is_not_supported(caplog: pytest.LogCaptureFixture) -> Non
     ],
 )
 def test_endpoints_are_shown_without_credentials(endpoint: str, shown: str) -> None:
-    """Whatever an endpoint holds, the status shows no password."""
+    """The status never shows a password of the endpoint."""
     protocol = "http/protobuf" if "//" in endpoint else "grpc"
     assert build_otlp(OtlpSettings(protocol=protocol, endpoint=endpoint)).endpoint == shown  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""No exception leaves a transport, whatever the peer, the libraries and the environment make of a request."""
+"""Transports return a result for every fault of the peer, the libraries and the environment."""
 
 from __future__ import annotations
 
@@ -185,7 +185,9 @@ def test_a_status_that_is_none(status: str, grpc_peer: Peer) -> None:
     grpc_peer.answer = frame(1, 5, 1, header_block([(":status", status)]))
     reply = send(f"127.0.0.1:{grpc_peer.port}")
     assert reply.outcome == "retry"
-    assert "no number of three digits" in reply.error or status == "1e2"  # which h2 takes for an interim one
+    assert (
+        "not a number of three digits" in reply.error or status == "1e2"
+    )  # which h2 takes for an interim one
 
 
 @pytest.mark.parametrize("status", [HUGE, "fine", "-1", "\u0661", ""])

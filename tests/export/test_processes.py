@@ -209,3 +209,22 @@ def test_building_imports_nothing_heavy() -> None:
     assert "h2" not in done.stdout, done.stderr
     assert "grpc" not in done.stdout
     assert "google.protobuf" not in done.stdout
+
+
+WITHOUT_GRPCIO = """
+import sys
+sys.modules["grpc"] = None
+from eco2_tracing import TracingSettings, configure_tracing, shutdown_tracing, span
+configure_tracing(settings=TracingSettings(traces_exporter="otlp,otlp_proto_grpc", exporter_otlp_endpoint=sys.argv[1]))
+with span("without"):
+    pass
+assert shutdown_tracing(20)
+"""
+
+
+def test_without_grpcio(grpc_receiver: GrpcReceiver) -> None:
+    """Our exporter speaks gRPC without grpcio; the official one is left out with a warning."""
+    done = run("-c", WITHOUT_GRPCIO, f"http://{grpc_receiver.endpoint}")
+    assert done.returncode == 0, done.stderr
+    assert grpc_receiver.names == ["without"]
+    assert "'otlp_proto_grpc' cannot be used and is left out" in done.stderr

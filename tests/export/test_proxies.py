@@ -1,4 +1,4 @@
-"""Proxies of the environment: whose rules hold, which hosts are excepted, and what is said of what cannot be used."""
+"""Proxies of the environment: variables, exceptions and errors."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ NOT_EXCEPTED = [
 )
 @pytest.mark.parametrize("variable", ["no_proxy", "NO_PROXY"])
 def test_exceptions(protocol: str, entries: str, host: str, excepted: bool, variable: str) -> None:
-    """Names, their subdomains, addresses and ranges are excepted, in whatever form they are written."""
+    """Exceptions are names, their subdomains, addresses and ranges, in every notation."""
     environ = {f"{protocol}_proxy": URL, variable: entries}
     assert (find(protocol, environ, Address(host, 4317)) is None) is excepted
 
@@ -146,7 +146,7 @@ def test_variables(protocol: str, environ: dict[str, str], port: int | None) -> 
     ],
 )
 def test_urls_of_proxies(url: str, address: tuple[str, int], name: str) -> None:
-    """The address is read, and the name for people has no credentials."""
+    """The address is parsed, and the name for messages has no credentials."""
     for protocol in ("grpc", "http"):
         proxy = find(protocol, {"http_proxy": url})
         assert proxy is not None
@@ -171,7 +171,7 @@ BAD = [
 @pytest.mark.parametrize("url", BAD)
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
 def test_proxies_that_cannot_be_used(protocol: str, url: str) -> None:
-    """They are named with their variable and without their password, and spans wait for somebody to mend it."""
+    """The error names the proxy and its variable without the password, and the spans stay queued."""
     with pytest.raises(ProxyError, match=r"the proxy .*\(http_proxy\) cannot be used: ") as caught:
         find(protocol, {"http_proxy": url})
     assert "geheim" not in str(caught.value)
@@ -206,7 +206,7 @@ def test_spans_wait_for_a_proxy(
     "answer", [b"HTTP/1.1 407 geheim\r\n\r\n", b"\x05\xffgeheim\r\n\r\n", b"HTTP/1.1 20"]
 )
 def test_what_a_proxy_answers(answer: bytes, open_batcher: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its status is told, and no byte of its text."""
+    """The error holds the proxy's status and none of its text."""
     with Scripted(tunnel([], answer)) as proxy:
         monkeypatch.setenv("grpc_proxy", f"http://127.0.0.1:{proxy.port}")
         batcher = open_batcher("collector.example:4317")
@@ -222,7 +222,7 @@ def test_what_a_proxy_answers(answer: bytes, open_batcher: Open, monkeypatch: py
 def test_interim_answers_of_a_proxy(
     grpc_receiver: GrpcReceiver, open_batcher: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A tunnel is there with the final answer."""
+    """Interim responses before the final one are skipped."""
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
     with Scripted(tunnel([], interim + b"HTTP/1.1 200 OK\r\n\r\n")) as proxy:
         monkeypatch.setenv("grpc_proxy", f"http://127.0.0.1:{proxy.port}")
@@ -272,7 +272,7 @@ texts = st.text(max_size=40) | st.text("[]:/@%.,*0123456789abc-$()", max_size=40
 @settings(max_examples=300, deadline=None)
 @given(texts, texts, texts)
 def test_any_environment(url: str, entries: str, host: str) -> None:
-    """Whatever is set, and whatever host is called, nothing else than `ProxyError` is raised."""
+    """No value of a variable raises anything but `ProxyError`."""
     for protocol in ("grpc", "http"):
         with suppress(ProxyError):
             find(protocol, {"http_proxy": url, "no_proxy": entries}, Address(host, 4317))

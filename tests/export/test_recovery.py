@@ -1,4 +1,4 @@
-"""After every kind of outage spans arrive by themselves, soon, and none is lost."""
+"""After an outage, spans arrive without a flush, in limited time, and none is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATIENCE_S = 15.0
 
 
 def test_the_longest_wait() -> None:
-    """A try that began just before the collector's return, and the pause behind it, end in time."""
+    """One timed-out try and the longest backoff fit into 15 s."""
     assert TracingSettings().otlp.timeout_s + MAX_BACKOFF_S <= PATIENCE_S
 
 
@@ -26,7 +26,7 @@ def test_the_longest_wait() -> None:
 def test_a_way_that_breaks(
     fault: str, used: bool, receiver: Any, open_batcher: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Half-open connections, peers that hang after they accept, and resets are got over without a flush."""
+    """Spans arrive after half-open connections, hanging peers and resets, without a flush."""
     with Path(receiver.port) as path:
         scheme = "" if isinstance(receiver, GrpcReceiver) else "http://"
         endpoint = f"{scheme}127.0.0.1:{path.port}" + ("/v1/traces" if scheme else "")
@@ -51,7 +51,7 @@ def test_a_way_that_breaks(
 
 @pytest.mark.parametrize("kind", [GrpcReceiver, HttpReceiver])
 def test_a_port_that_was_closed(kind: Any, open_batcher: Open) -> None:
-    """A collector that starts late, or again, gets what waited."""
+    """A collector that starts late or restarts gets the queued spans."""
     port = free_port()
     batcher = open_batcher(
         f"127.0.0.1:{port}" if kind is GrpcReceiver else f"http://127.0.0.1:{port}/v1/traces"
@@ -69,7 +69,7 @@ def test_a_port_that_was_closed(kind: Any, open_batcher: Open) -> None:
 
 
 def test_a_server_that_goes_away_politely(open_batcher: Open) -> None:
-    """GOAWAY while a call is under way: it is finished there, and the next one goes elsewhere."""
+    """After a GOAWAY during a call, that call finishes and the next one uses a new connection."""
     port = free_port()
     batcher = None
     names = []

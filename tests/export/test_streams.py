@@ -1,4 +1,4 @@
-"""gRPC on HTTP/2: settings that come late, streams that are broken off, and what leaves the connection in use."""
+"""gRPC on HTTP/2: late SETTINGS, reset streams, and whether the connection stays in use."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HEADERS = 1
 
 
 def reset_once(code: int) -> tuple[Any, list[int]]:
-    """Make an answer that breaks off the first stream, and the list of the streams that it saw."""
+    """Return a server script that resets the first stream, and the list of streams that it saw."""
     streams: list[int] = []
 
     def answer(h2: H2Connection, connection: socket.socket, stream: int) -> None:
@@ -50,7 +50,7 @@ def reset_once(code: int) -> tuple[Any, list[int]]:
     "code", [code for code in ErrorCodes if code != ErrorCodes.ENHANCE_YOUR_CALM] + [999]
 )
 def test_a_stream_that_is_reset_is_sent_again(code: int, open_batcher: Open) -> None:
-    """It is sent again at once, on the same connection unless the server wants another protocol."""
+    """A request whose stream is reset is sent again at once, on the same connection unless HTTP/1.1 is required."""
     answer, streams = reset_once(code)
     with Scripted(server(answer)) as peer:
         batcher = open_batcher(f"127.0.0.1:{peer.port}")
@@ -75,7 +75,7 @@ def test_a_server_that_is_asked_too_much(open_batcher: Open) -> None:
 
 
 def test_a_stream_that_is_always_refused(open_batcher: Open) -> None:
-    """It is sent again once without a pause, and then as after any failed try."""
+    """It is sent again once without a pause, then with backoff."""
 
     def refuse(h2: H2Connection, _: socket.socket, stream: int) -> None:
         h2.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
@@ -90,7 +90,7 @@ def test_a_stream_that_is_always_refused(open_batcher: Open) -> None:
 
 
 def test_a_reset_behind_the_answer(open_batcher: Open) -> None:
-    """Servers send one where they did not read all of a request; it is no matter of the next call."""
+    """A reset after the response, sent for an unread request, does not affect the next call."""
 
     def answer(h2: H2Connection, connection: socket.socket, stream: int) -> None:
         if stream > 1:
@@ -123,7 +123,7 @@ def test_an_answer_before_the_body_leaves_the_connection_in_use(open_batcher: Op
 
 
 def test_going_away_without_the_call_each_time(open_batcher: Open) -> None:
-    """A server that never takes the call is a failed try, which is reported."""
+    """A server that refuses every stream is a failed try, which is reported."""
 
     def go_away(h2: H2Connection, _: socket.socket, __: int) -> None:
         h2.close_connection(last_stream_id=0)
@@ -190,7 +190,7 @@ def scripted_settings(
 
 
 def do_nothing(_: H2Connection, __: Any) -> None:
-    """React to nothing."""
+    """Return no reaction."""
 
 
 def raising(setting: SettingCodes, value: int) -> Callable[[H2Connection, Any], None]:
@@ -219,7 +219,7 @@ def raising(setting: SettingCodes, value: int) -> Callable[[H2Connection, Any], 
     ],
 )
 def test_settings_of_servers(react: Any, initial: dict[str, int], open_batcher: Open) -> None:
-    """Whatever a server allows, also what it changes in the middle of a request, is kept to."""
+    """The server's limits are respected, including changes during a request."""
     with Scripted(scripted_settings(react, **initial)) as peer:
         batcher = open_batcher(f"127.0.0.1:{peer.port}")
         for n in range(3):
@@ -230,7 +230,7 @@ def test_settings_of_servers(react: Any, initial: dict[str, int], open_batcher: 
 
 
 def test_a_server_without_settings(open_batcher: Open) -> None:
-    """One that never sends any gets the request after a bounded wait."""
+    """A server that never sends SETTINGS gets the request after a limited wait."""
     with Scripted(scripted_settings(do_nothing, silent=True)) as peer:
         batcher = open_batcher(f"127.0.0.1:{peer.port}")
         batcher.on_end(make_span())
@@ -281,7 +281,7 @@ def test_interim_headers(status: str, open_batcher: Open) -> None:
     ],
 )
 def test_values_of_grpc_timeout(seconds: float, value: str | None) -> None:
-    """At most eight digits are allowed; what no unit holds, and no limit, is no header."""
+    """The value has at most eight digits; no limit means no header."""
     assert grpc_timeout(seconds) == value
 
 
@@ -325,7 +325,7 @@ def nginx_port(grpc_receiver: GrpcReceiver, tmp_path: Path, request: pytest.Fixt
 
 
 def is_open(port: int) -> bool:
-    """Whether somebody listens."""
+    """Return whether the port accepts connections."""
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) == 0
 

@@ -1,4 +1,4 @@
-"""Addresses of a server: each is tried, a dead one costs little, and the one that answered is preferred."""
+"""Addresses of a server: each is tried, in parallel, and the one that answered is preferred."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_families_alternate() -> None:
     "target", ["ipv4:127.0.0.1:{dead},127.0.0.1:{good}", "ipv4:127.0.0.1:{good},127.0.0.1:{dead}"]
 )
 def test_each_address_of_a_target(target: str, grpc_receiver: GrpcReceiver, open_batcher: Open) -> None:
-    """One that refuses connections is passed over without a failed try."""
+    """An address that refuses connections does not fail the export."""
     batcher = open_batcher(target.format(dead=free_port(), good=grpc_receiver.port))
     batcher.on_end(make_span())
     assert batcher.force_flush(20_000)
@@ -68,7 +68,7 @@ def test_a_first_address_that_swallows_packets(grpc_receiver: GrpcReceiver, open
 
 
 def test_a_first_address_that_is_of_no_use(grpc_receiver: GrpcReceiver, open_batcher: Open) -> None:
-    """One that takes connections and closes them is tried last from then on."""
+    """An address that accepts and closes connections is tried last afterwards."""
     with Scripted(lambda _: None) as peer:
         batcher = open_batcher(f"ipv4:127.0.0.1:{peer.port},127.0.0.1:{grpc_receiver.port}")
         batcher.on_end(make_span())
@@ -98,7 +98,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[str, int]]]:
 def test_each_address_of_a_name(
     form: str, names: dict[str, Any], grpc_receiver: GrpcReceiver, open_batcher: Open
 ) -> None:
-    """Dead ones before the one that answers do not matter, of whatever family."""
+    """Addresses that do not answer are skipped, of both families."""
     with unreachable() as hole:
         names["collector.test"] = [
             ("::1", free_port()),
@@ -139,37 +139,37 @@ def wait_for_end(connection: socket.socket) -> None:
 
 
 def test_the_address_that_answered_is_preferred(listeners: tuple[Scripted, Scripted]) -> None:
-    """A connection that was of use makes its address the first; one that was not makes it the last."""
+    """A successful connection makes its address the first, a failed one the last."""
     addresses = [Address("127.0.0.1", one.port) for one in listeners]
-    dialer = Connector(tuple(addresses), None, ())
+    connector = Connector(tuple(addresses), None, ())
 
     def used() -> int:
-        connection = dialer.open(time.monotonic() + 20)
+        connection = connector.open(time.monotonic() + 20)
         port = connection._sock.getpeername()[1]
         connection.close()
         return [one.port for one in addresses].index(port)
 
     assert used() == 0
-    dialer.failed()
+    connector.failed()
     assert [used(), used()] == [1, 1]
-    dialer.answered()
+    connector.answered()
     assert used() == 1
-    dialer.failed()
+    connector.failed()
     assert used() == 0
 
 
 def test_each_address_has_its_turn(listeners: tuple[Scripted, Scripted]) -> None:
-    """Two that take connections and are of no use do not keep the third from being tried."""
+    """After two addresses that accept connections and fail, the third is tried."""
     with Scripted(wait_for_end) as third:
         ports = [one.port for one in (*listeners, third)]
-        dialer = Connector(tuple(Address("127.0.0.1", port) for port in ports), None, ())
-        dialer.failed()  # nothing was opened
+        connector = Connector(tuple(Address("127.0.0.1", port) for port in ports), None, ())
+        connector.failed()  # nothing was opened
         used = []
         for _ in range(5):
-            connection = dialer.open(time.monotonic() + 20)
+            connection = connector.open(time.monotonic() + 20)
             used.append(ports.index(connection._sock.getpeername()[1]))
             connection.close()
-            dialer.failed()
+            connector.failed()
         assert used == [0, 1, 2, 0, 1]
 
 
@@ -305,6 +305,6 @@ def test_forms_of_targets(target: str, addresses: list[tuple[str, int]]) -> None
      "unix:", "unix-abstract:", "dns:a:$(PORT)", "ipv6:[::1", "ipv4:10.0.0.1:9999999999", "xds:///a", "vsock:1:2"],
 )  # fmt: skip
 def test_targets_that_cannot_be_used(target: str) -> None:
-    """They raise one error, whatever is wrong with them."""
+    """Every invalid target raises `ValueError`."""
     with pytest.raises(ValueError, match=r"."):
         parse_target(target, 80)

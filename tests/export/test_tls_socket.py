@@ -27,7 +27,7 @@ def authority() -> trustme.CA:
 
 
 def server_context(authority: trustme.CA) -> ssl.SSLContext:
-    """Who the server is."""
+    """The server's certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
     return context
@@ -59,7 +59,7 @@ def connected(authority: trustme.CA, serve: Callable[[ssl.SSLSocket], object]) -
 
 
 def close_in_order(secure: ssl.SSLSocket) -> None:
-    """Say so before closing."""
+    """Send a close_notify before closing."""
     secure.setblocking(False)
     try:
         secure.unwrap()
@@ -71,7 +71,7 @@ def close_in_order(secure: ssl.SSLSocket) -> None:
 def test_a_peer_that_has_closed_sends_nothing(
     authority: trustme.CA, end: Callable[[ssl.SSLSocket], object]
 ) -> None:
-    """Both with and without a word before, the end is no error."""
+    """The end of a connection is no error, with or without a close_notify."""
     with connected(authority, end) as tls:
         assert tls.recv(10) == b""
 
@@ -87,7 +87,7 @@ def test_the_reader_of_http_client(authority: trustme.CA) -> None:
 
 @pytest.mark.parametrize("timeout_s", [1e-9, 0.01])
 def test_silence_is_a_timeout(authority: trustme.CA, timeout_s: float) -> None:
-    """Whether the time is over before the wait or during it."""
+    """A timeout is raised before a wait and during it."""
     go = threading.Event()
     with connected(authority, lambda secure: go.wait(5)) as tls:
         tls.settimeout(timeout_s)

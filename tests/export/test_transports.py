@@ -1,4 +1,4 @@
-"""Delivery to real servers, over gRPC and HTTP: what arrives, what is tried again, what is given up."""
+"""Export to real servers over gRPC and HTTP: delivery, retries and drops."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_http_request_line(http_receiver: HttpReceiver, open_batcher: Open) -> N
 
 
 def test_gzip(receiver: Any, open_batcher: Open) -> None:
-    """Compressed requests are understood."""
+    """Servers decode compressed requests."""
     batcher = open_batcher(receiver.endpoint, compression="gzip")
     batcher.on_end(make_span("zipped"))
     assert batcher.force_flush(20_000)
@@ -134,14 +134,14 @@ def test_partial_success_is_counted(receiver: Any, open_batcher: Open) -> None:
 
 
 def test_a_warning_is_no_loss(receiver: Any, open_batcher: Open, caplog: pytest.LogCaptureFixture) -> None:
-    """A receiver that takes everything and has something to say about it is no failure; what it says is shown."""
+    """A message of a receiver that accepted everything is no failure, and is logged."""
     receiver.faults.append(partial_success(0, "the clock is off"))
     batcher = open_batcher(receiver.endpoint)
     batcher.on_end(make_span())
     assert batcher.force_flush(20_000)
     assert batcher.stats().sent == 1
     assert "the clock is off" in str(batcher.stats().last_error)
-    assert "takes the spans, and says" in caplog.text
+    assert "accepts the spans with a message" in caplog.text
 
 
 @pytest.mark.parametrize("scheme", ["grpc", "http"])
@@ -188,7 +188,7 @@ def test_a_connection_that_may_get_old(open_batcher: Open) -> None:
 
 @pytest.mark.parametrize("scheme", ["grpc", "http"])
 def test_a_black_hole(scheme: str, open_batcher: Open) -> None:
-    """A peer that takes connections and is silent is given up after the timeout, and tried again."""
+    """A peer that accepts connections and does not respond times out, and the request is retried."""
     with BlackHole() as hole:
         host = f"127.0.0.1:{hole.port}"
         batcher = open_batcher(host if scheme == "grpc" else f"http://{host}/v1/traces", timeout_s=0.2)
@@ -201,7 +201,7 @@ def test_a_black_hole(scheme: str, open_batcher: Open) -> None:
 
 @pytest.mark.parametrize("scheme", ["grpc", "http"])
 def test_a_dripping_peer(scheme: str, open_batcher: Open) -> None:
-    """A peer that sends a byte now and then does not extend the deadline."""
+    """A peer that sends single bytes does not extend the deadline."""
     done = threading.Event()
 
     def drip(connection: socket.socket) -> None:
@@ -226,7 +226,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 @pytest.mark.parametrize(("scheme", "first", "again"), [("", _SETTINGS, _PING), ("http://", b"", _CONTINUE)])
 def test_a_peer_that_talks_without_end(scheme: str, first: bytes, again: bytes, open_batcher: Open) -> None:
-    """Reading it would keep the interpreter busy until the deadline, at the requests' expense."""
+    """An endless response is aborted at a size limit."""
 
     def talk(connection: socket.socket) -> None:
         connection.sendall(first)
@@ -253,7 +253,7 @@ def test_a_peer_that_talks_without_end(scheme: str, first: bytes, again: bytes, 
     ids=["http1", "broken-settings", "bad-frame-size", "nothing"],
 )
 def test_something_else_on_the_grpc_port(answer: bytes, open_batcher: Open) -> None:
-    """A peer that does not speak HTTP/2 is told by name, and the spans wait."""
+    """A peer that does not speak HTTP/2 is reported, and the spans stay queued."""
 
     def script(connection: socket.socket) -> None:
         connection.recv(65536)
@@ -270,7 +270,7 @@ def test_something_else_on_the_grpc_port(answer: bytes, open_batcher: Open) -> N
 
 
 def test_something_else_on_the_http_port(grpc_receiver: GrpcReceiver, open_batcher: Open) -> None:
-    """HTTP to a gRPC port fails, is told, and hurts nobody."""
+    """HTTP to a gRPC port is a reported failure."""
     batcher = open_batcher(f"http://{grpc_receiver.endpoint}/v1/traces")
     batcher.on_end(make_span())
     eventually(lambda: batcher.stats().last_error)
@@ -292,7 +292,7 @@ def test_the_service_is_not_there(open_batcher: Open) -> None:
 def test_credentials_stay_out_of_errors(
     grpc_receiver: GrpcReceiver, open_batcher: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A server that echoes a header does not get it into the log, nor line breaks or a long story."""
+    """A server's message is logged without secrets, without line breaks and truncated."""
     echo = "bad token s3cr3t-token\nforged line " + "x" * 5000
     grpc_receiver.faults.append((grpc.StatusCode.UNAUTHENTICATED, echo, ()))
     batcher = open_batcher(grpc_receiver.endpoint, headers={"authorization": "Bearer s3cr3t-token"})
@@ -348,7 +348,7 @@ def read_request(requests: BinaryIO) -> None:
 
 
 def test_http_kept_connection_closed_meanwhile(open_batcher: Open) -> None:
-    """A kept connection that the server closed without a word is replaced before it is used again."""
+    """A kept connection that the server closed is replaced before it is used again."""
     closed = threading.Event()
 
     def script(connection: socket.socket) -> None:
@@ -467,7 +467,7 @@ def test_a_certificate_that_appears_later(
 
 
 def test_an_untrusted_server(authority: trustme.CA, open_batcher: Open) -> None:
-    """Without the private authority the server is not believed."""
+    """A certificate of an unknown authority is refused."""
     with secure_receiver("grpc", authority) as receiver:
         batcher = open_batcher(receiver.endpoint.replace("127.0.0.1", "localhost"), insecure=False)
         batcher.on_end(make_span())
@@ -542,7 +542,7 @@ def test_grpc_through_a_proxy(
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 403 Forbidden\r\n\r\n", b"", b"x" * 20_000])
 def test_a_proxy_that_refuses(answer: bytes, open_batcher: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that will not is told of, and the spans wait."""
+    """A proxy that refuses is reported, and the spans stay queued."""
     with Scripted(tunnel([], answer)) as proxy:
         monkeypatch.setenv("grpc_proxy", f"127.0.0.1:{proxy.port}")
         batcher = open_batcher("[::1]:4317")
@@ -568,7 +568,7 @@ def test_http_through_a_proxy(
 
 
 def test_an_unknown_host(open_batcher: Open) -> None:
-    """A name that does not resolve is told of."""
+    """A name that does not resolve is reported."""
     batcher = open_batcher("collector.invalid:4317")
     batcher.on_end(make_span())
     eventually(lambda: batcher.stats().last_error)
@@ -576,7 +576,7 @@ def test_an_unknown_host(open_batcher: Open) -> None:
 
 
 def test_a_server_in_no_hurry(receiver: Received, open_batcher: Any) -> None:
-    """Shutting down cuts off a call that takes too long, and says what is lost."""
+    """Shutdown aborts a call that takes too long, and counts the dropped spans."""
     receiver.gate = threading.Event()
     batcher = open_batcher(receiver.endpoint)  # type: ignore[attr-defined]  # both kinds have it
     batcher.on_end(make_span())

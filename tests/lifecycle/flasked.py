@@ -23,7 +23,7 @@ if "SPAN_AT_IMPORT" in os.environ:
 
 @app.get("/work/<int:item>")
 def work(item: int) -> str:
-    """Answer with the process that did, after others had their turn."""
+    """Return the process id after letting other greenlets run."""
     with span("inner"):
         time.sleep(0.01)
     return str(os.getpid())

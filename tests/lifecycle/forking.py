@@ -11,7 +11,7 @@ import sys
 import threading
 from contextlib import ExitStack
 
-from eco2_tracing import _guard, _lazy_imports, configure_logging, configure_tracing, flush_tracing, span
+from eco2_tracing import _lazy_imports, configure_logging, configure_tracing, flush_tracing, span
 from eco2_tracing._lifecycle import configure
 
 
@@ -22,11 +22,11 @@ def say(name: str) -> None:
 
 
 fork_process = ctypes.PyDLL(None).fork if sys.argv[3:] == ["in C"] else os.fork
-"""A fork in C is one that Python is not told of."""
+"""A fork in C does not run Python's fork hooks."""
 
 
 def fork(work) -> int:
-    """Fork; the child works, ends as a script does, and never comes back."""
+    """Fork; the child works and exits like a script."""
     pid = fork_process()
     if pid == 0:
         work()
@@ -35,7 +35,7 @@ def fork(work) -> int:
 
 
 def wait_for(pids: list[int]) -> None:
-    """Every child ends well."""
+    """Wait for every child and check its exit status."""
     for pid in pids:
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
@@ -59,7 +59,7 @@ THREADS = 4
 
 
 def busy(children: int) -> None:
-    """Forks in a thread, while others end spans and flush, and the worker is under way."""
+    """Fork in a thread while other threads end spans and flush, and the export thread runs."""
 
     def child(name: str) -> None:
         say(name)
@@ -91,13 +91,13 @@ def busy(children: int) -> None:
 
 
 def held(work) -> None:
-    """Work while another thread holds every lock of the library: a child inherits them so."""
+    """Run while another thread holds every lock of the library, as a forked child inherits them."""
     tracing = configure._process.tracing
     (exporter,) = tracing.delivery.exporters
     buffer = tracing.tail_sampler.buffer
     locks = [
         exporter._queue._lock, exporter._starting, buffer._lock, buffer._exporter._lock, tracing.budget._lock,
-        configure._process.lock, _guard._reported._lock, _lazy_imports._gate.lock,
+        configure._process.lock, _lazy_imports._gate.lock,
         tracing.provider._tracer_registry._lock,
     ]  # fmt: skip
     holds, over = threading.Event(), threading.Event()

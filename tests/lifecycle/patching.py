@@ -58,7 +58,7 @@ def result(greenlet: Any) -> Any:
 
 
 def main(library: str, moment: str, parts: str) -> None:
-    """Work, and say what became of it."""
+    """Run the program and print the results."""
     if moment == "first":
         patch(library, parts)
     from eco2_tracing import (
@@ -86,7 +86,7 @@ def main(library: str, moment: str, parts: str) -> None:
     flush_tracing(0.0)  # where nothing is patched, this greenlet is a thread like any other
 
     def work(number: int) -> bool:
-        """End spans; tell whether each was the current one in this greenlet all the time."""
+        """End spans; return whether each stayed the current span of this greenlet."""
         own = []
         for _ in range(SPANS):
             with span(f"greenlet {number}"):

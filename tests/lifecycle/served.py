@@ -16,7 +16,7 @@ from fastapi import FastAPI  # noqa: E402 - after eco2_tracing, as the README sa
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """The app's own shutdown makes a span, too."""
+    """The application's shutdown makes a span."""
     yield
     with span("last words"):
         pass
@@ -28,7 +28,7 @@ instrument_app(app)
 
 @app.get("/work/{item}")
 async def work(item: int) -> int:
-    """Answer with the process that did."""
+    """Return the process id."""
     return os.getpid()
 
 

@@ -106,7 +106,7 @@ class Served:
             time.sleep(0.02)
 
     def answers(self) -> bool:
-        """Tell whether the app answers, on a path that makes no span."""
+        """Return whether the application answers, on a path without spans."""
         try:
             return self.get("/health")[0] == 404
         except (OSError, http.client.HTTPException):
@@ -127,7 +127,7 @@ class Served:
 
 
 def environment(endpoint: str, **more: str) -> dict[str, str]:
-    """A service's environment: nothing leaves its queue by itself."""
+    """The environment of a service whose queue is only exported by a flush."""
     inherited = {
         k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "ECO2_", "WEB_CONCURRENCY"))
     }

@@ -1,4 +1,4 @@
-"""Makes spans while the wall clock is stepped; run with the step in seconds: see ``test_clock``."""
+"""Makes spans while the wall clock is set; its argument is the step in seconds: see ``test_clock``."""
 
 from __future__ import annotations
 

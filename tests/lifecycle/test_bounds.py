@@ -1,4 +1,4 @@
-"""The end of a process waits a bounded time for a collector that is not there."""
+"""The end of a process waits a limited time for a collector that does not answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOUND_S = 5.0
 
 @contextmanager
 def black_hole() -> Iterator[str]:
-    """An endpoint that takes connections and never answers."""
+    """An endpoint that accepts connections and never answers."""
     with BlackHole() as hole:
         yield f"http://127.0.0.1:{hole.port}"
 
@@ -80,7 +80,7 @@ def test_a_master_and_its_workers_end_in_one_budget(worker, tmp_path):
 
 
 def test_the_event_loop_goes_on_while_a_lifespan_ends(tmp_path):
-    """A connection that the server still serves is not stalled by the flush: the loop's ticks go on."""
+    """The flush at the end of a lifespan does not block the event loop."""
     with black_hole() as url:
         done = subprocess.run(
             [sys.executable, "-m", "tests.lifecycle.ticking"],

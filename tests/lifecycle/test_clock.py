@@ -1,4 +1,4 @@
-"""The wall clock is stepped an hour either way: durations, order and delivery take no notice."""
+"""Steps of the wall clock change no duration, order or delivery."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.lifecycle.servers import LIMIT_S, ROOT, environment
 
 @pytest.mark.parametrize("seconds", [3600, -3600])
 def test_a_step_of_the_wall_clock(seconds, otlp_receiver):
-    """Within a request all times follow one clock; what waits is delivered in its time."""
+    """All times within a request follow one clock, and queued spans are delivered on time."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.lifecycle.stepping", str(seconds)],
         env=environment(otlp_receiver.grpc_endpoint, OTEL_BSP_SCHEDULE_DELAY="100"),

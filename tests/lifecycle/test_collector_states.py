@@ -1,4 +1,4 @@
-"""Flushing, shutting down and exiting keep to their limits whatever state the collector is in."""
+"""Flush, shutdown and exit respect their limits in every state of the collector."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ BOUND_S = 5.0
 
 @contextmanager
 def refused() -> Iterator[int]:
-    """Nobody listens."""
+    """A closed port."""
     yield free_port()
 
 
 @contextmanager
 def silent() -> Iterator[int]:
-    """Takes connections, and says nothing."""
+    """A server that accepts connections and never answers."""
     with BlackHole() as hole:
         yield hole.port
 
 
 @contextmanager
 def resetting() -> Iterator[int]:
-    """Every connection is broken off."""
+    """A server that resets every connection."""
 
     def script(connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -45,7 +45,7 @@ def resetting() -> Iterator[int]:
 
 @contextmanager
 def mumbling() -> Iterator[int]:
-    """Reads what comes, and answers nonsense."""
+    """A server that answers with invalid data."""
 
     def script(connection: socket.socket) -> None:
         while connection.recv(65536):
@@ -57,7 +57,7 @@ def mumbling() -> Iterator[int]:
 
 @contextmanager
 def nameless() -> Iterator[int]:
-    """The name server does not answer: the look-up takes for ever."""
+    """A name whose resolution never ends."""
     yield 4317
 
 
@@ -98,7 +98,7 @@ GRPC, HTTP = "grpc", "http/protobuf"
     ],
 )
 def test_limits_are_kept(state, protocol, end):
-    """A flush that cannot succeed says so at its limit; the end of the process comes soon after, status unchanged."""
+    """A flush that cannot succeed returns False at its limit, and the process exits soon with its own status."""
     with state() as port:
         host = "collector.example" if state is nameless else "127.0.0.1"
         done = subprocess.run(
@@ -125,7 +125,7 @@ def test_limits_are_kept(state, protocol, end):
 
 @pytest.mark.parametrize("timeout_s", [0.0, -1.0, math.nan, math.inf, 1e300])
 def test_odd_limits(timeout_s, monkeypatch, otlp_receiver):
-    """Whatever is given for a limit is taken as one."""
+    """Every number is accepted as a time limit."""
     from eco2_tracing import configure_tracing, flush_tracing, shutdown_tracing, span
 
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp_receiver.grpc_endpoint)

@@ -1,4 +1,4 @@
-"""Twenty configurations leave behind what one does."""
+"""Twenty configurations leave no more resources behind than one."""
 
 from __future__ import annotations
 

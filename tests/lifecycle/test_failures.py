@@ -1,4 +1,4 @@
-"""What must not fail and fails all the same: the process goes on, and one line says what it was."""
+"""Internal failures do not reach the application, and each is logged once."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ NOWHERE = TracingSettings(traces_exporter="none")
 
 
 def fail(*_, **__):
-    """Stand in for what has a fault."""
+    """Raise an error."""
     raise RuntimeError("told to")
 
 
 class Broken(SpanProcessor):
-    """An application's processor with a fault at either end of a span."""
+    """A processor of the application that raises."""
 
     on_start = on_end = fail
 
 
 class Ending(list):
-    """Links that end tracing when they are read, as another thread may at any moment."""
+    """Links that shut tracing down when they are read, as another thread might."""
 
     def __iter__(self):
         shutdown_tracing(0.0)
@@ -41,7 +41,7 @@ class Ending(list):
 
 
 def test_a_span_that_begins_while_tracing_ends():
-    """Whoever starts a span in the moment of a shutdown gets one, and no exception."""
+    """A span that is started during a shutdown is valid, and nothing is raised."""
     configure_tracing(settings=NOWHERE)
     started = trace.get_tracer("tests").start_span("late", links=Ending())
     started.end()
@@ -49,7 +49,7 @@ def test_a_span_that_begins_while_tracing_ends():
 
 
 def test_a_broken_processor_keeps_no_span_from_the_next(caplog):
-    """Each end is told of by the processor's name."""
+    """Each failure is logged with the processor's name."""
     captured = CapturedSpans()
     configure_tracing(settings=NOWHERE, span_processors=[Broken(), captured])
     with span("one"):
@@ -60,7 +60,7 @@ def test_a_broken_processor_keeps_no_span_from_the_next(caplog):
 
 
 def test_a_span_that_cannot_be_redacted_is_emptied(monkeypatch, caplog):
-    """Nothing leaves that may hold a secret: neither attributes nor events nor the status's words."""
+    """A span that cannot be redacted is exported without attributes, events and status description."""
     captured = CapturedSpans()
     configure_tracing(settings=NOWHERE, span_processors=[captured])
     monkeypatch.setattr("eco2_tracing._redaction.Redactor.attributes", fail)
@@ -86,7 +86,7 @@ def test_a_span_that_cannot_be_redacted_is_emptied(monkeypatch, caplog):
     [("switch_on", False, "instrumentations on"), ("uninstrument_libraries", True, "instrumentations off")],
 )
 def test_instrumentations_that_fail_stop_nothing(part, undo, told, monkeypatch, caplog):
-    """Tracing is configured, and shut down, without them."""
+    """Tracing is configured and shut down without the failing instrumentations."""
     monkeypatch.setattr(configure, part, fail)
     assert configure_tracing(settings=NOWHERE) is True
     if undo:
@@ -102,7 +102,7 @@ def test_instrumentations_that_fail_stop_nothing(part, undo, told, monkeypatch, 
     ],
 )
 def test_ends_and_forks_that_fail_raise_nothing(step, part, told, monkeypatch, caplog):
-    """Python would print what is raised there, and go on."""
+    """Exceptions in hooks at exit and after a fork are logged and not raised."""
     configure_tracing(settings=NOWHERE)
     monkeypatch.setattr(f"eco2_tracing._lifecycle.tracing.Tracing.{part}", fail)
     step()
@@ -110,7 +110,7 @@ def test_ends_and_forks_that_fail_raise_nothing(step, part, told, monkeypatch, c
 
 
 def test_a_first_request_whose_preparation_fails_is_served(monkeypatch, caplog):
-    """And traced, in the caller's trace."""
+    """The first request is served and traced even if its preparation fails."""
     captured = CapturedSpans()
     configure_tracing(settings=NOWHERE, span_processors=[captured])
     monkeypatch.setattr("eco2_tracing._lifecycle.tracing.reassert_logging", fail)
@@ -123,7 +123,7 @@ def test_a_first_request_whose_preparation_fails_is_served(monkeypatch, caplog):
 
 
 def test_an_api_with_other_parts_within(monkeypatch, caplog):
-    """A later OpenTelemetry may keep its global provider elsewhere: shutting down does not depend on it."""
+    """Shutdown works with an API that lacks the private names of the global provider."""
     configure_tracing(settings=NOWHERE)
     with monkeypatch.context() as later:
         later.delattr(trace, "_TRACER_PROVIDER_SET_ONCE")
@@ -133,7 +133,7 @@ def test_an_api_with_other_parts_within(monkeypatch, caplog):
 
 
 def test_a_child_under_somebody_elses_provider():
-    """Nothing of that provider is renewed; its own library does what a fork asks for."""
+    """An external provider is left unchanged in a forked child."""
     theirs = TracerProvider(shutdown_on_exit=False)
     trace.set_tracer_provider(theirs)
     configure_tracing(settings=NOWHERE)
@@ -145,7 +145,7 @@ def test_a_child_under_somebody_elses_provider():
 
 @pytest.mark.parametrize("sampled", [True, False])
 def test_a_context_of_another_caller_decides_for_itself(sampled):
-    """As of a message that a request takes from a queue: that ours is to decide about the request is no matter."""
+    """A context extracted from a message decides for itself, whatever the request's decision."""
     captured = CapturedSpans()
     head = "parentbased_always_off" if sampled else "parentbased_always_on"
     configure_tracing(
@@ -168,7 +168,7 @@ def test_a_context_of_another_caller_decides_for_itself(sampled):
 
 @pytest.fixture
 def sigterm():
-    """The default, as a server leaves it; put back afterwards."""
+    """SIGTERM with its default handler; restored after the test."""
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield signal.SIGTERM
     signal.signal(signal.SIGTERM, before)

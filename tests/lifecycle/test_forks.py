@@ -1,4 +1,4 @@
-"""Forked processes: every span of each arrives once, under its own resource."""
+"""Forked processes: each span arrives once, with the resource of its process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.lifecycle.servers import LIMIT_S, ROOT, environment
 
 
 def run(receiver, plan: str, children: int, support: str = "", *how: str) -> list[dict[str, object]]:
-    """Run a plan; give its log lines."""
+    """Run a plan and return its log lines."""
     environ = environment(receiver.grpc_endpoint)
     if support:
         environ["GRPC_ENABLE_FORK_SUPPORT"] = support
@@ -62,7 +62,7 @@ def names(plan: str, children: int) -> list[str]:
     ],
 )
 def test_every_process_delivers(plan, children, support, otlp_receiver):
-    """Nothing is lost and nothing sent twice; pid, instance and the logs' node are the process's own."""
+    """Each span arrives once; process id, instance id and the node name of logs are those of the process."""
     lines = run(otlp_receiver, plan, children, support)
     check(otlp_receiver.spans, lines, plan, children)
 
@@ -73,14 +73,14 @@ def test_every_process_delivers(plan, children, support, otlp_receiver):
     [("before", 3), ("after", 3), ("after", 12), ("nested", 2), ("held", 2), ("open", 2), ("daemon", 2)],
 )
 def test_forks_in_c(plan, children, otlp_receiver):
-    """The same for forks that Python is not told of, as uWSGI's: the process id tells."""
+    """The same for forks in C, as by uWSGI."""
     lines = run(otlp_receiver, plan, children, "", "in C")
     check(otlp_receiver.spans, lines, plan, children)
     assert len({span.span_id for span in otlp_receiver.spans}) == len(otlp_receiver.spans)
 
 
 def check(spans, lines: list[dict[str, object]], plan: str, children: int) -> None:
-    """Hold spans and log lines to what the processes did."""
+    """Compare spans and log lines with the work of the processes."""
     assert sorted(span.name for span in spans) == names(plan, children)
     of_process: dict[object, set[object]] = {}
     for span in spans:

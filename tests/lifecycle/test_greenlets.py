@@ -38,7 +38,7 @@ def results(process: subprocess.Popen[str]) -> object:
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("library", ["gevent", "eventlet"])
 def test_greenlets_do_not_wait(library, moment, delay, otlp_receiver):
-    """Spans end while a request to the collector hangs; a flush lets other greenlets run; all arrive in the end."""
+    """Spans end while an export hangs; a flush lets other greenlets run; all spans arrive."""
     check_greenlets(otlp_receiver, library, moment, "everything", delay)
 
 
@@ -56,7 +56,7 @@ def test_greenlets_do_not_wait(library, moment, delay, otlp_receiver):
 )
 @pytest.mark.parametrize("library", ["gevent", "eventlet"])
 def test_greenlets_of_a_partial_patch(library, parts, moment, otlp_receiver):
-    """The same where only some modules are patched, or none: whoever has greenlets in a thread shares it."""
+    """The same if only some modules are patched, or none."""
     if parts not in {*PARTS[library], "sockets alone", "nothing"}:
         pytest.skip(f"{library} has no such choice")
     check_greenlets(otlp_receiver, library, moment, parts, "1")
@@ -99,7 +99,7 @@ def check_greenlets(receiver, library: str, moment: str, parts: str, delay: str)
 @pytest.mark.parametrize("how", ["plain", "preload", "preload, span at import"])
 @pytest.mark.parametrize("worker", ["gevent", "eventlet"])
 def test_gunicorn(worker, how, otlp_receiver, tmp_path):
-    """Requests are answered while the collector is not, and their spans arrive; the worker ends in order."""
+    """Requests are served while the collector does not answer; their spans arrive, and the worker exits in order."""
     for name in (worker, "flask", f"gunicorn.workers.g{worker}"):
         needs(name)
     otlp_receiver.answer_after(NEVER_S)

@@ -1,4 +1,4 @@
-"""Set-ups that are half done say so once, and a wrong object says what to pass."""
+"""Incomplete set-ups are one warning, and wrong objects are errors that say what to pass."""
 
 from __future__ import annotations
 
@@ -91,14 +91,14 @@ def test_a_lifespan_may_still_configure(quiet, caplog):
 
 @pytest.mark.parametrize("variable", ["OTEL_SDK_DISABLED=true", "OTEL_ENABLED=false"])
 def test_disabled_tracing_needs_no_configuration(quiet, monkeypatch, caplog, variable):
-    """Whoever disables tracing knows that there are no spans."""
+    """Disabled tracing gives no warning."""
     monkeypatch.setenv(*variable.split("="))
     served().get("/work")
     assert warnings(caplog) == []
 
 
 def test_another_provider_needs_no_configuration(quiet, monkeypatch, caplog):
-    """Where another provider is installed, somebody else cares for spans."""
+    """An external provider gives no warning."""
     monkeypatch.setattr(trace, "get_tracer_provider", TracerProvider)
     served().get("/work")
     assert warnings(caplog) == []
@@ -126,7 +126,7 @@ def test_after_a_shutdown_there_is_nothing_to_report(quiet, caplog):
 
 
 def test_a_refused_configuration_is_not_reported_again(quiet, monkeypatch, caplog):
-    """Strict mode raised already: the requests of a service that goes on say nothing more."""
+    """After an error of strict mode, requests give no further warning."""
     monkeypatch.setenv("ECO2_TRACING_STRICT", "true")
     monkeypatch.setenv("OTEL_LOG_LEVEL", "loud")
     with pytest.raises(ConfigurationError):
@@ -152,7 +152,7 @@ PROCESSOR = SpanProcessor()
     ],
 )
 def test_the_same_arguments_say_nothing(quiet, caplog, first, second):
-    """A second call that asks for nothing else is silent."""
+    """A second call with the same arguments logs nothing."""
     configure_tracing(**first)
     configure_tracing(**second)
     assert warnings(caplog) == []
@@ -184,7 +184,7 @@ def test_equal_settings_say_nothing(quiet, caplog):
     ],
 )
 def test_other_arguments_are_one_warning(quiet, caplog, first, second, named):
-    """It names what differs, once, however often the call is repeated."""
+    """The arguments that differ are named once, however often the call is repeated."""
     configure_tracing(**first)
     for _ in range(3):
         assert configure_tracing(**second) is True
@@ -234,7 +234,7 @@ async def async_factory() -> FastAPI:
 
 
 class Flask:
-    """Looks as Flask's application does from outside."""
+    """An object like a Flask application."""
 
 
 Flask.__module__ = "flask.app"
@@ -400,7 +400,7 @@ def test_the_error_of_strict_mode_is_public():
 def test_another_providers_line_names_the_service(
     quiet, monkeypatch, caplog, attributes, arguments, expected
 ):
-    """It says which name and version spans have, and what ours are used for."""
+    """The line says which name and version spans have, and what ours are used for."""
     caplog.set_level(logging.INFO, "eco2_tracing")
     theirs = TracerProvider(resource=Resource(attributes))
     monkeypatch.setattr("eco2_tracing._lifecycle.tracing.global_provider", lambda: theirs)
@@ -412,7 +412,7 @@ def test_another_providers_line_names_the_service(
 
 
 def test_another_provider_without_a_resource(quiet, monkeypatch, caplog):
-    """Of a provider that says nothing of itself, nothing is claimed."""
+    """A provider without a resource gets no statement about names."""
     caplog.set_level(logging.INFO, "eco2_tracing")
     theirs = TracerProvider()
     monkeypatch.setattr(TracerProvider, "resource", None)
@@ -423,7 +423,7 @@ def test_another_provider_without_a_resource(quiet, monkeypatch, caplog):
 
 
 def test_an_applications_own_environment_beside_another_provider(quiet, monkeypatch, caplog):
-    """Its spans have their own resource: the variable would have changed nothing."""
+    """An external provider has its own resource: the variable is not reported."""
     monkeypatch.setenv("ENVIRONMENT", "dev")
     monkeypatch.setattr("eco2_tracing._lifecycle.tracing.global_provider", TracerProvider)
     configure_tracing("auth")

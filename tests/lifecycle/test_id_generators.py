@@ -43,7 +43,7 @@ def _package(tmp_path, monkeypatch):
     [("counting", ""), ("broken", "loading"), ("absent", "loading"), ("other", "no such id generator")],
 )
 def test_one_that_is_installed(name, told, caplog):
-    """It makes the ids; one that cannot be had, or is none, is told of, and random ids are used."""
+    """The generator is used; one that cannot be loaded or is of another type is a warning, and random ids are used."""
     captured = CapturedSpans()
     settings = TracingSettings(traces_exporter="none", id_generator=name)
     configure_tracing(settings=settings, span_processors=[captured])

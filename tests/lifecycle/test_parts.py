@@ -1,4 +1,4 @@
-"""Parts that the processes of the other tests pass unseen."""
+"""Exit budget, signal handlers and waiting, each alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Clock:
 
 
 def test_waits_share_one_budget():
-    """What one wait has used is gone for the next, and those at the same time end together."""
+    """Consecutive waits share the budget, and concurrent waits end together."""
     clock = Clock()
     budget = ExitBudget(threading.RLock(), 4.0, clock)
     with budget.spend() as left:
@@ -46,12 +46,12 @@ def test_waits_share_one_budget():
 
 
 def test_the_budget_leaves_room_for_the_rest_of_the_end():
-    """Server and interpreter take their time too, until a process without a collector is gone after five seconds."""
+    """The budget is half of the 5 s in which a process without a collector must end."""
     assert EXIT_BUDGET_S <= 5 / 2
 
 
 def test_a_budget_comes_back():
-    """A process that goes on for long after a lifespan's end, as a test suite's, has its whole budget again."""
+    """The budget is whole again after 30 s without a wait."""
     clock = Clock()
     budget = ExitBudget(threading.RLock(), 4.0, clock)
     with budget.spend():
@@ -62,7 +62,7 @@ def test_a_budget_comes_back():
 
 
 def test_parent_and_children_share_one_budget():
-    """A parent that ends after its child has the rest, once; a child that ended earlier costs it nothing."""
+    """A child's wait shortens the budget of a parent that ends soon after, once."""
     clock = Clock()
     parent = ExitBudget(threading.RLock(), 4.0, clock)
     child = parent.of_child(threading.RLock())
@@ -100,7 +100,7 @@ def handlers():
 
 
 def test_signals_are_taken_only_where_they_would_kill(handlers):
-    """Handlers of others stay; ours goes again, unless somebody stands in its place by then."""
+    """Other handlers stay; ours is removed unless it was replaced."""
     handler = TerminationHandler(lambda: None)
 
     def theirs(*_) -> None: ...
@@ -120,7 +120,7 @@ def test_signals_are_taken_only_where_they_would_kill(handlers):
 
 
 def test_other_threads_leave_signals_alone(handlers):
-    """Python lets the main thread alone set handlers."""
+    """Only the main thread sets handlers."""
     handler = TerminationHandler(lambda: None)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for call in (handler.install, handler.remove):
@@ -131,7 +131,7 @@ def test_other_threads_leave_signals_alone(handlers):
 
 
 def test_a_server_that_has_the_signal_flushes_at_its_own_end(handlers):
-    """Uvicorn's own shutdown comes first; after ``remove`` it is as it was; a flush that fails harms nothing."""
+    """The flush follows uvicorn's shutdown and may fail; ``remove`` restores the method."""
     from uvicorn import Config, Server
 
     flushed = []
@@ -159,18 +159,18 @@ def test_a_server_that_has_the_signal_flushes_at_its_own_end(handlers):
 
 
 def no_asyncio(*_):
-    """What asyncio says under a loop that is not its own."""
+    """Raise as asyncio does under another loop."""
     raise RuntimeError("no running event loop")
 
 
 def no_thread(*_):
-    """What Python says where there is none to be had."""
+    """Raise as Python does without further threads."""
     raise RuntimeError("can't start new thread")
 
 
 @pytest.mark.parametrize("case", ["asyncio", "another loop", "no thread"])
-def test_waiting_beside_a_loop_needs_none_of_the_applications_threads(case, monkeypatch):
-    """All of those may hang at the end of a server; the flush begins all the same, and what it raises is raised."""
+def test_waiting_beside_a_loop_needs_none_of_the_applications_threads(case, monkeypatch, caplog):
+    """The flush needs no thread of the application's pool, and its exception is logged."""
 
     def fail() -> None:
         raise LookupError
@@ -185,9 +185,9 @@ def test_waiting_beside_a_loop_needs_none_of_the_applications_threads(case, monk
                 patch.setattr(off_loop.asyncio, "get_running_loop", no_asyncio)
             elif case == "no thread":
                 patch.setattr(threading.Thread, "start", no_thread)
-            await off_loop.aside(lambda: called.append("flush"))
-            with pytest.raises(LookupError):
-                await off_loop.aside(fail)
+            await off_loop.run_off_loop(lambda: called.append("flush"), "a flush")
+            await off_loop.run_off_loop(fail, f"a flush under {case}")
+        assert f"failed at a flush under {case}" in caplog.text
         return called
 
     # A loop that is not asyncio's is asked for by its own name only: here that is asyncio's again.
@@ -203,11 +203,11 @@ async def in_place(wait, **_):
 
 
 def test_a_loop_that_closes_while_it_is_told():
-    """The thread had just seen it open: nothing is left to tell."""
+    """A loop that closes before the thread reports is no error."""
     gate, loop = threading.Event(), asyncio.new_event_loop()
 
     async def main() -> None:
-        task = asyncio.ensure_future(off_loop.aside(lambda: gate.wait(30)))
+        task = asyncio.ensure_future(off_loop.run_off_loop(lambda: gate.wait(30), "waiting"))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -227,11 +227,11 @@ def test_a_loop_that_closes_while_it_is_told():
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_waiting_is_given_up_with_the_task_that_waits(inside):
-    """A server that cancels a lifespan goes on at once; the thread ends by itself, even after the loop."""
+    """A cancelled wait returns at once; the thread ends by itself, even after the loop."""
     gate = threading.Event()
 
     async def main() -> None:
-        task = asyncio.create_task(off_loop.aside(lambda: gate.wait(30)))
+        task = asyncio.create_task(off_loop.run_off_loop(lambda: gate.wait(30), "waiting"))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -252,7 +252,7 @@ def test_waiting_is_given_up_with_the_task_that_waits(inside):
 
 
 def test_where_no_thread_can_be_started(monkeypatch):
-    """At the interpreter's end, from Python 3.12 on, processors are called in place."""
+    """If no thread can be started, processors are called in the calling thread."""
     called = []
 
     class Processor(SpanProcessor):
@@ -269,7 +269,7 @@ def test_where_no_thread_can_be_started(monkeypatch):
 
 
 def test_a_provider_that_somebody_put_over_ours_stays(monkeypatch):
-    """Shutting down takes away what is ours alone."""
+    """Shutdown leaves a provider that was installed over ours."""
     from opentelemetry import trace
 
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")

@@ -1,4 +1,4 @@
-"""Workers that are replaced while the server goes on: what each had queued arrives, once."""
+"""Workers that are replaced: each queued span arrives once."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def arrived(receiver):
 
 
 def paths(receiver):
-    """What was asked for, of each span that arrived."""
+    """The item of each span that arrived."""
     return sorted(span.attributes["url.path"] for span in receiver.find("GET /work/{item}"))
 
 
 @pytest.mark.parametrize("name", REPLACING)
 def test_sighup_replaces_the_workers(name, tmp_path, otlp_receiver):
-    """The old ones deliver what they had, the new ones are instances of their own."""
+    """Old workers deliver their spans, and new ones have their own instance ids."""
     server = SERVERS[name]
     pytest.importorskip(server.needs)
     environ = environment(otlp_receiver.grpc_endpoint)
@@ -52,7 +52,7 @@ def test_sighup_replaces_the_workers(name, tmp_path, otlp_receiver):
 
 @pytest.mark.parametrize("name", _LIMITS)
 def test_a_worker_that_has_served_enough(name, tmp_path, otlp_receiver):
-    """Each request that was answered has its span, whichever of the workers that came and went it was."""
+    """Each answered request has its span, whichever worker served it."""
     server = SERVERS[name]
     pytest.importorskip(server.needs)
     command, answered, workers = [*server.on, _LIMITS[name], "5"], [], set()
@@ -77,7 +77,7 @@ def test_a_worker_that_has_served_enough(name, tmp_path, otlp_receiver):
 
 
 def test_a_server_that_has_served_enough(tmp_path, otlp_receiver):
-    """A uvicorn without a supervisor ends by itself, and what it had arrives."""
+    """A uvicorn that ends after a number of requests delivers its spans."""
     for kind, command in SERVERS["uvicorn"].commands().items():
         otlp_receiver.clear()
         limited = [*command, "--limit-max-requests", "5"]
@@ -94,7 +94,7 @@ def test_a_server_that_has_served_enough(tmp_path, otlp_receiver):
 
 
 def test_a_file_that_changes(tmp_path, otlp_receiver):
-    """With ``--reload`` the process that is replaced delivers what it had."""
+    """With ``--reload`` the replaced process delivers its spans."""
     watched = tmp_path / "watched"
     watched.mkdir()
     (watched / "module.py").write_text("before = True\n")

@@ -56,7 +56,7 @@ def run(code: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("end", ENDS)
 def test_a_script_delivers(end, otlp_receiver):
-    """However a script ends, its spans arrive, and its exit status is its own."""
+    """However a script ends, its spans arrive, and its exit status is unchanged."""
     last, expected = ENDS[end]
     done = run(
         SCRIPT + last, environment(otlp_receiver.http_endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf")
@@ -66,7 +66,7 @@ def test_a_script_delivers(end, otlp_receiver):
 
 
 def test_a_signal_that_is_ignored_stays_ignored(otlp_receiver):
-    """``nohup`` and the like are the operator's word."""
+    """A signal that is ignored, as by ``nohup``, stays ignored."""
     code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SCRIPT
     code += "signal.raise_signal(signal.SIGTERM); print('alive')"
     done = run(code, environment(otlp_receiver.grpc_endpoint))
@@ -74,7 +74,7 @@ def test_a_signal_that_is_ignored_stays_ignored(otlp_receiver):
 
 
 def test_a_worker_that_is_recycled_delivers(tmp_path, otlp_receiver):
-    """Gunicorn ends a worker after so many requests; its spans arrive while the others serve on."""
+    """Spans of a worker that gunicorn ends after a number of requests arrive."""
     server = SERVERS["gunicorn"]
     pytest.importorskip(server.needs)
     for kind, command in server.commands().items():

@@ -1,4 +1,4 @@
-"""Spans that are queued arrive, whatever server is stopped however."""
+"""Queued spans arrive when a server is stopped, for every server and signal."""
 
 from __future__ import annotations
 

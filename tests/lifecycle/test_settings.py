@@ -1,4 +1,4 @@
-"""No setting, however bad, keeps a service from starting when eco2_tracing is imported first."""
+"""A service starts with every bad setting if eco2_tracing is imported first."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_setting_does_not_stop_the_service(name):
-    """It starts and answers; and it is traced, but for where it should not be."""
+    """The service starts, answers and is traced, unless the setting disables it."""
     environ = environment("http://127.0.0.1:9", **BAD[name])
     done = subprocess.run(
         [sys.executable, "-c", SERVICE],
@@ -105,7 +105,7 @@ def test_a_bad_setting_does_not_stop_the_service(name):
 
 
 def test_providers_named_after_the_import_do_not_stop_the_service():
-    """An application's own start may set variables, too: requests are answered and traced, each is told, masked."""
+    """Bad settings that the application sets itself are reported, masked, and requests are traced."""
     named = {name: "user:geheim@nonsense" for name in DEADLY if name.endswith("_PROVIDER")}
     code = SERVICE.replace(
         "import eco2_tracing\n", f"import eco2_tracing, os\nos.environ.update({named})\n", 1
@@ -127,7 +127,7 @@ def test_providers_named_after_the_import_do_not_stop_the_service():
 
 
 def test_strict_mode_raises_for_an_instrumentation_that_cannot_be(monkeypatch):
-    """The name of the variable and the cure are in the error, and nothing is installed."""
+    """The error names the variable and the correction, and nothing is installed."""
     # The last one can be, where its extra is installed.
     monkeypatch.setenv("ECO2_TRACING_INSTRUMENTATIONS", "nosuch,flask,requests")
     monkeypatch.setenv("ECO2_TRACING_STRICT", "true")

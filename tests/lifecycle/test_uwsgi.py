@@ -1,4 +1,4 @@
-"""uWSGI, which forks in C: each worker delivers what it did, under ids of its own, and ends in time."""
+"""uWSGI, which forks in C: each worker delivers its spans under its own ids, and exits in time."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def servers(receiver) -> list:
 @pytest.mark.parametrize("loaded", ["", "1"], ids=["no span at import", "span at import"])
 @pytest.mark.parametrize("options", OPTIONS)
 def test_workers_deliver(options, loaded, otlp_receiver, tmp_path):
-    """While they run: each span once, with the worker's own process and instance id, and no id twice."""
+    """Each span arrives once, with the worker's process and instance id, and ids are unique."""
     http = options == "http"
     more = {
         "OTEL_BSP_SCHEDULE_DELAY": "100",
@@ -76,7 +76,7 @@ def test_workers_deliver(options, loaded, otlp_receiver, tmp_path):
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGHUP", "max-requests"])
 def test_workers_that_end(how, otlp_receiver, tmp_path):
-    """What is queued arrives when uWSGI ends, is reloaded or replaces a worker."""
+    """Queued spans arrive when uWSGI ends, is reloaded or replaces a worker."""
     options = ["--max-requests", "5", "--min-worker-lifetime", "0"] if how == "max-requests" else []
     environ = environment(otlp_receiver.grpc_endpoint, SPAN_AT_IMPORT="1")
     with serving(command(*options), tmp_path / "log", environ) as served:

@@ -1,4 +1,4 @@
-"""configure, flush, shut down, status: twice, in cycles, disabled, strict."""
+"""configure, flush, shutdown and status: repeated, disabled and in strict mode."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SPAN_ID = "a2fb4a1d1a96d312"
 B3 = {"x-b3-traceid": TRACE_ID, "x-b3-spanid": SPAN_ID, "x-b3-sampled": "1"}
 
 module_tracer = trace.get_tracer("module")
-"""As libraries and services get theirs: before anything is configured."""
+"""A tracer that was fetched before the configuration, as libraries do."""
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def ours() -> list[str]:
 
 
 def test_twice_is_once(to_receiver, caplog):
-    """The second call changes nothing and is one warning; status tells what is in force."""
+    """The second call changes nothing and logs one warning; the status is that of the first."""
     caplog.set_level(logging.INFO, "eco2_tracing")
     assert configure_tracing("first") is True
     provider = trace.get_tracer_provider()
@@ -98,7 +98,7 @@ def test_cycles(to_receiver):
 
 
 def test_flush_and_shutdown_are_truthful_and_bounded(monkeypatch):
-    """Without a collector both say so, and the span that was lost is counted."""
+    """Without a collector, flush and shutdown return False, and the lost span is counted."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     configure_tracing("x")
     with span("lost"):
@@ -112,7 +112,7 @@ def test_flush_and_shutdown_are_truthful_and_bounded(monkeypatch):
 
 
 class Slow(SpanProcessor):
-    """A user's processor that never comes back from a flush, until it is told to."""
+    """A processor of the application whose flush hangs until the test ends."""
 
     def __init__(self) -> None:
         self.released = threading.Event()
@@ -130,7 +130,7 @@ class Failing(SpanProcessor):
 
 @pytest.mark.parametrize("kind", [Slow, Failing])
 def test_processors_of_users_neither_hang_nor_lie(kind, to_receiver):
-    """What they cannot do in time is said, and our own exporter delivers all the same."""
+    """Processors that hang or raise make a flush return False; our exporter still delivers."""
     processor = kind()
     configure_tracing("x", span_processors=[processor])
     with span("one"):
@@ -143,7 +143,7 @@ def test_processors_of_users_neither_hang_nor_lie(kind, to_receiver):
 
 
 class Bare:
-    """A user's processor that has nothing to flush, and says so by not being asked."""
+    """A processor of the application without ``force_flush``."""
 
     def __init__(self) -> None:
         self.ended: list[str] = []
@@ -159,7 +159,7 @@ class Bare:
 
 
 def test_a_processor_without_a_flush(to_receiver):
-    """It takes part as far as it goes."""
+    """A processor without ``force_flush`` is used and shut down."""
     processor = Bare()
     configure_tracing("x", span_processors=[processor])
     with span("one"):
@@ -171,7 +171,7 @@ def test_a_processor_without_a_flush(to_receiver):
 
 @pytest.mark.parametrize("variable", [("OTEL_SDK_DISABLED", "true"), ("OTEL_ENABLED", "false")])
 def test_disabled(variable, monkeypatch):
-    """No span, no thread, no provider; headers travel on with the caller's ids, which the app sees as well."""
+    """Disabled tracing has no span, thread or provider; headers are propagated, and the caller's ids are current."""
     monkeypatch.setenv(*variable)
     sent = []
 
@@ -224,7 +224,7 @@ def test_strict_mode_installs_nothing(monkeypatch):
 
 
 def test_a_failure_of_our_own_does_not_stop_the_service(monkeypatch, caplog):
-    """What cannot be foreseen is logged, and the service starts untraced."""
+    """An unexpected error is logged, and the service starts without tracing."""
     monkeypatch.setattr("eco2_tracing._lifecycle.tracing.build_resource", lambda *_: 1 / 0)
     assert configure_tracing("x") is False
     assert "configure_tracing" in caplog.text
@@ -234,7 +234,7 @@ def test_a_failure_of_our_own_does_not_stop_the_service(monkeypatch, caplog):
     ("exporters", "endpoints"), [("none", 0), ("console", 1), ("otlp,console", 2), ("otlp,nonsense", 1)]
 )
 def test_exporters(exporters, endpoints, to_receiver, monkeypatch, capsys):
-    """Each that is named gets every span; one that is not installed is left out with a warning."""
+    """Each named exporter gets every span; one that is not installed is a warning."""
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", exporters)
     assert configure_tracing("x") is True
     with span("one"):
@@ -246,7 +246,7 @@ def test_exporters(exporters, endpoints, to_receiver, monkeypatch, capsys):
 
 
 def test_an_id_generator_by_name(monkeypatch, caplog):
-    """One that nobody installed is a warning, and random ids are used."""
+    """An id generator that is not installed is a warning, and random ids are used."""
     monkeypatch.setenv("OTEL_PYTHON_ID_GENERATOR", "nonsense")
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
     assert configure_tracing("x") is True

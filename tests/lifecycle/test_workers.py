@@ -1,4 +1,4 @@
-"""Several workers of one server: each is an instance of its own, and shares nothing with the others."""
+"""Several workers of one server: each is its own service instance."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHARED = ("service.name", "host.name", "process.runtime.version", "telemetry.sdk
 
 
 def requests_to_each(served):
-    """Send requests until two workers have served some; by item, the process that did."""
+    """Send requests until two workers have served some; return the process by item."""
     items, served_by = count(), {}
 
     def one(item):
@@ -45,7 +45,7 @@ def requests_to_each(served):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_each_worker_is_an_instance_of_its_own(name, tmp_path, otlp_receiver):
-    """Spans say which process served them; what the processes share is the same; no id is given twice."""
+    """Spans carry their process; the other resource attributes are equal, and ids are unique."""
     needs, command = WORKERS[name]
     pytest.importorskip(needs)
     log = tmp_path / "log"
@@ -70,7 +70,7 @@ def test_each_worker_is_an_instance_of_its_own(name, tmp_path, otlp_receiver):
 
 
 def test_what_a_master_made_is_its_own(tmp_path, otlp_receiver):
-    """With ``--preload`` the master has spans, too: it delivers them once, as an instance beside its workers."""
+    """With ``--preload`` the master delivers its own spans once, as its own instance."""
     server = SERVERS["gunicorn --preload"]
     pytest.importorskip(server.needs)
     command = ["tests.lifecycle.preloaded:app" if part == APP else part for part in server.on]

@@ -1,4 +1,4 @@
-"""Ends a lifespan with a full queue and a silent collector; prints how long that took, and the longest stall."""
+"""Ends a lifespan while the collector does not answer; prints the duration and the longest stall of the loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastapi import FastAPI  # noqa: E402
 
 
 async def main() -> None:
-    """Run the lifespan by hand, beside a task that only ticks."""
+    """Run the lifespan beside a task that measures stalls."""
     app = FastAPI()
     instrument_app(app)
     for number in range(2000):

@@ -8,6 +8,6 @@ from uvicorn_worker import UvicornWorker
 
 
 class NoLifespan(UvicornWorker):
-    """As uvicorn-worker's documentation says how to."""
+    """Disables lifespans as uvicorn-worker's documentation says."""
 
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {"loop": "auto", "http": "auto", "lifespan": "off"}

@@ -1,14 +1,12 @@
-"""The OTLP exporter: encoder and transport together."""
+"""The OTLP exporter: encoder and transport."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, cast
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from eco2_tracing._export.batch.worker import EncodedBatch
 from eco2_tracing._export.otlp.encoder import SpanEncoder
-from eco2_tracing._export.result import ExportResult
 from eco2_tracing._export.transport.connection import idle
 
 if TYPE_CHECKING:
@@ -16,69 +14,52 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from eco2_tracing._export.otlp.requests import EncodedSpan
+    from eco2_tracing._export.result import EncodedBatch, ExportResult
+    from eco2_tracing._export.transport.persistent import PersistentTransport
+
 _ERROR_LENGTH = 300
-
-
-class Transport(Protocol):
-    """Carries encoded requests to one receiver."""
-
-    def send(self, body: bytes, timeout_s: float, meanwhile: Callable[[], None] = idle) -> ExportResult:
-        """Send one request, within the time; never raises for what the network or the server does.
-
-        Args:
-            body: An encoded ``ExportTraceServiceRequest``.
-            timeout_s: Seconds for all of it.
-            meanwhile: Called now and then while the server takes its time.
-        """
-
-    def cancel(self) -> None:
-        """From another thread: fail the running call and all later ones."""
-
-    def close(self) -> None:
-        """Close the connection; a later request opens another."""
 
 
 class OtlpExporter(SpanExporter):
     """Exports spans over OTLP.
 
-    Made for `SpanBatcher`, which retries and keeps count; by itself it tries once, as any SDK exporter may be asked to.
+    `SpanBatcher` calls `encode` and `send`, counts and retries. `export`, the SDK's interface, tries once.
 
     Args:
-        transport: Carries the requests.
-        endpoint: Where to, for people: without credentials.
+        transport: Sends the requests.
+        endpoint: Destination for messages, without credentials.
         timeout_s: Seconds for one try.
-        secrets: Texts that must not show in an error, such as header values.
+        secrets: Values masked in error messages, such as those of headers.
     """
 
     def __init__(
-        self, transport: Transport, *, endpoint: str, timeout_s: float = 10.0, secrets: Sequence[str] = ()
+        self,
+        transport: PersistentTransport,
+        *,
+        endpoint: str,
+        timeout_s: float = 10.0,
+        secrets: Sequence[str] = (),
     ) -> None:
         self.endpoint = endpoint
         self._transport = transport
         self._timeout_s = timeout_s
-        # The longest first: one secret may be a part of another.
+        # Longest first: one secret may be part of another.
         self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
-        self._encoder = SpanEncoder()
+        self._reset()
 
-    def prepare(self, span: ReadableSpan) -> Any:
-        """Encode a span before its batch is complete; see `SpanEncoder.prepare`."""
-        return self._encoder.prepare(span)
-
-    def pack(self, spans: Sequence[Any]) -> tuple[list[EncodedBatch], int]:
-        """Encode a batch; see `SpanEncoder.encode`."""
-        requests, lost = self._encoder.encode(spans)
-        return [EncodedBatch(request.body, request.spans) for request in requests], lost
+    def _reset(self) -> None:
+        encoder = SpanEncoder()
+        self.encode_span, self.encode = encoder.encode_span, encoder.encode
 
     def send(
-        self, package: EncodedBatch, timeout_s: float, meanwhile: Callable[[], None] = idle
+        self, batch: EncodedBatch, timeout_s: float, meanwhile: Callable[[], None] = idle
     ) -> ExportResult:
         """Send one encoded request."""
-        reply = self._transport.send(package.content, min(timeout_s, self._timeout_s), meanwhile)
-        if not reply.error:
-            return reply
-        return ExportResult(
-            reply.outcome, self._clean(reply.error), reply.reason, reply.rejected, reply.retry_after_s
+        result = self._transport.send(
+            cast("bytes", batch.content), min(timeout_s, self._timeout_s), meanwhile
         )
+        return result._replace(error=self._masked(result.error)) if result.error else result
 
     def cancel(self) -> None:
         """Fail the running call and all later ones."""
@@ -88,28 +69,26 @@ class OtlpExporter(SpanExporter):
         """Close the connection."""
         self._transport.close()
 
-    def forget(self) -> None:
-        """In a forked child: close our copy of the connection; the parent's stays open."""
-        self._transport.close()
-        self._encoder = SpanEncoder()
+    shutdown = close
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send spans now, one try each request."""
-        packages, lost = self.pack(spans)
-        replies = [self.send(package, self._timeout_s) for package in packages]
-        complete = not lost and all(reply.outcome == "sent" and not reply.rejected for reply in replies)
+    def after_fork(self) -> None:
+        """In a forked child: close our copy of the connection. The parent's stays open."""
+        self._transport.close()
+        self._reset()
+
+    def export(self, spans: Sequence[ReadableSpan | EncodedSpan]) -> SpanExportResult:
+        """Send spans now, with one try for each request."""
+        batches, lost = self.encode(spans)
+        results = [self.send(batch, self._timeout_s) for batch in batches]
+        complete = not lost and all(one.outcome == "sent" and not one.rejected for one in results)
         return SpanExportResult.SUCCESS if complete else SpanExportResult.FAILURE
 
-    def shutdown(self) -> None:
-        """Close the connection."""
-        self.close()
-
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Do nothing: nothing is buffered here."""
+        """Return True: nothing is buffered here."""
         return True
 
-    def _clean(self, error: str) -> str:
-        """Keep a server's text from leaking secrets or breaking log lines."""
+    def _masked(self, error: str) -> str:
+        """Remove secrets and line breaks from text that a server may have sent."""
         for secret in self._secrets:
             error = error.replace(secret, "***")
         return "".join(c if c.isprintable() else " " for c in error[:_ERROR_LENGTH])

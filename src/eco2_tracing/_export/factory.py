@@ -1,4 +1,4 @@
-"""From settings to span processors."""
+"""Builds span processors from the settings."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import re
 import sys
 from functools import partial
 from importlib.metadata import entry_points, version
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
 
 from eco2_tracing._export.batch.processor import SpanBatcher
-from eco2_tracing._export.exporter import OtlpExporter, Transport
+from eco2_tracing._export.exporter import OtlpExporter
 from eco2_tracing._export.transport.connect import Connector, Credentials
 from eco2_tracing._export.transport.grpc import GrpcTransport
 from eco2_tracing._export.transport.http import HttpTransport
+from eco2_tracing._export.transport.persistent import PersistentTransport, RequestOptions
 from eco2_tracing._export.transport.proxies import grpc_proxy, http_proxy
 from eco2_tracing._guard import logger, warn_once
 from eco2_tracing._settings import shown_endpoint
@@ -30,69 +31,29 @@ from eco2_tracing._settings.targets import (
 from eco2_tracing._untraced_headers import untraced_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
-    from opentelemetry.sdk.trace import SpanProcessor
-
-    from eco2_tracing._settings.otlp import OtlpSettings
+    from eco2_tracing._settings import OtlpSettings, Settings
 
 _GROUP = "opentelemetry_traces_exporter"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x20-\x7e\t]*")
-# Set by the transports themselves; a second one would make the request invalid.
+# Set by the transports; a second value would make the request invalid.
 _OWN_HEADERS = frozenset(
     {"host", "content-length", "content-type", "content-encoding", "transfer-encoding", "connection", "te"}
 )
 
 
-class ExportSettings(Protocol):
-    """What this room needs of the settings; units and defaults as in `TracingSettings`."""
+def build_processors(settings: Settings) -> list[SpanBatcher]:
+    """Build one processor for each exporter in ``OTEL_TRACES_EXPORTER``.
 
-    @property
-    def traces_exporter(self) -> Sequence[str]:
-        """Names of exporters."""
-
-    @property
-    def otlp(self) -> OtlpSettings:
-        """The OTLP destination."""
-
-    @property
-    def bsp_schedule_delay(self) -> int:
-        """Milliseconds between two exports."""
-
-    @property
-    def bsp_max_queue_size(self) -> int:
-        """Spans held at most."""
-
-    @property
-    def bsp_max_export_batch_size(self) -> int:
-        """Spans in one export at most."""
-
-    @property
-    def bsp_export_timeout(self) -> int:
-        """Milliseconds that an export may take."""
-
-
-def build_processors(settings: ExportSettings) -> list[SpanProcessor]:
-    """Build one processor for each exporter that ``OTEL_TRACES_EXPORTER`` names.
-
-    A name that cannot be used is one warning, with its cure, and is left out.
-
-    Args:
-        settings: The settings.
-
-    Returns:
-        The processors, all of them `SpanBatcher`; none for ``none``.
+    A name that cannot be used is skipped with one warning that says what to install.
     """
-    processors: list[SpanProcessor] = []
-    for name in dict.fromkeys(settings.traces_exporter):
-        exporter = _exporter(name, settings)
-        if exporter is not None:
-            processors.append(_batcher(exporter, settings))
-    return processors
+    exporters = (_exporter(name, settings) for name in dict.fromkeys(settings.traces_exporter))
+    return [_batcher(exporter, settings) for exporter in exporters if exporter is not None]
 
 
-def _batcher(exporter: SpanExporter, settings: ExportSettings) -> SpanBatcher:
+def _batcher(exporter: SpanExporter, settings: Settings) -> SpanBatcher:
     return SpanBatcher(
         exporter,
         schedule_delay_s=settings.bsp_schedule_delay / 1000,
@@ -102,13 +63,13 @@ def _batcher(exporter: SpanExporter, settings: ExportSettings) -> SpanBatcher:
     )
 
 
-def _exporter(name: str, settings: ExportSettings) -> SpanExporter | None:
+def _exporter(name: str, settings: Settings) -> SpanExporter | None:
     if name == "none":
         return None
     if name == "otlp":
         return _otlp(settings.otlp)
     if name == "console":
-        # Given explicitly: the default is what stdout was when the SDK was imported.
+        # The default of `out` is the stdout of the time when the SDK was imported.
         return ConsoleSpanExporter(out=sys.stdout)
     return _installed(name)
 
@@ -126,52 +87,49 @@ def _otlp(otlp: OtlpSettings) -> OtlpExporter | None:
 
 
 def build_otlp(otlp: OtlpSettings) -> OtlpExporter:
-    """Build the OTLP exporter; nothing is opened or imported before the first export.
-
-    Args:
-        otlp: The destination.
+    """Build the OTLP exporter. It connects and imports h2 at the first export.
 
     Raises:
-        ValueError: The endpoint is of a kind that is not supported.
+        ValueError: The endpoint's scheme is not supported.
     """
     build = _grpc if otlp.protocol == "grpc" else _http
-    common: dict[str, Any] = {
-        "headers": tuple((untraced_headers() | dict(_usable(otlp.headers))).items()),
-        "compress": otlp.compression == "gzip",
-        "user_agent": f"eco2-tracing/{version('eco2-tracing')} OTel-OTLP-Exporter-Python",
-    }
+    options = RequestOptions(
+        headers=tuple((untraced_headers() | dict(_usable(otlp.headers))).items()),
+        compress=otlp.compression == "gzip",
+        user_agent=f"eco2-tracing/{version('eco2-tracing')} OTel-OTLP-Exporter-Python",
+    )
     return OtlpExporter(
-        build(otlp, common),
+        build(otlp, options),
         endpoint=shown_endpoint(otlp.endpoint),
         timeout_s=otlp.timeout_s,
         secrets=tuple(_secrets(otlp.headers)),
     )
 
 
-def _grpc(otlp: OtlpSettings, common: dict[str, Any]) -> Transport:
+def _grpc(otlp: OtlpSettings, options: RequestOptions) -> PersistentTransport:
     target = parse_target(otlp.endpoint, OTLP_GRPC_PORT if otlp.insecure else 443)
     credentials = None if otlp.insecure else _credentials(otlp)
-    dialer = Connector(target.addresses, credentials, ("h2",), partial(grpc_proxy, os.environ))
+    connector = Connector(target.addresses, credentials, ("h2",), partial(grpc_proxy, os.environ))
     first = target.addresses[0]
     host = without_zone(first.host)
     host = f"[{host}]" if ":" in host else host
     authority = f"{host}:{first.port}" if first.port else "localhost"
-    return GrpcTransport(authority, dialer, secure=not otlp.insecure, **common)
+    return GrpcTransport(authority, connector, options, secure=not otlp.insecure)
 
 
-def _http(otlp: OtlpSettings, common: dict[str, Any]) -> Transport:
+def _http(otlp: OtlpSettings, options: RequestOptions) -> PersistentTransport:
     parts = urlsplit(otlp.endpoint)
     secure = parts.scheme == "https"
     host = without_escaped_zone(parts.hostname or "")
     address = Address(host, parts.port or (443 if secure else 80))
-    dialer = Connector(
+    connector = Connector(
         (address,),
         _credentials(otlp) if secure else None,
         ("http/1.1",),
         partial(http_proxy, os.environ, parts.scheme),
         tunnel=secure,
     )
-    return HttpTransport(otlp.endpoint, dialer, **common)
+    return HttpTransport(otlp.endpoint, connector, options)
 
 
 def _credentials(otlp: OtlpSettings) -> Credentials:
@@ -203,7 +161,7 @@ def _installed(name: str) -> SpanExporter | None:
     for found in entry_points(group=_GROUP, name=name):
         try:
             exporter: SpanExporter = found.load()()
-        except Exception as error:  # noqa: BLE001 - code of others
+        except Exception as error:  # noqa: BLE001 - code of another package; the warning shows its error
             logger.warning(
                 "OTEL_TRACES_EXPORTER: %r cannot be used and is left out: %s: %s",
                 name,

@@ -1,4 +1,4 @@
-"""What became of one request, and what the servers' answers mean.
+"""The result of one export request, as the OTLP specification reads responses.
 
 Source: https://opentelemetry.io/docs/specs/otlp/ (failures, partial success, throttling)
 """
@@ -15,16 +15,19 @@ from eco2_tracing._protobuf import fields, nested
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
+
+    from opentelemetry.sdk.trace import ReadableSpan
 
 Reason = Literal["queue_full", "export_failed", "rejected", "unauthenticated", "unencodable", "shutdown"]
-"""Why a span was dropped; the set is closed."""
+"""Why a span was dropped."""
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 MAX_SERVER_DELAY_S = 60.0
-"""A server that asks for more patience than this is asked again after it."""
+"""Longest delay in seconds that a server may ask for."""
 
-_GRPC_NAMES = (
+_GRPC_NAMES = [
     "OK",
     "CANCELLED",
     "UNKNOWN",
@@ -42,8 +45,8 @@ _GRPC_NAMES = (
     "UNAVAILABLE",
     "DATA_LOSS",
     "UNAUTHENTICATED",
-)
-# "OTLP/gRPC Response, Failures": these may be sent again; RESOURCE_EXHAUSTED only with a RetryInfo.
+]
+# "OTLP/gRPC Response, Failures": these are retryable; RESOURCE_EXHAUSTED only with a RetryInfo.
 _GRPC_RETRYABLE = frozenset({1, 4, 10, 11, 14, 15})
 _GRPC_EXHAUSTED = 8
 _GRPC_CREDENTIALS = frozenset({7, 16})
@@ -54,15 +57,27 @@ _GRPC_OF_HTTP = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 5
 
 
 class RefusedError(ConnectionError):
-    """The server certainly did not process the request: it may be sent again at once."""
+    """The server did not process the request: it may be sent again at once."""
+
+
+class EncodedBatch(NamedTuple):
+    """What one call of an exporter sends.
+
+    Attributes:
+        content: An encoded ``ExportTraceServiceRequest``; for SDK exporters the spans themselves.
+        spans: Number of spans.
+    """
+
+    content: bytes | list[ReadableSpan]
+    spans: int
 
 
 class ExportResult(NamedTuple):
-    """What became of one request.
+    """The result of one export request.
 
     Attributes:
-        outcome: ``sent``; ``retry``: worth sending again; ``dropped``: not.
-        error: What went wrong, in words; empty when all is well.
+        outcome: ``sent``, ``retry`` (worth sending again) or ``dropped`` (not worth it).
+        error: The error; empty if there is none.
         reason: Why spans are lost, for ``dropped``.
         rejected: Spans that the server refused of a request that was ``sent``.
         retry_after_s: Seconds that the server asks to wait.
@@ -75,16 +90,37 @@ class ExportResult(NamedTuple):
     retry_after_s: float | None = None
 
 
+class DeliveryStats(NamedTuple):
+    """Counts of one processor since the process started or was forked.
+
+    Attributes:
+        endpoint: Destination, without credentials.
+        sent: Spans accepted by the receiver.
+        queued: Spans waiting or being exported.
+        dropped: Lost spans by reason: ``queue_full``, ``export_failed``, ``rejected``, ``unauthenticated``,
+            ``unencodable``, ``shutdown``.
+        last_error: Latest failure, or ``None``.
+        last_error_at: Its time (UTC), or ``None``.
+    """
+
+    endpoint: str
+    sent: int
+    queued: int
+    dropped: Mapping[str, int]
+    last_error: str | None
+    last_error_at: datetime | None
+
+
 def failed(error: str) -> ExportResult:
-    """Return the reply for a server that could not be reached or did not answer."""
+    """Return the result for a server that could not be reached or did not answer."""
     return ExportResult("retry", error)
 
 
 def success(body: bytes) -> ExportResult:
-    """Read an ``ExportTraceServiceResponse``: all accepted, or a part of it.
+    """Return the result that an ``ExportTraceServiceResponse`` states: success, maybe partial.
 
     Args:
-        body: The message; one that cannot be read counts as accepted.
+        body: The message. One that cannot be decoded counts as success.
     """
     rejected, message = 0, ""
     try:
@@ -92,7 +128,7 @@ def success(body: bytes) -> ExportResult:
             if number == 1 and isinstance(value, bytes):
                 for inner, content in fields(value):
                     if inner == 1 and isinstance(content, int):
-                        rejected = content if content < 1 << 63 else 0  # a negative one means nothing
+                        rejected = content if content < 1 << 63 else 0  # a negative number
                     elif inner == 2 and isinstance(content, bytes):
                         message = content.decode(errors="replace")
     except ValueError:
@@ -102,7 +138,7 @@ def success(body: bytes) -> ExportResult:
 
 
 def grpc_result(code: int, message: str, trailers: Mapping[str, str]) -> ExportResult:
-    """Judge a gRPC status other than OK.
+    """Return the result that a gRPC status other than OK means.
 
     Args:
         code: ``grpc-status``.
@@ -120,23 +156,23 @@ def grpc_result(code: int, message: str, trailers: Mapping[str, str]) -> ExportR
 
 
 def grpc_code(text: str) -> int:
-    """Return a ``grpc-status`` as a number; UNKNOWN for what is none."""
+    """Parse ``grpc-status``; UNKNOWN (2) if it is not a number."""
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else 2
 
 
 def grpc_code_of_http(status: int) -> int:
-    """Return the gRPC status of an answer that is not gRPC at all, such as a proxy's."""
+    """Return the gRPC status for an HTTP status, for responses that are not gRPC, such as a proxy's."""
     return _GRPC_OF_HTTP.get(status, 2)
 
 
 def http_result(status: int, phrase: str, retry_after: str | None, now_s: float) -> ExportResult:
-    """Judge an HTTP status that is not 2xx.
+    """Return the result that an HTTP status other than 2xx means.
 
     Args:
         status: The status code.
         phrase: Its reason phrase.
         retry_after: The ``Retry-After`` header: seconds or a date.
-        now_s: The wall clock, seconds since the epoch, which a date is compared with.
+        now_s: The wall clock in seconds since the epoch, which a date is compared with.
     """
     error = f"HTTP {status} {phrase}".rstrip()
     if status in _HTTP_CREDENTIALS:
@@ -154,12 +190,12 @@ def _seconds(retry_after: str | None, now_s: float) -> float | None:
     try:
         return _bounded(float(retry_after))
     except ValueError:
-        # Imported for the rare answer that has a date: it takes 10 ms.
+        # This import takes 10 ms, and dates are rare.
         with lazy_imports():
             from email.utils import parsedate_to_datetime
     try:
         return _bounded(parsedate_to_datetime(retry_after).timestamp() - now_s)
-    except (ValueError, OverflowError, OSError, TypeError, IndexError):  # as the library's versions differ
+    except (ValueError, OverflowError, OSError, TypeError, IndexError):  # the type differs by Python version
         return None
 
 
@@ -168,7 +204,7 @@ def _bounded(delay_s: float) -> float:
 
 
 def _retry_delay(trailers: Mapping[str, str]) -> float | None:
-    """Find ``google.rpc.RetryInfo``: on its own, as some servers send it, or among the status details."""
+    """Return the delay in ``google.rpc.RetryInfo``, which some servers send alone and others in the status details."""
     try:
         if own := trailers.get("google.rpc.retryinfo-bin"):
             return _delay(_binary(own))
@@ -177,7 +213,7 @@ def _retry_delay(trailers: Mapping[str, str]) -> float | None:
                 detail = dict(fields(value))
                 if nested(detail.get(1, b"")).endswith(b"google.rpc.RetryInfo"):
                     return _delay(nested(detail.get(2, b"")))
-    except (ValueError, OverflowError):  # of base64, too
+    except (ValueError, OverflowError):  # includes invalid base64
         return None
     return None
 

@@ -1,9 +1,9 @@
-"""The arguments of ``configure_tracing``, as they can be used."""
+"""Checks the arguments of the public functions. What cannot be used is reported and left out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from eco2_tracing._settings import (
     Problem,
@@ -15,11 +15,13 @@ from eco2_tracing._settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.sdk.trace import SpanProcessor
 
     from eco2_tracing._settings import TracingSettings
+
+_Value = TypeVar("_Value")
 
 _FUNCTION = "configure_tracing"
 _EXAMPLES = {"service_name": "auth-api", "service_version": "1.2.0", "environment": "prod"}
@@ -28,7 +30,7 @@ _PROCESSORS = "a list of span processors, such as [BatchSpanProcessor(exporter)]
 
 
 class Arguments(NamedTuple):
-    """What ``configure_tracing`` was called with."""
+    """The arguments of ``configure_tracing``."""
 
     service_name: str | None
     service_version: str | None
@@ -38,11 +40,11 @@ class Arguments(NamedTuple):
     span_processors: Sequence[SpanProcessor]
 
 
-def accepted(*values: Any) -> tuple[Arguments, list[Problem]]:
-    """Return the arguments without what cannot be used, and what is wrong with it.
+def checked_arguments(*values: Any) -> tuple[Arguments, list[Problem]]:
+    """Return the usable arguments, and the problems of the others.
 
     Args:
-        values: Any objects, in the order of `Arguments`; a wrong ``settings`` stays.
+        values: Any objects, in the order of `Arguments`; ``settings`` are not checked.
     """
     given = Arguments(*values)
     texts = [text_argument(_FUNCTION, name, getattr(given, name), _EXAMPLES[name]) for name in _EXAMPLES]
@@ -54,77 +56,83 @@ def accepted(*values: Any) -> tuple[Arguments, list[Problem]]:
     return used, [problem for problem in problems if problem is not None]
 
 
-def _attributes(value: Any) -> tuple[dict[str, Any] | None, Problem | None]:
+def call_safely(function: Callable[[], _Value], default: _Value) -> _Value:
+    """Call a function that uses an object of the application; return ``default`` if it raises anything."""
+    try:
+        return function()
+    except BaseException:  # noqa: BLE001 - methods of the object may raise SystemExit
+        return default
+
+
+def _attributes(value: object) -> tuple[dict[str, Any] | None, Problem | None]:
     if value is None:
         return None, None
-    found: dict[str, Any] = {}
-    wrong = not issubclass(type(value), Mapping)
-    try:
-        for key, each in () if wrong else value.items():
-            if issubclass(type(key), str) and key:
-                found[str.__str__(key)] = each
-            else:
-                wrong = True
-    except BaseException:  # noqa: BLE001 - the object is the application's
-        wrong = True
-    if not wrong:
+    items: list[tuple[object, Any]] = []
+
+    def read() -> bool:
+        if not issubclass(type(value), Mapping):
+            return False
+        items.extend(value.items())  # type: ignore[attr-defined]  # a mapping; what precedes an error is kept
+        return True
+
+    complete = call_safely(read, False)
+    found = {str.__str__(key): each for key, each in items if isinstance(key, str) and key}
+    if complete and len(found) == len(items):
         return found, None
     used = f"{', '.join(found)} alone" if found else "nothing"
     return found or None, unusable(_FUNCTION, "resource_attributes", value, _ATTRIBUTES, used)
 
 
-def _processors(value: Any) -> tuple[tuple[Any, ...], Problem | None]:
+def _processors(value: object) -> tuple[tuple[Any, ...], Problem | None]:
     if value is None:
         return (), None
     if _is_processor(value):
         problem = unusable(_FUNCTION, "span_processors", value, _PROCESSORS, "it alone", advisory=True)
         return (value,), problem
     found: list[Any] = []
-    try:
-        found.extend(value if issubclass(type(value), Iterable) else [value])
-    except BaseException:  # noqa: BLE001 - the object is the application's
+
+    def read() -> bool:
+        found.extend(value)  # type: ignore[arg-type]  # it may not be iterable
+        return True
+
+    if not call_safely(read, False):
         found.append(value)
     usable = tuple(each for each in found if _is_processor(each))
     if len(usable) == len(found):
         return usable, None
-    takes = _PROCESSORS
+    expected = _PROCESSORS
     if any(callable(getattr(type(each), "export", None)) for each in found):
-        takes += "; an exporter is put into a processor"
+        expected += "; an exporter is put into a processor"
     used = ", ".join(map(shown_argument, usable)) or "nothing"
-    return usable, unusable(_FUNCTION, "span_processors", value, takes, used)
+    return usable, unusable(_FUNCTION, "span_processors", value, expected, used)
 
 
-def _is_processor(value: Any) -> bool:
-    """Return whether an object sees the ends of spans; a class of processors does not."""
-    try:
-        return not isinstance(value, type) and callable(getattr(value, "on_end", None))
-    except BaseException:  # noqa: BLE001 - the object is the application's
-        return False
+def _is_processor(value: object) -> bool:
+    """Return whether an object has ``on_end``. A class is not a processor."""
+    return call_safely(
+        lambda: not isinstance(value, type) and callable(getattr(value, "on_end", None)), False
+    )
 
 
 def path_names(value: object, *, strict: bool) -> tuple[str, ...] | None:
-    """Return the ``excluded_paths`` of ``instrument_app``; ``None`` for the default.
+    """Return the usable ``excluded_paths`` of ``instrument_app``; ``None`` for the default.
 
     Args:
-        value: Any object; what cannot be used of it is reported.
-        strict: Whether that raises.
+        value: Any object. Unusable parts are reported.
+        strict: Raise instead.
 
     Raises:
-        ConfigurationError: In strict mode.
+        ConfigurationError: A part is unusable, in strict mode.
     """
-    takes = "paths, such as ['/internal', 'health']"
-    found, wrong = names_argument("instrument_app", "excluded_paths", value, takes, "the default paths")
+    expected = "paths, such as ['/internal', 'health']"
+    found, wrong = names_argument("instrument_app", "excluded_paths", value, expected, "the default paths")
     report_arguments(wrong, strict=strict)
     return found
 
 
 def library_names(value: object) -> tuple[str, ...] | None:
-    """Return the ``names`` of ``instrument_libraries``; ``None`` for the tested list.
-
-    Args:
-        value: Any object; what cannot be used of it is reported.
-    """
-    takes = "names of instrumentations, such as ['redis']"
-    found, wrong = names_argument("instrument_libraries", "names", value, takes, "the tested list")
+    """Return the usable ``names`` of ``instrument_libraries``; ``None`` for the tested list. Report the others."""
+    expected = "names of instrumentations, such as ['redis']"
+    found, wrong = names_argument("instrument_libraries", "names", value, expected, "the tested list")
     report_arguments(wrong)
     return found

@@ -1,4 +1,4 @@
-"""One time budget for everything that the end of a process waits for, its forked workers' ends included."""
+"""A time budget that all waits at the end of a process share, including those of its forked workers."""
 
 from __future__ import annotations
 
@@ -13,38 +13,35 @@ if TYPE_CHECKING:
     from eco2_tracing._native import RLock
 
 EXIT_BUDGET_S = 2.5
-"""Seconds that the lifespan's end, a signal and the interpreter's exit may wait together.
+"""Seconds that the end of the lifespan, a signal and the exit of the interpreter may wait together.
 
-Half of the five seconds in which a process without a collector is to be gone: on a busy machine the server's own end
-and the interpreter's take one to two.
+A process without a collector must end within 5 s. The server and the interpreter take 1 to 2 s on a busy machine.
 """
 
 RENEWAL_S = 30.0
-"""Seconds without any waiting after which the whole budget is there again: nothing had ended then."""
-
+"""Seconds without a wait after which the budget is whole again: the process has not ended."""
 
 WORKERS_END_S = 3.0
-"""Seconds after a child's last waiting within which the end of its parent is part of the same end.
+"""Seconds after a child's last wait in which that wait counts against the parent's budget.
 
-A server's master ends once its workers are gone. A worker that was replaced earlier has cost its master nothing.
+The master of a server ends after its workers. The wait of a worker that was replaced earlier does not count.
 """
 
 LEAST_S = 0.25
-"""Seconds that a parent has in any case: enough for a collector that answers."""
+"""Smallest budget of a parent: enough if the collector answers."""
 
 _RECORD = struct.Struct("dd")
 
 
 class ExitBudget:
-    """Counts the seconds that were spent waiting; what a server does in between is not counted.
+    """Counts the seconds spent waiting, but not those between waits.
 
-    A process that ends after its forked children waits for the rest of their seconds. They write what they spent into
-    memory that is shared with it.
+    Forked children write the seconds that they spent into shared memory. Their parent has the rest.
 
     Args:
-        lock: Guards the count; a signal handler may take it twice.
-        total_s: Seconds in all.
-        clock: Monotonic seconds, the same for parent and child.
+        lock: Protects the count; re-entrant because of signal handlers.
+        total_s: The whole budget in seconds.
+        clock: Monotonic seconds, the same in parent and child.
     """
 
     def __init__(
@@ -62,21 +59,17 @@ class ExitBudget:
         self._ended_at = clock()
 
     def of_child(self, lock: RLock) -> ExitBudget:
-        """Return the budget of a forked child, which is the whole of it.
-
-        Args:
-            lock: Guards the count.
-        """
+        """Return the whole budget, for a forked child."""
         budget = ExitBudget(lock, self._total_s, self._clock)
         budget._for_parent = self._of_children
         return budget
 
     @contextmanager
     def spend(self) -> Iterator[float]:
-        """Wait within the block; those who wait at the same time share the same seconds.
+        """Count the time of the block. Concurrent blocks share the same seconds.
 
         Yields:
-            Seconds that are left.
+            Seconds left.
         """
         with self._lock:
             now = self._clock()
@@ -98,7 +91,7 @@ class ExitBudget:
                         _RECORD.pack_into(self._for_parent, 0, self._ended_at, self._total_s - self._left_s)
 
     def _count_children(self, now: float) -> None:
-        """Subtract what the child that ended last has spent, once."""
+        """Subtract, once, the seconds of the child that ended last."""
         ended_at, spent_s = _RECORD.unpack_from(self._of_children)
         if ended_at != self._counted_at and now - ended_at <= WORKERS_END_S:
             self._counted_at = ended_at

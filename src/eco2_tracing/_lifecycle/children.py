@@ -1,31 +1,31 @@
-"""Children that ``multiprocessing`` made by fork: they end by ``os._exit``, past ``atexit``."""
+"""Processes forked by ``multiprocessing``: they end with ``os._exit``, which skips ``atexit``."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from importlib import import_module
 
 _LAST = -100
-"""Finalizers run from the highest priority down; those of the application, which may make spans, come first."""
+"""Finalizers run from the highest priority down. Those of the application run first, for they may make spans."""
 
 
 def end_with_child(callback: Callable[[], None]) -> None:
-    """Call back at the end of this process if it is, or turns out to be, a child of ``multiprocessing``.
+    """Register a callback for the end of this process if it is a child of ``multiprocessing``.
 
-    Called when tracing is configured, and right after every fork, when it is not known yet who forked.
+    Called when tracing is configured, and after every fork, when it is not yet known who forked.
 
     Args:
-        callback: What ``atexit`` calls, too; only the first call has to do anything.
+        callback: Also registered with ``atexit``: later calls must do nothing.
     """
-    util: Any = sys.modules.get("multiprocessing.util")
-    if util is None:
+    if "multiprocessing.util" not in sys.modules:
         return
-    # A child that begins forgets every finalizer, and then runs what was registered so.
+    util = import_module("multiprocessing.util")
+    # A starting child clears all finalizers and then runs the functions registered here.
     util.register_after_fork(callback, _finalize)
-    if sys.modules["multiprocessing.process"].parent_process() is not None:
+    if import_module("multiprocessing.process").parent_process() is not None:
         _finalize(callback)
 
 
 def _finalize(callback: Callable[[], None]) -> None:
-    sys.modules["multiprocessing.util"].Finalize(None, callback, exitpriority=_LAST)
+    import_module("multiprocessing.util").Finalize(None, callback, exitpriority=_LAST)

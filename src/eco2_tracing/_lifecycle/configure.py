@@ -1,4 +1,4 @@
-"""The public verbs over the one configuration that a process has."""
+"""The public functions that configure, instrument, flush and shut down the tracing of this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._forks import in_child, notice_fork
-from eco2_tracing._guard import forget_warnings, internal_failure, logger
+from eco2_tracing._guard import forget_warnings, guarded, logger
 from eco2_tracing._instrumentation.applications import check_application
 from eco2_tracing._instrumentation.client.httpx import instrument_httpx, uninstrument_httpx
 from eco2_tracing._instrumentation.common.state import current
@@ -17,7 +17,7 @@ from eco2_tracing._instrumentation.contrib import switch
 from eco2_tracing._instrumentation.fastapi import install
 from eco2_tracing._instrumentation.instrument import instrument_libraries as switch_on
 from eco2_tracing._instrumentation.instrument import uninstrument_libraries
-from eco2_tracing._lifecycle.arguments import Arguments, accepted, library_names, path_names
+from eco2_tracing._lifecycle.arguments import Arguments, checked_arguments, library_names, path_names
 from eco2_tracing._lifecycle.children import end_with_child
 from eco2_tracing._lifecycle.problems import further_problems
 from eco2_tracing._lifecycle.report import announce, status_of
@@ -38,16 +38,17 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.trace import Span
+    from opentelemetry.util.types import AttributeValue
     from starlette.applications import Starlette
 
     from eco2_tracing._settings import TracingSettings
 
 
 class _Process:
-    """What this process has configured.
+    """The configuration of this process.
 
     Args:
-        lock: Guards configuring and shutting down; never held while spans are delivered.
+        lock: Held while configuring and shutting down; never while spans are delivered.
     """
 
     __slots__ = ("arguments", "lock", "tracing")
@@ -67,30 +68,29 @@ def configure_tracing(
     environment: str | None = None,
     *,
     settings: TracingSettings | None = None,
-    resource_attributes: Mapping[str, Any] | None = None,
+    resource_attributes: Mapping[str, AttributeValue] | None = None,
     span_processors: Sequence[SpanProcessor] = (),
 ) -> bool:
-    """Set tracing up for this process: provider, sampler, exporter, propagator, libraries.
+    """Configure tracing for this process: provider, sampler, exporter, propagator and library instrumentations.
 
-    The environment wins over the arguments, because operators own the Deployment; explicit
-    ``settings`` win over both. Safe to call twice: the second call changes nothing, and one warning names
-    the arguments that differ from those in force.
+    The environment takes precedence over the arguments; explicit ``settings`` take precedence over both. A second call
+    changes nothing and logs one warning if its arguments differ.
 
     Args:
-        service_name: ``service.name``, where ``OTEL_SERVICE_NAME`` does not say.
-        service_version: ``service.version``, where ``OTEL_RESOURCE_ATTRIBUTES`` does not say.
-        environment: The deployment environment, likewise.
-        settings: Used as they are, in place of the environment.
-        resource_attributes: More attributes of the service; the environment's win.
-        span_processors: The application's own; they see what will be exported, kept errors included.
+        service_name: ``service.name``, unless ``OTEL_SERVICE_NAME`` is set.
+        service_version: ``service.version``, unless ``OTEL_RESOURCE_ATTRIBUTES`` sets it.
+        environment: ``deployment.environment.name``, likewise.
+        settings: Used instead of the environment.
+        resource_attributes: More resource attributes; those of the environment take precedence.
+        span_processors: Span processors of the application. They are called with the spans that are exported.
 
     Returns:
-        Whether spans are made.
+        True if spans are recorded.
 
     Raises:
-        ConfigurationError: In strict mode (``ECO2_TRACING_STRICT=true``), for wrong configuration.
+        ConfigurationError: The configuration is wrong, in strict mode (``ECO2_TRACING_STRICT=true``).
     """
-    given, wrong = accepted(
+    given, wrong = checked_arguments(
         service_name, service_version, environment, settings, resource_attributes, span_processors
     )
     notice_fork()
@@ -110,12 +110,9 @@ def configure_tracing(
         )
         if loaded.log_level:
             logger.setLevel(loaded.log_level.upper())
-        try:
-            tracing = _process.tracing = _installed(loaded, given, wrong)
-        except ConfigurationError:
-            raise
-        except Exception:  # noqa: BLE001 - the application goes on
-            internal_failure("configure_tracing")
+        with guarded("configure_tracing", but=ConfigurationError):
+            _process.tracing = _installed(loaded, given, wrong)
+        if (tracing := _process.tracing) is None:
             return False
     _instrument(tracing)
     announce(tracing)
@@ -125,7 +122,8 @@ def configure_tracing(
 def _installed(settings: Settings, given: Arguments, wrong: list[Problem]) -> Tracing:
     tracing = Tracing(settings, given.resource_attributes, given.span_processors)
     try:
-        report_problems(settings, [*wrong, *further_problems(tracing)], generic=tracing.foreign is None)
+        external = tracing.external_provider is not None
+        report_problems(settings, [*wrong, *further_problems(tracing)], generic=not external)
     except ConfigurationError:
         tracing.discard()
         raise
@@ -136,7 +134,7 @@ def _installed(settings: Settings, given: Arguments, wrong: list[Problem]) -> Tr
 
 def _instrument(tracing: Tracing) -> None:
     settings = tracing.settings
-    try:
+    with guarded("switching library instrumentations on"):
         if settings.instrumentation == "contrib":
             switch.instrument_httpx()
         elif _contrib_traces_httpx():
@@ -145,15 +143,12 @@ def _instrument(tracing: Tracing) -> None:
         else:
             instrument_httpx()
         switch_on(more=settings.instrumentations, disabled=settings.disabled_instrumentations)
-    except Exception:  # noqa: BLE001 - the application goes on
-        internal_failure("switching library instrumentations on")
 
 
 def _contrib_traces_httpx() -> bool:
-    module: Any = sys.modules.get("opentelemetry.instrumentation.httpx")
-    classes = [
-        getattr(module, name, None) for name in ("HTTPXClientInstrumentor", "HTTPX2ClientInstrumentor")
-    ]
+    module = sys.modules.get("opentelemetry.instrumentation.httpx")
+    names = ("HTTPXClientInstrumentor", "HTTPX2ClientInstrumentor")
+    classes = [getattr(module, name, None) for name in names]
     return any(found is not None and found().is_instrumented_by_opentelemetry for found in classes)
 
 
@@ -165,17 +160,16 @@ def instrument_app(
 ) -> None:
     """Trace one FastAPI or Starlette application, in place, outside all its middleware.
 
-    Safe to call twice, before or after ``configure_tracing``, and before or after the application
-    has served its first request.
+    It may be called twice, before or after ``configure_tracing``, and after the application served requests.
 
     Args:
         app: The application.
-        excluded_paths: Paths that get no span, in place of the default
-            ``health,healthz,ready,readyz,livez,metrics``; ``ECO2_TRACING_EXCLUDED_PATHS`` wins.
+        excluded_paths: Paths without spans; default ``health,healthz,ready,readyz,livez,metrics``.
+            ``ECO2_TRACING_EXCLUDED_PATHS`` takes precedence.
         server_request_hook: Called with each recording server span and the ASGI scope.
 
     Raises:
-        TypeError: The object is no FastAPI or Starlette application, or the hook no plain function.
+        TypeError: ``app`` is not a FastAPI or Starlette application, or the hook is not a plain function.
     """
     check_application(app, server_request_hook)
     tracing = _process.tracing
@@ -188,13 +182,13 @@ def instrument_app(
 
 
 def instrument_libraries(names: Iterable[str] | None = None) -> tuple[str, ...]:
-    """Switch on the instrumentations of installed libraries, by hand.
+    """Instrument installed libraries.
 
     Args:
-        names: Which, by their entry points' names such as ``redis``; ``None`` for the tested list.
+        names: Names of instrumentation entry points, such as ``redis``; ``None`` for the tested list.
 
     Returns:
-        The names that are on now.
+        The names of the active instrumentations.
     """
     return switch_on(library_names(names))
 
@@ -203,10 +197,10 @@ def flush_tracing(timeout_s: float = 5.0) -> bool:
     """Deliver every span that is queued.
 
     Args:
-        timeout_s: Seconds to wait at most.
+        timeout_s: Longest time to wait, in seconds.
 
     Returns:
-        ``True`` when everything that was queued has been delivered.
+        True if everything queued was delivered.
     """
     timeout_s = seconds_argument("flush_tracing", timeout_s, 5.0)
     notice_fork()
@@ -217,13 +211,13 @@ def flush_tracing(timeout_s: float = 5.0) -> bool:
 def shutdown_tracing(timeout_s: float = 5.0) -> bool:
     """Deliver what can be delivered in time, stop every thread and undo ``configure_tracing``.
 
-    Requests are served as before; they make no spans any more.
+    Requests are still served, without spans.
 
     Args:
-        timeout_s: Seconds to wait at most.
+        timeout_s: Longest time to wait, in seconds.
 
     Returns:
-        ``True`` when everything that was queued has been delivered.
+        True if everything queued was delivered.
     """
     timeout_s = seconds_argument("shutdown_tracing", timeout_s, 5.0)
     notice_fork()
@@ -237,27 +231,24 @@ def shutdown_tracing(timeout_s: float = 5.0) -> bool:
 
 
 def _uninstrument(tracing: Tracing) -> None:
-    try:
+    with guarded("switching library instrumentations off"):
         uninstrument_httpx()
         if tracing.settings.instrumentation == "contrib":
             switch.uninstrument_httpx()
         uninstrument_libraries()
-    except Exception:  # noqa: BLE001 - the application goes on
-        internal_failure("switching library instrumentations off")
 
 
 def tracing_status() -> TracingStatus:
-    """How tracing stands in this process at this moment."""
+    """Return the state of tracing in this process."""
     notice_fork()
     tracing = _process.tracing
     return TracingStatus() if tracing is None else status_of(tracing)
 
 
 def reset_tracing() -> None:
-    """Undo everything that this library has done to the process. For tests.
+    """Undo ``configure_tracing`` without delivering spans, and log each warning again. For tests.
 
-    Nothing queued is delivered and warnings are given again. Logging is left alone, and
-    applications stay instrumented: without a configuration their requests pass untouched.
+    The logging configuration stays. Applications stay instrumented but pass requests on unchanged.
     """
     shutdown_tracing(0.0)
     current.state = None
@@ -267,25 +258,17 @@ def reset_tracing() -> None:
 
 @atexit.register
 def _at_exit() -> None:
-    tracing = _process.tracing
-    if tracing is None:
-        return
-    try:
-        tracing.shutdown_at_end()
-    except Exception:  # noqa: BLE001 - the application goes on
-        internal_failure("the end of the process")
+    if (tracing := _process.tracing) is not None:
+        with guarded("the end of the process"):
+            tracing.shutdown_at_end()
 
 
 def _after_fork() -> None:
     _process.lock = RLock()
-    tracing = _process.tracing
-    if tracing is None:
-        return
-    try:
-        tracing.after_fork()
-        end_with_child(_at_exit)
-    except Exception:  # noqa: BLE001 - the application goes on
-        internal_failure("a fork")
+    if (tracing := _process.tracing) is not None:
+        with guarded("a fork"):
+            tracing.after_fork()
+            end_with_child(_at_exit)
 
 
 in_child(_after_fork)

@@ -1,14 +1,13 @@
-"""What the program around Python needs: uWSGI, gevent, eventlet."""
+"""Preparations for uWSGI, gevent and eventlet."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Any
 
 from eco2_tracing._guard import warn_once
 
-_IMPORTED_LATE = (
+_LAZY_IMPORTS = (
     "eco2_tracing._export.transport.http2",
     "email.utils",
     "encodings.idna",
@@ -19,16 +18,16 @@ _IMPORTED_LATE = (
 
 
 def prepare_host() -> None:
-    """Import at start what the export thread imports later otherwise, and warn where no thread can run.
+    """Import now what the export thread would import later, and warn if no thread can run.
 
-    uWSGI forks in C, which waits for no import: a module that a thread is importing at the fork can never be imported
-    in the child. Under gevent and eventlet the locks of imports are not for threads.
+    uWSGI forks in C, without waiting for an import in the export thread. gevent and eventlet replace the locks of
+    imports by locks that threads cannot use.
     """
     if {"uwsgi", "gevent", "eventlet"}.isdisjoint(sys.modules):
         return
-    for name in _IMPORTED_LATE:
+    for name in _LAZY_IMPORTS:
         import_module(name)
-    uwsgi: Any = sys.modules.get("uwsgi")
+    uwsgi = sys.modules.get("uwsgi")
     if not getattr(uwsgi, "has_threads", True):
         warn_once(
             "uwsgi:threads",

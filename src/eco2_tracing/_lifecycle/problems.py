@@ -1,4 +1,4 @@
-"""What is wrong with a configuration beside the settings alone."""
+"""Configuration problems that the settings alone do not show."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SAMPLER = "OTEL_TRACES_SAMPLER"
 
 
 def further_problems(tracing: Tracing) -> list[Problem]:
-    """Return what is wrong with the sampler, the instrumentations and contrib's own variables.
+    """Return the problems of the sampler, the instrumentations and contrib's variables.
 
     Args:
-        tracing: What was made from the settings; nothing of it is installed.
+        tracing: The configuration, not yet installed.
     """
     settings = tracing.settings
     return [*_sampler_problems(tracing), *_strict_problems(settings), *_withheld(settings)]
@@ -35,13 +35,13 @@ def _sampler_problems(tracing: Tracing) -> list[Problem]:
 
 
 def _withheld(settings: Settings) -> list[Problem]:
-    """Report expressions that contrib's instrumentations would have read of the environment themselves."""
+    """Return the problems of regular expressions that contrib's instrumentations read from the environment."""
     known = {problem.variable for problem in settings.problems}
     return [problem for problem in withhold_expressions() if problem.variable not in known]
 
 
 def _strict_problems(settings: Settings) -> list[Problem]:
-    """Report before anything is installed what is a warning when libraries are instrumented."""
+    """Return the instrumentations that cannot be used. Outside strict mode these are warnings of a later step."""
     if not settings.strict:
         return []
     found = unusable_instrumentations(settings.instrumentations)

@@ -1,9 +1,9 @@
-"""What is told about a configuration: one line at the start, and the status."""
+"""The log line at start-up and the status of a configuration."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eco2_tracing._export import OtlpExporter
 from eco2_tracing._guard import logger
@@ -19,7 +19,7 @@ _CONTRIB_CALLS = "opentelemetry-instrumentation-httpx"
 
 
 def status_of(tracing: Tracing) -> TracingStatus:
-    """How it stands at this moment."""
+    """Return the current state."""
     tail_sampler = tracing.tail_sampler
     dropped: dict[str, int] = dict(tail_sampler.dropped) if tail_sampler is not None else {}
     stats = tracing.delivery.stats()
@@ -46,22 +46,21 @@ def status_of(tracing: Tracing) -> TracingStatus:
 def _sampler(tracing: Tracing) -> str:
     if tracing.sampler is not None:
         return tracing.sampler.description
-    return (
-        "none" if tracing.foreign is None else f"that of {_name(tracing.foreign)}, which was installed before"
-    )
+    provider = tracing.external_provider
+    return "none" if provider is None else f"that of {_name(provider)}, which was installed before"
 
 
 def announce(tracing: Tracing) -> None:
-    """Say in one line what is in force."""
+    """Log the configuration in one line."""
     settings = tracing.settings
     if settings.disabled:
         logger.info("tracing is disabled: no spans; trace headers travel on")
-    elif tracing.foreign is not None:
+    elif tracing.external_provider is not None:
         logger.log(
             logging.WARNING if tracing.unused else logging.INFO,
             "a tracer provider is already installed (%s): it stays in charge of sampling and export%s; "
             "trace headers are eco2-tracing's, propagators %s; %s%s",
-            _name(tracing.foreign),
+            _name(tracing.external_provider),
             f", {_CONTRIB_CALLS} in charge of client spans" if tracing.contrib_calls else "",
             ",".join(tracing.propagation.names),
             _service(tracing),
@@ -80,9 +79,9 @@ def announce(tracing: Tracing) -> None:
 
 
 def _service(tracing: Tracing) -> str:
-    """Say which name and version spans carry under another provider, and where ours are used."""
-    resource: Any = getattr(tracing.foreign, "resource", None)
-    theirs: Mapping[str, Any] = getattr(resource, "attributes", None) or {}
+    """Describe which service name and version spans and log lines have under an external provider."""
+    resource = getattr(tracing.external_provider, "resource", None)
+    theirs: Mapping[str, object] = getattr(resource, "attributes", None) or {}
     facts = [(key, theirs.get(key)) for key in ("service.name", "service.version")]
     known = [f"{key} {shown(key, str(value))!r}" for key, value in facts if value is not None]
     spans = (
@@ -97,7 +96,7 @@ def _service(tracing: Tracing) -> str:
     return f"{spans}; log lines alone have this configuration's {' and '.join(others)}" if others else spans
 
 
-def _name(provider: Any) -> str:
+def _name(provider: object) -> str:
     return f"{type(provider).__module__}.{type(provider).__qualname__}"
 
 

@@ -1,20 +1,20 @@
-"""A second ``configure_tracing``: what it asks for and does not get."""
+"""Compares the arguments of a second ``configure_tracing`` with those of the first."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from eco2_tracing._guard import warn_once
-from eco2_tracing._lifecycle.arguments import Arguments
+from eco2_tracing._lifecycle.arguments import Arguments, call_safely
 from eco2_tracing._settings import shown
 
 
 def report_again(first: Arguments | None, second: Arguments) -> None:
-    """Log one WARNING that names the arguments of a second call that differ; what it leaves out does not.
+    """Log one WARNING that names the arguments of a second call that differ. Omitted arguments do not differ.
 
     Args:
-        first: The call that configured tracing.
-        second: The later call.
+        first: The arguments in force.
+        second: Those of the later call.
     """
     found = [
         _described(name, before, after)
@@ -31,10 +31,7 @@ def report_again(first: Arguments | None, second: Arguments) -> None:
 
 
 def _same(before: object, after: object) -> bool:
-    try:
-        return bool(before == after)
-    except BaseException:  # noqa: BLE001 - values and processors are the application's
-        return False
+    return call_safely(lambda: bool(before == after), False)
 
 
 def _described(name: str, before: Any, after: Any) -> str:

@@ -1,9 +1,8 @@
-"""What would kill the process with spans queued: a bounded flush comes first, and the signal goes on.
+"""Flushes before a signal kills the process.
 
-A signal is taken only where it would kill. A handler that somebody else has set ends the process in its own way and in
-order, so that ``atexit`` is enough, but for uvicorn's: it puts back what was there before and raises the signal again.
-Where that was the default (the application was loaded after uvicorn took the signal, as in its workers and
-gunicorn's), the process dies past ``atexit``; a flush is added to the end of the server's own shutdown then.
+A signal is handled only if its handler is the default, which kills. Other handlers end the process in order, so that
+``atexit`` runs. The exception is uvicorn: it restores the former handler and raises the signal again. If that was the
+default, as in workers of uvicorn and gunicorn, ``atexit`` does not run; the flush is added to the server's shutdown.
 """
 
 from __future__ import annotations
@@ -13,32 +12,37 @@ import threading
 from collections.abc import Callable
 from inspect import iscoroutinefunction
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eco2_tracing._guard import internal_failure
-from eco2_tracing._lifecycle.off_loop import aside
+from eco2_tracing._guard import guarded
+from eco2_tracing._lifecycle.off_loop import run_off_loop
 
-# SIGINT is Python's own KeyboardInterrupt, which ends in order, until gunicorn's workers reset it. SIGHUP tells of a
-# terminal that is gone. SIGQUIT is left alone: it is sent for a core dump, of a process that hangs.
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+# SIGINT has the default handler in workers of gunicorn only. SIGHUP is sent when a terminal closes. SIGQUIT is not
+# handled: it requests a core dump of a process that hangs.
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, *filter(None, [getattr(signal, "SIGHUP", None)]))
 
 
+_WHAT = "the flush at the end of the process"
+
+
 class TerminationHandler:
-    """Our part of the process's signal handling.
+    """Flushes on signals that would kill the process.
 
     Args:
-        flush: Delivers what is queued, bounded.
+        flush: Delivers what is queued, in limited time.
     """
 
     def __init__(self, flush: Callable[[], object]) -> None:
         self._flush = flush
-        self._server: Any = None
+        self._server: Server | None = None
 
     def install(self) -> None:
-        """Take the signals that would kill the process. Only in the main thread.
+        """Set handlers for signals that would kill the process. Does nothing outside the main thread.
 
-        Safe to call at any time: a server may have reset or taken them since the last call, as the
-        workers of gunicorn do after the fork.
+        Called repeatedly: a server may have changed the handlers, as workers of gunicorn do after the fork.
         """
         if threading.current_thread() is not threading.main_thread():
             return
@@ -50,7 +54,7 @@ class TerminationHandler:
                 self._watch(server)
 
     def remove(self) -> None:
-        """Undo ``install``, unless somebody has taken a signal from us since."""
+        """Undo ``install``. Handlers that were set later stay."""
         server, self._server = self._server, None
         if server is not None:
             server.__dict__.pop("shutdown", None)
@@ -61,11 +65,12 @@ class TerminationHandler:
                 signal.signal(number, signal.SIG_DFL)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self._flush_guarded()
+        with guarded(_WHAT):
+            self._flush()
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
 
-    def _watch(self, server: Any) -> None:
+    def _watch(self, server: Server) -> None:
         shutdown = server.shutdown
 
         async def shutdown_and_flush(*arguments: Any, **named: Any) -> None:
@@ -73,20 +78,14 @@ class TerminationHandler:
                 await shutdown(*arguments, **named)
             finally:
                 if self._server is server:
-                    await aside(self._flush_guarded)
+                    await run_off_loop(self._flush, _WHAT)
 
-        server.shutdown = shutdown_and_flush
+        server.shutdown = shutdown_and_flush  # type: ignore[method-assign]  # undone by `remove`
         self._server = server
 
-    def _flush_guarded(self) -> None:
-        try:
-            self._flush()
-        except Exception:  # noqa: BLE001 - the signal goes on
-            internal_failure("the flush at the end of the process")
 
-
-def _uvicorn_server(handler: Any) -> Any:
-    """The server behind uvicorn's own handler; ``None`` behind any other, such as that of its supervisors."""
+def _uvicorn_server(handler: object) -> Server | None:
+    """Return the server whose method the handler is; ``None`` for other handlers, such as those of supervisors."""
     server = getattr(handler, "__self__", None)
     ours = any(base.__module__ == "uvicorn.server" for base in type(server).__mro__)
     return server if ours and iscoroutinefunction(getattr(server, "shutdown", None)) else None

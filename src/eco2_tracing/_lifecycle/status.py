@@ -1,4 +1,4 @@
-"""What ``tracing_status`` tells."""
+"""The value that ``tracing_status`` returns."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class TracingStatus:
-    """How tracing stands in this process at one moment.
+    """The state of tracing in this process.
 
     Attributes:
-        enabled: Whether spans are made.
-        endpoints: Where they are sent, without credentials.
-        sampler: What is sampled, in words.
-        propagators: The trace header formats, in the order in which they are read.
-        spans_sent: Spans that were delivered.
-        spans_queued: Spans that wait.
-        spans_dropped: Spans that were lost, by reason.
-        traces_kept: Local traces that were exported, by reason: ``head``, ``error``, ``slow``, ``upstream``.
-        last_export_error: What the last failed export said; ``None`` if none has failed.
-        last_export_error_at: When that was, in UTC.
-        external_hosts: Hosts outside the service's own that calls went to.
+        enabled: True if spans are recorded.
+        endpoints: Destinations of exported spans, without credentials.
+        sampler: Description of the sampler.
+        propagators: Trace header formats, in order of precedence.
+        spans_sent: Number of delivered spans.
+        spans_queued: Number of waiting spans.
+        spans_dropped: Number of lost spans by reason.
+        traces_kept: Number of exported local traces by reason: ``head``, ``error``, ``slow``, ``upstream``.
+        last_export_error: Message of the last failed export; ``None`` if none failed.
+        last_export_error_at: Its time in UTC.
+        external_hosts: External hosts that were called.
     """
 
     enabled: bool = False

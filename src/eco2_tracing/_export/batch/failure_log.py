@@ -1,10 +1,10 @@
-"""What the log hears of deliveries: seldom, and the news rather than the state."""
+"""Rate-limited logging of export failures."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eco2_tracing._guard import internal_failure, warn
+from eco2_tracing._guard import guarded, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,34 +12,32 @@ if TYPE_CHECKING:
     from eco2_tracing._export.batch.queue import SpanQueue
     from eco2_tracing._export.result import Reason
 
-_HEADLINES: dict[Reason | None, str] = {
-    None: "Spans do not reach %s",
-    "export_failed": "Spans do not reach %s",
-    "rejected": "%s refuses spans",
-    "unauthenticated": "%s does not accept the credentials that spans are sent with",
-}
-_CONSEQUENCES: dict[Reason | None, str] = {
-    None: "retrying",
-    "export_failed": "they are dropped",
-    "rejected": "they are dropped, as sending them again would not help: "
-    "look at OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL, or at the receiver's own log",
-    "unauthenticated": "they are dropped: look at OTEL_EXPORTER_OTLP_HEADERS "
-    "and OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+_DROPPED = "they are dropped, as sending them again would not help: look at"
+_REPORTS: dict[Reason | None, tuple[str, str]] = {
+    None: ("Spans do not reach %s", "retrying"),
+    "export_failed": ("Spans do not reach %s", "they are dropped"),
+    "rejected": (
+        "%s refuses spans",
+        f"{_DROPPED} OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL, or at the receiver's own log",
+    ),
+    "unauthenticated": (
+        "%s does not accept the credentials that spans are sent with",
+        "they are dropped: look at OTEL_EXPORTER_OTLP_HEADERS and OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+    ),
 }
 
 QUIET_S = 60.0
-"""Seconds between two lines about trouble."""
+"""Seconds between two lines about failures."""
 
 
-class Reporter:
-    """Tells the log when deliveries fail, and once when they work again.
+class FailureLog:
+    """Logs when exports fail, and once when they succeed again.
 
-    At most one line a minute about trouble and one about its end: two lines a minute, however often the collector
-    comes and goes.
+    It writes at most one line a minute about failures and one about their end.
 
     Args:
-        endpoint: Where spans go, without credentials.
-        queue: Has the figures.
+        endpoint: Destination, without credentials.
+        queue: Holds the counts.
         clock: Monotonic seconds.
     """
 
@@ -48,88 +46,87 @@ class Reporter:
         self._queue = queue
         self._clock = clock
         self._failing_since: float | None = None
-        self._told = False
+        self._failure_logged = False
         self._quiet_until = float("-inf")
         self._overflow = (0, 0)
 
     def failed(
         self, error: str, reason: Reason | None = None, lost: int = 0, *, since: float | None = None
     ) -> None:
-        """Note that a request was not delivered.
+        """Record a failed request.
 
         Args:
-            error: Why, without secrets.
-            reason: As what its spans are counted; ``None`` where it is tried again.
-            lost: How many spans are about to be counted so.
-            since: Reading of the clock when the request was sent, which may have hung for long; now by default.
+            error: The error, without secrets.
+            reason: Reason its spans are dropped for; ``None`` if the request is retried.
+            lost: Spans about to be counted as dropped.
+            since: Reading of the clock when the request was sent; now by default.
         """
-        self._queue.note_error(error)
+        self._queue.record_error(error)
         now = self._clock()
         if self._failing_since is None:
             self._failing_since = now if since is None else since
-        if not self._may_speak(now):
+        if not self._may_log(now):
             return
-        self._told = True
-        _say(
+        self._failure_logged = True
+        headline, consequence = _REPORTS[reason]
+        _log(
             "%s: %s (%d queued, %d dropped so far); %s; next report in %d s at the earliest",
-            _HEADLINES[reason] % self._endpoint,
+            headline % self._endpoint,
             error,
             self._queue.queued() - lost,
             self._queue.lost() + lost,
-            _CONSEQUENCES[reason],
+            consequence,
             QUIET_S,
         )
 
-    def advised(self, error: str) -> None:
-        """Note that a request arrived, and that the receiver has something to say about it.
+    def advised(self, message: str) -> None:
+        """Record a request that was accepted with a message from the receiver.
 
         Args:
-            error: What it says, without secrets.
+            message: The message, without secrets.
         """
-        self._queue.note_error(error)
+        self._queue.record_error(message)
         if self._failing_since is not None:
             self.delivered()
-        elif self._may_speak(self._clock()):
-            _say("%s takes the spans, and says: %s", self._endpoint, error)
+        elif self._may_log(self._clock()):
+            _log("%s accepts the spans with a message: %s", self._endpoint, message)
 
     def delivered(self) -> None:
-        """Note that a request arrived whole."""
+        """Record a request that was accepted. Log the end of a failure, or spans lost to a full queue."""
         now = self._clock()
         overflow = self._queue.dropped["queue_full"], self._queue.shortened
         if self._failing_since is not None:
-            if self._told:
-                _say(
+            if self._failure_logged:
+                _log(
                     "Spans reach %s again after %.0f s (%d queued, %d dropped so far)",
                     self._endpoint,
                     now - self._failing_since,
                     self._queue.queued(),
                     self._queue.lost(),
                 )
-            self._failing_since, self._told = None, False
+            self._failing_since, self._failure_logged = None, False
             self._overflow = overflow
-        elif overflow != self._overflow and self._may_speak(now):
+        elif overflow != self._overflow and self._may_log(now):
             dropped, shortened = self._overflow
             self._overflow = overflow
-            _say(
-                "%d spans were dropped and %d shortened: more ends in a moment than may wait for %s "
-                "(OTEL_BSP_MAX_QUEUE_SIZE is %d: so many spans, and %d KiB of long texts; "
-                "OTEL_BSP_SCHEDULE_DELAY may be shortened)",
+            _log(
+                "%d spans were dropped and %d shortened: spans end faster than %s takes them "
+                "(OTEL_BSP_MAX_QUEUE_SIZE is %d: the queue holds that many spans, and %d KiB of long texts; "
+                "a shorter OTEL_BSP_SCHEDULE_DELAY helps against bursts)",
                 overflow[0] - dropped,
                 overflow[1] - shortened,
                 self._endpoint,
                 self._queue.size,
-                self._queue.room // 1024,
+                self._queue.byte_limit // 1024,
             )
 
-    def _may_speak(self, now: float) -> bool:
+    def _may_log(self, now: float) -> bool:
         if now < self._quiet_until:
             return False
         self._quiet_until = now + QUIET_S
         return True
 
 
-def _say(message: str, *args: object) -> None:
-    try:
+def _log(message: str, *args: object) -> None:
+    with guarded("logging about deliveries"):  # a handler of the application may raise
         warn(message, *args)
-    except Exception:  # noqa: BLE001 - a handler of the application; deliveries go on
-        internal_failure("logging about deliveries")

@@ -1,13 +1,13 @@
-"""Which spans are queued, under way, delivered or lost: every span that was accepted is one of them."""
+"""The bounded queue of spans and the counts of their outcomes."""
 
 from __future__ import annotations
 
 from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from eco2_tracing._export.batch.stats import DeliveryStats
-from eco2_tracing._export.result import REASONS, Reason
+from eco2_tracing._export.gil import SPANS_PER_TURN
+from eco2_tracing._export.result import REASONS, DeliveryStats, Reason
 from eco2_tracing._native import RLock, Signal, wait
 from eco2_tracing._span_size import SMALL, pruned_span
 
@@ -16,66 +16,66 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from eco2_tracing._export.otlp.requests import EncodedSpan
+
+    Queued = ReadableSpan | EncodedSpan
+
 BYTES_PER_SPAN = 2 * 1024
-"""Bytes for heavy spans that a queue has for each span that may wait in it: 4 MiB by default."""
+"""Bytes for large spans per span of the queue's capacity: 4 MiB by default."""
 
 LEAST_BYTES = 1 << 20
-"""And at least, however short the queue."""
+"""Smallest byte limit of a queue."""
 
 SHARES = 4
-"""No span, and no batch, has more than one of so many parts of it."""
+"""One span or batch holds at most the byte limit divided by this number."""
 
 NEVER = 1 << 62
-"""A number of queued spans at which nobody is woken."""
-
-PREPARED_AT_ONCE = 128
-"""Spans that are prepared without a pause: a millisecond, where Python's own switch between threads takes five. Each
-pause costs the thread that serves up to half a millisecond of its processor's time, so there are no more of them."""
+"""Value of `SpanQueue.wake_at` while the worker does not wait."""
 
 
-class Heavy(NamedTuple):
-    """A span whose bytes are counted.
+class LargeSpan(NamedTuple):
+    """A span whose size counts against the byte limit.
 
     Attributes:
-        span: The span, or what was prepared of it.
-        weight: Bytes of the queue that are kept for it.
+        span: The span, encoded or not.
+        size: Bytes reserved for it.
     """
 
-    span: Any
-    weight: int
+    span: Queued
+    size: int
 
 
 class SpanQueue:
-    """The queue between the threads that end spans and the worker.
+    """The queue between the threads that end spans and the export thread.
 
-    Appending an ordinary span takes no lock. All else happens under one that the same thread may take twice: a signal
-    handler that flushes may interrupt a flush. Nothing waits, logs or calls code of others while it is held.
+    Appending a small span takes no lock. Everything else holds one lock. It is re-entrant because a signal handler
+    may flush while the same thread flushes. Code that holds it never waits, logs or calls other packages.
 
     Args:
-        capacity: Spans that wait at most.
-        batch_size: Spans that the worker takes at most.
+        capacity: Spans that may wait.
+        batch_size: Spans in one batch.
         clock: Monotonic seconds.
     """
 
     def __init__(self, capacity: int, batch_size: int, clock: Callable[[], float]) -> None:
-        self.spans: deque[ReadableSpan | Heavy] = deque()
-        # What waits is made bytes, which take a tenth, and which no garbage collection walks over.
-        self.prepared: deque[Any] = deque()
-        self.preparing = 0
+        self.spans: deque[ReadableSpan | LargeSpan] = deque()
+        # Encoded spans take a tenth of the memory, and the garbage collector does not traverse them.
+        self.encoded: deque[Queued | LargeSpan] = deque()
+        self.encoding = 0
         self.size = self.capacity = capacity
-        self.room = max(capacity * BYTES_PER_SPAN, LEAST_BYTES)
+        self.byte_limit = max(capacity * BYTES_PER_SPAN, LEAST_BYTES)
         self.bytes_waiting = 0
         self.bytes_taken = 0
         self.shortened = 0
         self.batch_size = batch_size
         self.wake_at = NEVER
-        # SimpleQueue alone may be put to from a signal handler or a destructor that interrupted a put.
+        # SimpleQueue.put is safe in a signal handler or destructor that interrupts another put.
         self.wakeup: Signal = Signal()
         self.flush_target = 0
         self.stop_at: float | None = None
         self.closed = False
         self.taken = 0
-        self.settled = 0
+        self.finished = 0
         self.sent = 0
         self.dropped: dict[Reason, int] = dict.fromkeys(REASONS, 0)
         self.last_error: str | None = None
@@ -85,180 +85,179 @@ class SpanQueue:
         self._flushes: set[Signal] = set()
 
     def refuse(self) -> None:
-        """Count a span that finds no room."""
+        """Count a span that was dropped because the queue is full or stopped."""
         with self._lock:
             self.dropped["shutdown" if self.stop_at is not None else "queue_full"] += 1
 
-    def admit(self, span: ReadableSpan, weight: int) -> ReadableSpan | Heavy:
-        """Keep room for the bytes of a heavy span, or make it lighter.
+    def admit(self, span: ReadableSpan, size: int) -> ReadableSpan | LargeSpan:
+        """Reserve bytes for a large span. A span that exceeds the free bytes is pruned to them.
 
         Args:
             span: An ended span.
-            weight: Its bytes.
+            size: Its size in bytes.
 
         Returns:
-            What is to be queued.
+            The item to append to ``spans``.
         """
         with self._lock:
-            free = self.room - self.bytes_waiting - self.bytes_taken
-            kept = min(weight, free, self.room // SHARES)
-            if kept > SMALL:
-                self.bytes_waiting += kept
-            if kept < weight:
+            free = self.byte_limit - self.bytes_waiting - self.bytes_taken
+            reserved = min(size, free, self.byte_limit // SHARES)
+            if reserved > SMALL:
+                self.bytes_waiting += reserved
+            if reserved < size:
                 self.shortened += 1
-        if kept <= SMALL:
+        if reserved <= SMALL:
             return pruned_span(span, SMALL)
-        return Heavy(span if kept == weight else pruned_span(span, kept), kept)
+        return LargeSpan(span if reserved == size else pruned_span(span, reserved), reserved)
 
-    def prepare(self, prepare: Callable[[Any], Any]) -> bool:
-        """Have spans that wait prepared, by the worker alone; tells whether they were enough to be worth it.
+    def encode_waiting(self, encode: Callable[[ReadableSpan], Queued]) -> bool:
+        """Encode `SPANS_PER_TURN` waiting spans. Only the export thread calls this.
 
         Args:
-            prepare: Makes something smaller of a span; raises nothing.
+            encode: Returns the encoded span; must not raise.
+
+        Returns:
+            False if fewer spans wait; none is encoded then.
         """
         with self._lock:
-            if len(self.spans) < PREPARED_AT_ONCE:
+            if len(self.spans) < SPANS_PER_TURN:
                 return False
-            spans = [self.spans.popleft() for _ in range(PREPARED_AT_ONCE)]
-            self.preparing = PREPARED_AT_ONCE
-            self._leave_room()
-        made = [
-            prepare(one) if type(one) is not Heavy else Heavy(prepare(one.span), one.weight) for one in spans
+            spans = [self.spans.popleft() for _ in range(SPANS_PER_TURN)]
+            self.encoding = SPANS_PER_TURN
+            self._update_capacity()
+        encoded = [
+            LargeSpan(encode(one.span), one.size) if isinstance(one, LargeSpan) else encode(one)  # type: ignore[arg-type]  # what is in `spans` is not encoded
+            for one in spans
         ]
         with self._lock:
-            self.preparing = 0
+            self.encoding = 0
             if not self.closed:
-                self.prepared.extend(made)
+                self.encoded.extend(encoded)
         return True
 
-    def take(self) -> list[Any]:
-        """Take the next batch, the oldest first; a lighter one where its bytes would double while it is encoded."""
-        batch: list[Any] = []
+    def take(self) -> list[Queued]:
+        """Take the next batch, oldest spans first. Large spans make it shorter: encoding copies their bytes."""
+        batch: list[Queued] = []
         with self._lock:
             for _ in range(min(self.waiting(), self.batch_size)):
-                waiting = (self.prepared or self.spans).popleft()
-                if isinstance(waiting, Heavy):
-                    self.bytes_taken += waiting.weight
-                    self.bytes_waiting -= waiting.weight
-                    waiting = waiting.span
-                batch.append(waiting)
-                if self.bytes_taken > self.room // SHARES:
+                item = self.encoded.popleft() if self.encoded else self.spans.popleft()
+                if isinstance(item, LargeSpan):
+                    self.bytes_taken += item.size
+                    self.bytes_waiting -= item.size
+                    item = item.span
+                batch.append(item)
+                if self.bytes_taken > self.byte_limit // SHARES:
                     break
             self.taken += len(batch)
-            self._leave_room()
+            self._update_capacity()
         return batch
 
-    def settle(self, sent: int, lost: int = 0, reason: Reason = "export_failed") -> None:
-        """Note the fate of spans that were taken.
+    def record_outcome(self, sent: int, lost: int = 0, reason: Reason = "export_failed") -> None:
+        """Count the outcome of spans that were taken.
 
         Args:
-            sent: How many arrived.
-            lost: How many did not.
-            reason: Why those did not.
+            sent: Spans that the receiver accepted.
+            lost: Spans that it did not.
+            reason: Why those were lost.
         """
         with self._lock:
             if self.closed:
                 return
             self.sent += sent
             self.dropped[reason] += lost
-            self.settled += sent + lost
-            if self.settled == self.taken:
+            self.finished += sent + lost
+            if self.finished == self.taken:
                 self.bytes_taken = 0
             self._wake_flushes()
 
-    def note_error(self, error: str) -> None:
-        """Keep the latest error for those who ask."""
+    def record_error(self, error: str) -> None:
+        """Store the latest error for `stats`."""
         with self._lock:
             self.last_error, self.last_error_at = error, datetime.now(UTC)
 
     def flush(self, deadline: float) -> bool:
-        """Wait until all that is queued now has met its fate.
+        """Wait until the outcome of every span queued so far is known.
 
         Args:
             deadline: Reading of the clock at which to stop waiting.
 
         Returns:
-            All of it arrived.
+            True if all of them arrived.
         """
         with self._lock:
             target = self.taken + self.waiting()
-            lost = self._lost_in_delivery()
+            lost = self._lost_in_export()
             self.flush_target = max(self.flush_target, target)
             changed: Signal = Signal()
             self._flushes.add(changed)
         self.wakeup.put(None)
         try:
-            while self.settled < target and wait(changed, deadline - self._clock()):
+            while self.finished < target and wait(changed, deadline - self._clock()):
                 pass
-            return self.settled >= target and self._lost_in_delivery() == lost
+            return self.finished >= target and self._lost_in_export() == lost
         finally:
             with self._lock:
                 self._flushes.discard(changed)
 
-    def stop(self, deadline: float) -> bool:
-        """Take no more spans, and let the worker finish.
+    def stop(self, deadline: float) -> None:
+        """Refuse further spans and let the export thread finish. Later calls change nothing.
 
         Args:
-            deadline: Reading of the clock at which it must have.
-
-        Returns:
-            This was the first call.
+            deadline: Reading of the clock at which it must have finished.
         """
         with self._lock:
-            if self.stop_at is not None:
-                return False
-            self.stop_at = deadline
-            self.capacity = 0
-            self.wakeup.put(None)
-            return True
+            if self.stop_at is None:
+                self.stop_at = deadline
+                self.capacity = 0
+                self.wakeup.put(None)
 
     def close(self) -> bool:
-        """Give up what has not arrived by now, once the time is over.
+        """Drop the spans that have not arrived.
 
         Returns:
-            Nothing had to be given up, now or earlier while stopping.
+            True if no span was dropped because of the shutdown.
         """
         with self._lock:
             self.closed = True
-            self._give_up()
+            self._drop_all()
             self._wake_flushes()
             return self.dropped["shutdown"] == 0
 
     def has_work(self) -> bool:
-        """Tell whether the worker should take a batch now, without waiting for more spans."""
+        """Return whether a batch is due before the schedule delay has passed."""
         waiting = self.waiting()
         return waiting > 0 and (
             waiting >= self.batch_size
-            or self.is_heavy()
+            or self.is_large()
             or self.flush_target > self.taken
             or self.stop_at is not None
         )
 
-    def is_heavy(self) -> bool:
-        """Tell whether the bytes that wait should not wait for company."""
-        return self.bytes_waiting > self.room // 2
+    def is_large(self) -> bool:
+        """Return whether the large spans that wait fill half of the byte limit. A batch is due then."""
+        return self.bytes_waiting > self.byte_limit // 2
 
     def is_flushing(self) -> bool:
-        """Tell whether somebody waits for spans that are not yet settled."""
-        return self.flush_target > self.settled
+        """Return whether a flush is waiting."""
+        return self.flush_target > self.finished
 
     def waiting(self) -> int:
-        """Return how many spans wait, prepared or not."""
-        return len(self.spans) + self.preparing + len(self.prepared)
+        """Return the number of spans not yet taken."""
+        return len(self.spans) + self.encoding + len(self.encoded)
 
     def queued(self) -> int:
-        """Return how many spans wait or are under way."""
-        return self.waiting() + self.taken - self.settled
+        """Return the number of spans that wait or are being exported."""
+        return self.waiting() + self.taken - self.finished
 
     def lost(self) -> int:
-        """Return how many spans were lost, for whatever reason."""
+        """Return the number of dropped spans."""
         return sum(self.dropped.values())
 
     def stats(self, endpoint: str) -> DeliveryStats:
-        """Return all figures at one moment."""
+        """Return a consistent set of counts."""
         with self._lock:
             if self.closed:
-                self._give_up()  # a span that ended in the moment of the shutdown, on another thread
+                self._drop_all()  # another thread may have appended a span during the shutdown
             dropped = {str(reason): count for reason, count in self.dropped.items()}
             error = self.last_error, self.last_error_at
             return DeliveryStats(endpoint, self.sent, self.queued(), dropped, *error)
@@ -267,19 +266,19 @@ class SpanQueue:
         for changed in list(self._flushes):
             changed.put(None)
 
-    def _leave_room(self) -> None:
-        """Let only so many spans in that all of those that wait are no more than the queue may hold."""
+    def _update_capacity(self) -> None:
+        """Encoded spans count against the limit of spans that may wait."""
         if self.stop_at is None:
-            self.capacity = max(self.size - self.preparing - len(self.prepared), 0)
+            self.capacity = max(self.size - self.encoding - len(self.encoded), 0)
 
-    def _give_up(self) -> None:
+    def _drop_all(self) -> None:
         self.taken += self.waiting()
         self.spans.clear()
-        self.prepared.clear()
-        self.preparing = 0
+        self.encoded.clear()
+        self.encoding = 0
         self.bytes_waiting = self.bytes_taken = 0
-        self.dropped["shutdown"] += self.taken - self.settled
-        self.settled = self.taken
+        self.dropped["shutdown"] += self.taken - self.finished
+        self.finished = self.taken
 
-    def _lost_in_delivery(self) -> int:
+    def _lost_in_export(self) -> int:
         return self.lost() - self.dropped["queue_full"]

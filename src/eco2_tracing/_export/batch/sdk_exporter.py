@@ -1,27 +1,23 @@
-"""Exporters of the SDK's kind, as a batch processor drives them."""
+"""Adapter that lets the batch processor drive exporters of the SDK's interface."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from eco2_tracing._export.batch.worker import BatchExporter, EncodedBatch
-from eco2_tracing._export.result import ExportResult
+from eco2_tracing._export.result import EncodedBatch, ExportResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-
-def batch_exporter_for(exporter: SpanExporter) -> BatchExporter:
-    """Return the exporter itself where it is one of ours, else an adapter."""
-    return cast("BatchExporter", exporter) if hasattr(exporter, "pack") else SdkExporter(exporter)
+    from eco2_tracing._export.batch.queue import Queued
 
 
 class SdkExporter:
-    """Drives any SDK exporter: it encodes, bounds and retries by itself, and tells success or failure.
+    """A `BatchExporter` over any SDK exporter. The exporter encodes, limits its time and retries by itself.
 
     Args:
         exporter: The exporter.
@@ -32,33 +28,33 @@ class SdkExporter:
         self._open = True
         self.endpoint = type(exporter).__name__
 
-    def prepare(self, span: ReadableSpan) -> Any:
-        """Keep the span as it is."""
+    def encode_span(self, span: ReadableSpan) -> Queued:
+        """Return the span itself."""
         return span
 
-    def pack(self, spans: Sequence[ReadableSpan]) -> tuple[list[EncodedBatch], int]:
-        """Keep the spans as they are."""
-        return [EncodedBatch(list(spans), len(spans))], 0
+    def encode(self, spans: Sequence[Queued]) -> tuple[list[EncodedBatch], int]:
+        """Return the spans themselves as one batch."""
+        return [EncodedBatch(cast("list[ReadableSpan]", list(spans)), len(spans))], 0
 
-    def send(self, package: EncodedBatch, timeout_s: float, meanwhile: Callable[[], None]) -> ExportResult:
-        """Export the batch; neither a time nor what to do meanwhile means anything to these exporters."""
+    def send(self, batch: EncodedBatch, timeout_s: float, meanwhile: Callable[[], None]) -> ExportResult:
+        """Export the batch. These exporters take neither a time limit nor a callback."""
         try:
-            result = self._exporter.export(package.content)
-        except Exception as error:  # noqa: BLE001 - code of others
+            result = self._exporter.export(cast("list[ReadableSpan]", batch.content))
+        except Exception as error:  # noqa: BLE001 - code of another package; reported as an export error
             return ExportResult("dropped", f"{type(error).__name__} in the exporter")
         if result is SpanExportResult.SUCCESS:
             return ExportResult("sent")
         return ExportResult("dropped", "the exporter failed")
 
     def cancel(self) -> None:
-        """Shut the exporter down, which is the only way to stop it."""
+        """Shut the exporter down: its interface has no other way to stop a call."""
         self.close()
 
     def close(self) -> None:
-        """Shut the exporter down."""
+        """Shut the exporter down, once."""
         if self._open:
             self._open = False
             self._exporter.shutdown()
 
-    def forget(self) -> None:
-        """Do nothing: what a fork means to the exporter, it must know itself."""
+    def after_fork(self) -> None:
+        """Do nothing: the exporter handles forks itself."""

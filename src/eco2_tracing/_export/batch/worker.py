@@ -1,16 +1,16 @@
-"""The thread that delivers: waits, batches, sends, tries again."""
+"""The export thread: waits, takes batches, sends and retries them."""
 
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from opentelemetry.context import attach, detach
 
-from eco2_tracing._export.batch.failure_log import Reporter
-from eco2_tracing._export.batch.queue import NEVER, PREPARED_AT_ONCE, SpanQueue
-from eco2_tracing._export.gil import yield_gil
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._export.batch.failure_log import FailureLog
+from eco2_tracing._export.batch.queue import NEVER, SpanQueue
+from eco2_tracing._export.gil import SPANS_PER_TURN, yield_gil
+from eco2_tracing._guard import guarded, internal_failure
 from eco2_tracing._native import wait
 from eco2_tracing._suppression import SUPPRESSED
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from eco2_tracing._export.result import ExportResult
+    from eco2_tracing._export.batch.queue import Queued
+    from eco2_tracing._export.result import EncodedBatch, ExportResult
 
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 4.0
@@ -28,116 +29,103 @@ _SHORTEST_PAUSE_S = 0.1
 _TRIES_AT_STOP = 3
 
 
-class EncodedBatch(NamedTuple):
-    """Something to send.
-
-    Attributes:
-        content: What the sink made of the spans.
-        spans: How many it holds.
-    """
-
-    content: Any
-    spans: int
-
-
 class BatchExporter(Protocol):
-    """Where batches go.
+    """The exporter that the worker drives.
 
     Attributes:
-        endpoint: Its name for people, without credentials.
+        endpoint: Destination, without credentials.
     """
 
     endpoint: str
 
-    def prepare(self, span: ReadableSpan) -> Any:
-        """Make something that waits more cheaply of a span; raises nothing."""
+    def encode_span(self, span: ReadableSpan) -> Queued:
+        """Encode a span before its batch is complete; return the span itself if that fails."""
 
-    def pack(self, spans: Sequence[Any]) -> tuple[list[EncodedBatch], int]:
-        """Make packages of a batch, prepared or not; also return how many spans cannot be sent at all."""
+    def encode(self, spans: Sequence[Queued]) -> tuple[list[EncodedBatch], int]:
+        """Encode a batch. Return what to send, and the number of spans that cannot be encoded."""
 
-    def send(self, package: EncodedBatch, timeout_s: float, meanwhile: Callable[[], None]) -> ExportResult:
-        """Send one package, in bounded time; ``meanwhile`` is called now and then while the server takes its own."""
+    def send(self, batch: EncodedBatch, timeout_s: float, meanwhile: Callable[[], None]) -> ExportResult:
+        """Send within the timeout. ``meanwhile`` is called repeatedly while the server has not answered."""
 
     def cancel(self) -> None:
-        """From another thread: fail the running call and all later ones."""
+        """Called by another thread: fail the running call and all later ones."""
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Release connections."""
 
-    def forget(self) -> None:
-        """In a forked child: let go of what is the parent's, without a word to the peer."""
+    def after_fork(self) -> None:
+        """In a forked child: release the parent's connections without sending anything on them."""
 
 
 class Worker:
-    """Delivers what is queued until it is told to stop.
+    """Delivers queued spans until the queue is stopped.
 
     Args:
-        queue: What to deliver.
-        sink: Where to.
-        schedule_delay_s: Seconds that spans wait for company.
-        export_timeout_s: Seconds after which a batch that cannot be delivered makes room, where room is needed.
+        queue: The queue.
+        exporter: Encodes and sends.
+        schedule_delay_s: Seconds between two batches that are not full.
+        export_timeout_s: Seconds for one try. A batch that failed for so long is dropped once the queue is full.
         clock: Monotonic seconds.
     """
 
     def __init__(
         self,
         queue: SpanQueue,
-        sink: BatchExporter,
+        exporter: BatchExporter,
         *,
         schedule_delay_s: float,
         export_timeout_s: float,
         clock: Callable[[], float],
     ) -> None:
         self._queue = queue
-        self._batch_exporter = sink
+        self._exporter = exporter
         self._schedule_delay_s = schedule_delay_s
         self._export_timeout_s = export_timeout_s
         self._clock = clock
-        self._reporter = Reporter(sink.endpoint, queue, clock)
+        self._failure_log = FailureLog(exporter.endpoint, queue, clock)
         self._given_up = False
 
     def run(self) -> None:
-        """Work until the queue is stopped and empty."""
+        """Deliver until the queue is stopped and empty."""
         token = attach(SUPPRESSED)
         try:
-            while self._queue.stop_at is None:
-                self._wait()
-                self._work()
-            self._work()
-            self._batch_exporter.close()
-        except Exception:  # noqa: BLE001 - the thread ends, the application goes on
-            internal_failure("delivering spans")
+            with guarded("delivering spans"):
+                while self._queue.stop_at is None:
+                    self._wait_for_batch()
+                    self._deliver_due()
+                self._deliver_due()
+                self._exporter.close()
         finally:
             detach(token)
 
-    def _wait(self) -> None:
-        """Wait for a full batch, a flush, the stop, or the end of the delay."""
+    def _wait_for_batch(self) -> None:
+        """Wait for a full batch, a flush, the stop or the end of the schedule delay."""
         queue = self._queue
         deadline = self._clock() + self._schedule_delay_s
-        # The wakeup may have rung for a batch that is under way by now: it is the queue that tells.
+        # The wakeup may be for a batch that was already taken: only the queue's state counts.
         while not queue.has_work() and queue.stop_at is None:
-            self._prepare()
-            missing = queue.batch_size - len(queue.prepared)
-            if not self._listen(deadline, min(max(missing, 1), PREPARED_AT_ONCE)):
+            self._encode_waiting()
+            missing = queue.batch_size - len(queue.encoded)
+            if not self._wait_for_spans(deadline, min(max(missing, 1), SPANS_PER_TURN)):
                 return
 
-    def _listen(self, deadline: float, spans: int) -> bool:
-        """Wait for the wakeup, or until so many spans are not prepared; tells whether there is time left."""
+    def _wait_for_spans(self, deadline: float, count: int) -> bool:
+        """Wait for the wakeup or for ``count`` spans that are not encoded; return False after the deadline."""
         queue = self._queue
-        queue.wake_at = spans - 1
+        queue.wake_at = count - 1
         try:
-            if len(queue.spans) < spans:  # nobody rang for those that came before
+            if len(queue.spans) < count:  # spans queued before `wake_at` was set did not wake this thread
                 return wait(queue.wakeup, deadline - self._clock(), background=True)
         finally:
             queue.wake_at = NEVER
         return True
 
-    def _prepare(self) -> None:
-        while self._queue.prepare(self._batch_exporter.prepare):
+    def _encode_waiting(self) -> None:
+        while self._queue.encode_waiting(self._exporter.encode_span):
             yield_gil()
 
-    def _work(self) -> None:
-        """Deliver one batch at least, and more while there is a reason."""
+    def _deliver_due(self) -> None:
+        """Deliver one batch, and further ones while they are due."""
         while True:
             spans = self._queue.take()
             if spans:
@@ -145,96 +133,96 @@ class Worker:
             if not self._queue.has_work():
                 return
 
-    def _deliver(self, spans: list[Any]) -> None:
+    def _deliver(self, spans: list[Queued]) -> None:
         left = len(spans)
         try:
-            packages, lost = self._batch_exporter.pack(spans)
-            spans.clear()  # the packages are smaller, and may have to wait for long
-            self._queue.settle(0, lost, "unencodable")
+            batches, lost = self._exporter.encode(spans)
+            spans.clear()  # the encoded batches are smaller and may be retried for long
+            self._queue.record_outcome(0, lost, "unencodable")
             left -= lost
-            for package in packages:
-                self._insist(package)
-                left -= package.spans
-        except BaseException:  # noqa: BLE001 - an exporter that is not ours; nothing may end this thread but we
+            for batch in batches:
+                self._send(batch)
+                left -= batch.spans
+        except BaseException:  # noqa: BLE001 - an exporter of another package may raise SystemExit; this thread goes on
             internal_failure("delivering a batch of spans")
-            self._queue.settle(0, left, "export_failed")
+            self._queue.record_outcome(0, left, "export_failed")
 
-    def _insist(self, package: EncodedBatch) -> None:
-        """Send a package until it arrives, is refused for good, or has to be given up."""
+    def _send(self, batch: EncodedBatch) -> None:
+        """Send a batch until it is accepted, refused for good or given up."""
         begun = self._clock()
         tries = 0
         while not self._given_up:
             started = self._clock()
-            timeout_s = self._time_for_one_try(started)
+            timeout_s = self._try_timeout(started)
             if timeout_s <= 0:
                 break
-            reply = self._batch_exporter.send(package, timeout_s, self._prepare)
-            if self._settled(package, reply, started):
+            result = self._exporter.send(batch, timeout_s, self._encode_waiting)
+            if self._is_final(batch, result, started):
                 return
-            tries = tries + 1
+            tries += 1
             if self._queue.stop_at is not None and tries >= _TRIES_AT_STOP:
                 break
             if self._must_make_room(begun):
-                self._queue.settle(0, package.spans, "export_failed")
+                self._queue.record_outcome(0, batch.spans, "export_failed")
                 return
-            if not self._may_try_again(reply):
+            if not self._may_retry(result):
                 break
-            self._pause(self._backoff(tries, started, reply), heed_flush=not reply.retry_after_s)
+            self._pause(self._backoff(tries, started, result), until_flush=not result.retry_after_s)
         self._given_up = True
-        self._queue.settle(0, package.spans, "shutdown")
+        self._queue.record_outcome(0, batch.spans, "shutdown")
 
-    def _settled(self, package: EncodedBatch, reply: ExportResult, started: float) -> bool:
-        lost = package.spans if reply.outcome == "dropped" else min(reply.rejected, package.spans)
-        # What fails once the time is over was cut short by ourselves: no news of the receiver.
-        if reply.error and self._time_for_one_try(self._clock()) > 0:
-            self._report(reply, lost, started)
-        if reply.outcome == "retry":
+    def _is_final(self, batch: EncodedBatch, result: ExportResult, started: float) -> bool:
+        """Log a failure, and record the outcome unless the batch is to be retried."""
+        lost = batch.spans if result.outcome == "dropped" else min(result.rejected, batch.spans)
+        # An error after the time limit of the shutdown is of our own making and says nothing about the receiver.
+        if result.error and self._try_timeout(self._clock()) > 0:
+            self._log_failure(result, lost, started)
+        if result.outcome == "retry":
             return False
-        self._queue.settle(package.spans - lost, lost, reply.reason)
-        if not reply.error:
-            self._reporter.delivered()
+        self._queue.record_outcome(batch.spans - lost, lost, result.reason)
+        if not result.error:
+            self._failure_log.delivered()
         return True
 
-    def _report(self, reply: ExportResult, lost: int, started: float) -> None:
-        if reply.outcome == "retry":
-            self._reporter.failed(reply.error, since=started)
+    def _log_failure(self, result: ExportResult, lost: int, started: float) -> None:
+        if result.outcome == "retry":
+            self._failure_log.failed(result.error, since=started)
         elif lost:
-            self._reporter.failed(reply.error, reply.reason, lost, since=started)
+            self._failure_log.failed(result.error, result.reason, lost, since=started)
         else:
-            self._reporter.advised(reply.error)
+            self._failure_log.advised(result.error)
 
-    def _time_for_one_try(self, now: float) -> float:
+    def _try_timeout(self, now: float) -> float:
         stop_at = self._queue.stop_at
         return self._export_timeout_s if stop_at is None else min(self._export_timeout_s, stop_at - now)
 
     def _must_make_room(self, begun: float) -> bool:
-        """Tell whether newer spans are being lost for an old batch's sake."""
+        """Return whether an old batch must be dropped because newer spans find the queue full."""
         queue = self._queue
         full = queue.stop_at is None and len(queue.spans) >= queue.capacity
         return full and self._clock() - begun >= self._export_timeout_s
 
-    def _may_try_again(self, reply: ExportResult) -> bool:
-        """Tell whether the server's time for the next try is not beyond the end."""
+    def _may_retry(self, result: ExportResult) -> bool:
+        """Return whether the delay that the server asked for ends before the stop."""
         stop_at = self._queue.stop_at
-        return stop_at is None or self._clock() + (reply.retry_after_s or 0) < stop_at
+        return stop_at is None or self._clock() + (result.retry_after_s or 0) < stop_at
 
-    def _backoff(self, tries: int, started: float, reply: ExportResult) -> float:
-        """Give the seconds to wait: those that the server asks for, and never fewer than by ourselves."""
-        longest = (
-            FIRST_BACKOFF_S if self._queue.is_flushing() or self._queue.stop_at is not None else MAX_BACKOFF_S
-        )
-        # Between the beginnings of two tries: one that took all its time was wait enough.
+    def _backoff(self, tries: int, started: float, result: ExportResult) -> float:
+        """Return the seconds to wait: the server's delay, but never less than our own."""
+        urgent = self._queue.is_flushing() or self._queue.stop_at is not None
+        longest = FIRST_BACKOFF_S if urgent else MAX_BACKOFF_S
+        # Measured between the starts of two tries: a try that timed out needs no further wait.
         interval = min(FIRST_BACKOFF_S * float(1 << min(tries - 1, 8)), longest) * random.uniform(0.8, 1.0)  # noqa: S311 - jitter
-        return max(interval - (self._clock() - started), _SHORTEST_PAUSE_S, reply.retry_after_s or 0)
+        return max(interval - (self._clock() - started), _SHORTEST_PAUSE_S, result.retry_after_s or 0)
 
-    def _pause(self, seconds: float, *, heed_flush: bool) -> None:
-        """Wait before the next try; a stop ends it, and a new flush unless the server set the time."""
+    def _pause(self, seconds: float, *, until_flush: bool) -> None:
+        """Wait before a retry. A stop ends the wait; so does a new flush if ``until_flush`` is set."""
         queue = self._queue
         deadline = self._clock() + seconds
         stop_at, flush_target = queue.stop_at, queue.flush_target
         if stop_at is not None:
             deadline = min(deadline, stop_at)
-        while queue.stop_at == stop_at and not (heed_flush and queue.flush_target > flush_target):
-            self._prepare()
-            if deadline - self._clock() <= 0 or not self._listen(deadline, PREPARED_AT_ONCE):
+        while queue.stop_at == stop_at and not (until_flush and queue.flush_target > flush_target):
+            self._encode_waiting()
+            if deadline - self._clock() <= 0 or not self._wait_for_spans(deadline, SPANS_PER_TURN):
                 return

@@ -1,1 +1,1 @@
-"""Spans encoded as OTLP requests."""
+"""Encodes spans as OTLP requests."""

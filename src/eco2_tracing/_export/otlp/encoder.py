@@ -1,15 +1,15 @@
-"""Batches of spans as OTLP requests, encoded by hand.
+"""Encodes batches of spans as OTLP requests.
 
-The official encoder builds a tree of messages first, which takes about five times as long. Encoding span by
-span also sets one apart that cannot be encoded, and shows its size before it is sent.
+The official encoder builds a tree of protobuf messages first, which takes about five times as long. Encoding span by
+span also isolates a span that cannot be encoded, and its size is known before it is sent.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
-from eco2_tracing._export.gil import yield_gil
-from eco2_tracing._export.otlp.requests import Prepared, Request, RequestBuilder
+from eco2_tracing._export.gil import SPANS_PER_TURN, yield_gil
+from eco2_tracing._export.otlp.requests import EncodedSpan, RequestBuilder
 from eco2_tracing._export.otlp.spans import repaired_body, span_body
 from eco2_tracing._export.otlp.values import ValueEncoder
 from eco2_tracing._guard import internal_failure
@@ -23,22 +23,21 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+    from eco2_tracing._export.result import EncodedBatch
+
 MAX_REQUEST_BYTES = 4 * 1024 * 1024 - 64 * 1024
-"""Size of a request: the 4 MiB that a gRPC server accepts by default, less a margin."""
+"""Size limit of a request: the 4 MiB that gRPC servers accept by default, less a margin."""
 
-AT_A_STRETCH = 128
-"""Spans that are encoded before other threads get their turn: a millisecond, where Python's own switch takes five."""
-
-_HEADER_ROOM = 32 * 1024
-"""Bytes of a request that are kept free for one resource and one scope."""
+_HEADER_BYTES = 32 * 1024
+"""Bytes of a request reserved for one resource and one scope."""
 _MAX_HEADERS = 256
 
 
 class SpanEncoder:
-    """Encodes spans into requests. Not thread-safe: one worker owns it.
+    """Encodes spans into requests. Not thread-safe: one export thread owns it.
 
     Args:
-        max_request_bytes: No request is larger; see `MAX_REQUEST_BYTES`.
+        max_request_bytes: Size limit of a request; see `MAX_REQUEST_BYTES`.
         yield_gil: Lets other threads run.
     """
 
@@ -48,77 +47,75 @@ class SpanEncoder:
         self._limit = max_request_bytes
         self._yield_gil = yield_gil
         self._values = ValueEncoder()
-        self._tight = ValueEncoder(text_limit=1024, item_limit=8)
+        self._short_values = ValueEncoder(text_limit=1024, item_limit=8)
         self._headers: dict[tuple[int, int], tuple[object, object, tuple[bytes, bytes, bytes, bytes]]] = {}
+        self._stages: tuple[tuple[Callable[[ReadableSpan], bytes], str], ...] = (
+            (self._whole, "encoding a span as it is; it is sent repaired"),
+            (self._repaired, "encoding the attributes of a span; it is sent without them"),
+            (self._bare, "encoding a span, which is dropped"),
+        )
 
-    def prepare(self, span: ReadableSpan) -> Prepared | ReadableSpan:
-        """Encode one span before its batch is complete; one that cannot be encoded stays as it is."""
+    def encode_span(self, span: ReadableSpan) -> EncodedSpan | ReadableSpan:
+        """Encode one span before its batch is complete. A span that cannot be encoded is returned as it is."""
         try:
-            return self._prepared(span)
-        except Exception:  # noqa: BLE001 - whatever an application put into a span
+            return *self._header(span), self._whole(span)
+        except Exception:  # noqa: BLE001 - `encode` repairs the span and logs the failure
             return span
 
-    def encode(self, spans: Iterable[ReadableSpan | Prepared]) -> tuple[list[Request], int]:
-        """Encode a batch.
+    def encode(self, spans: Iterable[ReadableSpan | EncodedSpan]) -> tuple[list[EncodedBatch], int]:
+        """Encode a batch. A span that is too large or cannot be encoded loses attributes, events and links.
 
         Args:
-            spans: Ended spans of any resources and scopes, or what was prepared of them.
+            spans: Ended spans of any resources and scopes, encoded or not.
 
         Returns:
-            The requests, and how many spans could not be encoded at all.
+            The requests, and the number of spans that cannot be encoded at all.
         """
         builder = RequestBuilder(self._limit)
         lost = 0
         for number, span in enumerate(spans, 1):
-            if not number % AT_A_STRETCH:
+            if not number % SPANS_PER_TURN:
                 self._yield_gil()
-            try:
-                builder.add(span if type(span) is tuple else self._prepared(span))
-            except BaseException:  # noqa: BLE001 - whatever an application put into a span, in a thread of ours
-                internal_failure("encoding a span, which is dropped")
-                lost += 1
+            if type(span) is tuple:
+                builder.add(span)
+            else:
+                lost += not self._add(builder, cast("ReadableSpan", span))
         return builder.finish(), lost
 
-    def _prepared(self, span: Any) -> Prepared:
-        return (*self._around(span), self.span(span))
+    def _add(self, builder: RequestBuilder, span: ReadableSpan) -> bool:
+        for stage, failure in self._stages:
+            try:
+                builder.add((*self._header(span), stage(span)))
+            except BaseException:  # noqa: BLE001 - attributes of the application may raise SystemExit
+                internal_failure(failure)
+            else:
+                return True
+        return False
 
-    def span(self, span: ReadableSpan) -> bytes:
-        """Encode one span, leaving out more and more of one that is hostile or too large.
+    def _whole(self, span: ReadableSpan) -> bytes:
+        return self._checked(span_body(span, self._values))
 
-        Args:
-            span: An ended span.
+    def _repaired(self, span: ReadableSpan) -> bytes:
+        return self._checked(repaired_body(span, self._short_values, bare=False))
 
-        Returns:
-            The body of an OTLP ``Span``.
+    def _bare(self, span: ReadableSpan) -> bytes:
+        return repaired_body(span, self._short_values, bare=True)
 
-        Raises:
-            Exception: Not even its ids can be encoded.
-        """
-        room = self._limit - _HEADER_ROOM
-        try:
-            body = span_body(span, span.attributes, self._values)
-            if len(body) <= room:
-                return body
-        except Exception:  # noqa: BLE001 - repaired below
-            internal_failure("encoding a span as it is; it is sent repaired")
-        try:
-            body = repaired_body(span, self._tight, bare=False)
-            if len(body) <= room:
-                return body
-        except Exception:  # noqa: BLE001 - repaired below
-            internal_failure("encoding the attributes of a span; it is sent without them")
-        return repaired_body(span, self._tight, bare=True)
+    def _checked(self, body: bytes) -> bytes:
+        if len(body) > self._limit - _HEADER_BYTES:
+            raise ValueError("the span is larger than a request may be")
+        return body
 
-    def _around(self, span: ReadableSpan) -> tuple[bytes, bytes, bytes, bytes]:
+    def _header(self, span: ReadableSpan) -> tuple[bytes, bytes, bytes, bytes]:
         key = (id(span.resource), id(span.instrumentation_scope))
         found = self._headers.get(key)
         if found is None:
             if len(self._headers) >= _MAX_HEADERS:
                 self._headers.clear()
             resource, scope = span.resource, span.instrumentation_scope
-            headers = (*self._resource(resource), *self._scope(scope))
-            # Both objects are kept beside their headers, so that no other object gets their id.
-            found = self._headers[key] = (resource, scope, headers)
+            header = (*self._resource(resource), *self._scope(scope))
+            # The entry keeps both objects alive, so that their ids are not reused.
+            found = self._headers[key] = (resource, scope, header)
         return found[2]
 
     def _resource(self, resource: Resource) -> tuple[bytes, bytes]:

@@ -1,47 +1,34 @@
-"""Export requests: encoded spans grouped under their resource and scope, split by size.
+"""Groups encoded spans by resource and scope into requests of limited size.
 
 Source: opentelemetry/proto/collector/trace/v1/trace_service.proto
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from eco2_tracing._export.result import EncodedBatch
 from eco2_tracing._protobuf import varint
 
 _NESTING_BYTES = 32
-"""Most that the tags and lengths around one group take."""
+"""Upper limit for the tags and lengths around one group."""
 _SPAN_BYTES = 6
-"""Most that the tag and length of one span take."""
+"""Upper limit for the tag and length of one span."""
 
 
-class Request(NamedTuple):
-    """One encoded ``ExportTraceServiceRequest``.
-
-    Attributes:
-        body: What is sent.
-        spans: How many spans it holds.
-    """
-
-    body: bytes
-    spans: int
-
-
-Prepared = tuple[bytes, bytes, bytes, bytes, bytes]
-"""An encoded span behind the encoded fields around it: ``ResourceSpans.resource`` and ``.schema_url``,
-``ScopeSpans.scope`` and ``.schema_url``. A bare tuple of bytes, over which no garbage collection walks."""
+EncodedSpan = tuple[bytes, bytes, bytes, bytes, bytes]
+"""``ResourceSpans.resource`` and ``.schema_url``, ``ScopeSpans.scope`` and ``.schema_url``, and the ``Span``, all
+encoded. The garbage collector does not track tuples of bytes."""
 
 
 class RequestBuilder:
-    """Collects encoded spans into requests of bounded size.
+    """Collects encoded spans into requests.
 
     Args:
-        limit: Bytes that no request exceeds, unless one span alone does.
+        limit: Size limit of a request in bytes; a request of one span may exceed it.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._done: list[Request] = []
+        self._done: list[EncodedBatch] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -51,7 +38,7 @@ class RequestBuilder:
         self._size = 0
         self._spans = 0
 
-    def add(self, span: Prepared) -> None:
+    def add(self, span: EncodedSpan) -> None:
         """Add one encoded span."""
         body = span[4]
         size = len(body) + _SPAN_BYTES
@@ -60,12 +47,12 @@ class RequestBuilder:
             self._close()
         latest = self._latest
         if latest is None or latest[0] is not span[0] or latest[1] is not span[2]:
-            self._choose(span, new_group)
+            self._select_group(span, new_group)
         self._group += (b"\x12", varint(len(body)), body)
         self._size += size
         self._spans += 1
 
-    def _choose(self, span: Prepared, new_group: int) -> None:
+    def _select_group(self, span: EncodedSpan, new_group: int) -> None:
         scopes = self._resources.setdefault(span[:2], {})
         group = scopes.get(span[2:4])
         if group is None:
@@ -74,14 +61,14 @@ class RequestBuilder:
         self._group = group
         self._latest = (span[0], span[2])
 
-    def finish(self) -> list[Request]:
-        """Return the requests of all spans added."""
+    def finish(self) -> list[EncodedBatch]:
+        """Return the requests with all spans added."""
         if self._spans:
             self._close()
         return self._done
 
     def _close(self) -> None:
-        # Lengths first, then one copy of it all: each copy of what is large is new memory.
+        # All pieces are joined once: each copy of a large request allocates its size again.
         out: list[bytes] = []
         for (resource, resource_schema), scopes in self._resources.items():
             inner = [resource]
@@ -89,10 +76,10 @@ class RequestBuilder:
                 inner += _nested(b"\x12", [scope, *pieces, scope_schema])
             inner.append(resource_schema)
             out += _nested(b"\x0a", inner)
-        self._done.append(Request(b"".join(out), self._spans))
+        self._done.append(EncodedBatch(b"".join(out), self._spans))
         self._begin()
 
 
 def _nested(tag: bytes, pieces: list[bytes]) -> list[bytes]:
-    """Give a length-delimited field in pieces."""
+    """Return the pieces of a length-delimited field."""
     return [tag, varint(sum(map(len, pieces))), *pieces]

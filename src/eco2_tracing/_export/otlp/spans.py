@@ -1,4 +1,4 @@
-"""One span as the body of an OTLP ``Span``.
+"""Encodes one span as an OTLP ``Span``.
 
 Source: opentelemetry/proto/trace/v1/trace.proto
 """
@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import struct
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eco2_tracing._protobuf import block, utf8, varint
 from eco2_tracing._span_size import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.trace import Link, SpanContext, Status
 
@@ -25,7 +23,7 @@ _ATTRIBUTES_OF_REPAIRED = 128
 _EVENTS_OF_REPAIRED = 32
 
 _KIND = tuple(b"\x30" + varint(kind + 1) for kind in range(5))
-# Span.flags (16, fixed32) and Link.flags (6, fixed32): whether the context is remote is known; it is not, it is.
+# Span.flags (16, fixed32) and Link.flags (6, fixed32): local, remote; bit 8 says that bit 9, "is remote", is known.
 _FLAGS = (b"\x85\x01" + struct.pack("<I", 0x100), b"\x85\x01" + struct.pack("<I", 0x300))
 _LINK_FLAGS = (b"\x35" + struct.pack("<I", 0x100), b"\x35" + struct.pack("<I", 0x300))
 _STATUS = (b"\x7a\x00", b"\x7a\x02\x18\x01", b"\x7a\x02\x18\x02")
@@ -33,16 +31,15 @@ _times = struct.Struct("<BQBQ").pack
 _event_time = struct.Struct("<BQ").pack
 
 
-def span_body(span: ReadableSpan, attributes: Mapping[str, Any] | None, values: ValueEncoder) -> bytes:
-    """Encode one span as it is.
+def span_body(span: ReadableSpan, values: ValueEncoder) -> bytes:
+    """Encode a whole span.
 
     Args:
         span: An ended span.
-        attributes: Its attributes.
-        values: Encodes them.
+        values: Encodes its attributes.
 
     Raises:
-        Exception: Something in it has a type or size that OTLP has no room for.
+        Exception: A value has a type or size that OTLP does not allow.
     """
     context = span.context
     name = values.text(span.name)
@@ -58,7 +55,7 @@ def span_body(span: ReadableSpan, attributes: Mapping[str, Any] | None, values: 
         _times(0x39, span.start_time or 0, 0x41, span.end_time or 0),
     ]
     _ancestry(context, span.parent, out)
-    found = plain(attributes)
+    found = plain(span.attributes)
     if found:
         values.attributes(b"\x4a", found, out)
     _dropped(b"\x50", span.dropped_attributes, out)
@@ -73,28 +70,28 @@ def span_body(span: ReadableSpan, attributes: Mapping[str, Any] | None, values: 
 
 
 def repaired_body(span: ReadableSpan, values: ValueEncoder, *, bare: bool) -> bytes:
-    """Encode what can be sent of a span that is too large or holds impossible values.
+    """Encode the valid parts of a span that is too large or holds invalid values.
 
     Args:
         span: An ended span.
-        values: Encodes attributes, with limits that keep the whole small.
-        bare: Leave out attributes, events and links altogether.
+        values: Encodes its attributes, with small limits.
+        bare: Leave out attributes, events and links.
 
     Raises:
-        Exception: Not even ids, kind or status can be read.
+        Exception: Ids, kind or status are invalid.
     """
     context, parent = span.context, span.parent
     out = [
         b"\x0a\x10" + context.trace_id.to_bytes(16, "big"),
         b"\x12\x08" + context.span_id.to_bytes(8, "big"),
-        block(b"\x2a", values.described(span.name)),
+        block(b"\x2a", values.as_text(span.name)),
         _KIND[span.kind.value],
         _times(0x39, _clamped(span.start_time), 0x41, _clamped(span.end_time)),
         b"\x22\x08" + parent.span_id.to_bytes(8, "big") if parent else b"",
         _FLAGS[bool(parent and parent.is_remote)],
     ]
     code, description = span.status.status_code.value, span.status.description
-    text = block(b"\x12", values.described(description)) if description else b""
+    text = block(b"\x12", values.as_text(description)) if description else b""
     out.append(block(b"\x7a", text + b"\x18%c" % code))
     attributes = span.attributes or {}
     if bare:
@@ -104,7 +101,7 @@ def repaired_body(span: ReadableSpan, values: ValueEncoder, *, bare: bool) -> by
     for event in span.events[-_EVENTS_OF_REPAIRED:]:
         body: list[bytes] = [
             _event_time(0x09, _clamped(event.timestamp)),
-            block(b"\x12", values.described(event.name)),
+            block(b"\x12", values.as_text(event.name)),
         ]
         values.attributes(
             b"\x1a", dict(islice((event.attributes or {}).items(), _ATTRIBUTES_OF_REPAIRED)), body

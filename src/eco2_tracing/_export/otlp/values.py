@@ -1,4 +1,4 @@
-"""Attributes as OTLP ``KeyValue`` messages, with caches for what repeats.
+"""Encodes attributes as OTLP ``KeyValue`` messages. Keys and frequent pairs are cached.
 
 Source: opentelemetry/proto/common/v1/common.proto
 """
@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from eco2_tracing._protobuf import block, utf8, varint
 
 TEXT_LIMIT = 32 * 1024
-"""Characters (or bytes) of one attribute value that are sent; the rest is cut."""
+"""Characters (or bytes) of one attribute value that are sent."""
 ITEM_LIMIT = 1024
-"""Items of a sequence or mapping that are sent; the rest is cut."""
+"""Items of a sequence or mapping that are sent."""
 DEPTH_LIMIT = 16
-"""Levels of nesting that are followed, so that a value containing itself ends."""
+"""Levels of nesting that are encoded: a value may contain itself."""
 
 _MAX_CACHED = 4096
 _MAX_VALUES_PER_KEY = 64
@@ -27,9 +26,7 @@ _double = struct.Struct("<Bd").pack
 
 
 class ValueEncoder:
-    """Encodes attribute values and remembers keys and frequent values.
-
-    Not thread-safe: one worker owns it.
+    """Encodes attributes, and caches keys and frequent values. Not thread-safe: one export thread owns it.
 
     Args:
         text_limit: Characters kept of a text; see `TEXT_LIMIT`.
@@ -42,26 +39,26 @@ class ValueEncoder:
         self._text_limit = text_limit
         self._item_limit = item_limit
         # key -> (encoded key, value -> encoded pair)
-        self._keys: dict[str, tuple[bytes, dict[Any, bytes]]] = {}
+        self._keys: dict[str, tuple[bytes, dict[object, bytes]]] = {}
         self._cached = 0
 
-    def attributes(self, tag: bytes, attributes: Mapping[str, Any], out: list[bytes]) -> None:
-        """Append one field of number ``tag`` for each attribute.
+    def attributes(self, tag: bytes, attributes: Mapping[str, object], out: list[bytes]) -> None:
+        """Append one field for each attribute.
 
         Args:
             tag: The encoded tag of the repeated ``KeyValue`` field.
-            attributes: Keys and values of any kind.
-            out: Where the pieces go.
+            attributes: Keys and values of any type.
+            out: The list to append to.
         """
-        # Flat on purpose: this loop is most of the cost of a span.
+        # One flat loop: it is most of the time that a span takes.
         keys = self._keys
         append = out.append
         for key, value in attributes.items():
             entry = keys.get(key)
             if entry is None:
-                entry = self._remember(key)
+                entry = self._add_key(key)
             kind = type(value)
-            # bool and int are equal where their values are: only these two types are cached.
+            # Only two types are cached: True == 1 == 1.0 would share an entry.
             if kind is str or kind is int:
                 pair = entry[1].get(value)
                 if pair is None:
@@ -72,17 +69,17 @@ class ValueEncoder:
             append(pair)
 
     def text(self, value: str) -> bytes:
-        """Encode text, cut to the limit and repaired."""
+        """Encode text, truncated to the limit, as valid UTF-8."""
         if len(value) > self._text_limit:
             value = value[: self._text_limit]
         return utf8(value)
 
-    def described(self, value: object) -> bytes:
-        """Encode something as text that should have been one."""
-        return self.text(value if isinstance(value, str) else _described(value, 0))
+    def as_text(self, value: object) -> bytes:
+        """Encode a value as text, whatever its type."""
+        return self.text(value if isinstance(value, str) else _text_of(value, 0))
 
     def value(self, value: object, depth: int = 0) -> bytes:
-        """Encode the body of an ``AnyValue``; a kind that OTLP lacks goes as text."""
+        """Encode an ``AnyValue``. A type that OTLP does not have is encoded as text."""
         if isinstance(value, str):
             return block(b"\x0a", self.text(str.__str__(value)))
         if value is None:
@@ -99,13 +96,13 @@ class ValueEncoder:
             return block(b"\x32", self._mapping(value, depth + 1))
         if depth < DEPTH_LIMIT and isinstance(value, Sequence | set | frozenset):
             return block(b"\x2a", self._sequence(value, depth + 1))
-        return block(b"\x0a", self.text(_described(value, depth)))
+        return block(b"\x0a", self.text(_text_of(value, depth)))
 
     def _integer(self, value: int) -> bytes:
-        value = int.__int__(value)  # an enumeration's member or a liar is a plain number from here on
+        value = int.__int__(value)  # a subclass, such as an enumeration, may override methods
         if -_BEYOND_INT64 <= value < _BEYOND_INT64:
             return b"\x18" + varint(value)
-        # Decimal text of a huge number is quadratic, and refused beyond 4 300 digits.
+        # Decimal text takes quadratic time, and Python refuses more than 4 300 digits.
         text = int.__repr__(value) if value.bit_length() <= 1024 else hex(value)
         return block(b"\x0a", self.text(text))
 
@@ -117,26 +114,26 @@ class ValueEncoder:
             out.append(block(b"\x0a", self.value(value, depth)))
         return b"".join(out)
 
-    def _mapping(self, values: Mapping[Any, object], depth: int) -> bytes:
+    def _mapping(self, values: Mapping[object, object], depth: int) -> bytes:
         out: list[bytes] = []
         for key, value in values.items():
             if len(out) == self._item_limit:
                 break
-            name = block(b"\x0a", self.described(key))
+            name = block(b"\x0a", self.as_text(key))
             out.append(block(b"\x0a", name + block(b"\x12", self.value(value, depth))))
         return b"".join(out)
 
-    def _remember(self, key: str) -> tuple[bytes, dict[Any, bytes]]:
-        encoded = self.described(key)
-        entry: tuple[bytes, dict[Any, bytes]] = (block(b"\x0a", encoded), {})
+    def _add_key(self, key: str) -> tuple[bytes, dict[object, bytes]]:
+        encoded = self.as_text(key)
+        entry: tuple[bytes, dict[object, bytes]] = (block(b"\x0a", encoded), {})
         if self._has_room(encoded):
             self._keys[key] = entry
         return entry
 
-    def _pair(self, entry: tuple[bytes, dict[Any, bytes]], value: str | int) -> bytes:
+    def _pair(self, entry: tuple[bytes, dict[object, bytes]], value: object) -> bytes:
         encoded, seen = entry
         pair = self._wrap(encoded, self.value(value))
-        # A key of many values (ids, paths) keeps its first ones: most likely none repeats.
+        # A key with many values (ids, paths) caches only the first: the values rarely repeat.
         if len(seen) < _MAX_VALUES_PER_KEY and self._has_room(pair):
             seen[value] = pair
         return pair
@@ -162,11 +159,11 @@ class ValueEncoder:
         return varint(len(body)) + body
 
 
-def _described(value: object, depth: int) -> str:
-    """Give a text for a value of another kind, whatever its ``__str__`` does."""
+def _text_of(value: object, depth: int) -> str:
+    """Return the text of a value of another type; its type's name if ``__str__`` raises."""
     if depth >= DEPTH_LIMIT:
         return f"<{type(value).__name__}>"
     try:
         return str.__str__(str(value))
-    except Exception:  # noqa: BLE001 - code of the application
+    except Exception:  # noqa: BLE001 - ``__str__`` of the application; the other attributes are still sent
         return f"<{type(value).__name__}>"

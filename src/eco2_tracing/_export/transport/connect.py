@@ -1,4 +1,4 @@
-"""Opening connections: addresses, proxies, TLS."""
+"""Opens connections: addresses, proxies, TLS."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 import time
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from eco2_tracing import _native as native
@@ -16,20 +17,20 @@ from eco2_tracing._lazy_imports import lazy_imports
 from eco2_tracing._settings.targets import Address, without_zone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from eco2_tracing._export.transport.proxies import FindProxy, Proxy
 
-_MAX_PROXY_ANSWER = 16 * 1024
+_MAX_PROXY_RESPONSE = 16 * 1024
 
 
 class Credentials(NamedTuple):
-    """Files for TLS, read anew for each connection: certificates are renewed while a process runs.
+    """Files for TLS. They are read for each connection, because certificates are renewed.
 
     Attributes:
-        certificate: Authorities to trust (PEM); the system's when ``None``.
-        client_certificate: Our own chain (PEM).
-        client_key: Our own key (PEM).
+        certificate: Trusted authorities (PEM); the system's if ``None``.
+        client_certificate: Client certificate chain (PEM).
+        client_key: Client key (PEM).
     """
 
     certificate: str | None = None
@@ -42,31 +43,26 @@ class Credentials(NamedTuple):
         Raises:
             OSError: A file cannot be used; the message names the file and its variable.
         """
-        with _Naming("OTEL_EXPORTER_OTLP_CERTIFICATE", self.certificate):
+        with _naming("OTEL_EXPORTER_OTLP_CERTIFICATE", self.certificate):
             context = ssl.create_default_context(cafile=self.certificate)
         if self.client_certificate:
             files = f"{self.client_certificate}, {self.client_key or 'which should hold the key too'}"
-            with _Naming("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and _CLIENT_KEY", files):
+            with _naming("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and _CLIENT_KEY", files):
                 context.load_cert_chain(self.client_certificate, self.client_key, password=_no_password)
         return context
 
 
-class _Naming:
-    """Makes errors of the TLS library say which file they are about."""
-
-    def __init__(self, variable: str, files: str | None) -> None:
-        self._subject = f"{variable} ({files})"
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, OSError | ValueError):
-            raise OSError(f"cannot use {self._subject}: {error}") from None
+@contextmanager
+def _naming(variable: str, files: str | None) -> Iterator[None]:
+    """Make errors of the TLS library name the variable and its files."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise OSError(f"cannot use {variable} ({files}): {error}") from None
 
 
 def _no_password() -> str:
-    # Without it, an encrypted key makes OpenSSL ask on the terminal, and wait.
+    # Without a password function, OpenSSL would ask for it on the terminal.
     raise ValueError("the key is encrypted")
 
 
@@ -74,11 +70,11 @@ class Connector:
     """Opens connections to a server, directly or through a proxy.
 
     Args:
-        addresses: The server's addresses; each is tried.
+        addresses: Addresses of the server; each is tried.
         credentials: For TLS; ``None`` for plaintext.
-        protocols: What to offer by ALPN.
-        find_proxy: Returns the proxy for an address, or ``None``; asked for each connection.
-        tunnel: Ask a proxy for a tunnel; else the requests are for it to forward.
+        protocols: Protocols offered by ALPN.
+        find_proxy: Returns the proxy for an address, or ``None``; called for each connection.
+        tunnel: Ask the proxy for a tunnel. Otherwise it forwards requests.
         clock: Monotonic seconds.
     """
 
@@ -122,44 +118,44 @@ class Connector:
         if context:
             context.set_alpn_protocols(list(self._protocols))
         errors: list[OSError] = []
-        ways = self._ways(errors)
-        for index, (addresses, proxy) in enumerate(ways):
-            # The time that is left is shared among the ways that are left.
+        routes = self._routes(errors)
+        for index, (addresses, proxy) in enumerate(routes):
+            # The remaining time is divided among the remaining routes.
             now = self._clock()
-            share = now + (deadline - now) / (len(ways) - index)
+            share = now + (deadline - now) / (len(routes) - index)
             with collected(errors):
                 return self._open(addresses, proxy, context, share)
         raise errors[0]
 
     def abort(self) -> None:
-        """Let a connection attempt in another thread fail, and all later ones."""
+        """Called by another thread: fail the running attempt and all later ones."""
         self._race.abort()
         opening = self._opening
         if opening is not None:
             opening.abort()
 
     def close(self) -> None:
-        """Close what is being opened: in a forked child, where nobody goes on with it."""
+        """In a forked child: close the connection that the parent is opening."""
         self._race.close()
         opening, self._opening = self._opening, None
         if opening is not None:
             opening.close()
 
     def answered(self) -> None:
-        """Note that the server answered on the latest connection: its address is tried first from now on."""
+        """Record that the server answered on the latest connection: its address is tried first from now on."""
         self._preferred, self._avoided = self._used, []
 
     def failed(self) -> None:
-        """Note that the latest connection was of no use: its address is tried last from now on."""
+        """Record that the latest connection failed: its address is tried last from now on."""
         self._preferred = None
         if self._used is not None:
             self._avoided = [one for one in self._avoided if one != self._used] + [self._used]
 
-    def _ways(self, errors: list[OSError]) -> list[tuple[tuple[Address, ...], Proxy | None]]:
-        """Return the addresses that are called directly, all together, and each one that is behind a proxy.
+    def _routes(self, errors: list[OSError]) -> list[tuple[tuple[Address, ...], Proxy | None]]:
+        """Return the direct addresses as one route, and each address behind a proxy as another.
 
         Args:
-            errors: Gets those of addresses whose proxy cannot be used.
+            errors: Errors of proxies are appended.
         """
         found: list[tuple[Address, Proxy | None]] = []
         for address in self._addresses:
@@ -190,22 +186,22 @@ class Connector:
         connection.until(deadline)
         if self.aborted:  # between the end of the race and now
             connection.abort()
-        try:
-            if proxy and self._tunnel:
-                _tunnel(connection, addresses[0], proxy)
-            if context:
-                host = addresses[0].host if proxy else used.host
-                connection.secure(context, without_zone(host), http2="h2" in self._protocols)
-        except BaseException:
-            connection.close()
-            self.failed()
-            raise
-        finally:
-            self._opening = None
+        with ExitStack() as on_error:
+            on_error.callback(self.failed)
+            on_error.callback(connection.close)
+            try:
+                if proxy and self._tunnel:
+                    _tunnel(connection, addresses[0], proxy)
+                if context:
+                    host = addresses[0].host if proxy else used.host
+                    connection.secure(context, without_zone(host), http2="h2" in self._protocols)
+            finally:
+                self._opening = None
+            on_error.pop_all()
         return connection
 
     def _candidates(self, addresses: tuple[Address, ...]) -> list[Candidate]:
-        """Look up addresses, the one that answered last time first."""
+        """Look up addresses. The one that answered last comes first."""
         found: list[Candidate] = []
         errors: list[OSError] = []
         for address in addresses:
@@ -213,7 +209,7 @@ class Connector:
                 found += _look_up(address)
         if errors and not found:
             raise errors[0]
-        # Only what the name still has; the one that failed longest ago first, so that each has its turn.
+        # Failed addresses that the name still has come last, the one that failed longest ago first among them.
         self._avoided = [one for one in self._avoided if one in found]
         failed = {one: turn for turn, one in enumerate(self._avoided)}
         return sorted(interleaved(found), key=lambda one: (failed.get(one, -1), one != self._preferred))
@@ -228,18 +224,18 @@ def _look_up(address: Address) -> list[Candidate]:
     host, port = address
     if not port:
         return [Candidate(socket.AF_UNIX, host, "localhost")]
-    # Milliseconds of every start otherwise; a connection is opened in the export thread. The codec is for names.
+    # `getaddrinfo` needs this codec. Importing it takes milliseconds, here in the export thread.
     with lazy_imports():
-        import encodings.idna  # noqa: F401 - imported by getaddrinfo otherwise
+        import encodings.idna  # noqa: F401 - `getaddrinfo` would import it without protection from forks
     try:
         found = native.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as problem:
-        raise OSError(f"{host!r} is no host name: {problem}") from None
+        raise OSError(f"{host!r} is not a host name: {problem}") from None
     return [Candidate(family, sockaddr, host) for family, _, _, _, sockaddr in found]
 
 
 def _named(error: OSError, proxy: Proxy | None) -> OSError:
-    """Return an error that names the proxy it is about."""
+    """Return an error that names the proxy."""
     if proxy is None:
         return error
     kind = TimeoutError if isinstance(error, TimeoutError) else ConnectionError
@@ -250,7 +246,7 @@ def _tunnel(connection: Connection, address: Address, proxy: Proxy) -> None:
     """Ask a proxy for a tunnel (RFC 9110, 9.3.6).
 
     Raises:
-        OSError: It refuses.
+        OSError: The proxy refuses or does not answer.
     """
     host = f"[{address.host}]" if ":" in address.host else address.host
     request = f"CONNECT {host}:{address.port} HTTP/1.1\r\nHost: {host}:{address.port}\r\n"
@@ -259,7 +255,7 @@ def _tunnel(connection: Connection, address: Address, proxy: Proxy) -> None:
     try:
         connection.sendall(f"{request}\r\n".encode())
         status = "100"
-        while status.startswith("1"):  # interim answers come before the final one
+        while status.startswith("1"):  # interim responses come before the final one
             status = _status(connection)
     except TimeoutError:
         raise TimeoutError(f"the proxy {proxy.name} gave no answer in time") from None
@@ -271,13 +267,13 @@ def _tunnel(connection: Connection, address: Address, proxy: Proxy) -> None:
 
 
 def _status(connection: Connection) -> str:
-    """Read one answer of a proxy, and return its status; nothing if it is no HTTP."""
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        # A byte at a time: what follows belongs to the tunnel.
+    """Return the status of one response of a proxy; an empty string if it is not HTTP."""
+    response = b""
+    while b"\r\n\r\n" not in response:
+        # One byte at a time: what follows belongs to the tunnel.
         data = connection.recv(1)
-        answer += data
-        if not data or len(answer) > _MAX_PROXY_ANSWER:
+        response += data
+        if not data or len(response) > _MAX_PROXY_RESPONSE:
             raise ConnectionError("it is cut off" if not data else "it has no end")
-    found = re.match(rb"HTTP/1\.\d (\d{3})\b", answer)
+    found = re.match(rb"HTTP/1\.\d (\d{3})\b", response)
     return found[1].decode() if found else ""

@@ -1,11 +1,10 @@
-"""A socket with one deadline for all that is done on it, which another thread can cut short.
+"""A socket with one deadline for a whole request, which another thread can abort.
 
-Python's own timeouts are per call, so a server that answers a byte at a time holds a caller for ever.
+Python's timeouts are per call: a server that sends one byte at a time would block the caller without limit.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import socket
 import ssl
@@ -22,27 +21,25 @@ if TYPE_CHECKING:
     from eco2_tracing._export.transport.proxies import Proxy
 
 _CHUNK = 64 * 1024
-_LONGEST_ANSWER = 256 * 1024
-"""Bytes of one answer. A server that sends more, or pings without end, would keep this process busy with reading it."""
-
+_MAX_RESPONSE_BYTES = 256 * 1024
+"""Limit for one response. It also ends a connection on which the server only sends pings."""
 
 _SLICE_S = 0.25
-"""Seconds of waiting after which there is time for something else."""
-
+"""Seconds of waiting between two calls of ``meanwhile``."""
 
 NO_LIMIT_S = 2_147_483.0
-"""Seconds that stand for no limit: the largest timeout that settings hold (2**31 - 1 ms)."""
+"""Seconds that mean no limit: the largest timeout of the settings (2**31 - 1 ms)."""
 
 _LONGEST_WAIT_S = 86_400.0
-"""Seconds of one call to the system; a longer time is not a number that every call takes."""
+"""Longest timeout in seconds for one system call; not every call takes larger numbers."""
 
 
 def idle() -> None:
-    """Do nothing meanwhile."""
+    """Do nothing: the default for ``meanwhile``."""
 
 
 def usable_timeout(seconds: float) -> float:
-    """Return a timeout that a clock can be added to: what is no number, or too large, is no limit."""
+    """Return a timeout that can be added to a clock: NaN and large numbers become `NO_LIMIT_S`."""
     return NO_LIMIT_S if math.isnan(seconds) else min(seconds, NO_LIMIT_S)
 
 
@@ -50,11 +47,11 @@ class Connection:
     """A connected stream.
 
     Args:
-        sock: A socket that this object now owns.
+        sock: The socket; this object closes it.
         clock: Monotonic seconds.
 
     Attributes:
-        proxy: The proxy that it was opened through, if any.
+        proxy: The proxy in use, if any.
     """
 
     proxy: Proxy | None = None
@@ -67,26 +64,26 @@ class Connection:
         self._received = 0
 
     def until(self, deadline: float, meanwhile: Callable[[], None] = idle) -> None:
-        """Bound everything from here on: how long it takes, and how much is received.
+        """Limit the time and the bytes received from here on.
 
         Args:
-            deadline: Reading of the clock at which the peer has had its time.
-            meanwhile: Called now and then while nothing is received.
+            deadline: Reading of the clock at which calls fail.
+            meanwhile: Called repeatedly while nothing is received.
         """
         self._deadline = deadline
         self._meanwhile = meanwhile
         self._received = 0
 
     def secure(self, context: ssl.SSLContext, host: str, *, http2: bool = False) -> None:
-        """Make it TLS.
+        """Start TLS.
 
         Args:
-            context: Whom to trust, and who we are.
+            context: The TLS context.
             host: The name that the certificate must have.
             http2: The context offers HTTP/2.
 
         Raises:
-            OSError: The peer is not who it should be, or does not speak TLS.
+            OSError: The handshake failed.
         """
         try:
             self._sock.settimeout(self._left())
@@ -113,11 +110,11 @@ class Connection:
             self._sock.sendall(view[start : start + _CHUNK])
 
     def recv(self, size: int = _CHUNK) -> bytes:
-        """Receive what is there, at least a byte; nothing once the peer has closed.
+        """Receive at least one byte; ``b""`` once the peer has closed.
 
         Raises:
             TimeoutError: The deadline passed.
-            OSError: The connection broke, or the peer does not come to an end.
+            OSError: The connection broke, or the response is too large.
         """
         while True:
             data = self.recv_for(_SLICE_S, size)
@@ -125,7 +122,7 @@ class Connection:
                 return data
 
     def recv_for(self, seconds: float, size: int = _CHUNK) -> bytes | None:
-        """Receive as `recv` does, or return ``None`` when nothing came in so many seconds."""
+        """Receive as `recv` does; return ``None`` if nothing arrives within so many seconds."""
         self._sock.settimeout(min(self._left(), seconds))
         try:
             return self._counted(self._sock.recv(size))
@@ -133,15 +130,11 @@ class Connection:
             self._meanwhile()
             return None
 
-    def makefile(self, mode: str, buffering: int = -1) -> io.BufferedReader:
-        """Return a reader, as `http.client` asks for it."""
-        return io.BufferedReader(_Reader(self))
-
     def glance(self) -> bytes | None:
         """Read without waiting.
 
         Returns:
-            What is there; nothing in it when the peer has closed or broken off; ``None`` when all is quiet.
+            The bytes that arrived; ``b""`` if the connection is closed or broken; ``None`` if nothing arrived.
         """
         try:
             self._sock.settimeout(0)
@@ -152,18 +145,18 @@ class Connection:
             return b""
 
     def abort(self) -> None:
-        """Fail whatever another thread is waiting for on this socket."""
+        """Fail the call that another thread waits for on this socket."""
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the descriptor, without a word to the peer: a forked child may do it."""
+        """Close the descriptor without sending anything: a forked child may do it."""
         with suppress(OSError):
             self._sock.close()
 
     def _counted(self, data: bytes) -> bytes:
         self._received += len(data)
-        if self._received > _LONGEST_ANSWER:
+        if self._received > _MAX_RESPONSE_BYTES:
             raise ConnectionError("the answer has no end")
         return data
 
@@ -172,16 +165,3 @@ class Connection:
         if left <= 0:
             raise TimeoutError("timed out")
         return min(left, _LONGEST_WAIT_S)
-
-
-class _Reader(io.RawIOBase):
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # typeshed: any buffer
-        data = self._connection.recv(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)

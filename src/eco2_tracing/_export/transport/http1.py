@@ -1,4 +1,4 @@
-"""Reading the answer of HTTP/1.1, on `http.client`."""
+"""Reading responses of HTTP/1.1 with `http.client`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from eco2_tracing._export.transport import mismatch
+from eco2_tracing._tls import reader_of
 
 if TYPE_CHECKING:
     from eco2_tracing._export.transport.connection import Connection
@@ -17,8 +18,10 @@ _PREFIX = b"HTTP/"
 _INTERIM = re.compile(rb"HTTP/1\.\d\s+1(?!01)\d\d(?=\s)")
 
 
-class LentSocket:
-    """What `http.client` uses of a socket; it closes it as soon as it has the headers, so that does nothing.
+class KeptSocket:
+    """The part of a socket that `http.client` uses, with a `close` that does nothing.
+
+    `http.client` closes its socket as soon as it has read the headers.
 
     Args:
         connection: The connection.
@@ -29,28 +32,28 @@ class LentSocket:
         self.sendall = connection.sendall
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """Return a reader of the final answer: `http.client` takes interim ones other than 100 for final."""
-        return final_answer(self._connection.makefile(mode), secure=self._connection.is_secure)
+        """Return a reader of the final response: `http.client` skips no interim response but 100."""
+        return final_response(reader_of(self._connection.recv), secure=self._connection.is_secure)
 
     def close(self) -> None:
         """Do nothing."""
 
 
-def final_answer(reader: io.BufferedReader, *, secure: bool) -> io.BufferedReader:
-    """Skip interim answers (1xx; RFC 9110, 15.2).
+def final_response(reader: io.BufferedReader, *, secure: bool) -> io.BufferedReader:
+    """Skip interim responses (1xx; RFC 9110, 15.2).
 
     Args:
         reader: Reads what the server sends.
-        secure: It sends it over TLS.
+        secure: The connection is TLS.
 
     Returns:
-        A reader that begins with the final answer.
+        A reader that begins with the final response.
 
     Raises:
-        ConnectionError: There is no answer, or it is no HTTP/1.1; the message says what it looks like.
+        ConnectionError: There is no response, or it is not HTTP/1.1; the message names the probable protocol.
     """
     while True:
-        # Before a line is read: other protocols send none.
+        # Peek before reading a line: other protocols may send no line end.
         beginning = reader.peek(1)
         if not beginning:
             raise ConnectionError(mismatch.closed_early("OTLP over HTTP", secure=secure))
@@ -60,23 +63,17 @@ def final_answer(reader: io.BufferedReader, *, secure: bool) -> io.BufferedReade
         if not line.startswith(_PREFIX):
             raise ConnectionError(mismatch.not_http1(line))
         if not _INTERIM.match(line):
-            return io.BufferedReader(_Replayed(line, reader))
+            return _unread(line, reader)
         while reader.readline(_LONGEST_LINE).strip():
             pass
 
 
-class _Replayed(io.RawIOBase):
-    """Gives a line that was read once more, and then the rest."""
+def _unread(line: bytes, reader: io.BufferedReader) -> io.BufferedReader:
+    """Return a reader that yields a line that was read, then the rest."""
 
-    def __init__(self, line: bytes, reader: io.BufferedReader) -> None:
-        self._line = line
-        self._reader = reader
+    def recv(size: int) -> bytes:
+        nonlocal line
+        data, line = line[:size], line[size:]
+        return data or reader.read1(size)
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # typeshed: any buffer
-        data, self._line = self._line[: len(buffer)], self._line[len(buffer) :]
-        data = data or self._reader.read1(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+    return reader_of(recv)

@@ -1,4 +1,7 @@
-"""What an answer shows about the protocol of its peer, and what to set instead, in words without a byte of it."""
+"""Error messages for a protocol mismatch: what the peer seems to speak, and which setting to change.
+
+No message quotes the response, which may hold credentials.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,21 @@ import ssl
 
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
-_TLS_RECORDS = (b"\x15\x03", b"\x16\x03")  # an alert, a handshake: no frame and no line begins so
+_TLS_RECORDS = (
+    b"\x15\x03",
+    b"\x16\x03",
+)  # alert and handshake; neither a frame nor a text line begins like that
 _SETTINGS, _GOAWAY = 4, 7
 _FRAME_HEADER = 9
-# OpenSSL's reasons for bytes that are no TLS record, across its versions.
+# OpenSSL's reasons for bytes that are not a TLS record, in its various versions.
 _NOT_TLS = frozenset(
     {
-        "WRONG_VERSION_NUMBER",
-        "RECORD_LAYER_FAILURE",
-        "PACKET_LENGTH_TOO_LONG",
-        "BAD_RECORD_TYPE",
-        "HTTP_REQUEST",
-        "HTTPS_PROXY_REQUEST",
-        "ENCRYPTED_LENGTH_TOO_LONG",
-        "DATA_LENGTH_TOO_LONG",
+        *("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "BAD_RECORD_TYPE"),
+        *("HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "ENCRYPTED_LENGTH_TOO_LONG", "DATA_LENGTH_TOO_LONG"),
         "UNEXPECTED_MESSAGE",
     }
 )
-# nginx, Go and Apache answer so to plaintext on a port for TLS.
+# Responses of nginx, Go and Apache to plaintext on a TLS port.
 _PLAINTEXT_REFUSED = re.compile(rb"HTTPS (?:port|server)|SSL-enabled server")
 _TLS_EXPECTED = f"TLS is expected there: write https:// in {_ENDPOINT}"
 _NO_HTTP2 = (
@@ -38,31 +38,31 @@ _HTTP2 = (
 _NO_HTTP = f"no HTTP is spoken there: look at {_ENDPOINT} and {_PROTOCOL}"
 
 
-def not_http2(answer: bytes) -> str:
-    """Return what is wrong with an answer that is no HTTP/2."""
-    return tls_expected(answer) or _NO_HTTP2
+def not_http2(response: bytes) -> str:
+    """Return the message for a response that is not HTTP/2."""
+    return tls_expected(response) or _NO_HTTP2
 
 
-def tls_expected(answer: bytes) -> str:
-    """Return what to say where an answer or its body shows that TLS is expected; nothing otherwise."""
-    found = answer.startswith(_TLS_RECORDS) or _PLAINTEXT_REFUSED.search(answer)
+def tls_expected(response: bytes) -> str:
+    """Return the message if a response or its body shows that TLS is expected, else an empty string."""
+    found = response.startswith(_TLS_RECORDS) or _PLAINTEXT_REFUSED.search(response)
     return _TLS_EXPECTED if found else ""
 
 
-def not_http1(answer: bytes) -> str:
-    """Return what is wrong with an answer that does not begin as HTTP/1.1 does."""
-    if answer.startswith(_TLS_RECORDS):
+def not_http1(response: bytes) -> str:
+    """Return the message for a response that does not begin like HTTP/1.1."""
+    if response.startswith(_TLS_RECORDS):
         return _TLS_EXPECTED
-    frame = len(answer) >= _FRAME_HEADER and answer[3] in (_SETTINGS, _GOAWAY) and not any(answer[5:9])
+    frame = len(response) >= _FRAME_HEADER and response[3] in (_SETTINGS, _GOAWAY) and not any(response[5:9])
     return _HTTP2 if frame else _NO_HTTP
 
 
 def closed_early(protocol: str, *, secure: bool) -> str:
-    """Return what to say of a peer that closed a new connection without a byte.
+    """Return the message for a peer that closed a new connection without a response.
 
     Args:
-        protocol: What was spoken to it.
-        secure: It was spoken over TLS.
+        protocol: The protocol of the request.
+        secure: The connection was TLS.
     """
     other = "" if secure else " Does it expect TLS (https://)?"
     return (
@@ -72,7 +72,7 @@ def closed_early(protocol: str, *, secure: bool) -> str:
 
 
 def tls_error(error: ssl.SSLError, *, http2: bool) -> str:
-    """Return a failed handshake in words, with its cure where the peer does not speak what we asked for.
+    """Return the message for a failed handshake, with the setting to change where the protocols differ.
 
     Args:
         error: The error.
@@ -86,8 +86,8 @@ def tls_error(error: ssl.SSLError, *, http2: bool) -> str:
     return text
 
 
-def in_words(error: BaseException) -> str:
-    """Return a failure in words: other errors than those of the system may quote the answer."""
+def error_text(error: BaseException) -> str:
+    """Return a message for an error. Only the text of `OSError` is used: others may quote the response."""
     if isinstance(error, OSError):
         return str(error) or type(error).__name__
-    return f"the request failed, or its answer cannot be read ({type(error).__name__})"
+    return f"the request failed, or its response cannot be read ({type(error).__name__})"

@@ -1,8 +1,8 @@
-"""Proxies that the environment names, by gRPC's rules for gRPC and by those of requests for HTTP.
+"""Finds proxies in the environment, by gRPC's rules for gRPC and by those of requests for HTTP.
 
 Sources: https://github.com/grpc/grpc/blob/master/doc/environment_variables.md and `requests.utils`.
-Both rules are extended alike: entries of ``NO_PROXY`` may be ranges (CIDR) of IPv4 and IPv6, have brackets or a port;
-gRPC's variables count in upper case too, after those in lower case.
+Both are extended: entries of ``NO_PROXY`` may be IPv4 and IPv6 ranges (CIDR), and may have brackets or a port. gRPC's
+variables are also read in upper case, after those in lower case.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from eco2_tracing._settings.targets import Address, without_escaped_zone, without_zone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     FindProxy = Callable[[Address], "Proxy | None"]
     _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -31,9 +31,9 @@ class Proxy(NamedTuple):
     """A proxy.
 
     Attributes:
-        address: Where it is.
+        address: Host and port.
         authorization: Value of the ``Proxy-Authorization`` header; empty for none.
-        name: Its URL without credentials and its variable, for messages.
+        name: URL without credentials and variable, for messages.
     """
 
     address: Address
@@ -42,11 +42,11 @@ class Proxy(NamedTuple):
 
 
 class ProxyError(OSError):
-    """A proxy is named that cannot be used."""
+    """The environment names a proxy that cannot be used."""
 
 
 def no_proxy(_: Address) -> None:
-    """Find no proxy."""
+    """Return ``None``."""
 
 
 def grpc_proxy(environ: Mapping[str, str], address: Address) -> Proxy | None:
@@ -57,10 +57,10 @@ def grpc_proxy(environ: Mapping[str, str], address: Address) -> Proxy | None:
         address: The server.
 
     Raises:
-        ProxyError: The variable names something that cannot be used.
+        ProxyError: The value of the variable cannot be used.
     """
     variable = _first_set(environ, _GRPC_VARIABLES)
-    # An empty value means no proxy: later variables do not count.
+    # An empty value means no proxy, whatever later variables say.
     if not address.port or not variable or not environ[variable]:
         return None
     exceptions = _first_set(environ, _GRPC_EXCEPTIONS)
@@ -78,10 +78,10 @@ def http_proxy(environ: Mapping[str, str], scheme: str, address: Address) -> Pro
         address: The server.
 
     Raises:
-        ProxyError: The variable names something that cannot be used.
+        ProxyError: The value of the variable cannot be used.
     """
     for name in (f"{scheme}_proxy", "all_proxy"):
-        variable = _either_case(environ, name)
+        variable = _first_set(environ, (name,))  # an empty value in lower case counts, as in `urllib.request`
         if variable and environ[variable]:
             break
     else:
@@ -90,27 +90,16 @@ def http_proxy(environ: Mapping[str, str], scheme: str, address: Address) -> Pro
     return None if _is_excepted(address, exceptions) else _parse(variable, environ[variable])
 
 
-def _first_set(environ: Mapping[str, str], names: Iterable[str]) -> str | None:
-    """Return the first variable that is set: gRPC itself only looks at lower case, so that comes first."""
-    names = tuple(names)
-    for name in names:
-        if name in environ:
-            return name
-    for name in names:
-        if name.upper() in environ and not _is_callers(environ, name.upper()):
-            return name.upper()
-    return None
+def _first_set(environ: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+    """Return the first variable that is set. Lower case comes first: gRPC reads no other."""
+    upper = [name.upper() for name in names]
+    return next(
+        (name for name in (*names, *upper) if name in environ and not _is_forged(environ, name)), None
+    )
 
 
-def _either_case(environ: Mapping[str, str], name: str) -> str | None:
-    """Return the spelling that is set; in lower case it counts even if it is empty, as in `urllib.request`."""
-    if name in environ:
-        return name
-    return name.upper() if name.upper() in environ and not _is_callers(environ, name.upper()) else None
-
-
-def _is_callers(environ: Mapping[str, str], variable: str) -> bool:
-    """Return whether a CGI script's caller may have set it, with a ``Proxy`` header (CVE-2016-1000110)."""
+def _is_forged(environ: Mapping[str, str], variable: str) -> bool:
+    """Return whether the client of a CGI script may have set it, with a ``Proxy`` header (CVE-2016-1000110)."""
     return variable == "HTTP_PROXY" and "REQUEST_METHOD" in environ
 
 
@@ -154,7 +143,7 @@ def _ip(text: str) -> _Ip | None:
 
 
 def _parse(variable: str, text: str) -> Proxy:
-    """Read a proxy's URL, as a host and a port where it has no scheme.
+    """Parse a proxy's URL, or a host and a port.
 
     Raises:
         ProxyError: It cannot be used.

@@ -1,7 +1,6 @@
-"""Connecting to the first of several addresses that answers (RFC 8305).
+"""Connects to the first of several addresses that answers (RFC 8305).
 
-Attempts begin 250 ms apart, or as soon as the one before failed, so an address that is dead costs no more than that.
-One thread waits for all of them.
+Attempts start 250 ms apart, or when the previous one failed. One thread waits for all of them.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ import os
 import select
 import socket
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eco2_tracing import _native as native
@@ -29,7 +29,7 @@ class Candidate(NamedTuple):
     Attributes:
         family: Its address family.
         sockaddr: The address, as `socket.socket.connect` takes it.
-        host: The host that it is an address of, which its certificate must name.
+        host: Its host name, which the certificate must have.
     """
 
     family: int
@@ -39,25 +39,16 @@ class Candidate(NamedTuple):
 
 def interleaved(candidates: Iterable[Candidate]) -> list[Candidate]:
     """Order candidates so that address families alternate, beginning with the first one's (RFC 8305, section 4)."""
-    families: dict[int, deque[Candidate]] = {}
+    families: dict[int, list[Candidate]] = {}
     for candidate in dict.fromkeys(candidates):
-        families.setdefault(candidate.family, deque()).append(candidate)
-    ordered: list[Candidate] = []
-    while families:
-        for family in tuple(families):
-            ordered.append(families[family].popleft())
-            if not families[family]:
-                del families[family]
-    return ordered
+        families.setdefault(candidate.family, []).append(candidate)
+    rows = zip_longest(*families.values())
+    return [candidate for row in rows for candidate in row if candidate is not None]
 
 
 @contextmanager
 def collected(errors: list[OSError]) -> Iterator[None]:
-    """Add what the block raises to a list: an address that fails in any way fails alone.
-
-    Args:
-        errors: The errors of all addresses.
-    """
+    """Append an error of the block to a list, as an `OSError`: other addresses are still tried."""
     try:
         yield
     except OSError as error:
@@ -67,7 +58,7 @@ def collected(errors: list[OSError]) -> Iterator[None]:
 
 
 class Race:
-    """Connects to one of several addresses, within a time, until another thread aborts it.
+    """Connects to one of several addresses, until the deadline or until another thread aborts it.
 
     Args:
         clock: Monotonic seconds.
@@ -79,7 +70,7 @@ class Race:
         self.aborted = False
 
     def connect(self, candidates: Sequence[Candidate], deadline: float) -> tuple[socket.socket, Candidate]:
-        """Return the first connection that is established; all others are closed.
+        """Return the first connection that is established, and close all others.
 
         Args:
             candidates: The addresses, the preferred one first.
@@ -95,13 +86,13 @@ class Race:
             self.close()
 
     def close(self) -> None:
-        """Close what is pending; in a forked child, what was pending in the parent."""
+        """Close pending sockets; in a forked child, those of the parent."""
         for sock in self.pending:
             sock.close()
         self.pending.clear()
 
     def abort(self) -> None:
-        """From another thread: let pending attempts fail, and all later ones."""
+        """Called by another thread: fail pending attempts and all later ones."""
         self.aborted = True
         for sock in tuple(self.pending):
             with suppress(OSError):
@@ -130,7 +121,7 @@ class Race:
         raise errors[0] if errors else OSError("the name has no address")
 
     def _ready(self, timeout_s: float) -> list[socket.socket]:
-        """Wait until attempts are decided, and return their sockets."""
+        """Wait until attempts succeed or fail, and return their sockets."""
         by_number = {sock.fileno(): sock for sock in self.pending}
         waiting = native.poll()
         for number in by_number:
@@ -138,16 +129,14 @@ class Race:
         return [by_number[number] for number, _ in waiting.poll(timeout_s * 1000)] if by_number else []
 
     def _begin(self, candidate: Candidate, errors: list[OSError]) -> None:
-        """Begin an attempt; it is pending if it did not fail at once."""
-        with collected(errors):
+        """Start an attempt. It is pending unless it fails at once."""
+        with collected(errors), ExitStack() as on_error:
             sock = native.socket(candidate.family, socket.SOCK_STREAM)
+            on_error.callback(sock.close)
             self.pending[sock] = candidate
-            try:
-                _start_connecting(sock, candidate)
-            except BaseException:
-                del self.pending[sock]
-                sock.close()
-                raise
+            on_error.callback(self.pending.pop, sock)
+            _start_connecting(sock, candidate)
+            on_error.pop_all()
 
     @staticmethod
     def _outcome(sock: socket.socket) -> OSError | None:
@@ -155,7 +144,7 @@ class Race:
         if code:
             return OSError(code, os.strerror(code))
         try:
-            sock.getpeername()  # a socket that another thread shut down is writable too
+            sock.getpeername()  # fails for a socket that another thread shut down
         except OSError as error:
             return error
         return None
@@ -165,7 +154,7 @@ def _start_connecting(sock: socket.socket, candidate: Candidate) -> None:
     sock.setblocking(False)
     if candidate.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A Unix socket whose backlog is full says EAGAIN, and is not connecting.
+    # EAGAIN of a Unix socket means that its backlog is full.
     code = sock.connect_ex(candidate.sockaddr)
     if code not in (0, errno.EINPROGRESS):
         raise OSError(code, os.strerror(code))

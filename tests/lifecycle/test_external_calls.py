@@ -1,4 +1,4 @@
-"""Somebody else's tracer: one client span a call, its sampler is asked, and one line says all of it."""
+"""External tracer providers: one client span per call, deferred decisions by their sampler, one log line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PLANTED = "password=planted"
 
 @pytest.fixture
 def install(monkeypatch):
-    """Install a provider as an application does; gives what it exports."""
+    """Install a provider as an application does; return its exporter."""
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
     providers = []
 
@@ -48,7 +48,7 @@ def install(monkeypatch):
 
 
 class Stock:
-    """A callee: what it was sent, and an application that calls it."""
+    """A server that records requests, and an application that calls it."""
 
     def __init__(self, *, is_async=True):
         self.sent = []
@@ -79,7 +79,7 @@ class Stock:
 
 
 def lines(caplog):
-    """What the library said."""
+    """Log lines of the library."""
     return [record.getMessage() for record in caplog.records if record.name == "eco2_tracing"]
 
 
@@ -90,7 +90,7 @@ def by_kind(exporter, kind):
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_call_is_one_client_span_of_theirs(install, monkeypatch, is_async):
-    """Below the server span, by the stable conventions, with captured headers; the callee is told of it."""
+    """The client span is a child of the server span, has stable attributes and captured headers, and is injected."""
     monkeypatch.setenv("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST", "x-b3-traceid,accept")
     monkeypatch.setenv("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE", "x-reply")
     exporter = install()
@@ -120,7 +120,7 @@ def test_a_call_is_one_client_span_of_theirs(install, monkeypatch, is_async):
     ("path", "status", "error"), [("missing", 200, "404"), ("refuses", 500, "ConnectError")]
 )
 def test_calls_that_fail(install, path, status, error):
-    """They are errors, and their messages tell no secret."""
+    """Failed calls are errors, and their messages are redacted."""
     exporter = install()
     configure_tracing("orders")
     assert Stock().call(path).status_code == status
@@ -131,7 +131,7 @@ def test_calls_that_fail(install, path, status, error):
 
 
 def test_a_call_that_is_given_up(install):
-    """Its span ends without an error: nobody failed."""
+    """The span of a cancelled call ends without an error."""
     exporter = install()
     configure_tracing("orders")
 
@@ -145,7 +145,7 @@ def test_a_call_that_is_given_up(install):
 
 
 def test_calls_that_are_excluded(install, monkeypatch):
-    """They have no span, and the callee is told of the request's."""
+    """Excluded calls have no span, and the request's context is injected."""
     monkeypatch.setenv("OTEL_PYTHON_HTTPX_EXCLUDED_URLS", "stock")
     exporter = install()
     configure_tracing("orders")
@@ -156,7 +156,7 @@ def test_calls_that_are_excluded(install, monkeypatch):
 
 
 def test_a_call_whose_headers_cannot_be_written(install, monkeypatch, caplog):
-    """It goes out, and has its span."""
+    """The call is sent and has a span."""
     exporter = install()
     configure_tracing("orders")
     caplog.clear()
@@ -192,7 +192,7 @@ def test_their_sampler_decides_what_a_caller_left_open(install, sampler, sampled
 
 @pytest.mark.parametrize("decision", [True, False])
 def test_a_callers_own_decision_stays(install, decision):
-    """Nobody is asked where the caller has decided."""
+    """The sampler is not asked if the caller has decided."""
     exporter = install(ParentBased(ALWAYS_OFF if decision else ALWAYS_ON))
     configure_tracing("orders")
     Stock().call("one", b3_headers(sampled=decision))
@@ -200,7 +200,7 @@ def test_a_callers_own_decision_stays(install, decision):
 
 
 def test_contribs_server_under_their_provider(install):
-    """What contrib's instrumentations read has the decision, too."""
+    """Contexts that contrib's instrumentations extract have the decision too."""
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
     exporter = install(ParentBased(ALWAYS_ON))
@@ -210,7 +210,7 @@ def test_contribs_server_under_their_provider(install):
 
 
 class Broken(Sampler):
-    """A sampler that takes the first question badly."""
+    """A sampler that raises at its first call."""
 
     def should_sample(self, parent_context, *arguments, **keywords):
         if not parent_context:
@@ -222,7 +222,7 @@ class Broken(Sampler):
 
 
 def test_a_sampler_that_fails(install, caplog):
-    """The request is served, and one warning says so."""
+    """The request is served, with one warning."""
     install(Broken())
     configure_tracing("orders")
     caplog.clear()
@@ -231,7 +231,7 @@ def test_a_sampler_that_fails(install, caplog):
 
 
 def test_a_provider_without_a_sampler(monkeypatch):
-    """Another implementation of the API is not asked; the decision stays open for it."""
+    """A provider without a sampler is not asked, and the decision stays deferred."""
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
     trace.set_tracer_provider(trace.NoOpTracerProvider())
     configure_tracing("orders")
@@ -269,7 +269,7 @@ def call_over_a_socket(captured, client=None):
 
 
 def test_contribs_httpx_after_ours(instrumentor, captured_spans, caplog):
-    """Ours makes the one client span, also of a client that is instrumented alone, and says so once."""
+    """Ours makes the one client span, for a single instrumented client too, with one log line."""
     caplog.set_level(logging.INFO, "eco2_tracing")
     client = httpx.Client()
     instrumentor.instrument()
@@ -281,7 +281,7 @@ def test_contribs_httpx_after_ours(instrumentor, captured_spans, caplog):
 
 
 def test_contribs_httpx_before_ours(instrumentor, monkeypatch, caplog):
-    """Contrib's makes the one client span, and one line says so."""
+    """Contrib's instrumentation makes the one client span, with one log line."""
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
     caplog.set_level(logging.INFO, "eco2_tracing")
     instrumentor.instrument()
@@ -292,7 +292,7 @@ def test_contribs_httpx_before_ours(instrumentor, monkeypatch, caplog):
 
 
 def test_one_client_of_contribs_before_ours(instrumentor, monkeypatch):
-    """Its calls stay contrib's; those of other clients are ours."""
+    """Calls of that client stay with contrib; calls of other clients are ours."""
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
     client = httpx.Client()
     instrumentor.instrument_client(client)
@@ -304,7 +304,7 @@ def test_one_client_of_contribs_before_ours(instrumentor, monkeypatch):
 
 
 def test_a_package_whose_parts_have_moved(caplog):
-    """One without httpx2, as older ones, is no news; one whose private part has moved is one warning."""
+    """A contrib package without httpx2 gives no warning; one with a moved private name gives one."""
     _watch(ModuleType("older"))
     assert lines(caplog) == []
     newer = ModuleType("newer")
@@ -314,7 +314,7 @@ def test_a_package_whose_parts_have_moved(caplog):
 
 
 def test_contribs_httpx_alone(instrumentor):
-    """Without a configuration of ours it does what it does."""
+    """Without our configuration, contrib's instrumentation works as usual."""
     instrument_httpx()
     instrumentor.instrument()
     assert hasattr(httpx.HTTPTransport.handle_request, "__wrapped__")
@@ -342,7 +342,7 @@ async def work(item: int):
 
 
 def test_the_opentelemetry_instrument_command(tmp_path, otlp_receiver):
-    """One server span, one client span, both its own; and one line."""
+    """An external instrumentation makes one server and one client span, with one log line."""
     pytest.importorskip("opentelemetry.distro", reason="opentelemetry-distro is not installed")
     (tmp_path / "calling.py").write_text(CALLING)
     instrument = Path(sys.executable).parent / "opentelemetry-instrument"

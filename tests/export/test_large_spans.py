@@ -1,4 +1,4 @@
-"""Memory: what waits is bounded in bytes, and what is left of a span that holds too much is the most telling part."""
+"""Memory: the queue has a byte limit, and large spans are pruned."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def link(attributes: dict[str, Any] | None = None) -> Link:
 
 
 def test_an_ordinary_span_is_light() -> None:
-    """Its bytes are not counted, so that ending it takes no lock."""
+    """An ordinary span is small: its bytes are not counted and no lock is taken."""
     assert span_size(make_span(attributes=ORDINARY)) < SMALL
     assert span_size(make_span(attributes=BoundedAttributes(None, ORDINARY))) == span_size(
         make_span(attributes=ORDINARY)
@@ -71,7 +71,7 @@ HEAVY: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", HEAVY)
 def test_what_is_heavy(kind: str) -> None:
-    """Whatever holds the bytes, it is found; what is left of it fits, and says how much is not all there."""
+    """Every part of a span counts towards its size, and the pruned span fits the limit."""
     span = make_span(**{"attributes": ORDINARY, **HEAVY[kind]})
     assert span_size(span) > SMALL
     for limit in (SMALL, 100_000):
@@ -92,7 +92,7 @@ def nested(depth: int) -> Any:
 
 
 def test_nesting_ends() -> None:
-    """A value of endless depth is weighed and cut all the same."""
+    """Sizing and pruning stop at a depth."""
     deep, shallow = ({"a": nested(depth), "b": {"c": nested(depth)}, "d": "flat"} for depth in (500, 3))
     span = make_span(attributes=deep)
     assert span_size(span) < SMALL
@@ -102,7 +102,7 @@ def test_nesting_ends() -> None:
 
 
 def test_what_is_kept_of_a_heavy_span() -> None:
-    """Short attributes, the beginnings of long ones, and the last event; the rest is counted."""
+    """Short attributes, the beginnings of long ones and the last events are kept; the rest is counted as dropped."""
     attributes = BoundedAttributes(
         20, {**ORDINARY, "long": LONG, "after": "short", "list": list(range(10_000))}
     )
@@ -127,7 +127,7 @@ def test_what_is_kept_of_a_heavy_span() -> None:
 
 
 def test_memory_is_bounded_without_a_collector(open_batcher: Open) -> None:
-    """Spans of a megabyte each wait in a few mebibytes; none of them is dropped for its size."""
+    """Spans of 1 MB each wait within the byte limit, and none is dropped."""
     batcher = open_batcher(f"127.0.0.1:{free_port()}", batcher={"max_queue_size": 1000})
     batcher.on_end(make_span())
     eventually(lambda: batcher.stats().last_error)
@@ -147,7 +147,7 @@ def test_memory_is_bounded_without_a_collector(open_batcher: Open) -> None:
 
 
 def test_heavy_spans_do_not_wait_for_company() -> None:
-    """Where many bytes wait, the delay is not waited for, and afterwards there is room as before."""
+    """A batch is sent early once large spans fill half of the byte limit; their bytes are free afterwards."""
     exporter = Recording()
     batcher = SpanBatcher(exporter, schedule_delay_s=3600, max_queue_size=20)
     for _ in range(3):
@@ -164,7 +164,7 @@ def test_heavy_spans_do_not_wait_for_company() -> None:
 def test_a_crowd_of_heavy_spans(
     receiver: Received, open_batcher: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """All of them arrive, the first ones whole; ordinary spans among them are untouched; one line says so."""
+    """All large spans arrive, the first ones whole; small spans are unchanged; one line reports the pruned ones."""
     batcher = open_batcher(
         receiver.endpoint,  # type: ignore[attr-defined]  # either kind has one
         batcher={"schedule_delay_s": 3600, "max_queue_size": 100, "max_batch_size": 100},
@@ -186,7 +186,7 @@ def test_a_crowd_of_heavy_spans(
 
 
 def test_what_is_given_up_holds_nothing() -> None:
-    """After a shutdown no bytes are counted any more."""
+    """No bytes are counted after a shutdown."""
     exporter = Recording()
     exporter.gate.clear()
     batcher = SpanBatcher(exporter, schedule_delay_s=0.01)
@@ -199,7 +199,7 @@ def test_what_is_given_up_holds_nothing() -> None:
 
 @pytest.mark.parametrize("heavy", [False, True])
 def test_names_that_are_none(heavy: bool, receiver: Received, open_batcher: Open) -> None:
-    """They are told as text; neither the span nor those beside it are lost."""
+    """A name that is not text is sent as text, and no span is lost."""
     batcher = open_batcher(receiver.endpoint)  # type: ignore[attr-defined]  # either kind has one
     name: Any = None
     attributes = {"long": LONG * 5} if heavy else {}
@@ -211,7 +211,7 @@ def test_names_that_are_none(heavy: bool, receiver: Received, open_batcher: Open
 
 
 def test_real_spans_of_the_sdk(receiver: Received, open_batcher: Open) -> None:
-    """What the SDK hands over is weighed and pruned_span like anything else."""
+    """Spans of the SDK are sized and pruned too."""
     batcher = open_batcher(receiver.endpoint)  # type: ignore[attr-defined]  # either kind has one
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(batcher)

@@ -1,4 +1,4 @@
-"""What servers' answers mean, by the words of the OTLP specification."""
+"""The meaning of responses by the OTLP specification."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_grpc_statuses(code: grpc.StatusCode) -> None:
 
 
 def test_an_unknown_grpc_status() -> None:
-    """A code that does not exist is final."""
+    """A code that does not exist is not retried."""
     assert grpc_result(99, "", {}) == ExportResult("dropped", "status 99", "rejected")
 
 
@@ -72,7 +72,7 @@ def test_resource_exhausted_with_retry_info(trailers: dict[str, str]) -> None:
 
 
 def test_retry_info_is_bounded() -> None:
-    """Nobody is waited for longer than the limit; no delay at all is one of zero."""
+    """A delay has an upper limit, and an absent one is zero."""
     long = RetryInfo(retry_delay=Duration(seconds=86_400))
     header = "google.rpc.retryinfo-bin"
     assert grpc_result(14, "", {header: text(long.SerializeToString())}).retry_after_s == MAX_SERVER_DELAY_S
@@ -89,7 +89,7 @@ def test_retry_info_is_bounded() -> None:
 @example(b"\x1a\x06\x08" + varint(1 << 34))
 @example(b"\x1a\x16\x0a\x14google.rpc.RetryInfo")
 def test_any_bytes_can_be_retry_info(details: bytes) -> None:
-    """Whatever a server sends, no more is asked of memory than it sent, and no more patience than the limit."""
+    """Parsing any response is limited in memory, and its delay in time."""
     for header in ("google.rpc.retryinfo-bin", "grpc-status-details-bin"):
         delay = grpc_result(14, "", {header: text(details)}).retry_after_s
         assert delay is None or 0 <= delay <= MAX_SERVER_DELAY_S
@@ -97,7 +97,7 @@ def test_any_bytes_can_be_retry_info(details: bytes) -> None:
 
 @pytest.mark.parametrize("garbage", ["!", "AAA", "CgE", "DQ", "/////w", "CgIBAQ"])
 def test_garbage_for_retry_info(garbage: str) -> None:
-    """Details that cannot be read are none."""
+    """Status details that cannot be decoded are ignored."""
     for name in ("google.rpc.retryinfo-bin", "grpc-status-details-bin"):
         reply = grpc_result(14, "", {name: garbage})
         assert (reply.outcome, reply.error) == ("retry", "UNAVAILABLE")
@@ -130,7 +130,7 @@ def test_http_statuses(status: int, outcome: str, reason: str) -> None:
 
 @pytest.mark.parametrize("status", [*range(100, 200), *range(300, 600)])
 def test_every_http_status(status: int) -> None:
-    """Each one is either tried again or counted under a reason of its kind."""
+    """Each HTTP status is retried or has a reason for the drop."""
     reply = http_result(status, "", "7", 0)
     if status in (429, 502, 503, 504):
         assert (reply.outcome, reply.retry_after_s) == ("retry", 7)
@@ -159,7 +159,7 @@ def test_retry_after(header: str | None, seconds: float | None) -> None:
 
 
 def test_partial_success() -> None:
-    """Rejected spans and the server's words are told; a warning without rejections too."""
+    """Rejected spans and the server's message are reported, and a message without rejections too."""
     assert success(b"") == ExportResult("sent", reason="rejected")
     assert success(partial_success(3, "too old")).rejected == 3
     assert success(partial_success(3, "too old")).error == "partial success, 3 spans rejected: too old"
@@ -167,7 +167,7 @@ def test_partial_success() -> None:
 
 
 def test_partial_success_of_a_later_protocol() -> None:
-    """Fields that are not known yet are passed over."""
+    """Unknown fields are skipped."""
     assert success(block(b"\x0a", b"\x18\x05\x08\x02")).rejected == 2
     assert success(partial_success(-1, "")).rejected == 0
     assert success(partial_success(-1, "odd")).error == "partial success, 0 spans rejected: odd"
@@ -175,29 +175,29 @@ def test_partial_success_of_a_later_protocol() -> None:
 
 @given(st.binary(max_size=60))
 def test_any_bytes_can_be_an_answer(body: bytes) -> None:
-    """An answer that is no message counts as accepted, and nothing is raised."""
+    """A response that cannot be decoded counts as accepted."""
     assert success(body).outcome == "sent"
 
 
 def test_http_answers_to_a_grpc_call() -> None:
-    """The mapping that gRPC defines for proxies' answers."""
+    """HTTP statuses map to gRPC statuses as gRPC defines it."""
     assert [grpc_code_of_http(status) for status in (401, 404, 503, 418)] == [16, 12, 14, 2]
 
 
 @given(st.integers(-(2**63), 2**64 - 1))
 def test_varints(number: int) -> None:
-    """Numbers survive the way there and back, negative ones as two's complement."""
+    """Encoded integers decode to the same value, negative ones as two's complement."""
     ((_, value),) = fields(b"\x08" + varint(number))
     assert value == number % 2**64
 
 
 @pytest.mark.parametrize("message", [b"\x0a\x05ab", b"\x0b", b"\x08" + b"\xff" * 12, b"\x09\x00", b"\x80"])
 def test_broken_messages(message: bytes) -> None:
-    """What is cut short or of a type that is not used is told by an error."""
+    """Truncated messages and unused wire types raise `ValueError`."""
     with pytest.raises(ValueError, match=r"truncated|wire type"):
         list(fields(message))
 
 
 def test_fixed_fields() -> None:
-    """64 bits are read as the double that they are in what we read, 32 as bytes."""
+    """64-bit fields decode as doubles, 32-bit fields as bytes."""
     assert list(fields(b"\x09" + bytes(8) + b"\x15" + bytes(4))) == [(1, 0.0), (2, bytes(4))]

@@ -1,4 +1,4 @@
-"""The four ways to meet somebody else's tracer: one server span, one client span, one line about who is in charge."""
+"""Four set-ups with external instrumentation: one server span, one client span, one log line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make_app(**arguments) -> FastAPI:
 
 
 class Scene:
-    """What a scenario has at hand; global state is put back by the tests' own fixture.
+    """The tools of a scenario. A fixture restores global state.
 
     Args:
         exporter: What every provider exports to.
@@ -61,14 +61,14 @@ class Scene:
         return provider
 
     def apply_contrib(self, app):
-        """Do by hand what contrib's documentation says."""
+        """Instrument by hand as contrib's documentation says."""
         FastAPIInstrumentor.instrument_app(app, exclude_spans=["send", "receive"])
         HTTPXClientInstrumentor().instrument()
         self.undo.append(HTTPXClientInstrumentor().uninstrument)
 
 
 def provider_of_the_application(scene):
-    """It installs one, and no instrumentation."""
+    """A provider without instrumentations."""
     trace.set_tracer_provider(scene.provider())
     configure_tracing("orders")
     instrument_app(app := make_app())
@@ -115,7 +115,7 @@ def native_by_hand(scene):
     ids=lambda scenario: scenario.__name__,
 )
 def test_one_of_each(scenario, monkeypatch, caplog):
-    """In the mesh's trace, the call below the request, each by whom the line says."""
+    """One trace with the client span below the server span, each made by the instrumentation that the line names."""
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
     caplog.set_level(logging.INFO)
     scene = Scene(InMemorySpanExporter())

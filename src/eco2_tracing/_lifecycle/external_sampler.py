@@ -1,15 +1,16 @@
-"""A decision that the caller left to us, under a tracer provider that somebody else installed.
+"""Deferred sampling decisions under an external tracer provider.
 
-B3 can leave the decision open; OpenTelemetry's span context cannot say so, and a sampler that follows its parent would
-take it for a refusal. So the provider's own sampler is asked as for a root, and its answer stands for the caller's.
+B3 headers may leave the decision to the receiver. OpenTelemetry's span context cannot express that: a parent-based
+sampler would read it as "not sampled". The provider's sampler decides as for a root span instead.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import CarrierT, Getter, default_getter
+from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
@@ -19,25 +20,24 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._guard import guarded
 from eco2_tracing.propagation import Inbound, Propagation, inbound_of
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.sampling import Sampler
 
 
 class ExternalPropagation(Propagation):
-    """Propagation that asks the sampler of another provider where a caller leaves the decision open.
+    """Propagation that asks the sampler of an external provider for deferred decisions.
 
-    Args:
-        provider: The one in charge; without a ``sampler``, as the SDK's has, nobody is asked.
-        arguments: As for ``Propagation``.
-        keywords: As for ``Propagation``.
+    Attributes:
+        sampler: The sampler; without one, no deferred context is sampled.
     """
 
-    def __init__(self, provider: Any, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._sampler = getattr(provider, "sampler", None)
+    sampler: Sampler | None = None
 
     def context(self, inbound: Inbound, base: Context | None = None, *, excluded: bool = False) -> Context:
-        """Put what the headers said, and the decision, into a context."""
+        """Return a context with the inbound headers and the decision."""
         return self._decided(super().context(inbound, base, excluded=excluded))
 
     def extract(
@@ -46,7 +46,7 @@ class ExternalPropagation(Propagation):
         context: Context | None = None,
         getter: Getter[CarrierT] = default_getter,
     ) -> Context:
-        """Do the same through the OpenTelemetry interface."""
+        """Extract the context from a carrier, and decide."""
         return self._decided(super().extract(carrier, context, getter))
 
     def _decided(self, context: Context) -> Context:
@@ -61,11 +61,8 @@ class ExternalPropagation(Propagation):
         return set_span_in_context(NonRecordingSpan(decided), context)
 
     def _samples(self, trace_id: int) -> bool:
-        if self._sampler is None:
-            return False
-        try:
-            result = self._sampler.should_sample(Context(), trace_id, "HTTP", SpanKind.SERVER, {}, ())
-            return bool(result.decision.is_sampled())
-        except Exception:  # noqa: BLE001 - anybody's sampler, and the request goes on
-            internal_failure("asking the sampler of another provider")
-            return False
+        if self.sampler is not None:
+            with guarded("asking the sampler of another provider"):
+                result = self.sampler.should_sample(Context(), trace_id, "HTTP", SpanKind.SERVER, {}, ())
+                return result.decision is Decision.RECORD_AND_SAMPLE
+        return False

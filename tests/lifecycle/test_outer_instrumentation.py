@@ -1,4 +1,4 @@
-"""Somebody else traces requests outside of the instrumented application: one server span, and a line."""
+"""An instrumentation outside the instrumented application: one server span, and one log line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from eco2_tracing.testing import SPAN_ID, TRACE_ID, b3_headers
 
 
 def inner_app() -> FastAPI:
-    """The one application that is instrumented; it tells its trace id."""
+    """The instrumented application, which returns its trace id."""
     app = FastAPI()
 
     @app.get("/items/{item}")
@@ -53,7 +53,7 @@ def not_traced():
 
 
 def lines(caplog) -> list[str]:
-    """What is said about who is in charge."""
+    """The log lines about external instrumentation."""
     return [record.getMessage() for record in caplog.records if "in charge" in record.getMessage()]
 
 
@@ -73,7 +73,7 @@ def lines(caplog) -> list[str]:
     ],
 )
 def test_one_server_span(make, scope, told, captured_spans, caplog):
-    """Whoever stands outside makes it, in the mesh's trace, and one line says who that is."""
+    """The outer instrumentation makes the server span, in the mesh's trace, and one line names it."""
     caplog.set_level(logging.INFO, "eco2_tracing")
     with TestClient(make()) as client:
         for _ in range(2):
@@ -87,7 +87,7 @@ def test_one_server_span(make, scope, told, captured_spans, caplog):
 
 
 def test_a_service_that_calls_itself(captured_spans):
-    """A call in the same process is a request of its own, whoever made the span of the outer one."""
+    """A call within the process is a request with its own server span."""
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
     inner = inner_app()

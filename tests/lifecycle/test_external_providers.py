@@ -1,4 +1,4 @@
-"""Somebody else's tracer: exactly one server span a request, and one clear line about who is in charge."""
+"""External tracer providers: one server span per request, and one log line about them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STALE = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
 
 
 def make_app(**arguments) -> FastAPI:
-    """An application that tells its trace id, and fails on request."""
+    """An application that returns its trace id, and has a failing route."""
     app = FastAPI(**arguments)
 
     @app.get("/items/{item}")
@@ -55,7 +55,7 @@ def make_app(**arguments) -> FastAPI:
 
 @pytest.fixture
 def theirs(monkeypatch):
-    """A provider that the application installed first; gives its exporter."""
+    """An external provider that is installed first; returns its exporter."""
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
     exporter = InMemorySpanExporter()
     provider = TracerProvider(resource=Resource({"service.name": "theirs"}), shutdown_on_exit=False)
@@ -66,12 +66,12 @@ def theirs(monkeypatch):
 
 
 def lines(caplog) -> list[str]:
-    """What the library said at INFO and above."""
+    """Log lines of the library at INFO and above."""
     return [record.getMessage() for record in caplog.records if record.name == "eco2_tracing"]
 
 
 def test_a_provider_that_was_there_stays(theirs, caplog):
-    """It makes the one server span, with our route, B3 first, and is named in one line; it is never shut down."""
+    """An external provider records the one server span, is named in one line, and is never shut down."""
     caplog.set_level(logging.INFO, "eco2_tracing")
     provider = trace.get_tracer_provider()
     assert configure_tracing(service_name="ours") is True
@@ -107,7 +107,7 @@ def test_a_provider_that_was_there_stays(theirs, caplog):
 
 
 def test_a_hook_that_fails_harms_nothing(theirs):
-    """The request is answered and its span made."""
+    """The request is served and its span recorded."""
     configure_tracing()
     app = make_app()
     instrument_app(app, server_request_hook=lambda span, scope: 1 / 0)
@@ -116,7 +116,7 @@ def test_a_hook_that_fails_harms_nothing(theirs):
 
 
 def test_headers_of_choice_under_their_provider(theirs, monkeypatch):
-    """Captured headers and the response header work there, too."""
+    """Header capture and the response header work with an external provider."""
     monkeypatch.setenv("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST", "x-one")
     monkeypatch.setenv("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE", "content-type")
     monkeypatch.setenv("ECO2_TRACING_RESPONSE_HEADER", "x-trace-id")
@@ -133,7 +133,7 @@ def test_headers_of_choice_under_their_provider(theirs, monkeypatch):
 @pytest.mark.parametrize("order", ["before", "after"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_contrib_instrumentor_on_the_same_app(order, captured_spans, caplog):
-    """Whoever came first makes the server span; the other one steps aside."""
+    """Whichever instrumentation was applied first makes the one server span."""
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
     caplog.set_level(logging.INFO)
@@ -158,7 +158,7 @@ def test_the_contrib_instrumentor_on_the_same_app(order, captured_spans, caplog)
 
 @pytest.mark.skipif(find_spec("fastapi.telemetry") is None, reason="this FastAPI has no telemetry of its own")
 def test_fastapis_own_telemetry_configured_by_hand(captured_spans, caplog):
-    """We make the span, and say so; the provider that the app gave to FastAPI gets none."""
+    """Ours makes the server span, with a log line; the provider given to FastAPI gets none."""
     caplog.set_level(logging.INFO, "eco2_tracing")
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
@@ -172,7 +172,7 @@ def test_fastapis_own_telemetry_configured_by_hand(captured_spans, caplog):
 
 
 def test_httpx_that_contrib_traces_stays_contribs(theirs, caplog):
-    """One client span a call, and a line that says whose."""
+    """One client span per call, and a log line that names its instrumentation."""
     from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 
     caplog.set_level(logging.INFO, "eco2_tracing")
@@ -186,7 +186,7 @@ def test_httpx_that_contrib_traces_stays_contribs(theirs, caplog):
 
 
 def test_the_opentelemetry_instrument_command(tmp_path, otlp_receiver):
-    """Its provider and its server spans stay; there is one a request, in the mesh's trace."""
+    """An external instrumentation keeps its provider and its server spans, one per request, in the mesh's trace."""
     pytest.importorskip("opentelemetry.distro", reason="opentelemetry-distro is not installed")
     instrument = Path(sys.executable).parent / "opentelemetry-instrument"
     command = [str(instrument), sys.executable, "-m", "uvicorn", APP, "--port", "{port}"]
@@ -225,7 +225,7 @@ def test_a_provider_that_the_environment_names_is_not_loaded():
 
 
 def test_odd_requests_under_their_provider(theirs):
-    """No route, no answer, an exception without room: one span each, and nothing is changed."""
+    """A missing route, a missing response and a slotted exception give one span each, unchanged."""
     app = make_app()
 
     @app.get("/frozen")
@@ -250,7 +250,7 @@ def test_odd_requests_under_their_provider(theirs):
 
 
 def test_their_span_that_cannot_be_ended_harms_nobody(theirs, caplog):
-    """The answer has been sent; the failure is told once."""
+    """A failure after the response is recorded once."""
     app = make_app()
     configure_tracing("x")
     instrument_app(app)
@@ -265,7 +265,7 @@ def test_their_span_that_cannot_be_ended_harms_nobody(theirs, caplog):
 
 
 def test_contrib_applied_to_an_application_that_serves_already(monkeypatch):
-    """It stays in charge, and the lifespan's end still flushes."""
+    """An external provider stays, and is flushed at the end of the lifespan."""
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")

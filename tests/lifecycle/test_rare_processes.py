@@ -1,4 +1,4 @@
-"""What happens seldom in a process: a fork that only the cleared page tells of, an old kernel, threads of our own."""
+"""Rare states of a process: a fork in C, an old kernel, warnings of our threads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.tail_sampling.conftest import Local
 
 
 class OldPage:
-    """A page of a kernel that clears none in children."""
+    """A page that the kernel does not clear in children."""
 
     def __init__(self, *arguments, **named):
         pass
@@ -39,7 +39,7 @@ def an_older_kernel(monkeypatch):
 
 @pytest.mark.parametrize("make", [lambda _: _forks.make_mark(platform="other"), an_older_kernel])
 def test_without_a_page_the_process_id_tells(make, monkeypatch):
-    """Another system, or an older kernel: the mark is true in the process that made it, and in no other."""
+    """Without ``MADV_WIPEONFORK`` the mark is true only in the process that made it."""
     mark = make(monkeypatch)
     assert mark[0]
     pid = os.getpid()
@@ -51,7 +51,7 @@ def test_without_a_page_the_process_id_tells(make, monkeypatch):
 
 @pytest.fixture
 def renewals(monkeypatch):
-    """Count renewals in place of doing them, for this is no child."""
+    """Count the calls of the hooks instead of running them."""
     counted = []
     monkeypatch.setattr(_forks._forks, "hooks", [lambda: counted.append("renewed")])
     yield counted
@@ -59,7 +59,7 @@ def renewals(monkeypatch):
 
 
 def test_a_hook_that_asks_renews_nothing_again(renewals):
-    """What a hook calls may ask whether this is a child; the answer is the renewal under way."""
+    """A hook that calls `notice_fork` does not start the hooks again."""
     _forks._forks.hooks.append(_forks.notice_fork)
     _forks.mark[0] = 0
     _forks.notice_fork()
@@ -68,8 +68,8 @@ def test_a_hook_that_asks_renews_nothing_again(renewals):
 
 
 def test_a_hook_that_fails_keeps_none_from_running(renewals, monkeypatch, caplog):
-    """The failure is logged, the other hooks are called, and the process is known."""
-    monkeypatch.setattr(_guard, "_reported", _guard._Once(_native.RLock()))
+    """A failing hook is logged, and the other hooks are called."""
+    monkeypatch.setattr(_guard, "_reported", {})
     _forks._forks.hooks.insert(0, lambda: 1 / 0)
     _forks.mark[0] = 0
     _forks.notice_fork()
@@ -101,14 +101,14 @@ def test_the_end_of_a_held_span_renews(which, renewals):
 
 @pytest.fixture
 def waiting(monkeypatch):
-    """Warnings that wait, of this test alone."""
+    """A separate queue of warnings."""
     own = deque(maxlen=100)
     monkeypatch.setattr(_guard, "pending", own)
     return own
 
 
 def test_a_thread_of_ours_leaves_its_warnings_to_a_greenlet(waiting, monkeypatch, caplog):
-    """Under gevent and eventlet our threads log nothing; whoever comes by in a greenlet does."""
+    """Under gevent and eventlet, warnings of our threads are logged by a greenlet."""
     with monkeypatch.context() as patch:
         patch.setattr(_guard, "in_own_thread", lambda: True)
         _guard.warn("lost %d", 3)
@@ -121,7 +121,7 @@ def test_a_thread_of_ours_leaves_its_warnings_to_a_greenlet(waiting, monkeypatch
 
 
 def test_a_warning_that_another_greenlet_took(monkeypatch, caplog):
-    """Between the look and the grip somebody else may log it: then there is nothing to do."""
+    """A warning that another greenlet takes meanwhile is no error."""
 
     class Snatched(deque):
         def popleft(self):
@@ -134,10 +134,10 @@ def test_a_warning_that_another_greenlet_took(monkeypatch, caplog):
 
 
 def test_a_foreign_thread_under_a_patch_is_none_of_ours(monkeypatch):
-    """It runs code of others in a greenlet, which may touch what is patched."""
+    """A thread for external code is not marked as ours."""
     seen = []
     thread = _native.NativeThread(
-        lambda: seen.append(_native.get_ident() in _native._own_threads), "f", foreign=True
+        lambda: seen.append(_native.get_ident() in _native._own_threads), "f", external=True
     )
     with monkeypatch.context() as patch:
         patch.setattr(_native, "patcher", lambda module="threading": "gevent")
@@ -148,7 +148,7 @@ def test_a_foreign_thread_under_a_patch_is_none_of_ours(monkeypatch):
 
 
 def test_an_attempt_that_was_shut_down_has_failed():
-    """Another thread's abort leaves a socket that is writable, without an error and without a peer."""
+    """An attempt that another thread aborted is not taken for a connection."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
         socket.create_connection(listening.getsockname()) as sock,
