@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
     from eco2_tracing._settings import TracingSettings
+    from eco2_tracing._spans.pipeline import BeforeExport
 
 _Value = TypeVar("_Value")
 
 _FUNCTION = "configure_tracing"
 _EXAMPLES = {"service_name": "auth-api", "service_version": "1.2.0", "environment": "prod"}
 _ATTRIBUTES = 'a mapping of names and values, such as {"team": "payments"}'
+_FUNCTION_OF_A_SPAN = "a plain function of a span, not an async one"
 _PROCESSORS = "a list of span processors, such as [BatchSpanProcessor(exporter)]"
 
 
@@ -38,6 +41,7 @@ class Arguments(NamedTuple):
     settings: TracingSettings | None
     resource_attributes: Mapping[str, Any] | None
     span_processors: Sequence[SpanProcessor]
+    before_export: BeforeExport | None
 
 
 def checked_arguments(*values: Any) -> tuple[Arguments, list[Problem]]:
@@ -50,9 +54,10 @@ def checked_arguments(*values: Any) -> tuple[Arguments, list[Problem]]:
     texts = [text_argument(_FUNCTION, name, getattr(given, name), _EXAMPLES[name]) for name in _EXAMPLES]
     attributes, bad_attributes = _attributes(given.resource_attributes)
     processors, bad_processors = _processors(given.span_processors)
+    function, bad_function = _before_export(given.before_export)
     name, version, environment = (text for text, _ in texts)
-    problems = [*(problem for _, problem in texts), bad_attributes, bad_processors]
-    used = Arguments(name, version, environment, given.settings, attributes, processors)
+    problems = [*(problem for _, problem in texts), bad_attributes, bad_processors, bad_function]
+    used = Arguments(name, version, environment, given.settings, attributes, processors, function)
     return used, [problem for problem in problems if problem is not None]
 
 
@@ -105,6 +110,15 @@ def _processors(value: object) -> tuple[tuple[Any, ...], Problem | None]:
         expected += "; an exporter is put into a processor"
     used = ", ".join(map(shown_argument, usable)) or "nothing"
     return usable, unusable(_FUNCTION, "span_processors", value, expected, used)
+
+
+def _before_export(value: object) -> tuple[BeforeExport | None, Problem | None]:
+    if value is None:
+        return None, None
+    is_async = inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(type(value).__call__)
+    if callable(value) and not is_async and not isinstance(value, type):
+        return value, None
+    return None, unusable(_FUNCTION, "before_export", value, _FUNCTION_OF_A_SPAN, "nothing")
 
 
 def _is_processor(value: object) -> bool:

@@ -70,6 +70,7 @@ def configure_tracing(
     settings: TracingSettings | None = None,
     resource_attributes: Mapping[str, AttributeValue] | None = None,
     span_processors: Sequence[SpanProcessor] = (),
+    before_export: Callable[[Any], bool | None] | None = None,
 ) -> bool:
     """Configure tracing for this process: provider, sampler, exporter, propagator and library instrumentations.
 
@@ -83,6 +84,9 @@ def configure_tracing(
         settings: Used instead of the environment.
         resource_attributes: More resource attributes; those of the environment take precedence.
         span_processors: Span processors of the application. They are called with the spans that are exported.
+        before_export: Called with each ended span before it is exported. The span has the public attributes of the
+            SDK's ``ReadableSpan`` and the methods of the API's ``Span``, which may edit it. ``False`` drops the span.
+            Secrets are masked afterwards.
 
     Returns:
         True if spans are recorded.
@@ -91,7 +95,13 @@ def configure_tracing(
         ConfigurationError: The configuration is wrong, in strict mode (``ECO2_TRACING_STRICT=true``).
     """
     given, wrong = checked_arguments(
-        service_name, service_version, environment, settings, resource_attributes, span_processors
+        service_name,
+        service_version,
+        environment,
+        settings,
+        resource_attributes,
+        span_processors,
+        before_export,
     )
     notice_fork()
     with _process.lock:
@@ -120,7 +130,7 @@ def configure_tracing(
 
 
 def _installed(settings: Settings, given: Arguments, wrong: list[Problem]) -> Tracing:
-    tracing = Tracing(settings, given.resource_attributes, given.span_processors)
+    tracing = Tracing(settings, given.resource_attributes, given.span_processors, given.before_export)
     try:
         external = tracing.external_provider is not None
         report_problems(settings, [*wrong, *further_problems(tracing)], generic=not external)

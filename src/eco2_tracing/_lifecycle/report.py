@@ -22,6 +22,8 @@ def status_of(tracing: Tracing) -> TracingStatus:
     """Return the current state."""
     tail_sampler = tracing.tail_sampler
     dropped: dict[str, int] = dict(tail_sampler.dropped) if tail_sampler is not None else {}
+    if tracing.pipeline is not None:
+        dropped.update(tracing.pipeline.dropped)
     stats = tracing.delivery.stats()
     for one in stats:
         for reason, count in one.dropped.items():

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from eco2_tracing._settings import Settings
+    from eco2_tracing._spans.pipeline import BeforeExport
     from eco2_tracing.propagation import Inbound
     from eco2_tracing.sampling import BuiltSampler
 
@@ -58,11 +59,13 @@ class Tracing:
         settings: Settings,
         resource_attributes: Mapping[str, AttributeValue] | None,
         span_processors: Sequence[SpanProcessor],
+        before_export: BeforeExport | None = None,
     ) -> None:
         self.settings = settings
         self.provider: TracerProvider | None = None
         self.tail_sampler: TailSampler | None = None
         self.sampler: BuiltSampler | None = None
+        self.pipeline: Pipeline | None = None
         self.rules = _rules(settings)
         self.budget = ExitBudget(RLock())
         self.signals = TerminationHandler(self.flush_at_end)
@@ -84,16 +87,21 @@ class Tracing:
         self.contrib_calls = False
         self.unused: list[str] = []
         if external is not None:
-            given = {"span_processors": span_processors, "resource_attributes": resource_attributes}
+            given = {
+                "span_processors": span_processors,
+                "resource_attributes": resource_attributes,
+                "before_export": before_export,
+            }
             self.unused = [name for name, value in given.items() if value]
             use_external(self.state, external)
         elif not settings.disabled:
-            self._build_recording(resource_attributes, span_processors)
+            self._build_recording(resource_attributes, span_processors, before_export)
 
     def _build_recording(
         self,
         resource_attributes: Mapping[str, AttributeValue] | None,
         span_processors: Sequence[SpanProcessor],
+        before_export: BeforeExport | None,
     ) -> None:
         settings = self.settings
         resource = build_resource(settings, resource_attributes, redactor=self.redactor)
@@ -106,7 +114,7 @@ class Tracing:
         )
         exporters = build_processors(settings)
         self.delivery = Delivery(exporters, span_processors)
-        pipeline = Pipeline(self.redactor, span_processors, exporters)
+        pipeline = self.pipeline = Pipeline(self.redactor, span_processors, exporters, before_export)
         self.tail_sampler = TailSampler(
             self.sampler,
             self.rules,

@@ -1,7 +1,8 @@
-"""The last stretch of a span: redaction, the application's processors, the exporters."""
+"""The way of an exported span: ``before_export``, redaction, the application's processors, the exporters."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,55 +10,75 @@ from eco2_tracing._guard import internal_failure
 from eco2_tracing._spans.redact import redact, strip
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
     from eco2_tracing._redaction import Redactor
     from eco2_tracing._spans.span import Span
 
+    BeforeExport = Callable[[Any], bool | None]
+
 
 class Pipeline:
-    """What every span that is exported passes, once.
+    """Takes each ended span that is exported, once.
 
     Args:
-        redactor: Masks secrets and cuts lengths.
-        processors: The application's; they see what will be exported.
-        exporters: Ours.
+        redactor: Masks secrets and truncates values.
+        processors: The application's span processors; they get the spans as they are exported.
+        exporters: Our batch processors.
+        before_export: May edit each span, and drops it by returning ``False``. It runs before redaction, so that
+            secrets in what it sets are masked as well.
+
+    Attributes:
+        dropped: Numbers of spans that ``before_export`` dropped, under this name.
     """
 
     def __init__(
-        self, redactor: Redactor, processors: Sequence[SpanProcessor], exporters: Sequence[SpanProcessor]
+        self,
+        redactor: Redactor,
+        processors: Sequence[SpanProcessor],
+        exporters: Sequence[SpanProcessor],
+        before_export: BeforeExport | None = None,
     ) -> None:
         self._redactor = redactor
         self._processors = tuple(processors)
         self._exporters = tuple(exporters)
+        self._before_export = before_export
+        self.dropped: Counter[str] = Counter()
 
     def add(self, processor: SpanProcessor) -> None:
-        """Take one more processor of the application's.
+        """Add a span processor of the application.
 
         Args:
-            processor: Sees what will be exported from now on.
+            processor: It gets the spans that are exported from now on.
         """
         self._processors = (*self._processors, processor)
 
     @property
     def has_processors(self) -> bool:
-        """Whether the application gave processors."""
+        """Whether the application has span processors."""
         return bool(self._processors)
 
-    def started(self, span: Any, parent_context: Context | None) -> None:
-        """Tell the application's processors of a recorded span's beginning."""
+    def started(self, span: Span, parent_context: Context | None) -> None:
+        """Call the application's processors at the start of a recorded span."""
         for processor in self._processors:
             try:
-                processor.on_start(span, parent_context)
-            except Exception:  # noqa: BLE001 - code of others
+                processor.on_start(span, parent_context)  # type: ignore[arg-type] # ours has the same public methods
+            except Exception:  # noqa: BLE001 - code of the application
                 internal_failure(f"{type(processor).__name__}.on_start")
 
     def emit(self, span: Span) -> None:
-        """Redact one ended span and hand it to processors and exporters.
+        """Redact one ended span and pass it to processors and exporters.
 
         Processors get the SDK's own `ReadableSpan`; what they change of it is exported.
+
+        Args:
+            span: An ended span.
         """
+        if self._before_export is not None and not self._is_kept(span, self._before_export):
+            return
         try:
             redact(span, self._redactor)
         except Exception:  # noqa: BLE001 - attributes are the application's
@@ -69,7 +90,17 @@ class Pipeline:
         for processor in self._processors:
             try:
                 processor.on_end(emitted)
-            except Exception:  # noqa: BLE001 - code of others
+            except Exception:  # noqa: BLE001 - code of the application
                 internal_failure(f"{type(processor).__name__}.on_end")
         for exporter in self._exporters:
             exporter.on_end(emitted)
+
+    def _is_kept(self, span: Span, before_export: BeforeExport) -> bool:
+        try:
+            if span.edit(before_export):
+                return True
+        except Exception:  # noqa: BLE001 - code of the application: the span is exported
+            internal_failure("before_export")
+            return True
+        self.dropped["before_export"] += 1
+        return False
