@@ -123,6 +123,22 @@ def attempt(what: str, function: Callable[..., _Default], *args: object, default
     return default
 
 
+def attempt_silently(function: Callable[..., _Default], *args: object, default: _Default) -> _Default:
+    """Call a function on objects of the application; return ``default`` if it raises.
+
+    Nothing is logged: the caller reports the object, or replaces it by a mark that says what it was.
+
+    Args:
+        function: The function. It may raise anything, `SystemExit` included.
+        args: Its arguments.
+        default: The value in place of an exception.
+    """
+    try:
+        return function(*args)
+    except BaseException:  # noqa: BLE001 - methods of the application's objects run here
+        return default
+
+
 def forget_warnings() -> None:
     """Log again what was logged once."""
     _reported.clear()

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from eco2_tracing._guard import attempt_silently
 from eco2_tracing._instrumentation.common.hook import NOT_AWAITED
 from eco2_tracing._settings import shown_argument
 
@@ -57,18 +58,14 @@ def check_application(app: object, server_request_hook: Callable[..., Any] | Non
 
 def _is_a(app: object, application: type) -> bool:
     """Return whether an object is an application, or a proxy of one: `isinstance` asks the object."""
-    try:
-        return isinstance(app, application)
-    except Exception:  # noqa: BLE001 - the object is the application's
-        return False
+    return attempt_silently(isinstance, app, application, default=False)
 
 
 def _described(app: Any, application: type) -> str:
     """Describe a wrong object, with what to pass in its place."""
-    try:
-        return _advice(app, application)
-    except Exception:  # noqa: BLE001 - the object is the application's
-        return f"{type(app).__module__}.{type(app).__qualname__}"
+    return attempt_silently(
+        _advice, app, application, default=f"{type(app).__module__}.{type(app).__qualname__}"
+    )
 
 
 def _advice(app: Any, application: type) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from eco2_tracing._guard import attempt_silently
 from eco2_tracing._settings import (
     Problem,
     names_argument,
@@ -16,14 +17,12 @@ from eco2_tracing._settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from opentelemetry.sdk.trace import SpanProcessor
 
     from eco2_tracing._settings import TracingSettings
     from eco2_tracing._spans.pipeline import BeforeExport
-
-_Value = TypeVar("_Value")
 
 _FUNCTION = "configure_tracing"
 _EXAMPLES = {"service_name": "auth-api", "service_version": "1.2.0", "environment": "prod"}
@@ -61,14 +60,6 @@ def checked_arguments(*values: Any) -> tuple[Arguments, list[Problem]]:
     return used, [problem for problem in problems if problem is not None]
 
 
-def call_safely(function: Callable[[], _Value], default: _Value) -> _Value:
-    """Call a function that uses an object of the application; return ``default`` if it raises anything."""
-    try:
-        return function()
-    except BaseException:  # noqa: BLE001 - methods of the object may raise SystemExit
-        return default
-
-
 def _attributes(value: object) -> tuple[dict[str, Any] | None, Problem | None]:
     if value is None:
         return None, None
@@ -80,7 +71,7 @@ def _attributes(value: object) -> tuple[dict[str, Any] | None, Problem | None]:
         items.extend(value.items())  # type: ignore[attr-defined]  # a mapping; what precedes an error is kept
         return True
 
-    complete = call_safely(read, False)
+    complete = attempt_silently(read, default=False)
     found = {str.__str__(key): each for key, each in items if isinstance(key, str) and key}
     if complete and len(found) == len(items):
         return found, None
@@ -100,7 +91,7 @@ def _processors(value: object) -> tuple[tuple[Any, ...], Problem | None]:
         found.extend(value)  # type: ignore[arg-type]  # it may not be iterable
         return True
 
-    if not call_safely(read, False):
+    if not attempt_silently(read, default=False):
         found.append(value)
     usable = tuple(each for each in found if _is_processor(each))
     if len(usable) == len(found):
@@ -123,8 +114,8 @@ def _before_export(value: object) -> tuple[BeforeExport | None, Problem | None]:
 
 def _is_processor(value: object) -> bool:
     """Return whether an object has ``on_end``. A class is not a processor."""
-    return call_safely(
-        lambda: not isinstance(value, type) and callable(getattr(value, "on_end", None)), False
+    return attempt_silently(
+        lambda: not isinstance(value, type) and callable(getattr(value, "on_end", None)), default=False
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from eco2_tracing._guard import warn_once
-from eco2_tracing._lifecycle.arguments import Arguments, call_safely
+from eco2_tracing._guard import attempt_silently, warn_once
+from eco2_tracing._lifecycle.arguments import Arguments
 from eco2_tracing._settings import shown
 
 
@@ -31,7 +31,7 @@ def report_again(first: Arguments | None, second: Arguments) -> None:
 
 
 def _same(before: object, after: object) -> bool:
-    return call_safely(lambda: bool(before == after), False)
+    return attempt_silently(lambda: bool(before == after), default=False)
 
 
 def _described(name: str, before: Any, after: Any) -> str:

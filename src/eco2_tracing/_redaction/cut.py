@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from eco2_tracing._guard import attempt_silently
+
 _LONGEST_USERINFO = 2048
 _NAME = type.__dict__["__name__"].__get__  # past what a metaclass says
 
@@ -39,7 +41,9 @@ def cut_front(text: str, limit: int, mark: str) -> str:
 
 def printable(value: object) -> str:
     """Turn any object into text, also one whose `__str__` raises, were it what ends a process."""
-    try:
-        return str.__str__(value) if isinstance(value, str) else str.__str__(str(value))
-    except BaseException:  # noqa: BLE001 - the object is the application's
-        return f"<unprintable {_NAME(type(value))}>"
+    text = attempt_silently(_text, value, default=None)
+    return f"<unprintable {_NAME(type(value))}>" if text is None else text
+
+
+def _text(value: object) -> str:
+    return str.__str__(value) if isinstance(value, str) else str.__str__(str(value))

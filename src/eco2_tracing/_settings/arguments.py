@@ -8,7 +8,7 @@ from enum import Enum
 from itertools import islice
 from typing import Any
 
-from eco2_tracing._guard import warn_once
+from eco2_tracing._guard import attempt_silently, warn_once
 from eco2_tracing._redaction import printable
 from eco2_tracing._settings.display import shown_text
 from eco2_tracing._settings.problem import BadValueError, Problem, raise_wrong
@@ -42,9 +42,9 @@ def shown_argument(value: object) -> str:
     Args:
         value: Any object.
     """
-    try:
-        text = str.__str__(_short.repr(str.__str__(value) if issubclass(type(value), str) else value))
-    except BaseException:  # noqa: BLE001 - the object is the application's
+    plain = str.__str__(value) if issubclass(type(value), str) else value
+    text = attempt_silently(lambda: str.__str__(_short.repr(plain)), default=None)
+    if text is None:
         return printable(value)
     text = shown_text(text[: 2 * _SHOWN])
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
@@ -93,10 +93,11 @@ def plain_text(value: object) -> str:
     has_text = kind.__str__ is not object.__str__ or issubclass(kind, int | float)
     if not has_text or issubclass(kind, bytes | bytearray):
         raise BadValueError(f"it takes {_TEXT}")
-    try:
-        return plain_text(value.value) if issubclass(kind, Enum) else str.__str__(str(value))  # type: ignore[attr-defined]
-    except BaseException:  # noqa: BLE001 - the object is the application's
-        raise BadValueError(f"it takes {_TEXT}") from None
+    read = (lambda: plain_text(value.value)) if issubclass(kind, Enum) else lambda: str.__str__(str(value))  # type: ignore[attr-defined] # an enumeration's
+    text = attempt_silently(read, default=None)
+    if text is None:
+        raise BadValueError(f"it takes {_TEXT}")
+    return text
 
 
 def text_argument(function: str, name: str, value: object, example: str) -> tuple[str | None, Problem | None]:
@@ -142,11 +143,12 @@ def _entries(value: Any) -> tuple[list[Any], bool]:
     found: list[Any] = []
     if issubclass(type(value), bytes | bytearray) or not issubclass(type(value), Iterable):
         return found, True
-    try:
+
+    def read() -> bool:
         found.extend(islice(value, _MOST_ENTRIES))
-    except BaseException:  # noqa: BLE001 - the object is the application's
-        return found, True
-    return found, False
+        return True
+
+    return found, not attempt_silently(read, default=False)
 
 
 def seconds_argument(function: str, value: Any, default: float) -> float:
@@ -154,13 +156,10 @@ def seconds_argument(function: str, value: Any, default: float) -> float:
     kind = type(value)
     if issubclass(kind, int | float):
         return value  # type: ignore[no-any-return]
-    try:
-        number = float(value)
-    except BaseException:  # noqa: BLE001 - the object is the application's
-        number = default
-    else:
-        if not issubclass(kind, str | bytes | bytearray):
-            return number  # a `Decimal`, or a number of another package
+    read: float | None = attempt_silently(float, value, default=None)
+    if read is not None and not issubclass(kind, str | bytes | bytearray):
+        return read  # a `Decimal`, or a number of another package
+    number = default if read is None else read
     takes = f"a number of seconds, such as {default}"
     report_arguments(unusable(function, "timeout_s", value, takes, str(number)))
     return number

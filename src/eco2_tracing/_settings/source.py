@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
+from eco2_tracing._guard import attempt_silently
 from eco2_tracing._settings.arguments import plain_text, shown_argument
 from eco2_tracing._settings.destination import resolve_otlp
 from eco2_tracing._settings.display import masked_reprs
@@ -88,9 +89,8 @@ class _Reader:
         level: Level = {}
         for key, given in keywords.items():
             variable = KEYWORDS.get(key.lower())
-            try:
-                text = _text(given)
-            except BaseException:  # noqa: BLE001 - the object is the application's
+            text: str | None = attempt_silently(_text, given, default=None)
+            if text is None:
                 complaint = "expected text, a number, or a list or mapping of those"
                 self._findings.replaced(variable or key, shown_argument(given), complaint, None)
                 continue

@@ -7,6 +7,7 @@ from typing import Any
 
 from opentelemetry.trace import Status, StatusCode
 
+from eco2_tracing._guard import attempt_silently
 from eco2_tracing._redaction import LONGEST_TEXT
 from eco2_tracing._spans.sanitize import name_of, qualname_of, text_of
 
@@ -28,10 +29,7 @@ def type_name(exception: BaseException) -> str:
     """The exception's class as the semantic conventions write it: with its module, but for built-ins."""
     kind = type(exception)
     name = qualname_of(kind)
-    try:
-        module = kind.__module__
-    except BaseException:  # noqa: BLE001 - a class may say anything of itself
-        return name
+    module = attempt_silently(getattr, kind, "__module__", default=None)
     return f"{module}.{name}" if type(module) is str and module != "builtins" else name
 
 
@@ -39,10 +37,7 @@ def message(exception: BaseException) -> str:
     """The exception's message, cut at ``MESSAGE_LIMIT``; a fallback where ``__str__`` raises."""
     if not issubclass(type(exception), BaseException):
         return _cut(text_of(exception))  # whatever it is, somebody recorded it
-    try:
-        return _cut(str.__str__(str(exception)))
-    except BaseException:  # noqa: BLE001 - values and exceptions are the application's
-        return "<exception str() failed>"
+    return _cut(attempt_silently(lambda: str.__str__(str(exception)), default="<exception str() failed>"))
 
 
 def is_first_record(exception: BaseException, trace_id: int) -> bool:
@@ -92,11 +87,11 @@ def exception_attributes(exception: BaseException, *, escaped: bool = False) -> 
         ``exception.type``, ``.message``, ``.stacktrace`` and ``.escaped``, as OpenTelemetry's
         exception conventions name them.
     """
-    try:
-        # A message is one line here, however long: it must not push the frames out.
-        stack = "".join([_cut(line) for line in _lines(exception)])
-    except BaseException:  # noqa: BLE001 - values and exceptions are the application's
-        stack = "<no stack trace: the exception cannot be formatted>"
+    # A message is one line here, however long: it must not push the frames out.
+    stack = attempt_silently(
+        lambda: "".join([_cut(line) for line in _lines(exception)]),
+        default="<no stack trace: the exception cannot be formatted>",
+    )
     if len(stack) > STACKTRACE_LIMIT:
         stack = "…" + stack[1 - STACKTRACE_LIMIT :]
     return {

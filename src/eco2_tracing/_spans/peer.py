@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketDisconnect
 
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._guard import guarded, internal_failure
 from eco2_tracing._spans.exceptions import came_through
 
 _CHAIN_LIMIT = 16
@@ -74,15 +74,13 @@ def is_peer_end(exception: BaseException | None, send: Any = None, peer: Peer | 
     """
     if exception is None:
         return False
-    try:
+    with guarded("looking for the cause of an exception"):
         # Cancellation beside it is no failure either.
         members = [one for one in _members(exception) if _is_error(one)]
         return bool(members) and all(
             any(_is_end(cause, send, peer) for cause in _causes(one)) for one in members
         )
-    except Exception:  # noqa: BLE001 - exceptions are the application's
-        internal_failure("looking for the cause of an exception")
-        return False
+    return False
 
 
 def is_for_nobody(send: Any, peer: Peer | None) -> bool:

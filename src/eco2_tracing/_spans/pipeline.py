@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._guard import attempt, guarded, internal_failure
 from eco2_tracing._spans.redact import redact, strip
 
 if TYPE_CHECKING:
@@ -64,10 +64,8 @@ class Pipeline:
     def started(self, span: Span, parent_context: Context | None) -> None:
         """Call the application's processors at the start of a recorded span."""
         for processor in self._processors:
-            try:
+            with guarded(f"{type(processor).__name__}.on_start"):
                 processor.on_start(span, parent_context)  # type: ignore[arg-type] # ours has the same public methods
-            except Exception:  # noqa: BLE001 - code of the application
-                internal_failure(f"{type(processor).__name__}.on_start")
 
     def emit(self, span: Span) -> None:
         """Redact one ended span and pass it to processors and exporters.
@@ -88,19 +86,13 @@ class Pipeline:
         if self._processors:
             emitted = span.snapshot()
         for processor in self._processors:
-            try:
+            with guarded(f"{type(processor).__name__}.on_end"):
                 processor.on_end(emitted)
-            except Exception:  # noqa: BLE001 - code of the application
-                internal_failure(f"{type(processor).__name__}.on_end")
         for exporter in self._exporters:
             exporter.on_end(emitted)
 
     def _is_kept(self, span: Span, before_export: BeforeExport) -> bool:
-        try:
-            if span.edit(before_export):
-                return True
-        except Exception:  # noqa: BLE001 - code of the application: the span is exported
-            internal_failure("before_export")
+        if attempt("before_export", span.edit, before_export, default=True):
             return True
         self.dropped["before_export"] += 1
         return False

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 from eco2_tracing._forks import in_child
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._guard import attempt, internal_failure
 from eco2_tracing._native import RLock
 from eco2_tracing._readable_span import readable_span
 from eco2_tracing._spans.limits import within
@@ -168,11 +168,7 @@ class ReadSide(ReadableSpan):
         description = self._description
         if description is None:
             return ""
-        try:
-            return description.describe_name()
-        except Exception:  # noqa: BLE001 - a scope's values are the application's
-            internal_failure("naming a span")
-            return "unknown"
+        return attempt("naming a span", description.describe_name, default="unknown")
 
     @property
     def attributes(self) -> Attributes:

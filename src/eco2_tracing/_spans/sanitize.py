@@ -14,7 +14,7 @@ from typing import Any
 
 from opentelemetry.trace import Link, SpanContext
 
-from eco2_tracing._guard import internal_failure, warn_once
+from eco2_tracing._guard import attempt_silently, internal_failure, warn_once
 from eco2_tracing._settings import shown_argument
 
 PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
@@ -93,12 +93,14 @@ def text_of(value: Any) -> str:
         return value  # type: ignore[no-any-return]
     if value is None:
         return ""
-    try:
-        if issubclass(kind, Sequence | Mapping):
-            value = sanitized(value)  # a text too, or what has one of bounded length
-        return str.__str__(str(value))
-    except BaseException:  # noqa: BLE001 - the object is the application's
-        return f"<unprintable {name_of(kind)}>"
+    text: str | None = attempt_silently(_text, value, kind, default=None)
+    return f"<unprintable {name_of(kind)}>" if text is None else text
+
+
+def _text(value: Any, kind: type) -> str:
+    if issubclass(kind, Sequence | Mapping):
+        value = sanitized(value)  # a text too, or what has one of bounded length
+    return str.__str__(str(value))
 
 
 def name_of(kind: type) -> str:
@@ -173,10 +175,7 @@ class Copier:
         kind = type(value)
         if kind in PLAIN:
             return value
-        try:
-            return self._copied(value, kind, depth)
-        except BaseException:  # noqa: BLE001 - the object is the application's
-            return f"<unreadable {name_of(kind)}>"
+        return attempt_silently(self._copied, value, kind, depth, default=f"<unreadable {name_of(kind)}>")
 
     def _copied(self, value: Any, kind: type, depth: int) -> Any:
         # By the type alone: ``isinstance`` asks the object what it is.

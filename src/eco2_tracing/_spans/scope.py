@@ -11,7 +11,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, Status, StatusCode
 from starlette.exceptions import HTTPException
 
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._guard import guarded, internal_failure
 from eco2_tracing._spans.exceptions import exception_attributes, is_first_record, message
 from eco2_tracing._spans.peer import is_peer_end
 from eco2_tracing._spans.sanitize import qualname_of, sanitized_attributes, text_of
@@ -145,11 +145,9 @@ def finish(span: Span, error: BaseException | None) -> None:
         span: The span.
         error: What left its block, or ``None``. Control flow is no error.
     """
-    try:
-        if error is not None:
+    if error is not None:
+        with guarded("marking a manual span as failed"):  # a span of another provider may raise
             fail(span, error)
-    except BaseException:  # noqa: BLE001  # pragma: no cover - spans of ours do not raise; another provider's may
-        internal_failure("marking a manual span as failed")
     try:
         span.end()
     except Exception:  # noqa: BLE001 - processors are anybody's

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
+from eco2_tracing._guard import attempt_silently
 from eco2_tracing._redaction import LONGEST_TEXT, Budget, Redactor, cut, printable
-from eco2_tracing.logs._json import LONGEST_LINE, attempt_silently, escape_surrogates
+from eco2_tracing.logs._json import LONGEST_LINE, escape_surrogates
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 Ids = tuple[str, str]

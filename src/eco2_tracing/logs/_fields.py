@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from eco2_tracing.logs._json import JsonConverter, attempt_silently
+from eco2_tracing._guard import attempt_silently
+from eco2_tracing.logs._json import JsonConverter
 
 if TYPE_CHECKING:
     from eco2_tracing._redaction import Budget, Redactor

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from eco2_tracing._guard import attempt_silently
 from eco2_tracing._redaction import LONGEST_TEXT, SMALL, Budget, Redactor, cut, printable
 from eco2_tracing.logs._access import ACCESS, AccessFields
 from eco2_tracing.logs._context import PORTABLE, LogContext, context_of, ids_fragment, ids_on
 from eco2_tracing.logs._exceptions import LONGEST_NAME, error_fields, exc_info_of, ids_of
 from eco2_tracing.logs._fields import ECS_VERSION, add_fields
-from eco2_tracing.logs._json import LONGEST_LINE, attempt_silently, escape_surrogates
+from eco2_tracing.logs._json import LONGEST_LINE, escape_surrogates
 from eco2_tracing.logs._messages import DictMessage, dict_message, rendered_error
 from eco2_tracing.logs._records import ContextRecord, capture_log_calls
 from eco2_tracing.logs._shapes import ExtraFields

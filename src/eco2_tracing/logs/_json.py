@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from math import isfinite
-from typing import TypeVar
 
+from eco2_tracing._guard import attempt_silently
 from eco2_tracing._redaction import (
     MASK,
     Budget,
@@ -29,24 +29,6 @@ LONGEST_NAME = 256
 _DEEPEST = 6
 _MOST_NODES = 500
 _INTEGERS = range(-(2**63), 2**64)  # the integers that Elasticsearch and orjson accept
-
-_Result = TypeVar("_Result")
-
-
-def attempt_silently(function: Callable[..., _Result], *args: object, default: _Result) -> _Result:
-    """Call a function on objects of the application; return ``default`` if it raises.
-
-    Nothing is logged, because the caller is writing a log line.
-
-    Args:
-        function: The function. It may raise anything, `SystemExit` included.
-        args: Its arguments.
-        default: The value in place of an exception.
-    """
-    try:
-        return function(*args)
-    except BaseException:  # noqa: BLE001 - methods of the application's objects run here; the line must be written
-        return default
 
 
 class JsonConverter:

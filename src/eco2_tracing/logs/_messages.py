@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from eco2_tracing._guard import attempt_silently
 from eco2_tracing._redaction import printable
 from eco2_tracing.logs._context import is_in_call
-from eco2_tracing.logs._json import attempt_silently
 
 _LONGEST_STEP_S = 5.0
 

@@ -9,10 +9,10 @@ from weakref import ref
 from opentelemetry.context import Context
 
 from eco2_tracing._context import otel_context
+from eco2_tracing._guard import attempt_silently
 from eco2_tracing.logs._access import ACCESS
 from eco2_tracing.logs._context import NO_CONTEXT, PORTABLE, LogContext, capture_context, context_of
 from eco2_tracing.logs._exceptions import exc_info_of, ids_of
-from eco2_tracing.logs._json import attempt_silently
 from eco2_tracing.logs._request import current_request, server_call
 
 Factory = Callable[..., logging.LogRecord]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from eco2_tracing._guard import attempt_silently
 from eco2_tracing.logs._context import context_of, ids_on
-from eco2_tracing.logs._json import attempt_silently
 from eco2_tracing.logs._records import capture_log_calls
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wrapt import register_post_import_hook
 
 from eco2_tracing._compat.httpx import replace_send_method, send_method, transport_of
-from eco2_tracing._guard import internal_failure, warn_once
+from eco2_tracing._guard import guarded, internal_failure, warn_once
 from eco2_tracing._instrumentation.client.attempts import answered, begin, detach, leave_alone, raised
 from eco2_tracing._instrumentation.client.bodies import make_bodies
 from eco2_tracing._instrumentation.client.contrib_guard import stay_in_charge
@@ -215,7 +215,7 @@ def _unknown_transport(client: object, request: Request, method: str, hook: Call
     """
     if current.state is None or not current.calls:
         return None
-    try:
+    with guarded("an outgoing call"):
         if getattr(client, "_is_instrumented_by_opentelemetry", False):
             return client
         transport = transport_of(client, request.url)
@@ -227,6 +227,4 @@ def _unknown_transport(client: object, request: Request, method: str, hook: Call
         if hands_on(transport, method, hook):
             return None
         return transport
-    except Exception:  # noqa: BLE001 - the call must go out
-        internal_failure("an outgoing call")
-        return None
+    return None

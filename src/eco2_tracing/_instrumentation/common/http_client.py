@@ -11,7 +11,7 @@ import re
 from http.client import HTTPConnection
 from typing import Any
 
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._guard import guarded
 from eco2_tracing._instrumentation.common.state import current
 
 _HEAD = "_eco2_head"
@@ -49,14 +49,11 @@ def send_one_baggage_header() -> None:
 def _merged(head: bytes) -> bytes:
     if head.lower().count(_NAME) < 2 or _SIGNED.search(head):
         return head
-    try:
-        state = current.state
-        if state is None:
-            return head
-        values = [_FOLD.sub(b",", line[1]) for line in _LINE.finditer(head)]
-        value = state.propagation.calls.combined_baggage(values)
-        place = head.lower().index(_NAME)
-        return head[:place] + b"\r\nbaggage: " + value + _LINE.sub(b"", head[place:])
-    except Exception:  # noqa: BLE001 - the call must go out
-        internal_failure("the headers of an outgoing call")
-        return head
+    state = current.state
+    if state is not None:
+        with guarded("the headers of an outgoing call"):
+            values = [_FOLD.sub(b",", line[1]) for line in _LINE.finditer(head)]
+            value = state.propagation.calls.combined_baggage(values)
+            place = head.lower().index(_NAME)
+            return head[:place] + b"\r\nbaggage: " + value + _LINE.sub(b"", head[place:])
+    return head

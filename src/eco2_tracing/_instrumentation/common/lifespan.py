@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._guard import guarded
 from eco2_tracing._instrumentation.common.state import current
 
 if TYPE_CHECKING:
@@ -35,19 +35,14 @@ async def lifespan(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> 
         if message["type"] == _STARTED and state is not begun:
             _begin(state)
         elif message["type"] in _ENDED and state is not None and state.shutdown is not None:
-            try:
+            with guarded("the flush at the end of a lifespan"):
                 await state.shutdown()
-            except Exception:  # noqa: BLE001 - the application's end goes on
-                internal_failure("the flush at the end of a lifespan")
         await send(message)
 
     await app(scope, receive, forward)
 
 
 def _begin(state: InstrumentationState | None) -> None:
-    if state is None or state.startup is None:
-        return
-    try:
-        state.startup()
-    except Exception:  # noqa: BLE001 - the application's start goes on
-        internal_failure("the beginning of a lifespan")
+    if state is not None and state.startup is not None:
+        with guarded("the beginning of a lifespan"):
+            state.startup()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import fastapi.routing
 from starlette.routing import Match
 
+from eco2_tracing._guard import attempt_silently
 from eco2_tracing._instrumentation.common.http_attributes import span_method
 from eco2_tracing.logs._request import current_request
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from eco2_tracing._instrumentation.common.asgi import ASGIApp, ReadScope, Receive, Scope, Send
 
 # Since FastAPI 0.137 included routers are nodes of a tree; this flattens them.
+_NO_MATCH: tuple[Match, dict[str, object]] = (Match.NONE, {})
 _contexts: Callable[[Iterable[Route]], Iterable[Route]] = getattr(
     fastapi.routing, "iter_route_contexts", iter
 )
@@ -151,10 +153,12 @@ def _mounts(
 
 
 def _fits(route: Route, scope: ReadScope) -> bool:
-    try:
-        return bool(route.matches(scope)[0].value)
-    except Exception:  # noqa: BLE001 - a route of the application's own that cannot match here
-        return False
+    return bool(_match(route, scope)[0].value)
+
+
+def _match(route: Route, scope: ReadScope) -> tuple[Match, Scope]:
+    """Match a route; one of the application's own that raises matches nothing."""
+    return attempt_silently(route.matches, scope, default=_NO_MATCH)
 
 
 def _children(route: Route) -> Iterable[Route]:
@@ -185,10 +189,7 @@ def _matching(routes: Iterable[Route], scope: Scope, depth: int = 0) -> str | No
     """The template of the first route that matches, or else of one whose path does."""
     by_path = None
     for route in _flattened(routes):
-        try:
-            match, child = route.matches(scope)
-        except Exception:  # noqa: BLE001, S112 - a route of the application's own that cannot match here
-            continue
+        match, child = _match(route, scope)
         if not match.value:
             continue
         template = getattr(route, "path_format", None) or getattr(route, "path", None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wrapt import register_post_import_hook
 
 from eco2_tracing._context import otel_context
-from eco2_tracing._guard import internal_failure
+from eco2_tracing._guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,11 +45,9 @@ def watch_servers() -> None:
 
 
 def _watch(module: ModuleType) -> None:
-    try:
+    with guarded("watching uvicorn"):  # a version of the package may look otherwise
         server: Any = module.Server
         server.serve = _noting(server.serve)
-    except Exception:  # noqa: BLE001 - a version of the package that looks otherwise
-        internal_failure("watching uvicorn")
 
 
 def _noting(original: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opentelemetry import trace
 
-from eco2_tracing._guard import internal_failure, warn_once
+from eco2_tracing._guard import attempt, warn_once
 from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._settings import load_settings
 
@@ -12,17 +12,17 @@ from eco2_tracing._settings import load_settings
 def report_unconfigured() -> None:
     """Log once that no span is made, where nothing else explains that."""
     current.configured = True  # nobody asks again
-    try:
-        if not _is_unset() or load_settings().disabled:
-            return
-    except Exception:  # noqa: BLE001 - the request goes on
-        internal_failure("a request without a configuration")
+    if not attempt("a request without a configuration", _needs_configuration, default=False):
         return
     warn_once(
         "unconfigured",
         "this application is instrumented, but configure_tracing() was not called: its requests have no spans; "
         "call configure_tracing() at start-up, or set OTEL_SDK_DISABLED=true where no tracing is wanted",
     )
+
+
+def _needs_configuration() -> bool:
+    return _is_unset() and not load_settings().disabled
 
 
 def _is_unset() -> bool:

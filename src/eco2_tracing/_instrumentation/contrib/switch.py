@@ -12,7 +12,7 @@ from opentelemetry.context import attach, detach, get_current
 from opentelemetry.trace import INVALID_SPAN, SpanKind, get_current_span
 
 from eco2_tracing._compat.contrib import stable_semconv
-from eco2_tracing._guard import internal_failure, warn_once
+from eco2_tracing._guard import guarded, warn_once
 from eco2_tracing._instrumentation.common.attempts import patch_attempts
 from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, excluded_paths_of
 from eco2_tracing._instrumentation.common.hook import call_hook
@@ -92,7 +92,7 @@ def _entered(state: InstrumentationState, scope: Scope, send: Send) -> tuple[Any
     Returns:
         The token of what was attached, if anything was, and the ``send`` to use.
     """
-    try:
+    with guarded("the beginning of a request"):
         base = get_current()
         current_span = get_current_span(base)
         is_left_out = current_span is INVALID_SPAN or current_span is scope.get(OUTER)
@@ -105,8 +105,6 @@ def _entered(state: InstrumentationState, scope: Scope, send: Send) -> tuple[Any
             token = attach(excluded_context(denied, base))
             header = trace_id_header(state.response_header, denied.trace_id)
             return token, send if header is None else _with_header(send, header)
-    except Exception:  # noqa: BLE001 - the request goes on
-        internal_failure("the beginning of a request")
     return None, send
 
 
