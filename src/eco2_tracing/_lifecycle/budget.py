@@ -27,7 +27,7 @@ WORKERS_END_S = 3.0
 The master of a server ends after its workers. The wait of a worker that was replaced earlier does not count.
 """
 
-LEAST_S = 0.25
+LEAST_S = 0.75
 """Smallest budget of a parent: enough if the collector answers."""
 
 _RECORD = struct.Struct("dd")
