@@ -197,11 +197,11 @@ class ReadSide(ReadableSpan):
     @property
     def context(self) -> SpanContext:
         """The span's context."""
-        return self._context
+        return self._own_context or self._context
 
     def get_span_context(self) -> SpanContext:
         """Return the span's context; its sampled flag is set when the trace is kept later."""
-        return self._context
+        return self._own_context or self._context
 
     @property
     def kind(self) -> SpanKind:

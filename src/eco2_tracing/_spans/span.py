@@ -225,7 +225,8 @@ class Span(ReadSide, trace.Span):
         # Which attributes the application set must still be known to redaction.
         self._merged = given or self._merged
         self._given = None
-        self._parent = self.parent
+        if self._parent is None and self._maker is not None:
+            self._parent = self._maker.make_parent()
         self._description = self._maker = None
 
     def stored(self) -> tuple[Any, ...]:

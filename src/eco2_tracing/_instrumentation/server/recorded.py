@@ -64,7 +64,7 @@ class RecordedRequest(ServedRequest):
         span: The span, set by whoever makes it; ``None`` once the request is over.
     """
 
-    # Class-level defaults of what most requests never set.
+    # Defaults of what most requests never set.
     _has_trailers = False
     _status_code: int | None = None
     _response_headers: Iterable[tuple[bytes, bytes]] | None = None
@@ -94,8 +94,6 @@ class RecordedRequest(ServedRequest):
         self.routed = scope
         self.scope = self._arrived = arrived = {**scope}
         arrived["headers"] = tuple(scope["headers"])
-
-    # Made on demand ----------------------------------------------------------------------------
 
     def make_parent(self) -> SpanContext | None:
         """Return the context of the caller."""
@@ -133,8 +131,6 @@ class RecordedRequest(ServedRequest):
         """Note what the peer does; return the ``receive`` to use."""
         self._peer = Peer(receive)
         return self._peer.receive
-
-    # The response ------------------------------------------------------------------------------
 
     def send(self, message: Message) -> Awaitable[None]:
         """Send a message of the application, in place of the server's ``send``."""
@@ -264,24 +260,28 @@ class RecordedRequest(ServedRequest):
         local: LocalTrace | None = span._local
         if local is not None:
             try:
-                local.finish()
+                local.buffer.finish(local)
             except Exception:  # noqa: BLE001  # pragma: no cover - nothing known raises; the request would go on
                 internal_failure("ending a server span")
 
-    def _route(self) -> str | None:
-        return route_of(self.routed or self._arrived, self._arrived, self._app)
-
     def describe_name(self, attributes: Attributes | None = None) -> str:
         """Return method and route."""
-        route = self._route() if attributes is None else attributes.get("http.route")
-        method = span_method(self._arrived)
-        return f"{method} {route}" if route else method
+        method: object
+        route: object
+        if attributes is None:
+            method = span_method(self._arrived)
+            route = route_of(self.routed or self._arrived, self._arrived, self._app)
+        else:
+            method, route = attributes.get("http.request.method", "HTTP"), attributes.get("http.route")
+            if method == "_OTHER":
+                method = "HTTP"
+        return f"{method} {route}" if route else str(method)
 
     def describe_attributes(self) -> dict[str, AttributeValue]:
         """Return the stable HTTP attributes of the request, and of the response as far as it is known."""
         state = self._state
         attributes = request_attributes(self._arrived, state.redactor)
-        route = self._route()
+        route = route_of(self.routed or self._arrived, self._arrived, self._app)
         if route:
             attributes["http.route"] = route
         status = self._status_code
