@@ -57,10 +57,11 @@ class Bucket:
 
 
 @pytest.fixture
-def bucket(s3_url):
-    """A bucket of a service that traces."""
+def bucket(s3_url, service):
+    """A bucket of a service that traces. The spans of its creation are discarded."""
     pytest.importorskip("opentelemetry.instrumentation.botocore")
     bucket = Bucket(s3_url)
+    service.captured.clear()
     yield bucket
     objects = bucket.client.list_objects_v2(Bucket="images").get("Contents", ())
     for found in objects:

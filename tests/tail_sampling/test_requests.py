@@ -113,8 +113,8 @@ class Service:
 
     @property
     def names(self):
-        """The names of what was exported, sorted."""
-        return sorted(one.name for one in self.captured.spans)
+        """The sorted names of the exported spans of this library: contrib may have been applied in this process."""
+        return sorted(one.name for one in self.captured.spans if one.scope.startswith("eco2_tracing"))
 
     def get(self, path, headers=UNSAMPLED):
         """Send a request that the mesh did not sample."""

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from eco2_tracing._export.otlp.requests import EncodedSpan
-    from eco2_tracing._export.result import EncodedBatch, ExportResult
+    from eco2_tracing._export.result import EncodedBatch, EncodedSpan, ExportResult
     from eco2_tracing._export.transport.persistent import PersistentTransport
 
 _ERROR_LENGTH = 300

@@ -56,6 +56,11 @@ _HTTP_CREDENTIALS = frozenset({401, 403, 407})
 _GRPC_OF_HTTP = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 
 
+EncodedSpan = tuple[bytes, bytes, bytes, bytes, bytes]
+"""``ResourceSpans.resource`` and ``.schema_url``, ``ScopeSpans.scope`` and ``.schema_url``, and the ``Span``, all
+encoded. The garbage collector does not track tuples of bytes."""
+
+
 class RefusedError(ConnectionError):
     """The server did not process the request: it may be sent again at once."""
 

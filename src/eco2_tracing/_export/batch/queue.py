@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from eco2_tracing._export.otlp.requests import EncodedSpan
+    from eco2_tracing._export.result import EncodedSpan
 
     Queued = ReadableSpan | EncodedSpan
 

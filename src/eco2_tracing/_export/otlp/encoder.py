@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from eco2_tracing._export.gil import SPANS_PER_TURN, yield_gil
-from eco2_tracing._export.otlp.requests import EncodedSpan, RequestBuilder
+from eco2_tracing._export.otlp.requests import RequestBuilder
 from eco2_tracing._export.otlp.spans import repaired_body, span_body
 from eco2_tracing._export.otlp.values import ValueEncoder
+from eco2_tracing._export.result import EncodedSpan
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._protobuf import block
 from eco2_tracing._span_size import plain

@@ -5,18 +5,13 @@ Source: opentelemetry/proto/collector/trace/v1/trace_service.proto
 
 from __future__ import annotations
 
-from eco2_tracing._export.result import EncodedBatch
+from eco2_tracing._export.result import EncodedBatch, EncodedSpan
 from eco2_tracing._protobuf import varint
 
 _NESTING_BYTES = 32
 """Upper limit for the tags and lengths around one group."""
 _SPAN_BYTES = 6
 """Upper limit for the tag and length of one span."""
-
-
-EncodedSpan = tuple[bytes, bytes, bytes, bytes, bytes]
-"""``ResourceSpans.resource`` and ``.schema_url``, ``ScopeSpans.scope`` and ``.schema_url``, and the ``Span``, all
-encoded. The garbage collector does not track tuples of bytes."""
 
 
 class RequestBuilder:
