@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import subprocess
@@ -280,3 +281,29 @@ def test_contrib_applied_to_an_application_that_serves_already(monkeypatch):
             assert client.get("/items/7", headers=B3).json() == TRACE_ID
     finally:
         FastAPIInstrumentor.uninstrument_app(app)
+
+
+def test_cancellation_is_no_error(theirs):
+    """A request that is cancelled has a span without an error."""
+    app = make_app()
+
+    @app.middleware("http")
+    async def cancel(request, call_next):
+        raise asyncio.CancelledError
+
+    async def serve() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/items/7", "headers": [], "query_string": b""}
+
+        async def receive() -> dict[str, object]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: dict[str, object]) -> None: ...
+
+        await app(scope, receive, send)
+
+    configure_tracing("shop")
+    instrument_app(app)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(serve())
+    (span,) = theirs.get_finished_spans()
+    assert span.status.status_code is StatusCode.UNSET

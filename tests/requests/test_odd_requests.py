@@ -408,9 +408,13 @@ def test_message_after_the_end_reaches_the_server():
     stack = app.build_middleware_stack()
     stack.app = answer
     sent = serve(stack)
-    last = {"type": "http.response.body", "body": b"late"}
-    asyncio.run(late[0](last))
-    assert sent[-1] == last
+    messages = [
+        {"type": "http.response.start", "status": 500, "headers": []},
+        {"type": "http.response.body", "body": b"late"},
+    ]
+    for message in messages:
+        asyncio.run(late[0](message))
+    assert sent[-2:] == messages
 
 
 @pytest.mark.parametrize("theirs", [False, True])

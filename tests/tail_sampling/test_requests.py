@@ -21,6 +21,8 @@ OTHER = "1" * 32
 ANYTHING_MS = 1e-6
 """A threshold that every request reaches."""
 
+_CONTRIB = "opentelemetry.instrumentation.fastapi"
+
 
 class Service:
     """An application whose exports are captured, and its callees.
@@ -113,8 +115,8 @@ class Service:
 
     @property
     def names(self):
-        """The sorted names of the exported spans of this library: contrib may have been applied in this process."""
-        return sorted(one.name for one in self.captured.spans if one.scope.startswith("eco2_tracing"))
+        """The sorted names of the exported spans; contrib may have been applied in this process."""
+        return sorted(one.name for one in self.captured.spans if one.scope != _CONTRIB)
 
     def get(self, path, headers=UNSAMPLED):
         """Send a request that the mesh did not sample."""

@@ -12,7 +12,6 @@ from eco2_tracing._export.gil import SPANS_PER_TURN, yield_gil
 from eco2_tracing._export.otlp.requests import RequestBuilder
 from eco2_tracing._export.otlp.spans import repaired_body, span_body
 from eco2_tracing._export.otlp.values import ValueEncoder
-from eco2_tracing._export.result import EncodedSpan
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._protobuf import block
 from eco2_tracing._span_size import plain
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-    from eco2_tracing._export.result import EncodedBatch
+    from eco2_tracing._export.result import EncodedBatch, EncodedSpan
 
 MAX_REQUEST_BYTES = 4 * 1024 * 1024 - 64 * 1024
 """Size limit of a request: the 4 MiB that gRPC servers accept by default, less a margin."""

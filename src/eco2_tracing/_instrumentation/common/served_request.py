@@ -46,10 +46,6 @@ class ServedRequest(RequestState):
         self._send = send
         self._trace_id_header = trace_id_header
 
-    def watch(self, receive: Receive) -> Receive:
-        """Return the ``receive`` to use: the server's, where nobody needs to know what the peer does."""
-        return receive
-
     def send(self, message: Message) -> Awaitable[None]:
         """Send a message of the application, in place of the server's ``send``."""
         if message["type"] == "http.response.start":

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
-    from eco2_tracing._instrumentation.common.asgi import Hook, ReadScope, Scope, Send
+    from eco2_tracing._instrumentation.common.asgi import Hook, ReadScope, Receive, Scope, Send
     from eco2_tracing._instrumentation.common.captured_headers import HeaderCapture
     from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, ExcludedUrls
     from eco2_tracing._instrumentation.common.http_attributes import Request, Url
@@ -36,12 +36,13 @@ class BeginExternal(Protocol):
         self,
         state: InstrumentationState,
         scope: Scope,
+        receive: Receive,
         send: Send,
         base: Context,
         inbound: Inbound | None,
         hook: Hook | None,
-    ) -> tuple[ServedRequest, Context]:
-        """Return the request, and the context that the application runs in."""
+    ) -> tuple[ServedRequest, Receive, Context]:
+        """Return the request, the ``receive`` to use, and the context that the application runs in."""
 
 
 class ExternalAttempt(Protocol):

@@ -36,11 +36,12 @@ class ExternalRequest(ServedRequest):
         span: The span.
         scope: The ASGI scope.
         send: The server's ``send``.
+        peer: What the peer does.
     """
 
     _status_code: int | None = None
 
-    def __init__(self, state: InstrumentationState, span: Span, scope: Scope, send: Send) -> None:
+    def __init__(self, state: InstrumentationState, span: Span, scope: Scope, send: Send, peer: Peer) -> None:
         super().__init__(
             scope, send, trace_id_header(state.response_header, span.get_span_context().trace_id)
         )
@@ -48,11 +49,7 @@ class ExternalRequest(ServedRequest):
         self._span = span
         self._scope = scope
         self._arrived = {**scope}
-
-    def watch(self, receive: Receive) -> Receive:
-        """Note what the peer does; return the ``receive`` to use."""
-        self._peer = Peer(receive)
-        return self._peer.receive
+        self._peer = peer
 
     def send(self, message: Message) -> Awaitable[None]:
         """Send a message of the application, in place of the server's ``send``."""
@@ -119,23 +116,25 @@ class BeginExternal:
         self,
         state: InstrumentationState,
         scope: Scope,
+        receive: Receive,
         send: Send,
         base: Context,
         inbound: Inbound | None,
         hook: Hook | None,
-    ) -> tuple[ExternalRequest, Context]:
+    ) -> tuple[ExternalRequest, Receive, Context]:
         """Begin the span of a request.
 
         Args:
             state: The configuration in force.
             scope: The ASGI scope.
+            receive: The server's ``receive``.
             send: The server's ``send``.
             base: The context around the request.
             inbound: What the headers said; ``None`` when nothing.
             hook: The application's ``server_request_hook``.
 
         Returns:
-            The request, and the context that the application runs in.
+            The request, the ``receive`` to use, and the context that the application runs in.
         """
         parent = base if inbound is None else state.propagation.context(inbound, base)
         attributes = request_attributes(scope, state.redactor)
@@ -145,4 +144,6 @@ class BeginExternal:
         span = self._tracer.start_span(span_method(scope), parent, SpanKind.SERVER, attributes, links)
         if hook is not None and span.is_recording():
             call_hook(hook, span, scope)
-        return ExternalRequest(state, span, scope, send), set_span_in_context(span, parent)
+        peer = Peer(receive)
+        request = ExternalRequest(state, span, scope, send, peer)
+        return request, peer.receive, set_span_in_context(span, parent)

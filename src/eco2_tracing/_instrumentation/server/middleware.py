@@ -117,8 +117,10 @@ class TracingMiddleware:
         if recording is None:
             if state.begin_external is None:
                 return self._untraced(state, scope, receive, send, base, inbound)
-            request, context = state.begin_external(state, scope, send, base, inbound, self._hook)
-            return serve(self.app, request, scope, request.watch(receive), base, context)
+            request, receive, context = state.begin_external(
+                state, scope, receive, send, base, inbound, self._hook
+            )
+            return serve(self.app, request, scope, receive, base, context)
         if (
             inbound is not None
             and inbound.refused

@@ -212,7 +212,7 @@ class RecordedRequest(ServedRequest):
         """Mark the span with the exception that left the application, and keep the local trace."""
         try:
             span = self.span
-            if span is not None:
+            if span is not None:  # pragma: no branch - it is there until the request is closed
                 context = span._context
                 remember_ids(exception, context.trace_id, context.span_id)
                 self._exception_left(span, unwrapped(exception))
