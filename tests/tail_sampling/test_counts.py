@@ -255,6 +255,6 @@ def test_an_installed_sampler_has_no_probability():
     """So a share of the failing traces has none either."""
     built, _ = installed(Decision.DROP)
     local = Local(built=built, error_rate=0.5)
-    local.tracer.factory.id_generator.generate_trace_id = lambda: 1
+    local.tracer.factory.new_trace_id = lambda: 1
     local.fail("failing", None)
     assert local.named("failing").attributes == {REASON: "error"}

@@ -49,11 +49,12 @@ def send_one_baggage_header() -> None:
 def _merged(head: bytes) -> bytes:
     if head.lower().count(_NAME) < 2 or _SIGNED.search(head):
         return head
-    state = current.state
-    if state is not None:
-        with guarded("the headers of an outgoing call"):
-            values = [_FOLD.sub(b",", line[1]) for line in _LINE.finditer(head)]
-            value = state.propagation.calls.combined_baggage(values)
-            place = head.lower().index(_NAME)
-            return head[:place] + b"\r\nbaggage: " + value + _LINE.sub(b"", head[place:])
+    with guarded("the headers of an outgoing call"):
+        state = current.state
+        if state is None:
+            return head
+        values = [_FOLD.sub(b",", line[1]) for line in _LINE.finditer(head)]
+        value = state.propagation.calls.combined_baggage(values)
+        place = head.lower().index(_NAME)
+        return head[:place] + b"\r\nbaggage: " + value + _LINE.sub(b"", head[place:])
     return head

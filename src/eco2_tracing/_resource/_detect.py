@@ -1,0 +1,7 @@
+"""The former path of `detect.container_facts`, which programs outside this repository import."""
+
+from __future__ import annotations
+
+from eco2_tracing._resource.detect import container_facts
+
+__all__ = ["container_facts"]
