@@ -33,7 +33,7 @@ PIECES = [
     ":\\/\\/", "@", "thin:a/", "a:b@tcp", "name: password value: ", '"value": "x", "name": "password", ', "mysql -p",
     "mysql ", "curl -u a:b ", "; path=", "a=bcde; path=/ ", "AUTH ", "private key ", "비밀번호=x ", "\\u0041",
     "\\ube44\\ubc00", "- name: password\n  ", "12345678:AA", "sk-", "xsk-", "ghp_", "<name>password</name>", "env ",
-    "login a ", "--token ", "-p ", "code=aB3dEfGh12345 ", "hooks.slack.com/services/", "SG.", "s.", "-us1", "1//",
+    "login a ", "--token ", "-p ", "code=aB3dEfGh12345 ", "hooks.slack.com/services/", "SG.", "s.", "-us1", "1//", "'msg",
 ]  # fmt: skip
 
 
@@ -268,3 +268,19 @@ def test_the_items_of_a_span_are_counted():
     attributes = captured.spans[0].attributes
     assert sum(len(value) for name, value in attributes.items() if name.startswith("list.")) <= 9 * 1024
     assert attributes["list.63"] in (["…"], ("…",), ())
+
+
+def test_errors_of_pydantic_are_counted():
+    """A text full of messages is searched up to a number of them, and the rest is masked."""
+    redactor = Redactor()
+    assert redactor.text(f"input {'[msg' * 10}") == f"input {'[msg' * 10}"
+    masked = redactor.text("token=x input (" + "'msg" * 4_000 + "': '', 'input': 'S3CRET'")
+    assert "S3CRET" not in masked
+    assert masked.endswith(MASK)
+
+
+def test_one_long_attribute_has_the_bound_of_a_text():
+    """However much of the span's bound is left."""
+    redactor = Redactor()
+    text = "password=x " * 1_000
+    assert redactor.attributes({"note": text}) == {"note": redactor.text(text)}

@@ -56,7 +56,8 @@ DETAILS = (
 """Each detail has one of these, beside a quote or a bracket."""
 
 # One of pydantic's errors as a mapping: what follows is the value that was refused.
-_INPUT = lazy(r"""(?<=["']msg)\\{0,63}["'][^\n]{0,512}?["']input\\{0,63}["']:[ ]?""")
+_MESSAGE = lazy(r"""(?<=["']msg)\\{0,63}["']""")
+_INPUT = lazy(r"""[^\n]{0,512}?["']input\\{0,63}["']:[ ]?""")
 
 
 def mask_details(text: str, low: str, budget: Budget) -> str:
@@ -74,7 +75,7 @@ def mask_details(text: str, low: str, budget: Budget) -> str:
     if low.startswith(("row (", "col (")) and (found := _RESULT.match(text)) is not None:
         spans.append((found.end(1), found.end()))
     if "input" in low and "msg" in low:
-        spans += _inputs(text)
+        spans += _inputs(text, budget)
     return covered(text, spans) if spans else text
 
 
@@ -96,10 +97,17 @@ def _find(text: str, low: str, word: str, spans: list[tuple[int, int]], budget: 
         at = low.find(word, end)
 
 
-def _inputs(text: str) -> list[tuple[int, int]]:
+def _inputs(text: str, budget: Budget) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     at = 0
-    while found := _INPUT.search(text, at):
+    while message := _MESSAGE.search(text, at):
+        at = message.end()
+        if budget.left <= 0:
+            return [*spans, (at, len(text))]
+        budget.left -= 2 * CHEAP
+        found = _INPUT.match(text, at)
+        if found is None:
+            continue
         at = found.end()
         span = value_span(text, at, "", LITERALS)
         if span is not None:

@@ -159,11 +159,14 @@ class Redactor(Scanner):
         if type(value) is not str:
             return self._value(kind, value, budget)
         text = budget.text(value, LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE)
+        search = Budget(min(SEARCHES, budget.left))
+        given = search.left
         masked = (
-            self._statement(text, attributes, budget)
+            self._statement(text, attributes, search)
             if kind == SQL
-            else self._masked_text(kind, text, budget)
+            else self._masked_text(kind, text, search)
         )
+        budget.left -= given - search.left
         return value if masked is value or masked == value else masked
 
     def _renamed(self, attributes: Mapping[str, object], key: str, budget: Budget) -> dict[str, object]:
