@@ -33,7 +33,8 @@ PIECES = [
     ":\\/\\/", "@", "thin:a/", "a:b@tcp", "name: password value: ", '"value": "x", "name": "password", ', "mysql -p",
     "mysql ", "curl -u a:b ", "; path=", "a=bcde; path=/ ", "AUTH ", "private key ", "비밀번호=x ", "\\u0041",
     "\\ube44\\ubc00", "- name: password\n  ", "12345678:AA", "sk-", "xsk-", "ghp_", "<name>password</name>", "env ",
-    "login a ", "--token ", "-p ", "code=aB3dEfGh12345 ", "hooks.slack.com/services/", "SG.", "s.", "-us1", "1//", "'msg",
+    "login a ", "--token ", "-p ", "code=aB3dEfGh12345 ", "hooks.slack.com/services/", "SG.", "s.", "-us1", "1//",
+    "'msg",
 ]  # fmt: skip
 
 
@@ -276,7 +277,7 @@ def test_errors_of_pydantic_are_counted():
     assert redactor.text(f"input {'[msg' * 10}") == f"input {'[msg' * 10}"
     masked = redactor.text("token=x input (" + "'msg" * 4_000 + "': '', 'input': 'S3CRET'")
     assert "S3CRET" not in masked
-    assert masked.endswith(MASK)
+    assert masked.endswith(("…", MASK))
 
 
 def test_one_long_attribute_has_the_bound_of_a_text():
