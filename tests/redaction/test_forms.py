@@ -128,6 +128,17 @@ OBJECTS = [
     {"url.full": f"https://h/x?h=Bearer+{SECRET}"},
     {"db.query.text": f"SELECT '{SECRET}'"},
     {"비밀번호": SECRET},
+    {"tokens": [SECRET]},
+    {"tokens": {"github": SECRET}},
+    {"service.tokens": {"github": [SECRET]}},
+    {"keys": {"primary": SECRET}},
+    {"PASSWORD_DB": SECRET},
+    {"APP_TOKEN_SLACK": SECRET},
+    {"bot_token_prod": SECRET},
+    {"secret_id": SECRET},
+    {"process.command_args": ["xfreerdp", "/u:bob", f"/p:{SECRET}"]},
+    {"process.command_args": ["sqlcmd", "-P", SECRET]},
+    {"process.command_args": ["vault", "login", SECRET]},
 ]
 
 
@@ -189,6 +200,7 @@ def test_a_pair_keeps_its_name_and_a_list_its_items():
     assert redactor.value("a", ["mysql", "-psecret"]) == ["mysql", f"-p{MASK}"]
     assert redactor.value("f", {"name": "password", "value": "s"}) == {"name": "password", "value": MASK}
     for clean in (
+        {"tokens": ["a", "b"], "keys": {"a": 1}}, {"PASSWORD_MIN_LENGTH": "abcdefgh1"}, {"TOKEN_SLACK": "words"},
         ["--verbose", "-p", "8080"], ["tar", "-p", "x"], {"name": "plan", "value": "free"}, ["id", "password", "name"],
         {"key": "value", "value": "key"}, ["--token"], ["--token", "-v"], [1, "-p"], {"name": "password"},
     ):  # fmt: skip

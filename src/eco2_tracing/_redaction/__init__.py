@@ -8,6 +8,7 @@ from eco2_tracing._redaction.cut import cut, cut_front, printable
 from eco2_tracing._redaction.keys import MASK
 from eco2_tracing._redaction.messages import is_refusal
 from eco2_tracing._redaction.numbers import KINDS as NUMBER_KINDS
+from eco2_tracing._redaction.opaque import is_uncertain, masked_opaque
 from eco2_tracing._redaction.pairs import secret_fields, secret_pair
 from eco2_tracing._redaction.redactor import Redactor, has_form_of_its_own
 
@@ -23,7 +24,9 @@ __all__ = [
     "cut_front",
     "has_form_of_its_own",
     "is_refusal",
+    "is_uncertain",
     "mask_arguments",
+    "masked_opaque",
     "printable",
     "secret_fields",
     "secret_pair",

@@ -1,39 +1,70 @@
-"""Passwords in command lines whose option's name does not tell: `mysql -psecret`, `redis-cli -a secret`."""
+"""Passwords in command lines whose option has no secret's name: `mysql -psecret`, `redis-cli -a secret`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from eco2_tracing._redaction.budget import PLACE, Budget
 from eco2_tracing._redaction.keys import MASK
 from eco2_tracing._redaction.lazy import lazy
 
 _VALUE = r"""("[^"\n]{1,512}"|'[^'\n]{1,512}'|[^\s"']{1,512})"""
 _BEFORE = r"""[^\n|;&]{0,512}?[ ]["']?"""
 _NEXT = r"""(?:[ ]|["'],[ ]["'])"""  # between an option and its value, also in the text of a list
+_USER = rf"(?:-u|--user|--proxy-user|-U)(?:=|{_NEXT})?[\"']?"
+_LOGIN = rf"{_BEFORE}-p(?:=|{_NEXT})?{_VALUE}"
+_CAPITAL = rf"{_BEFORE}-P(?:=|{_NEXT})?{_VALUE}"
 # The option with the password, by the beginning of the program's name; group 1 is the password.
 _TOOLS = {
     "mysql": rf"{_BEFORE}-p{_VALUE}",
     "mariadb": rf"{_BEFORE}-p{_VALUE}",
-    "mongo": rf"{_BEFORE}-p(?:=|{_NEXT})?{_VALUE}",
+    "mongo": _LOGIN,
     "sshpass": rf"{_BEFORE}-p{_NEXT}?{_VALUE}",
-    "login": rf"{_BEFORE}-p(?:=|{_NEXT})?{_VALUE}",
+    "login": _LOGIN,
+    "cqlsh": _LOGIN,
+    "twine": _LOGIN,
+    "poetry publish": _LOGIN,
+    "psexec": _LOGIN,
+    "sqlcmd": _CAPITAL,
+    "bcp": _CAPITAL,
+    "zip": _CAPITAL,
+    "ipmitool": _CAPITAL,
+    "ssh-keygen": rf"{_BEFORE}-[NP]{_NEXT}{_VALUE}",
+    "7z": rf"{_BEFORE}-p{_VALUE}",
+    "rar": rf"[ ][axe]{_BEFORE}-h?p{_VALUE}",
+    "freerdp": rf"[^\n|;&]{{0,512}}?[ ][\"']?/p:{_VALUE}",
+    "smb": rf"{_BEFORE}{_USER}[^\s%\"']{{1,128}}%([^\s\"']{{1,512}})",
+    "rpcclient": rf"{_BEFORE}{_USER}[^\s%\"']{{1,128}}%([^\s\"']{{1,512}})",
+    "lftp": rf"{_BEFORE}{_USER}[^\s,\"']{{1,128}},([^\s\"']{{1,512}})",
+    "etcdctl": rf"{_BEFORE}{_USER}[^\s:\"']{{1,128}}:([^\s\"']{{1,512}})",
+    "http -a": r"[ ][\"']?[^\s:\"'/]{1,128}:([^\s\"']{1,512})",
+    "skopeo": rf"{_BEFORE}--(?:src-|dest-)?creds(?:=|{_NEXT})[\"']?[^\s:\"']{{1,128}}:([^\s\"']{{1,512}})",
+    "vault": rf"{_NEXT}login(?:{_NEXT}-[^\s=]{{1,64}}){{0,4}}{_NEXT}[\"']?(?=[^\s\d=]{{0,64}}\d)([^\s\"'=-][^\s\"'=]{{7,512}})",
+    "echo ": (
+        r"(?:-n[ ])?\\{0,7}[\"']?(?![$])([^\s\"'|\\]{1,512})\\{0,7}[\"']?[ ]{0,4}\|[ ]?[^\n|]{0,256}?"
+        r"(?:--password-stdin|\bchpasswd|\bsudo[ ]-s)"
+    ),
     "redis-cli": rf"{_BEFORE}-a{_NEXT}?{_VALUE}",
     "ldap": rf"{_BEFORE}-w{_NEXT}?{_VALUE}",
-    "curl": rf"{_BEFORE}(?:-u|--user|--proxy-user|-U)(?:=|{_NEXT})?[\"']?[^\s:\"'/]{{1,128}}:(?!//)([^\s\"']{{1,512}})",
+    "curl": rf"{_BEFORE}{_USER}[^\s:\"'/]{{1,128}}:(?!//)([^\s\"']{{1,512}})",
     "htpasswd": r"[ ]-[a-zA-Z]{0,8}b[a-zA-Z]{0,8}[ ]\S{1,256}[ ]\S{1,128}[ ]([^\s\"']{1,512})",
     "sqlplus": r"[ ][^\n]{0,64}?\b[\w.-]{1,64}/([^\s@\"'/]{1,512})@",
     "openssl": rf"{_BEFORE}-pass(?:in|out)?[ ][\"']?pass:([^\s\"']{{1,512}})",
 }
 _PATTERNS = {tool: lazy(pattern) for tool, pattern in _TOOLS.items()}
+_CASED = frozenset(tool for tool, pattern in _TOOLS.items() if "-P" in pattern or "NP]" in pattern)
 _LONGEST_TOOL = 16
-_MARKS = (" -p", " -a", " -w", " -u", "-user", " -b", "'-", '"-')
-_MOST = 64
+_MARKS = (" -p", " -a", " -w", " -u", "-user", " -b", " -n", " -hp", "creds", "'-", '"-', "-stdin", "sudo -s")
 
 # The same where each argument is an item of a list; the password is the next item or the rest of this one.
 _OPTIONS = {
     "mysql": ("-p", False), "mysqldump": ("-p", False), "mysqladmin": ("-p", False), "mariadb": ("-p", False),
     "mongo": ("-p", True), "mongosh": ("-p", True), "sshpass": ("-p", True), "docker": ("-p", True),
-    "redis-cli": ("-a", True), "ldapsearch": ("-w", True), "curl": ("-u", True),
+    "redis-cli": ("-a", True), "ldapsearch": ("-w", True), "curl": ("-u", True), "sqlcmd": ("-P", True),
+    "bcp": ("-P", True), "zip": ("-P", True), "unzip": ("-P", True), "7z": ("-p", False), "7za": ("-p", False),
+    "smbclient": ("-U", True), "rpcclient": ("-U", True), "xfreerdp": ("/p:", False), "ipmitool": ("-P", True),
+    "ssh-keygen": ("-N", True), "cqlsh": ("-p", True), "twine": ("-p", True), "lftp": ("-u", True),
+    "podman": ("-p", True), "vault": ("login", True),
 }  # fmt: skip
 
 
@@ -43,26 +74,43 @@ def has_option(low: str) -> bool:
     Args:
         low: The text in lower case.
     """
-    return ("-" in low and any(option in low for option in _MARKS)) or "sqlplus" in low
+    return (
+        (" -" in low or "'-" in low or '"-' in low) and any(option in low for option in _MARKS)
+    ) or has_program(low)
 
 
-def mask_commands(low: str) -> list[tuple[int, int]]:
+def has_program(low: str) -> bool:
+    """Tell whether a text has a program whose password needs no option.
+
+    Args:
+        low: The text in lower case.
+    """
+    return (
+        "sqlplus" in low or "/p:" in low or "vault" in low or ("|" in low and "echo " in low)
+    )  # fmt: skip
+
+
+def mask_commands(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
     """Find passwords behind the options of known programs.
 
     Args:
-        low: A text in lower case.
+        text: Any text.
+        low: The same in lower case, of the same length.
+        budget: What is left for places that are looked at; the rest of the text is masked where nothing is.
 
     Returns:
         Their places.
     """
     spans: list[tuple[int, int]] = []
     for tool, pattern in _PATTERNS.items():
+        searched = text if tool in _CASED else low
         at = low.find(tool)
-        for _ in range(_MOST):
-            if at < 0:
-                break
+        while at >= 0:
+            if budget.left <= 0:
+                return [*spans, (at, len(text))]
+            budget.left -= PLACE
             end = at + len(tool)
-            found = pattern.match(low, _end_of_word(low, end))
+            found = pattern.match(searched, _end_of_word(low, end))
             if found is not None:
                 spans.append(found.span(1))
                 end = found.end()
@@ -91,9 +139,10 @@ def mask_arguments(items: Sequence[object], is_secret: Callable[[str], bool]) ->
     tool, joined = (
         _OPTIONS.get(first.rpartition("/")[2], ("", True)) if isinstance(first, str) else ("", True)
     )
+    starts = ("-", tool) if tool else "-"
     masked: list[object] | None = None
     for at, item in enumerate(items):
-        if not isinstance(item, str) or item[:1] != "-":
+        if not isinstance(item, str) or not item.startswith(starts):
             continue
         following = items[at + 1] if at + 1 < len(items) else None
         if tool and item.startswith(tool) and len(item) > len(tool):

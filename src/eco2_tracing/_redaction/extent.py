@@ -18,7 +18,7 @@ PROSE = frozenset((
     "rejected", "removed", "required", "reset", "revoked", "rotated", "scheme", "secretstr", "set", "should", "stored",
     "str", "string", "strong", "the", "this", "to", "token", "tokens", "too", "true", "undefined", "unexpected",
     "unknown", "unset", "unsupported", "updated", "used", "valid", "varchar", "verified", "was", "weak", "will",
-    "wrong", "your",
+    "wrong", "yes", "your",
 ))  # fmt: skip
 LITERALS = frozenset(("none", "null", "true", "false", "undefined"))
 
@@ -32,6 +32,7 @@ _VALUE = lazy(
       .*?(?P<close3>(?<!\\)(?:(?P=open3)|(?P=one))|\Z)
     | <[^\s<>"']{1,256}>
     | [|>][+-]?[ \t]{0,8}(?:(?:\n|\\{1,4}n)[ \t]++[^\n\\]*+)++
+    | [!&][\w!.-]{1,64}[ ]{1,4}[^\s"'<>|]+
     | (?:digest|aws4-hmac-sha256)[ ][^\n]*
     | (?:bearer|basic|negotiate|apikey|token)(?:[ ]{1,4}|(?:\\{1,4}r|\r)?(?:\\{1,4}n|\n)[ \t]{1,8})[^\s"'<>]+
     | (?P<bracket>[\[{(]|[\w.]{1,64}[(\[{])

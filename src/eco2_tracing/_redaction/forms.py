@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from eco2_tracing._redaction.budget import CHEAP, Budget
-from eco2_tracing._redaction.commands import has_option, mask_commands
+from eco2_tracing._redaction.commands import has_option, has_program, mask_commands
 from eco2_tracing._redaction.extent import PROSE, covered
 from eco2_tracing._redaction.lazy import lazy
 from eco2_tracing._redaction.tokens import begins_word, has_token, tokens, webhooks
@@ -48,23 +48,6 @@ _IN_NAME = lazy(r"[\w.-]")
 _SPOKEN = lazy(r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,}|\d{1,4})[-_.]?){1,5}\Z")
 
 
-# `PASSWORD_DB=x`: names of environment variables, where the secret's word is not the last one.
-_VARIABLE = lazy(
-    r"(?<![A-Za-z0-9_])(?:[A-Z0-9]{1,32}_){0,4}(?:PASSWORD|PASSWD|SECRET|TOKEN|API_KEY)"
-    r"(?:_(?!(?:FILE|HEADER|ID|NAME|PATH|REF|TTL|TYPE|URI|URL|VERSION)\b)[A-Z0-9]{1,32}){1,4}[ ]?[=:][ ]?[\"']?"
-    r"(?=[^\s\d/]{0,64}\d)(?=[^\sA-Za-z/]{0,64}[A-Za-z])([^\s\"'&;,/]{8,512})"
-)
-
-
-def variables(text: str) -> list[tuple[int, int]]:
-    """Find the values of environment variables whose name has a secret's word before its end.
-
-    Args:
-        text: Any text.
-    """
-    return [found.span(1) for found in _VARIABLE.finditer(text)]
-
-
 def has_form(low: str) -> bool:
     """Tell whether a text can hold a credential of a known form; fast, for it is asked for each line.
 
@@ -74,7 +57,7 @@ def has_form(low: str) -> bool:
     return (
         "bearer" in low or "basic" in low or "eyj" in low or "digest " in low or "negotiate " in low
         or "apikey " in low or "private" in low or "auth " in low or "hook" in low or "; " in low or ".login(" in low
-        or "sqlplus" in low
+        or has_program(low)
     )  # fmt: skip
 
 
@@ -129,7 +112,7 @@ def formed(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
     if "AUTH " in text:
         spans += [found.span(1) for found in _REDIS_AUTH.finditer(text)]
     if has_option(low):
-        spans += mask_commands(low)
+        spans += mask_commands(text, low, budget)
     if "; " in low and "=" in low:
         spans += _cookies(low)
     return spans

@@ -21,7 +21,7 @@ STRONG = (
     "x_amz_signature", "x_amz_credential", "x_goog_signature", "x_goog_credential", "auth_key",
     "subscription_key", "access_tokens", "refresh_tokens", "auth_tokens", "api_tokens", "bind_pw", "root_pw",
     "x_auth", "basic_auth", "http_auth", "jwt_key", "ssh_key", "hmac_key", "functions_key", "secret_key_base",
-    "requirepass", "masterauth", "rediscli_auth", "app_key", "application_key",
+    "requirepass", "masterauth", "rediscli_auth", "app_key", "application_key", "secret_id", "storepass", "keypass",
 )  # fmt: skip
 """Secret also as the last words of a longer name: `db_password`, `x-api-key`."""
 
@@ -48,9 +48,10 @@ FIELDS = ("assertion", "hmac", "jwt")
 
 AFTER = (
     "value", "string", "plain", "raw", "new", "old", "confirm", "confirmation", "repeat", "hash", "hashed",
-    "hint", "base64",
+    "hint", "base64", "prod", "production", "dev", "development", "staging", "stage", "stg", "test", "testing", "qa",
+    "uat", "live", "sandbox", "local", "primary", "secondary", "backup", "previous",
 )  # fmt: skip
-"""What may stand behind a secret's name, which stays one: `password_new`, `SecretString`."""
+"""What may stand behind a secret's name, which stays one: `password_new`, `SecretString`, `bot_token_prod`."""
 
 COOKIES = ("sessionid", "phpsessid", "jsessionid")
 """Cookies of frameworks, in exactly this spelling: the conventions' `session.id` is no secret."""
@@ -65,8 +66,8 @@ _ENDINGS = (
 )  # fmt: skip
 OTHER_TOKENS = frozenset((
     "bos", "cancel", "cancellation", "color", "completion", "continuation", "cursor", "design", "end", "eos", "first",
-    "idempotency", "input", "last", "mask", "max", "next", "output", "pad", "page", "pagination", "per", "prev",
-    "previous", "prompt", "resume", "sep", "special", "start", "stop", "sync", "total", "unexpected", "unk",
+    "idempotency", "input", "last", "mask", "max", "missing", "next", "output", "pad", "page", "pagination", "per",
+    "prev", "previous", "prompt", "resume", "sep", "special", "start", "stop", "sync", "total", "unexpected", "unk",
 ))  # fmt: skip
 OTHER_SIGNATURES = frozenset(("call", "email", "func", "function", "mail", "method", "type"))
 _OTHER_AUTHORIZATIONS = frozenset(("card", "payment", "pre", "prior", "purchase", "role", "travel"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-PLAIN, TEXT, SECRET, QUERY, URL, SQL, CODE, LONG, UNCLEAN, NAME = range(10)
-"""How a value is searched: not at all, as a text, masked whole, by its form; its name is not clean; as a name."""
+PLAIN, TEXT, SECRET, QUERY, URL, SQL, CODE, LONG, UNCLEAN, NAME, OPAQUE = range(11)
+"""How a value is searched: not at all, as a text, masked whole, by its form; its name is not clean; as a name; masked
+if it looks opaque."""
 
 KINDS = {
     "url.query": QUERY,

@@ -15,7 +15,20 @@ from eco2_tracing._redaction.budget import (
 )
 from eco2_tracing._redaction.cut import cut, printable
 from eco2_tracing._redaction.keys import MASK
-from eco2_tracing._redaction.kinds import KINDS, LONG, NAME, PLAIN, QUERY, SECRET, SQL, TEXT, UNCLEAN, URL
+from eco2_tracing._redaction.kinds import (
+    KINDS,
+    LONG,
+    NAME,
+    OPAQUE,
+    PLAIN,
+    QUERY,
+    SECRET,
+    SQL,
+    TEXT,
+    UNCLEAN,
+    URL,
+)
+from eco2_tracing._redaction.opaque import is_opaque, is_uncertain
 from eco2_tracing._redaction.scanner import Scanner
 from eco2_tracing._redaction.sql import mask_literals
 from eco2_tracing._redaction.text import lowered
@@ -93,7 +106,11 @@ class Redactor(Scanner):
             budget: What is left of the line.
         """
         kind = KINDS.get(key)
-        return self._form(kind, text, budget) if kind in _FORMS else self._scan(text, 0, budget)
+        if kind in _FORMS:
+            return self._form(kind, text, budget)
+        if key.isupper() and is_uncertain(key) and is_opaque(text):
+            return MASK
+        return self._scan(text, 0, budget)
 
     def _value(self, kind: int, value: object, budget: Budget | None) -> object:
         limit = LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE
@@ -180,7 +197,7 @@ class Redactor(Scanner):
 
     def _learn(self, key: object) -> int:
         kind = self._kind_of(key)
-        if kind in (TEXT, SECRET) and isinstance(key, str) and self.name(key) != key:
+        if kind in (TEXT, SECRET, OPAQUE) and isinstance(key, str) and self.name(key) != key:
             kind = UNCLEAN
         if not isinstance(key, str) or len(key) <= _LONGEST_REMEMBERED:
             if len(self._kinds) >= _MOST_REMEMBERED:
@@ -194,7 +211,9 @@ class Redactor(Scanner):
         kind = KINDS.get(key)
         if kind is not None:
             return kind
-        return SECRET if self.is_secret(key) else TEXT
+        if self.is_secret(key):
+            return SECRET
+        return OPAQUE if is_uncertain(key) else TEXT
 
     def _masked_text(self, kind: int, text: str, budget: Budget | None) -> str:
         if kind in _PLAIN_TEXTS:
@@ -210,6 +229,8 @@ class Redactor(Scanner):
             return self.query(text, budget)
         if kind == URL:
             return self.url(text, budget)
+        if kind == OPAQUE and not is_opaque(text):
+            return self._scan(text, 0, budget)
         return text if text in _MASKED else MASK
 
     def _statement(self, text: str, attributes: Mapping[str, object], budget: Budget | None) -> str:
@@ -234,4 +255,4 @@ def has_form_of_its_own(name: str) -> bool:
     Args:
         name: Of a field or an attribute.
     """
-    return KINDS.get(name) in _FORMS
+    return KINDS.get(name) in _FORMS or is_uncertain(name)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from eco2_tracing._redaction.budget import CHEAP, PLACE, Budget
 from eco2_tracing._redaction.commands import has_option
 from eco2_tracing._redaction.extent import LITERALS, PROSE, covered, value_span
-from eco2_tracing._redaction.forms import formed, has_auth, has_form, variables
+from eco2_tracing._redaction.forms import formed, has_auth, has_form
 from eco2_tracing._redaction.keys import (
     AFTER,
     COOKIES,
@@ -21,6 +21,7 @@ from eco2_tracing._redaction.keys import (
     words,
 )
 from eco2_tracing._redaction.lazy import lazy
+from eco2_tracing._redaction.opaque import items, variables
 from eco2_tracing._redaction.tokens import alternatives, has_token
 from eco2_tracing._redaction.words import is_word
 
@@ -34,7 +35,7 @@ _ASSIGNS = r"(?:=>|->|::(?=[ ])|[:=]=?|%(?:25){0,2}3[ad])"
 _SEPARATOR = rf"""
     (?: {_QUOTE} {_SPACE}{_ASSIGNS}{_SPACE}
       | {_QUOTE}[ \t]{{0,4}}>(?=[^\s<=])
-      | :[ ]{{0,4}}(?:\n|\\{{1,4}}n)[ \t]{{1,8}}(?=[^\s:\#-][^\s:]{{0,255}}(?:\n|\Z))
+      | :[ ]{{0,4}}(?:\n|\\{{1,4}}n)[ \t]{{1,8}}(?:-[ ]{{1,4}})?(?=[^\s:\#-][^\s:]{{0,255}}(?:\n|\Z))
       | (?:\[[\w-]{{0,16}}\])?[ \t]{{0,4}}(?:\\{{1,4}}t)?(?:{_ASSIGNS}|\\{{1,4}}u003d){_BLANK}
       | (?:(?<!cookie)[ ](?:[\w:.-]{{1,40}}(?:=[^<>\n]{{0,160}})?)?[ ]?)?>(?:<!\[cdata\[)?(?=[^\s<=])
       | [ \t]{{1,4}}(?:(?:is|was)[ \t]{{1,4}}(?={_QUOTE})|provided:[ \t]{{1,4}})
@@ -46,11 +47,11 @@ _SEPARATOR = rf"""
 _FIELD = rf"""{_QUOTE}[\w.-]{{1,32}}{_QUOTE}[ ]{{0,4}}:[ ]{{0,4}}(?:{_QUOTE}[^"'\n\\]{{0,64}}{_QUOTE}|[\w.-]{{1,32}})"""
 _NAMED = rf"""
     (?: {_QUOTE}?(?:</\w{{1,16}}>)?{_SPACE}(?:[,;&]{_SPACE})?(?:{_FIELD}[ ]{{0,4}},{_SPACE}){{0,3}}
-        (?:{_QUOTE}|<|(?<=[\s&]))(?:value|default){_QUOTE}?{_SPACE}(?:[:=]{_SPACE}|>)
+        (?:{_QUOTE}|<|(?<=[\s&]))(?:values?|default|content|v){_QUOTE}?{_SPACE}(?:[:=]{_SPACE}|>)
       | {_QUOTE}(?:(?:\\{{1,4}}r|\r)?(?:\\{{1,4}}n|\n)){{2}} )
 """
 _BEFORE_NAMED = lazy(
-    rf"(?:name|key|header|field|param|parameter|property|variable|id){_QUOTE}?[ ]{{0,4}}[:=>][ ]{{0,4}}(?:{_QUOTE}|)\Z"
+    rf"(?:name|key|header|field|param(?:eter)?|property|variable|id|k){_QUOTE}?[ ]{{0,4}}[:=>][ ]{{0,4}}(?:{_QUOTE}|)\Z"
 )
 # The same with the value first.
 _REVERSED = lazy(
@@ -77,7 +78,9 @@ _REST = lazy(r"""[^;\n"'<>\\]{1,256}(?=;|\Z)""")
 _FIRST = lazy(r"""([^;\n"&<>\\(){}\[\]]{1,128});[ ]{0,4}[a-z][a-z ]{0,24}=""")
 # netrc's `login bob password x`, Dockerfile's `ENV DB_PASSWORD x`, `setx`, `aws configure set`, FastCGI.
 _BEFORE_ARGUMENT = lazy(
-    r"(?:\blogin[ ]\S{1,64}[ ]|(?:\A|\n|[ \"'])(?:env|setenv|setx|fastcgi_param|configure[ ]set)[ ]{1,4})\Z"
+    r"(?:\blogin[ ]\S{1,64}[ ]|(?:\A|\n|[ \"'])"
+    r"(?:env|setenv|setx|fastcgi_param|config(?:ure)?(?:[ ](?:set|--?[a-z]{1,16})){1,3})[ ]{1,4}"
+    r"(?:[^\s=]{1,48}[:.])?)\Z"
 )
 _BRACED = lazy(r"\{(?:[^}]|\}\})*+\}?")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -139,6 +142,8 @@ class FreeText:
             spans += self._reversed(low)
         if "_" in text:
             spans += variables(text)
+        if "tokens" in low or "keys" in low:
+            spans += items(text, low)
         if has_form(low) or has_token(text) or has_option(low):
             spans += formed(text, low, budget)
         return covered(text, spans) if spans else text
@@ -179,7 +184,7 @@ class FreeText:
             encoded = "|".join(name[1:] for name in KOREAN_ENCODED)
             names |= {rf"\\{{1,4}}u(?:{escaped})", f"%(?:{encoded})"}
             joined = alternatives(sorted(names, key=len, reverse=True))
-            after = rf"(?:[-_.]?(?:{'|'.join(AFTER)}))?(?:[-_]?\d{{1,3}})?"
+            after = rf"(?:[-_.]?(?:{alternatives(AFTER)})|[-_]?\d{{1,3}}){{0,3}}"
             name = f"(?P<key>(?:{joined}){after})(?={_FIRST_AFTER})"
             following = f"(?:(?P<named>{_NAMED})|(?P<pair>{_PAIRED})|(?P<separator>{_SEPARATOR}))"
             self._compiled = re.compile(name), re.compile(name + following, re.VERBOSE)

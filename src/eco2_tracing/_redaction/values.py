@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from eco2_tracing._redaction.budget import OMITTED
 from eco2_tracing._redaction.commands import mask_arguments
 from eco2_tracing._redaction.keys import MASK
-from eco2_tracing._redaction.kinds import SECRET, TEXT
+from eco2_tracing._redaction.kinds import OPAQUE, SECRET, TEXT
 from eco2_tracing._redaction.messages import is_refusal
 from eco2_tracing._redaction.pairs import secret_fields, secret_pair
 
@@ -65,7 +65,7 @@ class Values:
         if kind == SECRET and value is not None and not isinstance(value, bool):
             return MASK
         if isinstance(value, Mapping):
-            return MASK if depth == _DEEPEST else self._mapping(value, depth + 1)
+            return MASK if depth == _DEEPEST else self._mapping(kind, value, depth + 1)
         if isinstance(value, bytes | bytearray):
             return self._bytes(kind, value)
         return value
@@ -92,7 +92,7 @@ class Values:
             return value
         return tuple(items) if type(value) is tuple else items
 
-    def _mapping(self, value: Mapping[object, object], depth: int) -> object:
+    def _mapping(self, kind: int, value: Mapping[object, object], depth: int) -> object:
         items: dict[object, object] = {}
         budget = self._budget
         same = len(value) <= MOST_ITEMS
@@ -104,8 +104,10 @@ class Values:
                 break
             budget.left -= _ITEM
             name = self._name(key) if isinstance(key, str) else key
-            kind = SECRET if key in secret else self._kind_of(key)
-            masked = items[name] = self.masked(kind, item, depth)
+            own = SECRET if key in secret else self._kind_of(key)
+            if own == TEXT and kind == OPAQUE:
+                own = OPAQUE
+            masked = items[name] = self.masked(own, item, depth)
             same = same and masked is item and name == key
         if is_refusal(items):
             items["input"] = MASK

@@ -14,7 +14,8 @@ _WORD = lazy(r"[a-z]{1,20}\Z")
 _MARK = lazy(r"</?[a-z_ |]{1,16}>\Z")
 _HANGUL = lazy(r"\d{0,3}[\uac00-\ud7a3]+\Z")
 _FEW_DIGITS = lazy(r"\d{1,3}\Z")
-_COUNTED = ("pass", "sig", "pw", "signature", "otp")
+_COUNTED = ("pass", "sig", "pw", "signature", "otp", "cookies", "credentials", "passwords", "secrets")
+_FETCH = ("include", "omit", "same-origin")  # of the browsers' `credentials=`
 _SIGNS = ("sig", "signature")
 _DIRECTORY = lazy(r"(?:/[a-z._-]{1,32}){1,8}/?\Z")  # `PWD`, of a shell, is where it works
 _ANNOTATION = lazy(r"(?:annotated|dict|list|literal|optional|sequence|tuple|type|union)\[")
@@ -40,6 +41,8 @@ def is_word(low: str, key: str, value: str, before: str, *, colon: bool) -> bool
         return True
     if low == "pwd":
         return not colon and _DIRECTORY.match(value) is not None
+    if low.endswith(" token"):  # `id token`, found at the end of "invalid token"
+        before, low = before + low[: -len("token")], "token"
     word = before.rstrip().rpartition(" ")[2] if colon else ""
     if key.endswith("token"):
         if _MARK.match(value):
@@ -54,6 +57,8 @@ def is_word(low: str, key: str, value: str, before: str, *, colon: bool) -> bool
         return True
     if key in _SIGNS and low == key:
         return word in OTHER_SIGNATURES or _SHORT_WORD.match(value) is not None
+    if key == "credentials" and value in _FETCH:
+        return True
     if low.endswith(KOREAN):
         return _HANGUL.match(value) is not None
     return colon and key.startswith(("signature", "credential")) and (_WORD.match(value) is not None)

@@ -13,7 +13,9 @@ from eco2_tracing._redaction import (
     Redactor,
     cut,
     is_refusal,
+    is_uncertain,
     mask_arguments,
+    masked_opaque,
     printable,
     secret_fields,
     secret_pair,
@@ -78,6 +80,8 @@ class JsonConverter:
         return self.text(printable(value)) if converted is None else converted
 
     def _composed(self, value: object, depth: int, name: str) -> object | None:
+        if is_uncertain(name):
+            value = masked_opaque(value)
         # Concrete types first: `isinstance` with an abstract class takes four times as long.
         if isinstance(value, list | tuple):
             return self._items(self._without_secrets(value), depth + 1)

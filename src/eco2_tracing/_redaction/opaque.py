@@ -1,0 +1,90 @@
+"""Values whose names are no proof of a secret: masked where the value itself looks opaque."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+
+from eco2_tracing._redaction.extent import balanced_end
+from eco2_tracing._redaction.keys import MASK
+from eco2_tracing._redaction.lazy import lazy
+
+# Names of environment variables in which the secret's word is not the last one: `PASSWORD_DB`.
+_CAPITALS = (
+    r"(?:[A-Z0-9]{1,32}_){0,4}(?:PASSWORD|PASSWD|SECRET|TOKEN|API_KEY)"
+    r"(?:_(?!(?:ARN|AUDIENCE|ENDPOINT|FILE|HEADER|ID|ISSUER|LENGTH|NAME|PATH|PROVIDER|REF|STORE|TTL|TYPE|URI|URL|VERSION)\b)[A-Z0-9]{1,32}){1,4}"
+)
+_CAPITAL_NAME = lazy(rf"{_CAPITALS}\Z")
+_VARIABLE = lazy(
+    rf"(?<![A-Za-z0-9_]){_CAPITALS}\\{{0,7}}[\"']?[ ]?[=:][ ]?\\{{0,7}}[\"']?"
+    r"(?=[^\s\d/]{0,64}\d)(?=[^\sA-Za-z/]{0,64}[A-Za-z])([^\s\"'&;,/\\]{8,512})"
+)
+_PLURAL_NAME = lazy(r"(?:\A|[\w.-]{0,64}[_.-])(?:tokens|keys)\Z|\A\w{1,64}Tokens\Z")
+_PLURAL = lazy(
+    r"""(?:tokens(?=[^(\n]{0,16}[\[{])|keys(?=[^(\[\n]{0,16}\{))\\{0,7}["']?[ ]?(?:=>|[:=])[ ]?(?=[\[{])"""
+)
+# A word with letters and digits.
+_OPAQUE = r"(?=[^\s\d]{0,64}\d)(?=[\d.~+/=_-]{0,64}[A-Za-z])[\w.~+/=-]{8,512}+"
+_ITEM = lazy(rf"(?<![\w.~+/=:-]){_OPAQUE}(?![:\w])")
+_WHOLE = lazy(rf"{_OPAQUE}\Z")
+_MOST_ITEMS = 1024
+
+
+def is_uncertain(name: str) -> bool:
+    """Tell whether values under a name are masked if they look opaque: `tokens`, `keys`, `PASSWORD_DB`.
+
+    Args:
+        name: Of an attribute, a field or a key.
+    """
+    if name[-1:] == "s":
+        return name.endswith(("okens", "keys")) and _PLURAL_NAME.match(name) is not None
+    return name.isupper() and _CAPITAL_NAME.match(name) is not None
+
+
+def is_opaque(text: str) -> bool:
+    """Tell whether a text is one word of letters and digits, as generated credentials are.
+
+    Args:
+        text: Any text.
+    """
+    return _WHOLE.match(text) is not None
+
+
+def masked_opaque(value: object, depth: int = 3) -> object:
+    """Mask the opaque texts of a value, of a list's items and of a mapping's values.
+
+    Args:
+        value: Anything.
+        depth: Number of levels that are looked at.
+    """
+    if isinstance(value, str):
+        return MASK if is_opaque(value) else value
+    if depth and isinstance(value, Mapping):
+        return {key: masked_opaque(item, depth - 1) for key, item in islice(value.items(), _MOST_ITEMS)}
+    if depth and isinstance(value, list | tuple):
+        return [masked_opaque(item, depth - 1) for item in value[:_MOST_ITEMS]]
+    return value
+
+
+def variables(text: str) -> list[tuple[int, int]]:
+    """Find the values of environment variables whose name has a secret's word before its end.
+
+    Args:
+        text: Any text.
+    """
+    return [found.span(1) for found in _VARIABLE.finditer(text)]
+
+
+def items(text: str, low: str) -> list[tuple[int, int]]:
+    """Find the opaque items of `tokens=[…]`, `tokens={…}` and `keys={…}`.
+
+    Args:
+        text: Any text.
+        low: The same in lower case, of the same length.
+    """
+    spans: list[tuple[int, int]] = []
+    at = 0
+    while found := _PLURAL.search(low, at):
+        at = balanced_end(text, found.end())
+        spans += [item.span() for item in _ITEM.finditer(text, found.end(), at)]
+    return spans
