@@ -66,25 +66,17 @@ def masked_opaque(value: object, depth: int = 3) -> object:
     return value
 
 
-def variables(text: str) -> list[tuple[int, int]]:
-    """Find the values of environment variables whose name has a secret's word before its end.
-
-    Args:
-        text: Any text.
-    """
-    return [found.span(1) for found in _VARIABLE.finditer(text)]
-
-
-def items(text: str, low: str) -> list[tuple[int, int]]:
-    """Find the opaque items of `tokens=[…]`, `tokens={…}` and `keys={…}`.
+def opaque_values(text: str, low: str) -> list[tuple[int, int]]:
+    """Find the opaque values of `PASSWORD_DB=…`, and the opaque items of `tokens=[…]`, `tokens={…}` and `keys={…}`.
 
     Args:
         text: Any text.
         low: The same in lower case, of the same length.
     """
-    spans: list[tuple[int, int]] = []
-    at = 0
-    while found := _PLURAL.search(low, at):
-        at = balanced_end(text, found.end())
-        spans += [item.span() for item in _ITEM.finditer(text, found.end(), at)]
+    spans = [found.span(1) for found in _VARIABLE.finditer(text)] if "_" in text else []
+    if "tokens" in low or "keys" in low:
+        at = 0
+        while found := _PLURAL.search(low, at):
+            at = balanced_end(text, found.end())
+            spans += [item.span() for item in _ITEM.finditer(text, found.end(), at)]
     return spans

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from eco2_tracing._redaction.budget import CHEAP, PLACE, Budget
+from eco2_tracing._redaction.budget import CHEAP, OMITTED, PLACE, Budget
 from eco2_tracing._redaction.commands import has_option
 from eco2_tracing._redaction.extent import LITERALS, PROSE, covered, value_span
 from eco2_tracing._redaction.forms import formed, has_auth, has_form
@@ -21,7 +21,7 @@ from eco2_tracing._redaction.keys import (
     words,
 )
 from eco2_tracing._redaction.lazy import lazy
-from eco2_tracing._redaction.opaque import items, variables
+from eco2_tracing._redaction.opaque import opaque_values
 from eco2_tracing._redaction.tokens import alternatives, has_token
 from eco2_tracing._redaction.words import is_word
 
@@ -69,8 +69,6 @@ _ALWAYS_PAIRED = ("authorization", "cookie", "key", "token")
 _LONGEST_NAME = 64
 _MOST_SECRETS = 256
 _LONGEST_SIGN = 2
-TRUNCATED = "…"
-"""Stands for the rest of a text that has more possible secrets than are looked at."""
 
 _OPAQUE = lazy(r"""\\{0,63}["'`](?=[^"'`]{0,200}\d)[\w.~+/=-]{8,}["'`\\]""")
 _REST = lazy(r"""[^;\n"'<>\\]{1,256}(?=;|\Z)""")
@@ -137,13 +135,10 @@ class FreeText:
         spans: list[tuple[int, int]] = []
         end = self._named(text, low, spans, budget)
         if end < len(text):
-            text, low = text[:end] + TRUNCATED, low[:end] + TRUNCATED
+            text, low = text[:end] + OMITTED, low[:end] + OMITTED
         if 'value"' in low or "value'" in low or "value\\" in low:
             spans += self._reversed(low)
-        if "_" in text:
-            spans += variables(text)
-        if "tokens" in low or "keys" in low:
-            spans += items(text, low)
+        spans += opaque_values(text, low)
         if has_form(low) or has_token(text) or has_option(low):
             spans += formed(text, low, budget)
         return covered(text, spans) if spans else text

@@ -38,8 +38,19 @@ _FORMS = (
         " pplx- p8e- key- BBFF- ops_ lsv2_(?:pt|sk)_ FLWSECK(?:_TEST)?-"),
         _ALNUM,
     ),
+    # RunPod, Pydantic, Neon, Polar, Unkey, Together, CockroachDB, LogicMonitor, Mergify, Lichess, Pangea, Thunderstore,
+    # Samsara, Open VSX, Pinterest, Seam, Iterative, Chief Tools, Rootly, CodeSandbox, Paddle, Anyscale, Persona, Permit
+    (
+        ("rpa_ napi_ polar_oat_ unkey_ CCDB1_ lmb_ mka_ lip_ pts_ tss_ samsara_api_"
+         " pina_ seam_ isat_ ctp_ rootly_ pdl_(?:live|sdbx)_apikey_ esecret_ persona_(?:sandbox|production)_"
+         " permit_key_ FLWPUBK_TEST-"),
+        _ALNUM,
+    ),
+    ("tgp_v1_ csb_v1_ ovsx(?:p|at)_ pylf_v1_[a-z]{2}_", _DASHED),
+    ("waka_", _UUID),
+    ("sk_", "[0-9a-f]{48}"),
     ("github_pat_", r"\w{20,200}"),
-    ("gl(?:pat|ptt|dt|rt|cbt|ft|imt|agent|oas|soat|ffct)- GR1348941", rf"{_W}{{16,200}}"),
+    ("gl(?:pat|ptt|dt|rtr?|cbt|ft|imt|agent|oas|soat|ffct)- GR1348941", rf"{_W}{{16,200}}"),
     (r"xox[a-z]- xapp- xwfp- xoxe\.xox[bp]-", rf"{_W}{{10,200}}"),
     ("[sp]k_(?:live|test|prod)_ rk_(?:live|test|prod)_", r"\w{10,200}"),
     # OpenAI, Anthropic and their like; New Relic, Square, Brevo, Frame.io, Google, Yandex, Figma, Contentful, Fly
