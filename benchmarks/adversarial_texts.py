@@ -128,8 +128,8 @@ def masking_ms(redactor: Redactor, kind: str, text: str) -> float:
         redactor.attributes(attributes)
 
     taken = least_ms(call, 1)
-    for times in (4, 16):
-        if taken > LIMIT / 2:
+    for times, above in ((3, LIMIT / 2), (16, LIMIT * 0.8)):
+        if taken > above:
             taken = min(taken, least_ms(call, times))
     return taken
 

@@ -77,9 +77,7 @@ def has_option(low: str) -> bool:
     Args:
         low: The text in lower case.
     """
-    return (
-        (" -" in low or "'-" in low or '"-' in low) and any(option in low for option in _MARKS)
-    ) or has_program(low)
+    return (" -" in low or "'-" in low or '"-' in low) and any(option in low for option in _MARKS)
 
 
 def has_program(low: str) -> bool:
@@ -89,7 +87,9 @@ def has_program(low: str) -> bool:
         low: The text in lower case.
     """
     return (
-        "sqlplus" in low or "/p:" in low or "vault" in low or ("|" in low and "echo " in low)
+        ("v" in low and "vault" in low)
+        or ("p" in low and ("sqlplus" in low or "/p:" in low))
+        or ("|" in low and "echo " in low)
     )  # fmt: skip
 
 

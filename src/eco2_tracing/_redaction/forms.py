@@ -54,10 +54,14 @@ def has_form(low: str) -> bool:
     Args:
         low: The text in lower case.
     """
+    # One letter is found faster than a word; a call of `has_program` would be felt.
     return (
         "bearer" in low or "basic" in low or "eyj" in low or "digest " in low or "negotiate " in low
-        or "apikey " in low or "private" in low or "auth " in low or "hook" in low or "; " in low or ".login(" in low
-        or has_program(low)
+        or ("k" in low and ("hook" in low or "apikey " in low))
+        or ("v" in low and ("private" in low or "vault" in low))
+        or "auth " in low or "; " in low or ".login(" in low
+        or ("p" in low and ("sqlplus" in low or "/p:" in low))
+        or ("|" in low and "echo " in low)
     )  # fmt: skip
 
 
@@ -111,7 +115,7 @@ def formed(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
         spans += [found.span(1) for found in _CALL.finditer(low)]
     if "AUTH " in text:
         spans += [found.span(1) for found in _REDIS_AUTH.finditer(text)]
-    if has_option(low):
+    if has_option(low) or has_program(low):
         spans += mask_commands(text, low, budget)
     if "; " in low and "=" in low:
         spans += _cookies(low)
