@@ -34,7 +34,7 @@ PIECES = [
     "mysql ", "curl -u a:b ", "; path=", "a=bcde; path=/ ", "AUTH ", "private key ", "비밀번호=x ", "\\u0041",
     "\\ube44\\ubc00", "- name: password\n  ", "12345678:AA", "sk-", "xsk-", "ghp_", "<name>password</name>", "env ",
     "login a ", "--token ", "-p ", "code=aB3dEfGh12345 ", "hooks.slack.com/services/", "SG.", "s.", "-us1", "1//",
-    "'msg",
+    "'msg", "tokens={", "tokens=['", "curl -U a%",
 ]  # fmt: skip
 
 
@@ -285,3 +285,23 @@ def test_one_long_attribute_has_the_bound_of_a_text():
     redactor = Redactor()
     text = "password=x " * 1_000
     assert redactor.attributes({"note": text}) == {"note": redactor.text(text)}
+
+
+def test_lists_of_tokens_are_counted():
+    """A text full of them is searched up to a number of them, and the rest is masked."""
+    text = "note tokens=[1] " * 1_000
+    masked = Redactor().text(text + "tokens=['S3CRETvalue9']")
+    assert "S3CRET" not in masked
+    assert masked.startswith("note tokens=[1] ")
+
+
+def test_programs_are_counted():
+    """A text full of command lines is searched up to a number of them, and the rest is masked."""
+    assert "S3CRET" not in Redactor().text("curl -s " * 500 + "mysql -pS3CRET ")
+
+
+def test_a_field_under_an_uncertain_name_keeps_what_is_no_text():
+    """Numbers, and values below the deepest level."""
+    record = logging.LogRecord("a", 20, "", 1, "m", (), None)
+    record.tokens = [1, {"a": [["S3CRETvalue9", 2.5]]}]
+    assert json.loads(EcsFormatter().format(record))["labels"]["tokens"]

@@ -111,7 +111,7 @@ def mask_commands(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
         while at >= 0:
             if budget.left <= 0:
                 return [*spans, (at, len(text))]
-            budget.left -= PLACE
+            budget.left -= 2 * PLACE
             end = at + len(tool)
             found = pattern.match(searched, _end_of_word(low, end))
             if found is not None:

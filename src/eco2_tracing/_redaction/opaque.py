@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 
+from eco2_tracing._redaction.budget import PLACE, Budget
 from eco2_tracing._redaction.extent import balanced_end
 from eco2_tracing._redaction.keys import MASK
 from eco2_tracing._redaction.lazy import lazy
@@ -28,6 +29,7 @@ _OPAQUE = r"(?=[^\s\d]{0,64}\d)(?=[\d.~+/=_-]{0,64}[A-Za-z])[\w.~+/=-]{8,512}+"
 _ITEM = lazy(rf"(?<![\w.~+/=:-]){_OPAQUE}(?![:\w])")
 _WHOLE = lazy(rf"{_OPAQUE}\Z")
 _MOST_ITEMS = 1024
+_LONGEST = 2048  # characters of such a list that are searched
 
 
 def is_uncertain(name: str) -> bool:
@@ -66,17 +68,22 @@ def masked_opaque(value: object, depth: int = 3) -> object:
     return value
 
 
-def opaque_values(text: str, low: str) -> list[tuple[int, int]]:
+def opaque_values(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
     """Find the opaque values of `PASSWORD_DB=…`, and the opaque items of `tokens=[…]`, `tokens={…}` and `keys={…}`.
 
     Args:
         text: Any text.
         low: The same in lower case, of the same length.
+        budget: What is left for places that are looked at; the rest of the text is masked where nothing is.
     """
     spans = [found.span(1) for found in _VARIABLE.finditer(text)] if "_" in text else []
     if "tokens" in low or "keys" in low:
-        at = 0
-        while found := _PLURAL.search(low, at):
-            at = balanced_end(text, found.end())
-            spans += [item.span() for item in _ITEM.finditer(text, found.end(), at)]
+        end = 0
+        while found := _PLURAL.search(low, end):
+            start = found.end()
+            if budget.left <= 0:
+                return [*spans, (start, len(text))]
+            end = start + balanced_end(text[start : start + _LONGEST], 0)
+            budget.left -= PLACE + (end - start) // 2
+            spans += [item.span() for item in _ITEM.finditer(text, start, end)]
     return spans

@@ -138,7 +138,7 @@ class FreeText:
             text, low = text[:end] + OMITTED, low[:end] + OMITTED
         if 'value"' in low or "value'" in low or "value\\" in low:
             spans += self._reversed(low)
-        spans += opaque_values(text, low)
+        spans += opaque_values(text, low, budget)
         if has_form(low) or has_token(text) or has_option(low):
             spans += formed(text, low, budget)
         return covered(text, spans) if spans else text
