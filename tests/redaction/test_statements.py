@@ -121,3 +121,10 @@ def test_masking_twice_is_masking_once(statement):
     redactor = Redactor()
     once = redactor.value("db.query.text", statement)
     assert redactor.value("db.query.text", once) == once
+
+
+def test_oracle_quotes_in_a_message():
+    """`q'[…]'` and `nq'[…]'` are literals, in a statement within a message as well."""
+    redactor = Redactor()
+    for opening in ("q'[", "nq'["):
+        assert "S3CRET" not in redactor.text(f"failed: SELECT a FROM b WHERE c = {opening}it's S3CRET]'")

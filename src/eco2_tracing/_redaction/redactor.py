@@ -116,7 +116,8 @@ class Redactor(Scanner):
         limit = LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE
         own = Budget(limit if budget is None or budget.left > limit else budget.left)
         given = own.left
-        search = Budget(LONGEST_SPAN) if budget is None else budget
+        search = Budget(SEARCHES if budget is None else min(SEARCHES, budget.left))
+        allowed = search.left
 
         def masked_text(kind: int, text: str, own: Budget) -> str:
             return self._masked_text(kind, own.text(text, LONGEST_ATTRIBUTE), search)
@@ -128,7 +129,7 @@ class Redactor(Scanner):
             return MASK
         finally:
             if budget is not None:
-                budget.left -= given - own.left + values.texts * _SEARCH
+                budget.left -= given - own.left + allowed - search.left + values.texts * _SEARCH
 
     def attributes(
         self, attributes: Mapping[str, object], budget: Budget | None = None
