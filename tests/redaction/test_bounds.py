@@ -229,11 +229,11 @@ def test_searches_are_compiled_before_the_first_request():
     code = """
 import re
 from eco2_tracing._redaction import Redactor
-from eco2_tracing._redaction.lazy import _made
+from eco2_tracing._redaction.lazy import _patterns
 redactor = Redactor()
-before = sum("search" in vars(one) for one in _made)
+before = sum("search" in vars(one) for one in _patterns)
 redactor.prepare()
-assert before < len(_made) == sum("search" in vars(one) for one in _made)
+assert before < len(_patterns) == sum("search" in vars(one) for one in _patterns)
 compiled = re.compile
 def count(*arguments):
     raise AssertionError(arguments)

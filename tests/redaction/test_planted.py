@@ -27,7 +27,7 @@ from eco2_tracing import (
     logs,
     span,
 )
-from eco2_tracing._redaction import MASK, Redactor, cut_front
+from eco2_tracing._redaction import MASK, Redactor, truncate_front
 from eco2_tracing._redaction.keys import COOKIES, EXACT, STRONG
 from eco2_tracing.logs._request import begin_request, end_request
 from eco2_tracing.testing import CapturedSpans, b3_headers
@@ -281,9 +281,9 @@ def test_a_cut_leaves_no_half_of_a_secret(limit):
 
 def test_a_text_without_a_place_to_cut_is_left_out():
     """The end of a text begins at a mark, or not at all."""
-    assert cut_front("a\nb\nc", 3, "\n") == "…\nc"
-    assert cut_front("abcdef", 3, "\n") == "…"
-    assert cut_front("abc", 3, "\n") == "abc"
+    assert truncate_front("a\nb\nc", 3, "\n") == "…\nc"
+    assert truncate_front("abcdef", 3, "\n") == "…"
+    assert truncate_front("abc", 3, "\n") == "abc"
 
 
 def test_keys_and_values_of_odd_shapes():

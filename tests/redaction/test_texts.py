@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eco2_tracing._redaction import MASK, Redactor, cut, printable
+from eco2_tracing._redaction import MASK, Redactor, printable, truncate
 from tests.support.hostile import Unreadable, UnreadableList, UnreadableText
 
 PROSE = [
@@ -121,7 +121,7 @@ def test_the_cut_is_marked():
     """A shortened text ends with an ellipsis, within its limit."""
     assert Redactor(limit=5).text("abcdefgh") == "abcd…"
     assert Redactor(limit=5).text("abcde") == "abcde"
-    assert cut("abc", 2) == "a…"
+    assert truncate("abc", 2) == "a…"
 
 
 def test_objects_that_are_no_text():

@@ -8,7 +8,7 @@ from opentelemetry.trace import INVALID_SPAN
 
 from eco2_tracing import TracingSettings, configure_tracing
 from eco2_tracing._instrumentation.server.unrecorded import UnrecordedSpan
-from eco2_tracing._spans.read_side import making
+from eco2_tracing._spans.read_side import creation
 from eco2_tracing._spans.span import Span
 from eco2_tracing.propagation._inbound import Inbound
 
@@ -47,7 +47,7 @@ class Maker:
 def test_all_threads_get_the_same_object(monkeypatch, slot, read):
     """The second thread that waits for the lock finds what the first one made."""
     span, made = Span(None, None, None, 0, maker=Maker()), object()
-    monkeypatch.setattr(making, "lock", Racing(lambda: setattr(span, slot, made)))
+    monkeypatch.setattr(creation, "lock", Racing(lambda: setattr(span, slot, made)))
     assert getattr(span, read) is made
 
 
@@ -55,7 +55,7 @@ def test_ids_of_an_unrecorded_request_are_made_once(monkeypatch):
     """The same for a request of which nothing is recorded."""
     span = UnrecordedSpan(None, Inbound(1, 2))
     context = INVALID_SPAN.get_span_context()
-    monkeypatch.setattr(making, "lock", Racing(lambda: setattr(span, "_made", context)))
+    monkeypatch.setattr(creation, "lock", Racing(lambda: setattr(span, "_made", context)))
     assert span.get_span_context() is context
     assert repr(span) == f"UnrecordedSpan({context!r})"
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from eco2_tracing._spans.peer import Peer, is_malformed_request, is_peer_end
+from eco2_tracing._spans.peer import Peer, is_malformed_request, is_peer_error
 
 
 def disconnect() -> BaseException:
@@ -68,7 +68,7 @@ def nested(error: Exception, depth: int) -> Exception:
 )
 def test_which_exceptions_mean_a_disconnect(error, is_end):
     """Those of Starlette, alone, as a cause or in groups; others are the application's."""
-    assert is_peer_end(error) is is_end
+    assert is_peer_error(error) is is_end
 
 
 def test_chain_of_causes_is_limited():
@@ -76,7 +76,7 @@ def test_chain_of_causes_is_limited():
     error = disconnect()
     for _ in range(40):
         error = raised_from(error)
-    assert not is_peer_end(error)
+    assert not is_peer_error(error)
 
 
 @pytest.mark.parametrize("message", [None, {}, {"type": "other"}, {"type": ["unhashable"]}])
@@ -88,7 +88,7 @@ def test_invalid_messages_of_servers(message):
 
     peer = Peer(receive)
     assert asyncio.run(peer.receive()) is message
-    assert (peer.has_left, peer.has_sent, peer.message) == (False, False, None)
+    assert (peer.has_disconnected, peer.is_body_complete, peer.message) == (False, False, None)
 
 
 def test_completeness_of_a_body():
@@ -100,9 +100,9 @@ def test_completeness_of_a_body():
 
     peer = Peer(receive)
     asyncio.run(peer.receive())
-    assert not peer.has_sent
+    assert not peer.is_body_complete
     asyncio.run(peer.receive())
-    assert peer.has_sent
+    assert peer.is_body_complete
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_undecodable_messages(decode, message, is_end):
     peer.message = message
     with pytest.raises(ValueError) as caught:
         decode(message)
-    assert is_peer_end(caught.value, None, peer) is is_end
+    assert is_peer_error(caught.value, None, peer) is is_end
 
 
 def test_send_after_the_end():
@@ -139,6 +139,6 @@ def test_send_after_the_end():
     peer = Peer(receive)
     with pytest.raises(RuntimeError) as caught:
         asyncio.run(use(peer))
-    assert is_peer_end(caught.value, None, peer)
-    assert not is_peer_end(caught.value)
+    assert is_peer_error(caught.value, None, peer)
+    assert not is_peer_error(caught.value)
     assert not is_malformed_request(None)

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanKind, StatusCode
 from tests.calls.conftest import configure
 
-from eco2_tracing._spans.peer import Peer, is_peer_end
+from eco2_tracing._spans.peer import Peer, is_peer_error
 from eco2_tracing.testing import CapturedSpans
 
 
@@ -155,8 +155,8 @@ def test_oserror_of_the_servers_send():
         send({})
     with pytest.raises(OSError) as full:
         elsewhere()
-    assert is_peer_end(lost.value, send)
-    assert not is_peer_end(full.value, send)
+    assert is_peer_error(lost.value, send)
+    assert not is_peer_error(full.value, send)
 
 
 @pytest.mark.parametrize(
@@ -166,4 +166,4 @@ def test_decoder_errors_without_a_message(text, is_end):
     """The last message is decoded again to check; very long ones count as undecodable."""
     peer = Peer(None)
     peer.message = {"type": "websocket.receive", "text": text}
-    assert is_peer_end(DecodeError("malformed"), None, peer) is is_end
+    assert is_peer_error(DecodeError("malformed"), None, peer) is is_end

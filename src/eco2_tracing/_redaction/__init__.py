@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from eco2_tracing._redaction.budget import LONGEST_SPAN, LONGEST_TEXT, SMALL, Budget
 from eco2_tracing._redaction.commands import mask_arguments
-from eco2_tracing._redaction.cut import cut, cut_front, printable
 from eco2_tracing._redaction.keys import MASK
-from eco2_tracing._redaction.messages import is_refusal
+from eco2_tracing._redaction.messages import is_validation_error
 from eco2_tracing._redaction.numbers import KINDS as NUMBER_KINDS
 from eco2_tracing._redaction.opaque import is_uncertain, masked_opaque
-from eco2_tracing._redaction.pairs import secret_fields, secret_pair
-from eco2_tracing._redaction.redactor import Redactor, has_form_of_its_own
+from eco2_tracing._redaction.pairs import is_secret_pair, secret_fields
+from eco2_tracing._redaction.redactor import Redactor, has_special_form
+from eco2_tracing._redaction.truncate import printable, truncate, truncate_front
 
 __all__ = [
     "LONGEST_SPAN",
@@ -20,14 +20,14 @@ __all__ = [
     "SMALL",
     "Budget",
     "Redactor",
-    "cut",
-    "cut_front",
-    "has_form_of_its_own",
-    "is_refusal",
+    "has_special_form",
+    "is_secret_pair",
     "is_uncertain",
+    "is_validation_error",
     "mask_arguments",
     "masked_opaque",
     "printable",
     "secret_fields",
-    "secret_pair",
+    "truncate",
+    "truncate_front",
 ]

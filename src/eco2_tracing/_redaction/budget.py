@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eco2_tracing._redaction.cut import cut
+from eco2_tracing._redaction.truncate import truncate
 
 LONGEST_ATTRIBUTE = 16 * 1024
 """Characters of an attribute that are kept, of all its items together; the rest is cut before anything is searched."""
@@ -57,7 +57,7 @@ class Budget:
         self.left -= length
         if length <= 0 and text:
             return OMITTED
-        return text if length == len(text) else cut(text, length)
+        return text if length == len(text) else truncate(text, length)
 
     def places(self, text: str, mark: str, cost: int) -> str:
         """Return a text, cut before the mark for which nothing is left.

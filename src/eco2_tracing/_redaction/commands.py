@@ -55,7 +55,7 @@ _TOOLS = {
     "openssl": rf"{_BEFORE}-pass(?:in|out)?[ ][\"']?pass:([^\s\"']{{1,512}})",
 }
 _PATTERNS = {tool: lazy(pattern) for tool, pattern in _TOOLS.items()}
-_CASED = frozenset(tool for tool, pattern in _TOOLS.items() if "-P" in pattern or "NP]" in pattern)
+_CASE_SENSITIVE = frozenset(tool for tool, pattern in _TOOLS.items() if "-P" in pattern or "NP]" in pattern)
 _LONGEST_TOOL = 16
 _MARKS = (" -p", " -a", " -w", " -u", "-user", " -b", " -n", " -hp", "creds", "'-", '"-', "-stdin", "sudo -s")
 
@@ -93,7 +93,7 @@ def has_program(low: str) -> bool:
     )  # fmt: skip
 
 
-def mask_commands(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
+def find_command_passwords(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
     """Find passwords behind the options of known programs.
 
     Args:
@@ -106,7 +106,7 @@ def mask_commands(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
     """
     spans: list[tuple[int, int]] = []
     for tool, pattern in _PATTERNS.items():
-        searched = text if tool in _CASED else low
+        searched = text if tool in _CASE_SENSITIVE else low
         at = low.find(tool)
         while at >= 0:
             if budget.left <= 0:

@@ -68,11 +68,11 @@ def value_span(text: str, start: int, key: str, harmless: frozenset[str]) -> tup
     """
     if key.endswith(("cookie", "cookies")) and text[start : start + 1] not in "\"'`b[{(<\\":
         found = _COOKIES.match(text, start)
-        return None if found is None else _bare(text, found.start(), found.end(), harmless)
+        return None if found is None else _unquoted_span(text, found.start(), found.end(), harmless)
     if key.endswith("authorization") and text[start : start + 7].lower() not in ("digest ", "aws4-hm"):
         found = _AUTHORIZATION.match(text, start)
         if found is not None and found[1].lower() not in PROSE:
-            return _bare(text, found.start(), found.end(), harmless)
+            return _unquoted_span(text, found.start(), found.end(), harmless)
     found = _VALUE.match(text, start)
     if found is None:
         return None
@@ -81,10 +81,10 @@ def value_span(text: str, start: int, key: str, harmless: frozenset[str]) -> tup
             return (found.end(opening), found.start(closing))
     if found["bracket"] is not None:
         return (found.start(), balanced_end(text, found.end() - 1))
-    return _bare(text, found.start(), found.end(), harmless)
+    return _unquoted_span(text, found.start(), found.end(), harmless)
 
 
-def _bare(text: str, begin: int, end: int, harmless: frozenset[str]) -> tuple[int, int] | None:
+def _unquoted_span(text: str, begin: int, end: int, harmless: frozenset[str]) -> tuple[int, int] | None:
     end = begin + len(text[begin:end].rstrip(",.)]}:")) or end
     return None if text[begin:end].lower() in harmless or end == begin else (begin, end)
 
@@ -107,7 +107,7 @@ def balanced_end(text: str, start: int) -> int:
     return len(text)
 
 
-def covered(text: str, spans: list[tuple[int, int]]) -> str:
+def mask_spans(text: str, spans: list[tuple[int, int]]) -> str:
     """Mask the parts of a text.
 
     Args:

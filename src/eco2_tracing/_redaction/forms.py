@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from eco2_tracing._redaction.budget import CHEAP, Budget
-from eco2_tracing._redaction.commands import has_option, has_program, mask_commands
-from eco2_tracing._redaction.extent import PROSE, covered
+from eco2_tracing._redaction.commands import find_command_passwords, has_option, has_program
+from eco2_tracing._redaction.extent import PROSE, mask_spans
 from eco2_tracing._redaction.lazy import lazy
-from eco2_tracing._redaction.tokens import begins_word, has_token, tokens, webhooks
+from eco2_tracing._redaction.tokens import begins_word, find_tokens, find_webhooks, has_token
 
 _SCHEMES = ("bearer", "basic", "negotiate", "apikey")
 _AFTER_SCHEME = lazy(
@@ -45,7 +45,7 @@ _OPAQUE = lazy(
 )
 _IN_NAME = lazy(r"[\w.-]")
 # Of words and short numbers: `SpringSale2024`, `SUMMER-24`.
-_SPOKEN = lazy(r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,}|\d{1,4})[-_.]?){1,5}\Z")
+_WORDS_AND_NUMBERS = lazy(r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,}|\d{1,4})[-_.]?){1,5}\Z")
 
 
 def has_form(low: str) -> bool:
@@ -74,12 +74,12 @@ def masked_forms(text: str, low: str, budget: Budget) -> str:
         budget: What is left for places that are looked at.
     """
     if has_form(low) or has_token(text) or has_option(low):
-        spans = formed(text, low, budget)
-        return covered(text, spans) if spans else text
+        spans = find_forms(text, low, budget)
+        return mask_spans(text, spans) if spans else text
     return text
 
 
-def has_auth(low: str) -> bool:
+def has_auth_name(low: str) -> bool:
     """Tell whether `auth` stands in a text as a name that has a value, not as a word of prose.
 
     Args:
@@ -91,7 +91,7 @@ def has_auth(low: str) -> bool:
     )  # fmt: skip
 
 
-def formed(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
+def find_forms(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
     """Find the secrets that are known by their form.
 
     Args:
@@ -99,11 +99,11 @@ def formed(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
         low: The same in lower case, of the same length.
         budget: What is left for places that are looked at.
     """
-    spans = tokens(text, budget)
-    spans += webhooks(text, low)
+    spans = find_tokens(text, budget)
+    spans += find_webhooks(text, low)
     for scheme in _SCHEMES:
         if scheme in low:
-            spans += _schemes(text, low, scheme, budget)
+            spans += _find_scheme_credentials(text, low, scheme, budget)
     if "digest " in low and "response=" in low:  # a challenge has none
         spans += [found.span(1) for found in _DIGEST.finditer(low)]
     if "eyj" in low:
@@ -116,9 +116,9 @@ def formed(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
     if "AUTH " in text:
         spans += [found.span(1) for found in _REDIS_AUTH.finditer(text)]
     if has_option(low) or has_program(low):
-        spans += mask_commands(text, low, budget)
+        spans += find_command_passwords(text, low, budget)
     if "; " in low and "=" in low:
-        spans += _cookies(low)
+        spans += _find_cookies(low)
     return spans
 
 
@@ -138,12 +138,12 @@ def mask_code(text: str, low: str, budget: Budget) -> str:
             break
         value = _OPAQUE.match(text, found.end())
         before = low[found.start() - 1 : found.start()]
-        if value is not None and not _SPOKEN.match(value[0]) and not _IN_NAME.match(before):
+        if value is not None and not _WORDS_AND_NUMBERS.match(value[0]) and not _IN_NAME.match(before):
             spans.append(value.span())
-    return covered(text, spans) if spans else text
+    return mask_spans(text, spans) if spans else text
 
 
-def _cookies(low: str) -> list[tuple[int, int]]:
+def _find_cookies(low: str) -> list[tuple[int, int]]:
     """Find the values of cookies that attributes such as `Path` follow."""
     spans: list[tuple[int, int]] = []
     left = _MOST_COOKIES
@@ -162,7 +162,7 @@ def _cookies(low: str) -> list[tuple[int, int]]:
     return spans
 
 
-def _schemes(text: str, low: str, scheme: str, budget: Budget) -> list[tuple[int, int]]:
+def _find_scheme_credentials(text: str, low: str, scheme: str, budget: Budget) -> list[tuple[int, int]]:
     """Find credentials behind their scheme's name that look like such, not like prose."""
     spans: list[tuple[int, int]] = []
     at = low.find(scheme)

@@ -46,7 +46,7 @@ KOREAN_ENCODED = tuple(quote(name).lower() for name in KOREAN)
 FIELDS = ("assertion", "hmac", "jwt")
 """As those, of parameters, fields and attributes; not looked for in free text, where they are words of prose."""
 
-AFTER = (
+SUFFIXES = (
     "value", "string", "plain", "raw", "new", "old", "confirm", "confirmation", "repeat", "hash", "hashed",
     "hint", "base64", "prod", "production", "dev", "development", "staging", "stage", "stg", "test", "testing", "qa",
     "uat", "live", "sandbox", "local", "primary", "secondary", "backup", "previous",
@@ -56,7 +56,7 @@ AFTER = (
 COOKIES = ("sessionid", "phpsessid", "jsessionid")
 """Cookies of frameworks, in exactly this spelling: the conventions' `session.id` is no secret."""
 
-WHOLE = "code"
+CODE_KEY = "code"
 """OAuth's authorization code: secret as a whole parameter name, while `error.code` is none."""
 
 # Whatever stands before these, written together or apart: `dbpassword`, `github_token`.
@@ -72,7 +72,7 @@ OTHER_TOKENS = frozenset((
 OTHER_SIGNATURES = frozenset(("call", "email", "func", "function", "mail", "method", "type"))
 _OTHER_AUTHORIZATIONS = frozenset(("card", "payment", "pre", "prior", "purchase", "role", "travel"))
 # What asks whether there is a secret, or what is done with it: `has_password`, `accept_cookie`.
-_QUESTIONS = frozenset((
+_VERBS = frozenset((
     "accept", "allow", "can", "forgot", "has", "hide", "is", "must", "needs", "require", "required", "requires",
     "should", "show",
 ))  # fmt: skip
@@ -138,23 +138,23 @@ class SecretKeys:
         if "\\u" in key:
             key = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), key)
         split = words(key)
-        if not split or (len(split) > 1 and split[0] in _QUESTIONS):
+        if not split or (len(split) > 1 and split[0] in _VERBS):
             return False
-        if split == [WHOLE] or split[-1] in COOKIES:
+        if split == [CODE_KEY] or split[-1] in COOKIES:
             return True
-        last = _shortened(words(_SEGMENT.split(key.strip("]) \t"))[-1]))
-        split = _shortened(split)
+        last = _without_suffixes(words(_SEGMENT.split(key.strip("]) \t"))[-1]))
+        split = _without_suffixes(split)
         joined = "".join(last)
         if joined in self._exact or "".join(split) in self._exact:
-            return joined != WHOLE
+            return joined != CODE_KEY
         return _ends_secret(split, last) or any(
             "".join(split[-count:]) in self._strong for count in range(1, 5)
         )
 
 
-def _shortened(split: list[str]) -> list[str]:
+def _without_suffixes(split: list[str]) -> list[str]:
     """Take off what stands behind a secret's name: `new` of `password_new`, `256` of `signature-256`."""
-    while len(split) > 1 and (split[-1] in AFTER or split[-1].isdecimal()):
+    while len(split) > 1 and (split[-1] in SUFFIXES or split[-1].isdecimal()):
         split = split[:-1]
     return split
 

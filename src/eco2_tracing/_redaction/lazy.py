@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-_made: list[LazyPattern] = []
+_patterns: list[LazyPattern] = []
 _METHODS = ("findall", "finditer", "fullmatch", "match", "search", "split", "sub", "subn")
 
 
@@ -23,7 +23,7 @@ class LazyPattern:
 
     def __init__(self, pattern: str, flags: int = 0) -> None:
         self._arguments = (pattern, flags)
-        _made.append(self)
+        _patterns.append(self)
 
     def __getattr__(self, name: str) -> Any:
         """Compile; Python asks here only for what this object does not have yet."""
@@ -35,7 +35,7 @@ class LazyPattern:
 
 def compile_all() -> None:
     """Compile every pattern that has not been used yet."""
-    for pattern in _made:
+    for pattern in _patterns:
         _ = pattern.search
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eco2_tracing._redaction.budget import CHEAP, PLACE, Budget
-from eco2_tracing._redaction.extent import LITERALS, covered, value_span
+from eco2_tracing._redaction.extent import LITERALS, mask_spans, value_span
 from eco2_tracing._redaction.lazy import lazy
 
 
@@ -71,15 +71,15 @@ def mask_details(text: str, low: str, budget: Budget) -> str:
     spans: list[tuple[int, int]] = []
     for word in _DETAILS:
         if word in low:
-            _find(text, low, word, spans, budget)
+            _find_detail(text, low, word, spans, budget)
     if low.startswith(("row (", "col (")) and (found := _RESULT.match(text)) is not None:
         spans.append((found.end(1), found.end()))
     if "input" in low and "msg" in low:
-        spans += _inputs(text, budget)
-    return covered(text, spans) if spans else text
+        spans += _find_rejected_inputs(text, budget)
+    return mask_spans(text, spans) if spans else text
 
 
-def _find(text: str, low: str, word: str, spans: list[tuple[int, int]], budget: Budget) -> None:
+def _find_detail(text: str, low: str, word: str, spans: list[tuple[int, int]], budget: Budget) -> None:
     pattern = _DETAILS[word]
     at = low.find(word)
     while at >= 0:
@@ -97,7 +97,7 @@ def _find(text: str, low: str, word: str, spans: list[tuple[int, int]], budget: 
         at = low.find(word, end)
 
 
-def _inputs(text: str, budget: Budget) -> list[tuple[int, int]]:
+def _find_rejected_inputs(text: str, budget: Budget) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     at = 0
     while message := _MESSAGE.search(text, at):
@@ -116,7 +116,7 @@ def _inputs(text: str, budget: Budget) -> list[tuple[int, int]]:
     return spans
 
 
-def is_refusal(value: Mapping[Any, object]) -> bool:
+def is_validation_error(value: Mapping[Any, object]) -> bool:
     """Tell whether a mapping is one of pydantic's errors, which holds the value that it refused.
 
     Args:

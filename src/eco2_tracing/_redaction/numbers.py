@@ -16,7 +16,7 @@ _PATTERNS = {
 }
 
 
-def number_spans(text: str, kinds: frozenset[str]) -> list[tuple[int, int]]:
+def find_numbers(text: str, kinds: frozenset[str]) -> list[tuple[int, int]]:
     """Find numbers of the given kinds.
 
     Args:

@@ -68,7 +68,7 @@ def masked_opaque(value: object, depth: int = 3) -> object:
     return value
 
 
-def opaque_values(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
+def find_opaque(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
     """Find the opaque values of `PASSWORD_DB=…`, and the opaque items of `tokens=[…]`, `tokens={…}` and `keys={…}`.
 
     Args:

@@ -11,7 +11,7 @@ _LONGEST_NAME = 256
 _MOST_FIELDS = 16  # a mapping with more is no pair
 
 
-def secret_pair(items: Sequence[object], is_secret: Callable[[str], bool]) -> bool:
+def is_secret_pair(items: Sequence[object], is_secret: Callable[[str], bool]) -> bool:
     """Tell whether a sequence is a name and a value that the name makes a secret.
 
     Args:
@@ -41,5 +41,5 @@ def secret_fields(fields: Mapping[object, object], is_secret: Callable[[str], bo
         if low in _VALUES:
             found.append(key)
         elif low in _NAMES and isinstance(value, str | bytes):
-            named = named or secret_pair((value,), is_secret)
+            named = named or is_secret_pair((value,), is_secret)
     return found if named else []

@@ -13,7 +13,6 @@ from eco2_tracing._redaction.budget import (
     SMALL,
     Budget,
 )
-from eco2_tracing._redaction.cut import cut, printable
 from eco2_tracing._redaction.keys import MASK
 from eco2_tracing._redaction.kinds import (
     KINDS,
@@ -32,12 +31,13 @@ from eco2_tracing._redaction.opaque import is_opaque, is_uncertain
 from eco2_tracing._redaction.scanner import Scanner
 from eco2_tracing._redaction.sql import mask_literals
 from eco2_tracing._redaction.text import lowered
+from eco2_tracing._redaction.truncate import printable, truncate
 from eco2_tracing._redaction.urls import mask_userinfo
 from eco2_tracing._redaction.values import Values
 
-_MOST_REMEMBERED = 2048
+_MOST_CACHED = 2048
 _FEW = 16  # so many short attributes need no bound
-_LONGEST_REMEMBERED = 256
+_LONGEST_CACHED = 256
 _MOST_STATEMENTS = 256
 _LONGEST_STATEMENT = 2048
 _SEARCH = 16  # what searching one text takes beside its characters, in characters: lists hold short ones
@@ -76,14 +76,14 @@ class Redactor(Scanner):
         """
         if type(name) is not str:
             name = printable(name)
-        known = self._names.get(name)
-        if known is None:
-            known = self._scan(cut(name, LONGEST_NAME), 0)
-            if len(name) <= _LONGEST_REMEMBERED:
-                if len(self._names) >= _MOST_REMEMBERED:
+        cached = self._names.get(name)
+        if cached is None:
+            cached = self._scan(truncate(name, LONGEST_NAME), 0)
+            if len(name) <= _LONGEST_CACHED:
+                if len(self._names) >= _MOST_CACHED:
                     self._names.clear()
-                self._names[name] = known
-        return known
+                self._names[name] = cached
+        return cached
 
     def value(self, key: str, value: object) -> object:
         """Mask one value by its name and by what it holds.
@@ -114,22 +114,22 @@ class Redactor(Scanner):
 
     def _value(self, kind: int, value: object, budget: Budget | None) -> object:
         limit = LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE
-        own = Budget(limit if budget is None or budget.left > limit else budget.left)
-        given = own.left
+        kept = Budget(limit if budget is None or budget.left > limit else budget.left)
+        given = kept.left
         search = Budget(SEARCHES if budget is None else min(SEARCHES, budget.left))
         allowed = search.left
 
-        def masked_text(kind: int, text: str, own: Budget) -> str:
-            return self._masked_text(kind, own.text(text, LONGEST_ATTRIBUTE), search)
+        def masked_text(kind: int, text: str, kept: Budget) -> str:
+            return self._masked_text(kind, kept.text(text, LONGEST_ATTRIBUTE), search)
 
-        values = Values(self.is_secret, self._kind_of, self.name, masked_text, own)
+        values = Values(self.is_secret, self._kind_of, self.name, masked_text, kept)
         try:
             return values.masked(kind, value)
         except Exception:  # noqa: BLE001 - whatever a foreign object raises, nothing of it leaves
             return MASK
         finally:
             if budget is not None:
-                budget.left -= given - own.left + allowed - search.left + values.texts * _SEARCH
+                budget.left -= given - kept.left + allowed - search.left + values.texts * _SEARCH
 
     def attributes(
         self, attributes: Mapping[str, object], budget: Budget | None = None
@@ -151,7 +151,7 @@ class Redactor(Scanner):
         for key, value in attributes.items():
             kind = kinds.get(key)
             if kind is None:
-                kind = self._learn(key)
+                kind = self._cache_kind(key)
             if kind == NAME and type(value) is str and names.get(value) is value:
                 continue
             if kind == PLAIN or (type(value) in _NUMBERS and kind != SECRET and kind != UNCLEAN):
@@ -160,9 +160,9 @@ class Redactor(Scanner):
                 if budget is None:
                     budget = Budget(LONGEST_SPAN)
                 if kind == UNCLEAN:
-                    changed = self._renamed(attributes if changed is None else changed, key, budget)
+                    changed = self._with_masked_name(attributes if changed is None else changed, key, budget)
                     continue
-                masked = self._long(kind, value, attributes, budget)
+                masked = self._masked_long(kind, value, attributes, budget)
             elif kind == SQL:
                 masked = self._statement(value, attributes, budget)
             else:
@@ -173,7 +173,9 @@ class Redactor(Scanner):
                 changed[key] = masked
         return changed
 
-    def _long(self, kind: int, value: object, attributes: Mapping[str, object], budget: Budget) -> object:
+    def _masked_long(
+        self, kind: int, value: object, attributes: Mapping[str, object], budget: Budget
+    ) -> object:
         if type(value) is not str:
             return self._value(kind, value, budget)
         text = budget.text(value, LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE)
@@ -187,7 +189,9 @@ class Redactor(Scanner):
         budget.left -= given - search.left
         return value if masked is value or masked == value else masked
 
-    def _renamed(self, attributes: Mapping[str, object], key: str, budget: Budget) -> dict[str, object]:
+    def _with_masked_name(
+        self, attributes: Mapping[str, object], key: str, budget: Budget
+    ) -> dict[str, object]:
         """Mask what stands in an attribute's name, at its place."""
         name = self.name(key)
         masked = self._value(self._kind_of(key), attributes[key], budget)
@@ -196,12 +200,12 @@ class Redactor(Scanner):
             for each, value in attributes.items()
         }
 
-    def _learn(self, key: object) -> int:
+    def _cache_kind(self, key: object) -> int:
         kind = self._kind_of(key)
         if kind in (TEXT, SECRET, OPAQUE) and isinstance(key, str) and self.name(key) != key:
             kind = UNCLEAN
-        if not isinstance(key, str) or len(key) <= _LONGEST_REMEMBERED:
-            if len(self._kinds) >= _MOST_REMEMBERED:
+        if not isinstance(key, str) or len(key) <= _LONGEST_CACHED:
+            if len(self._kinds) >= _MOST_CACHED:
                 self._kinds.clear()
             self._kinds[key] = kind
         return kind
@@ -237,20 +241,20 @@ class Redactor(Scanner):
     def _statement(self, text: str, attributes: Mapping[str, object], budget: Budget | None) -> str:
         system = attributes.get("db.system.name") or attributes.get("db.system")
         key = (text, system if isinstance(system, str) else "")
-        known = self._statements.get(key)
-        if known is None:
+        cached = self._statements.get(key)
+        if cached is None:
             # Then what has no quotes in some dialect or tool: a URL, `SET password = x`.
             budget = budget or Budget(SEARCHES)
-            known = mask_userinfo(mask_literals(text, budget, key[1]), budget)
-            known = self._free.mask(known, lowered(known), budget)
+            cached = mask_userinfo(mask_literals(text, budget, key[1]), budget)
+            cached = self._free.mask(cached, lowered(cached), budget)
             if len(text) <= _LONGEST_STATEMENT and budget.left > 0:
                 if len(self._statements) >= _MOST_STATEMENTS:
                     self._statements.clear()
-                self._statements[key] = known
-        return text if known == text else known
+                self._statements[key] = cached
+        return text if cached == text else cached
 
 
-def has_form_of_its_own(name: str) -> bool:
+def has_special_form(name: str) -> bool:
     """Tell whether values under a name are masked by another form than that of free text.
 
     Args:

@@ -6,16 +6,16 @@ from collections.abc import Iterable
 
 from eco2_tracing._redaction.budget import LONGEST_TEXT, SEARCHES, Budget
 from eco2_tracing._redaction.commands import has_option
-from eco2_tracing._redaction.cut import cut, printable
-from eco2_tracing._redaction.extent import covered
+from eco2_tracing._redaction.extent import mask_spans
 from eco2_tracing._redaction.forms import has_form, mask_code, masked_forms
 from eco2_tracing._redaction.keys import SecretKeys
 from eco2_tracing._redaction.lazy import compile_all
 from eco2_tracing._redaction.messages import DETAILS, mask_details
-from eco2_tracing._redaction.numbers import number_spans
+from eco2_tracing._redaction.numbers import find_numbers
 from eco2_tracing._redaction.statements import STARTS, has_capitals, mask_statements
 from eco2_tracing._redaction.text import FreeText, lowered
-from eco2_tracing._redaction.tokens import find_run, tokens
+from eco2_tracing._redaction.tokens import find_run, find_tokens
+from eco2_tracing._redaction.truncate import printable, truncate
 from eco2_tracing._redaction.urls import Urls, mask_userinfo
 
 _SHORTEST_TOKEN = 20
@@ -52,7 +52,7 @@ class Scanner:
             budget: What is left of the span or line.
         """
         if type(query) is not str or len(query) > self._limit:
-            query = self._bounded(query)
+            query = self._truncated(query)
         if self._numbers:
             query = self._without_numbers(query)
         if "=" in query:
@@ -68,7 +68,7 @@ class Scanner:
             budget: What is left of the span or line.
         """
         if type(url) is not str or len(url) > self._limit:
-            url = self._bounded(url)
+            url = self._truncated(url)
         if self._numbers:
             url = self._without_numbers(url)
         if "?" in url or "@" in url or "=" in url or "%" in url:
@@ -82,8 +82,8 @@ class Scanner:
         """Compile all searches, some 40 ms of work, before the first request rather than within one."""
         compile_all()
         self._free.mask("password=x", "password=x", Budget(SEARCHES))
-        tokens(_TOKEN_LIKE, Budget(SEARCHES))
-        tokens(_TOKEN_LIKE + "%2Fx", Budget(SEARCHES))
+        find_tokens(_TOKEN_LIKE, Budget(SEARCHES))
+        find_tokens(_TOKEN_LIKE + "%2Fx", Budget(SEARCHES))
 
     def text(self, text: str, budget: Budget | None = None) -> str:
         """Mask secrets in free text: `key=value`, JSON, headers, credentials, URLs, literals of SQL.
@@ -93,7 +93,7 @@ class Scanner:
             budget: What is left of the span or line; of a text alone it is `SEARCHES`.
         """
         if type(text) is not str or len(text) > self._limit:
-            text = self._bounded(text)
+            text = self._truncated(text)
         return self._scan(text, 0, budget)
 
     def _scan(self, text: str, depth: int, budget: Budget | None = None) -> str:
@@ -111,7 +111,7 @@ class Scanner:
             for stem in DETAILS:
                 if stem in low:
                     budget = budget or Budget(SEARCHES)
-                    text, low = _changed(mask_details(text, low, budget), text, low)
+                    text, low = _updated(mask_details(text, low, budget), text, low)
                     break
         if (
             "select" in low or "update" in low or "delete" in low or "into" in low
@@ -121,22 +121,22 @@ class Scanner:
             ))
         ):  # fmt: skip
             budget = budget or Budget(SEARCHES)
-            text, low = _changed(mask_statements(text, low, budget), text, low)
+            text, low = _updated(mask_statements(text, low, budget), text, low)
         assigned = "=" in low or ":" in low
         encoded = "%" in low
         if assigned:
             if "code" in low:
                 budget = budget or Budget(SEARCHES)
-                text, low = _changed(mask_code(text, low, budget), text, low)
+                text, low = _updated(mask_code(text, low, budget), text, low)
             if "@" in low and ("//" in low or "\\/" in low or "thin:" in low or "@tcp(" in low):
                 budget = budget or Budget(SEARCHES)
-                text, low = _changed(mask_userinfo(text, budget), text, low)
+                text, low = _updated(mask_userinfo(text, budget), text, low)
             if "=" in low and ("?" in low or "&" in low):
                 budget = budget or Budget(SEARCHES)
-                text, low = _changed(self._urls.parameters(text, budget, depth), text, low)
+                text, low = _updated(self._urls.parameters(text, budget, depth), text, low)
         if encoded and "40" in low:
             budget = budget or Budget(SEARCHES)
-            text, low = _changed(mask_userinfo(text, budget), text, low)
+            text, low = _updated(mask_userinfo(text, budget), text, low)
         if (
             assigned or encoded or quoted or ">" in low or "-" in low or "\\" in low or "_" in low or "pass" in low
         ) and self._free.has_name(low):  # fmt: skip
@@ -153,13 +153,13 @@ class Scanner:
         return self._scan(text, depth, budget)
 
     def _without_numbers(self, text: str) -> str:
-        spans = number_spans(text, self._numbers)
-        return covered(text, spans) if spans else text
+        spans = find_numbers(text, self._numbers)
+        return mask_spans(text, spans) if spans else text
 
-    def _bounded(self, text: str) -> str:
+    def _truncated(self, text: str) -> str:
         if type(text) is not str:
             text = printable(text)
-        return text if len(text) <= self._limit else cut(text, self._limit)
+        return text if len(text) <= self._limit else truncate(text, self._limit)
 
 
 def _credentials(url: str, budget: Budget | None) -> str:
@@ -173,5 +173,5 @@ def _credentials(url: str, budget: Budget | None) -> str:
     return masked_forms(url, lowered(url), budget or Budget(SEARCHES))
 
 
-def _changed(masked: str, text: str, low: str) -> tuple[str, str]:
+def _updated(masked: str, text: str, low: str) -> tuple[str, str]:
     return (text, low) if masked is text or masked == text else (masked, lowered(masked))

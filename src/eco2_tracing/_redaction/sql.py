@@ -121,7 +121,7 @@ class _Literals:
         statement, budget = self._statement, self._budget
         parts: list[str] = []
         done = 0
-        tokens = _TOKEN.finditer(statement) if self._numbers else _texts(statement)
+        tokens = _TOKEN.finditer(statement) if self._numbers else _tokens_without_numbers(statement)
         for count, found in enumerate(tokens):
             budget.left -= CHEAP
             if count == _MOST_TOKENS or budget.left <= 0:
@@ -142,7 +142,7 @@ class _Literals:
         if kind == "number":
             return _MASK if self._numbers else found[0]
         if kind == "comment":
-            return _comment(found[0])
+            return _masked_comment(found[0])
         return found[0]
 
     def _is_operand(self, start: int) -> bool:
@@ -164,7 +164,7 @@ class _Literals:
         return _MASK
 
 
-def _texts(statement: str) -> Iterator[re.Match[str]]:
+def _tokens_without_numbers(statement: str) -> Iterator[re.Match[str]]:
     """Find the tokens of a statement but its numbers."""
     done = 0
     while opening := _OPENING.search(statement, done):
@@ -177,7 +177,7 @@ def _texts(statement: str) -> Iterator[re.Match[str]]:
             yield found
 
 
-def _comment(text: str) -> str:
+def _masked_comment(text: str) -> str:
     """Keep a comment that hides nothing: what is one in this dialect may be code in another."""
     if "'" in text or '"' in text or "$" in text:
         return f"/*{_MASK}*/" if text.startswith("/*") else text[:1] * (2 if text[0] == "-" else 1) + _MASK

@@ -83,18 +83,18 @@ def mask_statements(text: str, low: str, budget: Budget) -> str:
         return mask_in_place(text, budget) if text[0] not in "CE" else _calls(text, budget)
     parts: list[str] = []
     done = 0
-    for start, how in _places(text, low, budget):
+    for start, mode in _find_statements(text, low, budget):
         if start < done:
             continue
-        if how == _OMIT:
+        if mode == _OMIT:
             return f"{''.join(parts)}{text[done:start]}{_OMITTED}"
         stop = _END.search(text, start)
         end = len(text) if stop is None else stop.start()
         statement = text[start:end]
-        if how == _ALL:
+        if mode == _ALL:
             masked = mask_literals(statement, budget, "mysql", numbers=False)
         else:
-            masked = mask_in_place(statement, budget, strict=how == _STRICT)
+            masked = mask_in_place(statement, budget, strict=mode == _STRICT)
         parts += (text[done:start], masked)
         done = end
     return "".join(parts) + text[done:] if parts else text
@@ -114,7 +114,7 @@ def has_capitals(text: str) -> bool:
     return _CAPITALS.search(text) is not None
 
 
-def _places(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
+def _find_statements(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
     """Find where statements begin, and how they are read."""
     places: list[tuple[int, int]] = []
     for word, patterns in _PATTERNS.items():
@@ -122,9 +122,9 @@ def _places(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
         while at >= 0 and len(places) <= _MOST and budget.left > 0:
             end = at + len(word)
             budget.left -= _COSTS.get(word, PLACE) if low[end : end + 1].isspace() else CHEAP
-            how = _reading(text, low, at, word, patterns)
-            if how is not None:
-                places.append((at, how))
+            mode = _mode_at(text, low, at, word, patterns)
+            if mode is not None:
+                places.append((at, mode))
             at = low.find(word, end)
         if at >= 0:
             places.append((at, _OMIT))  # more than anyone writes: the rest is not looked at
@@ -142,7 +142,7 @@ def _places(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
     return sorted(places)
 
 
-def _reading(
+def _mode_at(
     text: str, low: str, at: int, word: str, patterns: tuple[re.Pattern[str], re.Pattern[str]]
 ) -> int | None:
     """Tell how a statement is read that may begin at a place; ``None`` where none does."""

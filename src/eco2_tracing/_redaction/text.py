@@ -7,23 +7,23 @@ from collections.abc import Callable, Iterable
 
 from eco2_tracing._redaction.budget import CHEAP, OMITTED, PLACE, Budget
 from eco2_tracing._redaction.commands import has_option
-from eco2_tracing._redaction.extent import LITERALS, PROSE, covered, value_span
-from eco2_tracing._redaction.forms import formed, has_auth, has_form
+from eco2_tracing._redaction.extent import LITERALS, PROSE, mask_spans, value_span
+from eco2_tracing._redaction.forms import find_forms, has_auth_name, has_form
 from eco2_tracing._redaction.keys import (
-    AFTER,
     COOKIES,
     EXACT,
     KOREAN,
     KOREAN_ENCODED,
     KOREAN_ESCAPED,
     STRONG,
+    SUFFIXES,
     has_korean,
     words,
 )
 from eco2_tracing._redaction.lazy import lazy
-from eco2_tracing._redaction.opaque import opaque_values
+from eco2_tracing._redaction.opaque import find_opaque
 from eco2_tracing._redaction.tokens import alternatives, has_token
-from eco2_tracing._redaction.words import is_word
+from eco2_tracing._redaction.words import is_prose
 
 # A quote as it is, behind the backslashes of `repr` and JSON in JSON, and as HTML, JSON and URLs spell it.
 _QUOTE = r"""(?:\\{0,63}["'`]|&quot;|&\#3[49];|\\{1,4}u0022|%22)"""
@@ -119,7 +119,7 @@ class FreeText:
             or ("cre" in low and ("secret" in low or "credential" in low))
             or "ifie" in low or "sig" in low or "pw" in low or "otp" in low or "cv" in low or "card" in low
             or "saml" in low
-            or ("auth" in low and has_auth(low))
+            or ("auth" in low and has_auth_name(low))
             or ((not low.isascii() or "\\u" in low or "%e" in low) and has_korean(low))
             or (self.stems != () and any(stem in low for stem in self.stems))
         )  # fmt: skip
@@ -138,10 +138,10 @@ class FreeText:
             text, low = text[:end] + OMITTED, low[:end] + OMITTED
         if 'value"' in low or "value'" in low or "value\\" in low:
             spans += self._reversed(low)
-        spans += opaque_values(text, low, budget)
+        spans += find_opaque(text, low, budget)
         if has_form(low) or has_token(text) or has_option(low):
-            spans += formed(text, low, budget)
-        return covered(text, spans) if spans else text
+            spans += find_forms(text, low, budget)
+        return mask_spans(text, spans) if spans else text
 
     def _named(self, text: str, low: str, spans: list[tuple[int, int]], budget: Budget) -> int:
         """Find the values that stand behind a secret's name; returns where the search ended."""
@@ -159,10 +159,10 @@ class FreeText:
                 continue
             budget.left -= PLACE - 2 * CHEAP
             at = found.end("key")
-            begin = _begin_of_name(low, found.start())
+            begin = _name_start(low, found.start())
             if not _is_separator(low, begin, found) or not self._is_secret(text[begin:at].lstrip("-")):
                 continue
-            span = _extent(text, low, begin, found)
+            span = _value_extent(text, low, begin, found)
             if span is not None:
                 spans.append(span)
                 # The end of a value can be the name of the next: `token= "password": "x"`.
@@ -179,7 +179,7 @@ class FreeText:
             encoded = "|".join(name[1:] for name in KOREAN_ENCODED)
             names |= {rf"\\{{1,4}}u(?:{escaped})", f"%(?:{encoded})"}
             joined = alternatives(sorted(names, key=len, reverse=True))
-            after = rf"(?:[-_.]?(?:{alternatives(AFTER)})|[-_]?\d{{1,3}}){{0,3}}"
+            after = rf"(?:[-_.]?(?:{alternatives(SUFFIXES)})|[-_]?\d{{1,3}}){{0,3}}"
             name = f"(?P<key>(?:{joined}){after})(?={_FIRST_AFTER})"
             following = f"(?:(?P<named>{_NAMED})|(?P<pair>{_PAIRED})|(?P<separator>{_SEPARATOR}))"
             self._compiled = re.compile(name), re.compile(name + following, re.VERBOSE)
@@ -201,7 +201,7 @@ def lowered(text: str) -> str:
     return low if len(low) == len(text) else text.translate(_ASCII_LOWER)
 
 
-def _begin_of_name(low: str, at: int) -> int:
+def _name_start(low: str, at: int) -> int:
     """Go back to where the name begins that ends with a secret's: `github_` of `github_token`."""
     begin = at
     first = max(0, at - _LONGEST_NAME)
@@ -257,7 +257,7 @@ def _is_tag(separator: str) -> bool:
     return separator.endswith((">", "[cdata[")) and not separator.endswith(("->", "=>"))
 
 
-def _extent(text: str, low: str, begin: int, found: re.Match[str]) -> tuple[int, int] | None:
+def _value_extent(text: str, low: str, begin: int, found: re.Match[str]) -> tuple[int, int] | None:
     """Find the value behind a name and its separator."""
     named, separator, key = found["named"], found["separator"], found["key"]
     start = found.end()
@@ -272,7 +272,7 @@ def _extent(text: str, low: str, begin: int, found: re.Match[str]) -> tuple[int,
         return None
     if separator is not None and low[start] not in "\"'`\\([{" and separator[0] not in "\"'\\":
         before = low[max(0, begin - 16) : begin]
-        if is_word(low[begin : found.end("key")], key, low[span[0] : span[1]], before, colon=not assigned):
+        if is_prose(low[begin : found.end("key")], key, low[span[0] : span[1]], before, colon=not assigned):
             return None
     if key == "token" and low[start] in "\"'`" and span[1] - span[0] <= _LONGEST_SIGN:
         return None  # of a parser: unexpected token: ')'

@@ -192,7 +192,7 @@ def has_token(text: str) -> bool:
     return _RUN.search(text) is not None
 
 
-def tokens(text: str, budget: Budget) -> list[tuple[int, int]]:
+def find_tokens(text: str, budget: Budget) -> list[tuple[int, int]]:
     """Find the tokens of a known form.
 
     Args:
@@ -234,7 +234,7 @@ def tokens(text: str, budget: Budget) -> list[tuple[int, int]]:
                 break
             at = found.start()
             budget.left -= 2 * CHEAP
-            begin = _begin(text, at)
+            begin = _token_start(text, at)
             token = _whole().match(text, at) if begin >= 0 else None
             if token is None:
                 at += 1
@@ -249,7 +249,7 @@ def tokens(text: str, budget: Budget) -> list[tuple[int, int]]:
     return spans
 
 
-def webhooks(text: str, low: str) -> list[tuple[int, int]]:
+def find_webhooks(text: str, low: str) -> list[tuple[int, int]]:
     """Find the secret parts of webhooks' addresses.
 
     Args:
@@ -261,7 +261,7 @@ def webhooks(text: str, low: str) -> list[tuple[int, int]]:
     return [found.span(found.lastindex or 0) for found in _WEBHOOK.finditer(text)]
 
 
-def _begin(text: str, at: int) -> int:
+def _token_start(text: str, at: int) -> int:
     """Return where a token begins whose prefix stands at a place, or -1 in the middle of a word."""
     if text.startswith(("atlasv1", "Q~"), at):
         head = _HEAD.search(text, max(0, at - 15), at)

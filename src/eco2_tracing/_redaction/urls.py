@@ -7,9 +7,9 @@ from collections.abc import Callable
 from urllib.parse import quote, unquote
 
 from eco2_tracing._redaction.budget import PLACE, Budget
-from eco2_tracing._redaction.cut import cut
 from eco2_tracing._redaction.keys import MASK
 from eco2_tracing._redaction.lazy import lazy
+from eco2_tracing._redaction.truncate import truncate
 
 # A URL's text from its authority on. Behind a quote or an angle bracket within it stands no separator and no end.
 _REST = r"""((?:[^\s"'<>]|["'<>](?![\s,;:)\]}>/\\]|\Z)){1,2048})"""
@@ -138,7 +138,7 @@ class Urls:
         if depth >= _DEEPEST or not ("=" in value or "%" in value or ":" in value or "+" in value):
             return value
         if len(value) > _LONGEST_VALUE:
-            value = cut(value, _LONGEST_VALUE)
+            value = truncate(value, _LONGEST_VALUE)
         if len(value) > _LONGEST_NESTED:
             depth = _DEEPEST - 1  # looked into once
         budget.left -= len(value)

@@ -11,8 +11,8 @@ from eco2_tracing._redaction.budget import OMITTED
 from eco2_tracing._redaction.commands import mask_arguments
 from eco2_tracing._redaction.keys import MASK
 from eco2_tracing._redaction.kinds import OPAQUE, SECRET, TEXT
-from eco2_tracing._redaction.messages import is_refusal
-from eco2_tracing._redaction.pairs import secret_fields, secret_pair
+from eco2_tracing._redaction.messages import is_validation_error
+from eco2_tracing._redaction.pairs import is_secret_pair, secret_fields
 
 if TYPE_CHECKING:
     from eco2_tracing._redaction.budget import Budget
@@ -76,7 +76,7 @@ class Values:
         # Whether a text and the one before it are a name and a value is asked once, for all of them.
         given: Sequence[object] = value
         if kind == TEXT and len(value) > 1:
-            if len(value) == 2 and secret_pair(value, self._is_secret):
+            if len(value) == 2 and is_secret_pair(value, self._is_secret):
                 given = (value[0], MASK if value[1] else value[1])
             elif len(value) <= MOST_ITEMS:
                 given = mask_arguments(value, self._is_secret) or value
@@ -104,12 +104,12 @@ class Values:
                 break
             budget.left -= _ITEM
             name = self._name(key) if isinstance(key, str) else key
-            own = SECRET if key in secret else self._kind_of(key)
-            if own == TEXT and kind == OPAQUE:
-                own = OPAQUE
-            masked = items[name] = self.masked(own, item, depth)
+            item_kind = SECRET if key in secret else self._kind_of(key)
+            if item_kind == TEXT and kind == OPAQUE:
+                item_kind = OPAQUE
+            masked = items[name] = self.masked(item_kind, item, depth)
             same = same and masked is item and name == key
-        if is_refusal(items):
+        if is_validation_error(items):
             items["input"] = MASK
             return items
         return value if same else items

@@ -6,7 +6,7 @@ from eco2_tracing._redaction.keys import KOREAN, OTHER_SIGNATURES, OTHER_TOKENS
 from eco2_tracing._redaction.lazy import lazy
 
 # Where `token` stands behind one of these, it is a parser's: "unexpected token: foo", "first token: 120 ms".
-_OF_A_PARSER = lazy(
+_PARSER_WORD = lazy(
     r"\b(?:bad|expected|first|illegal|invalid|last|missing|next|previous|unexpected|unknown|unrecognized)[ ]\Z"
 )
 _OPAQUE = lazy(r"(?=[^\s\d]{0,64}\d)[\w.~+/=-]{12,}")
@@ -14,7 +14,17 @@ _WORD = lazy(r"[a-z]{1,20}\Z")
 _MARK = lazy(r"</?[a-z_ |]{1,16}>\Z")
 _HANGUL = lazy(r"\d{0,3}[\uac00-\ud7a3]+\Z")
 _FEW_DIGITS = lazy(r"\d{1,3}\Z")
-_COUNTED = ("pass", "sig", "pw", "signature", "otp", "cookies", "credentials", "passwords", "secrets")
+_KEYS_WITH_COUNTS = (
+    "pass",
+    "sig",
+    "pw",
+    "signature",
+    "otp",
+    "cookies",
+    "credentials",
+    "passwords",
+    "secrets",
+)
 _FETCH = ("include", "omit", "same-origin")  # of the browsers' `credentials=`
 _SIGNS = ("sig", "signature")
 _DIRECTORY = lazy(r"(?:/[a-z._-]{1,32}){1,8}/?\Z")  # `PWD`, of a shell, is where it works
@@ -27,7 +37,7 @@ _METHODS = frozenset(
 )
 
 
-def is_word(low: str, key: str, value: str, before: str, *, colon: bool) -> bool:
+def is_prose(low: str, key: str, value: str, before: str, *, colon: bool) -> bool:
     """Tell whether a value that stands without quotes behind a name is a word of prose.
 
     Args:
@@ -47,13 +57,13 @@ def is_word(low: str, key: str, value: str, before: str, *, colon: bool) -> bool
     if key.endswith("token"):
         if _MARK.match(value):
             return True
-        is_other = word in OTHER_TOKENS or _OF_A_PARSER.search(before) is not None
+        is_other = word in OTHER_TOKENS or _PARSER_WORD.search(before) is not None
         return low == "token" and is_other and _OPAQUE.match(value) is None
     if key.endswith("auth"):
         return (
             value in _METHODS or _WORD.match(value) is not None or _METHOD_AND_FIELD.match(value) is not None
         )
-    if key in _COUNTED and low == key and _FEW_DIGITS.match(value):
+    if key in _KEYS_WITH_COUNTS and low == key and _FEW_DIGITS.match(value):
         return True
     if key in _SIGNS and low == key:
         return word in OTHER_SIGNATURES or _SHORT_WORD.match(value) is not None

@@ -9,7 +9,7 @@ from opentelemetry.trace import Status, StatusCode
 
 from eco2_tracing._guard import attempt_silently
 from eco2_tracing._redaction import LONGEST_TEXT
-from eco2_tracing._spans.sanitize import name_of, qualname_of, text_of
+from eco2_tracing._spans.sanitize import class_name, class_qualname, text_of
 
 MESSAGE_LIMIT = 4096
 """Characters of an exception's message that are kept."""
@@ -28,7 +28,7 @@ _DEEPEST_GROUP = 100
 def type_name(exception: BaseException) -> str:
     """The exception's class as the semantic conventions write it: with its module, but for built-ins."""
     kind = type(exception)
-    name = qualname_of(kind)
+    name = class_qualname(kind)
     module = attempt_silently(getattr, kind, "__module__", default=None)
     return f"{module}.{name}" if type(module) is str and module != "builtins" else name
 
@@ -36,11 +36,13 @@ def type_name(exception: BaseException) -> str:
 def message(exception: BaseException) -> str:
     """The exception's message, cut at ``MESSAGE_LIMIT``; a fallback where ``__str__`` raises."""
     if not issubclass(type(exception), BaseException):
-        return _cut(text_of(exception))  # whatever it is, somebody recorded it
-    return _cut(attempt_silently(lambda: str.__str__(str(exception)), default="<exception str() failed>"))
+        return _truncated(text_of(exception))  # whatever it is, somebody recorded it
+    return _truncated(
+        attempt_silently(lambda: str.__str__(str(exception)), default="<exception str() failed>")
+    )
 
 
-def is_first_record(exception: BaseException, trace_id: int) -> bool:
+def mark_recorded(exception: BaseException, trace_id: int) -> bool:
     """Whether no manual or client span of the trace has an event for the exception yet; from now on one has."""
     known = exception.__dict__  # past __setattr__, which frozen exception classes refuse
     if known.get(RECORDED_KEY) == trace_id:
@@ -49,7 +51,7 @@ def is_first_record(exception: BaseException, trace_id: int) -> bool:
     return True
 
 
-def came_through(exception: BaseException, function: Any) -> bool:
+def passed_through(exception: BaseException, function: Any) -> bool:
     """Whether a function of Python's was on the way that an exception took.
 
     Args:
@@ -60,7 +62,7 @@ def came_through(exception: BaseException, function: Any) -> bool:
     return any(frame.f_code is code for frame, _ in traceback.walk_tb(exception.__traceback__))
 
 
-def unwrapped(exception: BaseException) -> BaseException:
+def unwrap_group(exception: BaseException) -> BaseException:
     """What one task raised, out of the groups that task groups wrap it in.
 
     Today's Starlette unwraps it like this, that of FastAPI 0.115 does not.
@@ -72,7 +74,7 @@ def unwrapped(exception: BaseException) -> BaseException:
     return exception
 
 
-def _cut(text: str) -> str:
+def _truncated(text: str) -> str:
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
 
 
@@ -89,7 +91,7 @@ def exception_attributes(exception: BaseException, *, escaped: bool = False) -> 
     """
     # A message is one line here, however long: it must not push the frames out.
     stack = attempt_silently(
-        lambda: "".join([_cut(line) for line in _lines(exception)]),
+        lambda: "".join([_truncated(line) for line in _formatted(exception)]),
         default="<no stack trace: the exception cannot be formatted>",
     )
     if len(stack) > STACKTRACE_LIMIT:
@@ -102,10 +104,10 @@ def exception_attributes(exception: BaseException, *, escaped: bool = False) -> 
     }
 
 
-def _lines(exception: BaseException) -> list[str]:
+def _formatted(exception: BaseException) -> list[str]:
     """Format an exception with those that it is linked to; without, where they are so many that it would take long."""
     # The last frames: where the exception was raised.
-    if _has_few_links(exception):
+    if _has_few_linked(exception):
         return traceback.format_exception(type(exception), exception, exception.__traceback__, -_FRAMES_LIMIT)
     return [
         f"(more than {_LINKED_LIMIT} linked exceptions are left out)\n",
@@ -114,7 +116,7 @@ def _lines(exception: BaseException) -> list[str]:
     ]
 
 
-def _has_few_links(exception: BaseException) -> bool:
+def _has_few_linked(exception: BaseException) -> bool:
     seen: set[int] = set()
     linked: list[BaseException | None] = [exception]
     while linked:
@@ -148,4 +150,4 @@ def record_error(
     if event:
         span.record_exception(error, escaped=escaped)
     if status:
-        span.set_status(Status(StatusCode.ERROR, f"{name_of(type(error))}: {message(error)}"))
+        span.set_status(Status(StatusCode.ERROR, f"{class_name(type(error))}: {message(error)}"))

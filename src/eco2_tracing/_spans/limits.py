@@ -19,7 +19,7 @@ def are_narrow(limits: SpanLimits) -> bool:
     return limits.max_span_attribute_length is not None or (count is not None and count < _USUAL_COUNT)
 
 
-def within(attributes: Mapping[str, Any], limits: SpanLimits, others: int) -> dict[str, Any]:
+def limit_attributes(attributes: Mapping[str, Any], limits: SpanLimits, others: int) -> dict[str, Any]:
     """Limit derived attributes: the first ones stay, and texts are truncated.
 
     Args:

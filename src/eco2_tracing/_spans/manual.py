@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind
 
 from eco2_tracing._settings import report_arguments, shown_argument, unusable
 from eco2_tracing._spans.sanitize import sanitized_attributes, text_of
-from eco2_tracing._spans.scope import Body, Scope
+from eco2_tracing._spans.scope import GeneratorContext, SpanBlock
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
@@ -44,7 +44,7 @@ def span(
     *,
     attributes: Mapping[str, AttributeValue] | None = None,
     kind: SpanKind = SpanKind.INTERNAL,
-) -> Scope:
+) -> SpanBlock:
     """Make a span around a ``with`` block.
 
     An exception that leaves the block marks the span as failed, with ``error.type``, and goes on. Of the
@@ -70,7 +70,7 @@ def span(
         )
     if type(name) is not str or type(kind) is not SpanKind:
         kind = _checked("span", name, kind)
-    return Scope(name, attributes, kind)
+    return SpanBlock(name, attributes, kind)
 
 
 def _checked(function: str, name: object, kind: object) -> SpanKind:
@@ -142,7 +142,7 @@ def _decorate(
     qualname = getattr(source, "__qualname__", type(source).__qualname__)
     module = getattr(source, "__module__", type(source).__module__)
     known = {"code.function.name": f"{module}.{qualname}", **sanitized_attributes(attributes)}
-    begin = functools.partial(Scope, name or qualname, known, kind)
+    begin = functools.partial(SpanBlock, name or qualname, known, kind)
     return _wrapper(function)(function, begin)
 
 
@@ -158,7 +158,7 @@ def _name_of(function: Any) -> str:
     return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
-def _wrapper(function: Callable[..., Any]) -> Callable[[Callable[..., Any], Callable[[], Scope]], Any]:
+def _wrapper(function: Callable[..., Any]) -> Callable[[Callable[..., Any], Callable[[], SpanBlock]], Any]:
     for candidate in (function, type(function).__call__):  # the second for objects with an async __call__
         if inspect.iscoroutinefunction(candidate):
             return _traced_coroutine
@@ -169,7 +169,7 @@ def _wrapper(function: Callable[..., Any]) -> Callable[[Callable[..., Any], Call
     return _traced_function
 
 
-def _traced_function(function: Callable[..., Any], begin: Callable[[], Scope]) -> Callable[..., Any]:
+def _traced_function(function: Callable[..., Any], begin: Callable[[], SpanBlock]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         with begin():
@@ -178,7 +178,7 @@ def _traced_function(function: Callable[..., Any], begin: Callable[[], Scope]) -
     return wrapper
 
 
-def _traced_coroutine(function: Callable[..., Any], begin: Callable[[], Scope]) -> Callable[..., Any]:
+def _traced_coroutine(function: Callable[..., Any], begin: Callable[[], SpanBlock]) -> Callable[..., Any]:
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         with begin():
@@ -187,10 +187,10 @@ def _traced_coroutine(function: Callable[..., Any], begin: Callable[[], Scope]) 
     return wrapper
 
 
-def _traced_generator(function: Callable[..., Any], begin: Callable[[], Scope]) -> Callable[..., Any]:
+def _traced_generator(function: Callable[..., Any], begin: Callable[[], SpanBlock]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        body = Body(begin().start())
+        body = GeneratorContext(begin().start())
         with body:
             generator = cast("Generator[Any, Any, Any]", function(*args, **kwargs))
         step: Callable[[], Any] = generator.__next__
@@ -210,10 +210,12 @@ def _traced_generator(function: Callable[..., Any], begin: Callable[[], Scope]) 
     return wrapper
 
 
-def _traced_async_generator(function: Callable[..., Any], begin: Callable[[], Scope]) -> Callable[..., Any]:
+def _traced_async_generator(
+    function: Callable[..., Any], begin: Callable[[], SpanBlock]
+) -> Callable[..., Any]:
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        body = Body(begin().start())
+        body = GeneratorContext(begin().start())
         with body:
             generator = cast("AsyncGenerator[Any, Any]", function(*args, **kwargs))
         step: Callable[[], Any] = generator.__anext__

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketDisconnect
 
 from eco2_tracing._guard import guarded, internal_failure
-from eco2_tracing._spans.exceptions import came_through
+from eco2_tracing._spans.exceptions import passed_through
 
 _CHAIN_LIMIT = 16
 _LONGEST_MESSAGE = 1 << 20
@@ -32,16 +32,16 @@ class Peer:
         receive: The server's ``receive``.
 
     Attributes:
-        has_left: Whether the application knows that the connection has ended.
-        has_sent: Whether a request's body is complete.
+        has_disconnected: Whether the application knows that the connection has ended.
+        is_body_complete: Whether a request's body is complete.
         message: The last message that the peer of a WebSocket sent.
     """
 
-    __slots__ = ("_receive", "has_left", "has_sent", "message")
+    __slots__ = ("_receive", "has_disconnected", "is_body_complete", "message")
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self.has_left = self.has_sent = False
+        self.has_disconnected = self.is_body_complete = False
         self.message: dict[str, Any] | None = None
 
     async def receive(self) -> dict[str, Any]:
@@ -51,17 +51,17 @@ class Peer:
             kind = message["type"]
             if kind == "http.request":
                 if not message.get("more_body"):
-                    self.has_sent = True
+                    self.is_body_complete = True
             elif kind == "websocket.receive":
                 self.message = message
             elif kind in _DISCONNECTS:
-                self.has_left = True
+                self.has_disconnected = True
         except Exception:  # noqa: BLE001 - the server's message is the application's to judge
             internal_failure("reading a message of the peer")
         return message
 
 
-def is_peer_end(exception: BaseException | None, send: Any = None, peer: Peer | None = None) -> bool:
+def is_peer_error(exception: BaseException | None, send: Any = None, peer: Peer | None = None) -> bool:
     """Whether an exception says that the connection has ended, or that a WebSocket's message cannot be read.
 
     Starlette raises ``WebSocketDisconnect`` and ``ClientDisconnect`` for it; an application that raises one of
@@ -78,12 +78,12 @@ def is_peer_end(exception: BaseException | None, send: Any = None, peer: Peer | 
         # Cancellation beside it is no failure either.
         members = [one for one in _members(exception) if _is_error(one)]
         return bool(members) and all(
-            any(_is_end(cause, send, peer) for cause in _causes(one)) for one in members
+            any(_is_one_peer_error(cause, send, peer) for cause in _causes(one)) for one in members
         )
     return False
 
 
-def is_for_nobody(send: Any, peer: Peer | None) -> bool:
+def is_peer_error_response(send: Any, peer: Peer | None) -> bool:
     """Whether the peer is why the response that begins now says 500 or above.
 
     Starlette's handlers of exceptions respond while the exception is being handled. Middleware may respond
@@ -95,18 +95,19 @@ def is_for_nobody(send: Any, peer: Peer | None) -> bool:
     """
     cause = sys.exc_info()[1]
     if cause is None:
-        return peer is not None and peer.has_left and not peer.has_sent
-    return is_peer_end(cause, send, peer)
+        return peer is not None and peer.has_disconnected and not peer.is_body_complete
+    return is_peer_error(cause, send, peer)
 
 
 def is_malformed_request(exception: BaseException | None) -> bool:
     """Whether Starlette could not read an HTTP request as what the application took it for."""
     return exception is not None and any(
-        issubclass(type(cause), _UNREADABLE) and _origin(cause) in _REQUESTS for cause in _causes(exception)
+        issubclass(type(cause), _UNREADABLE) and _raising_module(cause) in _REQUESTS
+        for cause in _causes(exception)
     )
 
 
-def is_of_background_task(exception: BaseException) -> bool:
+def is_background_task_error(exception: BaseException) -> bool:
     """Whether a background task raised the exception: it has a span of its own."""
     return "starlette.background" in _modules(exception)
 
@@ -144,7 +145,7 @@ def _modules(exception: BaseException) -> list[str]:
     return modules
 
 
-def _origin(exception: BaseException) -> str:
+def _raising_module(exception: BaseException) -> str:
     """The module that raised the exception, or called the standard library's decoders, which did."""
     for module in reversed(_modules(exception)):
         if module.partition(".")[0] not in _DECODERS:
@@ -152,33 +153,33 @@ def _origin(exception: BaseException) -> str:
     return ""
 
 
-def _is_end(exception: BaseException, send: Any, peer: Peer | None) -> bool:
+def _is_one_peer_error(exception: BaseException, send: Any, peer: Peer | None) -> bool:
     kind = type(exception)
     if issubclass(kind, (WebSocketDisconnect, ClientDisconnect)):
-        return _origin(exception).startswith("starlette.")
-    if issubclass(kind, OSError) and came_through(exception, send):
+        return _raising_module(exception).startswith("starlette.")
+    if issubclass(kind, OSError) and passed_through(exception, send):
         return True
-    if _origin(exception) == _SOCKETS and issubclass(kind, _UNREADABLE):
+    if _raising_module(exception) == _SOCKETS and issubclass(kind, _UNREADABLE):
         return True
     if peer is None:
         return False
-    if peer.has_left and issubclass(kind, RuntimeError):
+    if peer.has_disconnected and issubclass(kind, RuntimeError):
         # Another receive or send on a connection that has ended.
-        return _origin(exception) == _SOCKETS or came_through(exception, send)
-    return peer.message is not None and _is_about(exception, peer.message)
+        return _raising_module(exception) == _SOCKETS or passed_through(exception, send)
+    return peer.message is not None and _is_decode_error_of(exception, peer.message)
 
 
-def _is_about(exception: BaseException, message: dict[str, Any]) -> bool:
+def _is_decode_error_of(exception: BaseException, message: dict[str, Any]) -> bool:
     """Whether the application could not decode this message."""
-    unread = _unread(exception)
+    rejected = _rejected_input(exception)
     text, data = message.get("text"), message.get("bytes")
-    if not unread and type(exception).__name__.endswith("DecodeError"):
-        return unread == text or not _is_json(text or data or "")
-    if unread is None:
+    if not rejected and type(exception).__name__.endswith("DecodeError"):
+        return rejected == text or not _is_json(text or data or "")
+    if rejected is None:
         return False
-    if unread in (text, data):
+    if rejected in (text, data):
         return True
-    return isinstance(data, bytes) and unread == data.decode("utf-8", "replace")
+    return isinstance(data, bytes) and rejected == data.decode("utf-8", "replace")
 
 
 def _is_json(message: Any) -> bool:
@@ -195,15 +196,15 @@ def _is_json(message: Any) -> bool:
     return True
 
 
-def _unread(exception: BaseException) -> str | bytes | None:
+def _rejected_input(exception: BaseException) -> str | bytes | None:
     """What a decoder's exception says that it could not read."""
     kind = type(exception)
-    unread: Any = None
+    rejected: Any = None
     if issubclass(kind, json.JSONDecodeError):
-        unread = exception.doc  # type: ignore[attr-defined] # by its class
+        rejected = exception.doc  # type: ignore[attr-defined] # by its class
     elif issubclass(kind, UnicodeDecodeError):
-        unread = exception.object  # type: ignore[attr-defined] # by its class
+        rejected = exception.object  # type: ignore[attr-defined] # by its class
     elif issubclass(kind, ValidationError):
         error = exception.errors(include_url=False, include_context=False)[0]  # type: ignore[attr-defined] # by its class
-        unread = error["input"] if error["type"] == "json_invalid" else None
-    return unread if isinstance(unread, str | bytes) else None
+        rejected = error["input"] if error["type"] == "json_invalid" else None
+    return rejected if isinstance(rejected, str | bytes) else None

@@ -13,7 +13,7 @@ from eco2_tracing._forks import in_child
 from eco2_tracing._guard import attempt, internal_failure
 from eco2_tracing._native import RLock
 from eco2_tracing._readable_span import readable_span
-from eco2_tracing._spans.limits import within
+from eco2_tracing._spans.limits import limit_attributes
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -47,7 +47,7 @@ class _Lock:
         self.lock = RLock()
 
 
-making = _Lock()
+creation = _Lock()
 
 
 class ReadSide(ReadableSpan):
@@ -131,7 +131,7 @@ class ReadSide(ReadableSpan):
     def _context(self) -> SpanContext:
         context = self._own_context
         if context is None:
-            with making.lock:
+            with creation.lock:
                 context = self._own_context
                 if context is None:
                     context = self._own_context = self._maker.make_context()  # type: ignore[union-attr] # there is one
@@ -146,7 +146,7 @@ class ReadSide(ReadableSpan):
         """The local trace that the span belongs to."""
         local = self._local
         if local is None:
-            with making.lock:
+            with creation.lock:
                 local = self._local
                 if local is None:
                     local = self._maker.begin_local_trace(self)  # type: ignore[union-attr] # there is one
@@ -189,7 +189,7 @@ class ReadSide(ReadableSpan):
             internal_failure("collecting a span's attributes")
             derived = NO_ATTRIBUTES
         if self._source.narrow:
-            derived = within(derived, self._source.limits, len(self._given or ()))
+            derived = limit_attributes(derived, self._source.limits, len(self._given or ()))
         if self._sealed:
             self._derived = derived
         return derived

@@ -9,7 +9,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event
 from opentelemetry.trace import Link, Status
 
-from eco2_tracing._redaction import LONGEST_SPAN, Budget, cut
+from eco2_tracing._redaction import LONGEST_SPAN, Budget, truncate
 
 if TYPE_CHECKING:
     from eco2_tracing._redaction import Redactor
@@ -38,7 +38,7 @@ def redact(span: Span, redactor: Redactor) -> None:
         span._links = [_link(link, redactor, budget) for link in span._links]
     description = span._status.description
     if description:
-        text = cut(redactor.text(cut(description, _LONGEST_DESCRIPTION)), _LONGEST_DESCRIPTION)
+        text = truncate(redactor.text(truncate(description, _LONGEST_DESCRIPTION)), _LONGEST_DESCRIPTION)
         if text != description:
             span._status = Status(span._status.status_code, text)
 
@@ -68,16 +68,18 @@ def _event(event: Event, redactor: Redactor, budget: Budget | None) -> Event:
     masked = redactor.attributes(event.attributes or {}, budget)
     if name is event.name and masked is None:
         return event
-    attributes = event.attributes if masked is None else _counted(masked, event.dropped_attributes)
+    attributes = event.attributes if masked is None else _with_dropped_count(masked, event.dropped_attributes)
     return Event(name, attributes, event.timestamp)
 
 
 def _link(link: Link, redactor: Redactor, budget: Budget | None) -> Link:
     masked = redactor.attributes(link.attributes or {}, budget)
-    return link if masked is None else Link(link.context, _counted(masked, link.dropped_attributes))
+    return (
+        link if masked is None else Link(link.context, _with_dropped_count(masked, link.dropped_attributes))
+    )
 
 
-def _counted(masked: Mapping[str, Any], dropped: int) -> BoundedAttributes:
+def _with_dropped_count(masked: Mapping[str, Any], dropped: int) -> BoundedAttributes:
     counted = BoundedAttributes(None, masked)
     counted.dropped = dropped
     return counted

@@ -27,7 +27,7 @@ _MOST_NODES = 2 * MOST_ITEMS  # of all levels: ten lists that hold each other ma
 _MOST_OF_SPAN = 8 * MOST_ITEMS  # of all lists and mappings of a span
 _DEEPEST = 16
 _LATEST_NS = (1 << 63) - 1
-_SAME_MOMENT_NS = 50_000_000
+_NOW_TOLERANCE_NS = 50_000_000
 _name: Callable[[type], str] = type.__dict__["__name__"].__get__
 _qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 
@@ -58,14 +58,14 @@ def sanitized_attributes(attributes: Any, copier: Callable[[], Copier] | None = 
         if type(attributes) is dict and len(attributes) <= MOST_ITEMS and _is_plain(attributes):
             return attributes
         if not hasattr(type(attributes), "items"):
-            return _refused("attributes", attributes, 'a mapping, such as {"order.id": 7}', "none")
+            return _report_unusable("attributes", attributes, 'a mapping, such as {"order.id": 7}', "none")
         copy = (copier or Copier)().copy
         for key, value in islice(attributes.items(), MOST_ITEMS):
             name = key if type(key) is str else key_of(key)
             if name:
                 found[name] = value if type(value) in PLAIN else copy(value)
             else:
-                _refused(
+                _report_unusable(
                     "an attribute's name", key, 'a string that is not empty, such as "order.id"', "nothing"
                 )
     except BaseException:  # noqa: BLE001 - it is the application's; what was read before stays
@@ -73,7 +73,7 @@ def sanitized_attributes(attributes: Any, copier: Callable[[], Copier] | None = 
     return found
 
 
-def _refused(what: str, value: Any, takes: str, used: str) -> dict[str, Any]:
+def _report_unusable(what: str, value: Any, takes: str, used: str) -> dict[str, Any]:
     """Report once what is no mapping, or no name."""
     warn_once(
         f"attributes:{what}", "%s of a span: %s takes %s; using %s", shown_argument(value), what, takes, used
@@ -94,7 +94,7 @@ def text_of(value: Any) -> str:
     if value is None:
         return ""
     text: str | None = attempt_silently(_text, value, kind, default=None)
-    return f"<unprintable {name_of(kind)}>" if text is None else text
+    return f"<unprintable {class_name(kind)}>" if text is None else text
 
 
 def _text(value: Any, kind: type) -> str:
@@ -103,17 +103,17 @@ def _text(value: Any, kind: type) -> str:
     return str.__str__(str(value))
 
 
-def name_of(kind: type) -> str:
+def class_name(kind: type) -> str:
     """A class's name, whatever its metaclass says."""
     return str.__str__(_name(kind))
 
 
-def qualname_of(kind: type) -> str:
+def class_qualname(kind: type) -> str:
     """A class's qualified name, likewise."""
     return str.__str__(_qualname(kind))
 
 
-def moment(time: Any) -> int | None:
+def timestamp_of(time: Any) -> int | None:
     """Nanoseconds since the epoch; ``None``, which stands for now, for what is no such time."""
     kind = type(time)
     if issubclass(kind, int):
@@ -127,7 +127,7 @@ def moment(time: Any) -> int | None:
 
 def is_now(time: int) -> bool:
     """Return True for a reading of the wall clock's present: the local trace's own clock replaces it."""
-    return abs(time_ns() - time) < _SAME_MOMENT_NS
+    return abs(time_ns() - time) < _NOW_TOLERANCE_NS
 
 
 def sanitized_links(links: Any) -> list[Link]:
@@ -175,11 +175,11 @@ class Copier:
         kind = type(value)
         if kind in PLAIN:
             return value
-        return attempt_silently(self._copied, value, kind, depth, default=f"<unreadable {name_of(kind)}>")
+        return attempt_silently(self._copied, value, kind, depth, default=f"<unreadable {class_name(kind)}>")
 
     def _copied(self, value: Any, kind: type, depth: int) -> Any:
         # By the type alone: ``isinstance`` asks the object what it is.
-        for base, plain in _PLAINLY:
+        for base, plain in _BUILT_IN_COPIES:
             if issubclass(kind, base):
                 return plain(value)
         if issubclass(kind, Sequence):
@@ -212,7 +212,7 @@ class Copier:
         return items
 
 
-_PLAINLY: Any = (
+_BUILT_IN_COPIES: Any = (
     (str, str.__str__),
     (int, int.__int__),
     (float, float.__float__),

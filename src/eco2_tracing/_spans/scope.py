@@ -12,9 +12,9 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, Status, 
 from starlette.exceptions import HTTPException
 
 from eco2_tracing._guard import guarded, internal_failure
-from eco2_tracing._spans.exceptions import exception_attributes, is_first_record, message
-from eco2_tracing._spans.peer import is_peer_end
-from eco2_tracing._spans.sanitize import qualname_of, sanitized_attributes, text_of
+from eco2_tracing._spans.exceptions import exception_attributes, mark_recorded, message
+from eco2_tracing._spans.peer import is_peer_error
+from eco2_tracing._spans.sanitize import class_qualname, sanitized_attributes, text_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
 
-class _Tracers:
+class _CachedTracer:
     """The tracer of the provider in charge, fetched again only when that changes."""
 
     __slots__ = ("_found",)
@@ -40,7 +40,7 @@ class _Tracers:
         return tracer
 
 
-_tracers = _Tracers()
+_tracer = _CachedTracer()
 
 
 def start(
@@ -67,13 +67,13 @@ def start(
     """
     try:
         given = sanitized_attributes(attributes)
-        return _tracers.get().start_span(text_of(name), context, kind, given, links, start_time)
+        return _tracer.get().start_span(text_of(name), context, kind, given, links, start_time)
     except Exception:  # noqa: BLE001 - of samplers, processors and bad arguments alike
         internal_failure("starting a manual span")
         return NonRecordingSpan(trace.get_current_span(context).get_span_context())
 
 
-class Scope:
+class SpanBlock:
     """A span around a block; ``span()`` makes it. Use it once.
 
     Args:
@@ -135,7 +135,7 @@ def _is_error(error: BaseException) -> bool:
         return error.status_code >= 500
     if not isinstance(error, Exception) or isinstance(error, StopIteration | StopAsyncIteration):
         return False
-    return not is_peer_end(error)
+    return not is_peer_error(error)
 
 
 def finish(span: Span, error: BaseException | None) -> None:
@@ -167,14 +167,14 @@ def fail(span: Span, error: BaseException) -> None:
 
 def _record(span: Span, error: BaseException) -> None:
     """Mark the span; the event is written on the innermost span alone, manual or client."""
-    if is_first_record(error, span.get_span_context().trace_id):
+    if mark_recorded(error, span.get_span_context().trace_id):
         span.add_event("exception", exception_attributes(error))
-    kind = qualname_of(type(error))  # as on server and client spans
+    kind = class_qualname(type(error))  # as on server and client spans
     span.set_attribute("error.type", kind)
     span.set_status(Status(StatusCode.ERROR, f"{kind}: {message(error)}"))
 
 
-class Body:
+class GeneratorContext:
     """The context of a generator's body, put in place for each of its steps.
 
     Args:

@@ -25,9 +25,9 @@ from eco2_tracing._spans.sanitize import (
     Copier,
     is_now,
     key_of,
-    moment,
     sanitized_attributes,
     text_of,
+    timestamp_of,
 )
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Span(ReadSide, trace.Span):
         """Add an event, by default at the local trace's present time; ignored once the span has ended."""
         if self._sealed:
             return
-        timestamp = moment(timestamp)
+        timestamp = timestamp_of(timestamp)
         if timestamp is None:
             timestamp = self.local_trace.now()
         limits = self._source.limits
@@ -171,7 +171,7 @@ class Span(ReadSide, trace.Span):
         if self._sealed:
             return
         local = self.local_trace
-        end_time = moment(end_time)
+        end_time = timestamp_of(end_time)
         self.seal(local.now() if end_time is None or is_now(end_time) else end_time)
         try:
             if local.root is not self:

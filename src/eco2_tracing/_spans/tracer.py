@@ -21,7 +21,7 @@ from eco2_tracing._forks import mark, notice_fork
 from eco2_tracing._native import Lock
 from eco2_tracing._spans.exceptions import record_error
 from eco2_tracing._spans.limits import are_narrow
-from eco2_tracing._spans.sanitize import is_now, moment, sanitized_attributes, sanitized_links, text_of
+from eco2_tracing._spans.sanitize import is_now, sanitized_attributes, sanitized_links, text_of, timestamp_of
 from eco2_tracing._spans.span import Span
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class SpanFactory:
         self.decide = decide
         self.new_trace_id = id_generator.generate_trace_id
         self.new_span_id = id_generator.generate_span_id
-        self.random_flag = RANDOM if _is_random(id_generator) else 0
+        self.random_flag = RANDOM_FLAG if _is_random(id_generator) else 0
         self.on_start = on_start
 
 
@@ -128,33 +128,43 @@ class Tracer(trace.Tracer):
     ) -> trace.Span:
         """Start a span, as the API specifies. Never raises."""
         parent = get_current_span(context)
-        above = parent.get_span_context()
+        parent_context = parent.get_span_context()
         if not mark[0]:
             notice_fork()
         factory = self.factory
         if factory is None:
-            return NonRecordingSpan(above)
+            return NonRecordingSpan(parent_context)
         if type(name) is not str:
             name = text_of(name)
         if type(kind) is not SpanKind:
             kind = SpanKind.INTERNAL
-        if above.is_valid:
-            trace_id, flags = above.trace_id, above.trace_flags & RANDOM
+        if parent_context.is_valid:
+            trace_id, flags = parent_context.trace_id, parent_context.trace_flags & RANDOM_FLAG
         else:
             trace_id, flags = factory.new_trace_id(), factory.random_flag
-        taken = sanitized_attributes(attributes)
+        sanitized = sanitized_attributes(attributes)
         local, sampled, trace_state, added, is_root, caller = factory.decide(
-            parent, context, trace_id, name, kind, taken
+            parent, context, trace_id, name, kind, sanitized
         )
         if caller is not None:
             return NonRecordingSpan(caller)
-        own = SpanContext(trace_id, factory.new_span_id(), False, _FLAGS[flags | sampled], trace_state)
+        span_context = SpanContext(
+            trace_id, factory.new_span_id(), False, _FLAGS[flags | sampled], trace_state
+        )
         if local is None:
-            return NonRecordingSpan(own)
-        given = moment(start_time)
-        begun = local.now() if given is None or is_now(given) else given
-        span = Span(self, above if above.is_valid else None, kind, begun, own, local, name)
-        for key, value in (taken if added is None else sanitized_attributes(added)).items():
+            return NonRecordingSpan(span_context)
+        timestamp = timestamp_of(start_time)
+        started_at = local.now() if timestamp is None or is_now(timestamp) else timestamp
+        span = Span(
+            self,
+            parent_context if parent_context.is_valid else None,
+            kind,
+            started_at,
+            span_context,
+            local,
+            name,
+        )
+        for key, value in (sanitized if added is None else sanitized_attributes(added)).items():
             span._put(key, value)
         if links is not None and (type(links) is not tuple or links):
             for link in sanitized_links(links):
@@ -192,7 +202,7 @@ class Tracer(trace.Tracer):
                 raise
 
 
-RANDOM = 2
+RANDOM_FLAG = 2
 """The random flag of W3C Trace Context level 2."""
 
 _FLAGS = tuple(TraceFlags(flags) for flags in range(4))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from eco2_tracing._guard import attempt_silently
-from eco2_tracing._redaction import LONGEST_TEXT, Budget, Redactor, cut, printable
+from eco2_tracing._redaction import LONGEST_TEXT, Budget, Redactor, printable, truncate
 from eco2_tracing.logs._json import LONGEST_LINE, escape_surrogates
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -80,7 +80,7 @@ def error_fields(
 def type_name(kind: type[BaseException]) -> str:
     """Return the name of an exception's class as in `error.type` of its span."""
     name = attempt_silently(_qualified_name, kind, default="Exception")
-    return cut(escape_surrogates(name), LONGEST_NAME)
+    return truncate(escape_surrogates(name), LONGEST_NAME)
 
 
 def _qualified_name(kind: type[BaseException]) -> str:
@@ -95,6 +95,6 @@ def _masked_trace(trace: str, redactor: Redactor, budget: Budget) -> str:
     if len(trace) <= limit:
         return escape_surrogates(redactor.text(trace, budget))
     head_length = limit // 4
-    head = escape_surrogates(redactor.text(cut(trace, head_length), budget))
+    head = escape_surrogates(redactor.text(truncate(trace, head_length), budget))
     begin = trace.find(_FRAME, len(trace) - (limit - head_length))
     return head if begin < 0 else head + escape_surrogates(redactor.text(trace[begin:], budget))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from eco2_tracing._guard import attempt_silently
-from eco2_tracing._redaction import LONGEST_TEXT, SMALL, Budget, Redactor, cut, printable
+from eco2_tracing._redaction import LONGEST_TEXT, SMALL, Budget, Redactor, printable, truncate
 from eco2_tracing.logs._access import ACCESS, AccessFields
 from eco2_tracing.logs._context import PORTABLE, LogContext, context_of, ids_fragment, ids_on
 from eco2_tracing.logs._exceptions import LONGEST_NAME, error_fields, exc_info_of, ids_of
@@ -164,7 +164,7 @@ class EcsFormatter(logging.Formatter):
         if record.threadName is not None:
             fields["process.thread.name"] = escape_surrogates(redactor.name(record.threadName))
         fields.update(
-            (name, escape_surrogates(cut(value, LONGEST_NAME))) for name, value in constants[0].items()
+            (name, escape_surrogates(truncate(value, LONGEST_NAME))) for name, value in constants[0].items()
         )
         constant = (_fragment(fields), ACCESS.get(record.name))
         if len(constants[2]) >= _MOST_CONSTANTS:  # names of loggers that contain data: clear the cache
@@ -252,9 +252,9 @@ def _is_of_filter(name: str, value: object, ids: Ids | None) -> bool:
 
 
 def _level(record: logging.LogRecord) -> str:
-    return orjson.dumps(escape_surrogates(cut(printable(record.levelname), _LONGEST_LEVEL).lower())).decode()[
-        1:-1
-    ]
+    return orjson.dumps(
+        escape_surrogates(truncate(printable(record.levelname), _LONGEST_LEVEL).lower())
+    ).decode()[1:-1]
 
 
 def _format_bound(bound: BoundFields, redactor: Redactor) -> tuple[object, str]:
@@ -278,7 +278,7 @@ def _last_resort(record: logging.LogRecord) -> str:
     second = time.time()
     document = {
         "@timestamp": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{int(second % 1 * 1000):03d}Z",
-        "log.level": cut(
+        "log.level": truncate(
             _represented(getattr(record, "levelname", "error")).strip("'"), _LONGEST_LEVEL
         ).lower(),
         "message": shared.redactor.text(_represented(getattr(record, "msg", ""))),

@@ -11,14 +11,14 @@ from eco2_tracing._redaction import (
     MASK,
     Budget,
     Redactor,
-    cut,
-    is_refusal,
+    is_secret_pair,
     is_uncertain,
+    is_validation_error,
     mask_arguments,
     masked_opaque,
     printable,
     secret_fields,
-    secret_pair,
+    truncate,
 )
 
 LONGEST_VALUE = 8 * 1024
@@ -108,7 +108,7 @@ class JsonConverter:
                 items[name] = MASK
             else:
                 items[name] = self.named(name, item, depth)
-        if is_refusal(items):
+        if is_validation_error(items):
             items["input"] = MASK
         return items
 
@@ -124,7 +124,7 @@ class JsonConverter:
     def _without_secrets(self, value: Sequence[object]) -> Sequence[object]:
         """Mask the values that follow their names in a list: a pair, or the arguments of a command."""
         is_secret = self._redactor.is_secret
-        if len(value) == 2 and secret_pair(value, is_secret):
+        if len(value) == 2 and is_secret_pair(value, is_secret):
             return (value[0], MASK)
         if 1 < len(value) <= _MOST_NODES:
             return mask_arguments(value, is_secret) or value
@@ -144,7 +144,7 @@ class JsonConverter:
         """Convert a mapping's key to a bounded name without secrets."""
         name = self._redactor.name(key)
         if len(name) > LONGEST_NAME or not name.isascii():
-            name = escape_surrogates(cut(name, LONGEST_NAME))
+            name = escape_surrogates(truncate(name, LONGEST_NAME))
         self._budget.left -= len(name)
         return name
 

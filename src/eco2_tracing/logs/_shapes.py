@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import orjson
 
-from eco2_tracing._redaction import SMALL, Budget, Redactor, has_form_of_its_own
+from eco2_tracing._redaction import SMALL, Budget, Redactor, has_special_form
 from eco2_tracing.logs._fields import ECS_NAMES, NOT_IN_LABELS, is_free
 from eco2_tracing.logs._json import LONGEST_LINE, LONGEST_NAME, escape_surrogates
 
@@ -126,7 +126,7 @@ def _is_simple(name: str, redactor: Redactor) -> bool:
         type(name) is str
         and len(name) <= LONGEST_NAME
         and not name.startswith("labels.")
-        and not has_form_of_its_own(name)
+        and not has_special_form(name)
         and not redactor.is_secret(name)
         and escape_surrogates(redactor.name(name)) == name
     )

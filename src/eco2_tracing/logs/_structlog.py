@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 from eco2_tracing._guard import warn_once
-from eco2_tracing._redaction import cut, printable
+from eco2_tracing._redaction import printable, truncate
 from eco2_tracing.logs._context import capture_context, context_of, ids_on
 from eco2_tracing.logs._exceptions import error_fields, exc_info_of, ids_of
 from eco2_tracing.logs._fields import ECS_VERSION, add_fields
@@ -51,7 +51,7 @@ def structlog_processor(
     stamp = event.pop("timestamp", None)
     document: dict[str, object] = {
         "@timestamp": stamp if isinstance(stamp, str) else _now(),
-        "log.level": escape_surrogates(cut(printable(event.pop("level", method_name)), 64)).lower(),
+        "log.level": escape_surrogates(truncate(printable(event.pop("level", method_name)), 64)).lower(),
         "message": message,
         "ecs.version": ECS_VERSION,
     }

@@ -12,8 +12,8 @@ from eco2_tracing._instrumentation.common.http_attributes import (
     call_attributes,
     call_name,
 )
-from eco2_tracing._spans.exceptions import is_first_record, message
-from eco2_tracing._spans.sanitize import name_of, qualname_of
+from eco2_tracing._spans.exceptions import mark_recorded, message
+from eco2_tracing._spans.sanitize import class_name, class_qualname
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,11 +120,13 @@ class ClientCall:
             return
         local = self.local
         if isinstance(exception, Exception) and not span._sealed:
-            self._error_type = qualname_of(type(exception))  # with the class itself, its frames would be kept
+            self._error_type = class_qualname(
+                type(exception)
+            )  # with the class itself, its frames would be kept
             if local.keep("error"):
-                is_first_record(exception, local.trace_id)  # manual spans around it write no second event
+                mark_recorded(exception, local.trace_id)  # manual spans around it write no second event
                 span.record_exception(exception, timestamp=local.now())
-            span._status = Status(StatusCode.ERROR, f"{name_of(type(exception))}: {message(exception)}")
+            span._status = Status(StatusCode.ERROR, f"{class_name(type(exception))}: {message(exception)}")
         span.end()
         self._finish_root(span, local)
 

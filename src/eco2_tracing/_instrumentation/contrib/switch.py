@@ -22,7 +22,7 @@ from eco2_tracing._instrumentation.common.served_request import trace_id_header
 from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._instrumentation.common.unconfigured import report_unconfigured
 from eco2_tracing._instrumentation.contrib.excluded import excluded_urls
-from eco2_tracing._spans.peer import Peer, is_for_nobody, is_peer_end
+from eco2_tracing._spans.peer import Peer, is_peer_error, is_peer_error_response
 from eco2_tracing._suppression import is_suppressed
 from eco2_tracing.propagation import inbound_of
 
@@ -78,7 +78,7 @@ class _Inside:
         try:
             await self._app(scope, peer.receive, _noting_peer_end(send, peer))
         except Exception as exception:
-            if is_peer_end(exception, send, peer):
+            if is_peer_error(exception, send, peer):
                 _note_peer_end(get_current_span())
             raise
         finally:
@@ -124,7 +124,7 @@ def _noting_peer_end(send: Send, peer: Peer) -> Send:
 
     async def forward(message: Message) -> None:
         status = message.get("status")
-        if isinstance(status, int) and status >= _SERVER_ERROR and is_for_nobody(send, peer):
+        if isinstance(status, int) and status >= _SERVER_ERROR and is_peer_error_response(send, peer):
             _note_peer_end(get_current_span())
         await send(message)
 

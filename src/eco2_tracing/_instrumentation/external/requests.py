@@ -13,7 +13,7 @@ from eco2_tracing._instrumentation.common.http_attributes import request_attribu
 from eco2_tracing._instrumentation.common.route import route_of
 from eco2_tracing._instrumentation.common.served_request import ServedRequest, remember_ids, trace_id_header
 from eco2_tracing._spans.exceptions import exception_attributes, message
-from eco2_tracing._spans.peer import Peer, is_for_nobody, is_peer_end
+from eco2_tracing._spans.peer import Peer, is_peer_error, is_peer_error_response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -57,7 +57,7 @@ class ExternalRequest(ServedRequest):
             with guarded("reading a response's beginning"):
                 make_readable(message)
                 status = message["status"]
-                if status < _SERVER_ERROR or not is_for_nobody(self._send, self._peer):
+                if status < _SERVER_ERROR or not is_peer_error_response(self._send, self._peer):
                     self._status_code = status
                 captured = self._state.server_response_headers
                 if captured is not None:
@@ -69,7 +69,7 @@ class ExternalRequest(ServedRequest):
         if not isinstance(exception, Exception):
             return
         with guarded("the exception of a request"):
-            if is_peer_end(exception, self._send, self._peer):
+            if is_peer_error(exception, self._send, self._peer):
                 return
             span, redactor = self._span, self._state.redactor
             context = span.get_span_context()

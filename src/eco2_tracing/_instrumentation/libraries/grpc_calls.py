@@ -25,7 +25,7 @@ from opentelemetry.trace import SpanKind
 from eco2_tracing._guard import guarded
 from eco2_tracing._instrumentation.common.carrier_headers import outgoing
 from eco2_tracing._instrumentation.common.state import current
-from eco2_tracing._spans.scope import Body, finish, start
+from eco2_tracing._spans.scope import GeneratorContext, finish, start
 from eco2_tracing._suppression import is_suppressed
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class _Channel:
         span = self.start(details)
         if span is None:
             return continuation(details, request)
-        with Body(span):
+        with GeneratorContext(span):
             call = continuation(self.with_metadata(details), request)
         if hasattr(call, "add_done_callback"):
             call.add_done_callback(partial(_ended, span))
@@ -147,7 +147,7 @@ class _Channel:
         span = self.start(details)
         if span is None:
             return await continuation(details, request)
-        with Body(span):
+        with GeneratorContext(span):
             call = await continuation(self.with_metadata(details), request)
             error = None
             try:
@@ -165,7 +165,7 @@ class _Channel:
         span = self.start(details)
         if span is None:
             return await continuation(details, request)
-        with Body(span):
+        with GeneratorContext(span):
             call = await continuation(self.with_metadata(details), request)
         call.add_done_callback(partial(_ended_async, span))
         return call

@@ -19,7 +19,7 @@ from eco2_tracing._guard import guarded
 from eco2_tracing._instrumentation.messaging.headers import incoming
 from eco2_tracing._instrumentation.messaging.model import Client, Message, described, target_of
 from eco2_tracing._spans.manual import span
-from eco2_tracing._spans.scope import Scope, detach, fail, finish, start
+from eco2_tracing._spans.scope import SpanBlock, detach, fail, finish, start
 from eco2_tracing._suppression import is_suppressed
 from eco2_tracing.propagation import inbound_of
 
@@ -45,7 +45,7 @@ def suppressed() -> bool:
 
 def sending(
     client: Client, operation: str, target: str, destination: str, details: Mapping[str, AttributeValue]
-) -> Scope:
+) -> SpanBlock:
     """Return a context manager that makes the span of a message that is sent.
 
     Args:

@@ -15,15 +15,15 @@ from eco2_tracing._instrumentation.common.route import route_of
 from eco2_tracing._instrumentation.common.served_request import ServedRequest, remember_ids
 from eco2_tracing._instrumentation.server.unrecorded import unsampled_context
 from eco2_tracing._spans.exceptions import message as message_of
-from eco2_tracing._spans.exceptions import unwrapped
+from eco2_tracing._spans.exceptions import unwrap_group
 from eco2_tracing._spans.peer import (
     Peer,
-    is_for_nobody,
+    is_background_task_error,
     is_malformed_request,
-    is_of_background_task,
-    is_peer_end,
+    is_peer_error,
+    is_peer_error_response,
 )
-from eco2_tracing._spans.sanitize import name_of, qualname_of
+from eco2_tracing._spans.sanitize import class_name, class_qualname
 from eco2_tracing.propagation import format_server_timing
 from eco2_tracing.sampling._head.base import UNKNOWN
 from eco2_tracing.sampling._tail.local_trace import HEAD, KEPT, UNDECIDED, LocalTrace
@@ -158,7 +158,7 @@ class RecordedRequest(ServedRequest):
             await self._send(message)
         except OSError:
             if self._peer is not None:
-                self._peer.has_left = True
+                self._peer.has_disconnected = True
             raise
         if kind == "websocket.send":
             self._status_code = 200  # contrib's reading: something was sent
@@ -203,7 +203,7 @@ class RecordedRequest(ServedRequest):
 
     def _server_error(self, local: LocalTrace) -> None:
         """Keep the local trace, unless the peer caused the response of 500 or above."""
-        if is_for_nobody(self._send, self._peer):
+        if is_peer_error_response(self._send, self._peer):
             self._status_code = None
         elif self._state.trust_inbound or not is_malformed_request(sys.exc_info()[1]):
             local.keep("error")
@@ -215,7 +215,7 @@ class RecordedRequest(ServedRequest):
             if span is not None:  # pragma: no branch - it is there until the request is closed
                 context = span._context
                 remember_ids(exception, context.trace_id, context.span_id)
-                self._exception_left(span, unwrapped(exception))
+                self._exception_left(span, unwrap_group(exception))
         except BaseException:  # noqa: BLE001 - the exception that is raised is the application's
             internal_failure("the exception of a request")
 
@@ -227,23 +227,23 @@ class RecordedRequest(ServedRequest):
         """
         if not issubclass(type(exception), Exception):
             return
-        if is_peer_end(exception, self._send, self._peer):
+        if is_peer_error(exception, self._send, self._peer):
             if span.has_local_trace:
                 span.local_trace.stream = True  # how long it took was the peer's choice: it is never slow
             return
         local: LocalTrace = span.local_trace
         is_complete, status = self.response_end > 0, self._status_code
-        if is_complete and is_of_background_task(exception):
+        if is_complete and is_background_task_error(exception):
             local.keep("error")
             return
         forced = not self._state.trust_inbound and is_malformed_request(exception)
         is_exported = local.sampled if forced else local.keep("error")
         if not is_exported or span._sealed:
             return
-        self._error_type = qualname_of(type(exception))  # with the class itself, its frames would be kept
+        self._error_type = class_qualname(type(exception))  # with the class itself, its frames would be kept
         span.record_exception(exception, timestamp=self._time(self.response_end))
         if not is_complete or status is None or status < SERVER_ERROR:
-            span._status = Status(StatusCode.ERROR, f"{name_of(type(exception))}: {message_of(exception)}")
+            span._status = Status(StatusCode.ERROR, f"{class_name(type(exception))}: {message_of(exception)}")
 
     def close(self) -> None:
         """End the span and let its local trace decide. The span and the request refer to each other no more."""

@@ -8,7 +8,7 @@ _LONGEST_USERINFO = 2048
 _NAME = type.__dict__["__name__"].__get__  # past what a metaclass says
 
 
-def cut(text: str, limit: int) -> str:
+def truncate(text: str, limit: int) -> str:
     """Shorten a text to a limit, and mark the cut.
 
     Args:
@@ -25,7 +25,7 @@ def cut(text: str, limit: int) -> str:
     return f"{head}…"
 
 
-def cut_front(text: str, limit: int, mark: str) -> str:
+def truncate_front(text: str, limit: int, mark: str) -> str:
     """Keep a text's end, from a place on where no secret is cut in two.
 
     Args:
