@@ -1,1 +1,1 @@
-"""Spans of our own: the lean server and client spans, and the manual ones."""
+"""The span types of this library: server, client and manual spans."""

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from eco2_tracing._spans.tracer import Decide
 
 tracers = TracerRegistry()
-"""The tracers of this process. They outlive a configuration: modules keep the tracers that they once got."""
+"""The tracers of this process. They stay valid after a reconfiguration, because modules keep their tracers."""
 
 
 def build_factory(settings: Settings, resource: Resource, decide: Decide) -> SpanFactory:
-    """Return the factory of a configuration's spans.
+    """Return the factory that creates the spans of one configuration.
 
     Args:
-        settings: Limits and id generator are read.
+        settings: The source of the limits and of the id generator.
         resource: The resource of the spans.
         decide: Returns the sampling decision for a span.
     """
@@ -33,7 +33,7 @@ def build_factory(settings: Settings, resource: Resource, decide: Decide) -> Spa
 
 
 def _span_limits(settings: Settings) -> SpanLimits:
-    """Return the SDK's limits. It reads the environment for an argument that is `None`."""
+    """Return the SDK's limits. `UNSET` stands for no limit, because the SDK reads the environment for `None`."""
     unlimited = SpanLimits.UNSET
     length = settings.attribute_value_length_limit
     span_length = settings.span_attribute_value_length_limit
@@ -50,7 +50,10 @@ def _span_limits(settings: Settings) -> SpanLimits:
 
 
 def _id_generator(name: str) -> IdGenerator:
-    """Return the id generator of an entry point such as ``xray``; ours for ``random`` and on an error."""
+    """Return the id generator of an entry point such as ``xray``.
+
+    The built-in generator is returned for ``random`` and if the entry point cannot be loaded.
+    """
     if name == "random":
         return OwnRandomIds()
     from importlib.metadata import entry_points

@@ -1,4 +1,4 @@
-"""An exception as span attributes, bounded and safe from the exception's own methods."""
+"""Converts exceptions to span attributes of limited size. Errors in the exception's own methods are caught."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from eco2_tracing._redaction import LONGEST_TEXT
 from eco2_tracing._spans.sanitize import class_name, class_qualname, text_of
 
 MESSAGE_LIMIT = 4096
-"""Characters of an exception's message that are kept."""
+"""Maximum length of an exception's message in characters."""
 
 STACKTRACE_LIMIT = LONGEST_TEXT
-"""Characters of a stack trace that are kept: its end, where the exception was raised."""
+"""Maximum length of a stack trace in characters. The end is kept, because it shows where the error was raised."""
 
 RECORDED_KEY = "__eco2_recorded_in__"
-"""Where an exception object keeps the id of the trace that already has an event for it."""
+"""Attribute of an exception object that stores the id of the trace in which the exception is recorded."""
 
 _FRAMES_LIMIT = 128
 _LINKED_LIMIT = 32
@@ -26,7 +26,7 @@ _DEEPEST_GROUP = 100
 
 
 def type_name(exception: BaseException) -> str:
-    """The exception's class as the semantic conventions write it: with its module, but for built-ins."""
+    """Return the name of the exception's class with its module; the module is omitted for built-in classes."""
     kind = type(exception)
     name = class_qualname(kind)
     module = attempt_silently(getattr, kind, "__module__", default=None)
@@ -34,38 +34,46 @@ def type_name(exception: BaseException) -> str:
 
 
 def message(exception: BaseException) -> str:
-    """The exception's message, cut at ``MESSAGE_LIMIT``; a fallback where ``__str__`` raises."""
+    """Return the exception's message, truncated to ``MESSAGE_LIMIT``; a fixed text if ``__str__`` raises."""
     if not issubclass(type(exception), BaseException):
-        return _truncated(text_of(exception))  # whatever it is, somebody recorded it
+        return _truncated(text_of(exception))  # the application recorded an object that is no exception
     return _truncated(
         attempt_silently(lambda: str.__str__(str(exception)), default="<exception str() failed>")
     )
 
 
 def mark_recorded(exception: BaseException, trace_id: int) -> bool:
-    """Whether no manual or client span of the trace has an event for the exception yet; from now on one has."""
-    known = exception.__dict__  # past __setattr__, which frozen exception classes refuse
-    if known.get(RECORDED_KEY) == trace_id:
+    """Mark an exception as recorded in a trace.
+
+    Args:
+        exception: The exception.
+        trace_id: The id of the trace whose manual or client span gets the event.
+
+    Returns:
+        True if the exception was not marked for this trace before.
+    """
+    state = exception.__dict__  # frozen exception classes raise in __setattr__
+    if state.get(RECORDED_KEY) == trace_id:
         return False
-    known[RECORDED_KEY] = trace_id
+    state[RECORDED_KEY] = trace_id
     return True
 
 
 def passed_through(exception: BaseException, function: Any) -> bool:
-    """Whether a function of Python's was on the way that an exception took.
+    """Return True if the traceback of an exception has a frame of a function.
 
     Args:
-        exception: What was raised.
-        function: A function, a coroutine function or a method.
+        exception: The exception.
+        function: A Python function, a coroutine function or a method.
     """
     code = getattr(function, "__code__", None)
     return any(frame.f_code is code for frame, _ in traceback.walk_tb(exception.__traceback__))
 
 
 def unwrap_group(exception: BaseException) -> BaseException:
-    """What one task raised, out of the groups that task groups wrap it in.
+    """Return the only exception of an exception group, also of nested groups; else return the argument.
 
-    Today's Starlette unwraps it like this, that of FastAPI 0.115 does not.
+    Current Starlette unwraps the groups of its task groups. The version that FastAPI 0.115 needs does not.
     """
     for _ in range(_DEEPEST_GROUP):
         if not issubclass(type(exception), BaseExceptionGroup) or len(exception.exceptions) != 1:  # type: ignore[attr-defined]
@@ -79,17 +87,17 @@ def _truncated(text: str) -> str:
 
 
 def exception_attributes(exception: BaseException, *, escaped: bool = False) -> dict[str, Any]:
-    """The attributes of an ``exception`` event.
+    """Return the attributes of an ``exception`` event.
 
     Args:
-        exception: What was raised.
-        escaped: Whether it left the span's scope.
+        exception: The exception.
+        escaped: True if the exception left the span's block.
 
     Returns:
         ``exception.type``, ``.message``, ``.stacktrace`` and ``.escaped``, as OpenTelemetry's
         exception conventions name them.
     """
-    # A message is one line here, however long: it must not push the frames out.
+    # Each line is truncated: a long message must not displace the frames.
     stack = attempt_silently(
         lambda: "".join([_truncated(line) for line in _formatted(exception)]),
         default="<no stack trace: the exception cannot be formatted>",
@@ -105,8 +113,8 @@ def exception_attributes(exception: BaseException, *, escaped: bool = False) -> 
 
 
 def _formatted(exception: BaseException) -> list[str]:
-    """Format an exception with those that it is linked to; without, where they are so many that it would take long."""
-    # The last frames: where the exception was raised.
+    """Return the formatted exception. Linked exceptions are omitted if there are too many to format quickly."""
+    # A negative limit selects the last frames, where the exception was raised.
     if _has_few_linked(exception):
         return traceback.format_exception(type(exception), exception, exception.__traceback__, -_FRAMES_LIMIT)
     return [
@@ -120,17 +128,17 @@ def _has_few_linked(exception: BaseException) -> bool:
     seen: set[int] = set()
     linked: list[BaseException | None] = [exception]
     while linked:
-        found = linked.pop()
-        if found is None or id(found) in seen:
+        current = linked.pop()
+        if current is None or id(current) in seen:
             continue
-        seen.add(id(found))
+        seen.add(id(current))
         if len(seen) > _LINKED_LIMIT:
             return False
-        linked += (found.__cause__, found.__context__)
-        if isinstance(found, BaseExceptionGroup):
-            members = found.exceptions[: _LINKED_LIMIT + 1]
+        linked += (current.__cause__, current.__context__)
+        if isinstance(current, BaseExceptionGroup):
+            members = current.exceptions[: _LINKED_LIMIT + 1]
             if any(id(member) in seen for member in members):
-                return False  # one that says that it is in itself
+                return False  # a group that contains itself
             linked += members
     return True
 
@@ -138,7 +146,7 @@ def _has_few_linked(exception: BaseException) -> bool:
 def record_error(
     span: Any, error: BaseException, event: bool, status: bool, *, escaped: bool = False
 ) -> None:
-    """Record on a span the exception that left its block, in the SDK's words.
+    """Record the exception that left a span's block, in the same form as the SDK.
 
     Args:
         span: The span.

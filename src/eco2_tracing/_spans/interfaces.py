@@ -1,4 +1,4 @@
-"""What a span needs of a tracer, and of the request or call that it describes."""
+"""Protocols of the objects that a span reads: its tracer, and the request or call that it describes."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 Attributes = Mapping[str, AttributeValue]
 LocalTrace = Any
-"""The tail sampler's local trace: spans and sampling do not import each other."""
+"""The tail sampler's local trace. The type is `Any`, because spans and sampling do not import each other."""
 
 
 class SpanSource(Protocol):
-    """What all spans of one instrumentation scope share: the tracer that made them."""
+    """The tracer's fields that all spans of one instrumentation scope share."""
 
     scope: InstrumentationScope
     resource: Resource
     limits: SpanLimits
     narrow: bool
-    """True if attribute limits are stricter than what derived attributes keep to by themselves."""
+    """True if the attribute limits must be checked for derived attributes too."""
 
 
 class Description(Protocol):
-    """What a span derives from a request or a call when something first reads it.
+    """Derives a span's name and attributes from a request or a call, on the first read.
 
-    For most unsampled requests nothing does.
+    Most spans of unsampled requests are never read.
     """
 
     def describe_attributes(self) -> dict[str, AttributeValue]:
@@ -41,18 +41,18 @@ class Description(Protocol):
         """Return the span's name.
 
         Args:
-            attributes: The result of ``describe_attributes`` if it is there already.
+            attributes: The result of ``describe_attributes``, if it has been called already.
         """
 
 
 class Maker(Protocol):
-    """Makes on demand what a span of a request may never need."""
+    """Creates the parent context, the context and the local trace of a request's span on demand."""
 
     def make_parent(self) -> SpanContext | None:
-        """Return the caller's context; ``None`` without valid ids."""
+        """Return the caller's span context; ``None`` if the headers have no valid ids."""
 
     def make_context(self) -> SpanContext:
-        """Return the span's own context; called once."""
+        """Return the span's own context. The span calls it once."""
 
     def begin_local_trace(self, span: Any) -> LocalTrace:
-        """Begin the local trace whose root is the span, and store it on the span; called once."""
+        """Begin the local trace whose root is the span, and store it on the span. The span calls it once."""

@@ -1,4 +1,4 @@
-"""The limits of a span: https://opentelemetry.io/docs/specs/otel/common/#attribute-limits."""
+"""Applies the limits of a span: https://opentelemetry.io/docs/specs/otel/common/#attribute-limits."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def are_narrow(limits: SpanLimits) -> bool:
 
 
 def limit_attributes(attributes: Mapping[str, Any], limits: SpanLimits, others: int) -> dict[str, Any]:
-    """Limit derived attributes: the first ones stay, and texts are truncated.
+    """Return derived attributes within the limits: the first ones are kept, and texts are truncated.
 
     Args:
         attributes: The derived attributes.
         limits: The provider's limits.
-        others: How many attributes the application has set beside them.
+        others: The number of attributes that the application has set.
     """
     count = limits.max_span_attributes
     left = None if count is None else max(0, count - others)
@@ -35,11 +35,11 @@ def limit_attributes(attributes: Mapping[str, Any], limits: SpanLimits, others: 
 
 
 def truncate(value: Any, length: int) -> Any:
-    """Truncate a text, or each text of a sequence or mapping.
+    """Return a value with its text, or each text of a sequence or mapping, truncated.
 
     Args:
         value: A sanitized attribute value.
-        length: Characters that are kept of each text.
+        length: Maximum length of each text in characters.
     """
     if isinstance(value, str):
         return value[:length]
@@ -51,15 +51,15 @@ def truncate(value: Any, length: int) -> Any:
 
 
 def append(items: Sequence[_T], item: _T, most: int | None) -> tuple[Sequence[_T], int]:
-    """Append to a list of limited length; the oldest items are dropped, as in the SDK.
+    """Append an item to a list of limited length. The oldest items are dropped, as in the SDK.
 
     Args:
-        items: The list, or an empty tuple in its place.
-        item: What is appended.
-        most: The limit; ``None`` for none.
+        items: The list. An empty tuple is replaced by a list.
+        item: The new item.
+        most: The maximum number of items; ``None`` for no limit.
 
     Returns:
-        The list, and how many items were dropped.
+        The list, and the number of dropped items.
     """
     kept = items if isinstance(items, list) else list(items)
     kept.append(item)

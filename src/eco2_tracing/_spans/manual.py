@@ -1,7 +1,6 @@
 """Manual spans: ``traced`` for a function, ``span`` for a block.
 
-Both are safe to leave in code that runs without tracing, and neither lets a failure of tracing
-reach the code inside.
+Both work without tracing, and neither raises an error of tracing into the code inside.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ _DECORATED: tuple[type, ...] = (
     *(types.FunctionType, types.BuiltinFunctionType, types.MethodType),
     *(type, classmethod, staticmethod, property),
 )
-# What the decorator takes it gives back, so that the type, overloads included, stays what it was.
+# The decorator returns the type of its argument, so that type checkers keep signatures and overloads.
 _F = TypeVar("_F", bound="Callable[..., Any] | classmethod[Any, ..., Any] | staticmethod[..., Any]")
 
 
 class TracedDecorator(Protocol):
-    """What ``traced(...)`` gives: a decorator that keeps the function's type."""
+    """The decorator that ``traced(...)`` returns; it keeps the function's type."""
 
     def __call__(self, function: _F, /) -> _F:
         """Decorate a function."""
@@ -45,25 +44,25 @@ def span(
     attributes: Mapping[str, AttributeValue] | None = None,
     kind: SpanKind = SpanKind.INTERNAL,
 ) -> SpanBlock:
-    """Make a span around a ``with`` block.
+    """Return a context manager that creates a span around a ``with`` block.
 
-    An exception that leaves the block marks the span as failed, with ``error.type``, and goes on. Of the
-    manual and client spans that it leaves, the innermost has its event; the server span has one as well.
+    An exception that leaves the block sets the span's status to ERROR and its ``error.type``, and is raised
+    again. The exception event is recorded once on the innermost manual or client span, and once on the server span.
     Cancellation, ``GeneratorExit``, an ``HTTPException`` below 500 and Starlette's ``WebSocketDisconnect``
-    and ``ClientDisconnect`` are no errors.
+    and ``ClientDisconnect`` are not errors.
 
     Args:
-        name: The span's name: few different ones, with no ids in them.
-        attributes: What is known at the start; ``set_attribute`` on the span adds more.
+        name: The span's name. Use few different names, without ids.
+        attributes: The attributes at the start. ``set_attribute`` on the span adds more.
         kind: The span's kind.
 
     Returns:
-        A context manager that gives the span, to be entered once.
+        A context manager whose ``with`` target is the span. It can be entered once.
 
     Raises:
-        TypeError: It is used as a decorator, which is what ``traced`` is for.
+        TypeError: ``span`` is used as a decorator. Use ``traced`` instead.
     """
-    # By the type: `isinstance` asks the object, which may raise anything.
+    # The type is checked, because `isinstance` reads the object's `__class__`, which may raise.
     if issubclass(type(name), _DECORATED):
         raise TypeError(
             f"span is a context manager and decorates nothing: write @traced above {_name_of(name)}"
@@ -74,7 +73,7 @@ def span(
 
 
 def _checked(function: str, name: object, kind: object) -> SpanKind:
-    """Report a name that is no string and a kind that is none; return the kind to use."""
+    """Report a name that is not a string and a kind that is not a `SpanKind`; return the kind to use."""
     if not issubclass(type(name), str):
         takes = "a string, such as 'charge card'"
         report_arguments(unusable(function, "name", name, takes, shown_argument(text_of(name))))
@@ -105,22 +104,22 @@ def traced(
     attributes: Mapping[str, AttributeValue] | None = None,
     kind: SpanKind = SpanKind.INTERNAL,
 ) -> Any:
-    """Make a span for each call of a function: ``@traced``, ``@traced()`` or ``@traced("name")``.
+    """Create a span for each call of a function: ``@traced``, ``@traced()`` or ``@traced("name")``.
 
-    Works on functions and methods, plain, ``async``, generator and async-generator ones, above or below
-    ``classmethod`` and ``staticmethod``. A generator's span lasts from its first item to its end
-    and is current only while its body runs, never in the code that consumes it.
+    Works on functions, methods, coroutine functions, generators and async generators, above or below
+    ``classmethod`` and ``staticmethod``. A generator's span starts with the first item and ends with the generator.
+    It is current only while the generator's body runs, not in the code that consumes the items.
 
     Args:
-        name: The span's name; the function's ``__qualname__`` unless given.
-        attributes: Attributes of every span, beside ``code.function.name``.
-        kind: The spans' kind.
+        name: The span's name; the default is the function's ``__qualname__``.
+        attributes: Attributes of every span, in addition to ``code.function.name``.
+        kind: The kind of the spans.
 
     Returns:
         The decorated function, or a decorator.
 
     Raises:
-        TypeError: The thing to decorate is a class or cannot be called.
+        TypeError: The decorated object is a class or is not callable.
     """
     kind = _checked("traced", "", kind)
     if name is None or issubclass(type(name), str):
@@ -159,7 +158,7 @@ def _name_of(function: Any) -> str:
 
 
 def _wrapper(function: Callable[..., Any]) -> Callable[[Callable[..., Any], Callable[[], SpanBlock]], Any]:
-    for candidate in (function, type(function).__call__):  # the second for objects with an async __call__
+    for candidate in (function, type(function).__call__):  # an object may have an async __call__
         if inspect.iscoroutinefunction(candidate):
             return _traced_coroutine
         if inspect.isasyncgenfunction(candidate):
@@ -236,12 +235,12 @@ def _traced_async_generator(
 
 
 def current_trace_id() -> str | None:
-    """Give the current trace's id: 32 hex digits, or ``None`` outside a trace."""
+    """Return the id of the current trace, 32 hexadecimal digits; ``None`` outside a trace."""
     context = trace.get_current_span().get_span_context()
     return format(context.trace_id, "032x") if context.is_valid else None
 
 
 def current_span_id() -> str | None:
-    """Give the current span's id: 16 hex digits, or ``None`` outside a trace."""
+    """Return the id of the current span, 16 hexadecimal digits; ``None`` outside a trace."""
     context = trace.get_current_span().get_span_context()
     return format(context.span_id, "016x") if context.is_valid else None

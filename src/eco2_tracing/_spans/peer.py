@@ -1,4 +1,4 @@
-"""Exceptions that the peer caused: it left, or what it sent cannot be read. They are no failure of the application."""
+"""Detects exceptions that the peer caused by a disconnect or an unreadable message. They are not server errors."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class Peer:
-    """What the peer of a connection did, as far as the application has asked.
+    """The state of a connection's peer, from the messages that the application has received.
 
     Args:
         receive: The server's ``receive``.
 
     Attributes:
-        has_disconnected: Whether the application knows that the connection has ended.
-        is_body_complete: Whether a request's body is complete.
-        message: The last message that the peer of a WebSocket sent.
+        has_disconnected: True once the application has received the disconnect message.
+        is_body_complete: True once the application has received the whole request body.
+        message: The last message that the application received from a WebSocket.
     """
 
     __slots__ = ("_receive", "has_disconnected", "is_body_complete", "message")
@@ -45,7 +45,7 @@ class Peer:
         self.message: dict[str, Any] | None = None
 
     async def receive(self) -> dict[str, Any]:
-        """Receive the next message, for the application."""
+        """Return the next message of the server and update the state."""
         message = await self._receive()
         try:
             kind = message["type"]
@@ -56,26 +56,26 @@ class Peer:
                 self.message = message
             elif kind in _DISCONNECTS:
                 self.has_disconnected = True
-        except Exception:  # noqa: BLE001 - the server's message is the application's to judge
+        except Exception:  # noqa: BLE001 - the application gets even a malformed message
             internal_failure("reading a message of the peer")
         return message
 
 
 def is_peer_error(exception: BaseException | None, send: Any = None, peer: Peer | None = None) -> bool:
-    """Whether an exception says that the connection has ended, or that a WebSocket's message cannot be read.
+    """Return True if an exception was caused by a disconnect or by an unreadable WebSocket message.
 
-    Starlette raises ``WebSocketDisconnect`` and ``ClientDisconnect`` for it; an application that raises one of
-    these by itself has failed, and so has one that raises something else without ``from`` such an exception.
+    Starlette raises ``WebSocketDisconnect`` and ``ClientDisconnect`` for a disconnect. The same exceptions raised
+    by the application are errors. Another exception counts if it was raised ``from`` one of them.
 
     Args:
-        exception: What was raised.
-        send: The server's ``send``, where it is known: what it raises when nobody listens is an ``OSError``.
-        peer: What the peer did, where it is known.
+        exception: The exception.
+        send: The server's ``send``, if known. It raises an ``OSError`` after a disconnect.
+        peer: The state of the peer, if known.
     """
     if exception is None:
         return False
     with guarded("looking for the cause of an exception"):
-        # Cancellation beside it is no failure either.
+        # Cancellation in the same exception group is not an error either.
         members = [one for one in _members(exception) if _is_error(one)]
         return bool(members) and all(
             any(_is_one_peer_error(cause, send, peer) for cause in _causes(one)) for one in members
@@ -84,14 +84,14 @@ def is_peer_error(exception: BaseException | None, send: Any = None, peer: Peer 
 
 
 def is_peer_error_response(send: Any, peer: Peer | None) -> bool:
-    """Whether the peer is why the response that begins now says 500 or above.
+    """Return True if the peer caused the response with a status of 500 or above that starts now.
 
-    Starlette's handlers of exceptions respond while the exception is being handled. Middleware may respond
-    when it has handled it: an upload that broke off is known all the same.
+    Starlette's exception handlers respond while the exception is being handled. Middleware may respond
+    afterwards. An incomplete upload is detected in both cases.
 
     Args:
         send: The server's ``send``.
-        peer: What the peer did, where it is known.
+        peer: The state of the peer, if known.
     """
     cause = sys.exc_info()[1]
     if cause is None:
@@ -100,7 +100,7 @@ def is_peer_error_response(send: Any, peer: Peer | None) -> bool:
 
 
 def is_malformed_request(exception: BaseException | None) -> bool:
-    """Whether Starlette could not read an HTTP request as what the application took it for."""
+    """Return True if Starlette could not parse the HTTP request, for example its body."""
     return exception is not None and any(
         issubclass(type(cause), _UNREADABLE) and _raising_module(cause) in _REQUESTS
         for cause in _causes(exception)
@@ -108,7 +108,7 @@ def is_malformed_request(exception: BaseException | None) -> bool:
 
 
 def is_background_task_error(exception: BaseException) -> bool:
-    """Whether a background task raised the exception: it has a span of its own."""
+    """Return True if a background task raised the exception. Background tasks have their own spans."""
     return "starlette.background" in _modules(exception)
 
 
@@ -117,7 +117,7 @@ def _is_error(exception: BaseException) -> bool:
 
 
 def _members(exception: BaseException, depth: int = 0) -> Iterator[BaseException]:
-    """What the tasks of task groups raised."""
+    """Yield the exceptions of nested exception groups, or the exception itself."""
     if issubclass(type(exception), BaseExceptionGroup) and depth < _CHAIN_LIMIT:
         for member in exception.exceptions[:_CHAIN_LIMIT]:  # type: ignore[attr-defined] # a group has them
             yield from _members(member, depth + 1)
@@ -126,7 +126,7 @@ def _members(exception: BaseException, depth: int = 0) -> Iterator[BaseException
 
 
 def _causes(exception: BaseException) -> Iterator[BaseException]:
-    """An exception, and what it was raised ``from``."""
+    """Yield an exception and the exceptions that it was raised ``from``."""
     cause: BaseException | None = exception
     for _ in range(_CHAIN_LIMIT):
         if cause is None:
@@ -136,7 +136,7 @@ def _causes(exception: BaseException) -> Iterator[BaseException]:
 
 
 def _modules(exception: BaseException) -> list[str]:
-    """The modules that the exception came through, from the outside in."""
+    """Return the modules of the traceback's frames, outermost first."""
     modules = []
     traceback = exception.__traceback__
     while traceback is not None:
@@ -146,7 +146,7 @@ def _modules(exception: BaseException) -> list[str]:
 
 
 def _raising_module(exception: BaseException) -> str:
-    """The module that raised the exception, or called the standard library's decoders, which did."""
+    """Return the module that raised the exception, or that called the decoder of the standard library that did."""
     for module in reversed(_modules(exception)):
         if module.partition(".")[0] not in _DECODERS:
             return module
@@ -164,13 +164,13 @@ def _is_one_peer_error(exception: BaseException, send: Any, peer: Peer | None) -
     if peer is None:
         return False
     if peer.has_disconnected and issubclass(kind, RuntimeError):
-        # Another receive or send on a connection that has ended.
+        # The application called receive or send again after the disconnect.
         return _raising_module(exception) == _SOCKETS or passed_through(exception, send)
     return peer.message is not None and _is_decode_error_of(exception, peer.message)
 
 
 def _is_decode_error_of(exception: BaseException, message: dict[str, Any]) -> bool:
-    """Whether the application could not decode this message."""
+    """Return True if the exception is about decoding this message."""
     rejected = _rejected_input(exception)
     text, data = message.get("text"), message.get("bytes")
     if not rejected and type(exception).__name__.endswith("DecodeError"):
@@ -183,9 +183,9 @@ def _is_decode_error_of(exception: BaseException, message: dict[str, Any]) -> bo
 
 
 def _is_json(message: Any) -> bool:
-    """Whether a message can be read, for decoders such as msgspec's, which do not say what they could not read.
+    """Return True if a message is JSON; False for a very long message, which is not parsed.
 
-    ``False`` for a very long one, which is not tried.
+    It is used for decoders whose exceptions do not hold the rejected input, such as msgspec's.
     """
     if len(message) > _LONGEST_MESSAGE:
         return False
@@ -197,7 +197,7 @@ def _is_json(message: Any) -> bool:
 
 
 def _rejected_input(exception: BaseException) -> str | bytes | None:
-    """What a decoder's exception says that it could not read."""
+    """Return the input that a decoder's exception holds; ``None`` if it holds none."""
     kind = type(exception)
     rejected: Any = None
     if issubclass(kind, json.JSONDecodeError):

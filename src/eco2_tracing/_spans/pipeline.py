@@ -1,4 +1,4 @@
-"""The way of an exported span: ``before_export``, redaction, the application's processors, the exporters."""
+"""Passes exported spans through ``before_export``, redaction, the application's processors and the exporters."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 class Pipeline:
-    """Takes each ended span that is exported, once.
+    """Processes each ended span that is exported, once.
 
     Args:
         redactor: Masks secrets and truncates values.
-        processors: The application's span processors; they get the spans as they are exported.
-        exporters: Our batch processors.
-        before_export: May edit each span, and drops it by returning ``False``. It runs before redaction, so that
-            secrets in what it sets are masked as well.
+        processors: The application's span processors. They get redacted spans.
+        exporters: The batch processors of this library.
+        before_export: May edit each span. It returns ``False`` to drop the span. It runs before redaction, so
+            that the values that it sets are masked too.
 
     Attributes:
-        dropped: Numbers of spans that ``before_export`` dropped, under this name.
+        dropped: The number of spans that ``before_export`` dropped, under the key ``before_export``.
     """
 
     def __init__(
@@ -52,17 +52,17 @@ class Pipeline:
         """Add a span processor of the application.
 
         Args:
-            processor: It gets the spans that are exported from now on.
+            processor: It gets the spans that are exported after this call.
         """
         self._processors = (*self._processors, processor)
 
     @property
     def has_processors(self) -> bool:
-        """Whether the application has span processors."""
+        """True if the application has span processors."""
         return bool(self._processors)
 
     def started(self, span: Span, parent_context: Context | None) -> None:
-        """Call the application's processors at the start of a recorded span."""
+        """Call ``on_start`` of the application's processors for a recording span."""
         for processor in self._processors:
             with guarded(f"{type(processor).__name__}.on_start"):
                 processor.on_start(span, parent_context)  # type: ignore[arg-type] # ours has the same public methods
@@ -70,7 +70,7 @@ class Pipeline:
     def emit(self, span: Span) -> None:
         """Redact one ended span and pass it to processors and exporters.
 
-        Processors get the SDK's own `ReadableSpan`; what they change of it is exported.
+        Processors get a `ReadableSpan` of the SDK. Exporters get the same object, with the changes of processors.
 
         Args:
             span: An ended span.

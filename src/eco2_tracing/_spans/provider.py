@@ -1,4 +1,7 @@
-"""Our `TracerProvider`: the SDK's, by its public constructor and methods, with tracers of our own."""
+"""The `TracerProvider`: a subclass of the SDK's provider with tracers of this library.
+
+It uses only the public constructor and methods of the SDK's class.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +23,15 @@ if TYPE_CHECKING:
 
 
 class TracerProvider(WithoutForkHook, SdkTracerProvider):
-    """A provider whose tracers make our spans.
+    """A provider whose tracers create `Span` objects of this library.
 
     Args:
-        registry: The process's tracers.
-        factory: What they make spans from, once the provider is installed.
-        sampler: The provider's public sampler.
-        add: Takes a span processor of the application.
-        flush: Delivers what is queued within a number of seconds; returns whether it could.
-        stop: Delivers what is queued and stops the exporters.
+        registry: The tracers of the process.
+        factory: The factory of the spans after the provider is installed.
+        sampler: The public sampler of the provider.
+        add: Adds a span processor of the application.
+        flush: Exports queued spans within a number of seconds. It returns True if all were exported.
+        stop: Exports queued spans and stops the exporters.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class TracerProvider(WithoutForkHook, SdkTracerProvider):
 
     @property
     def resource(self) -> Resource:
-        """The resource of the spans; a forked child has its own."""
+        """The resource of the spans. It is replaced in a forked child."""
         return self.factory.resource
 
     def get_tracer(
@@ -71,20 +74,20 @@ class TracerProvider(WithoutForkHook, SdkTracerProvider):
         )
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
-        """Add a span processor: it is called with the spans that are exported."""
+        """Add a span processor. It is called with exported spans only."""
         self._add(span_processor)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Deliver what is queued.
+        """Export queued spans.
 
         Args:
-            timeout_millis: Milliseconds to wait at most.
+            timeout_millis: Maximum wait in milliseconds.
 
         Returns:
-            Whether everything was delivered in time.
+            True if all queued spans were exported in time.
         """
         return self._flush(timeout_millis / 1000)
 
     def shutdown(self) -> None:
-        """Deliver what is queued and stop the exporters, within the exit budget."""
+        """Export queued spans and stop the exporters, within the exit budget."""
         self._stop()

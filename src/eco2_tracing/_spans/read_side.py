@@ -1,4 +1,4 @@
-"""The fields of a span, and the public read side of the SDK's `ReadableSpan` over them."""
+"""The fields of a span, and the public properties of the SDK's `ReadableSpan` that return them."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 
 UNSET = Status(StatusCode.UNSET)
 _RECORD_AND_SET_STATUS = (True, True)
-"""What happens to an exception that leaves the span's block: an event is recorded, the status is set."""
+"""Default policy for an exception that leaves the span's block: record an event, and set the status."""
 NONE_DROPPED = (0, 0, 0)
-"""Numbers of attributes, events and links that were dropped."""
+"""The numbers of dropped attributes, events and links of a new span."""
 
 NO_ATTRIBUTES: Attributes = MappingProxyType({})
 
 
 class _Lock:
-    """Guards what is made on demand, so that all threads see the same object."""
+    """Guards objects that are created on demand, so that all threads get the same object."""
 
     def __init__(self) -> None:
         self.lock = RLock()
         in_child(self.renew)
 
     def renew(self) -> None:
-        """Replace the lock in a child process: another thread of the parent may have held it."""
+        """Replace the lock in a child process, because another thread of the parent may have held it."""
         self.lock = RLock()
 
 
@@ -51,20 +51,20 @@ creation = _Lock()
 
 
 class ReadSide(ReadableSpan):
-    """What can be read of a span.
+    """The readable part of a span.
 
-    The base class's constructor is not called, and none of its methods that read private state is used.
+    The base class's constructor is not called, and all of its methods that read private state are overridden.
 
     Args:
         source: The tracer.
-        parent: The parent's context; ``None`` for a root, and if it is made on demand.
+        parent: The parent's context; ``None`` for a root, or if it is created on demand.
         kind: The span's kind.
         start_time: Nanoseconds since the epoch.
-        context: The span's own context; ``None`` if it is made on demand.
+        context: The span's own context; ``None`` if it is created on demand.
         local: The local trace; ``None`` if it is begun on demand.
         name: The span's name; ``None`` if the description derives it.
-        description: Derives what is not set; ``None`` if everything is set.
-        maker: Makes what is made on demand.
+        description: Derives the name and the attributes that are not set; ``None`` if there are none.
+        maker: Creates the contexts and the local trace on demand.
     """
 
     __slots__ = (
@@ -110,22 +110,22 @@ class ReadSide(ReadableSpan):
         self._own_context = context
         self._local = local
         self._given_name = name
-        self._derived_name: str | None = None  # once it is final
+        self._derived_name: str | None = None  # set when it is final
         self._description = description
         self._maker = maker
-        self._copier: Copier | None = None  # counts the values that the span copied
+        self._copier: Copier | None = None  # limits the copied values of the span
         self._end_time: int | None = None
-        self._sealed = False  # True from the end on: nothing can be set any more
+        self._sealed = False  # True after the end: setters are ignored
         self._status = UNSET
         self._error_policy = _RECORD_AND_SET_STATUS
-        self._given: dict[str, AttributeValue] | None = None  # attributes that were set
-        self._derived: Attributes | None = None  # derived attributes, once they are final
-        self._merged: Attributes | None = None  # those of ``_derived`` that were set
+        self._given: dict[str, AttributeValue] | None = None  # attributes set by the application
+        self._derived: Attributes | None = None  # derived attributes, set when they are final
+        self._merged: Attributes | None = None  # attributes of ``_derived`` that the application set
         self._events: Sequence[Event] = ()
         self._links: Sequence[Link] = ()
         self._dropped = NONE_DROPPED
 
-    # Made on demand ----------------------------------------------------------------------------
+    # Created on demand -------------------------------------------------------------------------
 
     @property
     def _context(self) -> SpanContext:
@@ -134,7 +134,7 @@ class ReadSide(ReadableSpan):
             with creation.lock:
                 context = self._own_context
                 if context is None:
-                    context = self._own_context = self._maker.make_context()  # type: ignore[union-attr] # there is one
+                    context = self._own_context = self._maker.make_context()  # type: ignore[union-attr] # always set
         return context
 
     @_context.setter
@@ -149,12 +149,12 @@ class ReadSide(ReadableSpan):
             with creation.lock:
                 local = self._local
                 if local is None:
-                    local = self._maker.begin_local_trace(self)  # type: ignore[union-attr] # there is one
+                    local = self._maker.begin_local_trace(self)  # type: ignore[union-attr] # always set
         return local
 
     @property
     def has_local_trace(self) -> bool:
-        """Whether the local trace has begun: nothing has happened in a request without one."""
+        """True if the local trace has begun. It begins with the first event in the request."""
         return self._local is not None
 
     # Read side ---------------------------------------------------------------------------------
@@ -162,9 +162,9 @@ class ReadSide(ReadableSpan):
     @property
     def name(self) -> str:
         """The span's name."""
-        known = self._given_name or self._derived_name
-        if known is not None:
-            return known
+        name = self._given_name or self._derived_name
+        if name is not None:
+            return name
         description = self._description
         if description is None:
             return ""
@@ -172,7 +172,7 @@ class ReadSide(ReadableSpan):
 
     @property
     def attributes(self) -> Attributes:
-        """The derived attributes, overridden by those that were set."""
+        """The derived attributes, overridden by the attributes that the application set."""
         derived = self._derive()
         given = self._given
         return {**derived, **given} if given else derived
@@ -185,7 +185,7 @@ class ReadSide(ReadableSpan):
             return NO_ATTRIBUTES
         try:
             derived = self._description.describe_attributes()
-        except Exception:  # noqa: BLE001 - a scope's values are the application's
+        except Exception:  # noqa: BLE001 - the ASGI scope holds objects of the application
             internal_failure("collecting a span's attributes")
             derived = NO_ATTRIBUTES
         if self._source.narrow:
@@ -200,7 +200,7 @@ class ReadSide(ReadableSpan):
         return self._own_context or self._context
 
     def get_span_context(self) -> SpanContext:
-        """Return the span's context; its sampled flag is set when the trace is kept later."""
+        """Return the span's context. The sampled flag is set when the tail sampler keeps the trace."""
         return self._own_context or self._context
 
     @property
@@ -243,17 +243,17 @@ class ReadSide(ReadableSpan):
 
     @property
     def dropped_attributes(self) -> int:
-        """Attributes that were dropped by the limits."""
+        """The number of attributes that the limits dropped."""
         return self._dropped[0]
 
     @property
     def dropped_events(self) -> int:
-        """Events that were dropped by the limits."""
+        """The number of events that the limits dropped."""
         return self._dropped[1]
 
     @property
     def dropped_links(self) -> int:
-        """Links that were dropped by the limits."""
+        """The number of links that the limits dropped."""
         return self._dropped[2]
 
     @property
@@ -263,20 +263,20 @@ class ReadSide(ReadableSpan):
 
     @property
     def instrumentation_scope(self) -> InstrumentationScope:
-        """The scope of the tracer that made the span."""
+        """The instrumentation scope of the tracer that created the span."""
         return self._source.scope
 
     @property
     def instrumentation_info(self) -> InstrumentationScope:  # type: ignore[override] # the SDK's class is deprecated
-        """The scope under the SDK's deprecated name."""
+        """The instrumentation scope, under the SDK's deprecated name."""
         return self._source.scope
 
     def snapshot(self) -> ReadableSpan:
-        """Return an immutable copy made by the SDK's public constructor, for processors and exporters of others."""
+        """Return an immutable copy for the application's processors, created by the SDK's public constructor."""
         return readable_span(self, self)
 
     def to_json(self, indent: int | None = 4) -> str:
-        """Return the span as JSON, in the SDK's form."""
+        """Return the span as JSON, in the SDK's format."""
         text: str = self.snapshot().to_json(indent)
         return text
 

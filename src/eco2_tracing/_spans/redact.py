@@ -1,4 +1,4 @@
-"""Redaction of an ended span, before anything outside the library sees it."""
+"""Redacts ended spans before they are passed to processors and exporters."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _LONGEST_DESCRIPTION = 4096
 
 
 def redact(span: Span, redactor: Redactor) -> None:
-    """Mask secrets in everything that was set on a span.
+    """Mask secrets in all values that were set on a span.
 
     Args:
         span: An ended span.
         redactor: Masks secrets.
     """
-    # One bound for all that the span holds; attributes alone have one of their own.
+    # One budget for attributes, events and links together. `Redactor.attributes` has its own budget.
     budget = Budget(LONGEST_SPAN) if span._events or span._links else None
     if span._given or span._merged:
         _redact_attributes(span, redactor, budget)
-    name = span._given_name  # a derived name is the method and the route's template
+    name = span._given_name  # a derived name holds only the method and the route template
     if name is not None and (clean := redactor.name(name)) is not name:
         span._given_name = clean
     if span._events:
@@ -44,20 +44,20 @@ def redact(span: Span, redactor: Redactor) -> None:
 
 
 def _redact_attributes(span: Span, redactor: Redactor, budget: Budget | None) -> None:
-    """Mask secrets in the attributes that were set; derived ones were masked where they were derived."""
+    """Mask secrets in the attributes that the application set. Derived attributes are masked already."""
     given, merged = span._given, span._merged
-    taken: Mapping[str, object] = {**merged, **given} if given and merged else given or merged or {}
-    masked: Mapping[str, Any] | None = redactor.attributes(taken, budget)
+    unmasked: Mapping[str, object] = {**merged, **given} if given and merged else given or merged or {}
+    masked: Mapping[str, Any] | None = redactor.attributes(unmasked, budget)
     if masked is not None:
         derived: Mapping[str, Any] = span._derive()
-        # A name may have contained a secret, so the unmasked names are removed.
-        kept: dict[str, Any] = {key: derived[key] for key in derived if key not in taken}
+        # A name may contain a secret, so the unmasked names are removed.
+        kept: dict[str, Any] = {key: derived[key] for key in derived if key not in unmasked}
         span._derived = {**kept, **masked}
         span._given = span._merged = None
 
 
 def strip(span: Span) -> None:
-    """Remove from a span whatever may contain a secret that was not found."""
+    """Remove attributes, events, links and the status description from a span whose redaction failed."""
     span._derived, span._given, span._merged, span._description = {}, None, None, None
     span._events = span._links = ()
     span._status = Status(span._status.status_code)

@@ -1,8 +1,8 @@
-"""Whatever an application hands over, as plain values: bounded, copied, with nothing in them that could fight back.
+"""Sanitizes values of the application: copies them to built-in types of limited size.
 
-It happens once, where the application calls. All that comes later (redaction, weighing, encoding in a thread that must
-not die) meets types of Python's own alone. Nothing here raises, not even what ends a process: an object whose
-``__str__`` raises that has not ended ours, which is how Python's own ``traceback`` sees it, too.
+Values are sanitized once, in the call that passes them to the library. All later stages (redaction, measuring,
+encoding in a background thread) get built-in types only. Nothing here raises: even a `BaseException` that an
+object's ``__str__`` raises is caught, as in Python's own ``traceback``.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from eco2_tracing._guard import attempt_silently, internal_failure, warn_once
 from eco2_tracing._settings import shown_argument
 
 PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
-"""Types of which nobody can have overridden anything."""
+"""Built-in types that need no copy. Subclasses do: they may override methods."""
 
 MOST_ITEMS = 1024
-"""Items that are taken of each list or mapping, and attributes of those that are set at once."""
+"""Maximum number of copied items of a list or mapping, and of attributes in one call."""
 
-_MOST_NODES = 2 * MOST_ITEMS  # of all levels: ten lists that hold each other may hold ten to the ninth
-_MOST_OF_SPAN = 8 * MOST_ITEMS  # of all lists and mappings of a span
+_MOST_NODES = 2 * MOST_ITEMS  # items of one value on all levels: nested lists may hold 10**9 items
+_MOST_OF_SPAN = 8 * MOST_ITEMS  # items of all lists and mappings of a span
 _DEEPEST = 16
 _LATEST_NS = (1 << 63) - 1
 _NOW_TOLERANCE_NS = 50_000_000
@@ -33,23 +33,23 @@ _qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 
 
 def sanitized(value: Any) -> Any:
-    """One value as OpenTelemetry has it: plain, a tuple or a dictionary of such, else its text.
+    """Return a value of an attribute type: a built-in type, a tuple or dictionary of such values, or a text.
 
     Args:
-        value: Anything.
+        value: Any object. An object of another type is replaced by its text.
     """
     return value if type(value) in PLAIN else Copier().copy(value)
 
 
 def sanitized_attributes(attributes: Any, copier: Callable[[], Copier] | None = None) -> dict[str, Any]:
-    """The attributes in what should be a mapping; none where it is something else.
+    """Return sanitized attributes; an empty dictionary if the argument is not a mapping.
 
     Args:
-        attributes: What an application handed over.
-        copier: Returns the span's copier, which bounds what its values hold together.
+        attributes: The mapping that the application passed.
+        copier: Returns the span's copier, which limits the items of all values of the span.
 
     Returns:
-        The same dictionary where there is nothing to be done.
+        The same dictionary if all values are sanitized already.
     """
     if attributes is None:
         return {}
@@ -68,13 +68,13 @@ def sanitized_attributes(attributes: Any, copier: Callable[[], Copier] | None = 
                 _report_unusable(
                     "an attribute's name", key, 'a string that is not empty, such as "order.id"', "nothing"
                 )
-    except BaseException:  # noqa: BLE001 - it is the application's; what was read before stays
+    except BaseException:  # noqa: BLE001 - the application's mapping may raise; attributes read so far are kept
         internal_failure("reading attributes")
     return found
 
 
 def _report_unusable(what: str, value: Any, takes: str, used: str) -> dict[str, Any]:
-    """Report once what is no mapping, or no name."""
+    """Report once that attributes are not a mapping, or that an attribute's name is not a text."""
     warn_once(
         f"attributes:{what}", "%s of a span: %s takes %s; using %s", shown_argument(value), what, takes, used
     )
@@ -82,12 +82,12 @@ def _report_unusable(what: str, value: Any, takes: str, used: str) -> dict[str, 
 
 
 def key_of(key: Any) -> str:
-    """An attribute's name; nothing, which no attribute is called, for what is no text."""
+    """Return an attribute's name; an empty text, which is not a valid name, if the key is not a text."""
     return str.__str__(key) if issubclass(type(key), str) else ""
 
 
 def text_of(value: Any) -> str:
-    """The text of anything, such as a span's name that should be one; ``None`` is an empty one."""
+    """Return the text of any object, such as a span's name; an empty text for ``None``."""
     kind = type(value)
     if kind is str:
         return value  # type: ignore[no-any-return]
@@ -99,22 +99,22 @@ def text_of(value: Any) -> str:
 
 def _text(value: Any, kind: type) -> str:
     if issubclass(kind, Sequence | Mapping):
-        value = sanitized(value)  # a text too, or what has one of bounded length
+        value = sanitized(value)  # limits the length of the text
     return str.__str__(str(value))
 
 
 def class_name(kind: type) -> str:
-    """A class's name, whatever its metaclass says."""
+    """Return the name of a class. A ``__name__`` that its metaclass defines is ignored, because it may raise."""
     return str.__str__(_name(kind))
 
 
 def class_qualname(kind: type) -> str:
-    """A class's qualified name, likewise."""
+    """Return the qualified name of a class. A ``__qualname__`` that its metaclass defines is ignored."""
     return str.__str__(_qualname(kind))
 
 
 def timestamp_of(time: Any) -> int | None:
-    """Nanoseconds since the epoch; ``None``, which stands for now, for what is no such time."""
+    """Return a time in nanoseconds since the epoch; ``None``, which means now, if the argument is not valid."""
     kind = type(time)
     if issubclass(kind, int):
         time = int.__int__(time)
@@ -126,18 +126,18 @@ def timestamp_of(time: Any) -> int | None:
 
 
 def is_now(time: int) -> bool:
-    """Return True for a reading of the wall clock's present: the local trace's own clock replaces it."""
+    """Return True if a time is within 50 ms of the wall clock. The clock of the local trace replaces such a time."""
     return abs(time_ns() - time) < _NOW_TOLERANCE_NS
 
 
 def sanitized_links(links: Any) -> list[Link]:
-    """The links in what should be a sequence of them."""
+    """Return the valid links of a sequence, with sanitized attributes."""
     found: list[Link] = []
     try:
         for link in islice(links, MOST_ITEMS):
             if type(link) is Link and type(link.context) is SpanContext:
                 found.append(Link(link.context, sanitized_attributes(link.attributes)))
-    except BaseException:  # noqa: BLE001 - as above
+    except BaseException:  # noqa: BLE001 - the application's sequence may raise
         internal_failure("reading links")
     return found
 
@@ -150,7 +150,7 @@ def _is_plain(attributes: dict[Any, Any]) -> bool:
 
 
 class Copier:
-    """Copies the values of one span, and all that they hold; `…` stands for what is more than a span takes."""
+    """Copies the values of one span with all nested items. `…` replaces the items beyond the limits."""
 
     __slots__ = ("_left", "_total")
 
@@ -159,10 +159,10 @@ class Copier:
         self._left = 0
 
     def copy(self, value: Any) -> Any:
-        """Copy one value.
+        """Return a copy of one value.
 
         Args:
-            value: Anything.
+            value: Any object.
         """
         given = self._left = min(_MOST_NODES, self._total)
         try:
@@ -171,14 +171,14 @@ class Copier:
             self._total -= given - max(self._left, 0)
 
     def value(self, value: Any, depth: int) -> Any:
-        """Copy one value at a depth."""
+        """Return a copy of one value at a nesting depth."""
         kind = type(value)
         if kind in PLAIN:
             return value
         return attempt_silently(self._copied, value, kind, depth, default=f"<unreadable {class_name(kind)}>")
 
     def _copied(self, value: Any, kind: type, depth: int) -> Any:
-        # By the type alone: ``isinstance`` asks the object what it is.
+        # The type is checked, because ``isinstance`` reads the object's `__class__`, which may raise.
         for base, plain in _BUILT_IN_COPIES:
             if issubclass(kind, base):
                 return plain(value)
@@ -187,7 +187,7 @@ class Copier:
         if issubclass(kind, Mapping):
             return "…" if depth == _DEEPEST else self._mapping(value, depth)
         if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
-            return None  # as the SDK has it: an address tells nobody anything
+            return None  # as in the SDK: the default text holds only the object's address
         return text_of(value)
 
     def _sequence(self, value: Any, depth: int) -> Any:

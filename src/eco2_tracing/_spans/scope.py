@@ -1,4 +1,4 @@
-"""A span around a block, or around a body that runs in steps."""
+"""Manual spans around a ``with`` block, and around the body of a generator."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 class _CachedTracer:
-    """The tracer of the provider in charge, fetched again only when that changes."""
+    """The tracer of the global provider; it is fetched again when the provider changes."""
 
-    __slots__ = ("_found",)
+    __slots__ = ("_cached",)
 
     def __init__(self) -> None:
-        self._found: tuple[object, trace.Tracer | None] = (None, None)
+        self._cached: tuple[object, trace.Tracer | None] = (None, None)
 
     def get(self) -> trace.Tracer:
         provider = trace.get_tracer_provider()
-        known, tracer = self._found
-        if tracer is None or known is not provider:
+        cached_provider, tracer = self._cached
+        if tracer is None or cached_provider is not provider:
             tracer = provider.get_tracer("eco2_tracing")
-            self._found = (provider, tracer)
+            self._cached = (provider, tracer)
         return tracer
 
 
@@ -52,15 +52,15 @@ def start(
     links: Sequence[Link] = (),
     start_time: int | None = None,
 ) -> Span:
-    """Start a span of our own tracer without making it current. Never raises.
+    """Start a span of this library's tracer without making it current. Never raises.
 
     Args:
         name: The span's name.
-        kind: Its kind.
-        attributes: Its attributes.
-        context: Where its parent is; the current context unless given.
-        links: What it is linked to.
-        start_time: Nanoseconds since the epoch; now unless given.
+        kind: The span's kind.
+        attributes: The span's attributes.
+        context: The context of the parent span; the default is the current context.
+        links: The span's links.
+        start_time: Nanoseconds since the epoch; the default is now.
 
     Returns:
         The span; ``finish`` ends it.
@@ -68,18 +68,18 @@ def start(
     try:
         given = sanitized_attributes(attributes)
         return _tracer.get().start_span(text_of(name), context, kind, given, links, start_time)
-    except Exception:  # noqa: BLE001 - of samplers, processors and bad arguments alike
+    except Exception:  # noqa: BLE001 - samplers, processors and bad arguments may raise
         internal_failure("starting a manual span")
         return NonRecordingSpan(trace.get_current_span(context).get_span_context())
 
 
 class SpanBlock:
-    """A span around a block; ``span()`` makes it. Use it once.
+    """A context manager that runs a block in a new span. ``span()`` returns it. It can be entered once.
 
     Args:
         name: The span's name.
-        attributes: Its attributes.
-        kind: Its kind.
+        attributes: The span's attributes.
+        kind: The span's kind.
     """
 
     __slots__ = ("_attributes", "_kind", "_name", "_span", "_token")
@@ -94,8 +94,7 @@ class SpanBlock:
         return start(self._name, self._kind, self._attributes)
 
     def __call__(self, function: Never, /) -> NoReturn:
-        """Refuse to decorate: a span around each call of a function is what ``traced`` makes.
-
+        """Raise an error, because ``traced`` is the decorator.
         Raises:
             TypeError: Always.
         """
@@ -116,21 +115,21 @@ class SpanBlock:
 
 
 def detach(token: Token[Context]) -> None:
-    """Put back the context that was current before, where this still is the place to do so.
+    """Restore the context that was current before ``attach``.
 
     Args:
-        token: What ``attach`` gave.
+        token: The value that ``attach`` returned.
     """
     try:
         token.var.reset(token)
     except ValueError:
-        # Entered in another contextvars context, as a generator dependency of FastAPI that runs in
-        # threads is: that context is gone, and this one was never changed.
+        # `attach` ran in another contextvars context, for example in a generator dependency of FastAPI that runs
+        # in threads. That context no longer exists, and the present one was not changed.
         return
 
 
 def _is_error(error: BaseException) -> bool:
-    """Whether what left a block is an error, and not control flow, an answer below 500 or the peer's end."""
+    """Return False for control flow, responses below 500 and errors that the peer caused."""
     if isinstance(error, HTTPException):
         return error.status_code >= 500
     if not isinstance(error, Exception) or isinstance(error, StopIteration | StopAsyncIteration):
@@ -139,46 +138,46 @@ def _is_error(error: BaseException) -> bool:
 
 
 def finish(span: Span, error: BaseException | None) -> None:
-    """End a span; one that an error left is marked as failed. Never raises.
+    """End a span. Set its status to ERROR if an error left its block. Never raises.
 
     Args:
         span: The span.
-        error: What left its block, or ``None``. Control flow is no error.
+        error: The exception that left the block, or ``None``. Control flow is not an error.
     """
     if error is not None:
-        with guarded("marking a manual span as failed"):  # a span of another provider may raise
+        with guarded("marking a manual span as failed"):  # a span of an external provider may raise
             fail(span, error)
     try:
         span.end()
-    except Exception:  # noqa: BLE001 - processors are anybody's
+    except Exception:  # noqa: BLE001 - the application's processors may raise
         internal_failure("ending a manual span")
 
 
 def fail(span: Span, error: BaseException) -> None:
-    """Mark a span as failed, without ending it, unless the error is control flow.
+    """Set a span's status to ERROR without ending it. Control flow is ignored.
 
     Args:
         span: The span.
-        error: What was raised.
+        error: The exception.
     """
     if span.is_recording() and _is_error(error):
         _record(span, error)
 
 
 def _record(span: Span, error: BaseException) -> None:
-    """Mark the span; the event is written on the innermost span alone, manual or client."""
+    """Set status and ``error.type``. Only the innermost manual or client span gets the exception event."""
     if mark_recorded(error, span.get_span_context().trace_id):
         span.add_event("exception", exception_attributes(error))
-    kind = class_qualname(type(error))  # as on server and client spans
+    kind = class_qualname(type(error))  # the same value as on server and client spans
     span.set_attribute("error.type", kind)
     span.set_status(Status(StatusCode.ERROR, f"{kind}: {message(error)}"))
 
 
 class GeneratorContext:
-    """The context of a generator's body, put in place for each of its steps.
+    """Attaches the context of a generator's body for each step of the generator.
 
     Args:
-        span: The generator's span, ended with the body.
+        span: The generator's span. It ends when the body raises.
     """
 
     __slots__ = ("_context", "_span", "_token")
@@ -194,7 +193,7 @@ class GeneratorContext:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # Spans that the body holds open across a yield are current again when it goes on.
+        # A span that the body keeps open across a yield is current again in the next step.
         self._context = otel_context.get_current()
         detach(self._token)
         if error is not None:  # the body has ended

@@ -1,9 +1,9 @@
-"""The one span type of this library: server, client, library and manual spans.
+"""The span type of this library for server, client, library and manual spans.
 
-`Span` implements the API's `Span` and overrides the whole public read side of the SDK's `ReadableSpan`, so hooks,
-processors and ``isinstance`` checks of other packages work. It relies on no private state of either.
+`Span` implements the API's `Span` and overrides all public properties of the SDK's `ReadableSpan`, so hooks,
+processors and ``isinstance`` checks of other packages work. It uses no private state of either class.
 
-Values are sanitized where they are set: copied, bounded and plain. All later stages rely on that.
+Setters sanitize values: they copy them to built-in types of limited size. All later stages rely on that.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Span(ReadSide, trace.Span):
-    """A recording span; `ReadSide` has its fields and its constructor."""
+    """A recording span. `ReadSide` defines its fields and its constructor."""
 
     __slots__ = ()
 
@@ -56,14 +56,14 @@ class Span(ReadSide, trace.Span):
                 self._put(key, value)
 
     def _copies(self) -> Copier:
-        """Return what copies the span's values, and counts them."""
+        """Return the span's copier, which limits the items of all values of the span."""
         copier = self._copier
         if copier is None:
             copier = self._copier = Copier()
         return copier
 
     def _put(self, key: str, value: AttributeValue) -> None:
-        """Set a sanitized attribute within the span's limits: the oldest gives way, as in the SDK."""
+        """Set a sanitized attribute. Beyond the limit, the oldest attribute is dropped, as in the SDK."""
         limits = self._source.limits
         most, longest = limits.max_span_attributes, limits.max_span_attribute_length
         if not key or most == 0:
@@ -92,7 +92,13 @@ class Span(ReadSide, trace.Span):
         )
 
     def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
-        """Add an event, by default at the local trace's present time; ignored once the span has ended."""
+        """Add an event; ignored once the span has ended.
+
+        Args:
+            name: The event's name.
+            attributes: The event's attributes.
+            timestamp: Nanoseconds since the epoch; the default is the current time of the local trace's clock.
+        """
         if self._sealed:
             return
         timestamp = timestamp_of(timestamp)
@@ -137,8 +143,8 @@ class Span(ReadSide, trace.Span):
             description = key_of(description) or None
         self._status = Status(code, description)
         if code is StatusCode.ERROR and self._description is not None:
-            # Of a request or a call it is known now: what it calls from here on belongs to a kept trace. Of other
-            # spans it depends on the kind and the attributes that they end with.
+            # A failed request or call is known to be an error now, so later calls in the trace are sampled. For other
+            # spans, the decision depends on the kind and the attributes at the end.
             self.local_trace.failed(self)
 
     def record_exception(
@@ -148,7 +154,7 @@ class Span(ReadSide, trace.Span):
         timestamp: int | None = None,
         escaped: bool = False,
     ) -> None:
-        """Record an exception as an event, bounded, whatever its ``__str__`` does."""
+        """Record an exception as an event of limited size. An error in its ``__str__`` is caught."""
         if not self._sealed:
             recorded = exception_attributes(exception, escaped=escaped)
             recorded.update(sanitized_attributes(attributes, self._copies))
@@ -164,9 +170,12 @@ class Span(ReadSide, trace.Span):
     # The end -----------------------------------------------------------------------------------
 
     def end(self, end_time: int | None = None) -> None:
-        """End the span; its local trace decides whether it is exported.
+        """End the span. Its local trace decides whether it is exported.
 
-        The local trace of a request or a call is decided about when that is over, not here.
+        The span of a request or a call is an exception: the decision is made at the end of the request or call.
+
+        Args:
+            end_time: Nanoseconds since the epoch; the default is now.
         """
         if self._sealed:
             return
@@ -178,11 +187,11 @@ class Span(ReadSide, trace.Span):
                 local.ended(self)
             elif self._description is None:
                 local.root_ended(self)
-        except Exception:  # noqa: BLE001 - processors are the application's
+        except Exception:  # noqa: BLE001 - the application's processors may raise
             internal_failure("ending a span")
 
     def seal(self, end_time: int) -> None:
-        """Set the end; nothing can be set any more.
+        """Set the end time. Setters are ignored afterwards.
 
         Args:
             end_time: Nanoseconds since the epoch.
@@ -191,10 +200,10 @@ class Span(ReadSide, trace.Span):
         self._sealed = True
 
     def edit(self, edit: Callable[[Span], bool | None]) -> bool:
-        """Open an ended span for a function that may set attributes, name and status.
+        """Call a function that may set attributes, name and status of an ended span.
 
         Args:
-            edit: The function; it returns ``False`` to drop the span.
+            edit: The function. It returns ``False`` to drop the span.
 
         Returns:
             False if the span is dropped.
@@ -206,23 +215,23 @@ class Span(ReadSide, trace.Span):
             self._sealed = True
 
     def finalize(self, last: Mapping[str, AttributeValue] = {}) -> None:
-        """Derive what has not been derived yet and set the last attributes. For an ended span.
+        """Derive the name and the attributes of an ended span, and set the last attributes.
 
-        Afterwards the span keeps nothing of the request or call that it describes.
+        Afterwards the span holds no reference to the request or call that it describes.
 
         Args:
-            last: Attributes that override others of the same names.
+            last: Attributes that override others with the same names.
         """
         given, derived = self._given, self._derive()
         description = self._description
         if description is not None and self._given_name is None:
             try:
                 self._derived_name = description.describe_name(derived)
-            except Exception:  # noqa: BLE001 - as where the name is read
+            except Exception:  # noqa: BLE001 - a description reads objects of the application
                 internal_failure("naming a span")
                 self._derived_name = "unknown"
         self._derived = {**derived, **given, **last} if given else {**derived, **last}
-        # Which attributes the application set must still be known to redaction.
+        # Redaction masks only the attributes that the application set.
         self._merged = given or self._merged
         self._given = None
         if self._parent is None and self._maker is not None:
@@ -230,7 +239,7 @@ class Span(ReadSide, trace.Span):
         self._description = self._maker = None
 
     def stored(self) -> tuple[Any, ...]:
-        """Return name, events, links and the attributes that exist already, without deriving anything."""
+        """Return the name, events, links and attributes that are stored already, without deriving others."""
         return (
             self._given_name or self._derived_name or "",
             self._events,
@@ -240,10 +249,10 @@ class Span(ReadSide, trace.Span):
         )
 
     def prune(self, pruned: Any) -> None:
-        """Keep only what fits a size. For an ended span.
+        """Replace the contents of an ended span by a pruned copy that fits a size limit.
 
         Args:
-            pruned: What is kept: `name`, `status`, `attributes`, `events`, `links` and the dropped counts.
+            pruned: The new `name`, `status`, `attributes`, `events`, `links` and dropped counts.
         """
         self._given_name, self._status = pruned.name, pruned.status
         self._derived, self._given, self._merged = pruned.attributes, None, pruned.attributes

@@ -1,4 +1,4 @@
-"""Our `Tracer`: it asks the tail sampler once for each span and makes a `Span` or a non-recording one."""
+"""The `Tracer` of this library. It calls the sampler once for each span, and creates a `Span` or a non-recording span."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 
 
 class SpanFactory:
-    """What all spans of one configuration are made from.
+    """The shared parts of all spans of one configuration.
 
     Args:
-        resource: The spans' resource; replaced in a forked child.
-        limits: The spans' limits.
-        id_generator: Generates ids.
-        decide: Returns the sampling decision for a span that is about to start; see `ProviderSampler.decide`.
-        on_start: Calls the application's span processors; ``None`` without any.
+        resource: The resource of the spans. It is replaced in a forked child.
+        limits: The limits of the spans.
+        id_generator: Generates trace and span ids.
+        decide: Returns the sampling decision for a span before it starts; see `ProviderSampler.decide`.
+        on_start: Calls ``on_start`` of the application's span processors; ``None`` if there are none.
 
     Attributes:
         new_trace_id: Generates a trace id.
@@ -84,7 +84,7 @@ class SpanFactory:
 
 
 def _is_random(generator: IdGenerator) -> bool:
-    """Return whether the generator says that its trace ids are random; before API 1.40 it cannot say so."""
+    """Return True if the generator declares random trace ids. Before API 1.40 it has no method for that."""
     is_random: Callable[[], bool] = getattr(generator, "is_trace_id_random", lambda: False)
     return is_random()
 
@@ -94,10 +94,10 @@ class Tracer(trace.Tracer):
 
     Attributes:
         scope: The instrumentation scope.
-        factory: The configuration's; ``None`` while none is installed: then no span records.
+        factory: The factory of the configuration; ``None`` if none is installed. Then no span records.
         resource: The factory's resource.
         limits: The factory's limits.
-        narrow: Whether the limits are stricter than usual.
+        narrow: True if the attribute limits must be checked for derived attributes too.
     """
 
     def __init__(self, scope: InstrumentationScope) -> None:
@@ -109,7 +109,7 @@ class Tracer(trace.Tracer):
     limits: SpanLimits
 
     def bind(self, factory: SpanFactory | None) -> None:
-        """Use another configuration from the next span on."""
+        """Use another configuration for the next spans."""
         if factory is not None:
             self.resource, self.limits = factory.resource, factory.limits
             self.narrow = are_narrow(factory.limits)
@@ -206,14 +206,13 @@ RANDOM_FLAG = 2
 """The random flag of W3C Trace Context level 2."""
 
 _FLAGS = tuple(TraceFlags(flags) for flags in range(4))
-"""The four flag sets that occur, made once: sampled is 1."""
+"""The four possible flags, created once. Bit 0 is the sampled flag, bit 1 the random flag."""
 
 
 class TracerRegistry:
-    """Every tracer of the process, by instrumentation scope.
+    """All tracers of the process, by instrumentation scope.
 
-    Modules fetch a tracer once and keep it, so tracers outlive a configuration: ``bind`` points all of them to
-    the next one.
+    Modules get a tracer once and keep it. ``bind`` therefore gives existing tracers the new configuration.
     """
 
     def __init__(self) -> None:
@@ -222,10 +221,10 @@ class TracerRegistry:
         self._factory: SpanFactory | None = None
 
     def get(self, scope: InstrumentationScope) -> Tracer:
-        """Return the tracer of a scope.
+        """Return the tracer of an instrumentation scope.
 
         Args:
-            scope: Name, version, schema URL and attributes.
+            scope: The name, version, schema URL and attributes.
         """
         with self._lock:
             tracer = self._tracers.get(scope)
@@ -235,7 +234,7 @@ class TracerRegistry:
             return tracer
 
     def bind(self, factory: SpanFactory | None) -> None:
-        """Point every tracer to a configuration.
+        """Set the configuration of all tracers.
 
         Args:
             factory: The configuration's factory; ``None`` to stop recording.
@@ -246,6 +245,6 @@ class TracerRegistry:
                 tracer.bind(factory)
 
     def after_fork(self) -> None:
-        """Replace the lock, which another thread of the parent may have held, and bind again."""
+        """Replace the lock, which another thread of the parent may have held, and bind the tracers again."""
         self._lock = Lock()
         self.bind(self._factory)
