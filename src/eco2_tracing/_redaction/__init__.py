@@ -1,4 +1,4 @@
-"""Secrets are masked here before they reach a span or a log line."""
+"""Masks secrets in values of spans and log lines."""
 
 from __future__ import annotations
 

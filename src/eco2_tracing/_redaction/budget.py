@@ -1,42 +1,42 @@
-"""How many characters of one span or one attribute are searched and kept."""
+"""Limits the characters of a span or an attribute that are searched and kept."""
 
 from __future__ import annotations
 
 from eco2_tracing._redaction.truncate import truncate
 
 LONGEST_ATTRIBUTE = 16 * 1024
-"""Characters of an attribute that are kept, of all its items together; the rest is cut before anything is searched."""
+"""Maximum length of an attribute in characters, of all its items together. It is truncated before the search."""
 
 LONGEST_TEXT = 16 * 1024
-"""Characters of a free text that are kept."""
+"""Maximum length of a free text in characters."""
 
 LONGEST_SPAN = 32 * 1024
-"""Characters of a span's attributes, events and links that are kept, beside short texts."""
+"""Maximum length of a span's attributes, events and links together, in characters. Short texts are not counted."""
 
 SEARCHES = 12 * 1024
-"""What the places in one text may cost that are looked at, in characters: some 220 places."""
+"""The search budget of one text, in characters. It allows about 220 candidates at the cost of `PLACE`."""
 
 PLACE = 56
-"""What a place costs where a secret may stand, in characters: searching them takes as long."""
+"""The cost of a candidate, a position where a secret may begin. Searching so many characters takes as long."""
 
 CHEAP = 12
-"""What a place costs that one look decides."""
+"""The cost of a candidate that a single match rejects, in characters."""
 
 LONGEST_NAME = 1024
-"""Characters of a span's, event's or attribute's name that are kept."""
+"""Maximum length of the name of a span, event or attribute, in characters."""
 
 SMALL = 256
-"""Texts up to this length are not counted one by one: their number is bounded elsewhere."""
+"""Texts up to this length are not counted, because other limits bound their number."""
 
 OMITTED = "…"
-"""Stands for a text for which nothing is left."""
+"""Replaces text beyond the budget."""
 
 
 class Budget:
-    """Characters that are left, to be kept and to be searched.
+    """A number of characters that may still be kept, or searched.
 
     Args:
-        left: How many there are.
+        left: The number of characters.
     """
 
     __slots__ = ("left",)
@@ -45,11 +45,11 @@ class Budget:
         self.left = left
 
     def text(self, text: str, limit: int) -> str:
-        """Return a text, cut to a limit and to what is left.
+        """Return a text, truncated to a limit and to the budget.
 
         Args:
             text: Any text.
-            limit: Its greatest length.
+            limit: Maximum length in characters.
         """
         length = len(text)
         length = min(length, limit)
@@ -60,12 +60,12 @@ class Budget:
         return text if length == len(text) else truncate(text, length)
 
     def places(self, text: str, mark: str, cost: int) -> str:
-        """Return a text, cut before the mark for which nothing is left.
+        """Return a text, truncated before the first candidate beyond the budget.
 
         Args:
             text: Any text.
-            mark: Stands at each place that is looked at.
-            cost: What one place costs.
+            mark: The text at which each candidate begins.
+            cost: The cost of a candidate in characters.
         """
         left = self.left
         self.left -= cost * text.count(mark)

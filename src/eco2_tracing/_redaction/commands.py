@@ -1,4 +1,4 @@
-"""Passwords in command lines whose option has no secret's name: `mysql -psecret`, `redis-cli -a secret`."""
+"""Masks passwords of short options in command lines: `mysql -psecret`, `redis-cli -a secret`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ _CASE_SENSITIVE = frozenset(tool for tool, pattern in _TOOLS.items() if "-P" in 
 _LONGEST_TOOL = 16
 _MARKS = (" -p", " -a", " -w", " -u", "-user", " -b", " -n", " -hp", "creds", "'-", '"-', "-stdin", "sudo -s")
 
-# The same where each argument is an item of a list; the password is the next item or the rest of this one.
+# The same options where each argument is an item of a list. True: the password is the next item. False: it is the rest
+# of the option's item.
 _OPTIONS = {
     "mysql": ("-p", False), "mysqldump": ("-p", False), "mysqladmin": ("-p", False), "mariadb": ("-p", False),
     "mongo": ("-p", True), "mongosh": ("-p", True), "sshpass": ("-p", True), "docker": ("-p", True),
@@ -72,7 +73,7 @@ _OPTIONS = {
 
 
 def has_option(low: str) -> bool:
-    """Tell whether a text has one of the options.
+    """Return True if a text has one of the options.
 
     Args:
         low: The text in lower case.
@@ -81,7 +82,7 @@ def has_option(low: str) -> bool:
 
 
 def has_program(low: str) -> bool:
-    """Tell whether a text has a program whose password needs no option.
+    """Return True if a text has a program that takes a password without an option.
 
     Args:
         low: The text in lower case.
@@ -94,15 +95,12 @@ def has_program(low: str) -> bool:
 
 
 def find_command_passwords(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
-    """Find passwords behind the options of known programs.
+    """Return the spans of passwords after the options of known programs.
 
     Args:
         text: Any text.
-        low: The same in lower case, of the same length.
-        budget: What is left for places that are looked at; the rest of the text is masked where nothing is.
-
-    Returns:
-        Their places.
+        low: The same text in lower case, of the same length.
+        budget: The search budget. The rest of the text is masked if it is exhausted.
     """
     spans: list[tuple[int, int]] = []
     for tool, pattern in _PATTERNS.items():
@@ -129,14 +127,14 @@ def _end_of_word(low: str, at: int) -> int:
 
 
 def mask_arguments(items: Sequence[object], is_secret: Callable[[str], bool]) -> list[object] | None:
-    """Mask the values among the arguments of a command that stand in items of their own.
+    """Return the arguments of a command with masked passwords and secret values.
 
     Args:
         items: The arguments, as in `process.command_args`.
-        is_secret: Tells whether values under a name are masked.
+        is_secret: Returns True if values under a name are masked.
 
     Returns:
-        The arguments, or ``None`` where nothing is masked.
+        The arguments, or ``None`` if nothing is masked.
     """
     first = items[0]
     tool, joined = (

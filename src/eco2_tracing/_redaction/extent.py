@@ -1,4 +1,4 @@
-"""How far the value goes that stands behind a secret's name."""
+"""Finds the beginning and the end of the value after a secret's name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from eco2_tracing._redaction.keys import MASK
 from eco2_tracing._redaction.lazy import lazy
 
-# Behind a colon, a value that is one of these words is prose or source code: "token: expired", "token: str".
+# A value after a colon that is one of these words is prose or source code: "token: expired", "token: str".
 PROSE = frozenset((
     "a", "accepted", "added", "an", "any", "are", "array", "at", "authentication", "authorization", "bool", "boolean",
     "bytes", "can", "cannot", "changed", "closed", "created", "deleted", "denied", "disabled", "does", "empty",
@@ -22,8 +22,8 @@ PROSE = frozenset((
 ))  # fmt: skip
 LITERALS = frozenset(("none", "null", "true", "false", "undefined"))
 
-# A quote behind backslashes closes nothing, however many they are: each `repr` doubles them.
-# Each alternative accepts the end of the text as its closing mark: nothing backtracks over a tail.
+# A quote after backslashes does not close a text. Each `repr` doubles the backslashes.
+# Each alternative accepts the end of the text as its closing mark, so that it never backtracks.
 _VALUE = lazy(
     r"""
       (?P<open>[a-z]{0,2}")(?:[^"\\]|\\++.|"")*+(?P<close>"|\\?\Z)
@@ -41,7 +41,7 @@ _VALUE = lazy(
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
 
-# Any scheme, then its parameters or one word.
+# An authorization scheme, then its parameters or one word.
 _PARAMETER = r"""[\w-]{1,40}=(?:\\{0,63}"[^"\n]*+"?|[^\s,"']*+)"""
 _AUTHORIZATION = lazy(
     rf"""([A-Za-z][\w-]{{1,24}})[ ]{{1,4}}(?:{_PARAMETER}(?:,[ ]{{0,4}}{_PARAMETER})*+|[^\s"'<>,;]+)"""
@@ -55,16 +55,16 @@ _BRACKETS = lazy(
 
 
 def value_span(text: str, start: int, key: str, harmless: frozenset[str]) -> tuple[int, int] | None:
-    """Find where a value begins and ends.
+    """Return the span of a value.
 
     Args:
         text: Any text.
-        start: Behind the separator.
+        start: The position after the separator.
         key: The secret's name, in lower case.
-        harmless: Words that are no secrets.
+        harmless: Words that are not secrets.
 
     Returns:
-        Its place, or ``None`` where nothing is to be masked.
+        The span, or ``None`` if nothing is masked.
     """
     if key.endswith(("cookie", "cookies")) and text[start : start + 1] not in "\"'`b[{(<\\":
         found = _COOKIES.match(text, start)
@@ -90,11 +90,11 @@ def _unquoted_span(text: str, begin: int, end: int, harmless: frozenset[str]) ->
 
 
 def balanced_end(text: str, start: int) -> int:
-    """Find the end of what opens with a bracket; the end of the text if it never closes.
+    """Return the position after the closing bracket; the end of the text if there is none.
 
     Args:
         text: Any text.
-        start: Where the bracket stands.
+        start: The position of the opening bracket.
     """
     depth = 0
     for found in _BRACKETS.finditer(text, start):
@@ -108,17 +108,17 @@ def balanced_end(text: str, start: int) -> int:
 
 
 def mask_spans(text: str, spans: list[tuple[int, int]]) -> str:
-    """Mask the parts of a text.
+    """Return a text with masked spans.
 
     Args:
         text: Any text.
-        spans: Where they begin and end, in any order.
+        spans: Beginnings and ends, in any order.
     """
     parts: list[str] = []
     done = 0
     for begin, end in sorted(spans):
         if begin == end:
-            continue  # an empty text in quotes hides nothing
+            continue  # an empty value in quotes
         if begin > done or not parts:
             parts += (text[done:begin], MASK)
         done = max(done, end)

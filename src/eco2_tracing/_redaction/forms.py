@@ -1,4 +1,4 @@
-"""Secrets that are known by their form, without a name before them."""
+"""Masks secrets that are recognized by their form, without a name before them."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ _AFTER_SCHEME = lazy(
     r"([\w.~+/=-]{4,128})"
 )
 _MORE = lazy(r"[\w.~+/=-]*")
-_FIELD = lazy(r"[A-Za-z_]{1,24}=(?:[^=]|\Z)")  # of a challenge: `Basic realm=x`
+_FIELD = lazy(r"[A-Za-z_]{1,24}=(?:[^=]|\Z)")  # a parameter of a challenge: `Basic realm=x`
 _SHORTEST_OPAQUE = 8
 _LONGEST_WORD = 16
 _DIGEST = lazy(r"\bdigest[ ]{1,4}(?=[a-z]{2,16}=)([^\n]*)")
-# Three parts, of which a detached payload is empty; five where it is encrypted, one of them empty.
+# Three parts, where a detached payload is empty. An encrypted token has five parts, where one may be empty.
 _JWT = lazy(r"(?<![\w-])eyj[\w-]{8,}(?:\.[\w-]+|\.(?=\.[\w-])){1,4}")
 _PEM = lazy(
     r"(-{4,5} ?begin [a-z0-9 ]{0,40}private key(?: block)? ?-{4,5}).*?(?:(?=-{4,5} ?end)|\Z)", re.DOTALL
 )
 _PUTTY = lazy(r"private-lines: \d{1,6}[\s\\].*", re.DOTALL)
-# A cookie by what stands behind it: `session=x; Path=/`.
+# A cookie is recognized by the attribute after it: `session=x; Path=/`.
 _COOKIE_ATTRIBUTE = lazy(r"[ ]?(?:path=|domain=|expires=|max-age=|httponly\b|secure\b|samesite=)")
 _LONGEST_COOKIE = 4096
 _MOST_COOKIES = 512
 # Redis: `AUTH password`, `AUTH user password`.
 _REDIS_AUTH = lazy(r"(?<![\w-])AUTH[ ](?:[\w.-]{1,64}[ ])?(?=[^\s\d]{0,64}\d)([^\s'\"=:]{8,512})")
 
-# A user and a password as arguments, as source lines of stack traces have them.
+# A user and a password as arguments of a call, as in source lines of stack traces.
 _CALL = lazy(
     r"""(?:basicauth|\.login)\([ ]?b?\\{0,3}["'][^"'\n]{0,128}["'],[ ]?b?\\{0,3}["']([^"'\n]{1,512})["']"""
 )
 
-# OAuth's authorization code: opaque, while the codes of errors are numbers, or words in one case.
+# OAuth's authorization code. It mixes cases and digits; error codes are numbers, or words in one case.
 _CODE = lazy(r"""code\\{0,63}["'`]?[ ]{0,4}[:=][ ]{0,4}\\{0,63}["'`]?""")
 _OPAQUE = lazy(
     r"(?=[\w.~/+-]{10})(?=[^\sA-Z]{0,64}[A-Z])(?=[^\sa-z]{0,64}[a-z])(?=[^\s0-9]{0,64}[0-9])[\w.~/+-]+"
 )
 _IN_NAME = lazy(r"[\w.-]")
-# Of words and short numbers: `SpringSale2024`, `SUMMER-24`.
+# Words and short numbers, such as promotion codes: `SpringSale2024`, `SUMMER-24`.
 _WORDS_AND_NUMBERS = lazy(r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,}|\d{1,4})[-_.]?){1,5}\Z")
 
 
 def has_form(low: str) -> bool:
-    """Tell whether a text can hold a credential of a known form; fast, for it is asked for each line.
+    """Return True if a text may hold a credential of a known form. It is fast, because it is called for each line.
 
     Args:
         low: The text in lower case.
     """
-    # One letter is found faster than a word; a call of `has_program` would be felt.
+    # One letter is found faster than a word. `has_program` is repeated here, because a call is slower.
     return (
         "bearer" in low or "basic" in low or "eyj" in low or "digest " in low or "negotiate " in low
         or ("k" in low and ("hook" in low or "apikey " in low))
@@ -66,12 +66,12 @@ def has_form(low: str) -> bool:
 
 
 def masked_forms(text: str, low: str, budget: Budget) -> str:
-    """Mask the secrets that are known by their form.
+    """Return a text with masked secrets of known forms.
 
     Args:
         text: Any text.
-        low: The same in lower case, of the same length.
-        budget: What is left for places that are looked at.
+        low: The same text in lower case, of the same length.
+        budget: The search budget.
     """
     if has_form(low) or has_token(text) or has_option(low):
         spans = find_forms(text, low, budget)
@@ -80,7 +80,7 @@ def masked_forms(text: str, low: str, budget: Budget) -> str:
 
 
 def has_auth_name(low: str) -> bool:
-    """Tell whether `auth` stands in a text as a name that has a value, not as a word of prose.
+    """Return True if a text has `auth` as the name of a value, not as a word of prose.
 
     Args:
         low: The text in lower case.
@@ -92,19 +92,19 @@ def has_auth_name(low: str) -> bool:
 
 
 def find_forms(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
-    """Find the secrets that are known by their form.
+    """Return the spans of secrets of known forms.
 
     Args:
         text: Any text.
-        low: The same in lower case, of the same length.
-        budget: What is left for places that are looked at.
+        low: The same text in lower case, of the same length.
+        budget: The search budget.
     """
     spans = find_tokens(text, budget)
     spans += find_webhooks(text, low)
     for scheme in _SCHEMES:
         if scheme in low:
             spans += _find_scheme_credentials(text, low, scheme, budget)
-    if "digest " in low and "response=" in low:  # a challenge has none
+    if "digest " in low and "response=" in low:  # a challenge has no response
         spans += [found.span(1) for found in _DIGEST.finditer(low)]
     if "eyj" in low:
         spans += [found.span() for found in _JWT.finditer(low)]
@@ -123,12 +123,12 @@ def find_forms(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
 
 
 def mask_code(text: str, low: str, budget: Budget) -> str:
-    """Mask what stands behind `code` and looks like OAuth's.
+    """Return a text with masked values of `code` that look like OAuth's authorization codes.
 
     Args:
         text: Any text.
-        low: The same in lower case, of the same length.
-        budget: What is left for places that are looked at; the rest of the text is masked where nothing is.
+        low: The same text in lower case, of the same length.
+        budget: The search budget. The rest of the text is masked if it is exhausted.
     """
     spans = []
     for found in _CODE.finditer(low):
@@ -144,7 +144,7 @@ def mask_code(text: str, low: str, budget: Budget) -> str:
 
 
 def _find_cookies(low: str) -> list[tuple[int, int]]:
-    """Find the values of cookies that attributes such as `Path` follow."""
+    """Return the spans of cookie values before attributes such as `Path`."""
     spans: list[tuple[int, int]] = []
     left = _MOST_COOKIES
     at = low.find("; ")
@@ -163,7 +163,7 @@ def _find_cookies(low: str) -> list[tuple[int, int]]:
 
 
 def _find_scheme_credentials(text: str, low: str, scheme: str, budget: Budget) -> list[tuple[int, int]]:
-    """Find credentials behind their scheme's name that look like such, not like prose."""
+    """Return the spans of credentials after an authorization scheme. Words of prose are not credentials."""
     spans: list[tuple[int, int]] = []
     at = low.find(scheme)
     while budget.left > 0 or at < 0:
@@ -173,13 +173,12 @@ def _find_scheme_credentials(text: str, low: str, scheme: str, budget: Budget) -
         end = at + len(scheme)
         found = _AFTER_SCHEME.match(low, end)
         if found is not None and _is_credential(text, low, at, found, scheme):
-            more = _MORE.match(
-                low, found.end()
-            )  # looked at here alone, so that words without end are passed fast
+            # The rest of a long value is matched here only, so that other long words are skipped fast.
+            more = _MORE.match(low, found.end())
             end = found.end() if more is None else more.end()
             spans.append((found.start(1), end))
         at = low.find(scheme, end)
-    spans.append((at, len(text)))  # more than anyone writes: the rest is not looked at
+    spans.append((at, len(text)))  # the budget is exhausted: the rest is masked
     return spans
 
 
@@ -193,7 +192,7 @@ def _is_credential(text: str, low: str, at: int, found: re.Match[str], scheme: s
     separator = low[at + len(scheme)]
     if scheme != "bearer":
         return separator not in ":=," and not _is_word(value) and _FIELD.match(value) is None
-    if separator in ":=,":  # a word before its explanation, or WebSocket's subprotocols
+    if separator in ":=,":  # a word of prose before its explanation, or a WebSocket subprotocol
         return any(char.isdigit() for char in value) and len(value) >= _SHORTEST_OPAQUE
     if "authorization" in low[max(0, at - 20) : at]:
         return True
@@ -201,6 +200,6 @@ def _is_credential(text: str, low: str, at: int, found: re.Match[str], scheme: s
 
 
 def _is_word(value: str) -> bool:
-    """Tell a word ("Basic authentication") from base64, which mixes cases and digits."""
+    """Return True for a word ("Basic authentication"), False for base64, which mixes cases and digits."""
     tail = value[1:].rstrip(".")
     return tail.islower() and tail.replace("-", "").isalpha()

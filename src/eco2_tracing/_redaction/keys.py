@@ -1,4 +1,4 @@
-"""Which names carry secrets."""
+"""The names under which values are secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 from eco2_tracing._redaction.lazy import lazy
 
 MASK = "REDACTED"
-"""What stands in a secret's place; the word of the semantic conventions (`url.full`)."""
+"""Replaces a secret; the word of the semantic conventions (`url.full`)."""
 
 STRONG = (
     "access_token", "refresh_token", "id_token", "auth_token", "session_token", "security_token",
@@ -23,7 +23,7 @@ STRONG = (
     "x_auth", "basic_auth", "http_auth", "jwt_key", "ssh_key", "hmac_key", "functions_key", "secret_key_base",
     "requirepass", "masterauth", "rediscli_auth", "app_key", "application_key", "secret_id", "storepass", "keypass",
 )  # fmt: skip
-"""Secret also as the last words of a longer name: `db_password`, `x-api-key`."""
+"""Secret as a whole name, or as the last words of a longer name: `db_password`, `x-api-key`."""
 
 EXACT = (
     "authorization", "token", "AWSAccessKeyId", "signature", "sig", "pass", "pw", "auth", "otp", "cvv", "cvc",
@@ -35,31 +35,31 @@ KOREAN = (
     "비밀번호", "패스워드", "암호", "비번", "토큰", "인증번호", "인증키", "비밀키", "개인키", "액세스키", "접근키",
 )  # fmt: skip
 
-"""Korean names of passwords, tokens and keys: secret also as the end of a longer name."""
+"""Korean names of passwords, tokens and keys. Secret as a whole name, or as the end of a longer name."""
 
 KOREAN_ESCAPED = tuple("".join(f"\\u{ord(letter):04x}" for letter in name) for name in KOREAN)
-"""The same as JSON spells them in ASCII."""
+"""The Korean names with the escapes of ASCII JSON."""
 
 KOREAN_ENCODED = tuple(quote(name).lower() for name in KOREAN)
-"""The same as URLs spell them."""
+"""The Korean names percent-encoded."""
 
 FIELDS = ("assertion", "hmac", "jwt")
-"""As those, of parameters, fields and attributes; not looked for in free text, where they are words of prose."""
+"""Secret as `EXACT`, for parameters, fields and attributes only. In free text they are words of prose."""
 
 SUFFIXES = (
     "value", "string", "plain", "raw", "new", "old", "confirm", "confirmation", "repeat", "hash", "hashed",
     "hint", "base64", "prod", "production", "dev", "development", "staging", "stage", "stg", "test", "testing", "qa",
     "uat", "live", "sandbox", "local", "primary", "secondary", "backup", "previous",
 )  # fmt: skip
-"""What may stand behind a secret's name, which stays one: `password_new`, `SecretString`, `bot_token_prod`."""
+"""Suffixes of secret names: `password_new`, `SecretString`, `bot_token_prod`."""
 
 COOKIES = ("sessionid", "phpsessid", "jsessionid")
-"""Cookies of frameworks, in exactly this spelling: the conventions' `session.id` is no secret."""
+"""Session cookies of frameworks, in this spelling only. The conventions' `session.id` is not a secret."""
 
 CODE_KEY = "code"
-"""OAuth's authorization code: secret as a whole parameter name, while `error.code` is none."""
+"""OAuth's authorization code. Secret as a whole parameter name; `error.code` is not a secret."""
 
-# Whatever stands before these, written together or apart: `dbpassword`, `github_token`.
+# Secret as the end of a longer name, with or without a separator: `dbpassword`, `db_password`.
 _ENDINGS = (
     "password", "passwd", "passphrase", "secret", "apikey", "accesskey", "accountkey", "secretkey",
     "privatekey", "cookie",
@@ -71,7 +71,7 @@ OTHER_TOKENS = frozenset((
 ))  # fmt: skip
 OTHER_SIGNATURES = frozenset(("call", "email", "func", "function", "mail", "method", "type"))
 _OTHER_AUTHORIZATIONS = frozenset(("card", "payment", "pre", "prior", "purchase", "role", "travel"))
-# What asks whether there is a secret, or what is done with it: `has_password`, `accept_cookie`.
+# First words of flags about secrets: `has_password`, `accept_cookie`.
 _VERBS = frozenset((
     "accept", "allow", "can", "forgot", "has", "hide", "is", "must", "needs", "require", "required", "requires",
     "should", "show",
@@ -86,23 +86,23 @@ _ESCAPED = lazy(r"\\{1,4}u([0-9a-fA-F]{4})")
 _SEGMENT = lazy(r"[.\[\]:/\s]+")
 _DIGITS = "0123456789"
 _LONGEST_KEY = 256
-_MOST_ENCODED = 3  # how often a name is percent-encoded, where one proxy encodes what another has
+_MOST_ENCODED = 3  # how often a name may be percent-encoded, for example by several proxies
 
 
 def has_korean(text: str) -> bool:
-    """Tell whether a text has one of the Korean names.
+    """Return True if a text has one of the Korean names.
 
     Args:
         text: Any text.
     """
     if not text.isascii():
         return any(name in text for name in KOREAN)
-    # The first letter alone: `repr` doubles the backslashes between letters.
+    # Only the first escaped letter is searched, because `repr` doubles the backslashes of the others.
     return any(name[:6] in text for name in KOREAN_ESCAPED) or any(name in text for name in KOREAN_ENCODED)
 
 
 def words(key: str) -> list[str]:
-    """Split a name into lower-case words: at separators, and where camel case turns."""
+    """Return the words of a name in lower case, split at separators and at camel case."""
     return [word.lower() for word in _WORD.findall(key)]
 
 
@@ -111,7 +111,7 @@ def _joined(key: str) -> str:
 
 
 class SecretKeys:
-    """The names that carry secrets, in any case and with any separators.
+    """The names of secrets, in any case and with any separators.
 
     Args:
         extra: More names, each matched as a whole or as the last segment of a dotted name.
@@ -126,7 +126,7 @@ class SecretKeys:
         cached = lru_cache(2048)(self._decide)
 
         def is_secret(key: str) -> bool:
-            """Tell whether values under this name are masked; the name may be percent-encoded."""
+            """Return True if values under this name are masked. The name may be percent-encoded."""
             return cached(key) if len(key) <= _LONGEST_KEY else self._decide(key[-_LONGEST_KEY:])
 
         self.is_secret = is_secret
@@ -153,14 +153,14 @@ class SecretKeys:
 
 
 def _without_suffixes(split: list[str]) -> list[str]:
-    """Take off what stands behind a secret's name: `new` of `password_new`, `256` of `signature-256`."""
+    """Return the words of a name without suffixes: `new` of `password_new`, `256` of `signature-256`."""
     while len(split) > 1 and (split[-1] in SUFFIXES or split[-1].isdecimal()):
         split = split[:-1]
     return split
 
 
 def _ends_secret(split: list[str], last: list[str]) -> bool:
-    """Tell whether the last word makes the name a secret's, a number behind it aside: `password2`."""
+    """Return True if the last word makes the name secret. Digits at its end are ignored: `password2`."""
     word = split[-1].rstrip(_DIGITS)
     if word.endswith("authorization"):
         before = word[: -len("authorization")] or (split[-2] if len(split) > 1 else "")

@@ -1,10 +1,14 @@
-"""What the semantic conventions say of attributes by their names."""
+"""The kinds of attribute values, by the attribute names of the semantic conventions."""
 
 from __future__ import annotations
 
 PLAIN, TEXT, SECRET, QUERY, URL, SQL, CODE, LONG, UNCLEAN, NAME, OPAQUE = range(11)
-"""How a value is searched: not at all, as a text, masked whole, by its form; its name is not clean; as a name; masked
-if it looks opaque."""
+"""How a value is masked.
+
+`PLAIN` values are not searched, and `TEXT` and `LONG` values as free text. `SECRET` values are masked whole, `CODE`
+values if they are texts, `OPAQUE` values if they look generated. `QUERY`, `URL` and `SQL` values are parsed. The name
+of an `UNCLEAN` value holds a secret itself. `NAME` values have few different texts, so results are cached.
+"""
 
 KINDS = {
     "url.query": QUERY,
@@ -20,7 +24,7 @@ KINDS = {
     "code": CODE,
     "exception.stacktrace": LONG,
 } | dict.fromkeys(
-    # The conventions leave no room for a secret in these: not searched, for speed.
+    # By the conventions these hold no secrets, so they are not searched.
     (
         "http.request.method", "http.route", "url.scheme", "network.protocol.name", "network.protocol.version",
         "db.system", "db.system.name", "db.operation.name", "messaging.system", "http.method", "http.scheme",
@@ -28,11 +32,11 @@ KINDS = {
     ),
     PLAIN,
 ) | dict.fromkeys(
-    # Few different ones: what was found in one is remembered.
+    # These have few different values, so results are cached.
     (
         "server.address", "client.address", "network.peer.address", "error.type", "exception.type", "db.namespace",
         "db.collection.name", "net.host.name", "db.name", "messaging.destination.name",
     ),
     NAME,
 )  # fmt: skip
-"""Attributes whose form the semantic conventions tell."""
+"""Attributes whose kind the semantic conventions define."""

@@ -1,7 +1,7 @@
-"""Regular expressions that are compiled when they are first used.
+"""Regular expressions that are compiled on first use.
 
-Compiling those of the masking takes some 40 ms, which an import would pay. Most are used only where a literal look-up
-found one of their words. `compile_all` compiles them when a service starts up.
+Compiling the patterns of this package takes about 40 ms, which would slow the import. Most patterns are used only
+if a text has one of their words. `compile_all` compiles them at the start of a service.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ _METHODS = ("findall", "finditer", "fullmatch", "match", "search", "split", "sub
 
 
 class LazyPattern:
-    """Stands for a compiled pattern; after the first use its methods are the pattern's own.
+    """A pattern that is compiled on first use. Afterwards its methods are those of the compiled pattern.
 
     Args:
-        pattern: The expression.
-        flags: Of the module `re`.
+        pattern: The regular expression.
+        flags: Flags of the module `re`.
     """
 
     def __init__(self, pattern: str, flags: int = 0) -> None:
@@ -26,7 +26,7 @@ class LazyPattern:
         _patterns.append(self)
 
     def __getattr__(self, name: str) -> Any:
-        """Compile; Python asks here only for what this object does not have yet."""
+        """Compile the pattern and copy its methods. Python calls this only for attributes that are not set."""
         compiled = re.compile(*self._arguments)
         for method in _METHODS:
             setattr(self, method, getattr(compiled, method))

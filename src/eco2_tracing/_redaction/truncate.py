@@ -1,24 +1,24 @@
-"""Texts of any objects, and their lengths."""
+"""Truncates texts, and converts any object to text."""
 
 from __future__ import annotations
 
 from eco2_tracing._guard import attempt_silently
 
 _LONGEST_USERINFO = 2048
-_NAME = type.__dict__["__name__"].__get__  # past what a metaclass says
+_NAME = type.__dict__["__name__"].__get__  # ignores a `__name__` of the metaclass
 
 
 def truncate(text: str, limit: int) -> str:
-    """Shorten a text to a limit, and mark the cut.
+    """Return a text truncated to a limit. An ellipsis marks its end.
 
     Args:
         text: Any text.
-        limit: Its greatest length in characters.
+        limit: Maximum length in characters.
     """
     if len(text) <= limit:
         return text
     head = text[: limit - 1]
-    # Of `scheme://user:password@host` the part before the `@` would not be known for what it is.
+    # A truncated `scheme://user:password@host` without its `@` would not be recognized, so it is removed.
     at = head.rfind("://", max(0, limit - _LONGEST_USERINFO))
     if at >= 0 and not any(char.isspace() or char in "@/?#\"'<>" for char in head[at + 3 :]):
         head = head[: at + 3]
@@ -26,12 +26,12 @@ def truncate(text: str, limit: int) -> str:
 
 
 def truncate_front(text: str, limit: int, mark: str) -> str:
-    """Keep a text's end, from a place on where no secret is cut in two.
+    """Return the end of a text. It begins at a mark, so that no secret is split.
 
     Args:
         text: Any text.
-        limit: Its greatest length in characters.
-        mark: What begins a part of its own, such as a frame of a stack trace.
+        limit: Maximum length in characters.
+        mark: The text at which a part begins, such as a frame of a stack trace.
     """
     if len(text) <= limit:
         return text
@@ -40,7 +40,7 @@ def truncate_front(text: str, limit: int, mark: str) -> str:
 
 
 def printable(value: object) -> str:
-    """Turn any object into text, also one whose `__str__` raises, were it what ends a process."""
+    """Return the text of any object. Everything that its `__str__` raises is caught, also `SystemExit`."""
     text = attempt_silently(_text, value, default=None)
     return f"<unprintable {_NAME(type(value))}>" if text is None else text
 

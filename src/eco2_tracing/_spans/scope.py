@@ -95,6 +95,7 @@ class SpanBlock:
 
     def __call__(self, function: Never, /) -> NoReturn:
         """Raise an error, because ``traced`` is the decorator.
+
         Raises:
             TypeError: Always.
         """

@@ -1,4 +1,4 @@
-"""The `Tracer` of this library. It calls the sampler once for each span, and creates a `Span` or a non-recording span."""
+"""The `Tracer` of this library. It samples each span once, and creates a `Span` or a non-recording span."""
 
 from __future__ import annotations
 
