@@ -1,4 +1,4 @@
-"""What databases and their drivers repeat of a statement's parameters, and pydantic of refused input."""
+"""Masks values that error messages repeat: statement parameters of databases, and rejected input of pydantic."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eco2_tracing._redaction.lazy import lazy
 
 
 def _details(**patterns: str) -> dict[str, re.Pattern[str]]:
-    """Return patterns of what follows a word; group 1 is what stays."""
+    """Return the patterns that match after each word. Group 1 is kept, the rest is masked."""
     return {
         word.replace("_", " "): lazy(pattern, re.VERBOSE | re.IGNORECASE)
         for word, pattern in patterns.items()
@@ -20,8 +20,8 @@ def _details(**patterns: str) -> dict[str, re.Pattern[str]]:
 
 
 _TYPES = "integer|decimal|double|float|date|datetime|time|timestamp|year|string|boolean|enum|json|point"
-# By the word that stands in it, where the search begins: a literal look-up finds the place, the pattern only matches
-# there. PostgreSQL, MySQL, SQLite, SQLAlchemy, Redis, MongoDB, pydantic.
+# By the word after which the pattern matches. A literal search finds the word, which is faster than a pattern search.
+# Messages of PostgreSQL, MySQL, SQLite, SQLAlchemy, Redis, MongoDB and pydantic.
 _DETAILS = _details(
     key=r"([ ]\([^=\n]{0,256}\)=)(?:\([^\n]{0,1024}?\)(?=[ ,.]|\n|\Z)|\([^\n]*)",
     row_contains=r"([ ])\([^\n]*",
@@ -45,28 +45,27 @@ for _word in ("generated in", "cached since", "raw sql", "no key", "caching disa
 _BRACKETED = frozenset(
     ("parameters", "generated in", "cached since", "raw sql", "no key", "caching disabled")
 )
-_MARK = lazy(r""":? ?[\\'"({]""")  # a value may follow, which is searched to its end
-_RESULT = lazy(r"\A((?:row|col)[ ])\([^\n]*\)\Z", re.IGNORECASE)  # what SQLAlchemy's engine echoes
+_MARK = lazy(r""":? ?[\\'"({]""")  # a value may follow: its search costs more
+_RESULT = lazy(r"\A((?:row|col)[ ])\([^\n]*\)\Z", re.IGNORECASE)  # rows that SQLAlchemy's engine logs
 
-# What a literal look-up searches for: each detail has one of these, beside a quote or a bracket.
 DETAILS = (
     "key (", "key:", "contains", "duplicate", "near", "input", "incorrect", "range", "parameters", "generated",
     "cached", "raw sql", "no key", "caching", "beginning", "command #", "row (", "col (",
 )  # fmt: skip
-"""Each detail has one of these, beside a quote or a bracket."""
+"""Words for the literal search. Each detail has one of these, and a quote or a bracket."""
 
-# One of pydantic's errors as a mapping: what follows is the value that was refused.
+# One of pydantic's errors as a mapping. The rejected input follows its message.
 _MESSAGE = lazy(r"""(?<=["']msg)\\{0,63}["']""")
 _INPUT = lazy(r"""[^\n]{0,512}?["']input\\{0,63}["']:[ ]?""")
 
 
 def mask_details(text: str, low: str, budget: Budget) -> str:
-    """Mask the values that drivers write into their errors, and that SQLAlchemy logs.
+    """Return a text with masked values of driver errors and of SQLAlchemy's log messages.
 
     Args:
         text: Any text.
-        low: The same in lower case, of the same length.
-        budget: What is left for places that are looked at; the rest of the text is masked where nothing is.
+        low: The same text in lower case, of the same length.
+        budget: The search budget. The rest of the text is masked if it is exhausted.
     """
     spans: list[tuple[int, int]] = []
     for word in _DETAILS:
@@ -117,9 +116,9 @@ def _find_rejected_inputs(text: str, budget: Budget) -> list[tuple[int, int]]:
 
 
 def is_validation_error(value: Mapping[Any, object]) -> bool:
-    """Tell whether a mapping is one of pydantic's errors, which holds the value that it refused.
+    """Return True if a mapping is one of pydantic's errors, which hold the rejected input.
 
     Args:
-        value: A dictionary of our own.
+        value: A copied dictionary.
     """
     return "input" in value and "loc" in value and "msg" in value

@@ -1,4 +1,4 @@
-"""Values whose names are no proof of a secret: masked where the value itself looks opaque."""
+"""Masks opaque values, which look generated, under names that may or may not be those of secrets."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _OPAQUE = r"(?=[\w.~+/=-]{8})(?=[A-Za-z.~+/=_-]{0,64}\d)(?=[\d.~+/=_-]{0,64}[A-Z
 _ITEM = lazy(rf"(?<![\w.~+/=:-]){_OPAQUE}(?![:\w])")
 _WHOLE = lazy(rf"{_OPAQUE}\Z")
 _MOST_ITEMS = 1024
-_LONGEST = 2048  # characters of such a list that are searched
+_LONGEST = 2048  # characters of a list that are searched
 
 
 def is_uncertain(name: str) -> bool:
-    """Tell whether values under a name are masked if they look opaque: `tokens`, `keys`, `PASSWORD_DB`.
+    """Return True if values under a name are masked only if they look opaque: `tokens`, `keys`, `PASSWORD_DB`.
 
     Args:
-        name: Of an attribute, a field or a key.
+        name: The name of an attribute, a field or a key.
     """
     if name[-1:] == "s":
         return name.endswith(("okens", "keys")) and _PLURAL_NAME.match(name) is not None
@@ -44,7 +44,7 @@ def is_uncertain(name: str) -> bool:
 
 
 def is_opaque(text: str) -> bool:
-    """Tell whether a text is one word of letters and digits, as generated credentials are.
+    """Return True if a text is one word of letters and digits, like generated credentials.
 
     Args:
         text: Any text.
@@ -53,11 +53,11 @@ def is_opaque(text: str) -> bool:
 
 
 def masked_opaque(value: object, depth: int = 3) -> object:
-    """Mask the opaque texts of a value, of a list's items and of a mapping's values.
+    """Return a value with masked opaque texts, also in list items and mapping values.
 
     Args:
-        value: Anything.
-        depth: Number of levels that are looked at.
+        value: Any object.
+        depth: Number of nested levels that are searched.
     """
     if isinstance(value, str):
         return MASK if is_opaque(value) else value
@@ -69,12 +69,12 @@ def masked_opaque(value: object, depth: int = 3) -> object:
 
 
 def find_opaque(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
-    """Find the opaque values of `PASSWORD_DB=…`, and the opaque items of `tokens=[…]`, `tokens={…}` and `keys={…}`.
+    """Return the spans of opaque values in `PASSWORD_DB=…`, `tokens=[…]`, `tokens={…}` and `keys={…}`.
 
     Args:
         text: Any text.
-        low: The same in lower case, of the same length.
-        budget: What is left for places that are looked at; the rest of the text is masked where nothing is.
+        low: The same text in lower case, of the same length.
+        budget: The search budget. The rest of the text is masked if it is exhausted.
     """
     spans = [found.span(1) for found in _VARIABLE.finditer(text)] if "_" in text else []
     if "tokens" in low or "keys" in low:

@@ -1,4 +1,4 @@
-"""One object that masks secrets in every shape that spans and log lines have."""
+"""The `Redactor`, which masks secrets in values of spans and log lines."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from eco2_tracing._redaction.urls import mask_userinfo
 from eco2_tracing._redaction.values import Values
 
 _MOST_CACHED = 2048
-_FEW = 16  # so many short attributes need no bound
+_FEW = 16  # so many short attributes need no budget
 _LONGEST_CACHED = 256
 _MOST_STATEMENTS = 256
 _LONGEST_STATEMENT = 2048
-_SEARCH = 16  # what searching one text takes beside its characters, in characters: lists hold short ones
-# Nothing, and what stands where we or OpenTelemetry's own packages have masked before.
+_SEARCH = 16  # cost of one text in addition to its length, in characters: lists may hold many short texts
+# An empty text, and the masks of this library and of OpenTelemetry's packages.
 _MASKED = frozenset(("", MASK, f"[{MASK}]"))
 _NUMBERS = frozenset((int, float, bool))
 _PLAIN_TEXTS = (TEXT, LONG)
@@ -49,12 +49,12 @@ _FORMS = (QUERY, URL, SQL)
 
 
 class Redactor(Scanner):
-    """Masks secrets; never raises, and its time grows with the length of the text only.
+    """Masks secrets. It never raises, and its time is linear in the length of the text.
 
     Args:
         extra_keys: More names whose values are masked, in any case.
-        limit: The length in characters to which texts are cut.
-        numbers: Kinds of numbers that are masked as well, of `NUMBER_KINDS`.
+        limit: Maximum length of texts in characters.
+        numbers: Kinds of numbers that are also masked, of `NUMBER_KINDS`.
     """
 
     __slots__ = ("_kinds", "_names", "_statements")
@@ -63,16 +63,16 @@ class Redactor(Scanner):
         self, extra_keys: Iterable[str] = (), *, limit: int = LONGEST_TEXT, numbers: Iterable[str] = ()
     ) -> None:
         super().__init__(extra_keys, limit=limit, numbers=numbers)
-        # By hand, not `lru_cache`: a name of 10 MB must not be remembered.
+        # `lru_cache` would keep a name of 10 MB, so long names are excluded here.
         self._kinds: dict[object, int] = {}
         self._names: dict[str, str] = {}
         self._statements: dict[tuple[str, str], str] = {}
 
     def name(self, name: object) -> str:
-        """Mask and cut the name of a span or an event: few different ones, so they are remembered.
+        """Return the masked and truncated name of a span or an event. Results are cached.
 
         Args:
-            name: Should be a text.
+            name: The name. An object that is not a text is replaced by its text.
         """
         if type(name) is not str:
             name = printable(name)
@@ -86,24 +86,24 @@ class Redactor(Scanner):
         return cached
 
     def value(self, key: str, value: object) -> object:
-        """Mask one value by its name and by what it holds.
+        """Mask one value, by its name and by its contents.
 
         Args:
-            key: The value's name, such as a span attribute's.
-            value: Anything; what holds no text passes, unless the name is secret.
+            key: The name of the value, such as a span attribute's.
+            value: Any object. An object without texts is masked only if its name is secret.
 
         Returns:
-            The same object when nothing was masked.
+            The masked value; the same object if nothing was masked.
         """
         return self._value(self._kind_of(key), value, None)
 
     def named_text(self, key: str, text: str, budget: Budget | None = None) -> str:
-        """Mask a text by what its name says of its form: a query string, a URL, a statement, free text.
+        """Return a masked text. Its name determines its form: a query string, a URL, a statement or free text.
 
         Args:
             key: The name of a field or an attribute.
             text: Any text.
-            budget: What is left of the line.
+            budget: The budget of the log line.
         """
         kind = KINDS.get(key)
         if kind in _FORMS:
@@ -125,7 +125,7 @@ class Redactor(Scanner):
         values = Values(self.is_secret, self._kind_of, self.name, masked_text, kept)
         try:
             return values.masked(kind, value)
-        except Exception:  # noqa: BLE001 - whatever a foreign object raises, nothing of it leaves
+        except Exception:  # noqa: BLE001 - a value of the application that raises is masked whole
             return MASK
         finally:
             if budget is not None:
@@ -134,20 +134,20 @@ class Redactor(Scanner):
     def attributes(
         self, attributes: Mapping[str, object], budget: Budget | None = None
     ) -> dict[str, object] | None:
-        """Mask a span's, event's or link's attributes.
+        """Mask the attributes of a span, an event or a link.
 
         Args:
-            attributes: By name, as the semantic conventions have them.
-            budget: How many characters of the span are left.
+            attributes: Values by the names of the semantic conventions.
+            budget: The budget of the span.
 
         Returns:
-            A new mapping, or ``None`` when there is nothing to mask.
+            A new dictionary, or ``None`` if nothing was masked.
         """
         changed: dict[str, object] | None = None
         kinds, names = self._kinds, self._names
         if budget is None and len(attributes) > _FEW:
             budget = Budget(LONGEST_SPAN)
-        # One look-up an attribute, and a call for those alone that can hold a secret.
+        # Each attribute costs one look-up. Only attributes that may hold a secret cost a call.
         for key, value in attributes.items():
             kind = kinds.get(key)
             if kind is None:
@@ -192,7 +192,7 @@ class Redactor(Scanner):
     def _with_masked_name(
         self, attributes: Mapping[str, object], key: str, budget: Budget
     ) -> dict[str, object]:
-        """Mask what stands in an attribute's name, at its place."""
+        """Return the attributes with one masked name and value. The order is kept."""
         name = self.name(key)
         masked = self._value(self._kind_of(key), attributes[key], budget)
         return {
@@ -243,7 +243,7 @@ class Redactor(Scanner):
         key = (text, system if isinstance(system, str) else "")
         cached = self._statements.get(key)
         if cached is None:
-            # Then what has no quotes in some dialect or tool: a URL, `SET password = x`.
+            # Secrets without quotes are masked after the literals: a URL, `SET password = x`.
             budget = budget or Budget(SEARCHES)
             cached = mask_userinfo(mask_literals(text, budget, key[1]), budget)
             cached = self._free.mask(cached, lowered(cached), budget)
@@ -255,9 +255,9 @@ class Redactor(Scanner):
 
 
 def has_special_form(name: str) -> bool:
-    """Tell whether values under a name are masked by another form than that of free text.
+    """Return True if values under a name are not masked as free text.
 
     Args:
-        name: Of a field or an attribute.
+        name: The name of a field or an attribute.
     """
     return KINDS.get(name) in _FORMS or is_uncertain(name)

@@ -1,4 +1,4 @@
-"""Masks secrets in one text: free text, a URL, a query string."""
+"""Masks secrets in one text: free text, a URL or a query string."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _TOKEN_LIKE = f"ghp_{36 * 'a'}"
 
 
 class Scanner:
-    """Masks secrets in texts; never raises, and its time grows with the length of the text only.
+    """Masks secrets in texts. It never raises, and its time is linear in the length of the text.
 
     Args:
         extra_keys: More names whose values are masked, in any case.
-        limit: The length in characters to which texts are cut.
-        numbers: Kinds of numbers that are masked as well, of `NUMBER_KINDS`.
+        limit: Maximum length of texts in characters.
+        numbers: Kinds of numbers that are also masked, of `NUMBER_KINDS`.
     """
 
     __slots__ = ("_free", "_limit", "_numbers", "_urls", "is_secret")
@@ -45,11 +45,11 @@ class Scanner:
         self._urls = Urls(self.is_secret, self._nested)
 
     def query(self, query: str, budget: Budget | None = None) -> str:
-        """Mask the values of secret parameters of a query string.
+        """Return a query string with masked values of secret parameters.
 
         Args:
-            query: Without its `?`. Names may be percent-encoded; `&` and `;` separate.
-            budget: What is left of the span or line.
+            query: The query string without `?`. Names may be percent-encoded. The separators are `&` and `;`.
+            budget: The budget of the span or log line.
         """
         if type(query) is not str or len(query) > self._limit:
             query = self._truncated(query)
@@ -61,11 +61,11 @@ class Scanner:
         return _credentials(query, budget)
 
     def url(self, url: str, budget: Budget | None = None) -> str:
-        """Mask user information and secret parameters of a URL.
+        """Return a URL with masked user information and secret parameters.
 
         Args:
-            url: Absolute or relative.
-            budget: What is left of the span or line.
+            url: An absolute or relative URL.
+            budget: The budget of the span or log line.
         """
         if type(url) is not str or len(url) > self._limit:
             url = self._truncated(url)
@@ -79,18 +79,18 @@ class Scanner:
         return _credentials(url, budget)
 
     def prepare(self) -> None:
-        """Compile all searches, some 40 ms of work, before the first request rather than within one."""
+        """Compile all patterns before the first request, because that takes about 40 ms."""
         compile_all()
         self._free.mask("password=x", "password=x", Budget(SEARCHES))
         find_tokens(_TOKEN_LIKE, Budget(SEARCHES))
         find_tokens(_TOKEN_LIKE + "%2Fx", Budget(SEARCHES))
 
     def text(self, text: str, budget: Budget | None = None) -> str:
-        """Mask secrets in free text: `key=value`, JSON, headers, credentials, URLs, literals of SQL.
+        """Return free text with masked secrets: `key=value`, JSON, headers, credentials, URLs and literals of SQL.
 
         Args:
-            text: A log message, an exception's text, an attribute of unknown shape.
-            budget: What is left of the span or line; of a text alone it is `SEARCHES`.
+            text: A log message, an exception's message or an attribute of unknown form.
+            budget: The budget of the span or log line; the default is `SEARCHES`.
         """
         if type(text) is not str or len(text) > self._limit:
             text = self._truncated(text)
@@ -99,10 +99,10 @@ class Scanner:
     def _scan(self, text: str, depth: int, budget: Budget | None = None) -> str:
         if self._numbers:
             text = self._without_numbers(text)
-        # One short word, as values of attributes and fields often are: nearly each form has more.
+        # Most values of attributes and fields are one short word. No secret of a known form is so short.
         if len(text) < _SHORTEST_TOKEN and text.isalnum():
             return text
-        # Literal look-ups first: nearly all lines end here, after a microsecond.
+        # Literal searches come first, because they reject most texts within a microsecond.
         low = text.lower()
         if len(low) != len(text):
             low = lowered(text)
@@ -148,7 +148,7 @@ class Scanner:
     def _nested(self, text: str, depth: int, budget: Budget) -> str:
         if "=" in text and "?" not in text:
             text = self._urls.query(text, budget, depth)
-        elif "=" not in text and "%" in text:  # encoded once more
+        elif "=" not in text and "%" in text:  # the value is encoded twice
             text = self._urls.value(text, budget, depth)
         return self._scan(text, depth, budget)
 
@@ -163,7 +163,7 @@ class Scanner:
 
 
 def _credentials(url: str, budget: Budget | None) -> str:
-    """Mask credentials of a known form in a URL or a query; a scheme stands there before an encoded space."""
+    """Return a URL or a query with masked credentials of known forms, also after a scheme and an encoded space."""
     if (
         (len(url) < _SHORTEST_RUN or find_run(url) is None)
         and "+" not in url and "%" not in url and " " not in url and "eyJ" not in url and "hook" not in url

@@ -1,7 +1,7 @@
-"""Literals of queries become `?`.
+"""Replaces the literals of queries by `?`.
 
-Semantic conventions, `db.query.text`: "sanitization SHOULD replace all literals". They would leave a
-parameterized text as it is; but a text with placeholders may hold literals too, and here none gets out.
+Semantic conventions, `db.query.text`: "sanitization SHOULD replace all literals". The conventions exempt
+parameterized queries. These may hold literals too, so this module also replaces their literals.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from eco2_tracing._redaction.lazy import lazy
 
 _MASK = "?"
 _OMITTED = "…"
-_MOST_TOKENS = 768  # literals, quoted names and comments of one statement: what is behind more of them goes
+_MOST_TOKENS = 768  # literals, quoted names and comments of one statement; the rest is omitted
 
-# Each alternative accepts the end of the text as its closing mark, so that it never backtracks over a long
-# tail, and a statement that was cut hides its last literal.
+# Each alternative accepts the end of the text as its closing mark. So it never backtracks over a long text, and the
+# last literal of a truncated statement is masked.
 _COMMENT = r"--[^\n]*+ | /\*.*?(?:\*/|\Z) | \#(?![>-])[^\n]*+"
 _STRING = r"""
     n?q'(?: \[.*?(?:\]'|\Z) | \{.*?(?:\}'|\Z) | \(.*?(?:\)'|\Z) | <.*?(?:>'|\Z) | (?P<by>[^\s\w']).*?(?:(?P=by)'|\Z) )
@@ -37,17 +37,17 @@ _TOKEN = lazy(
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
 
-# Where a token begins that is no number; a search for one character is ten times as fast.
+# The beginning of a token that is not a number. The search for one character is ten times as fast as for tokens.
 _OPENING = lazy(r"""'|"|\$|`|\[|\#|:(?=\d)|-(?=-)|/(?=\*)""")
 
-# In prose around a statement, numbers count where a literal can stand.
+# In a message with a statement, a number is a literal only after an operator, a bracket or a comma.
 _NUMBER_IN_PLACE = lazy(rf"([=<>(,]\s{{0,8}}[-+]?)(?:{_UUID}|\.?\d[\w.]*+)", re.IGNORECASE)
 _NUMBER = lazy(rf"(?<![\w.$@?%])(?:{_UUID}|\.?\d[\w.]*+)", re.IGNORECASE)
-# Behind these a double-quoted text is a literal: MySQL, SQLite and JSON have such; elsewhere it is a name.
+# After these, a double-quoted text is a literal, as in MySQL, SQLite and JSON. Elsewhere it is a name.
 _BEFORE_LITERAL = lazy(
     r"(?:[=<>|+\[]|(?<!:):|\blike|\bin\s{0,4}\(|\bbetween|\bvalues?\s{0,4}\()\s*\Z", re.IGNORECASE
 )
-# The same of a single-quoted text in what may be prose.
+# After these, a single-quoted text is a literal, also in a text that may be prose.
 _BEFORE_OPERAND = lazy(
     r"(?:[=<>|+\[(,]|\b(?:i?like|in|values|then|else|when|interval|by|escape|limit|offset)|between\s{1,8}\S{1,32}\s{1,8}and)\s{0,8}(?:n|e|x|u&|_utf8)?\Z",
     re.IGNORECASE,
@@ -59,18 +59,18 @@ _COMMANDS = frozenset(("redis", "memcached"))
 
 
 def mask_literals(statement: str, budget: Budget, system: str = "", *, numbers: bool = True) -> str:
-    """Replace every literal by `?`: texts, numbers, dates, booleans, of whatever spelling.
+    """Return a statement with `?` for each literal: texts, numbers, dates and booleans.
 
     Args:
-        statement: SQL of any dialect, JSON, or a command.
-        budget: What is left for places that are looked at; the rest of the statement is cut where nothing is.
-        system: The database's name in the semantic conventions, where it is known.
-        numbers: Whether numbers are replaced.
+        statement: SQL of any dialect, a JSON query or a command.
+        budget: The search budget. The rest of the statement is omitted if it is exhausted.
+        system: The database's name in the semantic conventions, if known.
+        numbers: True to replace numbers too.
     """
     if system in _COMMANDS:
         return _WORD.sub(_MASK, statement)
     if "\\'" in statement or '\\"' in statement:
-        # Whether a backslash keeps a literal open depends on the dialect: from the first quote to the last.
+        # A backslash escapes a quote in some dialects only, so all from the first quote to the last is masked.
         quotes = [at for at, char in enumerate(statement) if char in "'\""]
         head, tail = statement[: quotes[0]], statement[quotes[-1] + 1 :]
         return (
@@ -82,12 +82,12 @@ def mask_literals(statement: str, budget: Budget, system: str = "", *, numbers: 
 
 
 def mask_in_place(text: str, budget: Budget, *, strict: bool = False) -> str:
-    """Replace the literals of a statement that stands in a message.
+    """Return a message with `?` for each literal of its statement.
 
     Args:
-        text: From the statement's beginning on; prose may follow.
-        budget: What is left for places that are looked at.
-        strict: Whether a text in quotes is a literal only where an operator, a bracket or a keyword stands before it.
+        text: The message from the beginning of the statement. Prose may follow.
+        budget: The search budget.
+        strict: True if a text in quotes is a literal only after an operator, a bracket or a keyword.
     """
     if "\\'" in text or '\\"' in text:
         return mask_literals(text, budget)
@@ -100,7 +100,7 @@ def _masked(statement: str, budget: Budget, system: str, *, numbers: bool) -> st
 
 
 class _Literals:
-    """One pass over a statement: only a reader of all tokens knows which quote opens a literal."""
+    """Replaces literals in one pass over all tokens. Without the tokens before it, a quote may open or close a text."""
 
     __slots__ = ("_all_quoted", "_budget", "_last", "_numbers", "_statement", "_strict", "_values")
 
@@ -114,10 +114,10 @@ class _Literals:
         self._all_quoted = system in _QUOTED_LITERALS
         found = _VALUES.search(statement) if '"' in statement else None
         self._values = len(statement) if found is None else found.end()
-        self._last = -1  # where the last double-quoted literal ended
+        self._last = -1  # the end of the last double-quoted literal
 
     def masked(self) -> str:
-        """Give the statement without its literals."""
+        """Return the statement without its literals."""
         statement, budget = self._statement, self._budget
         parts: list[str] = []
         done = 0
@@ -151,21 +151,21 @@ class _Literals:
     def _double(self, found: re.Match[str]) -> str:
         start, end = found.span()
         statement = self._statement
-        self._budget.left -= CHEAP // 2  # more looks than at other literals
+        self._budget.left -= CHEAP // 2  # it needs more searches than other literals
         after = statement[end : end + 8].lstrip()
         if not self._all_quoted and start < self._values:
             before = statement[max(0, start - 24) : start]
             listed = self._last >= 0 and statement[self._last : start].strip() == ","
             is_name = after.startswith((".", ":")) or before.rstrip().endswith(".")
             if is_name or not (listed or _BEFORE_LITERAL.search(before)):
-                # Whoever quotes a whole statement has literals in it, as `repr` of it does.
+                # A quoted text with two single quotes is a quoted statement with literals, such as its `repr`.
                 return found[0] if found[0].count("'") < 2 else _MASK
         self._last = end
         return _MASK
 
 
 def _tokens_without_numbers(statement: str) -> Iterator[re.Match[str]]:
-    """Find the tokens of a statement but its numbers."""
+    """Yield the tokens of a statement except numbers."""
     done = 0
     while opening := _OPENING.search(statement, done):
         at = opening.start()
@@ -178,7 +178,7 @@ def _tokens_without_numbers(statement: str) -> Iterator[re.Match[str]]:
 
 
 def _masked_comment(text: str) -> str:
-    """Keep a comment that hides nothing: what is one in this dialect may be code in another."""
+    """Return a comment without literals, because it may be code in another dialect."""
     if "'" in text or '"' in text or "$" in text:
         return f"/*{_MASK}*/" if text.startswith("/*") else text[:1] * (2 if text[0] == "-" else 1) + _MASK
     return _NUMBER.sub(_MASK, text)

@@ -1,4 +1,4 @@
-"""SQL statements in messages and stack traces."""
+"""Masks SQL statements in messages and stack traces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STARTS = (
     "WITH ", "VALUES ", "CALL ", "EXEC ", "EXECUTE ", "SHOW ", "SET ", "PRAGMA ", "ATTACH ", "CREATE ", "ALTER ",
     "GRANT ", "COPY ", "DO ",
 )  # fmt: skip
-"""How a statement begins that holds none of the words below; in capitals, for they are words as well."""
+"""Beginnings of other statements. They must be in capitals, because in lower case they are words of prose."""
 
 _NAME = r"""[\w."`\[\]\\]{1,128}"""
 _GAP = r"\s{1,8}"
@@ -23,7 +23,7 @@ _COLUMN = (
 _COLUMNS = (
     rf"{_GAP}(?:distinct{_GAP})?{_COLUMN}(?:\s{{0,4}},\s{{0,4}}{_COLUMN}){{0,20}}{_GAP}from{_GAP}[\w\"`\[(]"
 )
-# A text of its own behind `select`, and what may follow it in SQL, but not in prose.
+# A text in quotes after `select`, and what may follow it in SQL but not in prose.
 _SELECTED = (
     r"""\s{1,8}(?:\w{1,64}\()?n?\\{0,7}'[^'\n]{0,1024}"""
     r"""(?:'\s{0,4}(?:[,;)\]"'`\\|:+]|from\b|as\b|where\b|union\b|\n|\Z)|\Z)"""
@@ -33,8 +33,8 @@ _INTO = rf"into{_GAP}{_NAME}\s{{0,8}}"
 _UPDATE = rf"update{_GAP}\S{{1,200}}{_GAP}(?:\S{{1,64}}{_GAP}){{0,2}}set"
 _PARAMETER = r"@\w{1,64}\s{0,4}=\s{0,4}"
 _EXEC = rf"exec(?:ute)?{_GAP}"
-# By the word where the search begins: a literal look-up finds the place, the pattern matches there. The first pattern
-# is for words in capitals, the second for others: "insert the card into slot 'B'" is prose.
+# By the first word. A literal search finds the word, and the pattern matches there. The first pattern is for words in
+# capitals. The second is for other words and stricter, because "insert the card into slot 'B'" is prose.
 _BEGINS = {
     "select": (r"select\s", rf"select(?:{_COLUMNS}|(?P<text>{_SELECTED}))"),
     "insert": (
@@ -58,12 +58,12 @@ _BEGINS = {
     "set password": (r"set\spassword\b", r"set\spassword\b(?=[^\n]{0,256}['\"])"),
 }
 _PATTERNS = {word: (lazy(loose), lazy(strict)) for word, (loose, strict) in _BEGINS.items()}
-_CALLS = frozenset(("call", "exec", "set password"))  # all that is quoted in them is a value
+_CALLS = frozenset(("call", "exec", "set password"))  # all texts in quotes are values in these
 
 _CAPITALS = lazy(r"(?:WITH|VALUES|SHOW|SET|PRAGMA|ATTACH|CREATE|ALTER|GRANT|COPY|DO)[ ]")
 _QUOTED = lazy(r"[^\n]{0,512}?['\"]")
 _BEFORE_CAPITALS = lazy(r"(?:[\"'`(]|:[ ]|\\n|\n)\Z")
-# The lines that may come behind a statement: of a traceback, of a driver.
+# Lines that may follow a statement, in a traceback or in a driver's message.
 _END = lazy(r'\]?\n(?=[ \t]{0,8}File "|[\[(]|Traceback|During |The above|[ \t]{0,8}\n|[A-Z]\w{1,60}:)')
 _MOST = 128
 _COSTS = {"select": 4 * PLACE}  # up to twenty columns
@@ -72,12 +72,12 @@ _OMITTED = "…"
 
 
 def mask_statements(text: str, low: str, budget: Budget) -> str:
-    """Mask the literals of SQL statements in a message.
+    """Return a message with masked literals of its SQL statements.
 
     Args:
         text: Any text.
-        low: The same in lower case, of the same length.
-        budget: What is left for places that are looked at; the rest of the text is cut where nothing is.
+        low: The same text in lower case, of the same length.
+        budget: The search budget. The rest of the text is omitted if it is exhausted.
     """
     if text.startswith(STARTS):
         return mask_in_place(text, budget) if text[0] not in "CE" else _calls(text, budget)
@@ -106,7 +106,7 @@ def _calls(text: str, budget: Budget) -> str:
 
 
 def has_capitals(text: str) -> bool:
-    """Tell whether a text may have a statement in its midst that begins as `STARTS` have it.
+    """Return True if a text may contain a statement in capitals that begins with a word of `STARTS`.
 
     Args:
         text: Any text.
@@ -115,7 +115,7 @@ def has_capitals(text: str) -> bool:
 
 
 def _find_statements(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
-    """Find where statements begin, and how they are read."""
+    """Return the positions of statements, and the mode in which each is masked."""
     places: list[tuple[int, int]] = []
     for word, patterns in _PATTERNS.items():
         at = low.find(word)
@@ -127,7 +127,7 @@ def _find_statements(text: str, low: str, budget: Budget) -> list[tuple[int, int
                 places.append((at, mode))
             at = low.find(word, end)
         if at >= 0:
-            places.append((at, _OMIT))  # more than anyone writes: the rest is not looked at
+            places.append((at, _OMIT))  # too many candidates: the rest is omitted
     if "'" in low or '"' in low:
         for found in _CAPITALS.finditer(text):
             start = found.start()
@@ -145,7 +145,7 @@ def _find_statements(text: str, low: str, budget: Budget) -> list[tuple[int, int
 def _mode_at(
     text: str, low: str, at: int, word: str, patterns: tuple[re.Pattern[str], re.Pattern[str]]
 ) -> int | None:
-    """Tell how a statement is read that may begin at a place; ``None`` where none does."""
+    """Return the mode in which the statement at a position is masked; ``None`` if there is no statement."""
     before = low[at - 1 : at]
     if word[0] != "[" and (before.isalnum() or before == "_") and low[max(0, at - 2) : at] != "\\n":
         return None
