@@ -1,4 +1,4 @@
-"""Secrets in free text: log messages, exception messages, JSON, header dumps."""
+"""Masks secrets in free text: log messages, exception messages, JSON and header dumps."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from eco2_tracing._redaction.opaque import find_opaque
 from eco2_tracing._redaction.tokens import alternatives, has_token
 from eco2_tracing._redaction.words import is_prose
 
-# A quote as it is, behind the backslashes of `repr` and JSON in JSON, and as HTML, JSON and URLs spell it.
+# A quote, with the backslashes of `repr` or nested JSON, or as an escape of HTML, JSON or URLs.
 _QUOTE = r"""(?:\\{0,63}["'`]|&quot;|&\#3[49];|\\{1,4}u0022|%22)"""
 _SPACE = r"(?:\s|\\{1,4}[nrt]){0,32}"
 _BLANK = r"(?:[^\S\r\n]|%20|\\{1,4}t){0,4}"
 _ASSIGNS = r"(?:=>|->|::(?=[ ])|[:=]=?|%(?:25){0,2}3[ad])"
-# The forms: `"name": `, where a value may stand on the next line; `name = `; `name%3D`; `<name>`; and
-# `--name value`, `name 'value'`, which take a second look.
+# The forms: `"name": ` with the value on the same or the next line, `name = `, `name%3D`, `<name>`, and
+# `--name value` and `name 'value'`, which need further checks.
 _SEPARATOR = rf"""
     (?: {_QUOTE} {_SPACE}{_ASSIGNS}{_SPACE}
       | {_QUOTE}[ \t]{{0,4}}>(?=[^\s<=])
@@ -42,8 +42,9 @@ _SEPARATOR = rf"""
       | (?:[은는이가]|\\{{1,4}}u(?:c740|b294|c774|ac00))[ ]{{1,4}}(?={_QUOTE})
       | [ \t]{{1,4}}(?=[^\s=:,.)]) )
 """
-# A name and its value as two fields: `"name": "password", "value": `, also with fields between them; `name: password`
-# and `value: ` on the next line; `<name>password</name><value>`; a form's `name="password"` and an empty line.
+# A name and its value as two fields: `"name": "password", "value": `, also with other fields between them;
+# `name: password` with `value: ` on the next line; `<name>password</name><value>`; and multipart forms, where an empty
+# line follows `name="password"`.
 _FIELD = rf"""{_QUOTE}[\w.-]{{1,32}}{_QUOTE}[ ]{{0,4}}:[ ]{{0,4}}(?:{_QUOTE}[^"'\n\\]{{0,64}}{_QUOTE}|[\w.-]{{1,32}})"""
 _NAMED = rf"""
     (?: {_QUOTE}?(?:</\w{{1,16}}>)?{_SPACE}(?:[,;&]{_SPACE})?(?:{_FIELD}[ ]{{0,4}},{_SPACE}){{0,3}}
@@ -53,16 +54,16 @@ _NAMED = rf"""
 _BEFORE_NAMED = lazy(
     rf"(?:name|key|header|field|param(?:eter)?|property|variable|id|k){_QUOTE}?[ ]{{0,4}}[:=>][ ]{{0,4}}(?:{_QUOTE}|)\Z"
 )
-# The same with the value first.
+# The same fields with the value first.
 _REVERSED = lazy(
     rf"""value{_QUOTE}[ ]{{0,4}}[:=][ ]{{0,4}}{_QUOTE}(?P<value>[^"'\n\\]{{1,1024}}){_QUOTE}[ ]{{0,4}},{_SPACE}
          {_QUOTE}(?:name|key|header|field){_QUOTE}[ ]{{0,4}}[:=]
          [ ]{{0,4}}{_QUOTE}(?P<name>[^"'\n\\]{{1,64}}){_QUOTE}""",
     re.VERBOSE,
 )
-# A pair, as of a header or of a form's field: ("authorization", "Bearer ...") or [b"cookie", b"..."].
+# A pair, such as a header or a form field: ("authorization", "Bearer ...") or [b"cookie", b"..."].
 _PAIRED = rf"{_QUOTE}{{1,2}}[ \t]{{0,4}},[ \t]{{0,4}}(?=b?{_QUOTE})(?!{_QUOTE}value)"
-# What each of the three begins with: most names are passed after one look.
+# The first character of each of the three. Most names are rejected by this check.
 _FIRST_AFTER = r"""[\s\\"'`&<>,;:=%\[은는이가-]"""
 _ALWAYS_PAIRED = ("authorization", "cookie", "key", "token")
 
@@ -72,7 +73,7 @@ _LONGEST_SIGN = 2
 
 _OPAQUE = lazy(r"""\\{0,63}["'`](?=[^"'`]{0,200}\d)[\w.~+/=-]{8,}["'`\\]""")
 _REST = lazy(r"""[^;\n"'<>\\]{1,256}(?=;|\Z)""")
-# The first value of a connection string: another `name=` follows.
+# The first value of a connection string. Another `name=` follows it.
 _FIRST = lazy(r"""([^;\n"&<>\\(){}\[\]]{1,128});[ ]{0,4}[a-z][a-z ]{0,24}=""")
 # netrc's `login bob password x`, Dockerfile's `ENV DB_PASSWORD x`, `setx`, `aws configure set`, FastCGI.
 _BEFORE_ARGUMENT = lazy(
@@ -87,15 +88,15 @@ _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 class FreeText:
     """Masks secrets in free text.
 
-    Every pattern runs on the lower-case text, which spares slow case-insensitive search, and
-    only where a literal look-up found one of its words.
+    Patterns run on the lower-case text, because case-insensitive search is slow. They run only if a literal search
+    has found one of their words.
 
     Args:
-        is_secret: Tells whether values under a name are masked.
-        extra: The names that it knows beside the built-in ones.
+        is_secret: Returns True if values under a name are masked.
+        extra: The names that are masked in addition to the built-in names.
 
     Attributes:
-        stems: A text with an additional name in it contains one of these.
+        stems: Each text with an additional name contains one of these.
     """
 
     __slots__ = ("_compiled", "_extra", "_is_secret", "stems")
@@ -107,12 +108,12 @@ class FreeText:
         self.stems = _stems(self._extra)
 
     def has_name(self, low: str) -> bool:
-        """Tell whether a text may hold one of the names; fast, for it is asked for each line.
+        """Return True if a text may hold one of the names. It is fast, because it is called for each line.
 
         Args:
             low: The text in lower case.
         """
-        # Each built-in name contains one of these; a loop over them takes twice as long. What several share is first.
+        # Each built-in name contains one of these. Shared letters are searched first. A loop takes twice as long.
         return (
             ("k" in low and ("token" in low or "key" in low or "cookie" in low))
             or ("ss" in low and ("pass" in low or "sessi" in low or "asserti" in low))
@@ -125,12 +126,12 @@ class FreeText:
         )  # fmt: skip
 
     def mask(self, text: str, low: str, budget: Budget) -> str:
-        """Mask all forms.
+        """Return a text with masked values of secret names and masked secrets of known forms.
 
         Args:
             text: Any text.
             low: The same text in lower case.
-            budget: What is left for places that are looked at; the rest of the text is cut where nothing is.
+            budget: The search budget. The rest of the text is omitted if it is exhausted.
         """
         spans: list[tuple[int, int]] = []
         end = self._named(text, low, spans, budget)
@@ -144,7 +145,7 @@ class FreeText:
         return mask_spans(text, spans) if spans else text
 
     def _named(self, text: str, low: str, spans: list[tuple[int, int]], budget: Budget) -> int:
-        """Find the values that stand behind a secret's name; returns where the search ended."""
+        """Add the spans of values after a secret's name. Return the position where the search ended."""
         at = 0
         names, named = self._keys()
         search, match = names.search, named.match
@@ -170,11 +171,11 @@ class FreeText:
         return len(text)
 
     def _keys(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
-        """Return the searches for names, and for names with what follows them."""
+        """Return the pattern of a name, and the pattern of a name with its separator."""
         if self._compiled is None:
             keys = (*STRONG, *EXACT, *COOKIES, *KOREAN, *self._extra)
             names = {"[-_. ]?".join(map(re.escape, words(key))) for key in keys}
-            # One pattern each, for all of them begin alike.
+            # One pattern for all escaped names, and one for all encoded names, because they share their beginning.
             escaped = "|".join(name[2:].replace("\\", r"\\{1,4}") for name in KOREAN_ESCAPED)
             encoded = "|".join(name[1:] for name in KOREAN_ENCODED)
             names |= {rf"\\{{1,4}}u(?:{escaped})", f"%(?:{encoded})"}
@@ -186,13 +187,15 @@ class FreeText:
         return self._compiled
 
     def _reversed(self, low: str) -> list[tuple[int, int]]:
-        """Find the values that stand before the name that makes them secret."""
+        """Return the spans of values that come before their secret name."""
         found = _REVERSED.finditer(low)
         return [one.span("value") for one in found if self._is_secret(one["name"])]
 
 
 def lowered(text: str) -> str:
-    """Give a lower-case text of the same length: some letters grow, ASCII alone keeps positions.
+    """Return a text in lower case, of the same length.
+
+    Only ASCII letters are changed if `str.lower` would change the length, because positions must stay valid.
 
     Args:
         text: Any text.
@@ -202,18 +205,18 @@ def lowered(text: str) -> str:
 
 
 def _name_start(low: str, at: int) -> int:
-    """Go back to where the name begins that ends with a secret's: `github_` of `github_token`."""
+    """Return the beginning of the whole name that ends with a secret's name: `github_token` for `token`."""
     begin = at
     first = max(0, at - _LONGEST_NAME)
     while begin > first and (low[begin - 1].isalnum() or low[begin - 1] in "_-."):
         begin -= 1
     if low[begin - 1 : begin] == "%":
-        begin = min(at, begin + 2)  # the digits of an encoded character
+        begin = min(at, begin + 2)  # the two digits belong to an encoded character
     return begin
 
 
 def _is_separator(low: str, begin: int, found: re.Match[str]) -> bool:
-    """Tell whether what follows a name gives it a value, where that is not plain."""
+    """Return True if the text after a name assigns a value to it."""
     separator, key = found["separator"], found["key"]
     before = low[begin - 1 : begin]
     if found["named"] is not None:
@@ -229,13 +232,13 @@ def _is_separator(low: str, begin: int, found: re.Match[str]) -> bool:
         )
     if _is_tag(separator):
         return before in ("<", ":") or separator[0] in "\"'\\"
-    if key in ("auth", "pw"):  # words of prose, too
+    if key in ("auth", "pw"):  # these are also words of prose
         return "=" in separator or separator[0] in "\"'\\" or low[found.end() : found.end() + 1] in "\"'"
     return bool(separator.strip()) or _is_argument(low, begin, found)
 
 
 def _is_argument(low: str, begin: int, found: re.Match[str]) -> bool:
-    """Tell whether a name that stands before its value, with nothing but a space between, gives it a value."""
+    """Return True if a name and the text after a space are an option or a setting with its value."""
     key = found["key"]
     if low[found.end()] in "\"'\\`":
         return key.startswith(("pass", "pwd", "identified")) or _OPAQUE.match(low, found.end()) is not None
@@ -258,7 +261,7 @@ def _is_tag(separator: str) -> bool:
 
 
 def _value_extent(text: str, low: str, begin: int, found: re.Match[str]) -> tuple[int, int] | None:
-    """Find the value behind a name and its separator."""
+    """Return the span of the value after a name and its separator; ``None`` if it is not a secret."""
     named, separator, key = found["named"], found["separator"], found["key"]
     start = found.end()
     if (named is not None and named.endswith(">")) or (separator is not None and _is_tag(separator)):
@@ -275,17 +278,17 @@ def _value_extent(text: str, low: str, begin: int, found: re.Match[str]) -> tupl
         if is_prose(low[begin : found.end("key")], key, low[span[0] : span[1]], before, colon=not assigned):
             return None
     if key == "token" and low[start] in "\"'`" and span[1] - span[0] <= _LONGEST_SIGN:
-        return None  # of a parser: unexpected token: ')'
+        return None  # a parser's message: unexpected token: ')'
     if found["pair"] is not None and low[begin] != "-":
         after = text[span[1] : span[1] + 66].lstrip("\\\"'`")[:1]
-        # A list of columns goes on, and a name of the next field follows; a pair ends here.
+        # A pair ends after the value. A list of columns continues, and a colon follows the name of a field.
         if after == ":" or not (key.endswith(_ALWAYS_PAIRED) or after in (")", "]")):
             return None
     return span
 
 
 def _connection_value(text: str, low: str, begin: int, start: int) -> tuple[int, int] | None:
-    """Find the value in a connection string, where it ends with `;` and may hold spaces and quotes."""
+    """Return the span of a value in a connection string. It ends with `;` and may hold spaces and quotes."""
     if low[begin - 1 : begin] == ";":
         rest = _BRACED.match(text, start) or _REST.match(text, start)
         return None if rest is None else rest.span()
@@ -294,5 +297,5 @@ def _connection_value(text: str, low: str, begin: int, start: int) -> tuple[int,
 
 
 def _stems(extra: Iterable[str]) -> tuple[str, ...]:
-    """Give the longest word of each additional name: what a literal look-up searches for."""
+    """Return the longest word of each additional name, for the literal search."""
     return tuple({max(split, key=len) for split in map(words, extra)})

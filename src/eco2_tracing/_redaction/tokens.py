@@ -1,4 +1,4 @@
-"""Credentials that are known by their prefix, as their makers and public secret scanners document them."""
+"""Finds credentials by their prefix, as their issuers and public secret scanners document it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _W = r"[\w-]"
 _DIGIT_WITHIN = r"(?=[\w.~+/=-]{0,40}\d)"
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
-# Prefixes, and what follows them. Where a body may hold `-` or `_`, a digit must be near its beginning:
-# `sk-learn-pipeline-with-steps` is a word. An upper bound of each repetition keeps the search linear.
+# Prefixes, and the patterns of the bodies after them. A body that may hold `-` or `_` needs a digit near its beginning,
+# because `sk-learn-pipeline-with-steps` is a word. The bounds of the repetitions keep the search linear.
 _ALNUM = rf"{_DIGIT_WITHIN}(?=[A-Za-z0-9+/]{{12}})[A-Za-z0-9]{{12,200}}[\w+/=-]{{0,200}}"
 _DASHED = rf"{_DIGIT_WITHIN}{_W}{{16,200}}"
 _FORMS = (
@@ -53,7 +53,7 @@ _FORMS = (
     ("gl(?:pat|ptt|dt|rtr?|cbt|ft|imt|agent|oas|soat|ffct)- GR1348941", rf"{_W}{{16,200}}"),
     (r"xox[a-z]- xapp- xwfp- xoxe\.xox[bp]-", rf"{_W}{{10,200}}"),
     ("[sp]k_(?:live|test|prod)_ rk_(?:live|test|prod)_", r"\w{10,200}"),
-    # OpenAI, Anthropic and their like; New Relic, Square, Brevo, Frame.io, Google, Yandex, Figma, Contentful, Fly
+    # OpenAI, Anthropic and others with `sk-`; New Relic, Square, Brevo, Frame.io, Google, Yandex, Figma, Contentful, Fly
     ("sk- NR(?:AK|AA|II|JS|IQ|RA|SP)- sq0[a-z]{3}- xkeysib- fio-u- GOCSPX- AIza AQVN figd_ CFPAT- fo1_", _DASHED),
     ("dckr_(?:pat|oat)_ sb_secret_ pscale_(?:tkn|pw|oauth)_ duffel_(?:live|test)_ HRKU- PMAK- PMAT- pypi-Ag", _DASHED),
     # NVIDIA, Tavily, Apify, Jina, Weights & Biases, Zuplo, Defined Networking, Midtrans, Cal.com, Trigger, Cloudflare
@@ -109,10 +109,10 @@ _FORMS = (
 
 
 def alternatives(patterns: Iterable[str]) -> str:
-    """Join patterns by their first letter: at each place one look, not one for each pattern.
+    """Return one pattern for several, grouped by their first letter. So each position needs one comparison only.
 
     Args:
-        patterns: Regular expressions. One that begins with no letter or digit is put last.
+        patterns: Regular expressions. Those that do not begin with a letter or a digit are put last.
     """
     letters: dict[str, list[str]] = {}
     others: list[str] = []
@@ -124,27 +124,25 @@ def alternatives(patterns: Iterable[str]) -> str:
     return "|".join([*(f"{letter}(?:{'|'.join(rests)})" for letter, rests in letters.items()), *others])
 
 
-# Each of them holds so many letters, digits, `_` and `-` in one: a text without such a word is not looked at.
+# Each token contains such a run of letters, digits, `_` and `-`. A text without a run holds no token.
 _RUN = re.compile(r"[A-Za-z0-9_-]{16,}")
 find_run = _RUN.search
-"""Finds such a word; for callers that would feel the call of `has_token`."""
+"""Returns the match of a run, or ``None``. Hot paths use it instead of `has_token`, to save a call."""
 
 _WORDS = lazy(r"[a-z_-]+\Z")
-_ID = lazy(
-    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z|[0-9a-f]+\Z"
-)  # alone: a UUID, or hexadecimal digits
+# The whole text is a UUID or hexadecimal digits.
+_ID = lazy(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z|[0-9a-f]+\Z")
 _UUID_ALONE = lazy(_UUID)
-_REACH = 20  # how far before such a word a prefix can begin
+_REACH = 20  # how many characters before a run a prefix can begin
 _ESCAPES = lazy(r"%[0-9A-Fa-f]{2}[A-Za-z0-9]|\\[nrtbfu]|\[\d{0,3}m|/bot")  # see `begins_word`
-_HEAD = lazy(
-    r"[A-Za-z0-9]{14}\.\Z|[\w~.-]{3}\d\Z"
-)  # what stands before the prefix: Terraform, Microsoft Entra
+# The part of a token before its prefix: Terraform, Microsoft Entra.
+_HEAD = lazy(r"[A-Za-z0-9]{14}\.\Z|[\w~.-]{3}\d\Z")
 _TAIL = lazy(r"(?:[\w.~+/=-]|%(?:2[bBfF]|3[dD]))*+")
 _MAILCHIMP = lazy(r"[0-9a-f]{32}-us\d{1,2}(?!\w)")
-# What may stand before a token though it ends in a letter or a digit: `%3D`, `\n`, `\u003d`, and Telegram's `/bot`.
+# Separators before a token that end with a letter or a digit: `%3D`, `\n`, `\u003d`, and Telegram's `/bot`.
 _BEFORE = lazy(r"(?:%(?:25){0,2}[0-9A-Fa-f]{2}|\\[nrtbf]|\\u00[0-9A-Fa-f]{2}|/bot|\[\d{0,3}m)\Z")
 
-# Webhooks of Slack, Discord, Teams, Zapier, IFTTT, Make, Lark, WeCom, Mattermost: who knows the address may post.
+# Webhooks of Slack, Discord, Teams, Zapier, IFTTT, Make, Lark, WeCom and Mattermost. Their URLs are the only credential.
 _WEBHOOK = lazy(
     r"""hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/([\w/+=-]+)
       | /api/(?:v\d{1,3}/)?webhooks/\d{1,24}/([\w-]+)
@@ -163,15 +161,15 @@ _HOSTS = ("hook", "/with/key/", "api.telegram")
 
 @cache
 def _prefixes() -> re.Pattern[str]:
-    """Return the search for a prefix; compiled for the first text that needs it, because that takes milliseconds."""
+    """Return the pattern of a prefix. It is compiled on first use, because that takes milliseconds."""
     return re.compile(alternatives(prefix for prefixes, _ in _FORMS for prefix in prefixes.split()))
 
 
 @cache
 def _prefixes_of_words() -> re.Pattern[str]:
-    """Return the same search where a word begins; Microsoft Entra's stands within one.
+    """Return the pattern of a prefix at the beginning of a word, and of Microsoft Entra's prefix within a word.
 
-    It is faster, because it passes the rest of each word.
+    It is faster than `_prefixes`, because it skips the rest of each word.
     """
     prefixes = alternatives(prefix for prefixes, _ in _FORMS for prefix in prefixes.split())
     return re.compile(rf"(?<![A-Za-z0-9])(?:{prefixes})|Q~")
@@ -179,12 +177,12 @@ def _prefixes_of_words() -> re.Pattern[str]:
 
 @cache
 def _whole() -> re.Pattern[str]:
-    """Return the search for a whole token."""
+    """Return the pattern of a whole token."""
     return re.compile(alternatives(prefix + body for prefixes, body in _FORMS for prefix in prefixes.split()))
 
 
 def has_token(text: str) -> bool:
-    """Tell whether a text has a word that is long enough for a token.
+    """Return True if a text has a word that is long enough for a token.
 
     Args:
         text: Any text.
@@ -193,14 +191,11 @@ def has_token(text: str) -> bool:
 
 
 def find_tokens(text: str, budget: Budget) -> list[tuple[int, int]]:
-    """Find the tokens of a known form.
+    """Return the spans of tokens with a known prefix.
 
     Args:
         text: Any text.
-        budget: What is left for places that are looked at; the rest of the text is masked where nothing is.
-
-    Returns:
-        Their places.
+        budget: The search budget. The rest of the text is masked if it is exhausted.
     """
     spans: list[tuple[int, int]] = []
     if _ID.match(text):
@@ -242,19 +237,19 @@ def find_tokens(text: str, budget: Budget) -> list[tuple[int, int]]:
             tail = _TAIL.match(text, token.end())
             done = token.end() if tail is None else tail.end()
             spans.append((begin, done))
-            break  # the token holds the rest of the word
+            break  # the rest of the word belongs to the token
         else:
-            spans.append((at, len(text)))  # more prefixes than any text has: the rest of it is not looked at
+            spans.append((at, len(text)))  # the budget is exhausted: the rest is masked
             break
     return spans
 
 
 def find_webhooks(text: str, low: str) -> list[tuple[int, int]]:
-    """Find the secret parts of webhooks' addresses.
+    """Return the spans of the secret parts of webhook URLs.
 
     Args:
         text: Any text.
-        low: The same in lower case.
+        low: The same text in lower case.
     """
     if not any(host in low for host in _HOSTS):
         return []
@@ -262,7 +257,7 @@ def find_webhooks(text: str, low: str) -> list[tuple[int, int]]:
 
 
 def _token_start(text: str, at: int) -> int:
-    """Return where a token begins whose prefix stands at a place, or -1 in the middle of a word."""
+    """Return the beginning of the token with a prefix at a position; -1 if the prefix is in the middle of a word."""
     if text.startswith(("atlasv1", "Q~"), at):
         head = _HEAD.search(text, max(0, at - 15), at)
         return -1 if head is None else head.start()
@@ -270,11 +265,11 @@ def _token_start(text: str, at: int) -> int:
 
 
 def begins_word(text: str, at: int) -> bool:
-    """Tell whether a word begins at a place; an escaped character before it is no part of the word.
+    """Return True if a word begins at a position. An escaped character before it does not belong to the word.
 
     Args:
         text: Any text.
-        at: Where the word would begin.
+        at: The position.
     """
     before = text[at - 1 : at]
     return not (before.isalnum() and before.isascii()) or _BEFORE.search(text, max(0, at - 8), at) is not None

@@ -1,4 +1,4 @@
-"""Secrets in URLs and query strings; all other bytes stay as they are."""
+"""Masks secrets in URLs and query strings. All other characters are kept unchanged."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from eco2_tracing._redaction.keys import MASK
 from eco2_tracing._redaction.lazy import lazy
 from eco2_tracing._redaction.truncate import truncate
 
-# A URL's text from its authority on. Behind a quote or an angle bracket within it stands no separator and no end.
+# The text of a URL from its authority on. It ends at a quote or an angle bracket before a separator.
 _REST = r"""((?:[^\s"'<>]|["'<>](?![\s,;:)\]}>/\\]|\Z)){1,2048})"""
 _AUTHORITY = lazy(rf":\\{{0,4}}/\\{{0,4}}/{_REST}")
 _RELATIVE = lazy(rf"""//(?:(?<=\A//)|(?<=["'\s]//)){_REST}""")
 _ENDS = lazy(r"[/?#\\]")
 _QUOTES = lazy(r"""["'<>]""")
-# A password with an unescaped `/`, `?` or `#`: what follows the colon is no port.
+# A password with an unescaped `/`, `?` or `#`. The text after the colon is not a port.
 _LOOSE = lazy(r"[^/?#:@\\\[]{0,256}:(?!\d{0,5}(?:[/?#\s\"'<>,)]|\Z))[^\s@]{1,512}@")
 _HOST = lazy(r"(?:[\w-]{1,63}(?:\.[\w-]{1,63})+|localhost)(?::\d{1,5})?\Z|[\w.-]{1,253}:\d{1,5}\Z|\[")
 _DATABASE = lazy(
@@ -28,7 +28,7 @@ _LONGEST_SCHEME = 32
 # Go's MySQL driver: `user:password@tcp(host:3306)/`; Oracle's thin driver: `thin:user/password@host`.
 _GO = lazy(r"""(?<![^\s"'=(])([\w.-]{1,64}):([^\s"'<>/]{1,256})@(?=(?:tcp|unix)\()""")
 _THIN = lazy(r"thin:([^/\s\"']{1,64}/[^\s\"']{1,256})@")
-# The same where a URL is percent-encoded, once or again, in whole or in part, as it stands in a path.
+# User information in a URL that is percent-encoded once or several times, in whole or in part, as in a path.
 _ENCODED_USERINFO = lazy(
     r"""(?: (%(?:25){0,2}3[aA](?:/|%(?:25){0,2}2[fF]){2}) | (://) )
     (?:(?!%(?:25){0,2}(?:40|2[fF]|3[fF]|23))[^\s/?\#"'<>&@]){1,512}((?(2)(?!@))(?:%(?:25){0,2}40|@))""",
@@ -38,7 +38,7 @@ _ENCODED_USERINFO = lazy(
 _PARAMETER = lazy(r"""[?&;\#]([^\s=&;\#?"'<>]{1,256})=([^\s&;\#"'<>]+)""")
 _DEEPEST = 3
 _MOST_PARAMETERS = 512
-_MOST_NESTED = 128  # values that are decoded and looked into
+_MOST_NESTED = 128  # values that are decoded and searched
 _LONGEST_NESTED = 2048
 _LONGEST_VALUE = 8 * 1024
 _OMITTED = "…"
@@ -48,8 +48,8 @@ class Urls:
     """Masks URLs and query strings.
 
     Args:
-        is_secret: Tells whether a parameter of this name is masked.
-        nested: Masks the decoded value of a parameter: a URL, JSON, or text.
+        is_secret: Returns True if the values of a parameter are masked.
+        nested: Masks the decoded value of a parameter, which is a URL, JSON or text.
     """
 
     __slots__ = ("_is_secret", "_nested")
@@ -59,7 +59,7 @@ class Urls:
         self._nested = nested
 
     def url(self, url: str, budget: Budget, depth: int = 0) -> str:
-        """Mask user information, and secrets in query and fragment."""
+        """Return a URL with masked user information and masked secrets in path parameters, query and fragment."""
         url = mask_userinfo(url, budget)
         head, hash_mark, fragment = url.partition("#")
         path, question_mark, query = head.partition("?")
@@ -73,7 +73,7 @@ class Urls:
         return path + question_mark + query + hash_mark + fragment
 
     def query(self, query: str, budget: Budget, depth: int = 0) -> str:
-        """Mask the values of secret parameters, separated by `&` or `;`."""
+        """Return a query with masked values of secret parameters. The separators are `&` and `;`."""
         parts = query.split("&", _MOST_PARAMETERS)
         if len(parts) > _MOST_PARAMETERS:
             parts[-1] = _OMITTED
@@ -91,7 +91,7 @@ class Urls:
         return "&".join(parts)
 
     def _part(self, part: str, budget: Budget, depth: int) -> str:
-        """Mask pairs separated by `;`, which to some servers is part of the value."""
+        """Return a part with masked pairs, separated by `;`. Some servers read `;` as part of the value."""
         masked: list[str] = []
         in_secret = False
         pieces = part.split(";", _MOST_NESTED)
@@ -99,7 +99,7 @@ class Urls:
             pieces[-1] = _OMITTED
         for piece in pieces:
             if "=" not in piece and in_secret:
-                continue  # `password=a;b`: the rest of the same secret
+                continue  # `password=a;b`: `b` belongs to the same secret
             if budget.left <= 0:
                 return ";".join([*masked, _OMITTED])
             masked.append(self._pair(piece, budget, depth))
@@ -116,7 +116,7 @@ class Urls:
         return name + equals + self.value(value, budget, depth)
 
     def parameters(self, text: str, budget: Budget, depth: int) -> str:
-        """Mask secret parameters of the query strings inside a longer text."""
+        """Return a text with masked secret parameters of the query strings in it."""
         parts: list[str] = []
         done = 0
         nested = 0
@@ -134,13 +134,13 @@ class Urls:
         return f"{''.join(parts)}{text[done:]}" if parts else text
 
     def value(self, value: str, budget: Budget, depth: int) -> str:
-        """Mask what a parameter's value carries inside, such as a redirect's URL with a token."""
+        """Return a parameter's value with masked secrets inside, such as the token in the URL of a redirect."""
         if depth >= _DEEPEST or not ("=" in value or "%" in value or ":" in value or "+" in value):
             return value
         if len(value) > _LONGEST_VALUE:
             value = truncate(value, _LONGEST_VALUE)
         if len(value) > _LONGEST_NESTED:
-            depth = _DEEPEST - 1  # looked into once
+            depth = _DEEPEST - 1  # only one level is searched
         budget.left -= len(value)
         plain, encoding = _decoded(value) if "%" in value else (value, "utf-8")
         masked = self._nested(plain, depth + 1, budget)
@@ -150,7 +150,7 @@ class Urls:
 
 
 def _decoded(value: str) -> tuple[str, str]:
-    """Decode a value and name its encoding; Latin-1 keeps each byte of what is not UTF-8."""
+    """Return a decoded value and its encoding. Latin-1 keeps each byte of a value that is not UTF-8."""
     try:
         return unquote(value, "utf-8", "strict"), "utf-8"
     except UnicodeDecodeError:
@@ -158,11 +158,11 @@ def _decoded(value: str) -> tuple[str, str]:
 
 
 def mask_userinfo(text: str, budget: Budget) -> str:
-    """Mask `user:password@` behind each `://`.
+    """Return a text with masked `user:password@` after each `://`.
 
     Args:
         text: Any text.
-        budget: What is left for places that are looked at; the rest of the text is cut where nothing is.
+        budget: The search budget. The rest of the text is omitted if it is exhausted.
     """
     text = budget.places(text, "//", PLACE)
     if "@" in text:
@@ -180,7 +180,7 @@ def mask_userinfo(text: str, budget: Budget) -> str:
 
 
 def _mask_authority(found: re.Match[str]) -> str:
-    """Mask the user information, up to the `@` before the host."""
+    """Return the authority with masked user information, up to the `@` before the host."""
     rest = found[1]
     if "@" not in rest:
         return found[0]

@@ -1,4 +1,4 @@
-"""Masks values that hold others: lists, mappings, bytes."""
+"""Masks secrets in lists, mappings and bytes."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from eco2_tracing._redaction.budget import Budget
 
 MOST_ITEMS = 1024
-"""Items of a sequence or a mapping that are kept."""
+"""Maximum number of items of a sequence or a mapping."""
 
 _DEEPEST = 16
-_ITEM = 8  # what an item costs beside its text: bounds lists that hold each other
+_ITEM = 8  # cost of an item in addition to its text, in characters: it limits nested lists
 
 
 class Values:
-    """Masks one value and all that it holds.
+    """Masks one value and all nested values.
 
     Args:
-        is_secret: Tells whether values under a name are masked.
+        is_secret: Returns True if values under a name are masked.
         kind_of: Returns the kind of a value by its name.
-        name: Masks and cuts a name.
+        name: Masks and truncates a name.
         text: Masks one text of a kind.
-        budget: How many characters are left for the value.
+        budget: The budget of the value.
 
     Attributes:
-        texts: How many texts were searched.
+        texts: The number of searched texts.
     """
 
     __slots__ = ("_budget", "_is_secret", "_kind_of", "_name", "_text", "texts")
@@ -56,7 +56,7 @@ class Values:
         self.texts = 0
 
     def masked(self, kind: int, value: object, depth: int = 0) -> object:
-        """Mask a value of a kind; returns the same object where nothing was masked."""
+        """Return a masked value of a kind; the same object if nothing was masked."""
         if isinstance(value, str):
             self.texts += 1
             return self._text(kind, value if type(value) is str else str.__str__(value), self._budget)
@@ -73,7 +73,7 @@ class Values:
     def _sequence(self, kind: int, value: Sequence[object], depth: int) -> object:
         items: list[object] = []
         budget = self._budget
-        # Whether a text and the one before it are a name and a value is asked once, for all of them.
+        # Pairs and command arguments are checked once for the whole sequence.
         given: Sequence[object] = value
         if kind == TEXT and len(value) > 1:
             if len(value) == 2 and is_secret_pair(value, self._is_secret):
@@ -115,7 +115,7 @@ class Values:
         return value if same else items
 
     def _bytes(self, kind: int, value: bytes | bytearray) -> object:
-        """Mask what bytes say as a text; bytes without a secret stay bytes."""
+        """Return bytes as masked text; the same bytes if their text holds no secret."""
         text = bytes(value[: self._budget.left]).decode("utf-8", "backslashreplace")
         masked = self._text(kind, text, self._budget)
         return value if masked == text and len(value) <= len(text) else masked

@@ -1,11 +1,11 @@
-"""Which values behind a secret's name are words of prose, not secrets."""
+"""Detects words of prose after a secret's name, which are not secrets."""
 
 from __future__ import annotations
 
 from eco2_tracing._redaction.keys import KOREAN, OTHER_SIGNATURES, OTHER_TOKENS
 from eco2_tracing._redaction.lazy import lazy
 
-# Where `token` stands behind one of these, it is a parser's: "unexpected token: foo", "first token: 120 ms".
+# After one of these words, `token` is a parser's term: "unexpected token: foo", "first token: 120 ms".
 _PARSER_WORD = lazy(
     r"\b(?:bad|expected|first|illegal|invalid|last|missing|next|previous|unexpected|unknown|unrecognized)[ ]\Z"
 )
@@ -25,9 +25,9 @@ _KEYS_WITH_COUNTS = (
     "passwords",
     "secrets",
 )
-_FETCH = ("include", "omit", "same-origin")  # of the browsers' `credentials=`
+_FETCH = ("include", "omit", "same-origin")  # values of `credentials` in the Fetch API
 _SIGNS = ("sig", "signature")
-_DIRECTORY = lazy(r"(?:/[a-z._-]{1,32}){1,8}/?\Z")  # `PWD`, of a shell, is where it works
+_DIRECTORY = lazy(r"(?:/[a-z._-]{1,32}){1,8}/?\Z")  # the shell's variable `PWD` is a directory
 _ANNOTATION = lazy(r"(?:annotated|dict|list|literal|optional|sequence|tuple|type|union)\[")
 _SHORT_WORD = lazy(r"[a-z]{1,10}\Z")
 _STARS = lazy(r"[*\u2022]+\Z")
@@ -38,14 +38,14 @@ _METHODS = frozenset(
 
 
 def is_prose(low: str, key: str, value: str, before: str, *, colon: bool) -> bool:
-    """Tell whether a value that stands without quotes behind a name is a word of prose.
+    """Return True if a value without quotes after a name is a word of prose.
 
     Args:
         low: The whole name, in lower case.
-        key: The end of the name that makes it a secret's.
+        key: The end of the name that makes it secret.
         value: The value, in lower case.
-        before: What stands before the name, in lower case.
-        colon: Whether the separator is a colon, not an equals sign.
+        before: The text before the name, in lower case.
+        colon: True if the separator is a colon, False if it is an equals sign.
     """
     if _STARS.match(value) or (colon and _ANNOTATION.match(value)):
         return True
