@@ -1,4 +1,4 @@
-"""Secrets and ordinary texts, read from the lists in `data/`."""
+"""Texts with secrets and ordinary texts, read from the lists in `data/`."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _LONG_ENOUGH = 8
 
 
 def lines(name: str) -> list[str]:
-    """Return the lines of a list, without its comments."""
+    """Return the lines of a list without comments."""
     found = (_DATA / name).read_text(encoding="utf-8").splitlines()
     return [line for line in found if line and not line.startswith("# ")]
 
 
 def _unescaped(line: str) -> str:
-    """Return a line with its escapes replaced; two backslashes stand for one."""
+    """Return a line with its escapes replaced. Two backslashes become one."""
     marks = {"\\\\": "\\", "\\n": "\n", "\\r": "\r", "\\t": "\t"}
     return re.sub(r"\\[\\nrt]", lambda found: marks[found[0]], line)
 
 
 def _token(template: str) -> tuple[str, list[str]]:
-    """Return a token of the given form, and the parts of it that must not be seen.
+    """Return a token of the given form, and its secret parts.
 
-    The same template gives the same token in each run; the repository holds no token that a scanner would report.
+    The same template gives the same token in each run. So the repository holds no token that a scanner would report.
     """
     source = random.Random(template)
     secrets: list[str] = []
@@ -60,13 +60,13 @@ def _token(template: str) -> tuple[str, list[str]]:
 
 
 FORMS = [(_unescaped(line).replace("@@@", SECRET), [SECRET]) for line in lines("forms.txt")]
-"""Texts with a secret in them."""
+"""Texts that contain a secret, with their secrets."""
 
 TOKENS = [_token(line) for line in lines("tokens.txt")]
-"""Tokens that are secrets by their form."""
+"""Tokens of known forms, with their secret parts."""
 
 BENIGN_TEXTS = [_unescaped(line) for line in lines("benign_texts.txt")]
-"""Texts that only look as if they held a secret."""
+"""Texts that look like secrets and are none."""
 
 BENIGN_KEYS = lines("benign_keys.txt")
-"""Names of values that are no secrets."""
+"""Names of values that are not secrets."""

@@ -1,4 +1,4 @@
-"""Texts with a secret planted in them, in the forms in which services write them down."""
+"""Texts that contain a secret, in the forms that occur in logs and spans of services."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ SyntaxError('at x\nLINE 2: SELEC \'@\'') / LINE 1: SELEC '@' / [SQL: CALL login(
 near "@": syntax error / invalid input syntax for type integer: "@" / dup key: { email: "@" }
 """
 
-# Those of several lines.
+# Forms of several lines.
 _LINES = (
     "Authorization: Bearer\r\n @",
     '{"password":\n    "@"}',
@@ -85,7 +85,7 @@ PLANTED = [
     form.replace("@@", f"{SECRET}@").replace("@", SECRET) if "@@" in form else form.replace("@", SECRET)
     for form in [*(form for line in _FORMS.strip().splitlines() for form in line.split(" / ")), *_LINES]
 ]
-"""Each holds `SECRET`."""
+"""Texts that contain `SECRET`."""
 PLANTED = [text.replace(f"{SECRET}{SECRET}", f"{SECRET}@") for text in PLANTED]
 
 STATEMENTS = [
@@ -96,7 +96,7 @@ STATEMENTS = [
         "ATTACH DATABASE 'x' AS y KEY '@'", "Row ('@', 1)",
     )
 ]  # fmt: skip
-"""What an engine's logger writes as it is."""
+"""Messages that are a whole statement, as database engines log them."""
 
 PROSE = [
     "code 404, status code: 404, error code: E1234, code=ECONNREFUSED, code=PGRST116, exit code: 1",
@@ -127,4 +127,4 @@ PROSE = [
     "job 'nightly' (id 7): done, took 5 s",
     "received card from deck; recv: 5, cv: bob.pdf",
 ]
-"""Lines that only look as if they held one."""
+"""Lines that look like secrets and are none."""

@@ -1,4 +1,4 @@
-"""What masking costs is bounded: for a text, an attribute, a span and a line."""
+"""The cost of masking is limited for a text, an attribute, a span and a log line."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ PIECES = [
 
 
 def cpu(call, times=1):
-    """Measure the CPU time of one call, the least of some."""
-    taken = []
+    """Return the least CPU time of several calls, in nanoseconds."""
+    durations = []
     for _ in range(times):
         begin = time.process_time_ns()
         call()
-        taken.append(time.process_time_ns() - begin)
-    return min(taken)
+        durations.append(time.process_time_ns() - begin)
+    return min(durations)
 
 
 def growth(redactor, kind, piece, times):
-    """Measure how many times longer an attribute takes that is eight times as long."""
+    """Return the ratio of the times for an attribute of eight times the length."""
     small, large = ((piece * (length // len(piece) + 1))[:length] for length in (2_100, 16_800))
     begin = max(cpu(lambda: redactor.attributes({kind: small}), times), 20_000)
     return cpu(lambda: redactor.attributes({kind: large}), times) / begin
@@ -60,14 +60,14 @@ def growth(redactor, kind, piece, times):
     [("note", PIECES), *((kind, PIECES[::4]) for kind in ("url.query", "url.full", "db.query.text"))],
 )
 def test_time_grows_with_the_length(kind, pieces):
-    """Eight times the text takes about eight times the time; a pattern that looks twice at it would take 64 times."""
+    """A text of eight times the length takes about eight times as long. A quadratic pattern would take 64 times."""
     redactor = Redactor()
     slow = [piece for piece in pieces if growth(redactor, kind, piece, 1) > 32]
     assert [piece for piece in slow if growth(redactor, kind, piece, 5) > 32] == []
 
 
 def searched(monkeypatch):
-    """Count the characters that are searched from here on."""
+    """Return a list whose item counts the searched characters from now on."""
     from eco2_tracing._redaction.scanner import Scanner
 
     counted = [0]
@@ -82,7 +82,7 @@ def searched(monkeypatch):
 
 
 def test_an_attribute_has_one_bound(monkeypatch):
-    """A list of 64 texts of 16 Ki characters is searched and kept as one text of that length is."""
+    """A list of 64 texts of 16 Ki characters has the same limit as one text of that length."""
     counted = searched(monkeypatch)
     items = Redactor().value("note", [f"value {number} token=abc " * 800 for number in range(64)])
     assert counted[0] <= 16 * 1024
@@ -94,7 +94,7 @@ def test_an_attribute_has_one_bound(monkeypatch):
 
 
 def test_a_span_has_one_bound(monkeypatch):
-    """Attributes, events and links together; what is left out is marked, and short values stay."""
+    """Attributes, events and links share one budget. An ellipsis marks omitted text."""
     captured = CapturedSpans()
     configure_tracing(settings=TracingSettings(traces_exporter=("none",)), span_processors=(captured,))
     counted = searched(monkeypatch)
@@ -114,7 +114,7 @@ def test_a_span_has_one_bound(monkeypatch):
 
 
 def test_a_line_has_one_bound(monkeypatch):
-    """A record with 500 fields of 8 Ki characters is a line of some 32 KiB."""
+    """A record with 500 fields of 8 Ki characters gives a line of at most 48 KiB."""
     counted = searched(monkeypatch)
     record = logging.LogRecord("a", 20, "", 1, "value x=1 " * 10_000, (), None)
     record.__dict__.update({f"field{number}": "some value x=1 and more " * 400 for number in range(500)})
@@ -128,8 +128,8 @@ def test_a_line_has_one_bound(monkeypatch):
     assert json.loads(line)["message"].endswith("…")
 
 
-def test_fields_without_number_are_cut_where_the_line_is_full():
-    """Names count as well, and the first fields are the ones that stay."""
+def test_fields_beyond_the_limit_of_a_line_are_omitted():
+    """The first fields are kept."""
     record = logging.LogRecord("a", 20, "", 1, "m", (), None)
     record.__dict__.update({f"field{number}": "x" * 8_192 for number in range(100)})
     labels = json.loads(EcsFormatter().format(record))["labels"]
@@ -138,7 +138,7 @@ def test_fields_without_number_are_cut_where_the_line_is_full():
 
 
 def test_a_trace_with_many_lines_keeps_its_end():
-    """No count of frames, of `line`, of `value` or of `select` cuts what is within the limits."""
+    """A trace within the limit is not truncated, even with many frames and words such as `line`, `value` and `select`."""
     trace = "".join(
         f'  File "f{number}.py", line {number}, in select_value\n    value = update(token)\n'
         for number in range(200)
@@ -148,8 +148,8 @@ def test_a_trace_with_many_lines_keeps_its_end():
     assert Redactor().text(text) == text
 
 
-def test_more_secrets_than_anyone_writes_end_a_text():
-    """The rest is left out, with a mark: time is bounded, and nothing comes through unseen."""
+def test_a_text_with_too_many_candidates_is_truncated():
+    """The rest of the text is omitted, and an ellipsis marks its end."""
     redactor = Redactor()
     for piece in (
         "token=S3CRET ",
@@ -169,7 +169,7 @@ def test_more_secrets_than_anyone_writes_end_a_text():
 
 
 def test_an_ordinary_stack_trace_is_untouched():
-    """The word `value` costs nothing but a look-up of what may follow it."""
+    """The word `value` in a stack trace is not masked and does not exhaust the budget."""
 
     def fail(depth, value=1):
         return int("value") if not depth else fail(depth - 1, value)
@@ -180,8 +180,8 @@ def test_an_ordinary_stack_trace_is_untouched():
     assert Redactor().text(trace) == trace
 
 
-def test_mappings_that_never_end():
-    """They are read as far as a value is kept."""
+def test_endless_mappings():
+    """An endless mapping is read up to the limit of a value."""
     Redactor().value("x", EndlessDict(name="password"))
     record = logging.LogRecord("a", 20, "", 1, "m", (), None)
     record.field = EndlessDict(name="password")
@@ -189,14 +189,14 @@ def test_mappings_that_never_end():
 
 
 def test_a_mapping_has_the_bound_of_an_attribute():
-    """Items behind the bound are left out."""
+    """Items beyond the limit are omitted."""
     masked = Redactor().value("x", {f"key{number}": "x" * 1_000 for number in range(100)})
     assert len(masked) < 20
     assert len(str(masked)) < 20 * 1024
 
 
-def test_more_beginnings_than_any_word_has():
-    """A word full of prefixes, and a text full of refused input, are masked where nothing looked."""
+def test_unsearched_text_is_masked():
+    """A word with many prefixes and a text with many rejected inputs are masked beyond the budget."""
     redactor = Redactor()
     token = "ghp_" + "a1B2" * 9
     assert token not in redactor.text("xSK" * 3_000 + f"-{token}")
@@ -206,7 +206,7 @@ def test_more_beginnings_than_any_word_has():
 
 
 def test_a_span_of_many_short_texts(monkeypatch):
-    """A span's bound counts what each text of a list takes, however short it is."""
+    """Each text of a list is charged to the span's budget, even a short one."""
     redactor = Redactor()
     calls = [0]
     scan = type(redactor)._scan
@@ -225,7 +225,7 @@ def test_a_span_of_many_short_texts(monkeypatch):
 
 
 def test_searches_are_compiled_before_the_first_request():
-    """After `prepare` no text of any kind compiles another one."""
+    """No pattern is compiled after `prepare`."""
     code = """
 import re
 from eco2_tracing._redaction import Redactor
@@ -248,8 +248,8 @@ print(redactor.text("password=geheim Bearer abcdefgh1234567890 postgres://u:p@h/
 @pytest.mark.parametrize(
     "piece", ["bedrock-api-key-%3D", 'auth\\\\"x ', "select a, ", "//a:b@h ", "password=x ", "otp=0\n"]
 )
-def test_places_are_counted_within_a_text(piece):
-    """A text full of places where a secret may stand is searched up to a number of them, and the rest is left out."""
+def test_candidates_of_a_text_are_counted(piece):
+    """A text with many candidates is searched within the budget. The rest is omitted or masked."""
     from eco2_tracing._redaction import Budget
 
     budget = Budget(12 * 1024)
@@ -259,7 +259,7 @@ def test_places_are_counted_within_a_text(piece):
 
 
 def test_the_items_of_a_span_are_counted():
-    """Lists of a span hold so many items together; a mark stands for the rest."""
+    """The lists of a span have a common limit of items. An ellipsis replaces the rest."""
     captured = CapturedSpans()
     configure_tracing(settings=TracingSettings(traces_exporter=("none",)), span_processors=(captured,))
     with span("s") as current:
@@ -272,7 +272,7 @@ def test_the_items_of_a_span_are_counted():
 
 
 def test_errors_of_pydantic_are_counted():
-    """A text full of messages is searched up to a number of them, and the rest is masked."""
+    """A text with many errors is searched within the budget, and the rest is masked."""
     redactor = Redactor()
     assert redactor.text(f"input {'[msg' * 10}") == f"input {'[msg' * 10}"
     masked = redactor.text("token=x input (" + "'msg" * 4_000 + "': '', 'input': 'S3CRET'")
@@ -281,14 +281,14 @@ def test_errors_of_pydantic_are_counted():
 
 
 def test_one_long_attribute_has_the_bound_of_a_text():
-    """However much of the span's bound is left."""
+    """An attribute alone is masked like a free text, although the span's budget is larger."""
     redactor = Redactor()
     text = "password=x " * 1_000
     assert redactor.attributes({"note": text}) == {"note": redactor.text(text)}
 
 
 def test_lists_of_tokens_are_counted():
-    """A text full of them is searched up to a number of them, and the rest is masked."""
+    """A text with many lists of tokens is searched within the budget, and the rest is masked."""
     text = "note tokens=[1] " * 1_000
     masked = Redactor().text(text + "tokens=['S3CRETvalue9']")
     assert "S3CRET" not in masked
@@ -296,12 +296,12 @@ def test_lists_of_tokens_are_counted():
 
 
 def test_programs_are_counted():
-    """A text full of command lines is searched up to a number of them, and the rest is masked."""
+    """A text with many command lines is searched within the budget, and the rest is masked."""
     assert "S3CRET" not in Redactor().text("curl -s " * 500 + "mysql -pS3CRET ")
 
 
-def test_a_field_under_an_uncertain_name_keeps_what_is_no_text():
-    """Numbers, and values below the deepest level."""
+def test_a_field_with_an_uncertain_name_may_hold_any_value():
+    """A field named `tokens` with numbers and nested values is written."""
     record = logging.LogRecord("a", 20, "", 1, "m", (), None)
     record.tokens = [1, {"a": [["S3CRETvalue9", 2.5]]}]
     assert json.loads(EcsFormatter().format(record))["labels"]["tokens"]

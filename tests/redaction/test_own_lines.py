@@ -1,4 +1,4 @@
-"""What the library says of itself holds no credentials: start line, warnings, status, failed deliveries."""
+"""The library's own messages hold no credentials: start line, warnings, status and failed exports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .planted import SECRET
     "endpoint", ["http://bob:{secret}@127.0.0.1:{port}/?token={secret}", "http://127.0.0.1:{port}/{port}"]
 )
 def test_where_spans_go(caplog, protocol, endpoint):
-    """Neither user information and query of the endpoint nor its headers are told."""
+    """Log and status show neither headers nor user information and query of the endpoint."""
     caplog.set_level(logging.DEBUG)
     settings = TracingSettings(
         exporter_otlp_protocol=protocol,

@@ -1,4 +1,4 @@
-"""SQL, JSON queries and commands: no literal stays, whatever its spelling; names and placeholders do."""
+"""Literals of SQL, JSON queries and commands are replaced. Names and placeholders are kept."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ STATEMENTS = [
 @pytest.mark.parametrize(("statement", "masked"), STATEMENTS)
 @pytest.mark.parametrize("key", ["db.statement", "db.query.text"])
 def test_literals(key, statement, masked):
-    """Texts, numbers and booleans become `?`; names, parameters and comments without quotes stay."""
+    """Texts, numbers and booleans become `?`. Names, parameters and comments without quotes are kept."""
     assert Redactor().value(key, statement) == masked
     assert Redactor().value(key, masked) == masked
 
@@ -59,22 +59,22 @@ def test_literals(key, statement, masked):
     ],
 )
 @pytest.mark.parametrize("key", ["db.system", "db.system.name"])
-def test_the_database_says_what_double_quotes_are(key, system, statement, masked):
-    """MySQL's are texts, PostgreSQL's are names; what follows a command of Redis is data."""
+def test_double_quotes_depend_on_the_database(key, system, statement, masked):
+    """Double-quoted texts are literals in MySQL and names in PostgreSQL. Arguments of Redis commands are literals."""
     attributes = {key: system, "db.query.text": statement}
     assert (Redactor().attributes(attributes) or attributes)["db.query.text"] == masked
 
 
-def test_a_clean_statement_makes_nothing():
-    """The common case, a parameterized statement, allocates no mapping."""
+def test_a_clean_statement_is_not_copied():
+    """A statement without literals gives no new mapping."""
     redactor = Redactor()
     for _ in range(2):
-        statement = str(b"SELECT a FROM b WHERE c = $1", "ascii")  # equal, and another object each time
+        statement = str(b"SELECT a FROM b WHERE c = $1", "ascii")  # equal texts, but different objects
         assert redactor.attributes({"db.query.text": statement}) is None
 
 
-def test_statements_are_remembered_within_bounds():
-    """However many and however long there are: as masked the second time as the first."""
+def test_the_cache_of_statements_is_limited():
+    """A cached statement is masked like a new one. The cache has limits for entries and their length."""
     redactor = Redactor()
     for number in range(1_000):
         for _ in range(2):
@@ -86,7 +86,7 @@ def test_statements_are_remembered_within_bounds():
 
 @pytest.mark.parametrize("length", [100, 3_000, 40_000])
 def test_statements_of_any_length(length):
-    """Short ones are remembered, long ones are not, the longest are cut: all are masked."""
+    """Cached short statements, uncached long ones and truncated ones are masked."""
     statement = f"SELECT {', '.join(['x'] * (length // 3))} WHERE s = 'secret' AND t = '{'secret' * 9}"
     masked = Redactor().attributes({"db.query.text": statement})["db.query.text"]
     assert "secret" not in masked
@@ -107,8 +107,8 @@ WORDS = st.sampled_from(
 
 
 @given(st.lists(st.one_of(QUOTED, NAMED, TICKED, TAGGED, COMMENTS, WORDS), max_size=8))
-def test_a_literal_never_comes_through(tokens):
-    """Whatever whole tokens stand before it, and whatever quotes there are in them."""
+def test_a_literal_after_any_tokens_is_masked(tokens):
+    """A literal is masked after any complete tokens, also with quotes in them."""
     statement = f"{' '.join(tokens)} WHERE a = 'S3CRET' AND b = 4111222233334444 AND c = $$S3CRET$$"
     masked = Redactor().value("db.query.text", statement)
     assert "S3CRET" not in masked
@@ -117,14 +117,14 @@ def test_a_literal_never_comes_through(tokens):
 
 @given(st.text("SELECT'\"$-/*#`[](),.=: \n5xq", max_size=60))
 def test_masking_twice_is_masking_once(statement):
-    """A masked statement has no literal left."""
+    """Masking a masked statement changes nothing."""
     redactor = Redactor()
     once = redactor.value("db.query.text", statement)
     assert redactor.value("db.query.text", once) == once
 
 
 def test_oracle_quotes_in_a_message():
-    """`q'[…]'` and `nq'[…]'` are literals, in a statement within a message as well."""
+    """`q'[…]'` and `nq'[…]'` in the statement of a message are masked."""
     redactor = Redactor()
     for opening in ("q'[", "nq'["):
         assert "S3CRET" not in redactor.text(f"failed: SELECT a FROM b WHERE c = {opening}it's S3CRET]'")

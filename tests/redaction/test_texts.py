@@ -1,4 +1,4 @@
-"""Free text and SQL: secrets found, prose left alone, time bounded."""
+"""Secrets in free text and SQL are masked, prose is kept, and the time is limited."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PROSE = [
 
 @pytest.mark.parametrize("text", PROSE)
 def test_ordinary_words_stay(text):
-    """A line about tokens is no token."""
+    """Prose about tokens and passwords is kept."""
     assert Redactor().text(text) == text
 
 
@@ -82,15 +82,15 @@ def test_ordinary_words_stay(text):
     ],
 )
 def test_secrets_in_text(text, masked):
-    """The forms in which secrets stand in messages."""
+    """Each form of a secret in a message is masked."""
     assert Redactor().text(text) == masked
 
 
 @given(
     st.text(max_size=80), st.sampled_from(["password=", '"token": "', "Authorization: Basic ", "api_key: "])
 )
-def test_a_planted_secret_never_comes_through(before, form):
-    """Whatever stands before it."""
+def test_a_secret_after_any_text_is_masked(before, form):
+    """A secret is masked after any text."""
     assert "S3CRET" not in Redactor().text(f"{before} {form}S3CRET-value")
 
 
@@ -107,25 +107,25 @@ ENDLESS = [
 
 @pytest.mark.parametrize("piece", ENDLESS)
 def test_ten_megabytes_take_bounded_time(piece):
-    """The text is cut before it is searched, and no pattern is quadratic in what is left."""
+    """The text is truncated before it is searched, and no pattern is quadratic."""
     text = piece * (10_000_000 // len(piece))
     redactor = Redactor()
     begin = time.process_time()
     for mask in (redactor.text, redactor.query, redactor.url):
         assert len(mask(text)) < 200_000
     redactor.attributes({"db.statement": text, "url.full": text, "x": text})
-    assert time.process_time() - begin < 5  # half an hour for a quadratic pattern
+    assert time.process_time() - begin < 5  # a quadratic pattern would take half an hour
 
 
-def test_the_cut_is_marked():
-    """A shortened text ends with an ellipsis, within its limit."""
+def test_truncation_is_marked():
+    """A truncated text ends with an ellipsis, within the limit."""
     assert Redactor(limit=5).text("abcdefgh") == "abcd…"
     assert Redactor(limit=5).text("abcde") == "abcde"
     assert truncate("abc", 2) == "a…"
 
 
-def test_objects_that_are_no_text():
-    """Anything is taken; a subclass of `str` does not get to run."""
+def test_objects_that_are_not_texts():
+    """Any object is accepted. Methods of a subclass of `str` are not called."""
     assert Redactor().text(Unreadable()) == "<unprintable Unreadable>"
     assert Redactor().query(UnreadableText("token=a")) == f"token={MASK}"
     assert Redactor().url(12) == "12"
@@ -137,7 +137,7 @@ def test_objects_that_are_no_text():
     st.dictionaries(st.text(max_size=30), st.one_of(st.none(), st.text(), st.integers(), st.lists(st.text())))
 )
 def test_any_attributes(attributes):
-    """Nothing raises, and a key stays what it is unless it holds a secret itself."""
+    """Nothing raises, and a key is kept unless it contains a secret."""
     masked = Redactor().attributes(attributes)
     assert masked is None or {key for key in attributes if Redactor().text(key) == key} <= set(masked)
 
@@ -169,7 +169,7 @@ def test_any_attributes(attributes):
     ],
 )
 def test_attributes(key, value, masked):
-    """By name, by the conventions' meaning of the name, and by what the text looks like."""
+    """A value is masked by a secret name, by the conventions' meaning of the name, or by its form."""
     given = {"http.request.method": "GET", key: value, "n": 1}
     changed = Redactor().attributes(given)
     assert (changed or given) == {"http.request.method": "GET", key: masked, "n": 1}
@@ -178,11 +178,11 @@ def test_attributes(key, value, masked):
 
 
 def test_values_that_cannot_be_read_are_masked():
-    """Nothing unseen leaves."""
+    """A list that raises on access is masked whole."""
     assert Redactor().attributes({"x": UnreadableList("ab")}) == {"x": MASK}
 
 
-def test_long_attributes_are_cut():
+def test_long_attributes_are_truncated():
     """An attribute keeps 16 Ki characters."""
     (value,) = Redactor().attributes({"x": "a" * 20_000}).values()
     assert len(value) == 16 * 1024
@@ -190,16 +190,16 @@ def test_long_attributes_are_cut():
 
 
 def test_a_subclass_of_list_becomes_a_list():
-    """What was masked in it is kept in a plain list."""
+    """The masked items are returned in a list of the built-in type."""
 
     class Other(list):
-        """A list of an application."""
+        """A list class of the application."""
 
     assert Redactor().value("x", Other(["token=abc"])) == [f"token={MASK}"]
 
 
-def test_clean_attributes_make_nothing():
-    """The common case allocates no mapping."""
+def test_clean_attributes_are_not_copied():
+    """Attributes without secrets give no new mapping."""
     attributes = {"http.request.method": "GET", "url.path": "/items/5", "http.response.status_code": 200}
     before = sys.getrefcount(attributes)
     assert Redactor().attributes(attributes) is None

@@ -193,9 +193,7 @@ class FreeText:
 
 
 def lowered(text: str) -> str:
-    """Return a text in lower case, of the same length.
-
-    Only ASCII letters are changed if `str.lower` would change the length, because positions must stay valid.
+    """Return a text in lower case, of the same length. Only ASCII letters change if others would change the length.
 
     Args:
         text: Any text.

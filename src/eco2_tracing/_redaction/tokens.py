@@ -53,7 +53,7 @@ _FORMS = (
     ("gl(?:pat|ptt|dt|rtr?|cbt|ft|imt|agent|oas|soat|ffct)- GR1348941", rf"{_W}{{16,200}}"),
     (r"xox[a-z]- xapp- xwfp- xoxe\.xox[bp]-", rf"{_W}{{10,200}}"),
     ("[sp]k_(?:live|test|prod)_ rk_(?:live|test|prod)_", r"\w{10,200}"),
-    # OpenAI, Anthropic and others with `sk-`; New Relic, Square, Brevo, Frame.io, Google, Yandex, Figma, Contentful, Fly
+    # OpenAI, Anthropic and others; New Relic, Square, Brevo, Frame.io, Google, Yandex, Figma, Contentful, Fly
     ("sk- NR(?:AK|AA|II|JS|IQ|RA|SP)- sq0[a-z]{3}- xkeysib- fio-u- GOCSPX- AIza AQVN figd_ CFPAT- fo1_", _DASHED),
     ("dckr_(?:pat|oat)_ sb_secret_ pscale_(?:tkn|pw|oauth)_ duffel_(?:live|test)_ HRKU- PMAK- PMAT- pypi-Ag", _DASHED),
     # NVIDIA, Tavily, Apify, Jina, Weights & Biases, Zuplo, Defined Networking, Midtrans, Cal.com, Trigger, Cloudflare
@@ -142,7 +142,7 @@ _MAILCHIMP = lazy(r"[0-9a-f]{32}-us\d{1,2}(?!\w)")
 # Separators before a token that end with a letter or a digit: `%3D`, `\n`, `\u003d`, and Telegram's `/bot`.
 _BEFORE = lazy(r"(?:%(?:25){0,2}[0-9A-Fa-f]{2}|\\[nrtbf]|\\u00[0-9A-Fa-f]{2}|/bot|\[\d{0,3}m)\Z")
 
-# Webhooks of Slack, Discord, Teams, Zapier, IFTTT, Make, Lark, WeCom and Mattermost. Their URLs are the only credential.
+# Webhooks of Slack, Discord, Teams, Zapier, IFTTT, Make, Lark, WeCom and Mattermost. Their URLs are credentials.
 _WEBHOOK = lazy(
     r"""hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/([\w/+=-]+)
       | /api/(?:v\d{1,3}/)?webhooks/\d{1,24}/([\w-]+)
