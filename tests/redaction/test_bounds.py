@@ -138,7 +138,7 @@ def test_fields_beyond_the_limit_of_a_line_are_omitted():
 
 
 def test_a_trace_with_many_lines_keeps_its_end():
-    """A trace within the limit is not truncated, even with many frames and words such as `line`, `value` and `select`."""
+    """A trace within the limit is not truncated, even with many frames and words such as `value` and `select`."""
     trace = "".join(
         f'  File "f{number}.py", line {number}, in select_value\n    value = update(token)\n'
         for number in range(200)

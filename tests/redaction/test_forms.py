@@ -1,4 +1,4 @@
-"""Lists of secrets and of ordinary texts: the first never come through, the second stay as they are."""
+"""The secrets of the lists in `data/` are masked, and the ordinary texts are kept."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ BEARER = (f"Bearer {SECRET}", [SECRET])
 
 
 def leaking(items, mask):
-    """Give the texts of which a secret is seen after masking."""
+    """Return the texts that still contain a secret after masking."""
     redactor = Redactor()
     return [text for text, secrets in items if any(secret in str(mask(redactor, text)) for secret in secrets)]
 
 
 def test_the_lists_are_long_enough():
-    """At least 300 forms, 150 texts and 80 names."""
+    """The lists hold at least 300 forms, 150 ordinary texts and 80 names."""
     assert len(ALL) >= 300
     assert len(BENIGN_TEXTS) >= 150
     assert len(BENIGN_KEYS) >= 80
@@ -61,13 +61,13 @@ def test_the_lists_are_long_enough():
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_form_leaks(way):
-    """Whichever way the text goes out."""
+    """Each form is masked in each kind of value."""
     assert leaking(ALL, WAYS[way]) == []
 
 
 @pytest.mark.parametrize("way", IN_URLS)
 def test_no_token_leaks_from_a_url(way):
-    """Under a name that tells nothing, in a path, encoded once and twice."""
+    """Tokens are masked in parameters with ordinary names and in paths, also if they are encoded twice."""
     assert leaking(TOKENS, IN_URLS[way]) == []
 
 
@@ -76,26 +76,26 @@ def test_no_token_leaks_from_a_url(way):
     [f"h=Bearer+{SECRET}", f"h=Bearer%20{SECRET}", f"h=Bearer%2520{SECRET}", f"a=1&h=Basic+{SECRET}=="],
 )
 def test_a_scheme_in_a_query(query):
-    """However the space behind it is encoded."""
+    """Credentials after a scheme are masked with each encoding of the space."""
     redactor = Redactor()
     assert SECRET not in redactor.query(query)
     assert SECRET not in redactor.url(f"/x?{query}")
 
 
 def test_ordinary_texts_stay():
-    """Promo codes, messages of parsers, prose with `select`, `value` and `token`."""
+    """Promotion codes, parser messages and prose with `select`, `value` and `token` are kept."""
     redactor = Redactor()
     assert {text: masked for text in BENIGN_TEXTS if (masked := redactor.text(text)) != text} == {}
 
 
 def test_ordinary_names_stay():
-    """Names that contain a secret's name and are another one."""
+    """Values are kept under names that contain a secret's name but are not secret."""
     redactor = Redactor()
     assert [name for name in BENIGN_KEYS if redactor.attributes({name: "some words"}) is not None] == []
 
 
 def test_masking_twice_is_masking_once():
-    """What was masked stays as it is."""
+    """Masking a masked text changes nothing."""
     redactor = Redactor()
     once = [redactor.text(text) for text, _ in ALL]
     assert [redactor.text(text) for text in once] == once
@@ -144,7 +144,7 @@ OBJECTS = [
 
 @pytest.fixture
 def seen():
-    """Give what would be exported, with tracing configured."""
+    """Configure tracing and return the captured spans."""
     captured = CapturedSpans()
     configure_tracing(settings=TracingSettings(traces_exporter=("none",)), span_processors=(captured,))
     return captured
@@ -152,7 +152,7 @@ def seen():
 
 @pytest.fixture
 def line():
-    """Write one record with the formatter; returns the line."""
+    """Return a function that logs one record and returns the formatted line."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(EcsFormatter())
@@ -173,7 +173,7 @@ def line():
 
 @pytest.mark.parametrize("fields", OBJECTS)
 def test_pairs_in_objects(seen, line, fields):
-    """A header list, a scope, a name with its value, arguments: in extras, messages, attributes and events."""
+    """Secrets in header lists, scopes, name-value pairs and arguments are masked in log lines and spans."""
     assert SECRET not in line("m", extra=fields)
     assert SECRET not in line({"message": "m", **fields})
     assert SECRET not in line("m %s", fields)
@@ -190,7 +190,7 @@ def test_pairs_in_objects(seen, line, fields):
 
 
 def test_a_pair_keeps_its_name_and_a_list_its_items():
-    """What is masked is the value alone."""
+    """Only the value is masked."""
     redactor = Redactor()
     assert redactor.value("h", [(b"x-api-key", b"s"), (b"host", b"h")]) == [
         (b"x-api-key", MASK),
@@ -208,7 +208,7 @@ def test_a_pair_keeps_its_name_and_a_list_its_items():
 
 
 def test_server_and_client_spans_and_access_lines(seen):
-    """A token in a path or under an innocent name, on every span of a request and in the access line's own fields."""
+    """A token in a path or an ordinary parameter is masked in each span of a request and in the access line."""
     app = FastAPI()
     backend = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200)))
 
@@ -235,13 +235,13 @@ def test_server_and_client_spans_and_access_lines(seen):
                 record.msg = '%s - "%s %s HTTP/%s" %d'
                 written = formatter.format(record)
                 leaks += [written for secret in secrets if secret in written]
-            told = repr([(one.name, one.attributes) for one in seen.spans[before:]])
-            leaks += [token for secret in secrets if secret in told]
+            exported = repr([(one.name, one.attributes) for one in seen.spans[before:]])
+            leaks += [token for secret in secrets if secret in exported]
     assert leaks == []
 
 
 def test_every_other_part_of_a_span(seen):
-    """Names, statuses, exceptions, destinations, link attributes, and attributes whose values are few."""
+    """Tokens are masked in names, statuses, exceptions, destinations, link attributes and cached attributes."""
     link = Link(SpanContext(1, 2, is_remote=True), {"note": BEARER[0]})
     for token, _ in [*TOKENS, BEARER]:
         with span(f"call {token}") as current:
@@ -256,12 +256,12 @@ def test_every_other_part_of_a_span(seen):
             current.add_link(link.context, {"note": token})
             current.record_exception(ValueError(f"no: {token}"))
             current.set_status(Status(StatusCode.ERROR, f"no: {token}"))
-    told = repr(seen.spans)
-    assert [token for token, secrets in [*TOKENS, BEARER] for secret in secrets if secret in told] == []
+    exported = repr(seen.spans)
+    assert [token for token, secrets in [*TOKENS, BEARER] for secret in secrets if secret in exported] == []
 
 
 def test_exceptions_and_fields_of_lines(line):
-    """Messages, stack traces and fields whose names have a meaning."""
+    """Tokens are masked in messages, stack traces and fields of URLs."""
     leaks = []
     for token, secrets in [*TOKENS, BEARER]:
         try:
@@ -275,8 +275,8 @@ def test_exceptions_and_fields_of_lines(line):
     assert leaks == []
 
 
-def test_values_of_names_that_few_have():
-    """Those of enumerations are remembered; one that is no text is looked at like others."""
+def test_attributes_with_few_values():
+    """Attributes with few different texts are cached. A value of another type is masked as usual."""
     redactor = Redactor()
     for _ in range(2):
         assert (
@@ -294,7 +294,7 @@ def test_values_of_names_that_few_have():
     ],
 )  # fmt: skip
 def test_addresses_without_a_password(text):
-    """An `@` behind the host, and quotes around a URL, make none."""
+    """An `@` after the host and quotes around a URL are not user information."""
     assert Redactor().text(text) == text
 
 
@@ -309,7 +309,7 @@ def test_addresses_without_a_password(text):
     ],
 )
 def test_passwords_with_separators(url, masked):
-    """The host and what is behind it stay."""
+    """The host and the rest of the URL are kept."""
     assert Redactor().url(url) == masked
     assert Redactor().text(f"call {url} failed") == f"call {masked} failed"
 
@@ -330,7 +330,7 @@ NUMBERS = [
 
 @pytest.mark.parametrize(("text", "kind", "masked"), NUMBERS)
 def test_numbers_that_are_personal_data(text, kind, masked):
-    """Card numbers pass Luhn's check, resident registration numbers begin with a date; off unless asked for."""
+    """Only valid card and resident registration numbers are masked, and only if their kind is enabled."""
     redactor = Redactor(numbers={kind})
     assert (MASK in redactor.text(text)) is masked
     assert (MASK in redactor.query(text)) is masked
@@ -341,7 +341,7 @@ def test_numbers_that_are_personal_data(text, kind, masked):
 
 
 def test_numbers_are_one_setting(monkeypatch):
-    """`ECO2_TRACING_REDACT_NUMBERS` names the kinds, for spans and lines; another word is reported."""
+    """`ECO2_TRACING_REDACT_NUMBERS` sets the kinds. An unknown kind is reported."""
     monkeypatch.setenv("ECO2_TRACING_REDACT_NUMBERS", "card,Resident")
     captured = CapturedSpans()
     configure_tracing(settings=TracingSettings(traces_exporter=("none",)), span_processors=(captured,))

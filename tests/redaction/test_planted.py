@@ -1,4 +1,4 @@
-"""Secrets planted everywhere reach no span and no log line."""
+"""Secrets in all values of spans and log lines are masked."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from eco2_tracing.testing import CapturedSpans, b3_headers
 
 from .planted import PLANTED, PROSE, SECRET, STATEMENTS
 
-STRANGER = SpanContext(1, 2, is_remote=True)
+REMOTE_CONTEXT = SpanContext(1, 2, is_remote=True)
 
 
 @pytest.mark.parametrize("text", PLANTED)
 def test_texts(text):
-    """Each form is masked, alone and with prose around it; masking twice is masking once."""
+    """Each form is masked, alone and in prose. Masking a masked text changes nothing."""
     redactor = Redactor()
     for around in (text, f"could not do it: {text}"):
         masked = redactor.text(around)
@@ -57,7 +57,7 @@ def test_texts(text):
     ],
 )  # fmt: skip
 def test_texts_within_others(write):
-    """Each form, written down as logs, JSON and `repr` write texts down that hold it."""
+    """Each form is masked within `repr`, JSON and the text of log messages."""
     redactor = Redactor()
     leaking = [text for text in PLANTED if SECRET in redactor.text(write(text))]
     assert leaking == []
@@ -65,7 +65,7 @@ def test_texts_within_others(write):
 
 @pytest.mark.parametrize("text", STATEMENTS)
 def test_statements_as_messages(text):
-    """Those that hold none of the words by which a statement inside a message is known."""
+    """A message that is a whole statement is masked, also without words such as `select`."""
     assert SECRET not in Redactor().text(text)
 
 
@@ -79,40 +79,40 @@ def test_statements_as_messages(text):
     ],
 )  # fmt: skip
 def test_names_of_fields(name, secret):
-    """By their last words, whatever number or word of the kind of `new` stands behind them."""
+    """The last words of a name decide. Suffixes such as `new` and numbers are ignored."""
     assert (Redactor().attributes({name: SECRET}) == {name: MASK}) is secret
 
 
 @pytest.mark.parametrize("name", [*STRONG, *EXACT, *COOKIES])
-def test_every_name_is_looked_for(name):
-    """The literal look-up knows all of them, in upper case and with dashes too."""
+def test_every_name_is_searched(name):
+    """The literal search finds each name, also in upper case, with dashes and without separators."""
     for written in (name, name.upper(), name.replace("_", "-"), name.replace("_", "")):
         assert Redactor().text(f"{written}={SECRET}") == f"{written}={MASK}"
 
 
 @pytest.mark.parametrize("text", PROSE)
 def test_prose_stays(text):
-    """Lines that only look as if they held one are written as they are."""
+    """Lines that look like secrets and are none are kept."""
     assert Redactor().text(text) == text
 
 
 @pytest.fixture
 def stdout(capsys):
-    """Read what was written to stdout since."""
+    """Return a function that reads the output to stdout since its last call."""
     yield lambda: capsys.readouterr().out
     logs.reset_logging()
 
 
 @pytest.fixture
 def seen():
-    """Give what would be exported, with tracing configured."""
+    """Configure tracing and return the captured spans."""
     captured = CapturedSpans()
     configure_tracing(settings=TracingSettings(traces_exporter=("none",)), span_processors=(captured,))
     return captured
 
 
 def leaks(captured):
-    """Give the parts of spans in which the secret is seen."""
+    """Return the fields of spans that contain the secret."""
     return [
         (one.name, field.name, getattr(one, field.name))
         for one in captured.spans
@@ -122,11 +122,11 @@ def leaks(captured):
 
 
 class Spilling(Exception):
-    """An exception with more to tell than its message."""
+    """An exception of the application."""
 
 
 def spill(text):
-    """Put a text wherever a span takes one."""
+    """Set a text in each field of the current span."""
     here = trace.get_current_span()
     here.update_name(text)
     here.set_attribute("note", text)
@@ -135,7 +135,7 @@ def spill(text):
         {"list": [text, 1], "nested": {"deep": [{"x": text, text: 1}]}, "bytes": text.encode()}
     )
     here.add_event(text, {"note": text})
-    here.add_link(STRANGER, {"note": text})
+    here.add_link(REMOTE_CONTEXT, {"note": text})
     here.set_status(Status(StatusCode.ERROR, text))
     error = Spilling(text)
     error.add_note(text)
@@ -144,7 +144,7 @@ def spill(text):
 
 @pytest.mark.parametrize("sampled", [True, False])
 def test_spans(seen, sampled):
-    """Names, attributes, events, links, statuses and exceptions of server, manual and foreign spans."""
+    """All fields of server spans, manual spans and spans of other tracers are masked."""
     app = FastAPI()
 
     @app.get("/spill")
@@ -152,10 +152,10 @@ def test_spans(seen, sampled):
         text = PLANTED[number]
         with span(text, attributes={"note": text}):
             spill(text)
-        links = [Link(STRANGER, {"note": text})]
+        links = [Link(REMOTE_CONTEXT, {"note": text})]
         with trace.get_tracer("other").start_as_current_span(text, links=links, attributes={text: text}):
             spill(text)
-        assert links[0].attributes == {"note": text}, "the application's own link stays as it is"
+        assert links[0].attributes == {"note": text}, "the application's own link was changed"
         spill(text)
         raise Spilling(text)
 
@@ -168,7 +168,7 @@ def test_spans(seen, sampled):
 
 
 def test_log_lines(seen, stdout):
-    """Messages, arguments, extras, bound fields, names of loggers, exceptions and their notes."""
+    """Messages, arguments, extras, bound fields, logger names, exceptions and their notes are masked."""
     configure_logging()
     for text in PLANTED:
         log = logging.getLogger(text)
@@ -195,7 +195,7 @@ def test_log_lines(seen, stdout):
 
 
 def test_requests_and_calls(stdout):
-    """Paths, queries, captured headers, baggage and URLs of calls."""
+    """Paths, queries, captured headers, baggage and URLs of calls are masked."""
     captured = CapturedSpans()
     settings = TracingSettings(
         traces_exporter=("none",),
@@ -248,7 +248,7 @@ def test_requests_and_calls(stdout):
 
 
 def test_a_long_stack_trace_keeps_its_end(seen):
-    """A cut takes whole frames from the front: where it was raised is told, and no secret loses its name."""
+    """Truncation removes whole frames from the front, so that no secret is separated from its name."""
 
     def deep(level):
         if not level:
@@ -272,22 +272,22 @@ def test_a_long_stack_trace_keeps_its_end(seen):
 
 
 @pytest.mark.parametrize("limit", range(1, 60))
-def test_a_cut_leaves_no_half_of_a_secret(limit):
-    """Of `scheme://user:password@host` nothing is left where the host is cut off."""
+def test_truncation_splits_no_secret(limit):
+    """A URL with a password is removed if truncation would remove its host."""
     text = f"see postgres://bob:{SECRET}@db/x and more"
     assert "S3C" not in Redactor(limit=limit).text(text)
     assert "S3C" not in Redactor(limit=limit).url(text)
 
 
-def test_a_text_without_a_place_to_cut_is_left_out():
-    """The end of a text begins at a mark, or not at all."""
+def test_truncation_at_the_front():
+    """The kept end of a text begins at a mark. A text without a mark is omitted."""
     assert truncate_front("a\nb\nc", 3, "\n") == "…\nc"
     assert truncate_front("abcdef", 3, "\n") == "…"
     assert truncate_front("abc", 3, "\n") == "abc"
 
 
 def test_keys_and_values_of_odd_shapes():
-    """Nested values, bytes, names that are secrets themselves, more items than anyone reads."""
+    """Nested values, bytes, names that contain secrets and long lists are masked and limited."""
     redactor = Redactor(["patient"])
     deep: list[object] = [f"token={SECRET}"]
     for _ in range(40):
@@ -315,14 +315,14 @@ def test_keys_and_values_of_odd_shapes():
     assert list(masked)[-1] == "number"
 
 
-def test_what_validation_refused(seen, stdout):
-    """The values that pydantic's errors repeat, as mappings and as their texts."""
+def test_rejected_input_of_validation(seen, stdout):
+    """The rejected input in pydantic's errors is masked, in mappings and in texts."""
     configure_logging()
     app = FastAPI()
 
     @app.get("/")
     def handler(password: int):
-        """Take a password that is none."""
+        """Reject a password that is not a number."""
 
     @app.exception_handler(RequestValidationError)
     def refused(request, error):
@@ -341,7 +341,7 @@ def test_what_validation_refused(seen, stdout):
 
 
 class Kept(SpanProcessor):
-    """Keeps spans as they are exported."""
+    """Keeps the exported spans."""
 
     def __init__(self):
         self.spans = []
@@ -350,13 +350,13 @@ class Kept(SpanProcessor):
         self.spans.append(span)
 
 
-def test_masking_keeps_what_is_told_of_dropped_ones():
-    """Counts of attributes and links beyond the limits survive the masking of those within."""
+def test_masking_keeps_dropped_counts():
+    """Masking keeps the counts of dropped attributes and links."""
     captured, kept = CapturedSpans(), Kept()
     limits = TracingSettings(traces_exporter=("none",), attribute_count_limit=2, span_link_count_limit=1)
     configure_tracing(settings=limits, span_processors=(captured, kept))
     secrets = {"a": f"token={SECRET}", "b": f"password={SECRET}", "c": f"pwd={SECRET}"}
-    links = [Link(STRANGER, secrets)] * 2
+    links = [Link(REMOTE_CONTEXT, secrets)] * 2
     with trace.get_tracer("other").start_as_current_span(
         "limited", links=links, attributes=secrets
     ) as limited:
@@ -367,8 +367,8 @@ def test_masking_keeps_what_is_told_of_dropped_ones():
     assert (len(exported.links), exported.dropped_links) == (1, 1)
 
 
-def test_names_are_remembered_within_bounds():
-    """However many and however long names there are."""
+def test_the_cache_of_names_is_limited():
+    """The cache of names has limits for entries and their length."""
     redactor = Redactor()
     for number in range(5_000):
         assert redactor.name(f"GET /{number}") == f"GET /{number}"
@@ -383,8 +383,8 @@ def test_names_are_remembered_within_bounds():
 
 
 @given(st.text(max_size=60), st.sampled_from(PLANTED), st.text(max_size=60))
-def test_whatever_stands_around(before, planted, after):
-    """Nothing around a planted secret lets it through, but what is no word boundary before it."""
+def test_a_secret_between_any_lines_is_masked(before, planted, after):
+    """A secret on its own line is masked with any text before and after it."""
     masked = Redactor().text(f"{before}\n{planted}\n{after}")
     assert SECRET not in masked
 
@@ -399,13 +399,13 @@ NESTED = st.recursive(
 
 @given(st.text("ab\\\"' ,:", max_size=8), WRITTEN)
 def test_quotes_in_a_secret(before, write):
-    """Whatever quotes and backslashes are in it, as JSON and as `repr` writes them, once or again."""
+    """A secret with quotes and backslashes is masked in JSON and `repr`, also if they are nested."""
     assert SECRET not in Redactor().text(write(json.dumps({"password": before + SECRET})))
 
 
 @given(NESTED, st.sampled_from([None, 1, 4]))
-def test_whatever_lies_under_a_secret_name(beside, indent):
-    """Lists and objects as deep as they are, on one line and on many."""
+def test_nested_values_of_a_secret_name(beside, indent):
+    """Nested lists and objects under a secret name are masked whole, on one line and on several lines."""
     text = json.dumps({"secret": [beside, SECRET], "other": 1}, indent=indent)
     masked = Redactor().text(text)
     assert SECRET not in masked

@@ -1,4 +1,4 @@
-"""Query strings and URLs: secrets masked, every other byte kept."""
+"""Secrets in query strings and URLs are masked. All other characters are kept."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ HARMLESS_KEYS = [
 @pytest.mark.parametrize("case", [str, str.upper, str.lower, str.title])
 @pytest.mark.parametrize("key", SECRET_KEYS)
 def test_secret_keys_in_any_case(key, case):
-    """The value is masked, whatever the case of its name."""
+    """The value of a secret name is masked in any case of the name."""
     assert Redactor().query(f"a=1&{case(key)}=s3cret&b=2") == f"a=1&{case(key)}={MASK}&b=2"
 
 
 @pytest.mark.parametrize("key", HARMLESS_KEYS)
-def test_names_that_only_look_alike(key):
-    """A name that contains a secret's name is another name."""
+def test_names_that_are_not_secret(key):
+    """The value of a name that only resembles a secret's name is kept."""
     assert Redactor().query(f"{key}=value") == f"{key}=value"
 
 
@@ -56,12 +56,12 @@ def test_names_that_only_look_alike(key):
     ],
 )
 def test_forms(query, masked):
-    """Encoded names, repeated ones, `;`, and URLs within values."""
+    """Secrets are masked with encoded names, repeated names, `;` as separator, and in URLs within values."""
     assert Redactor().query(query) == masked
 
 
-def test_nesting_ends():
-    """A value nested deeper than anyone nests is left as it is."""
+def test_nesting_is_limited():
+    """A value nested below the deepest level is kept."""
     deep = "a=" * 5 + "1"
     assert Redactor().query(deep) == deep
 
@@ -85,12 +85,12 @@ def test_nesting_ends():
     ],
 )
 def test_urls(url, masked):
-    """User information, path parameters, query and fragment."""
+    """Secrets are masked in user information, path parameters, query and fragment."""
     assert Redactor().url(url) == masked
 
 
 def test_extra_keys():
-    """Additional keys count in any case and spelling, as whole names."""
+    """Additional keys match whole names, in any case and with any separators."""
     redactor = Redactor(["Patient-SSN", "", "session_token", "주민번호"])
     assert redactor.query("patient_ssn=1&patientSsn=2&ssn=3") == f"patient_ssn={MASK}&patientSsn={MASK}&ssn=3"
     assert (
@@ -101,20 +101,20 @@ def test_extra_keys():
 
 
 def test_long_names():
-    """A name of any length is looked at by its end."""
+    """The end of a long name decides."""
     assert Redactor().query("x." * 8_000 + "password=1").endswith(f"password={MASK}")
 
 
 @given(st.lists(st.tuples(st.sampled_from(HARMLESS_KEYS[:-1]), st.text("abcXYZ09%+._-~한", max_size=9))))
 def test_clean_queries_stay_byte_for_byte(pairs):
-    """Nothing is encoded anew, sorted or dropped."""
+    """A query without secrets is returned unchanged."""
     query = "&".join(f"{key}={value}" for key, value in pairs)
     assert Redactor().query(query) == query
 
 
 @given(st.text(max_size=60), st.sampled_from(SECRET_KEYS), st.text("abc", max_size=60))
-def test_a_planted_secret_never_comes_through(before, key, after):
-    """Whatever stands around it, as long as it is a parameter."""
+def test_a_secret_among_any_parameters_is_masked(before, key, after):
+    """A secret parameter is masked with any text before and after it."""
     query = f"{before}&{key}=S3CRET-value&{after}"
     assert "S3CRET" not in Redactor().query(query)
     assert "S3CRET" not in Redactor().url(f"https://h/?{query}")
@@ -122,7 +122,7 @@ def test_a_planted_secret_never_comes_through(before, key, after):
 
 @given(st.text(max_size=200))
 def test_masking_twice_is_masking_once(text):
-    """What was masked stays as it is."""
+    """Masking a masked text changes nothing."""
     redactor = Redactor()
     for mask in (redactor.query, redactor.url, redactor.text):
         assert mask(mask(text)) == mask(text)
