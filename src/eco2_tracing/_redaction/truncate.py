@@ -5,7 +5,7 @@ from __future__ import annotations
 from eco2_tracing._guard import attempt_silently
 
 _LONGEST_USERINFO = 2048
-_NAME = type.__dict__["__name__"].__get__  # ignores a `__name__` of the metaclass
+_get_class_name = type.__dict__["__name__"].__get__  # ignores a `__name__` of the metaclass
 
 
 def truncate(text: str, limit: int) -> str:
@@ -42,7 +42,7 @@ def truncate_front(text: str, limit: int, mark: str) -> str:
 def printable(value: object) -> str:
     """Return the text of any object. Everything that its `__str__` raises is caught, also `SystemExit`."""
     text = attempt_silently(_text, value, default=None)
-    return f"<unprintable {_NAME(type(value))}>" if text is None else text
+    return f"<unprintable {_get_class_name(type(value))}>" if text is None else text
 
 
 def _text(value: object) -> str:

@@ -76,9 +76,9 @@ def unwrap_group(exception: BaseException) -> BaseException:
     Current Starlette unwraps the groups of its task groups. The version that FastAPI 0.115 needs does not.
     """
     for _ in range(_DEEPEST_GROUP):
-        if not issubclass(type(exception), BaseExceptionGroup) or len(exception.exceptions) != 1:  # type: ignore[attr-defined]
+        if not issubclass(type(exception), BaseExceptionGroup) or len(exception.exceptions) != 1:  # type: ignore[attr-defined] # a group has them
             break
-        exception = exception.exceptions[0]  # type: ignore[attr-defined]
+        exception = exception.exceptions[0]  # type: ignore[attr-defined] # a group has them
     return exception
 
 

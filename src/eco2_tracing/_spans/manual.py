@@ -201,7 +201,7 @@ def _traced_generator(function: Callable[..., Any], begin: Callable[[], SpanBloc
                 return stop.value
             try:
                 sent = yield item
-            except BaseException as thrown:  # noqa: BLE001 - the body's to handle, GeneratorExit too
+            except BaseException as thrown:  # noqa: BLE001 - the generator's body handles it, also GeneratorExit
                 step = functools.partial(generator.throw, thrown)
             else:
                 step = functools.partial(generator.send, sent)
@@ -226,7 +226,7 @@ def _traced_async_generator(
                 return
             try:
                 sent = yield item
-            except BaseException as thrown:  # noqa: BLE001 - the body's to handle, GeneratorExit too
+            except BaseException as thrown:  # noqa: BLE001 - the generator's body handles it, also GeneratorExit
                 step = functools.partial(generator.athrow, thrown)
             else:
                 step = functools.partial(generator.asend, sent)

@@ -65,7 +65,7 @@ class Pipeline:
         """Call ``on_start`` of the application's processors for a recording span."""
         for processor in self._processors:
             with guarded(f"{type(processor).__name__}.on_start"):
-                processor.on_start(span, parent_context)  # type: ignore[arg-type] # ours has the same public methods
+                processor.on_start(span, parent_context)  # type: ignore[arg-type] # `Span` has the same public methods
 
     def emit(self, span: Span) -> None:
         """Redact one ended span and pass it to processors and exporters.
@@ -79,7 +79,7 @@ class Pipeline:
             return
         try:
             redact(span, self._redactor)
-        except Exception:  # noqa: BLE001 - attributes are the application's
+        except Exception:  # noqa: BLE001 - values of the application may raise
             internal_failure("redacting a span")
             strip(span)
         emitted: ReadableSpan = span

@@ -28,8 +28,8 @@ _MOST_OF_SPAN = 8 * MOST_ITEMS  # items of all lists and mappings of a span
 _DEEPEST = 16
 _LATEST_NS = (1 << 63) - 1
 _NOW_TOLERANCE_NS = 50_000_000
-_name: Callable[[type], str] = type.__dict__["__name__"].__get__
-_qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
+_get_name: Callable[[type], str] = type.__dict__["__name__"].__get__
+_get_qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 
 
 def sanitized(value: Any) -> Any:
@@ -53,7 +53,7 @@ def sanitized_attributes(attributes: Any, copier: Callable[[], Copier] | None = 
     """
     if attributes is None:
         return {}
-    found: dict[str, Any] = {}
+    sanitized_items: dict[str, Any] = {}
     try:
         if type(attributes) is dict and len(attributes) <= MOST_ITEMS and _is_plain(attributes):
             return attributes
@@ -61,16 +61,16 @@ def sanitized_attributes(attributes: Any, copier: Callable[[], Copier] | None = 
             return _report_unusable("attributes", attributes, 'a mapping, such as {"order.id": 7}', "none")
         copy = (copier or Copier)().copy
         for key, value in islice(attributes.items(), MOST_ITEMS):
-            name = key if type(key) is str else key_of(key)
+            name = key if type(key) is str else attribute_name(key)
             if name:
-                found[name] = value if type(value) in PLAIN else copy(value)
+                sanitized_items[name] = value if type(value) in PLAIN else copy(value)
             else:
                 _report_unusable(
                     "an attribute's name", key, 'a string that is not empty, such as "order.id"', "nothing"
                 )
     except BaseException:  # noqa: BLE001 - the application's mapping may raise; attributes read so far are kept
         internal_failure("reading attributes")
-    return found
+    return sanitized_items
 
 
 def _report_unusable(what: str, value: Any, takes: str, used: str) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _report_unusable(what: str, value: Any, takes: str, used: str) -> dict[str, 
     return {}
 
 
-def key_of(key: Any) -> str:
+def attribute_name(key: Any) -> str:
     """Return an attribute's name; an empty text, which is not a valid name, if the key is not a text."""
     return str.__str__(key) if issubclass(type(key), str) else ""
 
@@ -105,12 +105,12 @@ def _text(value: Any, kind: type) -> str:
 
 def class_name(kind: type) -> str:
     """Return the name of a class. A ``__name__`` that its metaclass defines is ignored, because it may raise."""
-    return str.__str__(_name(kind))
+    return str.__str__(_get_name(kind))
 
 
 def class_qualname(kind: type) -> str:
     """Return the qualified name of a class. A ``__qualname__`` that its metaclass defines is ignored."""
-    return str.__str__(_qualname(kind))
+    return str.__str__(_get_qualname(kind))
 
 
 def timestamp_of(time: Any) -> int | None:
@@ -132,14 +132,14 @@ def is_now(time: int) -> bool:
 
 def sanitized_links(links: Any) -> list[Link]:
     """Return the valid links of a sequence, with sanitized attributes."""
-    found: list[Link] = []
+    valid: list[Link] = []
     try:
         for link in islice(links, MOST_ITEMS):
             if type(link) is Link and type(link.context) is SpanContext:
-                found.append(Link(link.context, sanitized_attributes(link.attributes)))
+                valid.append(Link(link.context, sanitized_attributes(link.attributes)))
     except BaseException:  # noqa: BLE001 - the application's sequence may raise
         internal_failure("reading links")
-    return found
+    return valid
 
 
 def _is_plain(attributes: dict[Any, Any]) -> bool:
@@ -164,11 +164,11 @@ class Copier:
         Args:
             value: Any object.
         """
-        given = self._left = min(_MOST_NODES, self._total)
+        allowed = self._left = min(_MOST_NODES, self._total)
         try:
             return self.value(value, 0)
         finally:
-            self._total -= given - max(self._left, 0)
+            self._total -= allowed - max(self._left, 0)
 
     def value(self, value: Any, depth: int) -> Any:
         """Return a copy of one value at a nesting depth."""

@@ -66,8 +66,8 @@ def start(
         The span; ``finish`` ends it.
     """
     try:
-        given = sanitized_attributes(attributes)
-        return _tracer.get().start_span(text_of(name), context, kind, given, links, start_time)
+        sanitized = sanitized_attributes(attributes)
+        return _tracer.get().start_span(text_of(name), context, kind, sanitized, links, start_time)
     except Exception:  # noqa: BLE001 - samplers, processors and bad arguments may raise
         internal_failure("starting a manual span")
         return NonRecordingSpan(trace.get_current_span(context).get_span_context())

@@ -23,8 +23,8 @@ from eco2_tracing._spans.read_side import ReadSide
 from eco2_tracing._spans.sanitize import (
     PLAIN,
     Copier,
+    attribute_name,
     is_now,
-    key_of,
     sanitized_attributes,
     text_of,
     timestamp_of,
@@ -47,7 +47,7 @@ class Span(ReadSide, trace.Span):
             return
         if type(value) not in PLAIN:
             value = self._copies().copy(value)
-        self._put(key if type(key) is str else key_of(key), value)
+        self._put(key if type(key) is str else attribute_name(key), value)
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         """Set several attributes; ignored once the span has ended."""
@@ -140,7 +140,7 @@ class Span(ReadSide, trace.Span):
         ):
             return
         if description is not None and type(description) is not str:
-            description = key_of(description) or None
+            description = attribute_name(description) or None
         self._status = Status(code, description)
         if code is StatusCode.ERROR and self._description is not None:
             # A failed request or call is known to be an error now, so later calls in the trace are sampled. For other
