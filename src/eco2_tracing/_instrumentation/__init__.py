@@ -1,1 +1,1 @@
-"""FastAPI, httpx and the other libraries, instrumented."""
+"""Instrumentations of FastAPI, httpx and other libraries."""

@@ -1,4 +1,4 @@
-"""What ``instrument_app`` takes, and what it says about everything else."""
+"""Checks the arguments of ``instrument_app`` and describes wrong ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eco2_tracing._instrumentation.common.hook import NOT_AWAITED
 from eco2_tracing._settings import shown_argument
 
 _TAKES = "instrument_app takes a FastAPI or Starlette application, not {}"
-# The classes of other frameworks' applications, and what instruments them.
+# The packages of other frameworks, and the packages that instrument them.
 _FRAMEWORKS = {
     "flask": "opentelemetry-instrumentation-flask",
     "django": "opentelemetry-instrumentation-django",
@@ -28,20 +28,21 @@ _DEEPEST = 10
 
 
 class _NoApplication:
-    """The class of applications while Starlette is not imported."""
+    """The class to check against while Starlette is not imported."""
 
 
 def check_application(app: object, server_request_hook: Callable[..., Any] | None = None) -> None:
-    """Raise where an object is no application, or a hook cannot be called.
+    """Check the arguments of ``instrument_app``.
 
     Args:
-        app: What ``instrument_app`` was given.
+        app: The application.
         server_request_hook: The hook.
 
     Raises:
-        TypeError: It says what was found and what to pass.
+        TypeError: ``app`` is no application, or the hook is no plain function. The message names the argument and
+            what to pass instead.
     """
-    # Whoever has an application has imported this module already; nobody else has to.
+    # Code that has an application has imported this module. It is not imported for the check.
     application: type = getattr(sys.modules.get("starlette.applications"), "Starlette", _NoApplication)
     if not _is_a(app, application):
         raise TypeError(_TAKES.format(_described(app, application)))
@@ -57,12 +58,12 @@ def check_application(app: object, server_request_hook: Callable[..., Any] | Non
 
 
 def _is_a(app: object, application: type) -> bool:
-    """Return whether an object is an application, or a proxy of one: `isinstance` asks the object."""
+    """Return whether an object is an application or a proxy of one, whose ``__class__`` may raise."""
     return attempt_silently(isinstance, app, application, default=False)
 
 
 def _described(app: Any, application: type) -> str:
-    """Describe a wrong object, with what to pass in its place."""
+    """Return a description of a wrong object, with what to pass instead."""
     return attempt_silently(
         _advice, app, application, default=f"{type(app).__module__}.{type(app).__qualname__}"
     )
@@ -77,7 +78,7 @@ def _advice(app: Any, application: type) -> str:
         return f"the class {app.__qualname__}: pass an instance" + (f", {app.__qualname__}()" if made else "")
     if inspect.iscoroutine(app) or inspect.isawaitable(app):
         if inspect.iscoroutine(app):
-            app.close()  # nobody will await it, and Python would warn of that
+            app.close()  # Python warns of a coroutine that is never awaited
         return f"a {type(app).__name__}: await it, and pass the application that it returns"
     if inspect.ismodule(app):
         inside = next((key for key, value in vars(app).items() if isinstance(value, application)), "app")
@@ -94,7 +95,7 @@ def _advice(app: Any, application: type) -> str:
 
 
 def _wraps(app: Any, application: type) -> bool:
-    """Tell whether one of the usual attributes of a middleware leads to an application."""
+    """Return whether an application is reached through the usual attributes of middleware."""
     for _ in range(_DEEPEST):
         inner = next(
             (

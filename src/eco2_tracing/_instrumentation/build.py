@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from eco2_tracing.sampling._tail.sampler import TailSampler
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0"
-"""Of the stable HTTP conventions that the lean spans follow."""
+"""The schema of the stable HTTP conventions that server and client spans follow."""
 
 
 def build_state(settings: Settings, propagation: Propagation, redactor: Redactor) -> InstrumentationState:
-    """Build the state without recording.
+    """Return the state of the instrumentations, without the parts that create spans.
 
     Args:
         settings: The settings in force.
@@ -74,11 +74,11 @@ class _Capture:
 
 
 def build_recording(provider: TracerProvider, tail_sampler: TailSampler, head: HeadSampler) -> Recording:
-    """Build what makes server and client spans.
+    """Return the parts that create server and client spans.
 
     Args:
-        provider: Ours.
-        tail_sampler: Begins local traces and decides about them.
+        provider: The provider of this library.
+        tail_sampler: Begins local traces and decides whether they are kept.
         head: The head sampler.
     """
     return Recording(
@@ -87,17 +87,17 @@ def build_recording(provider: TracerProvider, tail_sampler: TailSampler, head: H
         head=head,
         server=provider.get_tracer(SERVER_SCOPE, schema_url=SCHEMA_URL),
         client=provider.get_tracer(CLIENT_SCOPE, schema_url=SCHEMA_URL),
-        # Another generator may raise, or count on being asked once a request.
+        # A custom generator may raise, or rely on one call a request.
         lazy=tail_sampler.follows and type(provider.id_generator) is OwnRandomIds,
     )
 
 
 def use_external(state: InstrumentationState, provider: Provider) -> None:
-    """Have requests and calls use the tracers of a provider of another package.
+    """Set the state to trace requests and calls with an external provider.
 
     Args:
-        state: The state.
-        provider: The provider.
+        state: The state, which is changed.
+        provider: The external provider.
     """
     state.begin_external = BeginExternal(provider.get_tracer(SERVER_SCOPE))
     state.call_external = CallExternal(provider.get_tracer(CLIENT_SCOPE))

@@ -1,4 +1,4 @@
-"""``instrument_app``: puts the tracing middleware outside everything else of a FastAPI application."""
+"""Implements ``instrument_app``: adds the tracing middleware as the outermost layer of an application."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _CONTRIB_MARK = "_is_instrumented_by_opentelemetry"
 def install(
     app: Starlette, excluded_paths: str | Iterable[str] | None, server_request_hook: ServerRequestHook | None
 ) -> None:
-    """Trace one application in place; see ``eco2_tracing.instrument_app``."""
+    """Instrument one application in place; see ``eco2_tracing.instrument_app``."""
     watch_servers()
     if getattr(app, INSTALLED, None) is not None:
         _report_again(getattr(app, _ARGUMENTS, None), excluded_paths, server_request_hook)
         return
     if getattr(app, _CONTRIB_MARK, False):
-        # Under another provider one line has been said about who is in charge.
+        # Under an external provider another line has reported which package creates the spans.
         level = (
             logging.INFO if current.state is None or current.state.begin_external is None else logging.DEBUG
         )
@@ -54,12 +54,12 @@ def install(
         app.middleware_stack = middleware  # type: ignore[assignment]  # ASGI's types are written differently
     setattr(app, INSTALLED, middleware)
     setattr(app, _ARGUMENTS, (paths, server_request_hook))
-    # For FastAPIInstrumentor, should it come later: it takes stacks apart, and knows no middleware of others outside.
+    # A later FastAPIInstrumentor must skip the application: it rebuilds stacks and would lose our middleware.
     setattr(app, _CONTRIB_MARK, True)
     build = app.build_middleware_stack
 
     def build_middleware_stack() -> Any:
-        # The stack is built at the first request, after every ``add_middleware``: we are outside all.
+        # Starlette builds the stack at the first request, after every ``add_middleware``. Ours is the outermost.
         middleware.app = _with_router_scope(app, build)
         return middleware
 
@@ -90,7 +90,7 @@ def _report_again(
 
 
 def _with_router_scope(app: Starlette, build: Callable[[], Any]) -> Any:
-    """Build the stack with ``RouterScope`` inside the application's middleware, if it has any."""
+    """Return the built stack, with ``RouterScope`` inside of the application's middleware if there is any."""
     layers = app.user_middleware
     if not layers:
         return build()
@@ -102,10 +102,10 @@ def _with_router_scope(app: Starlette, build: Callable[[], Any]) -> Any:
 
 
 def _silence_native(app: Starlette) -> None:
-    """FastAPI's own telemetry (0.142 on) would make a second server span."""
+    """Disable FastAPI's own telemetry (since 0.142), which would create a second server span."""
     config = getattr(app, "_telemetry", None)
     if not isinstance(config, dict):
         return  # pragma: no cover - FastAPI before 0.142
     if config.get("tracer_provider") is not None:
-        logger.info("eco2-tracing makes this application's server spans; FastAPI(telemetry=...) makes none")
+        logger.info("eco2-tracing creates this application's server spans; FastAPI(telemetry=...) creates none")
     config["tracing"] = False

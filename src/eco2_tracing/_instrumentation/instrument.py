@@ -1,4 +1,4 @@
-"""The registry of library instrumentations, with the hooks of databases, gRPC and messaging clients."""
+"""The registry of library instrumentations: databases, gRPC, messaging clients and others."""
 
 from __future__ import annotations
 

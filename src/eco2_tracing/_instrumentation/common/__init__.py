@@ -1,1 +1,1 @@
-"""What several instrumentations share: the state, excluded paths, routes, attributes and headers."""
+"""Code that several instrumentations share: state, excluded paths, routes, attributes and headers."""

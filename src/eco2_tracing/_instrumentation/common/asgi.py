@@ -9,7 +9,7 @@ from opentelemetry.trace import Span
 
 Scope = dict[str, Any]
 ReadScope = Mapping[str, Any]
-"""A scope that is only read."""
+"""A scope that is not changed."""
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]

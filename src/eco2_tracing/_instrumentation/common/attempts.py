@@ -1,7 +1,7 @@
-"""The headers of other libraries' HTTP calls at each attempt, redirects included, where the host is known.
+"""Sets the trace headers of HTTP clients other than httpx at each attempt, redirects included.
 
-Their instrumentations inject once a call and do not know the host. Without these hooks external hosts would get the
-headers that are meant for internal ones, because the libraries copy all headers to a redirect.
+The instrumentations of these clients inject once a call, before the host is known. The clients copy all headers to
+a redirect. Without these hooks an external host would get headers that only internal hosts may get.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from eco2_tracing._instrumentation.common.state import InstrumentationState
 
     Headers = MutableMapping[str, str]
-    # Called with the object and the arguments of an attempt; it may change the keyword arguments.
+    # Called with the object and the arguments of the patched method. May change the keyword arguments.
     SetHeaders = Callable[[InstrumentationState, Instance, Args, Kwargs], None]
 
 _SENT = "_eco2_sent"
@@ -41,15 +41,16 @@ def _set_headers(
     request: Instance = None,
     other_headers: Headers | None = None,
 ) -> None:
-    """Change the headers of an attempt into those that its host may have.
+    """Replace the trace headers of an attempt by those that its host may get.
 
     Args:
         state: The configuration in force.
         library: The last part of the name of the library's instrumentation.
-        headers: The attempt's headers, which are changed.
-        host: The host.
-        request: An object that may be sent again; it first loses the headers that it gets now.
-        other_headers: Further headers of the attempt; trace headers are removed from them.
+        headers: The attempt's headers, changed in place.
+        host: The host, without a port.
+        request: An object that the client may send again. The headers injected now are stored on it, and removed
+            before the next attempt.
+        other_headers: Further headers of the attempt. Trace headers are removed from them.
     """
     given = [*headers.items(), *(other_headers or {}).items()]
     scope = getattr(get_current_span(), "instrumentation_scope", None)
@@ -76,14 +77,14 @@ def _aiohttp(state: InstrumentationState, request: Instance, args: Args, kwargs:
 
 
 def _urllib(state: InstrumentationState, _: Instance, args: Args, kwargs: Kwargs) -> None:
-    """The opener's headers, and those that redirects must not have, are kept in a mapping of their own."""
+    """Set the headers. urllib holds those that a redirect must not copy in a second mapping."""
     request = _argument(args, kwargs, 1, "req")
     host = urlsplit(request.full_url).hostname
     _set_headers(state, "urllib", request.headers, host, request, request.unredirected_hdrs)
 
 
 def _urllib3(state: InstrumentationState, pool: Instance, args: Args, kwargs: Kwargs) -> None:
-    """A proxy gets the whole URL. The headers may be the application's own mapping, which is copied."""
+    """Set the headers in a copy: the mapping may belong to the application. A proxied URL contains the host."""
     url = _argument(args, kwargs, 2, "url")
     host = pool.host if url.startswith("/") else urlsplit(url).hostname
     if kwargs.get("headers"):
@@ -93,7 +94,7 @@ def _urllib3(state: InstrumentationState, pool: Instance, args: Args, kwargs: Kw
 
 def _httpcore(state: InstrumentationState, _: Instance, args: Args, kwargs: Kwargs) -> None:
     if current.calls:
-        return  # the hook of httpx has set the headers, also for transports that change the host
+        return  # the hook of httpx has set the headers, even if a transport has changed the host
     request = _argument(args, kwargs, 0, "request")
     changes = state.propagation.calls.changes(request.headers, request.url.host.decode("ascii"))
     kept = [pair for pair in request.headers if pair[0].lower() not in changes.removed]
@@ -101,7 +102,10 @@ def _httpcore(state: InstrumentationState, _: Instance, args: Args, kwargs: Kwar
 
 
 def _botocore(state: InstrumentationState, _: Instance, args: Args, kwargs: Kwargs) -> None:
-    """OpenTelemetry's hook sets the X-Ray header whatever ``OTEL_PROPAGATORS`` lists; it is not signed."""
+    """Remove the X-Ray header of a call to an external host.
+
+    OpenTelemetry's hook injects it whatever ``OTEL_PROPAGATORS`` lists. It is not part of the signature.
+    """
     request = _argument(args, kwargs, 0, "request")
     header = str(request.headers.get(_XRAY, ""))
     span_id = f"{get_current_span().get_span_context().span_id:016x}"
@@ -109,7 +113,7 @@ def _botocore(state: InstrumentationState, _: Instance, args: Args, kwargs: Kwar
         del request.headers[_XRAY]
 
 
-# By library: module, class and method that each attempt passes with all of its headers.
+# By library: module, class and method that is called once an attempt, when all headers are set.
 _PLACES: dict[str, tuple[tuple[str, str, str, SetHeaders], ...]] = {
     "requests": (("requests.adapters", "HTTPAdapter", "send", _requests),),
     "aiohttp-client": (("aiohttp.client_reqrep", "ClientRequest", "send", _aiohttp),),
@@ -131,12 +135,12 @@ _done: set[str] = set()
 
 
 def patch_attempts(library: str) -> None:
-    """Set the headers of each attempt of a library's calls by its host.
+    """Patch an HTTP client so that the headers of each attempt depend on its host.
 
     Safe to call twice. The hooks do nothing while tracing is not configured. Never raises.
 
     Args:
-        library: The entry point of the library's instrumentation; other names than those of HTTP clients are ignored.
+        library: The entry point of the library's instrumentation. Libraries that are no HTTP clients are ignored.
     """
     if library in _done:
         return
@@ -146,10 +150,10 @@ def patch_attempts(library: str) -> None:
             send_one_baggage_header()
         for module, class_name, method, set_headers in _PLACES.get(library, ()):
             _wrap(getattr(import_module(module), class_name), method, set_headers)
-    except Exception as error:  # noqa: BLE001 - another version of the library
+    except Exception as error:  # noqa: BLE001 - unknown versions of the library may lack the method
         warn_once(
             f"attempts:{library}",
-            "%s: redirects of its calls may take baggage and request ids to any host: %s: %s",
+            "%s: redirects of its calls may take baggage and request ids to external hosts: %s: %s",
             library,
             type(error).__name__,
             error,

@@ -1,4 +1,4 @@
-"""Headers that the operator wants on spans, by contrib's variables."""
+"""Captures HTTP headers as span attributes, as configured by contrib's environment variables."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 REDACTED = "[REDACTED]"
 
 _LONGEST = 16 * 1024
-_LONGEST_NAME = 128  # the time that an expression takes grows with the name
-# Names of headers that carry credentials; masked whatever the operator captures.
+_LONGEST_NAME = 128  # the time of a match grows with the length of the name
+# Names of headers that carry credentials. Their values are always masked.
 _SECRET = re.compile(r"authorization|cookie|token|secret|password|api[-_]?key", re.IGNORECASE)
 
 
 def text(value: bytes) -> str:
-    """A header's bytes as text: UTF-8, else Latin-1, which cannot fail."""
+    """Return a header's bytes as text: decoded as UTF-8, or as Latin-1 if that fails."""
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
@@ -26,10 +26,10 @@ def text(value: bytes) -> str:
 
 
 def make_readable(holder: dict[str, Any]) -> None:
-    """See to it that headers can be read more than once: ASGI allows whatever can be iterated over.
+    """Convert headers to a list unless they can be iterated over twice: ASGI allows any iterable.
 
     Args:
-        holder: The scope of a request, or the beginning of a response.
+        holder: The scope of a request, or the first message of a response.
     """
     headers = holder.get("headers")
     if headers is not None and not isinstance(headers, list | tuple):
@@ -37,7 +37,7 @@ def make_readable(holder: dict[str, Any]) -> None:
 
 
 def is_event_stream(headers: Iterable[tuple[bytes, bytes]] | None) -> bool:
-    """Tell a response that goes on for as long as its client likes."""
+    """Return whether a response is an event stream, whose duration is decided by the client."""
     for name, value in headers or ():
         if name == b"content-type":
             return value.startswith(b"text/event-stream")
@@ -45,13 +45,13 @@ def is_event_stream(headers: Iterable[tuple[bytes, bytes]] | None) -> bool:
 
 
 class HeaderCapture:
-    """Picks headers by name and gives them as span attributes.
+    """Selects headers by name and returns them as span attributes.
 
     Args:
         prefix: ``http.request.header.`` or ``http.response.header.``.
-        names: Regular expressions for whole names, in any case.
+        names: Regular expressions for whole names, not case-sensitive.
         sanitized: Regular expressions for names whose values are masked.
-        redactor: Masks headers of secret names, and secrets in the values of others: `referer` is a URL.
+        redactor: Masks headers with secret names. Masks secrets in other values, such as the URL in `referer`.
     """
 
     __slots__ = ("_match", "_prefix", "_redactor", "_sanitized")
@@ -66,16 +66,16 @@ class HeaderCapture:
         self._redactor = redactor
 
     def attributes(self, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:
-        """The captured headers, all values of a name together.
+        """Return the captured headers: attribute names and lists of values.
 
         Args:
-            headers: Pairs as ASGI and httpx hold them.
+            headers: Names and values as bytes, as in ASGI and httpx.
         """
         found: dict[str, list[str]] = {}
         for raw_name, raw_value in headers:
             name = text(raw_name).lower()
             if len(name) <= _LONGEST_NAME and self._match(name):
-                # As the stable conventions have it; contrib writes ``_`` for ``-``.
+                # The name as in the stable HTTP conventions; contrib replaces ``-`` by ``_``.
                 key = self._prefix + name
                 value = REDACTED if self._masks(name) else self._redactor.text(text(raw_value[:_LONGEST]))
                 found.setdefault(key, []).append(value)

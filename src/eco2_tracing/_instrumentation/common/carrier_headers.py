@@ -20,10 +20,11 @@ def outgoing(headers: Headers, host: str | None) -> list[tuple[str, object]]:
 
     Args:
         headers: The headers passed by the application. They are not changed, because applications reuse such lists.
-        host: The host they are sent to; ``None`` if unknown. An external host gets trace context alone.
+        host: The host they are sent to; ``None`` if unknown. An external host gets trace context only.
 
     Returns:
-        The given headers without trace headers, such as those of a forwarded message, and ours as text.
+        The given headers without trace headers, and the injected headers as text. A forwarded message has trace
+        headers of an earlier hop.
     """
     propagator = propagate.get_global_textmap()
     if not isinstance(propagator, Propagation):

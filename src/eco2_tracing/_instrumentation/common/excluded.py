@@ -1,4 +1,4 @@
-"""Which requests are left out."""
+"""Decides which requests are excluded from tracing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from eco2_tracing._instrumentation.common.asgi import ReadScope
 
 DEFAULT_EXCLUDED_PATHS = ("health", "healthz", "ready", "readyz", "livez", "metrics")
-"""What is left out where nobody says otherwise."""
+"""The excluded paths if neither the environment nor an argument names any."""
 
 _WORD = re.compile(r"[\w.~-]+\Z")
 
 
 def excluded_paths_of(given: str | Iterable[str] | None) -> tuple[str, ...]:
-    """The entries of an ``excluded_paths`` argument.
+    """Return the entries of an ``excluded_paths`` argument.
 
     Args:
         given: A comma-separated list, several entries, or ``None`` for the default.
@@ -29,13 +29,13 @@ def excluded_paths_of(given: str | Iterable[str] | None) -> tuple[str, ...]:
 
 
 def split_urls(expressions: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Part contrib's list into bare words, which are paths here, and regular expressions.
+    """Split contrib's list into bare words and regular expressions. Bare words are treated as paths.
 
     Args:
-        expressions: The entries of ``OTEL_PYTHON_EXCLUDED_URLS`` and its kind.
+        expressions: The entries of ``OTEL_PYTHON_EXCLUDED_URLS`` or ``OTEL_PYTHON_FASTAPI_EXCLUDED_URLS``.
 
     Returns:
-        The bare words and the rest.
+        The bare words and the regular expressions.
     """
     words: list[str] = []
     regexes: list[str] = []
@@ -45,10 +45,10 @@ def split_urls(expressions: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, 
 
 
 class ExcludedPaths:
-    """Paths by whole segments.
+    """Matches paths by whole segments.
 
-    An entry without a slash is that first segment or anything below it, also behind the root path,
-    ``/api`` and a version segment. An entry with a slash is a prefix by segments.
+    An entry without a slash matches a path whose first segment it is. The root path, ``/api`` and a version
+    segment may precede it. An entry with a slash matches as a prefix, by whole segments.
 
     Args:
         entries: Words and prefixes, such as ``health`` and ``/internal/debug``.
@@ -62,14 +62,14 @@ class ExcludedPaths:
         prefixes = [re.escape("/" + entry.strip("/")) for entry in self.entries if "/" in entry]
         forms = [rf"(?:/api)?(?:/v\d[\w.]*)?/(?:{words})"] if words else []
         forms += ["" if prefix == "/" else prefix for prefix in prefixes]
-        # One expression: most paths are decided by its first look at their first segment.
+        # One expression is faster: most paths fail at the first segment.
         self.match = re.compile(rf"(?:{'|'.join(forms)})(?:/|\Z)" if forms else r"(?!)").match
 
     def __call__(self, path: str, root_path: str) -> bool:
-        """Tell whether a request is left out.
+        """Return whether a request is excluded.
 
         Args:
-            path: The request's path, with or without the root path in front.
+            path: The request's path, with or without the root path.
             root_path: The application's root path; may be empty.
         """
         if self.match(path) is not None:
@@ -81,7 +81,7 @@ class ExcludedPaths:
 
 
 class ExcludedUrls:
-    """contrib's regular expressions, searched for anywhere in the URL.
+    """Matches URLs by contrib's regular expressions, which may match anywhere in the URL.
 
     Args:
         expressions: Regular expressions; each must compile.
@@ -96,18 +96,18 @@ class ExcludedUrls:
         ).search
 
     def __call__(self, url: str) -> bool:
-        """Tell whether a URL is left out; of a long one the beginning decides, so that the time is bounded."""
+        """Return whether a URL is excluded. Only the beginning of a long URL is searched, to bound the time."""
         return self._search(url, 0, LONGEST_URL) is not None
 
 
 def url_of(scope: ReadScope) -> str:
-    """Return the URL of a request, as contrib matches it.
+    """Return the URL of a request in the form that contrib matches.
 
     Args:
         scope: The ASGI scope.
     """
     host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), None)
     if host is None:
-        server = scope.get("server") or ("0.0.0.0", 80)  # noqa: S104 - contrib's word for unknown
+        server = scope.get("server") or ("0.0.0.0", 80)  # noqa: S104 - contrib's value for an unknown server
         host = str(server[0]) if server[1] == 80 else f"{server[0]}:{server[1]}"
     return f"{scope.get('scheme', 'http')}://{host}{scope['path']}"

@@ -1,4 +1,4 @@
-"""The application's ``server_request_hook``, called so that its failures do not reach the request."""
+"""Calls the application's ``server_request_hook``; its failures do not reach the request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOT_AWAITED = "is not awaited: pass a plain function, not an async one"
 
 
 def call_hook(hook: Hook, span: Span, scope: Scope) -> None:
-    """Call a hook; a coroutine that it returns is reported and not awaited.
+    """Call a hook. A coroutine that it returns is reported and not awaited.
 
     Args:
         hook: The ``server_request_hook``.
@@ -24,10 +24,10 @@ def call_hook(hook: Hook, span: Span, scope: Scope) -> None:
         scope: The ASGI scope.
     """
     try:
-        returned: object = hook(span, scope)  # type: ignore[func-returns-value] # whatever the application returns
+        returned: object = hook(span, scope)  # type: ignore[func-returns-value] # an async hook returns a coroutine
         if inspect.iscoroutine(returned):
             returned.close()
             warn_once("server_request_hook:async", "server_request_hook %s", NOT_AWAITED)
-    except Exception as exception:  # noqa: BLE001 - the application's code, and the request goes on
+    except Exception as exception:  # noqa: BLE001 - the hook may raise anything; the request continues
         internal_failure("the server_request_hook")
         span.record_exception(exception)

@@ -1,4 +1,4 @@
-"""Stable HTTP semantic conventions of a request, with contrib's readings of an ASGI scope."""
+"""Span attributes by the stable HTTP semantic conventions, derived from an ASGI scope as contrib does."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 KNOWN_METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
 )
-"""RFC 9110, RFC 5789 and the QUERY draft; others are ``_OTHER`` by the HTTP conventions."""
+"""The methods of RFC 9110, RFC 5789 and the QUERY draft. The HTTP conventions name others ``_OTHER``."""
 
 CLIENT_ERROR, SERVER_ERROR = 400, 500
-"""The first status codes that are errors of a call, and of a request."""
+"""The lowest status codes that are errors: of an outgoing call, and of an inbound request."""
 
 _HTTP_PORT = 80
 _LONGEST_REMEMBERED = 512
@@ -26,7 +26,7 @@ _BOT_AGENTS = ("googlebot", "bingbot")
 
 
 class Url(Protocol):
-    """The URL of an outgoing call: httpx's and httpx2's."""
+    """The URL of an outgoing call, as httpx and httpx2 define it."""
 
     @property
     def host(self) -> str:
@@ -34,7 +34,7 @@ class Url(Protocol):
 
     @property
     def port(self) -> int | None:
-        """The port, if it is given and not the scheme's own."""
+        """The port; ``None`` if it is absent or the default of the scheme."""
 
 
 class Headers(Protocol):
@@ -46,7 +46,7 @@ class Headers(Protocol):
 
 
 class Request(Protocol):
-    """An outgoing request: httpx's and httpx2's."""
+    """An outgoing request, as httpx and httpx2 define it."""
 
     method: str
     url: Any
@@ -54,7 +54,7 @@ class Request(Protocol):
 
 
 def method_of(method: str) -> str:
-    """A method as the conventions want it: upper case, ``_OTHER`` when unknown."""
+    """Return a method by the HTTP conventions: in upper case, ``_OTHER`` if unknown."""
     if method in KNOWN_METHODS:
         return method
     upper = method.upper()
@@ -62,7 +62,7 @@ def method_of(method: str) -> str:
 
 
 def span_method(scope: ReadScope) -> str:
-    """The method as it stands in a span's name."""
+    """Return the method in the form that span names use."""
     if scope["type"] == "websocket":
         return "HTTP"
     method = method_of(scope.get("method", ""))
@@ -70,7 +70,7 @@ def span_method(scope: ReadScope) -> str:
 
 
 def request_attributes(scope: ReadScope, redactor: Redactor) -> dict[str, Any]:
-    """The attributes that are known from the request alone.
+    """Return the attributes that are known before the response.
 
     Args:
         scope: The ASGI scope.
@@ -102,7 +102,7 @@ def request_attributes(scope: ReadScope, redactor: Redactor) -> dict[str, Any]:
     for name, value in scope.get("headers") or ():
         if name == b"user-agent":
             if value:
-                # The same few callers call all day: what is said of them is worked out once.
+                # Most requests have one of a few user agents: the attributes are cached.
                 read = _of_agent if len(value) <= _LONGEST_REMEMBERED else _of_agent.__wrapped__
                 attributes.update(read(bytes(value), redactor))
             break
@@ -111,19 +111,19 @@ def request_attributes(scope: ReadScope, redactor: Redactor) -> dict[str, Any]:
 
 @lru_cache(32)
 def _of_server(host: str, port: int | None) -> dict[str, Any]:
-    """What is said of the address that a request came to; the result is shared, for reading alone."""
+    """Return the attributes of a server address. The result is cached and must not be changed."""
     attributes: dict[str, Any] = {"server.address": host}
     if port:
         attributes["server.port"] = port
     return attributes
 
 
-_UNKNOWN_SERVER = _of_server("0.0.0.0", _HTTP_PORT)  # noqa: S104 - contrib's word for unknown
+_UNKNOWN_SERVER = _of_server("0.0.0.0", _HTTP_PORT)  # noqa: S104 - contrib's value for an unknown server
 
 
 @lru_cache(128)
 def _of_agent(header: bytes, redactor: Redactor) -> dict[str, str]:
-    """What a `user-agent` header says, masked; the result is shared, for reading alone."""
+    """Return the attributes of a `user-agent` header, masked. The result is cached and must not be changed."""
     agent = redactor.name(text(header))
     lower = agent.lower()
     if any(word in lower for word in _TEST_AGENTS):
@@ -134,7 +134,7 @@ def _of_agent(header: bytes, redactor: Redactor) -> dict[str, str]:
 
 
 def call_name(method: str) -> str:
-    """The name of the span of an outgoing call.
+    """Return the name of the span of an outgoing call.
 
     Args:
         method: The request's method.
@@ -144,7 +144,7 @@ def call_name(method: str) -> str:
 
 
 def call_attributes(method: str, url: Url, redactor: Redactor) -> dict[str, Any]:
-    """The attributes that are known before a call is made.
+    """Return the attributes that are known before a call is sent.
 
     Args:
         method: The request's method.

@@ -1,7 +1,7 @@
-"""One ``baggage`` header on the wire, where another SDK writes one below the attempt's own headers.
+"""Merges several ``baggage`` headers of a request of `http.client` into one.
 
-sentry-sdk adds its headers in `http.client`, below those of the attempt. requests, urllib3,
-urllib and botocore send with it. So the headers are looked at where they are all there: in the bytes that are sent.
+sentry-sdk adds a ``baggage`` header in `http.client`, after the headers of the attempt are set. requests, urllib3,
+urllib and botocore use `http.client`. Only the bytes that are sent contain all headers.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from eco2_tracing._instrumentation.common.state import current
 
 _HEAD = "_eco2_head"
 _NAME = b"\r\nbaggage:"
-# A field's value may go on in a line that begins with a blank (RFC 9112, 5.2): `putheader` writes such lines.
+# A value may continue in a line that begins with a blank (RFC 9112, 5.2). `putheader` writes such lines.
 _LINE = re.compile(rb"\r\nbaggage:[ \t]*((?:[^\r\n]|\r\n[ \t])*)", re.IGNORECASE)
 _FOLD = re.compile(rb"\r\n[ \t]+")
-# A header that is part of a signature stays as it is: AWS Signature Version 4.
+# A signed header must not be changed: AWS Signature Version 4 lists the signed names.
 _SIGNED = re.compile(rb"SignedHeaders=[a-z0-9;%-]*baggage", re.IGNORECASE)
 _wrapped: list[bool] = []
 
 
 def send_one_baggage_header() -> None:
-    """Merge several ``baggage`` headers of a request of `http.client` into one; safe to call twice."""
+    """Patch `http.client` to send one ``baggage`` header a request. Safe to call twice."""
     if _wrapped:
         return
     _wrapped.append(True)
@@ -33,7 +33,7 @@ def send_one_baggage_header() -> None:
 
     @functools.wraps(endheaders)
     def ended(self: Any, *args: Any, **kwargs: Any) -> None:
-        self.__dict__[_HEAD] = True  # what is sent next is the request line with all headers
+        self.__dict__[_HEAD] = True  # the next bytes to be sent are the request line and all headers
         endheaders(self, *args, **kwargs)
 
     @functools.wraps(send)

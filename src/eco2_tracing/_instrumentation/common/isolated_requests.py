@@ -1,4 +1,4 @@
-"""The outermost layer of an application whose server spans another instrumentation makes."""
+"""The outermost middleware of an application whose server spans another instrumentation creates."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from eco2_tracing._instrumentation.common.excluded import ExcludedPaths
 
 INSTALLED = "_eco2_tracing_middleware"
-"""The attribute of an application that holds our outermost layer."""
+"""The attribute of an application that holds our outermost middleware."""
 
 
 class IsolatedRequests:
-    """Keeps context and log fields to one request, and flushes at the end of the lifespan.
+    """Isolates the context and the log fields of each request, and flushes at the end of the lifespan.
 
     Args:
-        app: The rest of the application; FastAPI looks for OpenTelemetry's middleware there.
-        excluded_paths: What to leave out where the environment says nothing; ``None`` where the other
-            instrumentation has the list.
+        app: The next ASGI application. FastAPI looks for OpenTelemetry's middleware in this attribute.
+        excluded_paths: The paths to exclude if the environment sets none; ``None`` if the other instrumentation
+            excludes paths.
     """
 
     def __init__(self, app: ASGIApp, excluded_paths: ExcludedPaths | None = None) -> None:
@@ -57,7 +57,10 @@ class IsolatedRequests:
         return serve(self.app, ServedRequest(scope, send), scope, receive, base, self._context(scope, base))
 
     def _context(self, scope: Scope, base: Context) -> Context:
-        """Return the context in which the other instrumentation begins its span; an excluded request has none."""
+        """Return the context in which the other instrumentation begins its span.
+
+        In the context of an excluded request it begins none.
+        """
         state = current.state
         if state is not None and self._excluded_paths is not None:
             with guarded("the beginning of a request"):
@@ -67,11 +70,11 @@ class IsolatedRequests:
 
 
 def isolate(app: Starlette, excluded_paths: ExcludedPaths | None = None) -> None:
-    """Keep the requests of an application apart that another instrumentation traces; safe to call twice.
+    """Wrap an application that another instrumentation traces in `IsolatedRequests`. Safe to call twice.
 
     Args:
-        app: The application. What is outermost in its stack now stays inside of ours.
-        excluded_paths: What to leave out; ``None`` where the other instrumentation has the list.
+        app: The application. Its present middleware stack is wrapped.
+        excluded_paths: The paths to exclude; ``None`` if the other instrumentation excludes paths.
     """
     watch_servers()
     if getattr(app, INSTALLED, None) is not None:
@@ -92,6 +95,6 @@ def isolate(app: Starlette, excluded_paths: ExcludedPaths | None = None) -> None
 
 async def not_built(
     scope: Scope, receive: Receive, send: Send
-) -> None:  # pragma: no cover - replaced before any use
-    """Stand for the rest of the application until its middleware stack is built."""
+) -> None:  # pragma: no cover - replaced before it is called
+    """Raise: the placeholder for a middleware stack that has not been built."""
     raise RuntimeError("the middleware stack has not been built")

@@ -1,12 +1,12 @@
-"""A request's context stays out of what a server starts while it runs ``receive`` or ``send``.
+"""Prevents later requests of a connection from inheriting the context of an earlier one.
 
-asyncio copies the context variables of whoever resumes reading or creates a task. uvicorn resumes reading
-inside ``receive`` and after the last byte, and begins a pipelined request inside ``send``: each later request
+asyncio copies the current context variables when reading is resumed and when a task is created. uvicorn resumes
+reading inside ``receive`` and after the last byte. It begins a pipelined request inside ``send``. A later request
 of the connection then starts with the variables of an earlier one (uvicorn issue 2167).
 
-So the server runs in a copy of OpenTelemetry's context that is emptied afterwards: what inherited it finds nothing in
-it. An instrumentation around the application may have made a copy of its own. That one has the key
-``REQUEST_CONTEXT_KEY``.
+Therefore the server's ``receive`` and ``send`` run in a copy of OpenTelemetry's context. The copy is emptied
+afterwards, so that later requests inherit an empty context. An outer instrumentation may copy it before. Such a copy
+is recognized by the key ``REQUEST_CONTEXT_KEY``.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 
 async def receive_outside(receive: Receive, base: Context, bound: RequestToken) -> Message:
-    """Receive a message in the context in which the server called the application.
+    """Return a received message; the server's ``receive`` runs in the context around the request.
 
     Args:
-        receive: The server's.
+        receive: The server's ``receive``.
         base: The context around the request.
         bound: The token of the log fields of this request.
     """
@@ -57,7 +57,7 @@ async def receive_outside(receive: Receive, base: Context, bound: RequestToken) 
 
 
 def _outside(bound: RequestToken) -> RequestState | None:
-    """Return what the log lines around this request share, unless an earlier request left it there."""
+    """Return the log fields around this request; ``None`` if they are those of an earlier request."""
     former = bound.old_value
     if not isinstance(former, RequestState):
         return None
@@ -67,8 +67,8 @@ def _outside(bound: RequestToken) -> RequestState | None:
 def startup_context(scope: Scope) -> Context | None:
     """Return the context in which a server begins a lifespan, or ``None`` if it is empty.
 
-    Its values were set for the process, not for a request. A lifespan without ``asgi`` in its scope is not a
-    server's: test clients leave it out, and call the application in the context of the test.
+    Its values belong to the process, not to a request. A lifespan without ``asgi`` in its scope comes from a test
+    client, which calls the application in the context of the test. ``None`` is returned for it.
 
     Args:
         scope: The scope of the lifespan.
@@ -77,16 +77,16 @@ def startup_context(scope: Scope) -> Context | None:
 
 
 def without_leftovers(base: Context, startup: Context | None, scope: Scope) -> Context:
-    """Take out of a context what was not put there for the request that begins.
+    """Return a context without the values of earlier requests and of the server's start.
 
     Args:
         base: The context around the request.
-        startup: The context in which the server began the lifespan, if it did.
+        startup: The context in which the server began the lifespan; ``None`` if unknown.
         scope: The ASGI scope of the request.
 
     Returns:
-        ``base`` itself where all of it belongs to this request: what a surrounding application set, or
-        the code that calls the application in this process.
+        ``base`` itself if all its values belong to this request. A surrounding application, or code that calls
+        the application in this process, may have set them.
     """
     former = base.get(REQUEST_CONTEXT_KEY)
     if isinstance(former, dict):
@@ -97,7 +97,7 @@ def without_leftovers(base: Context, startup: Context | None, scope: Scope) -> C
         return base
     if base is startup:
         return Context()
-    # A surrounding application may set other values for the start and for each request alike.
+    # Other values may be set by a surrounding application, both at the start and for each request.
     return _without(base, {name: startup[name] for name in (SPAN_KEY, BAGGAGE_KEY) if name in startup})
 
 
@@ -113,7 +113,7 @@ def _without(base: Context, former: Mapping[str, object]) -> Context:
 
 
 def _continues(span: Any, former: Any) -> bool:
-    """Return whether an outer instrumentation took a span that was left over for the parent of this request."""
+    """Return whether a span is the child of a leftover span that an outer instrumentation used as its parent."""
     if former is None or getattr(span, "kind", None) is SpanKind.SERVER:
         return False
     return bool(span.get_span_context().trace_id == former.get_span_context().trace_id)

@@ -1,4 +1,4 @@
-"""The application's lifespan: its end flushes, after the application's own shutdown."""
+"""Flushes at the end of the application's lifespan, after the application's own shutdown."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _ENDED = ("lifespan.shutdown.complete", "lifespan.shutdown.failed", "lifespan.st
 
 
 async def lifespan(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run a lifespan; flush before the server hears of its end.
+    """Run a lifespan; flush before the server receives its last message.
 
-    The configuration that counts is the one in force when something happens: an application may
-    call ``configure_tracing`` in its own start-up.
+    The configuration is read at each message, because an application may call ``configure_tracing`` in its own
+    start-up.
 
     Args:
-        app: The rest of the application.
+        app: The next ASGI application.
         scope: The ASGI scope.
         receive: The server's ``receive``.
         send: The server's ``send``.

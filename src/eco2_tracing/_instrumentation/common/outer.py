@@ -1,4 +1,4 @@
-"""One server span a request, where other instrumentations wrap the application or are inside of it."""
+"""Ensures one server span a request if other instrumentations are outside or inside of the application."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from eco2_tracing._instrumentation.common.asgi import Scope, Send
 
 NATIVE = "fastapi.telemetry"
-"""The scope key of FastAPI's own telemetry, which steps aside where the key is present."""
+"""The scope key of FastAPI's own telemetry, which begins no span if the key is present."""
 STARLETTE = "starlette.opentelemetry"
-"""The scope key of Starlette's middleware, which steps aside where the value is true."""
+"""The scope key of Starlette's middleware, which begins no span if the value is true."""
 
-# Their middleware makes an internal span where a span is current already.
+# Instrumentations whose middleware begins an internal span if a span is current.
 _MIDDLEWARES = frozenset(f"opentelemetry.instrumentation.{name}" for name in ("asgi", "fastapi", "starlette"))
 # contrib's middleware begins a server span unless a span is current that is not the API's INVALID_SPAN.
 _NO_SPAN = NonRecordingSpan(INVALID_SPAN_CONTEXT)
 
 
 def step_aside(scope: Scope) -> None:
-    """Keep FastAPI's and Starlette's own instrumentations inside from making a second server span.
+    """Prevent FastAPI's and Starlette's own instrumentations from creating a second server span.
 
-    Mounted applications get a copy of the scope, with both keys.
+    The scopes of mounted applications are copies with both keys.
 
     Args:
         scope: The ASGI scope of a request.
@@ -40,10 +40,10 @@ def step_aside(scope: Scope) -> None:
 
 
 def without_decision(inbound: Inbound | None) -> Inbound:
-    """Return what the headers of an excluded request say, as not sampled.
+    """Return the extracted context of an excluded request, marked as not sampled.
 
     Args:
-        inbound: What they say; ``None`` when nothing.
+        inbound: The extracted context; ``None`` if there are no trace headers.
     """
     return Inbound(denied=True, sampled=False) if inbound is None else inbound.unsampled()
 
@@ -52,24 +52,24 @@ def excluded_context(denied: Inbound, base: Context) -> Context:
     """Return the context of an excluded request, in which no instrumentation begins a server span.
 
     Args:
-        denied: What the headers say, as not sampled.
+        denied: The extracted context, marked as not sampled.
         base: The context around the request.
     """
     return context_of(denied, base if SPAN_KEY in base else {**base, SPAN_KEY: _NO_SPAN})  # type: ignore[arg-type]
 
 
 OUTER = "eco2_tracing.outer"
-"""The scope key of the span that is current outside of an application that contrib traces."""
+"""The scope key of the span around an application that contrib traces."""
 
 
 def discard(span: object, inbound: Inbound | None) -> None:
-    """Drop the server span that an outer instrumentation made for an excluded request, and what is below it.
+    """Drop the server span that an outer instrumentation created for an excluded request, and its children.
 
-    Only our own provider can: another one exports the span.
+    Works with our provider only. An external provider exports the span.
 
     Args:
-        span: The span that is current outside of the application.
-        inbound: What the headers of the request say.
+        span: The span that is current around the application.
+        inbound: The extracted context; ``None`` if there are no trace headers.
     """
     kind = getattr(span, "kind", None)
     if kind is not SpanKind.SERVER and not (kind is SpanKind.INTERNAL and _is_below(span, inbound)):
@@ -80,7 +80,7 @@ def discard(span: object, inbound: Inbound | None) -> None:
 
 
 class OuterInstrumentation:
-    """Finds the server span that an outer instrumentation has made for a request, and says so once."""
+    """Finds the server span that an outer instrumentation created for a request. Logs the first one."""
 
     __slots__ = ("_has_reported",)
 
@@ -88,16 +88,15 @@ class OuterInstrumentation:
         self._has_reported = False
 
     def __call__(self, scope: Scope, base: Context, inbound: Inbound | None, send: Send) -> object:
-        """Look for the span of FastAPI's own telemetry, or of an instrumentation of the outer application.
+        """Return the current span if the request has a server span; ``None`` otherwise.
+
+        The server span may be that of FastAPI's own telemetry, or of an instrumentation of the outer application.
 
         Args:
             scope: The ASGI scope.
             base: The context around the request; not empty.
-            inbound: What the headers say.
+            inbound: The extracted context; ``None`` if there are no trace headers.
             send: The ``send`` of the request.
-
-        Returns:
-            The span that is current, or ``None`` where the request has no server span yet.
         """
         native = scope.get(NATIVE)
         span = base.get(SPAN_KEY)
@@ -105,12 +104,12 @@ class OuterInstrumentation:
         if native is not None and getattr(native, "span", None) is not None:
             who = "FastAPI's own telemetry"
         elif kind is SpanKind.SERVER and not _is_ours(span):
-            # A call of this process to itself has a client span around it, and our own requests are marked.
+            # In a call of this process to itself, the current span is a client span or a server span of ours.
             who = "another instrumentation"
         elif kind is SpanKind.INTERNAL and _is_below(span, inbound, known=scope.get(STARLETTE)):
             who = "another instrumentation"
         elif span is not None and is_served_by_contrib(send):
-            who = "another instrumentation"  # under another provider a span does not show what it is below
+            who = "another instrumentation"  # the spans of external providers do not expose their ancestors
         else:
             return None
         if not self._has_reported:
@@ -123,16 +122,16 @@ class OuterInstrumentation:
 
 
 def _is_below(span: object, inbound: Inbound | None, *, known: object = False) -> bool:
-    """Return whether an internal span lies below the server span of the same request.
+    """Return whether an internal span is below a server span of the same request.
 
     Args:
         span: The span.
-        inbound: What the headers of the request say.
-        known: Whether the scope says that there is a server span.
+        inbound: The extracted context; ``None`` if there are no trace headers.
+        known: True if the scope shows that there is a server span.
     """
     parent = getattr(span, "parent", None)
     if inbound is not None and parent is not None and parent.span_id == inbound.span_id:
-        return False  # a call of this process to itself, whose client span contrib's middleware has found
+        return False  # a call of this process to itself: the parent is the client span of the call
     if known or _scope_name(span) in _MIDDLEWARES:
         return True
     root = getattr(getattr(span, "local_trace", None), "root", None)

@@ -1,4 +1,4 @@
-"""Changes to libraries that can be undone, and hooks that replace those of an OpenTelemetry instrumentation."""
+"""Patches of libraries that can be undone, and hooks that replace those of an OpenTelemetry instrumentation."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
 Instance = Any
-"""An object of an instrumented library. Libraries are imported by the service, and most of them have no types."""
+"""An object of an instrumented library. Most libraries have no types, and only the service imports them."""
 Wrapped = Callable[..., Any]
 Hook = Callable[[Wrapped, Instance, Args, Kwargs], object]
 """Called in place of a method, with the bound method, its object and the arguments."""
 
 
 class Instrumentor(Protocol):
-    """An OpenTelemetry instrumentation of a library: the public side of ``BaseInstrumentor``."""
+    """The public interface of ``BaseInstrumentor``, an OpenTelemetry instrumentation of a library."""
 
     @property
     def is_instrumented_by_opentelemetry(self) -> bool:
-        """True if it is switched on."""
+        """True if the instrumentation is on."""
 
     def instrument(self, **options: bool) -> None:
-        """Switch it on."""
+        """Switch the instrumentation on."""
 
     def uninstrument(self) -> None:
-        """Switch it off."""
+        """Switch the instrumentation off."""
 
 
 class Adjustment:
@@ -48,22 +48,22 @@ class Adjustment:
         """Run after ``instrument``."""
 
     def end(self) -> None:
-        """Undo both; runs before ``uninstrument``."""
+        """Undo ``prepare`` and ``begin``. Runs before ``uninstrument``."""
 
 
 class Patches:
-    """The changes made to one library, which can be undone."""
+    """The patches of one library, which can be undone."""
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], object]] = []
 
     @property
     def are_on(self) -> bool:
-        """True if there are changes to undo."""
+        """True if there are patches to undo."""
         return bool(self._undo)
 
     def wrap(self, owner: type | ModuleType, name: str, hook: Hook) -> None:
-        """Call a hook in place of a function.
+        """Patch a function: a hook is called in its place.
 
         Args:
             owner: The function's class or module.
@@ -74,11 +74,11 @@ class Patches:
         self.later(lambda: unwrap(owner, name))
 
     def later(self, undo: Callable[[], object]) -> None:
-        """Register a function that undoes a change."""
+        """Register a function that undoes a patch."""
         self._undo.append(undo)
 
     def undo(self) -> None:
-        """Undo all changes, the last one first."""
+        """Undo all patches, the last one first."""
         while self._undo:
             self._undo.pop()()
 
@@ -86,11 +86,11 @@ class Patches:
 class Replacement(Adjustment):
     """Hooks of this library that replace those of an OpenTelemetry instrumentation.
 
-    The instrumentation stays switched on by its own account, so that other code does not switch it on a second time.
+    The instrumentation still reports that it is on. Therefore other code does not switch it on a second time.
 
     Args:
-        instrument: ``module:function``; imported when it is needed. The function gets a `Patches`.
-        keep: True if the hooks of the instrumentation stay as well.
+        instrument: ``module:function``, imported when needed. The function is called with a `Patches`.
+        keep: True if the hooks of the instrumentation stay, too.
     """
 
     def __init__(self, instrument: str, *, keep: bool = False) -> None:
@@ -99,7 +99,7 @@ class Replacement(Adjustment):
         self._patches = Patches()
 
     def begin(self, instrumentor: Instrumentor) -> None:
-        """Remove the instrumentation's hooks and add those of this library: all of them or none."""
+        """Remove the instrumentation's hooks and add those of this library. Adds all of them or none."""
         if not self._keep:
             remove_hooks(instrumentor)
         with ExitStack() as on_error:

@@ -1,4 +1,4 @@
-"""The full template of the route that served a request."""
+"""Finds the full template of the route that served a request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Route = Any  # Starlette's, FastAPI's and other packages', which have few attributes in common
     from eco2_tracing._instrumentation.common.asgi import ASGIApp, ReadScope, Receive, Scope, Send
 
-# Since FastAPI 0.137 included routers are nodes of a tree; this flattens them.
+# Flattens included routers, which are nodes of a tree since FastAPI 0.137.
 _NO_MATCH: tuple[Match, dict[str, object]] = (Match.NONE, {})
 _contexts: Callable[[Iterable[Route]], Iterable[Route]] = getattr(
     fastapi.routing, "iter_route_contexts", iter
@@ -27,12 +27,12 @@ _REST = "/{path}"
 
 
 class RouterScope:
-    """Records the scope that the router gets: middleware may pass on a copy, with another path.
+    """Records the scope that the router gets: middleware may pass on a copy with another path.
 
-    It stands inside all middleware of an application, and only where the application has any.
+    It is the innermost middleware of an application. It is added only if the application has other middleware.
 
     Args:
-        app: The router, with the handlers of exceptions around it.
+        app: The router inside of the exception handlers.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -47,23 +47,23 @@ class RouterScope:
 
 
 def route_of(scope: ReadScope, arrived: ReadScope, app: Any) -> str | None:
-    """The matched route's template, mounts and included routers in full.
+    """Return the template of the matched route, with the prefixes of mounts and included routers.
 
     Args:
         scope: The ASGI scope of the router, after the application has run.
-        arrived: The scope as the request arrived.
+        arrived: The scope before the application changed it.
         app: The instrumented application.
 
     Returns:
-        Such as ``/tenants/{tenant}/items/{id}``; ``None`` where no route matched.
+        A template such as ``/tenants/{tenant}/items/{id}``; ``None`` if no route matched.
     """
     now = scope.get("root_path") or ""
     base = arrived.get("root_path") if "app_root_path" in arrived else scope.get("app_root_path", now)
     routes = getattr(app, "routes", ())
     own = _own_template(scope)
     if own is None:
-        # A path that fits while the method does not (405), a mount in which nothing fits, or a plain
-        # Starlette route, which FastAPI's routers do not put into the scope.
+        # The scope has no route if only the path matches (405), if nothing matches in a mount, and for a plain
+        # Starlette route in a router of FastAPI.
         return _matching(routes, {**scope, "root_path": base})
     if now == base or not isinstance(base, str) or not now.startswith(base):
         return own
@@ -71,7 +71,7 @@ def route_of(scope: ReadScope, arrived: ReadScope, app: Any) -> str | None:
 
 
 def _own_template(scope: ReadScope) -> str | None:
-    """The template of the route itself, without the mounts that it stands in, where the scope names it."""
+    """Return the template of the route without its mounts; ``None`` if the scope has no route."""
     route = scope.get("route")
     native = scope.get("fastapi")
     if isinstance(native, dict):
@@ -83,11 +83,11 @@ def _own_template(scope: ReadScope) -> str | None:
 
 
 def _included_template(scope: ReadScope, native: Scope, route: Route) -> str | None:
-    """The template with the prefixes of included routers, which are lazy since FastAPI 0.137."""
+    """Return the template with the prefixes of included routers, which are lazy since FastAPI 0.137."""
     context = native.get("effective_route_context")
     if context is None:
         return None
-    # FastAPI's own HTTP routes stay as they are beside the context; others are made anew, with the prefix.
+    # A route of FastAPI is referenced by the context. A route of Starlette is copied, with the prefix.
     served = getattr(context, "starlette_route", None)
     if served is None:
         fits = getattr(context, "original_route", None) is route
@@ -99,9 +99,9 @@ def _included_template(scope: ReadScope, native: Scope, route: Route) -> str | N
 
 
 def _frontend_template(scope: ReadScope, native: Scope) -> str | None:
-    """The template of ``app.frontend()``, as FastAPI's own telemetry names it.
+    """Return the template of ``app.frontend()`` in the form of FastAPI's own telemetry.
 
-    Its paths have no parameters: the length that FastAPI puts into the scope says which part of the path it is.
+    Its paths have no parameters. FastAPI puts the length of the matched part of the path into the scope.
     """
     length = native.get("frontend_specificity")
     if not isinstance(length, int):
@@ -112,14 +112,14 @@ def _frontend_template(scope: ReadScope, native: Scope) -> str | None:
 
 
 def _flattened(routes: Iterable[Route]) -> Iterator[Route]:
-    """The routes, included ones with their prefixes."""
+    """Yield the routes, also those of included routers, with their prefixes."""
     for route in _contexts(routes):
-        # FastAPI makes a route of Starlette's anew with the prefix; before 0.142 it is named here alone.
+        # FastAPI copies a route of Starlette, with the prefix. Before 0.142 only this attribute refers to the copy.
         yield getattr(route, "starlette_route", None) or route
 
 
 def _mount_template(routes: Iterable[Route], path: str, scope: ReadScope, depth: int = 0) -> str | None:
-    """The templates of the mounts that took this part of the path."""
+    """Return the joined templates of the mounts that match this part of the path."""
     for route, template, rest in _mounts(routes, path, scope, depth):
         if not rest:
             return template
@@ -133,12 +133,12 @@ def _mount_template(routes: Iterable[Route], path: str, scope: ReadScope, depth:
 def _mounts(
     routes: Iterable[Route], path: str, scope: ReadScope, depth: int
 ) -> Iterator[tuple[Route, str, str]]:
-    """The mounts that fit the beginning of a path: each with its template and the rest of the path.
+    """Yield the mounts that match the beginning of a path, each with its template and the rest of the path.
 
-    Mounts in included routers and below hosts are among them.
+    Mounts in included routers and below hosts are yielded, too.
     """
     for one in routes:
-        # Only what has no path of its own can be an included router: flattening costs more than a look.
+        # An included router has no path. Only such nodes are flattened, because flattening is slow.
         for route in (one,) if hasattr(one, "path_regex") else _flattened((one,)):
             if not hasattr(route, "routes"):
                 continue
@@ -157,12 +157,12 @@ def _fits(route: Route, scope: ReadScope) -> bool:
 
 
 def _match(route: Route, scope: ReadScope) -> tuple[Match, Scope]:
-    """Match a route; one of the application's own that raises matches nothing."""
+    """Return the match of a route; no match if a custom route raises."""
     return attempt_silently(route.matches, scope, default=_NO_MATCH)
 
 
 def _children(route: Route) -> Iterable[Route]:
-    """The routes of what is mounted, also where middleware is wrapped around it."""
+    """Return the routes of a mounted application, also if middleware wraps it."""
     routes, app = getattr(route, "routes", None), getattr(route, "app", None)
     for _ in range(_DEPTH_LIMIT):
         if routes or app is None:
@@ -172,9 +172,9 @@ def _children(route: Route) -> Iterable[Route]:
 
 
 def operation_of(scope: Scope, app: Any) -> str:
-    """The server span's name as far as it can be told before the request is routed.
+    """Return the name of the server span before the request is routed.
 
-    This matches routes a second time, so it is asked for only where a sampler tells operations apart.
+    The routes are matched a second time. Therefore it is called only for samplers with rules by operation.
 
     Args:
         scope: The ASGI scope before the application has run.
@@ -186,7 +186,7 @@ def operation_of(scope: Scope, app: Any) -> str:
 
 
 def _matching(routes: Iterable[Route], scope: Scope, depth: int = 0) -> str | None:
-    """The template of the first route that matches, or else of one whose path does."""
+    """Return the template of the first route that matches; otherwise of the first whose path matches."""
     by_path = None
     for route in _flattened(routes):
         match, child = _match(route, scope)
@@ -194,7 +194,7 @@ def _matching(routes: Iterable[Route], scope: Scope, depth: int = 0) -> str | No
             continue
         template = getattr(route, "path_format", None) or getattr(route, "path", None)
         if hasattr(route, "routes") and depth < _DEPTH_LIMIT:
-            # A mount; or a host, which has no template of its own.
+            # A mount, or a host, which has no template.
             inner = _matching(_children(route), {**scope, **child}, depth + 1)
             template = ((template or "").removesuffix(_REST) + (inner or "")) or None
         if match is Match.FULL:

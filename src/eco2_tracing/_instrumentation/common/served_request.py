@@ -1,4 +1,4 @@
-"""One request that is being served: the one path that all requests take, traced or not."""
+"""Serves one request. All requests are served by this code, traced or not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ServedRequest(RequestState):
-    """A request or WebSocket connection without a span: excluded, disabled, suppressed or not instrumented by us.
+    """A request or WebSocket connection without a span of ours: excluded, disabled, suppressed or traced elsewhere.
 
     Args:
         scope: The ASGI scope.
@@ -59,8 +59,8 @@ class ServedRequest(RequestState):
     async def send_last(self, message: Message) -> None:
         """Send the last message of a response.
 
-        The ids of the request stay current, because servers write their access lines now. What the server begins now
-        inherits ``server_call``, which says that the ids are those of this request.
+        The ids of the request stay current, because servers write their access log lines now. A request that the
+        server begins now inherits ``server_call``, which identifies the ids as those of this request.
 
         Args:
             message: The ASGI message.
@@ -76,21 +76,21 @@ class ServedRequest(RequestState):
             try:
                 server_call.reset(call)
                 otel_context.reset(token)
-            except ValueError:  # abandoned: closed in another context
+            except ValueError:  # the coroutine was abandoned and is closed in another context
                 pass
             dict.clear(lent)
 
     def failed(self, exception: BaseException) -> None:
-        """Note what left the application, before it goes on to the server. Nothing to do without a span."""
+        """Record an exception that the application raised. Does nothing without a span."""
 
     def close(self) -> None:
-        """Note that the application has returned or raised. Nothing to do without a span."""
+        """Record that the application has returned or raised. Does nothing without a span."""
 
 
 async def serve(
     app: ASGIApp, request: ServedRequest, scope: Scope, receive: Receive, base: Context, context: Context
 ) -> None:
-    """Serve one request in a context and with log fields of its own.
+    """Serve one request with its own context and log fields.
 
     Args:
         app: The application.
@@ -111,24 +111,22 @@ async def serve(
         try:
             otel_context.reset(token)
             current_request.reset(bound)
-        except ValueError:  # abandoned: closed in another context, which has nothing of this request
+        except ValueError:  # the coroutine was abandoned and is closed in another context
             pass
         request.close()
 
 
 def remember_ids(exception: BaseException, trace_id: int, span_id: int) -> None:
-    """Keep the ids on an exception: the server logs its traceback when the context is gone."""
-    exception.__dict__[TRACE_IDS] = (
-        trace_id,
-        span_id,
-    )  # not by setattr, which frozen exception classes refuse
+    """Store the ids on an exception: the server logs it after the context has been reset."""
+    # Frozen exception classes refuse ``setattr``.
+    exception.__dict__[TRACE_IDS] = (trace_id, span_id)
 
 
 def trace_id_header(name: bytes | None, trace_id: int) -> tuple[bytes, bytes] | None:
     """Return the response header that carries a trace id.
 
     Args:
-        name: The name of the header; ``None`` if it is not wanted.
+        name: The name of the header; ``None`` if it is not configured.
         trace_id: The trace id, or 0.
     """
     return (name, b"%032x" % trace_id) if name is not None and trace_id else None

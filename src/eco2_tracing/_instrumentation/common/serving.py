@@ -1,7 +1,7 @@
-"""What was in the context when a server was started in this process: none of its requests put it there.
+"""Records the contexts in which servers are started in this process.
 
-A server hands the context of its start to every request. Where it runs no lifespan, nothing of the application is
-called at the start. So uvicorn's ``Server.serve`` is looked at, which every way to start it passes.
+Every request inherits the context of the server's start. A server without a lifespan does not call the application
+at the start. Therefore uvicorn's ``Server.serve`` is patched, which all ways to start uvicorn call.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
     from eco2_tracing._instrumentation.common.asgi import ReadScope
 
 serving: dict[int, Context] = {}
-"""The contexts, not empty, in which servers that still run were started; by their identity."""
+"""The contexts in which running servers were started, by identity. Empty contexts are not recorded."""
 
 _hooked: list[str] = []
 
 
 def served_in(scope: ReadScope) -> tuple[Context, ...]:
-    """Return the contexts that a request of uvicorn may have of its server; none for an in-process call.
+    """Return the contexts that a request may inherit from its server; none for an in-process call.
 
     Args:
-        scope: The ASGI scope of the request. In-process clients leave the version of the specification out.
+        scope: The ASGI scope of the request. In-process clients do not set ``spec_version``.
     """
     return tuple(serving.values()) if "spec_version" in scope.get("asgi", ()) else ()
 
 
 def watch_servers() -> None:
-    """Note the context in which uvicorn is started, imported or not; safe to call twice."""
+    """Patch uvicorn, now or when it is imported, to record the context of its start. Safe to call twice."""
     if not _hooked:
         _hooked.append("uvicorn")
         register_post_import_hook(_watch, "uvicorn.server")
 
 
 def _watch(module: ModuleType) -> None:
-    with guarded("watching uvicorn"):  # a version of the package may look otherwise
+    with guarded("watching uvicorn"):  # other versions of uvicorn may lack the method
         server: Any = module.Server
         server.serve = _noting(server.serve)
 

@@ -1,4 +1,4 @@
-"""The state of the instrumentations: set by the lifecycle, read once a request or call."""
+"""The state of the instrumentations. The lifecycle sets it; each request and call reads it once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ExternalAttempt(Protocol):
     url: Url
 
     def restart(self, request: Request) -> None:
-        """Begin anew at the transport that really sends the request."""
+        """Restart the span at the inner transport that sends the request."""
 
     def answered(
         self,
@@ -62,13 +62,13 @@ class ExternalAttempt(Protocol):
         extensions: dict[str, bytes],
         headers: Iterable[tuple[bytes, bytes]] | None,
     ) -> None:
-        """Note that the response has begun."""
+        """Record that the response has begun."""
 
     def finished(self) -> None:
-        """Note that the response has been read or closed."""
+        """Record that the response has been read or closed."""
 
     def raised(self, exception: BaseException) -> None:
-        """Note that the attempt failed."""
+        """Record that the attempt failed."""
 
 
 class CallExternal(Protocol):
@@ -80,16 +80,15 @@ class CallExternal(Protocol):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Recording:
-    """How server and client spans are made under our own provider.
+    """The parts that create server and client spans under our own provider.
 
     Attributes:
-        factory: Ids, limits and the start of the application's span processors.
-        tail_sampler: Begins local traces and decides about them.
+        factory: Generates ids, holds limits and calls ``on_start`` of the application's span processors.
+        tail_sampler: Begins local traces and decides whether they are kept.
         head: The head sampler, which may need the name of the operation.
         server: The tracer of server spans.
         client: The tracer of client spans.
-        lazy: True if a request that the caller did not sample needs neither ids nor a local trace before something
-            asks for them.
+        lazy: True if the ids and the local trace of a request that the upstream did not sample are created on demand.
     """
 
     factory: SpanFactory
@@ -102,28 +101,28 @@ class Recording:
 
 @dataclass(slots=True, eq=False, repr=False)
 class InstrumentationState:
-    """One configuration, as requests and calls need it.
+    """The configuration that requests and calls use.
 
     Attributes:
         propagation: Extracts and injects headers.
         redactor: Masks secrets.
-        recording: How spans are made; ``None`` if tracing is disabled or the provider is external.
+        recording: Creates spans; ``None`` if tracing is disabled or the provider is external.
         begin_external: Begins a request under an external provider; ``None`` if the provider is not external.
-        call_external: The same, for calls of httpx.
-        trust_inbound: True if callers get to know that their trace was kept.
-        response_header: Name of the response header with the trace id, in lower case.
-        server_request_headers: Captured from inbound requests.
-        server_response_headers: Captured from the responses to them.
-        client_request_headers: Captured from outgoing requests.
-        client_response_headers: Captured from the responses to them.
-        excluded_paths: From the environment; ``None`` if the application's argument counts.
-        excluded_words: Bare words of contrib's lists, which add to the excluded paths.
+        call_external: Begins a call of httpx under an external provider; ``None`` if the provider is not external.
+        trust_inbound: True if the upstream is trusted. Responses report to it that its trace was kept.
+        response_header: Name of the response header with the trace id, in lower case; ``None`` if not configured.
+        server_request_headers: Captures headers of inbound requests.
+        server_response_headers: Captures headers of responses to inbound requests.
+        client_request_headers: Captures headers of outgoing requests.
+        client_response_headers: Captures headers of responses to outgoing requests.
+        excluded_paths: From the environment; ``None`` if the argument of ``instrument_app`` is used.
+        excluded_words: Bare words of contrib's lists; they are excluded paths, too.
         excluded_urls: contrib's regular expressions.
         excluded_calls: URLs of outgoing calls that get no span.
         startup: Called when a lifespan begins.
         shutdown: Awaited when a lifespan has ended.
         has_reported: True if another instrumentation of httpx has been reported.
-        external_hosts: Hosts that got trace context alone, in order of appearance.
+        external_hosts: External hosts that calls were sent to with trace context, in order of appearance.
         excludes_more: True if there are ``excluded_words`` or ``excluded_urls``.
         reads_responses: True if successful responses must be inspected.
         read: Cached `Propagation.read`.
@@ -164,7 +163,7 @@ class Current:
     Attributes:
         state: The configuration in force; ``None`` before ``configure_tracing``.
         calls: True if httpx is instrumented.
-        configured: True if ``configure_tracing`` has been called, whatever its result.
+        configured: True if ``configure_tracing`` has been called, even if it failed.
     """
 
     __slots__ = ("calls", "configured", "state")

@@ -1,4 +1,4 @@
-"""An instrumented application that is served without ``configure_tracing``."""
+"""Reports an instrumented application that is served without ``configure_tracing``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from eco2_tracing._settings import load_settings
 
 
 def report_unconfigured() -> None:
-    """Log once that no span is made, where nothing else explains that."""
-    current.configured = True  # nobody asks again
+    """Log once that no spans are created, unless tracing is disabled or another provider is installed."""
+    current.configured = True  # later requests skip this check
     if not attempt("a request without a configuration", _needs_configuration, default=False):
         return
     warn_once(
@@ -26,5 +26,5 @@ def _needs_configuration() -> bool:
 
 
 def _is_unset() -> bool:
-    """Tell whether no provider is installed: the API's own ones make no spans."""
+    """Return whether no provider is installed: those of the API create no spans."""
     return type(trace.get_tracer_provider()).__module__.startswith("opentelemetry.trace")
