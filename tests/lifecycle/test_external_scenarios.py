@@ -106,7 +106,7 @@ def native_by_hand(scene):
         pytest.skip("this FastAPI has no telemetry of its own")
     configure_tracing("orders", span_processors=[scene.processor()])
     instrument_app(app := make_app(telemetry={"tracer_provider": scene.provider()}))
-    return app, OURS, ["eco2-tracing makes this application's server spans"]
+    return app, OURS, ["eco2-tracing creates this application's server spans"]
 
 
 @pytest.mark.parametrize(

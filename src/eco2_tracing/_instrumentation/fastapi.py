@@ -107,5 +107,7 @@ def _silence_native(app: Starlette) -> None:
     if not isinstance(config, dict):
         return  # pragma: no cover - FastAPI before 0.142
     if config.get("tracer_provider") is not None:
-        logger.info("eco2-tracing creates this application's server spans; FastAPI(telemetry=...) creates none")
+        logger.info(
+            "eco2-tracing creates this application's server spans; FastAPI(telemetry=...) creates none"
+        )
     config["tracing"] = False

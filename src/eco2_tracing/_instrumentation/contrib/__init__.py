@@ -1,1 +1,1 @@
-"""OpenTelemetry's own FastAPI and httpx packages, for ``ECO2_TRACING_INSTRUMENTATION=contrib``."""
+"""Uses OpenTelemetry's FastAPI and httpx packages, for ``ECO2_TRACING_INSTRUMENTATION=contrib``."""

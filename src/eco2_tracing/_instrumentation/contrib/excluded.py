@@ -1,4 +1,4 @@
-"""Excluded paths as regular expressions over whole URLs, which is what contrib takes."""
+"""Converts excluded paths to regular expressions for whole URLs, as contrib expects."""
 
 from __future__ import annotations
 
@@ -19,15 +19,12 @@ _API = r"(?:/api(?:/v\d+[\w.]*)?|/v\d+[\w.]*)?"
 
 
 def excluded_regexes(paths: Iterable[str], root_path: str = "") -> tuple[str, ...]:
-    """Write excluded paths as regular expressions over whole URLs, which is what contrib takes.
+    """Return excluded paths as regular expressions for whole URLs, one an entry.
 
     Args:
-        paths: As in ``ECO2_TRACING_EXCLUDED_PATHS``: a word is that path or below it, also behind the root
-            path, ``/api`` and a version segment; an entry with a slash is a path prefix by segments.
+        paths: Entries as in ``ECO2_TRACING_EXCLUDED_PATHS``. A word matches as the first segment of a path, also
+            after the root path, ``/api`` and a version segment. An entry with a slash matches as a prefix.
         root_path: The application's root path; may be empty.
-
-    Returns:
-        One regular expression an entry.
     """
     root = f"(?:{re.escape(root_path.rstrip('/'))})?" if root_path.rstrip("/") else ""
     regexes = []

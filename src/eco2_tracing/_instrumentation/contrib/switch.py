@@ -1,4 +1,4 @@
-"""``ECO2_TRACING_INSTRUMENTATION=contrib``: OpenTelemetry's own FastAPI and httpx packages."""
+"""Traces with OpenTelemetry's FastAPI and httpx packages, for ``ECO2_TRACING_INSTRUMENTATION=contrib``."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ __all__ = [
 _FASTAPI = "opentelemetry.instrumentation.fastapi"
 _HTTPX = "opentelemetry.instrumentation.httpx"
 _PROPAGATORS = "opentelemetry.instrumentation.propagators"
-# httpx2's came later; an older package lacks it.
+# Older packages lack the instrumentor of httpx2.
 _CLIENTS = {"httpx": "HTTPXClientInstrumentor", "httpx2": "HTTPX2ClientInstrumentor"}
 _SERVER_ERROR = 500
 
 
 class _Inside:
-    """What contrib's middleware does not do.
+    """Adds features that contrib's middleware lacks; runs inside of it.
 
-    It makes one server span and links it to a caller that is not trusted, and goes on with the caller's
-    context, unsampled, where a request is excluded. ``Isolated`` does the rest, outside contrib's middleware.
+    Links the server span to an untrusted upstream. Attaches the upstream's context, unsampled, to an excluded
+    request. `IsolatedRequests` adds further features outside of contrib's middleware.
 
     Args:
-        app: The application inside contrib's middleware.
+        app: The next ASGI application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -87,10 +87,10 @@ class _Inside:
 
 
 def _entered(state: InstrumentationState, scope: Scope, send: Send) -> tuple[Any, Send]:
-    """Link contrib's span, or attach the caller's context to an excluded request, which has none.
+    """Link contrib's span, or attach the upstream's context to an excluded request, which has no span.
 
     Returns:
-        The token of what was attached, if anything was, and the ``send`` to use.
+        The token of the attached context, or ``None``; and the ``send`` to use.
     """
     with guarded("the beginning of a request"):
         base = get_current()
@@ -109,7 +109,7 @@ def _entered(state: InstrumentationState, scope: Scope, send: Send) -> tuple[Any
 
 
 def _with_header(send: Send, header: tuple[bytes, bytes]) -> Send:
-    """Add a header to the response."""
+    """Return a ``send`` that adds a header to the response."""
 
     async def forward(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -120,7 +120,10 @@ def _with_header(send: Send, header: tuple[bytes, bytes]) -> Send:
 
 
 def _noting_peer_end(send: Send, peer: Peer) -> Send:
-    """Notice responses of 500 that the peer caused, where middleware handled the exception."""
+    """Return a ``send`` that records responses of 500 or above that the peer caused.
+
+    Middleware of the application has handled the exception of such a response.
+    """
 
     async def forward(message: Message) -> None:
         status = message.get("status")
@@ -132,14 +135,14 @@ def _noting_peer_end(send: Send, peer: Peer) -> Send:
 
 
 def _note_peer_end(current_span: Span) -> None:
-    """Keep nothing for the error that contrib will report on the span: the peer caused it."""
+    """Record that the peer caused the error on a span, so that the error does not keep the local trace."""
     local = getattr(current_span, "local_trace", None)
     if local is not None:
         local.peer_ended = True
 
 
 def _link(current_span: Span, context: Context) -> None:
-    """Link a request's span to a caller that is not trusted: contrib begins spans without links."""
+    """Link a request's span to an untrusted upstream: contrib begins spans without links."""
     inbound = inbound_of(context)
     if inbound is None or inbound.link is None:
         return
@@ -148,17 +151,17 @@ def _link(current_span: Span, context: Context) -> None:
 
 
 class _ResponseHeader:
-    """Puts the trace id into the responses that contrib traces, error pages included.
+    """Adds the trace id to the responses that contrib traces, error pages included.
 
     Args:
-        former: What the application itself had set, and still has its say.
+        former: The response propagator that the application has set, which is called, too; or ``None``.
     """
 
     def __init__(self, former: Any) -> None:
         self._former = former
 
     def inject(self, carrier: Any, context: Context | None = None, setter: Any = None) -> None:
-        """Do what contrib asks of its response propagator: called with each ASGI message."""
+        """Inject the response header; contrib calls this with each ASGI message."""
         if self._former is not None:
             self._former.inject(carrier, context=context, setter=setter)
         state = current.state
@@ -167,7 +170,7 @@ class _ResponseHeader:
             return
         if isinstance(carrier, dict) and carrier.get("type") == "http.response.start":
             header = (state.response_header, b"%032x" % span_context.trace_id)
-            # A list of its own: the application may send the same one again.
+            # A new list: the application may send the same list again.
             carrier["headers"] = [*carrier.get("headers", ()), header]
 
 
@@ -184,12 +187,12 @@ def instrument_app(
     excluded_paths: str | Iterable[str] | None = None,
     server_request_hook: ServerRequestHook | None = None,
 ) -> None:
-    """Trace an application with ``FastAPIInstrumentor``; safe to call twice and after its start.
+    """Instrument an application with ``FastAPIInstrumentor``. Safe to call twice and after its start.
 
     Args:
         app: The application.
-        settings: Excluded paths and URLs, and captured headers.
-        excluded_paths: Paths to leave out, where the settings name none.
+        settings: Name the excluded paths and URLs, and the captured headers.
+        excluded_paths: The paths to exclude if the settings name none.
         server_request_hook: Called with the span and the ASGI scope of each request.
     """
     if getattr(app, "_is_instrumented_by_opentelemetry", False):
@@ -201,7 +204,7 @@ def instrument_app(
 
     def build_middleware_stack() -> Any:
         stack: Any = build()
-        # contrib takes the stack apart: what stands inside ServerErrorMiddleware comes inside its own.
+        # contrib rebuilds the stack: the content of ServerErrorMiddleware is placed inside of its middleware.
         stack.app = _Inside(stack.app)
         return stack
 
@@ -214,15 +217,15 @@ def instrument_app(
         http_capture_headers_server_response=list(settings.http_capture_headers_server_response),
         http_capture_headers_sanitize_fields=list(settings.http_capture_headers_sanitize_fields),
     )
-    app.middleware_stack = None  # built anew at the next request, also where it was built already
+    app.middleware_stack = None  # the next request builds it again
     isolate(app)
 
 
 def instrument_httpx() -> tuple[str, ...]:
-    """Trace httpx and httpx2 with contrib's instrumentors, where installed; safe to call twice.
+    """Instrument httpx and httpx2 with contrib's instrumentors, if installed. Safe to call twice.
 
     Returns:
-        The names of those that are on.
+        The names of the packages that are instrumented.
     """
     stable_semconv()
     on = tuple(name for name in _CLIENTS if _switch_on(name))
@@ -231,7 +234,10 @@ def instrument_httpx() -> tuple[str, ...]:
 
 
 def patch_httpx() -> None:
-    """See to it that contrib's httpx packages, whoever switched them on, tell strangers no more than they may know."""
+    """Limit the headers that calls under contrib's httpx instrumentors send to external hosts.
+
+    It does not matter which code has switched the instrumentors on.
+    """
     for name in _CLIENTS:
         if name in sys.modules:
             patch_attempts(name)

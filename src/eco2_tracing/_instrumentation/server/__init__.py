@@ -1,1 +1,1 @@
-"""Requests and WebSocket connections that a FastAPI application serves."""
+"""Instrumentation of the requests and WebSocket connections that a FastAPI application serves."""

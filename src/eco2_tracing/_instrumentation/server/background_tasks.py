@@ -1,4 +1,4 @@
-"""Background tasks: a span of their own, because they run after the server span has ended."""
+"""Creates a span for each background task, because these run after the server span has ended."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ _running: ContextVar[BackgroundTask | None] = ContextVar("eco2_background_task",
 
 
 def instrument_background_tasks() -> None:
-    """Give each ``BackgroundTask`` of a traced request a span; safe to call twice.
+    """Patch ``BackgroundTask`` so that each task of a traced request gets a span. Safe to call twice.
 
-    Contrib's FastAPI instrumentation replaces the method as well, and puts an older one back when it is removed. So
-    each call wraps the method that is in force, unless that is ours. A task that passes two of our wrappers gets one
+    contrib's FastAPI instrumentation patches the method, too, and restores an older one when it is removed. Therefore
+    the present method is wrapped again unless it is our wrapper. A task that runs in two of our wrappers gets one
     span.
 
-    Starlette offers no other place: the task is called by the response, inside the application.
-    Outside a traced request, and where nothing is configured, the call passes untouched, so that
-    there is nothing to undo.
+    Starlette has no other hook: the response calls the task inside of the application. The wrapper creates no span
+    outside of a traced request or without a configuration. Therefore it is never removed.
     """
     original = BackgroundTask.__call__
     if hasattr(original, _OURS):

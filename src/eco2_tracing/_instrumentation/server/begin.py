@@ -1,4 +1,4 @@
-"""The sampling decision for a request, and the span that follows from it."""
+"""Decides whether a request is sampled, and begins its span."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def begin_lazily(
     send: Send,
     app: Starlette,
 ) -> RecordedRequest:
-    """Begin the span of a request that the caller did not sample: the rest is made when something happens.
+    """Return a request that the upstream did not sample, with its span. Ids and local trace are created on demand.
 
     Args:
         state: The configuration in force.
-        recording: How it makes spans.
-        inbound: What the headers said; it has ids.
+        recording: Creates spans.
+        inbound: The extracted context; it has ids.
         scope: The ASGI scope.
         send: The server's ``send``.
         app: The instrumented application.
@@ -69,15 +69,15 @@ def begin(
 
     Args:
         state: The configuration in force.
-        recording: How it makes spans.
-        inbound: What the headers said; ``None`` when nothing.
+        recording: Creates spans.
+        inbound: The extracted context; ``None`` if there are no trace headers.
         scope: The ASGI scope.
         send: The server's ``send``.
         app: The instrumented application.
         base: The context around the request.
 
     Returns:
-        The request with its span; a non-recording span with ids of its own if nothing of the request can be kept.
+        The request with its span, or a non-recording span with a new span id if nothing of the request can be kept.
     """
     if not mark[0]:
         notice_fork()
@@ -133,7 +133,10 @@ def _ask(
     inbound: Inbound | None,
     trace_id: int,
 ) -> tuple[LocalTrace | None, TraceState | None, Added]:
-    """Ask an installed sampler, with the attributes that the conventions call sampling-relevant."""
+    """Return the local trace, tracestate and attributes that a custom sampler decides on.
+
+    The sampler gets the attributes that the HTTP conventions define as relevant for sampling.
+    """
     attributes = request_attributes(scope, state.redactor)
     context = base if inbound is None else state.propagation.context(inbound, base)
     local, answer = recording.tail_sampler.begin_custom(

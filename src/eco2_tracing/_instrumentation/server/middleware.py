@@ -1,4 +1,4 @@
-"""The outermost ASGI middleware: one server span a request, at the cost of a few microseconds."""
+"""The outermost ASGI middleware, which creates one server span a request."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ _MARK = "eco2_tracing"
 
 
 class TracingMiddleware:
-    """Traces what an application does, outside everything else of it.
+    """Traces the requests of an application; the outermost of its middleware.
 
     Args:
-        app: The rest of the application.
-        owner: The FastAPI application, for its routes.
-        excluded_paths: What to leave out where the environment says nothing.
+        app: The next ASGI application.
+        owner: The FastAPI application, which has the routes.
+        excluded_paths: The paths to exclude if the environment sets none.
         hook: Called with every recording server span and the scope.
     """
 
@@ -70,9 +70,9 @@ class TracingMiddleware:
         self._startup: Context | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Serve one connection; never changes what the application and the client see of each other.
+        """Serve one connection. Messages between application and server are not changed, except response headers.
 
-        A plain function that returns a coroutine: a frame less for every request.
+        This is no coroutine function, because each request would need one more frame.
         """
         kind = scope["type"]
         if _MARK in scope or (kind != "http" and kind != "websocket"):
@@ -83,7 +83,7 @@ class TracingMiddleware:
         scope[_MARK] = True
         try:
             return self._begin(scope, receive, send)
-        except Exception:  # noqa: BLE001 - the request goes on
+        except Exception:  # noqa: BLE001 - the request is served without a span
             internal_failure("the beginning of a request")
             return self.app(scope, receive, send)
 
@@ -104,7 +104,7 @@ class TracingMiddleware:
         inbound = state.read(scope["headers"])
         outer = self._outer(scope, base, inbound, send) if base else None
         scope.setdefault(NATIVE, None)
-        scope[STARLETTE] = True  # both as ``step_aside`` does it, without a call
+        scope[STARLETTE] = True  # the same as ``step_aside``, without the cost of a call
         excluded = state.excluded_paths or self._excluded_paths
         more = state.excludes_more or scope.get("root_path")
         if excluded.match(scope["path"]) is not None or (more and is_excluded(state, excluded, scope)):
@@ -129,7 +129,7 @@ class TracingMiddleware:
             and self._hook is None
             and recording.factory.on_start is None
         ):
-            # Nearly every request in production: a shorter way to the same result.
+            # A faster way to the result of ``_traced`` for the most frequent kind of request.
             if inbound.trace_id & LOW_64_BITS >= recording.tail_sampler.kept_below:
                 if state.response_header is not None:
                     return self._traced(state, recording, scope, receive, send, base, inbound)
@@ -187,7 +187,7 @@ class TracingMiddleware:
         *,
         excluded: bool = False,
     ) -> Awaitable[None]:
-        """Serve a request without a span: the caller's context goes on as it came."""
+        """Serve a request without a span, in the context extracted from its headers."""
         context = base
         if inbound is not None:
             context = (

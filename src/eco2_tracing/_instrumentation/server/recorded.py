@@ -1,4 +1,4 @@
-"""Requests with a span of ours: what happens to them, and what their span derives from that."""
+"""Requests with a recording span: records their events and describes the span."""
 
 from __future__ import annotations
 
@@ -47,24 +47,24 @@ _ERROR = Status(StatusCode.ERROR)
 class RecordedRequest(ServedRequest):
     """A request or WebSocket connection with a recording span; it describes that span.
 
-    If the caller did not sample the request, neither ids nor a local trace exist before something asks for them: a
-    log line, a call, a child span, an error.
+    If the upstream did not sample the request, ids and local trace are created on demand: by a log line, an outgoing
+    call, a child span or an error.
 
     Args:
         state: The configuration in force.
-        recording: How it makes spans.
-        inbound: What the request's headers said; ``None`` when nothing.
+        recording: Creates spans.
+        inbound: The extracted context; ``None`` if there are no trace headers.
         scope: The ASGI scope.
         send: The server's ``send``.
-        app: The instrumented application, for its routes.
+        app: The instrumented application, which has the routes.
 
     Attributes:
         inbound, recording: The arguments.
         start_time: Nanoseconds since the epoch.
-        span: The span, set by whoever makes it; ``None`` once the request is over.
+        span: The span, set after construction; ``None`` when the request has been closed.
     """
 
-    # Defaults of what most requests never set.
+    # Class attributes are the defaults of values that most requests never set.
     _has_trailers = False
     _status_code: int | None = None
     _response_headers: Iterable[tuple[bytes, bytes]] | None = None
@@ -82,7 +82,7 @@ class RecordedRequest(ServedRequest):
         send: Send,
         app: Starlette,
     ) -> None:
-        # The base class's constructor written out: a call less for each request.
+        # The constructor of the base class is inlined, because a call costs time in each request.
         self.start_time = time_ns()
         self.started = perf_counter_ns()
         self._send = send
@@ -90,22 +90,22 @@ class RecordedRequest(ServedRequest):
         self.recording = recording
         self.inbound = inbound
         self._app = app
-        # As the request arrived: middleware may change the scope and its headers in place.
+        # A copy, because middleware may change the scope and its headers in place.
         self.routed = scope
         self.scope = self._arrived = arrived = {**scope}
         arrived["headers"] = tuple(scope["headers"])
 
     def make_parent(self) -> SpanContext | None:
-        """Return the context of the caller."""
+        """Return the span context of the upstream; ``None`` if there is none."""
         return None if self.inbound is None else self.inbound.span_context()
 
     def make_context(self) -> SpanContext:
-        """Return the context of the span, in the caller's trace and not sampled."""
-        assert self.inbound is not None  # noqa: S101 - without a caller the context is made at the start
+        """Return the context of the span, in the upstream's trace and not sampled."""
+        assert self.inbound is not None  # noqa: S101 - without an upstream the context is created at the start
         return unsampled_context(self.recording.factory, self.inbound)
 
     def begin_local_trace(self, span: Span) -> LocalTrace:
-        """Begin the local trace of a request that the caller did not sample."""
+        """Return the new local trace of a request that the upstream did not sample."""
         local = LocalTrace(
             self.recording.tail_sampler.buffer,
             UNDECIDED,
@@ -120,15 +120,15 @@ class RecordedRequest(ServedRequest):
         local.stream = self._arrived["type"] == "websocket"
         span._local = local
         if self._closed:
-            local.finish()  # what asks now comes after a successful end
+            local.finish()  # the request has ended without an error
         return local
 
     def _time(self, monotonic: int) -> int:
-        """Return nanoseconds since the epoch for a reading of the monotonic clock, 0 for now."""
+        """Return nanoseconds since the epoch for a `perf_counter_ns` value; 0 means now."""
         return self.start_time + (monotonic or perf_counter_ns()) - self.started
 
     def watch(self, receive: Receive) -> Receive:
-        """Note what the peer does; return the ``receive`` to use."""
+        """Record disconnects of the peer; return the ``receive`` to use."""
         self._peer = Peer(receive)
         return self._peer.receive
 
@@ -138,10 +138,10 @@ class RecordedRequest(ServedRequest):
         if kind == "http.response.start":
             try:
                 message = self._response_started(message)
-            except Exception:  # noqa: BLE001 - the request goes on
+            except Exception:  # noqa: BLE001 - the message is sent unchanged
                 internal_failure("reading a response's beginning")
                 if not isinstance(self._status_code, int):
-                    self._status_code = None  # the server will refuse it, too
+                    self._status_code = None  # the server will refuse the status, too
         elif kind != "http.response.body":
             return self._send_other(kind, message)
         elif not message.get("more_body") and not self._has_trailers:
@@ -161,7 +161,7 @@ class RecordedRequest(ServedRequest):
                 self._peer.has_disconnected = True
             raise
         if kind == "websocket.send":
-            self._status_code = 200  # contrib's reading: something was sent
+            self._status_code = 200  # as contrib reports a message that was sent
 
     def _response_started(self, message: Message) -> Message:
         status: int = message["status"]
@@ -170,14 +170,14 @@ class RecordedRequest(ServedRequest):
             self._has_trailers = bool(message["trailers"])
         span = self.span
         if span is None:
-            return message  # the application has returned; the server refuses what comes now
+            return message  # the application has returned; the server refuses later messages
         if status < SERVER_ERROR and not self._state.reads_responses:
             local: LocalTrace | None = span._local
             if local is None:
-                return message  # nothing has happened
+                return message  # no child span, log line or error has needed a local trace
             headers = message.get("headers")
             if local.state == HEAD and type(headers) is list:
-                # Its children do not wait for its end, and it is never slow.
+                # The children of an event stream are exported before its end. It is never slow.
                 local.stream = is_event_stream(headers)
                 return message
         return self._inspected(span, status, message)
@@ -191,7 +191,7 @@ class RecordedRequest(ServedRequest):
         if status >= SERVER_ERROR:
             self._server_error(local)
         if local.sampled or local.buffer.slow:
-            # Its children do not wait for its end, and it is never slow.
+            # The children of an event stream are exported before its end. It is never slow.
             local.stream = is_event_stream(message.get("headers"))
         added: list[tuple[bytes, bytes]] = []
         context, inbound = span._context, self.inbound
@@ -209,27 +209,27 @@ class RecordedRequest(ServedRequest):
             local.keep("error")
 
     def failed(self, exception: BaseException) -> None:
-        """Mark the span with the exception that left the application, and keep the local trace."""
+        """Record the exception that the application raised on the span, and keep the local trace."""
         try:
             span = self.span
-            if span is not None:  # pragma: no branch - it is there until the request is closed
+            if span is not None:  # pragma: no branch - set until the request is closed
                 context = span._context
                 remember_ids(exception, context.trace_id, context.span_id)
                 self._exception_left(span, unwrap_group(exception))
-        except BaseException:  # noqa: BLE001 - the exception that is raised is the application's
+        except BaseException:  # noqa: BLE001 - the application's exception is raised, not this one
             internal_failure("the exception of a request")
 
     def _exception_left(self, span: Span, exception: BaseException) -> None:
-        """Cancellation and what the peer caused are no failures.
+        """Record an exception, unless it is a cancellation or was caused by the peer.
 
-        A background task's exception stands on the task's own span. A malformed request of a caller that is not
-        trusted keeps nothing that was not sampled.
+        The exception of a background task is recorded on the span of the task. A malformed request of an untrusted
+        upstream does not keep a local trace that was not sampled.
         """
         if not issubclass(type(exception), Exception):
             return
         if is_peer_error(exception, self._send, self._peer):
             if span.has_local_trace:
-                span.local_trace.stream = True  # how long it took was the peer's choice: it is never slow
+                span.local_trace.stream = True  # the peer decided the duration: the request is never slow
             return
         local: LocalTrace = span.local_trace
         is_complete, status = self.response_end > 0, self._status_code
@@ -240,17 +240,17 @@ class RecordedRequest(ServedRequest):
         is_exported = local.sampled if forced else local.keep("error")
         if not is_exported or span._sealed:
             return
-        self._error_type = class_qualname(type(exception))  # with the class itself, its frames would be kept
+        self._error_type = class_qualname(type(exception))  # a reference to the class may keep frames alive
         span.record_exception(exception, timestamp=self._time(self.response_end))
         if not is_complete or status is None or status < SERVER_ERROR:
             span._status = Status(StatusCode.ERROR, f"{class_name(type(exception))}: {message_of(exception)}")
 
     def close(self) -> None:
-        """End the span and let its local trace decide. The span and the request refer to each other no more."""
+        """End the span and finish its local trace. Removes the reference to the span."""
         span, self.span = self.span, None
         if span is None:  # pragma: no cover - closed once
             return
-        self._closed = True  # before the look at the local trace: another thread may begin it now
+        self._closed = True  # set before the local trace is read: another thread may begin it now
         status = self._status_code
         if not span._sealed:
             if status is not None and status >= SERVER_ERROR and span._status.status_code is StatusCode.UNSET:
@@ -261,11 +261,11 @@ class RecordedRequest(ServedRequest):
         if local is not None:
             try:
                 local.buffer.finish(local)
-            except Exception:  # noqa: BLE001  # pragma: no cover - nothing known raises; the request would go on
+            except Exception:  # noqa: BLE001  # pragma: no cover - a guard: no known case raises
                 internal_failure("ending a server span")
 
     def describe_name(self, attributes: Attributes | None = None) -> str:
-        """Return method and route."""
+        """Return the name of the span: method and route."""
         method: object
         route: object
         if attributes is None:
@@ -278,7 +278,7 @@ class RecordedRequest(ServedRequest):
         return f"{method} {route}" if route else str(method)
 
     def describe_attributes(self) -> dict[str, AttributeValue]:
-        """Return the stable HTTP attributes of the request, and of the response as far as it is known."""
+        """Return the stable HTTP attributes of the request, and of the response if there is one."""
         state = self._state
         attributes = request_attributes(self._arrived, state.redactor)
         route = route_of(self.routed or self._arrived, self._arrived, self._app)

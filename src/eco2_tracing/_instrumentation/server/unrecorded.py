@@ -1,4 +1,4 @@
-"""Requests of which nothing can be kept: they have ids for log lines and calls, made when something asks for them."""
+"""Requests that cannot be kept. Their ids, for log lines and outgoing calls, are created on demand."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 def unsampled_context(factory: SpanFactory, inbound: Inbound) -> SpanContext:
-    """Return the context of a new span in the caller's trace, not sampled.
+    """Return the context of a new span in the upstream's trace, not sampled.
 
     Args:
         factory: Generates the span id.
-        inbound: The caller's ids.
+        inbound: The extracted context; it has ids.
     """
     state = inbound.trace_state
     return SpanContext(
@@ -37,12 +37,12 @@ def unsampled_context(factory: SpanFactory, inbound: Inbound) -> SpanContext:
 
 
 class UnrecordedSpan(NonRecordingSpan):
-    """A non-recording span with ids of its own.
+    """A non-recording span with its own span id.
 
     Args:
         factory: Generates the span id.
-        inbound: The caller's ids.
-        context: The span's context; ``None`` to make it on demand from the caller's.
+        inbound: The extracted context.
+        context: The span's context; ``None`` to create it on demand in the upstream's trace.
     """
 
     def __init__(self, factory: SpanFactory, inbound: Inbound, context: SpanContext | None = None) -> None:
@@ -51,7 +51,7 @@ class UnrecordedSpan(NonRecordingSpan):
         self._made = context
 
     def get_span_context(self) -> SpanContext:
-        """Return the span's context; all threads get the same one."""
+        """Return the span's context, the same one for all threads."""
         context = self._made
         if context is None:
             with creation.lock:
@@ -65,7 +65,7 @@ class UnrecordedSpan(NonRecordingSpan):
 
 
 class UnrecordedRequest(ServedRequest):
-    """A request with such a span.
+    """A request with an `UnrecordedSpan`.
 
     Args:
         scope: The ASGI scope.
@@ -81,7 +81,7 @@ class UnrecordedRequest(ServedRequest):
         span: UnrecordedSpan,
         trace_id_header: tuple[bytes, bytes] | None = None,
     ) -> None:
-        # The base class's constructor written out: a call less for each request.
+        # The constructor of the base class is inlined, because a call costs time in each request.
         self.scope = scope
         self.started = perf_counter_ns()
         self._send = send
@@ -89,14 +89,14 @@ class UnrecordedRequest(ServedRequest):
         self._span = span
 
     def failed(self, exception: BaseException) -> None:
-        """Keep the ids for the line that the server logs."""
+        """Store the ids on the exception for the server's log line."""
         with guarded("the exception of a request"):
             context = self._span.get_span_context()
             remember_ids(exception, context.trace_id, context.span_id)
 
 
 def _make_ids() -> None:
-    """Make the ids of the request that forks: its parent and child process have the same span."""
+    """Create the ids of the current request before a fork, so that both processes have the same."""
     get_current_span().get_span_context()
 
 
