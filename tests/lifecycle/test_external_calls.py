@@ -276,7 +276,7 @@ def test_contribs_httpx_after_ours(instrumentor, captured_spans, caplog):
     instrumentor.instrument_client(client)
     assert call_over_a_socket(captured_spans, client) == ["eco2_tracing.httpx"]
     assert [line for line in lines(caplog) if "client spans" in line] == [
-        "eco2-tracing is in charge of client spans: opentelemetry-instrumentation-httpx makes none"
+        "eco2-tracing is in charge of client spans: opentelemetry-instrumentation-httpx creates none"
     ]
 
 

@@ -1,1 +1,1 @@
-"""Calls of httpx and httpx2."""
+"""Instrumentation of outgoing calls of httpx and httpx2."""

@@ -1,4 +1,4 @@
-"""One attempt of a call of httpx: its headers and its span, from the request to the end of the response's body."""
+"""Injects headers into one attempt of a call of httpx, and begins and ends its span."""
 
 from __future__ import annotations
 
@@ -35,19 +35,20 @@ _OUTER_KEY = create_key("eco2-outer-call")
 
 
 class Outer:
-    """A call at a transport of which is not known whether it sends the request or hands it on.
+    """An attempt at an outer transport, which sends the request itself or passes it to an inner transport.
 
     Args:
-        request: httpx's.
+        request: The request of httpx.
         kind: The transport's class.
-        attempt: Its span, which the first transport below takes over; ``None`` where the call is left alone.
-        context: The context around it.
+        attempt: The attempt with its span, which the first inner transport takes over; ``None`` if the call must not
+            be traced.
+        context: The context around the call.
     """
 
     __slots__ = ("_free", "_host", "_method", "_path", "context", "kind", "span")
 
     def __init__(self, request: Request, kind: type, attempt: Attempt | None, context: Context) -> None:
-        # No reference to the request: contexts may live longer than its body should.
+        # No reference to the request: contexts may live long, and would keep its body in memory.
         self._method, self._host, self._path = request.method, request.url.host, request.url.path
         self._free: list[Attempt] = [] if attempt is None else [attempt]
         self.kind = kind
@@ -55,7 +56,10 @@ class Outer:
         self.context = context
 
     def is_of(self, request: Request, context: Context) -> bool:
-        """Return whether a request below is this call: one that a transport makes for itself is another."""
+        """Return whether a request of an inner transport belongs to this call.
+
+        A transport may send requests of its own, such as one for a token.
+        """
         if request.method != self._method or (
             self.span is not None and context.get(SPAN_KEY) is not self.span
         ):
@@ -63,7 +67,7 @@ class Outer:
         return bool(request.url.host == self._host or request.url.path == self._path)
 
     def take(self) -> Attempt | None:
-        """Return the span for the first attempt below; ``None`` for the later ones, and where there is none."""
+        """Return the attempt if no inner transport has taken it; ``None`` otherwise."""
         try:
             return self._free.pop()  # atomic: attempts may run in parallel
         except IndexError:
@@ -71,16 +75,17 @@ class Outer:
 
 
 def begin(request: Request, in_process: bool, outer_kind: type | None = None) -> Begun | None:
-    """Write the headers of an attempt; begin its span where one can be kept.
+    """Inject the headers of an attempt, and begin its span if it can be kept.
 
     Args:
-        request: httpx's; its headers are changed.
-        in_process: Whether the transport calls an application of this process. Where no request is traced
-            such a call stands for one from outside, and its headers are its own.
-        outer_kind: The transport's class, where it may hand the request on to another transport.
+        request: The request of httpx; its headers are changed.
+        in_process: True if the transport calls an application of this process. Outside of a traced request such a
+            call is a test of the application, and its headers are not changed.
+        outer_kind: The transport's class if it may pass the request to an inner transport; ``None`` otherwise.
 
     Returns:
-        The attempt, the token of its context, and what stands for it where it may be handed on.
+        The attempt, the token of its context, and the outer call if ``outer_kind`` is given; ``None`` if the attempt
+        has no span.
     """
     state = current.state
     if state is None or not current.calls:
@@ -98,14 +103,14 @@ def begin(request: Request, in_process: bool, outer_kind: type | None = None) ->
         attempt = _begin(state, request, context)
         if attempt is None:
             return None
-        inside = Context(context)  # one copy; a context is not changed once it is attached
+        inside = Context(context)  # one copy, which is changed before it is attached
         dict.__setitem__(inside, SPAN_KEY, attempt.span)
         outer = None
         if outer_kind is not None:
             outer = Outer(request, outer_kind, attempt, context)
             dict.__setitem__(inside, _OUTER_KEY, outer)
         return attempt, otel_context.set(inside), outer
-    except Exception:  # noqa: BLE001 - the call must go out
+    except Exception:  # noqa: BLE001 - the call is sent without a span
         internal_failure("an outgoing call")
     return None
 
@@ -123,13 +128,13 @@ def _begin(state: InstrumentationState, request: Request, context: Context) -> A
                 attempt = state.call_external(state, context, request)
                 injected = attempt.span.get_span_context()
         write_headers(state, request, injected, context)
-    except Exception:  # noqa: BLE001 - the call goes on: what is known of it is its answer
+    except Exception:  # noqa: BLE001 - the call is sent; the attempt is returned if it has begun
         internal_failure("an outgoing call")
     return attempt
 
 
 def _begin_below(state: InstrumentationState, outer: Outer, request: Request) -> Begun | None:
-    """Begin the attempt of a transport that was handed the request of an outer one."""
+    """Begin the attempt of an inner transport that got the request of an outer one."""
     if outer.span is None:
         return None
     passing.add(outer.kind)
@@ -147,27 +152,30 @@ def _begin_below(state: InstrumentationState, outer: Outer, request: Request) ->
 
 
 def leave_alone(request: Request, kind: type) -> Token[Context]:
-    """Keep the transports below from tracing a call that another package traces; return the context's token."""
+    """Attach a context in which inner transports do not trace a call; return its token.
+
+    Another package traces the call.
+    """
     context = otel_context.get()
     return otel_context.set(Context({**context, _OUTER_KEY: Outer(request, kind, None, context)}))
 
 
 def detach(token: Token[Context]) -> None:
-    """Take the span out of the context again.
+    """Restore the context around the attempt.
 
-    A coroutine that was abandoned, such as the body of a stream whose client has gone, is closed
-    from another context. There is nothing to restore then, and nothing to report.
+    An abandoned coroutine, such as the body of a stream, is closed in another context. Nothing is restored or
+    reported then.
     """
     reset(token)
 
 
 def answered(attempt: Attempt, response: Response, watch: Watch) -> None:
-    """Note that a response has begun; its span ends with the body.
+    """Record that a response has begun. The span ends with the body.
 
     Args:
-        attempt: What ``begin`` returned.
-        response: httpx's; its stream is replaced.
-        watch: Replaces it; is passed whether the body is encoded.
+        attempt: The attempt that ``begin`` returned.
+        response: The response of httpx; its stream is replaced.
+        watch: Replaces the stream. Its last argument is true if the body is encoded.
     """
     try:
         state = attempt.state
@@ -187,23 +195,23 @@ def answered(attempt: Attempt, response: Response, watch: Watch) -> None:
         status = response.status_code
         attempt.answered(status, response.extensions, captured)
         if response.is_closed or status == _SWITCHING_PROTOCOLS:
-            finished(attempt)  # the body has been read already, or there is none
+            finished(attempt)  # the body has been read, or there is none
         else:
             watch(response, attempt, encoded)
-    except Exception:  # noqa: BLE001 - the application must get its answer
+    except Exception:  # noqa: BLE001 - the application must get the response
         internal_failure("reading a response")
         finished(attempt)
 
 
 def _kept_trace(name: bytes, value: bytes) -> tuple[int, int, bool] | None:
-    """Read what a callee says of its part of the trace."""
+    """Return trace id, span id and whether the callee kept the trace, from a response header."""
     return read_server_timing([value]) if name == _SERVER_TIMING else read_trace_response(value)
 
 
 def _keep_as_callee(
     state: InstrumentationState, local: LocalTrace, host: str, kept: tuple[int, int, bool]
 ) -> None:
-    """Keep our part of a trace of which an internal callee says that it kept its part."""
+    """Keep the local trace if an internal host reports that it kept its part of the trace."""
     if kept[0] == local.trace_id and kept[2] and state.propagation.is_internal_host(host):
         local.keep("upstream")
 
@@ -212,13 +220,13 @@ def finished(attempt: Attempt) -> None:
     """End the span of an attempt whose response has been read or closed."""
     try:
         attempt.finished()
-    except Exception:  # noqa: BLE001 - the application must get its answer
+    except Exception:  # noqa: BLE001 - the application must get the response
         internal_failure("reading a response")
 
 
 def raised(attempt: Attempt, exception: BaseException) -> None:
-    """End the span of an attempt that got no response, or whose body broke off."""
+    """End the span of an attempt that got no response or an incomplete body."""
     try:
         attempt.raised(exception)
-    except Exception:  # noqa: BLE001 - the application must get its answer
+    except Exception:  # noqa: BLE001 - the application must get the original exception
         internal_failure("reading a failed call")

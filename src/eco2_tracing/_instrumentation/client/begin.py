@@ -1,4 +1,4 @@
-"""The beginning of a client span: below the current span, or as the local root of a worker or a script."""
+"""Begins client spans: as children of the current span, or as local roots in workers and scripts."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def begin_call(
 
     Args:
         state: The configuration in force.
-        recording: How it makes spans.
-        context: The context that the call is made in.
+        recording: Creates spans.
+        context: The context in which the call is made.
         caller: The span of that context.
-        parent: The context of that span.
-        request: httpx's.
+        parent: The span context of that span.
+        request: The request of httpx.
 
     Returns:
-        The attempt with its span, or ``None``; the context that is injected.
+        The attempt with its span, or ``None``; and the span context to inject.
     """
     if not mark[0]:
         notice_fork()
@@ -52,7 +52,7 @@ def begin_call(
     trace_id, _, remote, flags, inherited, valid = parent
     trace_state: TraceState | None = inherited
     if local is not None and local.buffer is not recording.tail_sampler.buffer:
-        local, remote = None, True  # begun before a fork: its span is a caller's here
+        local, remote = None, True  # begun before a fork: the span belongs to another process
     root, added = local is None, None
     if local is None:
         if valid and not remote:
@@ -65,7 +65,7 @@ def begin_call(
     elif not local.recording:
         return None, parent
     elif local.sampled and not flags & 1:
-        # The parent had ended when the local trace was kept.
+        # The local trace was kept after the parent had ended: the parent's tracestate has no probability.
         trace_state = with_probability(trace_state, local.probability, trace_id)
     if not valid:
         flags = FLAGS[factory.random_flag]
@@ -95,11 +95,11 @@ def begin_call(
 def _local_root(
     state: InstrumentationState, recording: Recording, parent: SpanContext, context: Context, request: Request
 ) -> tuple[LocalTrace | None, int, TraceState | None, Attributes]:
-    """Begin the local trace of a call that no span is above, as in a worker or a script.
+    """Begin the local trace of a call without a local parent span, as in a worker or a script.
 
     Returns:
-        The local trace if anything of it can be kept; its id, 0 where nothing is to be begun; its
-        tracestate; what the sampler adds to the root.
+        The local trace, or ``None`` if it cannot be kept; the trace id, 0 if no trace is begun; the tracestate; the
+        attributes that the sampler adds to the root.
     """
     inbound = inbound_of(context)
     decided: bool | None = None

@@ -1,4 +1,4 @@
-"""Bodies of responses: a call has failed where its body breaks off, or cannot be decoded."""
+"""Watches the bodies of responses: a call has failed if its body is incomplete or cannot be decoded."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class WatchedBody:
-    """The body of a response, for one of the packages' streams to be derived from.
+    """The body of a response; the base of stream classes for httpx and httpx2.
 
     Args:
-        response: httpx's, whose stream this replaces.
-        attempt: Ended once: when the body has been read, has broken off or is closed.
+        response: The response of httpx, whose stream this replaces.
+        attempt: The attempt. It is ended once: when the body has been closed or has failed.
     """
 
     _eco2_attempt: Attempt | None = None
@@ -39,7 +39,7 @@ class WatchedBody:
 
     def _eco2_close(self) -> None:
         self._eco2_closed = True
-        if not self._eco2_decoded:  # else a decoder has still to say whether the body is whole
+        if not self._eco2_decoded:  # otherwise the attempt ends with the decoding, which may fail
             attempt, self._eco2_attempt = self._eco2_attempt, None
             if attempt is not None:
                 finished(attempt)
@@ -50,19 +50,19 @@ class WatchedBody:
             raised(attempt, exception)
 
     def __del__(self) -> None:
-        # A response that nobody closes; also at the end of the interpreter.
+        # The response was never closed. Also called at the end of the interpreter.
         if self._eco2_attempt is not None:
             finished(self._eco2_attempt)
 
 
 class _Parts:
-    """The parts of an asynchronous body.
+    """An iterator over the parts of an asynchronous body.
 
-    No generator: event loops keep account of each of them, which costs more than all of this.
+    It is no generator, because event loops track each asynchronous generator, which is slower.
 
     Args:
-        body: Whose parts they are.
-        parts: Those of the stream that it replaces.
+        body: The watched body.
+        parts: The iterator of the stream that the body replaces.
     """
 
     __slots__ = ("_body", "_next", "_parts")
@@ -89,7 +89,7 @@ class _Parts:
 
 
 class Bodies(NamedTuple):
-    """What replaces the streams of one of the packages.
+    """Functions that replace the streams of responses of one package.
 
     Each is called with the response, its attempt and whether its body is encoded.
 
@@ -103,7 +103,10 @@ class Bodies(NamedTuple):
 
 
 def make_bodies(module: ModuleType) -> Bodies:
-    """Build the streams for httpx or httpx2, which check the types of streams, and watch its decoders."""
+    """Return functions that replace the streams of httpx or httpx2; patch its decoders.
+
+    The streams derive from classes of the package, which checks their types.
+    """
 
     class Body(WatchedBody, module.SyncByteStream):  # type: ignore[name-defined,misc]
         def __iter__(self) -> Iterator[bytes]:
@@ -124,7 +127,7 @@ def make_bodies(module: ModuleType) -> Bodies:
             return _Parts(self, self._eco2_stream.__aiter__())
 
         def aclose(self) -> Awaitable[None]:
-            # No coroutine of its own: that costs a microsecond.
+            # No coroutine function, which would cost a microsecond more.
             self._eco2_close()
             closing: Awaitable[None] = self._eco2_stream.aclose()
             return closing
@@ -151,11 +154,11 @@ def _remember(encoded: Encoded, response: Response) -> None:
 
 
 def _watch_decoders(response: Any, encoded: Encoded) -> None:
-    """Note errors of decoding, which httpx does above the stream, after which it may have been closed.
+    """Patch a class of responses to record errors of decoding. httpx may decode after it has closed the stream.
 
     Args:
-        response: httpx's class.
-        encoded: Responses that will be decoded, and their bodies, by the identity of the response.
+        response: The class of responses of httpx.
+        encoded: Responses with an encoded body, and their bodies, by the identity of the response.
     """
     iterate, iterate_async = response.iter_bytes, response.aiter_bytes
 

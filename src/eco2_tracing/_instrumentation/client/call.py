@@ -1,4 +1,4 @@
-"""One attempt of an outgoing HTTP call: what happens to it, and what its span derives from that."""
+"""Records the events of one attempt of an outgoing HTTP call and describes its span."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _ERROR = Status(StatusCode.ERROR)
 
 
 class ClientCall:
-    """An attempt with a span of ours; it describes that span.
+    """An attempt with a recording span; it describes that span.
 
-    It keeps what the attributes are derived from, never the request or the response themselves:
-    their bodies must not live as long as the span.
+    It stores the values that attributes are derived from. It does not refer to the request or the response, because
+    their bodies must not stay in memory as long as the span.
 
     Args:
         state: The configuration in force.
-        request: httpx's.
+        request: The request of httpx.
         local: The local trace that the span belongs to.
 
     Attributes:
@@ -45,7 +45,7 @@ class ClientCall:
         local: The local trace.
         url: The URL of the request.
         start_time: Nanoseconds since the epoch.
-        span: The span, set by whoever makes it; ``None`` once the attempt is over.
+        span: The span, set after construction; ``None`` when the attempt has ended.
     """
 
     _status_code: int | None = None
@@ -69,14 +69,14 @@ class ClientCall:
             self._request_headers = request.headers.raw
 
     def restart(self, request: Request) -> None:
-        """Begin anew at the transport that really sends the request.
+        """Restart the span at the inner transport that sends the request.
 
         Args:
-            request: What it sends.
+            request: The request of the inner transport.
         """
         self._take(request)
         span = self.span
-        if span is not None:  # pragma: no branch - the caller has looked
+        if span is not None:  # pragma: no branch - the caller has checked it
             span._start_time = self.local.now()
 
     def answered(
@@ -85,12 +85,12 @@ class ClientCall:
         extensions: dict[str, bytes],
         headers: Iterable[tuple[bytes, bytes]] | None,
     ) -> None:
-        """Note that the response has begun.
+        """Record that the response has begun.
 
         Args:
-            status_code: The response's status.
-            extensions: httpx's; the HTTP version is there.
-            headers: The response's raw headers, where they are captured.
+            status_code: The status code of the response.
+            extensions: The extensions of httpx, which contain the HTTP version.
+            headers: The raw headers of the response if they are captured; ``None`` otherwise.
         """
         self._status_code = status_code
         self._version = extensions.get("http_version")
@@ -100,12 +100,12 @@ class ClientCall:
         if span is not None and status_code >= CLIENT_ERROR and span._status.status_code is StatusCode.UNSET:
             span._status = _ERROR
             if status_code >= SERVER_ERROR:
-                self.local.failed(span)  # the next attempt sends sampled=1, before this body is read
+                self.local.failed(span)  # a retry sends sampled=1, even if it begins before this body is read
 
     def finished(self) -> None:
-        """Note that the response has been read or closed: the span ends at the time when the response began."""
+        """End the span when the response has been read or closed. Its end time is when the response began."""
         span, self.span = self.span, None
-        if span is None:  # pragma: no cover - whoever watches the body lets go of the attempt at its end
+        if span is None:  # pragma: no cover - the body ends its attempt once
             return
         local = self.local
         if not span._sealed:
@@ -114,17 +114,15 @@ class ClientCall:
         self._finish_root(span, local)
 
     def raised(self, exception: BaseException) -> None:
-        """Note that the attempt failed before a response or in its body: end the span."""
+        """Record that the attempt failed before the response or in its body, and end the span."""
         span, self.span = self.span, None
         if span is None:  # pragma: no cover - as above
             return
         local = self.local
         if isinstance(exception, Exception) and not span._sealed:
-            self._error_type = class_qualname(
-                type(exception)
-            )  # with the class itself, its frames would be kept
+            self._error_type = class_qualname(type(exception))  # a reference to the class may keep frames alive
             if local.keep("error"):
-                mark_recorded(exception, local.trace_id)  # manual spans around it write no second event
+                mark_recorded(exception, local.trace_id)  # outer manual spans then record no second event
                 span.record_exception(exception, timestamp=local.now())
             span._status = Status(StatusCode.ERROR, f"{class_name(type(exception))}: {message(exception)}")
         span.end()
@@ -136,14 +134,14 @@ class ClientCall:
                 local.keep("error")
             local.finish()
 
-    # What the span derives ---------------------------------------------------------------------
+    # Description of the span -------------------------------------------------------------------
 
     def describe_name(self, attributes: Attributes | None = None) -> str:
-        """Return the method."""
+        """Return the name of the span: the method."""
         return call_name(self._method)
 
     def describe_attributes(self) -> dict[str, AttributeValue]:
-        """Return the stable HTTP attributes of the attempt, as far as they are known."""
+        """Return the stable HTTP attributes of the request, and of the response if there is one."""
         state = self.state
         attributes = call_attributes(self._method, self.url, state.redactor)
         status = self._status_code

@@ -1,4 +1,4 @@
-"""contrib's httpx instrumentors, applied when the calls are ours already: one client span a call, and a line."""
+"""Prevents contrib's httpx instrumentors from creating a second client span for a call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CLASSES = ("HTTPXClientInstrumentor", "HTTPX2ClientInstrumentor")
 
 
 def stay_in_charge() -> None:
-    """Keep contrib's instrumentors from adding a second span while ours are made; safe to call twice."""
+    """Patch contrib's instrumentors to do nothing while httpx is instrumented by us. Safe to call twice."""
     register_post_import_hook(_watch, _MODULE)
 
 
@@ -28,7 +28,7 @@ def _watch(module: ModuleType) -> None:
         for method in ("_instrument", "instrument_client"):
             try:
                 wrap_function_wrapper(module, f"{name}.{method}", _unless_ours)
-            except AttributeError:  # an older package has no httpx2, or a private part has moved
+            except AttributeError:  # older packages lack httpx2; newer ones may lack the private method
                 if method == "_instrument" and hasattr(module, name):
                     internal_failure("keeping client spans to one")
 
@@ -39,7 +39,7 @@ def _unless_ours(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: 
         if not state.has_reported:
             state.has_reported = True
             logger.info(
-                "eco2-tracing is in charge of client spans: opentelemetry-instrumentation-httpx makes none"
+                "eco2-tracing is in charge of client spans: opentelemetry-instrumentation-httpx creates none"
             )
         return None
     return wrapped(*args, **kwargs)

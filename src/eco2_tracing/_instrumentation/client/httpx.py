@@ -1,9 +1,9 @@
-"""httpx and httpx2: a client span for each attempt, and our headers in place of all others.
+"""Patches httpx and httpx2: creates a client span for each attempt, and replaces its trace headers.
 
-An attempt is one request at a transport. The transports of the packages are hooked at their public
-``handle_request`` and ``handle_async_request``, so that retries of an outer transport, transports without a
-client and answers from a cache above them are counted right. Transports of other packages are hooked where a
-client uses them: see ``_send_single_request``, the method that every attempt of a client passes.
+An attempt is one request at a transport. The transports of both packages are patched at their public methods
+``handle_request`` and ``handle_async_request``. Therefore each retry of an outer transport gets a span, a response
+from a cache gets none, and transports work without a client. Transports of other packages are patched when a client
+uses them. Clients call ``_send_single_request`` for every attempt.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ _patched: set[str] = set()
 
 
 def instrument_httpx() -> None:
-    """Trace the calls of httpx and httpx2, of clients that exist as of those to come.
+    """Instrument httpx and httpx2, for existing and new clients.
 
-    Safe to call twice, and before either package is imported; a package that is not installed is
-    left alone. ``configure_tracing`` calls it.
+    Safe to call twice, and before either package is imported. A package that is not installed is ignored.
+    ``configure_tracing`` calls this function.
     """
     current.calls = True
     stay_in_charge()
@@ -68,7 +68,7 @@ def instrument_httpx() -> None:
 
 
 def uninstrument_httpx() -> None:
-    """Undo ``instrument_httpx``: calls pass untouched."""
+    """Undo ``instrument_httpx``: calls get no spans, and their headers are not changed."""
     current.calls = False
 
 
@@ -82,7 +82,7 @@ def _patch(module: ModuleType) -> None:
             kind = getattr(module, name, None)
             if kind is not None:
                 _hook(kind, method, bodies, may_hand_on=False)
-    except Exception:  # noqa: BLE001 - a version of the package that looks otherwise
+    except Exception:  # noqa: BLE001 - unknown versions of the package may differ
         internal_failure(f"instrumenting {module.__name__}")
         return
     for name, method in _CLIENTS:
@@ -101,16 +101,16 @@ def _patch(module: ModuleType) -> None:
 
 
 def _hook(kind: type, method: str, bodies: Bodies, *, may_hand_on: bool) -> bool:
-    """Make a class of transports create the spans of its attempts.
+    """Patch a class of transports to create the spans of its attempts.
 
     Args:
         kind: The class.
         method: ``handle_request`` or ``handle_async_request``.
         bodies: The streams of its package.
-        may_hand_on: Whether the request may reach another transport below it.
+        may_hand_on: True if it may pass the request to an inner transport.
 
     Returns:
-        ``False`` where the class cannot be changed.
+        ``False`` if the class cannot be patched.
     """
     original = getattr(kind, method)
     in_process = is_in_process(kind)
@@ -118,7 +118,7 @@ def _hook(kind: type, method: str, bodies: Bodies, *, may_hand_on: bool) -> bool
     wrapped = (_wrap_sync if method == _SYNC else _wrap_async)(original, in_process, outer, bodies)
     try:
         setattr(kind, method, wrapped)
-    except (AttributeError, TypeError):  # a class that is not written in Python
+    except (AttributeError, TypeError):  # the class is not written in Python
         return False
     hooked.add(wrapped)
     return True
@@ -169,7 +169,7 @@ def _wrap_async(original: AsyncSend, in_process: bool, outer_kind: type | None, 
 
 
 def _wrap_client(original: Callable[..., Any], method: str, bodies: Bodies) -> Callable[..., Any]:
-    """Trace the calls of a client whose transport does not create the spans of its attempts."""
+    """Wrap the send method of a client to trace calls whose transport does not create spans."""
 
     def hook(kind: type) -> bool:
         return _hook(kind, method, bodies, may_hand_on=True)
@@ -207,11 +207,11 @@ async def _left_alone_async(original: AsyncSend, client: object, request: Reques
 
 
 def _unknown_transport(client: object, request: Request, method: str, hook: Callable[[type], bool]) -> object:
-    """Find out who creates the span of a client's attempt.
+    """Return the object that decides how a client's attempt is traced.
 
     Returns:
-        ``None`` where the transport does it, or nobody does; the client itself where contrib's
-        ``instrument_client`` was called for it; else its transport, which is not known.
+        ``None`` if the transport creates the span, or if the call is not traced. The client if contrib's
+        ``instrument_client`` was called for it. Otherwise the transport, which is not patched.
     """
     if current.state is None or not current.calls:
         return None

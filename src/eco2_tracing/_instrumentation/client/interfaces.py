@@ -1,4 +1,4 @@
-"""The parts of httpx and httpx2 that are used, for annotations."""
+"""The interfaces of httpx and httpx2 that are used, for annotations."""
 
 from __future__ import annotations
 
@@ -40,4 +40,4 @@ Send = Callable[[object, Request], Response]
 """A method of a client or transport that sends a request."""
 AsyncSend = Callable[[object, Request], Awaitable[Response]]
 Watch = Callable[["Response", "Attempt", bool], None]
-"""Replaces the body of a response; is passed whether it is encoded."""
+"""Replaces the body of a response. The last argument is true if the body is encoded."""

@@ -1,4 +1,4 @@
-"""Which transports of httpx hand requests on to others, and which send them."""
+"""Decides which transports of httpx pass requests to inner transports, and which send them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _DEPTH = 8
 _MANY = 100
 
 hooked: set[Any] = set()
-"""The functions that make the span of each attempt: methods of transports, as they stand on their classes."""
+"""The patched methods of transport classes, which create the span of each attempt."""
 
 passing: WeakSet[type] = WeakSet()
-"""Classes that were seen to hand a request on to another transport."""
+"""Classes that have passed a request to an inner transport."""
 
-# Classes that derive from a hooked one: the function that is hooked, and whether they call it.
+# By class derived from a patched class: the patched method, and whether the derived class calls it.
 _calling: WeakKeyDictionary[type, tuple[Any, bool]] = WeakKeyDictionary()
 
 
@@ -38,35 +38,36 @@ def is_in_process(kind: type) -> bool:
 
 
 def is_hooked(transport: object, method: str) -> bool:
-    """Return whether a transport makes the spans of its attempts.
+    """Return whether a transport creates the spans of its attempts.
 
     Args:
         transport: Any object with that method.
         method: ``handle_request`` or ``handle_async_request``.
     """
-    # A mock, or the package of another vendor, may have replaced the method on the class or on the object.
+    # A mock or another package may have replaced the method on the class or on the object.
     return getattr(getattr(transport, method, None), "__func__", None) in hooked
 
 
 def hands_on(transport: object, method: str, hook: Callable[[type], bool], depth: int = _DEPTH) -> bool:
-    """Return whether a transport only hands requests on to transports that make the spans of their attempts.
+    """Return whether a transport has inner transports, all of which create the spans of their attempts.
 
-    Transports inside of it that send by themselves are hooked for that.
+    Inner transports of other packages are patched first.
 
     Args:
-        transport: The one to look into.
+        transport: The outer transport.
         method: ``handle_request`` or ``handle_async_request``.
-        hook: Makes a class of transports create the spans of its attempts; returns ``False`` where it cannot.
-        depth: How many transports may stand inside each other.
+        hook: Patches a class of transports to create spans; returns ``False`` if it cannot be patched.
+        depth: The maximum number of nested transports.
     """
     inner = [each for each in _inside(transport, method) if each is not transport]
     return bool(inner and depth) and all(_sends(each, method, hook, depth - 1) for each in inner)
 
 
 def calls_base(kind: type, method: str) -> bool:
-    """Return whether a class overrides the method of a transport that makes spans, and calls it for what goes out.
+    """Return whether a class overrides a patched method of its base class and calls it to send requests.
 
-    What it answers without it, such as from a cache, never goes out. A class that does not call it sends by itself.
+    Such a class may return a response from a cache without a call. A class that does not call the method sends
+    requests itself.
 
     Args:
         kind: A class of transports.
@@ -85,7 +86,7 @@ def calls_base(kind: type, method: str) -> bool:
 
 
 def _refers(kind: type, method: str, hook: Any) -> bool:
-    """Return whether the code of a class names the method, as in ``super().handle_request``, or holds the function."""
+    """Return whether the code of a class names the method, as in ``super().handle_request``, or holds its function."""
     for value in kind.__dict__.values():
         if value is hook:
             return True
@@ -118,7 +119,7 @@ def _sends(transport: Any, method: str, hook: Callable[[type], bool], depth: int
 
 
 def _inside(transport: Any, method: str) -> Iterator[Any]:
-    """Find the transports and clients that an object holds, also in collections, as bound methods and in closures."""
+    """Yield the transports and clients that an object holds, also in collections, bound methods and closures."""
     for value in _attributes(transport):
         for each in _elements(value):
             owner = getattr(each, "__self__", each)
@@ -148,11 +149,11 @@ def _elements(value: Any) -> Iterable[Any]:
 
 
 def _captured(function: FunctionType, depth: int) -> Iterator[Any]:
-    """Find what a function closes over: libraries for retries wrap a bound method several times."""
+    """Yield the values in a function's closure. Retry libraries nest closures around a bound method."""
     for cell in function.__closure__ or ():
         try:
             value = cell.cell_contents
-        except ValueError:  # not set yet
+        except ValueError:  # the cell is empty
             continue
         yield value
         if isinstance(value, FunctionType) and depth:

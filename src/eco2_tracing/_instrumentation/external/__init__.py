@@ -1,1 +1,1 @@
-"""Requests and calls under a tracer provider of another package."""
+"""Traces requests and calls under an external provider, a tracer provider of another package."""

@@ -1,4 +1,4 @@
-"""Calls of httpx under a tracer provider of another package: through the API alone."""
+"""Traces calls of httpx under an external provider. Uses only the OpenTelemetry API."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ExternalCall:
     """
 
     local = None
-    """There is no local trace: sampling is the external provider's."""
+    """There is no local trace: the external provider samples."""
 
     def __init__(self, state: InstrumentationState, span: Span, url: Url) -> None:
         self.state = state
@@ -39,7 +39,7 @@ class ExternalCall:
         self._answered_time: int | None = None
 
     def restart(self, request: Request) -> None:
-        """Begin anew at the transport that really sends the request."""
+        """Restart the attempt at the inner transport that sends the request."""
         self.url = request.url
         self.span.set_attributes(call_attributes(request.method, request.url, self.state.redactor))
 
@@ -49,12 +49,12 @@ class ExternalCall:
         extensions: dict[str, bytes],
         headers: Iterable[tuple[bytes, bytes]] | None,
     ) -> None:
-        """Note that the response has begun.
+        """Record that the response has begun.
 
         Args:
-            status_code: The response's status.
-            extensions: httpx's; the HTTP version is there.
-            headers: The response's raw headers, where they are captured.
+            status_code: The status code of the response.
+            extensions: The extensions of httpx, which contain the HTTP version.
+            headers: The raw headers of the response if they are captured; ``None`` otherwise.
         """
         span = self.span
         self._answered_time = time_ns()
@@ -69,11 +69,11 @@ class ExternalCall:
             span.set_status(Status(StatusCode.ERROR))
 
     def finished(self) -> None:
-        """Note that the response has been read or closed: the span ends at the time when the response began."""
+        """End the span when the response has been read or closed. Its end time is when the response began."""
         self.span.end(self._answered_time)
 
     def raised(self, exception: BaseException) -> None:
-        """Note that the attempt failed before a response or in its body: end the span."""
+        """Record that the attempt failed before the response or in its body, and end the span."""
         if isinstance(exception, Exception):
             text = self.state.redactor.text(f"{type(exception).__name__}: {message(exception)}")
             self.span.set_attribute("error.type", type(exception).__qualname__)
@@ -82,7 +82,7 @@ class ExternalCall:
 
 
 class CallExternal:
-    """Begins attempts with spans of a provider of another package.
+    """Begins attempts with spans of an external provider.
 
     Args:
         tracer: The provider's tracer.
@@ -92,12 +92,12 @@ class CallExternal:
         self._tracer = tracer
 
     def __call__(self, state: InstrumentationState, context: Context, request: Request) -> ExternalCall:
-        """Begin the span of an attempt.
+        """Return an attempt whose span has begun.
 
         Args:
             state: The configuration in force.
-            context: The context that the call is made in.
-            request: httpx's.
+            context: The context in which the call is made.
+            request: The request of httpx.
         """
         attributes = call_attributes(request.method, request.url, state.redactor)
         if state.client_request_headers is not None:

@@ -1,4 +1,4 @@
-"""Requests under a tracer provider of another package: through the API alone."""
+"""Traces requests under an external provider. Uses only the OpenTelemetry API."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ExternalRequest(ServedRequest):
         span: The span.
         scope: The ASGI scope.
         send: The server's ``send``.
-        peer: What the peer does.
+        peer: Records disconnects of the peer.
     """
 
     _status_code: int | None = None
@@ -65,7 +65,7 @@ class ExternalRequest(ServedRequest):
         return super().send(message)
 
     def failed(self, exception: BaseException) -> None:
-        """Mark the span with the exception that left the application, unless the peer caused it."""
+        """Record the exception that the application raised on the span, unless the peer caused it."""
         if not isinstance(exception, Exception):
             return
         with guarded("the exception of a request"):
@@ -82,7 +82,7 @@ class ExternalRequest(ServedRequest):
             span.set_status(Status(StatusCode.ERROR, text))
 
     def close(self) -> None:
-        """End the span, with what is known of the response."""
+        """Set the route and the status of the response on the span, and end it."""
         with guarded("ending a server span"):
             span, status = self._span, self._status_code
             routed = self.routed or self._scope
@@ -92,7 +92,7 @@ class ExternalRequest(ServedRequest):
                 span.update_name(f"{span_method(self._arrived)} {route}")
             if status is not None:
                 span.set_attribute("http.response.status_code", status)
-                # An exception has set more already.
+                # An exception may have set the error status and a more specific type.
                 has_failed = getattr(span, "status", None)
                 if status >= _SERVER_ERROR and (
                     has_failed is None or has_failed.status_code is StatusCode.UNSET
@@ -103,7 +103,7 @@ class ExternalRequest(ServedRequest):
 
 
 class BeginExternal:
-    """Begins requests with spans of a provider of another package.
+    """Begins requests with spans of an external provider.
 
     Args:
         tracer: The provider's tracer.
@@ -130,7 +130,7 @@ class BeginExternal:
             receive: The server's ``receive``.
             send: The server's ``send``.
             base: The context around the request.
-            inbound: What the headers said; ``None`` when nothing.
+            inbound: The extracted context; ``None`` if there are no trace headers.
             hook: The application's ``server_request_hook``.
 
         Returns:
