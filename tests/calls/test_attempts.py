@@ -220,7 +220,9 @@ def test_headers_of_botocore(eagle, monkeypatch, host, externally, told):
     """The same with a replacement for botocore; a header of the application stays."""
     configure(**CONFIGURED, propagate_externally=externally)
     eagle.Adapter = type("Adapter", (Version,), {"send": Version.send})
-    monkeypatch.setattr(attempts, "_PLACES", {"eagle": (("eagle", "Adapter", "send", attempts._botocore),)})
+    monkeypatch.setattr(
+        attempts, "_PATCHED_METHODS", {"eagle": (("eagle", "Adapter", "send", attempts._botocore),)}
+    )
     patch_attempts("eagle")
     sent = []
 
@@ -250,9 +252,9 @@ def eagle(monkeypatch):
     """A fake library in the table of patched methods, and its package."""
     package = types.ModuleType("eagle")
     monkeypatch.setitem(sys.modules, "eagle", package)
-    monkeypatch.setattr(attempts, "_done", set())
+    monkeypatch.setattr(attempts, "_patched", set())
     places = (("eagle", "Adapter", "send", lambda *_: None),)
-    monkeypatch.setattr(attempts, "_PLACES", {"eagle": places})
+    monkeypatch.setattr(attempts, "_PATCHED_METHODS", {"eagle": places})
     return package
 
 

@@ -188,7 +188,7 @@ def test_an_sdk_below_the_headers(names, callee, monkeypatch, place, first, libr
     monkeypatch.setattr(http_client, "_wrapped", [])
     for name in ("endheaders", "send"):
         monkeypatch.setattr(HTTPConnection, name, getattr(HTTPConnection, name))
-    monkeypatch.setattr(attempts, "_done", set())
+    monkeypatch.setattr(attempts, "_patched", set())
     configure(**caller.settings)
     if first:
         Adding(monkeypatch, "sdk=1,plan=own", place)

@@ -161,7 +161,7 @@ def test_a_call_whose_headers_cannot_be_written(install, monkeypatch, caplog):
     configure_tracing("orders")
     caplog.clear()
     monkeypatch.setattr(
-        "eco2_tracing._instrumentation.client.attempts.write_headers", lambda *_: 1 / 0, raising=True
+        "eco2_tracing._instrumentation.client.attempts.inject_headers", lambda *_: 1 / 0, raising=True
     )
     assert Stock().call("one").json() == 200
     assert len(by_kind(exporter, SpanKind.CLIENT)) == 1

@@ -279,7 +279,7 @@ def test_a_server_started_inside_a_span(mode, lifespan, wrapped, lines):
     assert not of_alice(*seen.calls, *seen.requests, *(line for line in lines if "served" in line))
     if started is not None:
         assert not any(started in repr(each) for each in (*seen.calls, *seen.requests))
-    assert not serving_module.serving
+    assert not serving_module.server_contexts
 
 
 def test_calls_in_the_process_of_a_server(captured_spans):

@@ -21,7 +21,7 @@ from eco2_tracing._context import otel_context, reset
 from eco2_tracing._instrumentation import fastapi as fastapi_module
 from eco2_tracing._instrumentation.common.isolation import without_leftovers
 from eco2_tracing._instrumentation.common.outer import discard
-from eco2_tracing._instrumentation.contrib.switch import _note_peer_end
+from eco2_tracing._instrumentation.contrib.switch import _record_peer_end
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, CapturedSpans
 from tests.requests.test_odd_requests import configured, serve
 
@@ -173,7 +173,7 @@ def test_500_after_a_disconnect_with_contrib():
 
 def test_disconnect_is_noted_on_our_spans_alone():
     """A span of another provider is not changed."""
-    _note_peer_end(trace.INVALID_SPAN)
+    _record_peer_end(trace.INVALID_SPAN)
 
 
 def test_server_span_of_another_provider_is_not_dropped():

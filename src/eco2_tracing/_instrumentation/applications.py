@@ -11,7 +11,7 @@ from eco2_tracing._guard import attempt_silently
 from eco2_tracing._instrumentation.common.hook import NOT_AWAITED
 from eco2_tracing._settings import shown_argument
 
-_TAKES = "instrument_app takes a FastAPI or Starlette application, not {}"
+_EXPECTED = "instrument_app takes a FastAPI or Starlette application, not {}"
 # The packages of other frameworks, and the packages that instrument them.
 _FRAMEWORKS = {
     "flask": "opentelemetry-instrumentation-flask",
@@ -24,7 +24,7 @@ _FRAMEWORKS = {
     "sanic": "opentelemetry-instrumentation-asgi",
     "quart": "opentelemetry-instrumentation-asgi",
 }
-_DEEPEST = 10
+_DEPTH_LIMIT = 10
 
 
 class _NoApplication:
@@ -45,7 +45,7 @@ def check_application(app: object, server_request_hook: Callable[..., Any] | Non
     # Code that has an application has imported this module. It is not imported for the check.
     application: type = getattr(sys.modules.get("starlette.applications"), "Starlette", _NoApplication)
     if not _is_a(app, application):
-        raise TypeError(_TAKES.format(_described(app, application)))
+        raise TypeError(_EXPECTED.format(_described(app, application)))
     if server_request_hook is None:
         return
     if not callable(server_request_hook):
@@ -74,8 +74,10 @@ def _advice(app: Any, application: type) -> str:
     if app is None or isinstance(app, str | bytes):
         return f"{shown_argument(app)}: pass the application object itself, such as app after app = FastAPI()"
     if inspect.isclass(app):
-        made = issubclass(app, application)
-        return f"the class {app.__qualname__}: pass an instance" + (f", {app.__qualname__}()" if made else "")
+        is_subclass = issubclass(app, application)
+        return f"the class {app.__qualname__}: pass an instance" + (
+            f", {app.__qualname__}()" if is_subclass else ""
+        )
     if inspect.iscoroutine(app) or inspect.isawaitable(app):
         if inspect.iscoroutine(app):
             app.close()  # Python warns of a coroutine that is never awaited
@@ -96,7 +98,7 @@ def _advice(app: Any, application: type) -> str:
 
 def _wraps(app: Any, application: type) -> bool:
     """Return whether an application is reached through the usual attributes of middleware."""
-    for _ in range(_DEEPEST):
+    for _ in range(_DEPTH_LIMIT):
         inner = next(
             (
                 found

@@ -10,9 +10,9 @@ from starlette.middleware import Middleware
 
 from eco2_tracing._guard import logger, warn_once
 from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, excluded_paths_of
-from eco2_tracing._instrumentation.common.isolated_requests import INSTALLED, isolate, not_built
+from eco2_tracing._instrumentation.common.isolated_requests import INSTALLED, isolate, unbuilt_stack
 from eco2_tracing._instrumentation.common.route import RouterScope
-from eco2_tracing._instrumentation.common.serving import watch_servers
+from eco2_tracing._instrumentation.common.serving import record_server_contexts
 from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._instrumentation.server.background_tasks import instrument_background_tasks
 from eco2_tracing._instrumentation.server.middleware import TracingMiddleware
@@ -31,9 +31,9 @@ def install(
     app: Starlette, excluded_paths: str | Iterable[str] | None, server_request_hook: ServerRequestHook | None
 ) -> None:
     """Instrument one application in place; see ``eco2_tracing.instrument_app``."""
-    watch_servers()
+    record_server_contexts()
     if getattr(app, INSTALLED, None) is not None:
-        _report_again(getattr(app, _ARGUMENTS, None), excluded_paths, server_request_hook)
+        _report_different_arguments(getattr(app, _ARGUMENTS, None), excluded_paths, server_request_hook)
         return
     if getattr(app, _CONTRIB_MARK, False):
         # Under an external provider another line has reported which package creates the spans.
@@ -45,11 +45,11 @@ def install(
         )
         isolate(app, ExcludedPaths(excluded_paths_of(excluded_paths)))
         return
-    _silence_native(app)
+    _disable_native_telemetry(app)
     instrument_background_tasks()
     paths = ExcludedPaths(excluded_paths_of(excluded_paths))
     stack: Any = app.middleware_stack
-    middleware = TracingMiddleware(stack or not_built, app, paths, server_request_hook)
+    middleware = TracingMiddleware(stack or unbuilt_stack, app, paths, server_request_hook)
     if stack is not None:
         app.middleware_stack = middleware  # type: ignore[assignment]  # ASGI's types are written differently
     setattr(app, INSTALLED, middleware)
@@ -66,7 +66,7 @@ def install(
     app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
 
 
-def _report_again(
+def _report_different_arguments(
     first: tuple[ExcludedPaths, ServerRequestHook | None] | None,
     excluded_paths: str | Iterable[str] | None,
     server_request_hook: ServerRequestHook | None,
@@ -101,7 +101,7 @@ def _with_router_scope(app: Starlette, build: Callable[[], Any]) -> Any:
         app.user_middleware = layers
 
 
-def _silence_native(app: Starlette) -> None:
+def _disable_native_telemetry(app: Starlette) -> None:
     """Disable FastAPI's own telemetry (since 0.142), which would create a second server span."""
     config = getattr(app, "_telemetry", None)
     if not isinstance(config, dict):

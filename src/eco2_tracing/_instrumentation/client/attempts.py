@@ -10,8 +10,8 @@ from opentelemetry.trace import INVALID_SPAN
 from eco2_tracing._context import otel_context, reset
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation.client.begin import begin_call
-from eco2_tracing._instrumentation.client.transports import passing
-from eco2_tracing._instrumentation.common.outgoing_headers import raw_headers, write_headers
+from eco2_tracing._instrumentation.client.transports import delegating
+from eco2_tracing._instrumentation.common.outgoing_headers import inject_headers, response_header_items
 from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._suppression import is_suppressed
 from eco2_tracing.propagation import read_server_timing, read_trace_response
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from eco2_tracing._instrumentation.common.http_attributes import Request
     from eco2_tracing._instrumentation.common.state import InstrumentationState
 
-    Begun = tuple[Attempt, Token[Context], "Outer | None"]
+    Begun = tuple[Attempt, Token[Context], "OuterCall | None"]
 
 _SWITCHING_PROTOCOLS = 101
 _ENCODING = b"content-encoding"
@@ -34,7 +34,7 @@ _LOOKED_FOR = frozenset({_ENCODING, _SERVER_TIMING, b"traceresponse"})
 _OUTER_KEY = create_key("eco2-outer-call")
 
 
-class Outer:
+class OuterCall:
     """An attempt at an outer transport, which sends the request itself or passes it to an inner transport.
 
     Args:
@@ -45,12 +45,12 @@ class Outer:
         context: The context around the call.
     """
 
-    __slots__ = ("_free", "_host", "_method", "_path", "context", "kind", "span")
+    __slots__ = ("_host", "_method", "_path", "_untaken", "context", "kind", "span")
 
     def __init__(self, request: Request, kind: type, attempt: Attempt | None, context: Context) -> None:
         # No reference to the request: contexts may live long, and would keep its body in memory.
         self._method, self._host, self._path = request.method, request.url.host, request.url.path
-        self._free: list[Attempt] = [] if attempt is None else [attempt]
+        self._untaken: list[Attempt] = [] if attempt is None else [attempt]
         self.kind = kind
         self.span = None if attempt is None else attempt.span
         self.context = context
@@ -69,7 +69,7 @@ class Outer:
     def take(self) -> Attempt | None:
         """Return the attempt if no inner transport has taken it; ``None`` otherwise."""
         try:
-            return self._free.pop()  # atomic: attempts may run in parallel
+            return self._untaken.pop()  # atomic: attempts may run in parallel
         except IndexError:
             return None
 
@@ -107,7 +107,7 @@ def begin(request: Request, in_process: bool, outer_kind: type | None = None) ->
         dict.__setitem__(inside, SPAN_KEY, attempt.span)
         outer = None
         if outer_kind is not None:
-            outer = Outer(request, outer_kind, attempt, context)
+            outer = OuterCall(request, outer_kind, attempt, context)
             dict.__setitem__(inside, _OUTER_KEY, outer)
         return attempt, otel_context.set(inside), outer
     except Exception:  # noqa: BLE001 - the call is sent without a span
@@ -127,17 +127,17 @@ def _begin(state: InstrumentationState, request: Request, context: Context) -> A
             elif state.call_external is not None:
                 attempt = state.call_external(state, context, request)
                 injected = attempt.span.get_span_context()
-        write_headers(state, request, injected, context)
+        inject_headers(state, request, injected, context)
     except Exception:  # noqa: BLE001 - the call is sent; the attempt is returned if it has begun
         internal_failure("an outgoing call")
     return attempt
 
 
-def _begin_below(state: InstrumentationState, outer: Outer, request: Request) -> Begun | None:
+def _begin_below(state: InstrumentationState, outer: OuterCall, request: Request) -> Begun | None:
     """Begin the attempt of an inner transport that got the request of an outer one."""
     if outer.span is None:
         return None
-    passing.add(outer.kind)
+    delegating.add(outer.kind)
     context = outer.context
     attempt = outer.take()
     span = None if attempt is None else attempt.span
@@ -147,17 +147,17 @@ def _begin_below(state: InstrumentationState, outer: Outer, request: Request) ->
             return None
     else:
         attempt.restart(request)
-        write_headers(state, request, span.get_span_context(), context)
+        inject_headers(state, request, span.get_span_context(), context)
     return attempt, otel_context.set(Context({**context, SPAN_KEY: attempt.span})), None
 
 
-def leave_alone(request: Request, kind: type) -> Token[Context]:
+def suppress_inner_spans(request: Request, kind: type) -> Token[Context]:
     """Attach a context in which inner transports do not trace a call; return its token.
 
     Another package traces the call.
     """
     context = otel_context.get()
-    return otel_context.set(Context({**context, _OUTER_KEY: Outer(request, kind, None, context)}))
+    return otel_context.set(Context({**context, _OUTER_KEY: OuterCall(request, kind, None, context)}))
 
 
 def detach(token: Token[Context]) -> None:
@@ -179,9 +179,9 @@ def answered(attempt: Attempt, response: Response, watch: Watch) -> None:
     """
     try:
         state = attempt.state
-        raw = raw_headers(response.headers)
+        items = response_header_items(response.headers)
         encoded, kept, local = False, None, attempt.local
-        for item in raw:
+        for item in items:
             if item[1] in _LOOKED_FOR:
                 if item[1] == _ENCODING:
                     encoded = True
@@ -191,7 +191,7 @@ def answered(attempt: Attempt, response: Response, watch: Watch) -> None:
             _keep_as_callee(attempt.state, local, attempt.url.host, kept)
         captured = None
         if state.client_response_headers is not None:
-            captured = [(item[1], item[2]) for item in raw]
+            captured = [(item[1], item[2]) for item in items]
         status = response.status_code
         attempt.answered(status, response.extensions, captured)
         if response.is_closed or status == _SWITCHING_PROTOCOLS:

@@ -53,7 +53,7 @@ def begin_call(
     trace_state: TraceState | None = inherited
     if local is not None and local.buffer is not recording.tail_sampler.buffer:
         local, remote = None, True  # begun before a fork: the span belongs to another process
-    root, added = local is None, None
+    is_root, added = local is None, None
     if local is None:
         if valid and not remote:
             return None, parent  # nothing of this trace can be kept
@@ -69,18 +69,20 @@ def begin_call(
         trace_state = with_probability(trace_state, local.probability, trace_id)
     if not valid:
         flags = FLAGS[factory.random_flag]
-    own = SpanContext(trace_id, factory.new_span_id(), False, FLAGS[(flags & 2) | local.sampled], trace_state)
+    span_context = SpanContext(
+        trace_id, factory.new_span_id(), False, FLAGS[(flags & 2) | local.sampled], trace_state
+    )
     call = ClientCall(state, request, local)
     span = call.span = Span(
         recording.client,
         parent if valid else None,
         SpanKind.CLIENT,
         call.start_time,
-        own,
+        span_context,
         local,
         description=call,
     )
-    if root:
+    if is_root:
         local.root = span
         local.true_root = not valid
         if added:
@@ -89,7 +91,7 @@ def begin_call(
         local.began(span)
     if factory.on_start is not None:
         factory.on_start(span, context)
-    return call, own
+    return call, span_context
 
 
 def _local_root(

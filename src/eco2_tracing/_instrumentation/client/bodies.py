@@ -138,17 +138,17 @@ def make_bodies(module: ModuleType) -> Bodies:
     def watch(response: Response, attempt: Attempt, is_encoded: bool) -> None:
         response.stream = Body(response, attempt)
         if is_encoded:
-            _remember(encoded, response)
+            _register_encoded(encoded, response)
 
     def watch_async(response: Response, attempt: Attempt, is_encoded: bool) -> None:
         response.stream = AsyncBody(response, attempt)
         if is_encoded:
-            _remember(encoded, response)
+            _register_encoded(encoded, response)
 
     return Bodies(watch, watch_async)
 
 
-def _remember(encoded: Encoded, response: Response) -> None:
+def _register_encoded(encoded: Encoded, response: Response) -> None:
     key = id(response)
     encoded[key] = ref(response, lambda _: encoded.pop(key, None)), ref(response.stream)
 

@@ -15,7 +15,7 @@ _MODULE = "opentelemetry.instrumentation.httpx"
 _CLASSES = ("HTTPXClientInstrumentor", "HTTPX2ClientInstrumentor")
 
 
-def stay_in_charge() -> None:
+def block_contrib_spans() -> None:
     """Patch contrib's instrumentors to do nothing while httpx is instrumented by us. Safe to call twice."""
     register_post_import_hook(_watch, _MODULE)
 
@@ -27,13 +27,13 @@ def _watch(module: ModuleType) -> None:
     for name in _CLASSES:
         for method in ("_instrument", "instrument_client"):
             try:
-                wrap_function_wrapper(module, f"{name}.{method}", _unless_ours)
+                wrap_function_wrapper(module, f"{name}.{method}", _unless_instrumented)
             except AttributeError:  # older packages lack httpx2; newer ones may lack the private method
                 if method == "_instrument" and hasattr(module, name):
                     internal_failure("keeping client spans to one")
 
 
-def _unless_ours(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _unless_instrumented(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     state = current.state
     if current.calls and state is not None:
         if not state.has_reported:

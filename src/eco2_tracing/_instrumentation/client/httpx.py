@@ -15,17 +15,23 @@ from wrapt import register_post_import_hook
 
 from eco2_tracing._compat.httpx import replace_send_method, send_method, transport_of
 from eco2_tracing._guard import guarded, internal_failure, warn_once
-from eco2_tracing._instrumentation.client.attempts import answered, begin, detach, leave_alone, raised
+from eco2_tracing._instrumentation.client.attempts import (
+    answered,
+    begin,
+    detach,
+    raised,
+    suppress_inner_spans,
+)
 from eco2_tracing._instrumentation.client.bodies import make_bodies
-from eco2_tracing._instrumentation.client.contrib_guard import stay_in_charge
+from eco2_tracing._instrumentation.client.contrib_guard import block_contrib_spans
 from eco2_tracing._instrumentation.client.transports import (
     calls_base,
-    hands_on,
+    delegates,
+    delegating,
     hooked,
     is_hooked,
     is_in_process,
     is_test_client,
-    passing,
 )
 from eco2_tracing._instrumentation.common.state import current
 
@@ -60,7 +66,7 @@ def instrument_httpx() -> None:
     ``configure_tracing`` calls this function.
     """
     current.calls = True
-    stay_in_charge()
+    block_contrib_spans()
     for name in MODULES:
         if name not in _imported:
             _imported.add(name)
@@ -81,7 +87,7 @@ def _patch(module: ModuleType) -> None:
         for name, method in _TRANSPORTS:
             kind = getattr(module, name, None)
             if kind is not None:
-                _hook(kind, method, bodies, may_hand_on=False)
+                _hook(kind, method, bodies, may_delegate=False)
     except Exception:  # noqa: BLE001 - unknown versions of the package may differ
         internal_failure(f"instrumenting {module.__name__}")
         return
@@ -100,21 +106,21 @@ def _patch(module: ModuleType) -> None:
             replace_send_method(client, _wrap_client(original, method, bodies))
 
 
-def _hook(kind: type, method: str, bodies: Bodies, *, may_hand_on: bool) -> bool:
+def _hook(kind: type, method: str, bodies: Bodies, *, may_delegate: bool) -> bool:
     """Patch a class of transports to create the spans of its attempts.
 
     Args:
         kind: The class.
         method: ``handle_request`` or ``handle_async_request``.
         bodies: The streams of its package.
-        may_hand_on: True if it may pass the request to an inner transport.
+        may_delegate: True if it may pass the request to an inner transport.
 
     Returns:
         ``False`` if the class cannot be patched.
     """
     original = getattr(kind, method)
     in_process = is_in_process(kind)
-    outer = kind if may_hand_on else None
+    outer = kind if may_delegate else None
     wrapped = (_wrap_sync if method == _SYNC else _wrap_async)(original, in_process, outer, bodies)
     try:
         setattr(kind, method, wrapped)
@@ -127,7 +133,7 @@ def _hook(kind: type, method: str, bodies: Bodies, *, may_hand_on: bool) -> bool
 def _wrap_sync(original: Send, in_process: bool, outer_kind: type | None, bodies: Bodies) -> Send:
     @functools.wraps(original)
     def handle_request(self: object, request: Request) -> Response:
-        begun = None if outer_kind and outer_kind in passing else begin(request, in_process, outer_kind)
+        begun = None if outer_kind and outer_kind in delegating else begin(request, in_process, outer_kind)
         if begun is None:
             return original(self, request)
         attempt, token, outer = begun
@@ -149,7 +155,7 @@ def _wrap_sync(original: Send, in_process: bool, outer_kind: type | None, bodies
 def _wrap_async(original: AsyncSend, in_process: bool, outer_kind: type | None, bodies: Bodies) -> AsyncSend:
     @functools.wraps(original)
     async def handle_async_request(self: object, request: Request) -> Response:
-        begun = None if outer_kind and outer_kind in passing else begin(request, in_process, outer_kind)
+        begun = None if outer_kind and outer_kind in delegating else begin(request, in_process, outer_kind)
         if begun is None:
             return await original(self, request)
         attempt, token, outer = begun
@@ -172,41 +178,43 @@ def _wrap_client(original: Callable[..., Any], method: str, bodies: Bodies) -> C
     """Wrap the send method of a client to trace calls whose transport does not create spans."""
 
     def hook(kind: type) -> bool:
-        return _hook(kind, method, bodies, may_hand_on=True)
+        return _hook(kind, method, bodies, may_delegate=True)
 
     wrap: Callable[..., Any] = _wrap_sync if method == _SYNC else _wrap_async
 
     @functools.wraps(original)
     def send(self: object, request: Request) -> object:
-        transport = _unknown_transport(self, request, method, hook)
+        transport = _unpatched_transport(self, request, method, hook)
         if transport is None:
             return original(self, request)
         if transport is self:
-            left_alone: Callable[..., object] = _left_alone if method == _SYNC else _left_alone_async
-            return left_alone(original, self, request)
+            send_untraced: Callable[..., object] = _send_untraced if method == _SYNC else _send_untraced_async
+            return send_untraced(original, self, request)
         kind = type(transport)
         return wrap(original, is_in_process(kind), kind, bodies)(self, request)
 
     return send
 
 
-def _left_alone(original: Send, client: object, request: Request) -> Response:
-    token = leave_alone(request, type(client))
+def _send_untraced(original: Send, client: object, request: Request) -> Response:
+    token = suppress_inner_spans(request, type(client))
     try:
         return original(client, request)
     finally:
         detach(token)
 
 
-async def _left_alone_async(original: AsyncSend, client: object, request: Request) -> Response:
-    token = leave_alone(request, type(client))
+async def _send_untraced_async(original: AsyncSend, client: object, request: Request) -> Response:
+    token = suppress_inner_spans(request, type(client))
     try:
         return await original(client, request)
     finally:
         detach(token)
 
 
-def _unknown_transport(client: object, request: Request, method: str, hook: Callable[[type], bool]) -> object:
+def _unpatched_transport(
+    client: object, request: Request, method: str, hook: Callable[[type], bool]
+) -> object:
     """Return the object that decides how a client's attempt is traced.
 
     Returns:
@@ -222,9 +230,9 @@ def _unknown_transport(client: object, request: Request, method: str, hook: Call
         if is_hooked(transport, method):
             return None
         kind = type(transport)
-        if kind in passing or is_test_client(kind) or calls_base(kind, method):
+        if kind in delegating or is_test_client(kind) or calls_base(kind, method):
             return None
-        if hands_on(transport, method, hook):
+        if delegates(transport, method, hook):
             return None
         return transport
     return None

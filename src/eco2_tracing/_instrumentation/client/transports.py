@@ -20,11 +20,11 @@ _MANY = 100
 hooked: set[Any] = set()
 """The patched methods of transport classes, which create the span of each attempt."""
 
-passing: WeakSet[type] = WeakSet()
+delegating: WeakSet[type] = WeakSet()
 """Classes that have passed a request to an inner transport."""
 
 # By class derived from a patched class: the patched method, and whether the derived class calls it.
-_calling: WeakKeyDictionary[type, tuple[Any, bool]] = WeakKeyDictionary()
+_calls_hooked: WeakKeyDictionary[type, tuple[Any, bool]] = WeakKeyDictionary()
 
 
 def is_test_client(kind: type) -> bool:
@@ -48,7 +48,7 @@ def is_hooked(transport: object, method: str) -> bool:
     return getattr(getattr(transport, method, None), "__func__", None) in hooked
 
 
-def hands_on(transport: object, method: str, hook: Callable[[type], bool], depth: int = _DEPTH) -> bool:
+def delegates(transport: object, method: str, hook: Callable[[type], bool], depth: int = _DEPTH) -> bool:
     """Return whether a transport has inner transports, all of which create the spans of their attempts.
 
     Inner transports of other packages are patched first.
@@ -59,8 +59,8 @@ def hands_on(transport: object, method: str, hook: Callable[[type], bool], depth
         hook: Patches a class of transports to create spans; returns ``False`` if it cannot be patched.
         depth: The maximum number of nested transports.
     """
-    inner = [each for each in _inside(transport, method) if each is not transport]
-    return bool(inner and depth) and all(_sends(each, method, hook, depth - 1) for each in inner)
+    inner = [each for each in _inner_transports(transport, method) if each is not transport]
+    return bool(inner and depth) and all(_is_traced(each, method, hook, depth - 1) for each in inner)
 
 
 def calls_base(kind: type, method: str) -> bool:
@@ -73,15 +73,18 @@ def calls_base(kind: type, method: str) -> bool:
         kind: A class of transports.
         method: ``handle_request`` or ``handle_async_request``.
     """
-    own: list[type] = []
+    overriding: list[type] = []
     for base in kind.__mro__:
         found = base.__dict__.get(method)
         if found is not None and found in hooked:
-            known = _calling.get(kind)
-            if known is None or known[0] is not found:
-                known = _calling[kind] = (found, any(_refers(each, method, found) for each in own))
-            return known[1]
-        own.append(base)
+            cached = _calls_hooked.get(kind)
+            if cached is None or cached[0] is not found:
+                cached = _calls_hooked[kind] = (
+                    found,
+                    any(_refers(each, method, found) for each in overriding),
+                )
+            return cached[1]
+        overriding.append(base)
     return False
 
 
@@ -93,32 +96,32 @@ def _refers(kind: type, method: str, hook: Any) -> bool:
         function = inspect.unwrap(value) if callable(value) else None
         if isinstance(function, FunctionType):
             inside = [each for each in _captured(function, _DEPTH) if isinstance(each, FunctionType)]
-            if hook in inside or any(_names(each.__code__, method) for each in (function, *inside)):
+            if hook in inside or any(_names_method(each.__code__, method) for each in (function, *inside)):
                 return True
     return False
 
 
-def _names(code: CodeType, method: str) -> bool:
+def _names_method(code: CodeType, method: str) -> bool:
     return method in code.co_names or any(
-        isinstance(each, CodeType) and _names(each, method) for each in code.co_consts
+        isinstance(each, CodeType) and _names_method(each, method) for each in code.co_consts
     )
 
 
-def _sends(transport: Any, method: str, hook: Callable[[type], bool], depth: int) -> bool:
+def _is_traced(transport: Any, method: str, hook: Callable[[type], bool], depth: int) -> bool:
     if is_hooked(transport, method) or sends_requests(transport):
         return True
     kind = type(transport)
     if (
         is_test_client(kind)
-        or kind in passing
+        or kind in delegating
         or calls_base(kind, method)
-        or hands_on(transport, method, hook, depth)
+        or delegates(transport, method, hook, depth)
     ):
         return True
     return method not in getattr(transport, "__dict__", ()) and hook(kind)
 
 
-def _inside(transport: Any, method: str) -> Iterator[Any]:
+def _inner_transports(transport: Any, method: str) -> Iterator[Any]:
     """Yield the transports and clients that an object holds, also in collections, bound methods and closures."""
     for value in _attributes(transport):
         for each in _elements(value):

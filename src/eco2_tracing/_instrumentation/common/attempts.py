@@ -114,7 +114,7 @@ def _botocore(state: InstrumentationState, _: Instance, args: Args, kwargs: Kwar
 
 
 # By library: module, class and method that is called once an attempt, when all headers are set.
-_PLACES: dict[str, tuple[tuple[str, str, str, SetHeaders], ...]] = {
+_PATCHED_METHODS: dict[str, tuple[tuple[str, str, str, SetHeaders], ...]] = {
     "requests": (("requests.adapters", "HTTPAdapter", "send", _requests),),
     "aiohttp-client": (("aiohttp.client_reqrep", "ClientRequest", "send", _aiohttp),),
     "urllib": (("urllib.request", "AbstractHTTPHandler", "do_open", _urllib),),
@@ -130,8 +130,8 @@ _PLACES: dict[str, tuple[tuple[str, str, str, SetHeaders], ...]] = {
         ("httpcore2", "AsyncConnectionPool", "handle_async_request", _httpcore),
     ),
 }
-_HTTP_CLIENT = {"requests", "urllib", "urllib3", "botocore"}
-_done: set[str] = set()
+_USES_HTTP_CLIENT = {"requests", "urllib", "urllib3", "botocore"}
+_patched: set[str] = set()
 
 
 def patch_attempts(library: str) -> None:
@@ -142,13 +142,13 @@ def patch_attempts(library: str) -> None:
     Args:
         library: The entry point of the library's instrumentation. Libraries that are no HTTP clients are ignored.
     """
-    if library in _done:
+    if library in _patched:
         return
-    _done.add(library)
+    _patched.add(library)
     try:
-        if library in _HTTP_CLIENT:
+        if library in _USES_HTTP_CLIENT:
             send_one_baggage_header()
-        for module, class_name, method, set_headers in _PLACES.get(library, ()):
+        for module, class_name, method, set_headers in _PATCHED_METHODS.get(library, ()):
             _wrap(getattr(import_module(module), class_name), method, set_headers)
     except Exception as error:  # noqa: BLE001 - unknown versions of the library may lack the method
         warn_once(

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 REDACTED = "[REDACTED]"
 
-_LONGEST = 16 * 1024
-_LONGEST_NAME = 128  # the time of a match grows with the length of the name
+_MAX_VALUE_LENGTH = 16 * 1024
+_MAX_NAME_LENGTH = 128  # the time of a match grows with the length of the name
 # Names of headers that carry credentials. Their values are always masked.
 _SECRET = re.compile(r"authorization|cookie|token|secret|password|api[-_]?key", re.IGNORECASE)
 
@@ -25,7 +25,7 @@ def text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def make_readable(holder: dict[str, Any]) -> None:
+def make_headers_reusable(holder: dict[str, Any]) -> None:
     """Convert headers to a list unless they can be iterated over twice: ASGI allows any iterable.
 
     Args:
@@ -74,10 +74,14 @@ class HeaderCapture:
         found: dict[str, list[str]] = {}
         for raw_name, raw_value in headers:
             name = text(raw_name).lower()
-            if len(name) <= _LONGEST_NAME and self._match(name):
+            if len(name) <= _MAX_NAME_LENGTH and self._match(name):
                 # The name as in the stable HTTP conventions; contrib replaces ``-`` by ``_``.
                 key = self._prefix + name
-                value = REDACTED if self._masks(name) else self._redactor.text(text(raw_value[:_LONGEST]))
+                value = (
+                    REDACTED
+                    if self._masks(name)
+                    else self._redactor.text(text(raw_value[:_MAX_VALUE_LENGTH]))
+                )
                 found.setdefault(key, []).append(value)
         return found
 

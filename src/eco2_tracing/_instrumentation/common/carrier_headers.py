@@ -33,8 +33,8 @@ def outgoing(headers: Headers, host: str | None) -> list[tuple[str, object]]:
         return [pair for pair in headers if pair[0] not in carrier] + list(carrier.items())
     context = get_current()
     span_context = get_current_span(context).get_span_context()
-    own = host is None or propagator.is_internal_host(host)
-    if not own and propagator.sends_externally and span_context.is_valid:
+    is_internal = host is None or propagator.is_internal_host(host)
+    if not is_internal and propagator.sends_externally and span_context.is_valid:
         note_external(propagator.external_hosts, str(host))
     names = propagator.replaced_headers
     kept: list[tuple[str, object]] = []
@@ -47,5 +47,5 @@ def outgoing(headers: Headers, host: str | None) -> list[tuple[str, object]]:
             )
         else:
             kept.append((name, value))
-    pairs = propagator.rewrite(replaced, span_context, context, own=own)
+    pairs = propagator.rewrite(replaced, span_context, context, own=is_internal)
     return kept + [(name.decode(errors="replace"), value.decode(errors="replace")) for name, value in pairs]

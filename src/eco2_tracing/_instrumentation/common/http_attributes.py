@@ -20,7 +20,7 @@ CLIENT_ERROR, SERVER_ERROR = 400, 500
 """The lowest status codes that are errors: of an outgoing call, and of an inbound request."""
 
 _HTTP_PORT = 80
-_LONGEST_REMEMBERED = 512
+_MAX_CACHED_LENGTH = 512
 _TEST_AGENTS = ("alwayson",)
 _BOT_AGENTS = ("googlebot", "bingbot")
 
@@ -92,7 +92,7 @@ def request_attributes(scope: ReadScope, redactor: Redactor) -> dict[str, Any]:
     if scope.get("http_version"):
         attributes["network.protocol.version"] = scope["http_version"]
     server = scope.get("server")
-    attributes.update(_of_server(server[0], server[1]) if server else _UNKNOWN_SERVER)
+    attributes.update(_server_attributes(server[0], server[1]) if server else _UNKNOWN_SERVER)
     client = scope.get("client")
     if client:
         if client[0]:
@@ -103,14 +103,18 @@ def request_attributes(scope: ReadScope, redactor: Redactor) -> dict[str, Any]:
         if name == b"user-agent":
             if value:
                 # Most requests have one of a few user agents: the attributes are cached.
-                read = _of_agent if len(value) <= _LONGEST_REMEMBERED else _of_agent.__wrapped__
+                read = (
+                    _user_agent_attributes
+                    if len(value) <= _MAX_CACHED_LENGTH
+                    else _user_agent_attributes.__wrapped__
+                )
                 attributes.update(read(bytes(value), redactor))
             break
     return attributes
 
 
 @lru_cache(32)
-def _of_server(host: str, port: int | None) -> dict[str, Any]:
+def _server_attributes(host: str, port: int | None) -> dict[str, Any]:
     """Return the attributes of a server address. The result is cached and must not be changed."""
     attributes: dict[str, Any] = {"server.address": host}
     if port:
@@ -118,11 +122,11 @@ def _of_server(host: str, port: int | None) -> dict[str, Any]:
     return attributes
 
 
-_UNKNOWN_SERVER = _of_server("0.0.0.0", _HTTP_PORT)  # noqa: S104 - contrib's value for an unknown server
+_UNKNOWN_SERVER = _server_attributes("0.0.0.0", _HTTP_PORT)  # noqa: S104 - contrib's value for an unknown server
 
 
 @lru_cache(128)
-def _of_agent(header: bytes, redactor: Redactor) -> dict[str, str]:
+def _user_agent_attributes(header: bytes, redactor: Redactor) -> dict[str, str]:
     """Return the attributes of a `user-agent` header, masked. The result is cached and must not be changed."""
     agent = redactor.name(text(header))
     lower = agent.lower()

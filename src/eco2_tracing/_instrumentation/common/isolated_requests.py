@@ -10,12 +10,12 @@ from eco2_tracing._instrumentation.common.isolation import startup_context, with
 from eco2_tracing._instrumentation.common.lifespan import lifespan
 from eco2_tracing._instrumentation.common.outer import (
     OUTER,
+    as_unsampled,
+    disable_inner_spans,
     excluded_context,
-    step_aside,
-    without_decision,
 )
 from eco2_tracing._instrumentation.common.served_request import ServedRequest, serve
-from eco2_tracing._instrumentation.common.serving import watch_servers
+from eco2_tracing._instrumentation.common.serving import record_server_contexts
 from eco2_tracing._instrumentation.common.state import current, is_excluded
 from eco2_tracing.propagation._inbound import SPAN_KEY
 
@@ -51,7 +51,7 @@ class IsolatedRequests:
         if scope["type"] == "lifespan":
             self._startup = startup_context(scope)
             return lifespan(self.app, scope, receive, send)
-        step_aside(scope)
+        disable_inner_spans(scope)
         base = without_leftovers(otel_context.get(), self._startup, scope)
         scope[OUTER] = base.get(SPAN_KEY)
         return serve(self.app, ServedRequest(scope, send), scope, receive, base, self._context(scope, base))
@@ -65,7 +65,7 @@ class IsolatedRequests:
         if state is not None and self._excluded_paths is not None:
             with guarded("the beginning of a request"):
                 if is_excluded(state, state.excluded_paths or self._excluded_paths, scope):
-                    return excluded_context(without_decision(state.read(scope["headers"])), base)
+                    return excluded_context(as_unsampled(state.read(scope["headers"])), base)
         return base
 
 
@@ -76,11 +76,11 @@ def isolate(app: Starlette, excluded_paths: ExcludedPaths | None = None) -> None
         app: The application. Its present middleware stack is wrapped.
         excluded_paths: The paths to exclude; ``None`` if the other instrumentation excludes paths.
     """
-    watch_servers()
+    record_server_contexts()
     if getattr(app, INSTALLED, None) is not None:
         return
     stack: Any = app.middleware_stack
-    middleware: Any = IsolatedRequests(stack or not_built, excluded_paths)
+    middleware: Any = IsolatedRequests(stack or unbuilt_stack, excluded_paths)
     setattr(app, INSTALLED, middleware)
     if app.middleware_stack is not None:
         app.middleware_stack = middleware
@@ -93,7 +93,7 @@ def isolate(app: Starlette, excluded_paths: ExcludedPaths | None = None) -> None
     app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
 
 
-async def not_built(
+async def unbuilt_stack(
     scope: Scope, receive: Receive, send: Send
 ) -> None:  # pragma: no cover - replaced before it is called
     """Raise: the placeholder for a middleware stack that has not been built."""

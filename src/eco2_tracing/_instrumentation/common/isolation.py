@@ -17,7 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
 from eco2_tracing._context import otel_context, reset
-from eco2_tracing._instrumentation.common.serving import served_in, serving
+from eco2_tracing._instrumentation.common.serving import inherited_contexts, server_contexts
 from eco2_tracing.logs._request import (
     REQUEST_CONTEXT_KEY,
     RequestState,
@@ -42,26 +42,26 @@ async def receive_outside(receive: Receive, base: Context, bound: RequestToken) 
         base: The context around the request.
         bound: The token of the log fields of this request.
     """
-    lent = server_context(base) if base else base
-    token = otel_context.set(lent)
-    call = server_call.set(current_request.get()) if base else None
-    outside = current_request.set(_outside(bound))
+    server_copy = server_context(base) if base else base
+    token = otel_context.set(server_copy)
+    call_token = server_call.set(current_request.get()) if base else None
+    fields_token = current_request.set(_outside(bound))
     try:
         return await receive()
     finally:
-        reset(outside)
-        if call is not None:
-            reset(call)
-            dict.clear(lent)
+        reset(fields_token)
+        if call_token is not None:
+            reset(call_token)
+            dict.clear(server_copy)
         reset(token)
 
 
 def _outside(bound: RequestToken) -> RequestState | None:
     """Return the log fields around this request; ``None`` if they are those of an earlier request."""
-    former = bound.old_value
-    if not isinstance(former, RequestState):
+    previous = bound.old_value
+    if not isinstance(previous, RequestState):
         return None
-    return None if server_call.get() is former else former
+    return None if server_call.get() is previous else previous
 
 
 def startup_context(scope: Scope) -> Context | None:
@@ -88,10 +88,10 @@ def without_leftovers(base: Context, startup: Context | None, scope: Scope) -> C
         ``base`` itself if all its values belong to this request. A surrounding application, or code that calls
         the application in this process, may have set them.
     """
-    former = base.get(REQUEST_CONTEXT_KEY)
-    if isinstance(former, dict):
-        base = _without(base, former)
-    for each in served_in(scope) if serving else ():
+    previous = base.get(REQUEST_CONTEXT_KEY)
+    if isinstance(previous, dict):
+        base = _without(base, previous)
+    for each in inherited_contexts(scope) if server_contexts else ():
         base = _without(base, each)
     if startup is None:
         return base
@@ -101,19 +101,19 @@ def without_leftovers(base: Context, startup: Context | None, scope: Scope) -> C
     return _without(base, {name: startup[name] for name in (SPAN_KEY, BAGGAGE_KEY) if name in startup})
 
 
-def _without(base: Context, former: Mapping[str, object]) -> Context:
-    own = {
+def _without(base: Context, previous: Mapping[str, object]) -> Context:
+    kept = {
         name: value
         for name, value in base.items()
-        if former.get(name, base) is not value and name != REQUEST_CONTEXT_KEY
+        if previous.get(name, base) is not value and name != REQUEST_CONTEXT_KEY
     }
-    if SPAN_KEY in own and _continues(own[SPAN_KEY], former.get(SPAN_KEY)):
-        del own[SPAN_KEY]
-    return base if len(own) == len(base) else Context(own)
+    if SPAN_KEY in kept and _continues(kept[SPAN_KEY], previous.get(SPAN_KEY)):
+        del kept[SPAN_KEY]
+    return base if len(kept) == len(base) else Context(kept)
 
 
-def _continues(span: Any, former: Any) -> bool:
+def _continues(span: Any, previous: Any) -> bool:
     """Return whether a span is the child of a leftover span that an outer instrumentation used as its parent."""
-    if former is None or getattr(span, "kind", None) is SpanKind.SERVER:
+    if previous is None or getattr(span, "kind", None) is SpanKind.SERVER:
         return False
-    return bool(span.get_span_context().trace_id == former.get_span_context().trace_id)
+    return bool(span.get_span_context().trace_id == previous.get_span_context().trace_id)

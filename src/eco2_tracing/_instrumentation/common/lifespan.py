@@ -27,13 +27,13 @@ async def lifespan(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> 
         receive: The server's ``receive``.
         send: The server's ``send``.
     """
-    begun = current.state
-    _begin(begun)
+    initial_state = current.state
+    _start(initial_state)
 
     async def forward(message: Message) -> None:
         state = current.state
-        if message["type"] == _STARTED and state is not begun:
-            _begin(state)
+        if message["type"] == _STARTED and state is not initial_state:
+            _start(state)
         elif message["type"] in _ENDED and state is not None and state.shutdown is not None:
             with guarded("the flush at the end of a lifespan"):
                 await state.shutdown()
@@ -42,7 +42,7 @@ async def lifespan(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> 
     await app(scope, receive, forward)
 
 
-def _begin(state: InstrumentationState | None) -> None:
+def _start(state: InstrumentationState | None) -> None:
     if state is not None and state.startup is not None:
         with guarded("the beginning of a lifespan"):
             state.startup()

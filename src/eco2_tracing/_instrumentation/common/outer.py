@@ -27,7 +27,7 @@ _MIDDLEWARES = frozenset(f"opentelemetry.instrumentation.{name}" for name in ("a
 _NO_SPAN = NonRecordingSpan(INVALID_SPAN_CONTEXT)
 
 
-def step_aside(scope: Scope) -> None:
+def disable_inner_spans(scope: Scope) -> None:
     """Prevent FastAPI's and Starlette's own instrumentations from creating a second server span.
 
     The scopes of mounted applications are copies with both keys.
@@ -39,7 +39,7 @@ def step_aside(scope: Scope) -> None:
     scope[STARLETTE] = True
 
 
-def without_decision(inbound: Inbound | None) -> Inbound:
+def as_unsampled(inbound: Inbound | None) -> Inbound:
     """Return the extracted context of an excluded request, marked as not sampled.
 
     Args:
@@ -102,21 +102,23 @@ class OuterInstrumentation:
         span = base.get(SPAN_KEY)
         kind = getattr(span, "kind", None)
         if native is not None and getattr(native, "span", None) is not None:
-            who = "FastAPI's own telemetry"
+            instrumentation = "FastAPI's own telemetry"
         elif kind is SpanKind.SERVER and not _is_ours(span):
             # In a call of this process to itself, the current span is a client span or a server span of ours.
-            who = "another instrumentation"
+            instrumentation = "another instrumentation"
         elif kind is SpanKind.INTERNAL and _is_below(span, inbound, known=scope.get(STARLETTE)):
-            who = "another instrumentation"
+            instrumentation = "another instrumentation"
         elif span is not None and is_served_by_contrib(send):
-            who = "another instrumentation"  # the spans of external providers do not expose their ancestors
+            instrumentation = (
+                "another instrumentation"  # the spans of external providers do not expose their ancestors
+            )
         else:
             return None
         if not self._has_reported:
             self._has_reported = True
             logger.info(
                 "%s traces the application that this one is mounted in: it stays in charge of server spans",
-                who,
+                instrumentation,
             )
         return span
 

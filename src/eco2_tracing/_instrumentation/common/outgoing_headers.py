@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _SENT = "_eco2_sent"
 
 
-def write_headers(state: InstrumentationState, request: Request, told: SpanContext, context: Context) -> None:
+def inject_headers(
+    state: InstrumentationState, request: Request, injected: SpanContext, context: Context
+) -> None:
     """Inject trace headers into an attempt, in place of all known trace headers.
 
     The list inside of ``httpx.Headers`` is changed directly if there is one: its public methods are ten times slower
@@ -34,38 +36,40 @@ def write_headers(state: InstrumentationState, request: Request, told: SpanConte
     """
     propagation = state.propagation
     host = request.url.host
-    own = propagation.is_internal_host(host)
-    raw = header_items(request.headers)
-    if raw is None:
-        _write_public(state, request, told, context, own)
-    elif _comes_clean(raw, propagation.replaced_headers):
-        ours = propagation.write(told, context, own=own)
-        raw.extend([(name, name, value) for name, value in ours])
-        setattr(request, _SENT, (ours, []))
+    is_internal = propagation.is_internal_host(host)
+    items = header_items(request.headers)
+    if items is None:
+        _inject_publicly(state, request, injected, context, is_internal)
+    elif _has_no_trace_headers(items, propagation.replaced_headers):
+        added = propagation.write(injected, context, own=is_internal)
+        items.extend([(name, name, value) for name, value in added])
+        setattr(request, _SENT, (added, []))
     else:
-        pairs = _rewritten(state, request, [(item[0], item[2]) for item in raw], told, context, own)
-        raw[:] = [(name, name.lower(), value) for name, value in pairs]
-    if not own and told.is_valid and propagation.sends_externally:
+        pairs = _reinjected(
+            state, request, [(item[0], item[2]) for item in items], injected, context, is_internal
+        )
+        items[:] = [(name, name.lower(), value) for name, value in pairs]
+    if not is_internal and injected.is_valid and propagation.sends_externally:
         note_external(state.external_hosts, host)
 
 
-def _comes_clean(raw: list[HeaderItem], replaced: frozenset[bytes] | None) -> bool:
+def _has_no_trace_headers(items: list[HeaderItem], replaced: frozenset[bytes] | None) -> bool:
     """Return whether none of the headers may have to be removed, judged by their names."""
     if replaced is None:
         return False
-    for item in raw:
+    for item in items:
         if item[1] in replaced:
             return False
     return True
 
 
-def _rewritten(
+def _reinjected(
     state: InstrumentationState,
     request: Request,
     given: Pairs,
-    told: SpanContext,
+    injected: SpanContext,
     context: Context,
-    own: bool,
+    is_internal: bool,
 ) -> Pairs:
     """Return all headers of an attempt.
 
@@ -75,23 +79,25 @@ def _rewritten(
     sent = getattr(request, _SENT, None)
     if sent is not None:
         given = without(given, *sent)
-    pairs = state.propagation.rewrite(given, told, context, own=own)
+    pairs = state.propagation.rewrite(given, injected, context, own=is_internal)
     added = [pair for pair in pairs if pair not in given]
     setattr(request, _SENT, (added, state.propagation.injector.explicit_baggage(given, context)))
     return pairs
 
 
-def _write_public(
-    state: InstrumentationState, request: Request, told: SpanContext, context: Context, own: bool
+def _inject_publicly(
+    state: InstrumentationState, request: Request, injected: SpanContext, context: Context, is_internal: bool
 ) -> None:
     """Inject through the public interface, for versions of httpx whose headers have another structure."""
     headers = request.headers
-    request.headers = type(headers)(_rewritten(state, request, list(headers.raw), told, context, own))
+    request.headers = type(headers)(
+        _reinjected(state, request, list(headers.raw), injected, context, is_internal)
+    )
 
 
-def raw_headers(headers: Any) -> list[HeaderItem]:
+def response_header_items(headers: Any) -> list[HeaderItem]:
     """Return the headers of a response as triples: the name as received, the name in lower case, the value."""
-    raw = header_items(headers)
-    if raw is not None:
-        return raw
+    items = header_items(headers)
+    if items is not None:
+        return items
     return [(name, name.lower(), value) for name, value in headers.raw]

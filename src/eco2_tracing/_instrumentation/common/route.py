@@ -60,7 +60,7 @@ def route_of(scope: ReadScope, arrived: ReadScope, app: Any) -> str | None:
     now = scope.get("root_path") or ""
     base = arrived.get("root_path") if "app_root_path" in arrived else scope.get("app_root_path", now)
     routes = getattr(app, "routes", ())
-    own = _own_template(scope)
+    own = _route_template(scope)
     if own is None:
         # The scope has no route if only the path matches (405), if nothing matches in a mount, and for a plain
         # Starlette route in a router of FastAPI.
@@ -70,7 +70,7 @@ def route_of(scope: ReadScope, arrived: ReadScope, app: Any) -> str | None:
     return (_mount_template(routes, now[len(base) :], scope) or "") + own
 
 
-def _own_template(scope: ReadScope) -> str | None:
+def _route_template(scope: ReadScope) -> str | None:
     """Return the template of the route without its mounts; ``None`` if the scope has no route."""
     route = scope.get("route")
     native = scope.get("fastapi")
@@ -137,9 +137,9 @@ def _mounts(
 
     Mounts in included routers and below hosts are yielded, too.
     """
-    for one in routes:
+    for node in routes:
         # An included router has no path. Only such nodes are flattened, because flattening is slow.
-        for route in (one,) if hasattr(one, "path_regex") else _flattened((one,)):
+        for route in (node,) if hasattr(node, "path_regex") else _flattened((node,)):
             if not hasattr(route, "routes"):
                 continue
             if hasattr(route, "host_regex"):

@@ -65,20 +65,20 @@ class ServedRequest(RequestState):
         Args:
             message: The ASGI message.
         """
-        lent = server_context(otel_context.get())
-        token = otel_context.set(lent)
-        call = server_call.set(self)
+        server_copy = server_context(otel_context.get())
+        token = otel_context.set(server_copy)
+        call_token = server_call.set(self)
         try:
             await self._send(message)
             self.response_end = perf_counter_ns()
         finally:
             self.is_response_sent = True
             try:
-                server_call.reset(call)
+                server_call.reset(call_token)
                 otel_context.reset(token)
             except ValueError:  # the coroutine was abandoned and is closed in another context
                 pass
-            dict.clear(lent)
+            dict.clear(server_copy)
 
     def failed(self, exception: BaseException) -> None:
         """Record an exception that the application raised. Does nothing without a span."""
@@ -116,7 +116,7 @@ async def serve(
         request.close()
 
 
-def remember_ids(exception: BaseException, trace_id: int, span_id: int) -> None:
+def store_ids(exception: BaseException, trace_id: int, span_id: int) -> None:
     """Store the ids on an exception: the server logs it after the context has been reset."""
     # Frozen exception classes refuse ``setattr``.
     exception.__dict__[TRACE_IDS] = (trace_id, span_id)

@@ -22,44 +22,44 @@ if TYPE_CHECKING:
 
     from eco2_tracing._instrumentation.common.asgi import ReadScope
 
-serving: dict[int, Context] = {}
+server_contexts: dict[int, Context] = {}
 """The contexts in which running servers were started, by identity. Empty contexts are not recorded."""
 
 _hooked: list[str] = []
 
 
-def served_in(scope: ReadScope) -> tuple[Context, ...]:
+def inherited_contexts(scope: ReadScope) -> tuple[Context, ...]:
     """Return the contexts that a request may inherit from its server; none for an in-process call.
 
     Args:
         scope: The ASGI scope of the request. In-process clients do not set ``spec_version``.
     """
-    return tuple(serving.values()) if "spec_version" in scope.get("asgi", ()) else ()
+    return tuple(server_contexts.values()) if "spec_version" in scope.get("asgi", ()) else ()
 
 
-def watch_servers() -> None:
+def record_server_contexts() -> None:
     """Patch uvicorn, now or when it is imported, to record the context of its start. Safe to call twice."""
     if not _hooked:
         _hooked.append("uvicorn")
-        register_post_import_hook(_watch, "uvicorn.server")
+        register_post_import_hook(_patch, "uvicorn.server")
 
 
-def _watch(module: ModuleType) -> None:
+def _patch(module: ModuleType) -> None:
     with guarded("watching uvicorn"):  # other versions of uvicorn may lack the method
         server: Any = module.Server
-        server.serve = _noting(server.serve)
+        server.serve = _with_recorded_context(server.serve)
 
 
-def _noting(original: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+def _with_recorded_context(original: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
     @functools.wraps(original)
     async def serve(self: object, *args: object, **kwargs: object) -> object:
         context = otel_context.get()
         if not context:
             return await original(self, *args, **kwargs)
-        serving[id(context)] = context
+        server_contexts[id(context)] = context
         try:
             return await original(self, *args, **kwargs)
         finally:
-            serving.pop(id(context), None)
+            server_contexts.pop(id(context), None)
 
     return serve

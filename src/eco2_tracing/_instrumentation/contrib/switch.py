@@ -17,7 +17,7 @@ from eco2_tracing._instrumentation.common.attempts import patch_attempts
 from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, excluded_paths_of
 from eco2_tracing._instrumentation.common.hook import call_hook
 from eco2_tracing._instrumentation.common.isolated_requests import isolate
-from eco2_tracing._instrumentation.common.outer import OUTER, discard, excluded_context, without_decision
+from eco2_tracing._instrumentation.common.outer import OUTER, as_unsampled, discard, excluded_context
 from eco2_tracing._instrumentation.common.served_request import trace_id_header
 from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._instrumentation.common.unconfigured import report_unconfigured
@@ -53,7 +53,7 @@ _CLIENTS = {"httpx": "HTTPXClientInstrumentor", "httpx2": "HTTPX2ClientInstrumen
 _SERVER_ERROR = 500
 
 
-class _Inside:
+class _InnerMiddleware:
     """Adds features that contrib's middleware lacks; runs inside of it.
 
     Links the server span to an untrusted upstream. Attaches the upstream's context, unsampled, to an excluded
@@ -73,20 +73,20 @@ class _Inside:
             return
         if state is None and not current.configured:
             report_unconfigured()
-        token, send = (None, send) if state is None else _entered(state, scope, send)
+        token, send = (None, send) if state is None else _begin_request(state, scope, send)
         peer = Peer(receive)
         try:
-            await self._app(scope, peer.receive, _noting_peer_end(send, peer))
+            await self._app(scope, peer.receive, _recording_peer_end(send, peer))
         except Exception as exception:
             if is_peer_error(exception, send, peer):
-                _note_peer_end(get_current_span())
+                _record_peer_end(get_current_span())
             raise
         finally:
             if token is not None:
                 detach(token)
 
 
-def _entered(state: InstrumentationState, scope: Scope, send: Send) -> tuple[Any, Send]:
+def _begin_request(state: InstrumentationState, scope: Scope, send: Send) -> tuple[Any, Send]:
     """Link contrib's span, or attach the upstream's context to an excluded request, which has no span.
 
     Returns:
@@ -95,13 +95,13 @@ def _entered(state: InstrumentationState, scope: Scope, send: Send) -> tuple[Any
     with guarded("the beginning of a request"):
         base = get_current()
         current_span = get_current_span(base)
-        is_left_out = current_span is INVALID_SPAN or current_span is scope.get(OUTER)
-        if not is_left_out:
+        is_excluded = current_span is INVALID_SPAN or current_span is scope.get(OUTER)
+        if not is_excluded:
             _link(current_span, base)
         elif not is_suppressed(base):
             inbound = state.read(scope["headers"])
             discard(current_span, inbound)
-            denied = without_decision(inbound)
+            denied = as_unsampled(inbound)
             token = attach(excluded_context(denied, base))
             header = trace_id_header(state.response_header, denied.trace_id)
             return token, send if header is None else _with_header(send, header)
@@ -119,7 +119,7 @@ def _with_header(send: Send, header: tuple[bytes, bytes]) -> Send:
     return forward
 
 
-def _noting_peer_end(send: Send, peer: Peer) -> Send:
+def _recording_peer_end(send: Send, peer: Peer) -> Send:
     """Return a ``send`` that records responses of 500 or above that the peer caused.
 
     Middleware of the application has handled the exception of such a response.
@@ -127,14 +127,14 @@ def _noting_peer_end(send: Send, peer: Peer) -> Send:
 
     async def forward(message: Message) -> None:
         status = message.get("status")
-        if isinstance(status, int) and status >= _SERVER_ERROR and is_peer_error_response(send, peer):
-            _note_peer_end(get_current_span())
+        if isinstance(status, int) and status >= _SERVER_ERROR and is_for_nobody(send, peer):
+            _record_peer_end(get_current_span())
         await send(message)
 
     return forward
 
 
-def _note_peer_end(current_span: Span) -> None:
+def _record_peer_end(current_span: Span) -> None:
     """Record that the peer caused the error on a span, so that the error does not keep the local trace."""
     local = getattr(current_span, "local_trace", None)
     if local is not None:
@@ -154,16 +154,16 @@ class _ResponseHeader:
     """Adds the trace id to the responses that contrib traces, error pages included.
 
     Args:
-        former: The response propagator that the application has set, which is called, too; or ``None``.
+        previous: The response propagator that the application has set, which is called, too; or ``None``.
     """
 
-    def __init__(self, former: Any) -> None:
-        self._former = former
+    def __init__(self, previous: Any) -> None:
+        self._previous = previous
 
     def inject(self, carrier: Any, context: Context | None = None, setter: Any = None) -> None:
         """Inject the response header; contrib calls this with each ASGI message."""
-        if self._former is not None:
-            self._former.inject(carrier, context=context, setter=setter)
+        if self._previous is not None:
+            self._previous.inject(carrier, context=context, setter=setter)
         state = current.state
         span_context = get_current_span(context).get_span_context()
         if state is None or state.response_header is None or not span_context.is_valid:
@@ -174,11 +174,11 @@ class _ResponseHeader:
             carrier["headers"] = [*carrier.get("headers", ()), header]
 
 
-def _answer_with_trace_id() -> None:
+def _set_response_propagator() -> None:
     propagators = import_module(_PROPAGATORS)
-    former = propagators.get_global_response_propagator()
-    if not isinstance(former, _ResponseHeader):
-        propagators.set_global_response_propagator(_ResponseHeader(former))
+    previous = propagators.get_global_response_propagator()
+    if not isinstance(previous, _ResponseHeader):
+        propagators.set_global_response_propagator(_ResponseHeader(previous))
 
 
 def instrument_app(
@@ -199,13 +199,13 @@ def instrument_app(
         isolate(app, ExcludedPaths(excluded_paths_of(excluded_paths)))
         return
     stable_semconv()
-    _answer_with_trace_id()
+    _set_response_propagator()
     build = app.build_middleware_stack
 
     def build_middleware_stack() -> Any:
         stack: Any = build()
         # contrib rebuilds the stack: the content of ServerErrorMiddleware is placed inside of its middleware.
-        stack.app = _Inside(stack.app)
+        stack.app = _InnerMiddleware(stack.app)
         return stack
 
     app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
@@ -228,9 +228,9 @@ def instrument_httpx() -> tuple[str, ...]:
         The names of the packages that are instrumented.
     """
     stable_semconv()
-    on = tuple(name for name in _CLIENTS if _switch_on(name))
+    instrumented = tuple(name for name in _CLIENTS if _instrument(name))
     patch_httpx()
-    return on
+    return instrumented
 
 
 def patch_httpx() -> None:
@@ -245,15 +245,15 @@ def patch_httpx() -> None:
 
 def uninstrument_httpx() -> None:
     """Undo ``instrument_httpx``."""
-    for instrumentor in list(_switched_on):
-        _switched_on.remove(instrumentor)
+    for instrumentor in list(_instrumented):
+        _instrumented.remove(instrumentor)
         instrumentor.uninstrument()
 
 
-_switched_on: list[Any] = []
+_instrumented: list[Any] = []
 
 
-def _switch_on(name: str) -> bool:
+def _instrument(name: str) -> bool:
     try:
         import_module(name)
     except ImportError:
@@ -271,5 +271,5 @@ def _switch_on(name: str) -> bool:
     if not instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.instrument()
         if instrumentor.is_instrumented_by_opentelemetry:
-            _switched_on.append(instrumentor)
+            _instrumented.append(instrumentor)
     return bool(instrumentor.is_instrumented_by_opentelemetry)

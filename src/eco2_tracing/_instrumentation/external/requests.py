@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode, set_span_in_context
 
 from eco2_tracing._guard import guarded
-from eco2_tracing._instrumentation.common.captured_headers import make_readable
+from eco2_tracing._instrumentation.common.captured_headers import make_headers_reusable
 from eco2_tracing._instrumentation.common.hook import call_hook
 from eco2_tracing._instrumentation.common.http_attributes import request_attributes, span_method
 from eco2_tracing._instrumentation.common.route import route_of
-from eco2_tracing._instrumentation.common.served_request import ServedRequest, remember_ids, trace_id_header
+from eco2_tracing._instrumentation.common.served_request import ServedRequest, store_ids, trace_id_header
 from eco2_tracing._spans.exceptions import exception_attributes, message
 from eco2_tracing._spans.peer import Peer, is_peer_error, is_peer_error_response
 
@@ -55,7 +55,7 @@ class ExternalRequest(ServedRequest):
         """Send a message of the application, in place of the server's ``send``."""
         if message["type"] == "http.response.start":
             with guarded("reading a response's beginning"):
-                make_readable(message)
+                make_headers_reusable(message)
                 status = message["status"]
                 if status < _SERVER_ERROR or not is_peer_error_response(self._send, self._peer):
                     self._status_code = status
@@ -73,7 +73,7 @@ class ExternalRequest(ServedRequest):
                 return
             span, redactor = self._span, self._state.redactor
             context = span.get_span_context()
-            remember_ids(exception, context.trace_id, context.span_id)
+            store_ids(exception, context.trace_id, context.span_id)
             attributes: dict[str, Any] = exception_attributes(exception)
             masked: dict[str, Any] | None = redactor.attributes(attributes)
             span.add_event("exception", masked or attributes)

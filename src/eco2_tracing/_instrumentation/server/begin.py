@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Added = dict[str, AttributeValue]
 
-_NOTHING = Inbound()
+_NO_INBOUND = Inbound()
 
 
 def begin_lazily(
@@ -82,7 +82,7 @@ def begin(
     if not mark[0]:
         notice_fork()
     tail_sampler, factory = recording.tail_sampler, recording.factory
-    caller = _NOTHING if inbound is None else inbound
+    caller = _NO_INBOUND if inbound is None else inbound
     trace_id, trace_state, flags = caller.trace_id, caller.trace_state, caller.random
     if caller.sampled is False and trace_id and not caller.denied and recording.lazy:
         if tail_sampler.may_keep(trace_id):
@@ -96,7 +96,7 @@ def begin(
     if caller.denied:
         pass
     elif tail_sampler.needs_attributes:
-        local, trace_state, added = _ask(state, recording, scope, base, inbound, trace_id)
+        local, trace_state, added = _sample_custom(state, recording, scope, base, inbound, trace_id)
     else:
         name = scope.get("method", "HTTP")
         if caller.sampled is None and recording.head.needs_name:
@@ -125,7 +125,7 @@ def begin(
     return request
 
 
-def _ask(
+def _sample_custom(
     state: InstrumentationState,
     recording: Recording,
     scope: Scope,

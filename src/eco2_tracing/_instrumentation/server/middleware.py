@@ -8,7 +8,7 @@ from opentelemetry.context import Context
 
 from eco2_tracing._context import otel_context
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._instrumentation.common.captured_headers import make_readable
+from eco2_tracing._instrumentation.common.captured_headers import make_headers_reusable
 from eco2_tracing._instrumentation.common.hook import call_hook
 from eco2_tracing._instrumentation.common.isolation import startup_context, without_leftovers
 from eco2_tracing._instrumentation.common.lifespan import lifespan
@@ -16,10 +16,10 @@ from eco2_tracing._instrumentation.common.outer import (
     NATIVE,
     STARLETTE,
     OuterInstrumentation,
+    as_unsampled,
+    disable_inner_spans,
     discard,
     excluded_context,
-    step_aside,
-    without_decision,
 )
 from eco2_tracing._instrumentation.common.served_request import ServedRequest, serve, trace_id_header
 from eco2_tracing._instrumentation.common.state import current, is_excluded
@@ -97,20 +97,20 @@ class TracingMiddleware:
                 report_unconfigured()
             return serve(self.app, ServedRequest(scope, send), scope, receive, base, base)
         if base and is_suppressed(base):
-            step_aside(scope)
+            disable_inner_spans(scope)
             return serve(self.app, ServedRequest(scope, send), scope, receive, base, base)
         if type(scope["headers"]) is not list:
-            make_readable(scope)
+            make_headers_reusable(scope)
         inbound = state.read(scope["headers"])
         outer = self._outer(scope, base, inbound, send) if base else None
         scope.setdefault(NATIVE, None)
-        scope[STARLETTE] = True  # the same as ``step_aside``, without the cost of a call
+        scope[STARLETTE] = True  # the same as ``disable_inner_spans``, without the cost of a call
         excluded = state.excluded_paths or self._excluded_paths
         more = state.excludes_more or scope.get("root_path")
         if excluded.match(scope["path"]) is not None or (more and is_excluded(state, excluded, scope)):
             if outer is not None:
                 discard(outer, inbound)
-            return self._untraced(state, scope, receive, send, base, without_decision(inbound), excluded=True)
+            return self._untraced(state, scope, receive, send, base, as_unsampled(inbound), excluded=True)
         if outer is not None:
             return serve(self.app, ServedRequest(scope, send), scope, receive, base, base)
         recording = state.recording
@@ -171,7 +171,7 @@ class TracingMiddleware:
         else:
             request = begun
             if self._hook is not None or recording.factory.on_start is not None:
-                self._announce(recording, span, scope, base)
+                self._call_start_hooks(recording, span, scope, base)
             if scope.get("method") != "GET":
                 receive = begun.watch(receive)
         return serve(self.app, request, scope, receive, base, Context(values))
@@ -196,7 +196,7 @@ class TracingMiddleware:
         header = trace_id_header(state.response_header, 0 if inbound is None else inbound.trace_id)
         return serve(self.app, ServedRequest(scope, send, header), scope, receive, base, context)
 
-    def _announce(self, recording: Recording, span: Any, scope: Scope, base: Context) -> None:
+    def _call_start_hooks(self, recording: Recording, span: Any, scope: Scope, base: Context) -> None:
         if recording.factory.on_start is not None:
             recording.factory.on_start(span, base)
         if self._hook is not None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import SpanContext, Status, StatusCode
 
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._instrumentation.common.captured_headers import is_event_stream, make_readable
+from eco2_tracing._instrumentation.common.captured_headers import is_event_stream, make_headers_reusable
 from eco2_tracing._instrumentation.common.http_attributes import request_attributes, span_method
 from eco2_tracing._instrumentation.common.route import route_of
-from eco2_tracing._instrumentation.common.served_request import ServedRequest, remember_ids
+from eco2_tracing._instrumentation.common.served_request import ServedRequest, store_ids
 from eco2_tracing._instrumentation.server.unrecorded import unsampled_context
 from eco2_tracing._spans.exceptions import message as message_of
 from eco2_tracing._spans.exceptions import unwrap_group
@@ -180,11 +180,11 @@ class RecordedRequest(ServedRequest):
                 # The children of an event stream are exported before its end. It is never slow.
                 local.stream = is_event_stream(headers)
                 return message
-        return self._inspected(span, status, message)
+        return self._inspect_response(span, status, message)
 
-    def _inspected(self, span: Span, status: int, message: Message) -> Message:
+    def _inspect_response(self, span: Span, status: int, message: Message) -> Message:
         state = self._state
-        make_readable(message)
+        make_headers_reusable(message)
         if state.server_response_headers is not None:
             self._response_headers = message.get("headers")
         local: LocalTrace = span.local_trace
@@ -214,12 +214,12 @@ class RecordedRequest(ServedRequest):
             span = self.span
             if span is not None:  # pragma: no branch - set until the request is closed
                 context = span._context
-                remember_ids(exception, context.trace_id, context.span_id)
-                self._exception_left(span, unwrap_group(exception))
+                store_ids(exception, context.trace_id, context.span_id)
+                self._record_failure(span, unwrap_group(exception))
         except BaseException:  # noqa: BLE001 - the application's exception is raised, not this one
             internal_failure("the exception of a request")
 
-    def _exception_left(self, span: Span, exception: BaseException) -> None:
+    def _record_failure(self, span: Span, exception: BaseException) -> None:
         """Record an exception, unless it is a cancellation or was caused by the peer.
 
         The exception of a background task is recorded on the span of the task. A malformed request of an untrusted
@@ -236,8 +236,8 @@ class RecordedRequest(ServedRequest):
         if is_complete and is_background_task_error(exception):
             local.keep("error")
             return
-        forced = not self._state.trust_inbound and is_malformed_request(exception)
-        is_exported = local.sampled if forced else local.keep("error")
+        is_untrusted = not self._state.trust_inbound and is_malformed_request(exception)
+        is_exported = local.sampled if is_untrusted else local.keep("error")
         if not is_exported or span._sealed:
             return
         self._error_type = class_qualname(type(exception))  # a reference to the class may keep frames alive

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span
 
 from eco2_tracing._guard import guarded
-from eco2_tracing._instrumentation.common.served_request import ServedRequest, remember_ids
-from eco2_tracing._spans.read_side import creation
+from eco2_tracing._instrumentation.common.served_request import ServedRequest, store_ids
+from eco2_tracing._spans.read_side import making
 from eco2_tracing.propagation._inbound import FLAGS, NO_STATE
 
 if TYPE_CHECKING:
@@ -48,16 +48,16 @@ class UnrecordedSpan(NonRecordingSpan):
     def __init__(self, factory: SpanFactory, inbound: Inbound, context: SpanContext | None = None) -> None:
         self._factory = factory
         self._inbound = inbound
-        self._made = context
+        self._span_context = context
 
     def get_span_context(self) -> SpanContext:
         """Return the span's context, the same one for all threads."""
-        context = self._made
+        context = self._span_context
         if context is None:
-            with creation.lock:
-                context = self._made
+            with making.lock:
+                context = self._span_context
                 if context is None:
-                    context = self._made = unsampled_context(self._factory, self._inbound)
+                    context = self._span_context = unsampled_context(self._factory, self._inbound)
         return context
 
     def __repr__(self) -> str:
@@ -92,12 +92,12 @@ class UnrecordedRequest(ServedRequest):
         """Store the ids on the exception for the server's log line."""
         with guarded("the exception of a request"):
             context = self._span.get_span_context()
-            remember_ids(exception, context.trace_id, context.span_id)
+            store_ids(exception, context.trace_id, context.span_id)
 
 
-def _make_ids() -> None:
+def _create_ids() -> None:
     """Create the ids of the current request before a fork, so that both processes have the same."""
     get_current_span().get_span_context()
 
 
-os.register_at_fork(before=_make_ids)
+os.register_at_fork(before=_create_ids)
