@@ -298,7 +298,7 @@ def test_calls_in_the_process_of_a_server(captured_spans):
 
 def test_another_uvicorn(caplog):
     """A version without the method is reported once, and served as before."""
-    serving_module._watch(types.ModuleType("uvicorn.server"))
+    serving_module._patch(types.ModuleType("uvicorn.server"))
     assert "watching uvicorn" in caplog.text
 
 

@@ -118,12 +118,12 @@ def begin(request: Request, in_process: bool, outer_kind: type | None = None) ->
 def _begin(state: InstrumentationState, request: Request, context: Context) -> Attempt | None:
     attempt: Attempt | None = None
     try:
-        caller: Any = context.get(SPAN_KEY, INVALID_SPAN)
-        injected = caller.get_span_context()
+        parent_span: Any = context.get(SPAN_KEY, INVALID_SPAN)
+        injected = parent_span.get_span_context()
         recording = state.recording
         if state.excluded_calls is None or not state.excluded_calls(str(request.url)):
             if recording is not None:
-                attempt, injected = begin_call(state, recording, context, caller, injected, request)
+                attempt, injected = begin_call(state, recording, context, parent_span, injected, request)
             elif state.call_external is not None:
                 attempt = state.call_external(state, context, request)
                 injected = attempt.span.get_span_context()

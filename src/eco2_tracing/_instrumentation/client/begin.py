@@ -28,7 +28,7 @@ def begin_call(
     state: InstrumentationState,
     recording: Recording,
     context: Context,
-    caller: trace.Span,
+    parent_span: trace.Span,
     parent: SpanContext,
     request: Request,
 ) -> tuple[ClientCall | None, SpanContext]:
@@ -38,7 +38,7 @@ def begin_call(
         state: The configuration in force.
         recording: Creates spans.
         context: The context in which the call is made.
-        caller: The span of that context.
+        parent_span: The span of that context.
         parent: The span context of that span.
         request: The request of httpx.
 
@@ -48,7 +48,7 @@ def begin_call(
     if not mark[0]:
         notice_fork()
     factory = recording.factory
-    local: LocalTrace | None = caller.local_trace if type(caller) is Span else None
+    local: LocalTrace | None = parent_span.local_trace if type(parent_span) is Span else None
     trace_id, _, remote, flags, inherited, valid = parent
     trace_state: TraceState | None = inherited
     if local is not None and local.buffer is not recording.tail_sampler.buffer:

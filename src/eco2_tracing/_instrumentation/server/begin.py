@@ -82,26 +82,26 @@ def begin(
     if not mark[0]:
         notice_fork()
     tail_sampler, factory = recording.tail_sampler, recording.factory
-    caller = _NO_INBOUND if inbound is None else inbound
-    trace_id, trace_state, flags = caller.trace_id, caller.trace_state, caller.random
-    if caller.sampled is False and trace_id and not caller.denied and recording.lazy:
+    upstream = _NO_INBOUND if inbound is None else inbound
+    trace_id, trace_state, flags = upstream.trace_id, upstream.trace_state, upstream.random
+    if upstream.sampled is False and trace_id and not upstream.denied and recording.lazy:
         if tail_sampler.may_keep(trace_id):
-            return begin_lazily(state, recording, caller, scope, send, app)
-        return UnrecordedSpan(factory, caller)
+            return begin_lazily(state, recording, upstream, scope, send, app)
+        return UnrecordedSpan(factory, upstream)
     true_root = not trace_id
     if true_root:
         trace_id, flags = factory.new_trace_id(), factory.random_flag
     added: Added | None = None
     local: LocalTrace | None = None
-    if caller.denied:
+    if upstream.denied:
         pass
     elif tail_sampler.needs_attributes:
         local, trace_state, added = _sample_custom(state, recording, scope, base, inbound, trace_id)
     else:
         name = scope.get("method", "HTTP")
-        if caller.sampled is None and recording.head.needs_name:
+        if upstream.sampled is None and recording.head.needs_name:
             name = operation_of(scope, app)
-        local = tail_sampler.begin(trace_id, caller.sampled, name)
+        local = tail_sampler.begin(trace_id, upstream.sampled, name)
     if local is not None and local.state == HEAD:
         flags |= 1
         if local.decided_here:
@@ -110,7 +110,7 @@ def begin(
         trace_id, factory.new_span_id(), False, FLAGS[flags], NO_STATE if trace_state is None else trace_state
     )
     if local is None:
-        return UnrecordedSpan(factory, caller, context)
+        return UnrecordedSpan(factory, upstream, context)
     request = RecordedRequest(state, recording, inbound, scope, send, app)
     request.start_time, request.started = local.wall, local.monotonic
     span = request.span = Span(
@@ -120,8 +120,8 @@ def begin(
     local.stream = scope["type"] == "websocket"
     if added:
         span.set_attributes(added)
-    if caller.link is not None:
-        span.add_link(caller.link)
+    if upstream.link is not None:
+        span.add_link(upstream.link)
     return request
 
 
