@@ -132,7 +132,7 @@ def test_one_of_each(scenario, monkeypatch, caplog):
     assert client.parent.span_id == server.context.span_id
     said = [r.getMessage() for r in caplog.records if r.name == "eco2_tracing"]
     assert len(said) <= 2, said
-    said = [line for line in said if "charge" in line or "makes" in line]
+    said = [line for line in said if "charge" in line or "creates" in line]
     assert len(said) == len(told), said
     for line, part in zip(said, told, strict=True):
         assert part in line

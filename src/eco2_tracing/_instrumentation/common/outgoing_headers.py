@@ -25,8 +25,8 @@ def inject_headers(
 ) -> None:
     """Inject trace headers into an attempt, in place of all known trace headers.
 
-    The list inside of ``httpx.Headers`` is changed directly if there is one: its public methods are ten times slower
-    than the whole rest.
+    The list inside of ``httpx.Headers`` is changed directly if there is one. The public methods of ``httpx.Headers``
+    are slower than all other work of this function, by a factor of ten.
 
     Args:
         state: The configuration in force.
@@ -54,7 +54,7 @@ def inject_headers(
 
 
 def _has_no_trace_headers(items: list[HeaderItem], replaced: frozenset[bytes] | None) -> bool:
-    """Return whether none of the headers may have to be removed, judged by their names."""
+    """Return whether no header has a name that may have to be removed."""
     if replaced is None:
         return False
     for item in items:
