@@ -55,7 +55,7 @@ def test_ids_of_an_unrecorded_request_are_made_once(monkeypatch):
     """The same for a request of which nothing is recorded."""
     span = UnrecordedSpan(None, Inbound(1, 2))
     context = INVALID_SPAN.get_span_context()
-    monkeypatch.setattr(making, "lock", Racing(lambda: setattr(span, "_span_context", context)))
+    monkeypatch.setattr(creation, "lock", Racing(lambda: setattr(span, "_span_context", context)))
     assert span.get_span_context() is context
     assert repr(span) == f"UnrecordedSpan({context!r})"
 

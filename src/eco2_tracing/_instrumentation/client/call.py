@@ -120,7 +120,9 @@ class ClientCall:
             return
         local = self.local
         if isinstance(exception, Exception) and not span._sealed:
-            self._error_type = class_qualname(type(exception))  # a reference to the class may keep frames alive
+            self._error_type = class_qualname(
+                type(exception)
+            )  # a reference to the class may keep frames alive
             if local.keep("error"):
                 mark_recorded(exception, local.trace_id)  # outer manual spans then record no second event
                 span.record_exception(exception, timestamp=local.now())

@@ -127,7 +127,7 @@ def _recording_peer_end(send: Send, peer: Peer) -> Send:
 
     async def forward(message: Message) -> None:
         status = message.get("status")
-        if isinstance(status, int) and status >= _SERVER_ERROR and is_for_nobody(send, peer):
+        if isinstance(status, int) and status >= _SERVER_ERROR and is_peer_error_response(send, peer):
             _record_peer_end(get_current_span())
         await send(message)
 

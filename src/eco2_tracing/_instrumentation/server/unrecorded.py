@@ -10,7 +10,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span
 
 from eco2_tracing._guard import guarded
 from eco2_tracing._instrumentation.common.served_request import ServedRequest, store_ids
-from eco2_tracing._spans.read_side import making
+from eco2_tracing._spans.read_side import creation
 from eco2_tracing.propagation._inbound import FLAGS, NO_STATE
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class UnrecordedSpan(NonRecordingSpan):
         """Return the span's context, the same one for all threads."""
         context = self._span_context
         if context is None:
-            with making.lock:
+            with creation.lock:
                 context = self._span_context
                 if context is None:
                     context = self._span_context = unsampled_context(self._factory, self._inbound)
