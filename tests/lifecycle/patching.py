@@ -59,6 +59,8 @@ def result(greenlet: Any) -> Any:
 
 def main(library: str, moment: str, parts: str) -> None:
     """Run the program and print the results."""
+    # eventlet imports its modules under the global import lock: that deadlocks if another thread is importing.
+    made = import_module(library)
     if moment == "first":
         patch(library, parts)
     from eco2_tracing import (
@@ -82,7 +84,6 @@ def main(library: str, moment: str, parts: str) -> None:
     if moment == "started":
         flush_tracing(0.2)
         patch(library, parts)
-    made = import_module(library)
     flush_tracing(0.0)  # where nothing is patched, this greenlet is a thread like any other
 
     def work(number: int) -> bool:
