@@ -151,7 +151,7 @@ class _Literals:
     def _double(self, found: re.Match[str]) -> str:
         start, end = found.span()
         statement = self._statement
-        self._budget.left -= CHEAP // 2  # it needs more searches than other literals
+        self._budget.left -= CHEAP  # it needs more searches than other literals
         after = statement[end : end + 8].lstrip()
         if not self._all_quoted and start < self._values:
             before = statement[max(0, start - 24) : start]
