@@ -20,7 +20,7 @@ from pythonjsonlogger.json import JsonFormatter
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from eco2_tracing import logs
-from eco2_tracing.logs._request import begin_request, end_request
+from eco2_tracing.logs._request import RequestState, current_request, enter_request
 from eco2_tracing.logs._shared import set_service
 from eco2_tracing.logs._stdout import StdoutHandler
 
@@ -91,7 +91,7 @@ def main() -> None:
     )
     for traced in (False, True):
         for title, make in messages.items():
-            token = begin_request()
+            token = enter_request(RequestState())
             if title == "fields bound":
                 logs.bind_log_fields(user_id="7", plan="free")
             calls = {name: make(logger_with(name, handler)) for name, handler in formatters.items()}
@@ -105,7 +105,7 @@ def main() -> None:
                             times[name].append(cpu_us(call))
                     else:
                         times[name].append(cpu_us(call))
-            end_request(token)
+            current_request.reset(token)
             base = statistics.median(times["text"])
             print(f"\n{title}, {'in a trace' if traced else 'no trace'}, µs a line")
             for name, taken in times.items():

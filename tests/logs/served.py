@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from opentelemetry import trace
 
 from eco2_tracing import logs
-from eco2_tracing.logs._request import begin_request, end_request
 from tests.logs.ids import SPAN_ID, TRACE_ID
+from tests.support.requests import begin_request, end_request
 
 if "ECS_BY_CONFIGURATION" not in os.environ:
     logs.configure_logging(service_name="served")

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from eco2_tracing import logs
-from eco2_tracing.logs._request import begin_request, end_request
+from tests.support.requests import begin_request, end_request
 
 UVICORN = '%s - "%s %s HTTP/%s" %d'
 

@@ -24,7 +24,7 @@ from opentelemetry import trace
 from pythonjsonlogger.json import JsonFormatter
 
 from eco2_tracing import logs
-from eco2_tracing.logs._request import begin_request, end_request
+from tests.support.requests import begin_request, end_request
 
 OWN = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 OTHER = ("11111111111111111111111111111111", "2222222222222222")

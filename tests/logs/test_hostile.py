@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 
 from eco2_tracing import logs
-from eco2_tracing.logs._request import begin_request, end_request
 from tests.support.hostile import (
     ExitingError,
     ExitingMapping,
@@ -22,6 +21,7 @@ from tests.support.hostile import (
     UnreadableMapping,
     UnreadableText,
 )
+from tests.support.requests import begin_request, end_request
 
 log = logging.getLogger("hostile")
 

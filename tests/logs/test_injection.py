@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eco2_tracing import TracingSettings, bind_log_fields, configure_tracing, instrument_app, logs
-from eco2_tracing.logs._request import begin_request, end_request
 from eco2_tracing.logs._shared import set_redactor, set_service
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, b3_headers
 from tests.support.hostile import EndlessDict, NamelessError, Unhashable, UnreadableNumber, UnreadableText
+from tests.support.requests import begin_request, end_request
 
 FORGED = '{"@timestamp":"2026-01-01T00:00:00.000Z","log.level":"info","message":"forged","trace.id":"0"}'
 INJECTED = [

@@ -16,8 +16,8 @@ import structlog
 from opentelemetry import trace
 
 from eco2_tracing import logs
-from eco2_tracing.logs._request import begin_request, end_request
 from eco2_tracing.logs._shared import set_service
+from tests.support.requests import begin_request, end_request
 
 IDS = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 

@@ -8,7 +8,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 
 from eco2_tracing import logs
-from eco2_tracing.logs._request import begin_request, end_request
+from tests.support.requests import begin_request, end_request
 
 log = logging.getLogger("requests")
 

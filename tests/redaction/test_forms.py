@@ -16,8 +16,8 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 from eco2_tracing import TracingSettings, bind_log_fields, configure_tracing, instrument_app, span
 from eco2_tracing._redaction import MASK, Redactor
 from eco2_tracing.logs import EcsFormatter
-from eco2_tracing.logs._request import begin_request, end_request
 from eco2_tracing.testing import CapturedSpans
+from tests.support.requests import begin_request, end_request
 
 from .forms import BENIGN_KEYS, BENIGN_TEXTS, FORMS, SECRET, TOKENS
 

@@ -29,8 +29,8 @@ from eco2_tracing import (
 )
 from eco2_tracing._redaction import MASK, Redactor, truncate_front
 from eco2_tracing._redaction.keys import COOKIES, EXACT, STRONG
-from eco2_tracing.logs._request import begin_request, end_request
 from eco2_tracing.testing import CapturedSpans, b3_headers
+from tests.support.requests import begin_request, end_request
 
 from .planted import PLANTED, PROSE, SECRET, STATEMENTS
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
-from time import perf_counter_ns
 from typing import Any
 
 from opentelemetry.context import Context
@@ -92,36 +91,7 @@ def server_context(context: Context) -> Context:
 RequestToken = Token[RequestState | None]
 
 enter_request = current_request.set
-"""Begin a request whose state exists already; returns the token for `end_request`."""
-
-
-def begin_request(scope: Mapping[str, Any] | None = None) -> RequestToken:
-    """Begin a request: fields that are bound from now on belong to it, in whichever thread or task they are bound.
-
-    Threads and tasks that the request starts share its fields. A field that a dependency or a synchronous endpoint
-    binds in the thread pool is therefore on the access line too.
-
-    Args:
-        scope: The ASGI scope. With it, access lines get `user_agent.original` and `event.duration`.
-
-    Returns:
-        The token for `end_request`.
-    """
-    request = RequestState()
-    if scope is not None:
-        request.scope = scope
-        request.started = perf_counter_ns()
-    return current_request.set(request)
-
-
-def end_request(token: RequestToken) -> None:
-    """End a request. Tasks of the request that are still running keep its fields."""
-    try:
-        current_request.reset(token)
-    except (
-        ValueError
-    ):  # another context than that of `begin_request`, as in a generator that is closed elsewhere
-        current_request.set(None)
+"""Begin a request: fields that are bound from now on belong to it, in each of its threads and tasks."""
 
 
 def active_request() -> RequestState | None:
