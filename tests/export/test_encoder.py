@@ -20,7 +20,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from eco2_tracing._export.gil import SPANS_PER_TURN
 from eco2_tracing._export.otlp import values
 from eco2_tracing._export.otlp.encoder import MAX_REQUEST_BYTES, SpanEncoder
 from eco2_tracing._export.otlp.values import TEXT_LIMIT
@@ -371,14 +370,6 @@ def test_caches_are_bounded() -> None:
     span = make_span(attributes={"id": "v5999", "key1": 1})
     (request,), _ = encoder.encode([span])
     assert parse(request.content) == encode_spans([span])
-
-
-def test_other_threads_get_their_turn() -> None:
-    """The encoder yields the GIL within a large batch."""
-    turns: list[None] = []
-    encoder = SpanEncoder(yield_gil=lambda: turns.append(None))
-    assert encoder.encode([make_span()] * (3 * SPANS_PER_TURN + 1))[0][0].spans == 3 * SPANS_PER_TURN + 1
-    assert len(turns) == 3
 
 
 def test_a_name_is_cut() -> None:

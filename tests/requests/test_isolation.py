@@ -386,3 +386,20 @@ def test_connection_accumulates_nothing(mode):
             connection.ask(*[post("/hold", headers_of_alice(), b"x")] * 5)
         gc.collect()
         assert len(alive) <= 3
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize("sampled", ["0", "1"])
+def test_ended_requests_are_freed(parser: str, sampled: str) -> None:
+    """Uvicorn's keep-alive timers hold no ended request: they would make the garbage collector run often."""
+    ours()
+    app = make_app(Seen())
+    instrument_app(app)
+    request = b"GET /item HTTP/1.1\r\nhost: x\r\nx-b3-sampled: " + sampled.encode() + b"\r\n\r\n"
+    with serving(app, http=parser) as port, Connection(port) as idle, Connection(port) as connection:
+        idle.ask(request)  # asyncio removes no cancelled timer while an earlier one is active
+        for _ in range(20):
+            connection.ask(request)
+        gc.collect()
+        alive = [one for one in gc.get_objects() if type(one).__name__ == "RequestResponseCycle"]
+        assert len(alive) <= 3

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, cast
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from eco2_tracing._export.otlp.encoder import SpanEncoder
-from eco2_tracing._export.transport.connection import idle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -51,13 +50,9 @@ class OtlpExporter(SpanExporter):
         encoder = SpanEncoder()
         self.encode_span, self.encode = encoder.encode_span, encoder.encode
 
-    def send(
-        self, batch: EncodedBatch, timeout_s: float, meanwhile: Callable[[], None] = idle
-    ) -> ExportResult:
+    def send(self, batch: EncodedBatch, timeout_s: float) -> ExportResult:
         """Send one encoded request."""
-        result = self._transport.send(
-            cast("bytes", batch.content), min(timeout_s, self._timeout_s), meanwhile
-        )
+        result = self._transport.send(cast("bytes", batch.content), min(timeout_s, self._timeout_s))
         return result._replace(error=self._masked(result.error)) if result.error else result
 
     def cancel(self) -> None:

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, cast
 
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
-from eco2_tracing._export.batch.queue import SpanQueue
+from eco2_tracing._export.batch.queue import LargeSpan, SpanQueue
 from eco2_tracing._export.batch.sdk_exporter import SdkExporter
 from eco2_tracing._export.batch.worker import BatchExporter, Worker
 from eco2_tracing._forks import in_child, mark, notice_fork
 from eco2_tracing._guard import guarded, internal_failure, log_pending, pending
 from eco2_tracing._native import Lock, NativeThread
-from eco2_tracing._span_size import SMALL, is_small, span_size
+from eco2_tracing._span_size import SMALL, is_small, pruned_span, span_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from eco2_tracing._export.batch.queue import Queued
     from eco2_tracing._export.result import DeliveryStats
 
 _GRACE_S = 0.1
@@ -77,7 +78,10 @@ class SpanBatcher(BatchSpanProcessor):
         return self._exporter
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Queue a sampled span. Takes about 2 µs; never waits or raises.
+        """Encode and queue a sampled span. Never waits or raises.
+
+        The span is encoded here: encoding it later in the export thread takes as long, and until then the span and
+        its attributes are objects that the garbage collector must traverse.
 
         Args:
             span: An ended span.
@@ -95,14 +99,22 @@ class SpanBatcher(BatchSpanProcessor):
             if length >= queue.capacity:
                 queue.refuse()
                 return
-            size = 0 if is_small(span) else span_size(span)
-            queue.spans.append(span if size <= SMALL else queue.admit(span, size))
+            item = self._batch_exporter.encode_span(span)
+            size = len(item[4]) if type(item) is tuple else _size(span)
+            queue.spans.append(item if size <= SMALL else self._admit(span, item, size))
             if (length >= queue.wake_at or (size > SMALL and queue.is_large())) and queue.wakeup.empty():
                 queue.wakeup.put(None)
             if self._thread is None:
                 self._start()
         except Exception:  # noqa: BLE001 - runs for every span: a try costs less than `guarded`
             internal_failure("queueing a span")
+
+    def _admit(self, span: ReadableSpan, item: Queued, size: int) -> Queued | LargeSpan:
+        """Return what to queue for a large span. A span that exceeds the free bytes is pruned to them."""
+        reserved = self._queue.reserve(size)
+        if reserved < size:
+            item = self._batch_exporter.encode_span(pruned_span(span, max(reserved, SMALL)))
+        return LargeSpan(item, reserved) if reserved else item
 
     def force_flush(self, timeout_millis: float | None = None) -> bool:
         """Export what is queued now.
@@ -193,6 +205,11 @@ class SpanBatcher(BatchSpanProcessor):
         self._reset()
         if stopped is not None:
             self._queue.stop(stopped)
+
+
+def _size(span: ReadableSpan) -> int:
+    """Estimate the size of a span that is queued as it is; 0 if it is small."""
+    return 0 if is_small(span) else span_size(span)
 
 
 _alive: weakref.WeakSet[SpanBatcher] = weakref.WeakSet()

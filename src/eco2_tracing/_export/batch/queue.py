@@ -6,10 +6,9 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from eco2_tracing._export.gil import SPANS_PER_TURN
 from eco2_tracing._export.result import REASONS, DeliveryStats, Reason
 from eco2_tracing._native import RLock, Signal, wait
-from eco2_tracing._span_size import SMALL, pruned_span
+from eco2_tracing._span_size import SMALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,11 +57,8 @@ class SpanQueue:
     """
 
     def __init__(self, capacity: int, batch_size: int, clock: Callable[[], float]) -> None:
-        self.spans: deque[ReadableSpan | LargeSpan] = deque()
-        # Encoded spans take a tenth of the memory, and the garbage collector does not traverse them.
-        self.encoded: deque[Queued | LargeSpan] = deque()
-        self.encoding = 0
-        self.size = self.capacity = capacity
+        self.spans: deque[Queued | LargeSpan] = deque()
+        self.size = self.capacity = capacity  # `capacity` becomes 0 when the queue is stopped
         self.byte_limit = max(capacity * BYTES_PER_SPAN, LEAST_BYTES)
         self.bytes_waiting = 0
         self.bytes_taken = 0
@@ -89,58 +85,31 @@ class SpanQueue:
         with self._lock:
             self.dropped["shutdown" if self.stop_at is not None else "queue_full"] += 1
 
-    def admit(self, span: ReadableSpan, size: int) -> ReadableSpan | LargeSpan:
-        """Reserve bytes for a large span. A span that exceeds the free bytes is pruned to them.
+    def reserve(self, size: int) -> int:
+        """Reserve bytes for a large span.
 
         Args:
-            span: An ended span.
             size: Its size in bytes.
 
         Returns:
-            The item to append to ``spans``.
+            The bytes reserved; fewer than ``size`` if the span must be pruned, and 0 if it must become small.
         """
         with self._lock:
             free = self.byte_limit - self.bytes_waiting - self.bytes_taken
             reserved = min(size, free, self.byte_limit // SHARES)
-            if reserved > SMALL:
-                self.bytes_waiting += reserved
             if reserved < size:
                 self.shortened += 1
-        if reserved <= SMALL:
-            return pruned_span(span, SMALL)
-        return LargeSpan(span if reserved == size else pruned_span(span, reserved), reserved)
-
-    def encode_waiting(self, encode: Callable[[ReadableSpan], Queued]) -> bool:
-        """Encode `SPANS_PER_TURN` waiting spans. Only the export thread calls this.
-
-        Args:
-            encode: Returns the encoded span; must not raise.
-
-        Returns:
-            False if fewer spans wait; none is encoded then.
-        """
-        with self._lock:
-            if len(self.spans) < SPANS_PER_TURN:
-                return False
-            spans = [self.spans.popleft() for _ in range(SPANS_PER_TURN)]
-            self.encoding = SPANS_PER_TURN
-            self._update_capacity()
-        encoded = [
-            LargeSpan(encode(one.span), one.size) if isinstance(one, LargeSpan) else encode(one)  # type: ignore[arg-type]  # what is in `spans` is not encoded
-            for one in spans
-        ]
-        with self._lock:
-            self.encoding = 0
-            if not self.closed:
-                self.encoded.extend(encoded)
-        return True
+            if reserved <= SMALL:
+                return 0
+            self.bytes_waiting += reserved
+            return reserved
 
     def take(self) -> list[Queued]:
         """Take the next batch, oldest spans first. Large spans make it shorter: encoding copies their bytes."""
         batch: list[Queued] = []
         with self._lock:
             for _ in range(min(self.waiting(), self.batch_size)):
-                item = self.encoded.popleft() if self.encoded else self.spans.popleft()
+                item = self.spans.popleft()
                 if isinstance(item, LargeSpan):
                     self.bytes_taken += item.size
                     self.bytes_waiting -= item.size
@@ -149,7 +118,6 @@ class SpanQueue:
                 if self.bytes_taken > self.byte_limit // SHARES:
                     break
             self.taken += len(batch)
-            self._update_capacity()
         return batch
 
     def record_outcome(self, sent: int, lost: int = 0, reason: Reason = "export_failed") -> None:
@@ -243,7 +211,7 @@ class SpanQueue:
 
     def waiting(self) -> int:
         """Return the number of spans not yet taken."""
-        return len(self.spans) + self.encoding + len(self.encoded)
+        return len(self.spans)
 
     def queued(self) -> int:
         """Return the number of spans that wait or are being exported."""
@@ -266,16 +234,9 @@ class SpanQueue:
         for changed in list(self._flushes):
             changed.put(None)
 
-    def _update_capacity(self) -> None:
-        """Encoded spans count against the limit of spans that may wait."""
-        if self.stop_at is None:
-            self.capacity = max(self.size - self.encoding - len(self.encoded), 0)
-
     def _drop_all(self) -> None:
         self.taken += self.waiting()
         self.spans.clear()
-        self.encoded.clear()
-        self.encoding = 0
         self.bytes_waiting = self.bytes_taken = 0
         self.dropped["shutdown"] += self.taken - self.finished
         self.finished = self.taken

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from eco2_tracing._export.result import EncodedBatch, ExportResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -36,8 +36,8 @@ class SdkExporter:
         """Return the spans themselves as one batch."""
         return [EncodedBatch(cast("list[ReadableSpan]", list(spans)), len(spans))], 0
 
-    def send(self, batch: EncodedBatch, timeout_s: float, meanwhile: Callable[[], None]) -> ExportResult:
-        """Export the batch. These exporters take neither a time limit nor a callback."""
+    def send(self, batch: EncodedBatch, timeout_s: float) -> ExportResult:
+        """Export the batch. These exporters take no time limit."""
         try:
             result = self._exporter.export(cast("list[ReadableSpan]", batch.content))
         except Exception as error:  # noqa: BLE001 - code of another package; reported as an export error

@@ -9,7 +9,6 @@ from opentelemetry.context import attach, detach
 
 from eco2_tracing._export.batch.failure_log import FailureLog
 from eco2_tracing._export.batch.queue import NEVER, SpanQueue
-from eco2_tracing._export.gil import SPANS_PER_TURN, yield_gil
 from eco2_tracing._guard import guarded, internal_failure
 from eco2_tracing._native import wait
 from eco2_tracing._suppression import SUPPRESSED
@@ -39,13 +38,13 @@ class BatchExporter(Protocol):
     endpoint: str
 
     def encode_span(self, span: ReadableSpan) -> Queued:
-        """Encode a span before its batch is complete; return the span itself if that fails."""
+        """Encode an ended span, in the thread that ended it; return the span itself if that fails."""
 
     def encode(self, spans: Sequence[Queued]) -> tuple[list[EncodedBatch], int]:
-        """Encode a batch. Return what to send, and the number of spans that cannot be encoded."""
+        """Build the requests of a batch. Return them, and the number of spans that cannot be encoded."""
 
-    def send(self, batch: EncodedBatch, timeout_s: float, meanwhile: Callable[[], None]) -> ExportResult:
-        """Send within the timeout. ``meanwhile`` is called repeatedly while the server has not answered."""
+    def send(self, batch: EncodedBatch, timeout_s: float) -> ExportResult:
+        """Send within the timeout."""
 
     def cancel(self) -> None:
         """Called by another thread: fail the running call and all later ones."""
@@ -104,13 +103,11 @@ class Worker:
         deadline = self._clock() + self._schedule_delay_s
         # The wakeup may be for a batch that was already taken: only the queue's state counts.
         while not queue.has_work() and queue.stop_at is None:
-            self._encode_waiting()
-            missing = queue.batch_size - len(queue.encoded)
-            if not self._wait_for_spans(deadline, min(max(missing, 1), SPANS_PER_TURN)):
+            if not self._wait_for_spans(deadline, queue.batch_size):
                 return
 
     def _wait_for_spans(self, deadline: float, count: int) -> bool:
-        """Wait for the wakeup or for ``count`` spans that are not encoded; return False after the deadline."""
+        """Wait for the wakeup or for ``count`` spans; return False after the deadline."""
         queue = self._queue
         queue.wake_at = count - 1
         try:
@@ -119,10 +116,6 @@ class Worker:
         finally:
             queue.wake_at = NEVER
         return True
-
-    def _encode_waiting(self) -> None:
-        while self._queue.encode_waiting(self._exporter.encode_span):
-            yield_gil()
 
     def _deliver_due(self) -> None:
         """Deliver one batch, and further ones while they are due."""
@@ -156,7 +149,7 @@ class Worker:
             timeout_s = self._try_timeout(started)
             if timeout_s <= 0:
                 break
-            result = self._exporter.send(batch, timeout_s, self._encode_waiting)
+            result = self._exporter.send(batch, timeout_s)
             if self._is_final(batch, result, started):
                 return
             tries += 1
@@ -223,6 +216,5 @@ class Worker:
         if stop_at is not None:
             deadline = min(deadline, stop_at)
         while queue.stop_at == stop_at and not (until_flush and queue.flush_target > flush_target):
-            self._encode_waiting()
-            if deadline - self._clock() <= 0 or not self._wait_for_spans(deadline, SPANS_PER_TURN):
+            if not wait(queue.wakeup, deadline - self._clock()):
                 return

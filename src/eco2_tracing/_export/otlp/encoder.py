@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from eco2_tracing._export.gil import SPANS_PER_TURN, yield_gil
 from eco2_tracing._export.otlp.requests import RequestBuilder
 from eco2_tracing._export.otlp.spans import repaired_body, span_body
 from eco2_tracing._export.otlp.values import ValueEncoder
@@ -34,18 +33,14 @@ _MAX_HEADERS = 256
 
 
 class SpanEncoder:
-    """Encodes spans into requests. Not thread-safe: one export thread owns it.
+    """Encodes spans, in any thread, and builds requests of them.
 
     Args:
         max_request_bytes: Size limit of a request; see `MAX_REQUEST_BYTES`.
-        yield_gil: Lets other threads run.
     """
 
-    def __init__(
-        self, max_request_bytes: int = MAX_REQUEST_BYTES, yield_gil: Callable[[], None] = yield_gil
-    ) -> None:
+    def __init__(self, max_request_bytes: int = MAX_REQUEST_BYTES) -> None:
         self._limit = max_request_bytes
-        self._yield_gil = yield_gil
         self._values = ValueEncoder()
         self._short_values = ValueEncoder(text_limit=1024, item_limit=8)
         self._headers: dict[tuple[int, int], tuple[object, object, tuple[bytes, bytes, bytes, bytes]]] = {}
@@ -56,7 +51,7 @@ class SpanEncoder:
         )
 
     def encode_span(self, span: ReadableSpan) -> EncodedSpan | ReadableSpan:
-        """Encode one span before its batch is complete. A span that cannot be encoded is returned as it is."""
+        """Encode one span. A span that cannot be encoded is returned as it is."""
         try:
             return *self._header(span), self._whole(span)
         except Exception:  # noqa: BLE001 - `encode` repairs the span and logs the failure
@@ -73,9 +68,7 @@ class SpanEncoder:
         """
         builder = RequestBuilder(self._limit)
         lost = 0
-        for number, span in enumerate(spans, 1):
-            if not number % SPANS_PER_TURN:
-                self._yield_gil()
+        for span in spans:
             if type(span) is tuple:
                 builder.add(span)
             else:

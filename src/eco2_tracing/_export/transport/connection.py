@@ -24,18 +24,11 @@ _CHUNK = 64 * 1024
 _MAX_RESPONSE_BYTES = 256 * 1024
 """Limit for one response. It also ends a connection on which the server only sends pings."""
 
-_SLICE_S = 0.25
-"""Seconds of waiting between two calls of ``meanwhile``."""
-
 NO_LIMIT_S = 2_147_483.0
 """Seconds that mean no limit: the largest timeout of the settings (2**31 - 1 ms)."""
 
 _LONGEST_WAIT_S = 86_400.0
 """Longest timeout in seconds for one system call; not every call takes larger numbers."""
-
-
-def idle() -> None:
-    """Do nothing: the default for ``meanwhile``."""
 
 
 def usable_timeout(seconds: float) -> float:
@@ -60,18 +53,15 @@ class Connection:
         self._sock: socket.socket | TlsSocket = sock
         self._clock = clock
         self._deadline = 0.0
-        self._meanwhile: Callable[[], None] = idle
         self._received = 0
 
-    def until(self, deadline: float, meanwhile: Callable[[], None] = idle) -> None:
+    def until(self, deadline: float) -> None:
         """Limit the time and the bytes received from here on.
 
         Args:
             deadline: Reading of the clock at which calls fail.
-            meanwhile: Called repeatedly while nothing is received.
         """
         self._deadline = deadline
-        self._meanwhile = meanwhile
         self._received = 0
 
     def secure(self, context: ssl.SSLContext, host: str, *, http2: bool = False) -> None:
@@ -104,10 +94,8 @@ class Connection:
             TimeoutError: The deadline passed.
             OSError: The connection broke.
         """
-        view = memoryview(data)
-        for start in range(0, len(view), _CHUNK):
-            self._sock.settimeout(self._left())
-            self._sock.sendall(view[start : start + _CHUNK])
+        self._sock.settimeout(self._left())
+        self._sock.sendall(data)
 
     def recv(self, size: int = _CHUNK) -> bytes:
         """Receive at least one byte; ``b""`` once the peer has closed.
@@ -116,10 +104,8 @@ class Connection:
             TimeoutError: The deadline passed.
             OSError: The connection broke, or the response is too large.
         """
-        while True:
-            data = self.recv_for(_SLICE_S, size)
-            if data is not None:
-                return data
+        self._sock.settimeout(self._left())
+        return self._counted(self._sock.recv(size))
 
     def recv_for(self, seconds: float, size: int = _CHUNK) -> bytes | None:
         """Receive as `recv` does; return ``None`` if nothing arrives within so many seconds."""
@@ -127,7 +113,6 @@ class Connection:
         try:
             return self._counted(self._sock.recv(size))
         except TimeoutError:
-            self._meanwhile()
             return None
 
     def glance(self) -> bytes | None:

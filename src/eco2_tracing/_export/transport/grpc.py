@@ -16,8 +16,6 @@ from eco2_tracing._export.transport.persistent import PersistentTransport
 from eco2_tracing._lazy_imports import lazy_imports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from eco2_tracing._export.transport.connect import Connector
     from eco2_tracing._export.transport.http2 import GrpcResponse, Http2Session
     from eco2_tracing._export.transport.persistent import RequestOptions
@@ -61,10 +59,8 @@ class GrpcTransport(PersistentTransport):
         self._session = None
         super().close()
 
-    def _exchange(
-        self, body: bytes, deadline: float, meanwhile: Callable[[], None], *, resent: bool
-    ) -> ExportResult | None:
-        session = self._ready(deadline, meanwhile)
+    def _exchange(self, body: bytes, deadline: float, *, resent: bool) -> ExportResult | None:
+        session = self._ready(deadline)
         # A server that refused the first request may have sent its SETTINGS late.
         left = deadline - self._clock()
         session.await_settings(left / 2 if resent else min(_SETTINGS_WAIT_S, left / 2))
@@ -78,16 +74,16 @@ class GrpcTransport(PersistentTransport):
         final = response.has_status or response.overloaded or resent or self._clock() >= deadline
         return _result(response) if final else None
 
-    def _ready(self, deadline: float, meanwhile: Callable[[], None]) -> Http2Session:
+    def _ready(self, deadline: float) -> Http2Session:
         if self._session is not None:
-            self._connected(deadline, meanwhile)
+            self._connected(deadline)
             if self._session.is_usable():
                 return self._session
             self.close()
         # Imported at the first request, in the export thread: h2 takes as long as the rest of this package.
         with lazy_imports():
             from eco2_tracing._export.transport.http2 import Http2Session
-        self._session = Http2Session(self._connected(deadline, meanwhile))
+        self._session = Http2Session(self._connected(deadline))
         return self._session
 
 

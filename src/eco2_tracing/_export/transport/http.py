@@ -17,8 +17,6 @@ from eco2_tracing._export.transport.mismatch import tls_expected
 from eco2_tracing._export.transport.persistent import PersistentTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from eco2_tracing._export.transport.connect import Connector
     from eco2_tracing._export.transport.connection import Connection
     from eco2_tracing._export.transport.persistent import RequestOptions
@@ -53,15 +51,13 @@ class HttpTransport(PersistentTransport):
             **dict(options.headers),
         }
 
-    def _ready(self, deadline: float, meanwhile: Callable[[], None]) -> Connection:
+    def _ready(self, deadline: float) -> Connection:
         if self._connection is not None and self._connection.glance() is not None:
             self.close()
-        return self._connected(deadline, meanwhile)
+        return self._connected(deadline)
 
-    def _exchange(
-        self, body: bytes, deadline: float, meanwhile: Callable[[], None], *, resent: bool
-    ) -> ExportResult:
-        connection = self._ready(deadline, meanwhile)
+    def _exchange(self, body: bytes, deadline: float, *, resent: bool) -> ExportResult:
+        connection = self._ready(deadline)
         client = HTTPConnection("unused")
         client.sock = KeptSocket(connection)
         client.auto_open = 0

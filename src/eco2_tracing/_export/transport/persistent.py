@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
 from eco2_tracing._export.result import ExportResult, RefusedError, failed
-from eco2_tracing._export.transport.connection import idle, usable_timeout
+from eco2_tracing._export.transport.connection import usable_timeout
 from eco2_tracing._export.transport.mismatch import error_text
 
 if TYPE_CHECKING:
@@ -50,28 +50,24 @@ class PersistentTransport(ABC):
         self._connection: Connection | None = None
 
     @abstractmethod
-    def _exchange(
-        self, body: bytes, deadline: float, meanwhile: Callable[[], None], *, resent: bool
-    ) -> ExportResult | None:
+    def _exchange(self, body: bytes, deadline: float, *, resent: bool) -> ExportResult | None:
         """Send one request and read its response.
 
         Args:
             body: The body, compressed if so configured.
             deadline: Reading of the clock at which to give up.
-            meanwhile: Called repeatedly while the server has not answered.
             resent: The request was already sent twice.
 
         Returns:
             The result; ``None`` to send the request again at once.
         """
 
-    def send(self, body: bytes, timeout_s: float, meanwhile: Callable[[], None] = idle) -> ExportResult:
+    def send(self, body: bytes, timeout_s: float) -> ExportResult:
         """Send one request and wait for the response. Errors of the network and the server are results.
 
         Args:
             body: An encoded ``ExportTraceServiceRequest``.
             timeout_s: Seconds for all of it.
-            meanwhile: Called repeatedly while the server has not answered.
         """
         deadline = self._clock() + usable_timeout(timeout_s)
         content = gzip.compress(body, 5) if self._compress else body
@@ -79,7 +75,7 @@ class PersistentTransport(ABC):
         while True:
             kept = self._connection is not None
             try:
-                result = self._exchange(content, deadline, meanwhile, resent=resent)
+                result = self._exchange(content, deadline, resent=resent)
             except Exception as error:  # noqa: BLE001 - peers and TLS files cause more than OSError; it is the result
                 if self._connection is not None:
                     self._connector.failed()
@@ -110,11 +106,11 @@ class PersistentTransport(ABC):
             connection.close()
         self._connector.close()
 
-    def _connected(self, deadline: float, meanwhile: Callable[[], None]) -> Connection:
+    def _connected(self, deadline: float) -> Connection:
         """Return the connection, which is opened if there is none."""
         if self._connection is None:
             self._connection = self._connector.open(deadline)
             if self._connector.aborted:
                 raise TimeoutError("timed out")
-        self._connection.until(deadline, meanwhile)
+        self._connection.until(deadline)
         return self._connection

@@ -11,6 +11,7 @@ is recognized by the key ``REQUEST_CONTEXT_KEY``.
 
 from __future__ import annotations
 
+import types
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
@@ -28,10 +29,48 @@ from eco2_tracing.logs._request import (
 from eco2_tracing.propagation._inbound import BAGGAGE_KEY, SPAN_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import contextvars
+    from collections.abc import Generator, Mapping
 
-    from eco2_tracing._instrumentation.common.asgi import Message, Receive, Scope
+    from eco2_tracing._instrumentation.common.asgi import Message, Receive, Scope, Send
     from eco2_tracing.logs._request import RequestToken
+
+_UVICORN = "uvicorn.protocols.http."
+
+
+def keeps_context(send: Send) -> bool:
+    """Return whether a server keeps a copy of the context in which it sends the last message of a response.
+
+    uvicorn starts a keep-alive timer then. In the context of the request, the timers of some hundred ended requests
+    would hold their objects, and the garbage collector would run often. uvicorn writes its access log line earlier,
+    with the first message.
+
+    Args:
+        send: The server's ``send``.
+    """
+    return str(getattr(send, "__module__", "")).startswith(_UVICORN)
+
+
+@types.coroutine
+def run_in(context: contextvars.Context, coroutine: Any) -> Generator[Any, Any, None]:
+    """Await a coroutine of the server in other context variables.
+
+    Args:
+        context: The context variables.
+        coroutine: The coroutine.
+    """
+    resume, value = coroutine.send, None
+    while True:
+        try:
+            waits_for = context.run(resume, value)
+        except StopIteration:
+            return
+        try:
+            value = yield waits_for
+        except BaseException as error:  # noqa: BLE001 - passed on to the coroutine
+            resume, value = coroutine.throw, error
+        else:
+            resume = coroutine.send
 
 
 async def receive_outside(receive: Receive, base: Context, bound: RequestToken) -> Message:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from eco2_tracing._context import otel_context
-from eco2_tracing._instrumentation.common.isolation import receive_outside
+from eco2_tracing._instrumentation.common.isolation import keeps_context, receive_outside, run_in
 from eco2_tracing.logs._exceptions import TRACE_IDS
 from eco2_tracing.logs._request import (
     RequestState,
@@ -18,6 +19,7 @@ from eco2_tracing.logs._request import (
 )
 
 if TYPE_CHECKING:
+    import contextvars
     from collections.abc import Awaitable
 
     from opentelemetry.context import Context
@@ -35,9 +37,11 @@ class ServedRequest(RequestState):
 
     Attributes:
         response_end: `perf_counter_ns` when the response was complete, 0 before.
+        server_context: The context variables of the server, if the last message is to be sent in them.
     """
 
     response_end = 0
+    server_context: contextvars.Context | None = None
     _trace_id_header: tuple[bytes, bytes] | None = None
 
     def __init__(self, scope: Scope, send: Send, trace_id_header: tuple[bytes, bytes] | None = None) -> None:
@@ -59,12 +63,21 @@ class ServedRequest(RequestState):
     async def send_last(self, message: Message) -> None:
         """Send the last message of a response.
 
-        The ids of the request stay current, because servers write their access log lines now. A request that the
-        server begins now inherits ``server_call``, which identifies the ids as those of this request.
+        A server that keeps its context for later runs in its own one. With other servers the ids of the request stay
+        current, because they may write the access log line now. A request that such a server begins now inherits
+        ``server_call``, which identifies the ids as those of this request.
 
         Args:
             message: The ASGI message.
         """
+        outer = self.server_context
+        if outer is not None:
+            try:
+                await run_in(outer, self._send(message))
+                self.response_end = perf_counter_ns()
+            finally:
+                self.is_response_sent = True
+            return
         server_copy = server_context(otel_context.get())
         token = otel_context.set(server_copy)
         call_token = server_call.set(self)
@@ -100,6 +113,8 @@ async def serve(
         base: The context around the request.
         context: The context that the application runs in.
     """
+    if not base and keeps_context(request._send):
+        request.server_context = copy_context()
     bound = enter_request(request)
     token = otel_context.set(context)
     try:
