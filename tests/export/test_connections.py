@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from eco2_tracing._export.transport.connect import Connector
 from eco2_tracing._export.transport.connection import Connection
-from eco2_tracing._settings.targets import Address
+from eco2_tracing._settings.hosts import Address
 from tests.export.receivers import BlackHole, Scripted, eventually, unreachable
 from tests.export.spans import make_span
 

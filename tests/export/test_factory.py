@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from eco2_tracing._export import SpanBatcher, build_otlp, build_processors, factory
+from eco2_tracing._settings.hosts import Address, parse_target
 from eco2_tracing._settings.otlp import OtlpSettings
-from eco2_tracing._settings.targets import Address, parse_target
 from tests.export.spans import make_span
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eco2_tracing._export.transport.proxies import Proxy, ProxyError, grpc_proxy, http_proxy
-from eco2_tracing._settings.targets import Address
+from eco2_tracing._settings.hosts import Address
 from tests.export.receivers import GrpcReceiver, HttpReceiver, Scripted, eventually, free_port
 from tests.export.spans import make_span
 from tests.export.test_transports import tunnel

@@ -14,7 +14,7 @@ import pytest
 from eco2_tracing._export.transport.connect import Connector
 from eco2_tracing._export.transport.proxies import ProxyError
 from eco2_tracing._export.transport.racing import Candidate, Race, interleaved
-from eco2_tracing._settings.targets import Address, parse_target
+from eco2_tracing._settings.hosts import Address, parse_target
 from tests.export.receivers import GrpcReceiver, HttpReceiver, Scripted, free_port, unreachable
 from tests.export.spans import make_span
 

@@ -242,7 +242,7 @@ def test_installed_sampler_receives_request_attributes(monkeypatch):
 
     monkeypatch.setattr(_build, "entry_points", lambda **_: [Point()])
     monkeypatch.setattr(
-        "eco2_tracing._settings.installed.installed_names", lambda _group: {"asked"}, raising=False
+        "eco2_tracing._settings.names.installed_names", lambda _group: {"asked"}, raising=False
     )
     made = eco2_tracing.TracingSettings(traces_exporter="none").model_copy(update={"traces_sampler": "asked"})
     captured, app = CapturedSpans(), make_app()

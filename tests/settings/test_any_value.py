@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from eco2_tracing._resource import build_resource
 from eco2_tracing._settings import Problem, TracingSettings
-from eco2_tracing._settings.variables import KEYWORDS, VARIABLES
+from eco2_tracing._settings.fields import KEYWORDS, VARIABLES
 
 NAMES = sorted(VARIABLES - {"ECO2_TRACING_STRICT"})
 WORDS = (

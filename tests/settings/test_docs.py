@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from eco2_tracing._settings.variables import VARIABLES
+from eco2_tracing._settings.fields import VARIABLES
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from eco2_tracing import ConfigurationError, TracingSettings, configure_tracing, instrument_app
 from eco2_tracing._instrumentation.common.excluded import ExcludedUrls
-from eco2_tracing._settings import automaton, explosive, withhold_expressions
+from eco2_tracing._settings import explosive, withhold_expressions
 from eco2_tracing._settings.explosive import takes_too_long
 from eco2_tracing._settings.globs import LONGEST_URL, for_search
 
@@ -216,7 +216,7 @@ def test_without_the_parser(monkeypatch, caplog):
 
 def test_an_unknown_construct(monkeypatch, caplog):
     """An expression with a construct of a newer `re` is used unchecked, with the same warning."""
-    monkeypatch.setattr(automaton, "_CATEGORIES", {})
+    monkeypatch.setattr(explosive, "_CATEGORIES", {})
     assert not takes_too_long(r"\d+x")
     assert "checking a regular expression" in caplog.text
 
@@ -224,7 +224,7 @@ def test_an_unknown_construct(monkeypatch, caplog):
 @pytest.mark.parametrize("limit", ["_MOST_POSITIONS", "_MOST_EDGES"])
 def test_an_expression_that_is_too_large_is_taken(monkeypatch, limit):
     """An expression that is too large for the analysis is used: the time of a start is bounded."""
-    monkeypatch.setattr(automaton, limit, 1)
+    monkeypatch.setattr(explosive, limit, 1)
     assert not takes_too_long("(a+)+(b+)+$")
 
 

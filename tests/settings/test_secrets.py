@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from eco2_tracing import ConfigurationError, TracingSettings, configure_tracing, tracing_status
 from eco2_tracing._settings import load_settings, shown_endpoint
-from eco2_tracing._settings.variables import VARIABLES
+from eco2_tracing._settings.fields import VARIABLES
 from eco2_tracing.logs import configure_logging
 
 PLANTED = "s3cr3tPl4nt3d"

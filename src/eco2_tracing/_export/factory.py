@@ -21,7 +21,7 @@ from eco2_tracing._export.transport.persistent import PersistentTransport, Reque
 from eco2_tracing._export.transport.proxies import grpc_proxy, http_proxy
 from eco2_tracing._guard import logger, warn_once
 from eco2_tracing._settings import shown_endpoint
-from eco2_tracing._settings.targets import (
+from eco2_tracing._settings.hosts import (
     OTLP_GRPC_PORT,
     Address,
     parse_target,

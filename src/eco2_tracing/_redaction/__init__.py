@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from eco2_tracing._redaction.budget import LONGEST_SPAN, LONGEST_TEXT, SMALL, Budget
 from eco2_tracing._redaction.commands import mask_arguments
+from eco2_tracing._redaction.forms import NUMBER_KINDS
 from eco2_tracing._redaction.keys import MASK
+from eco2_tracing._redaction.kinds import is_uncertain, masked_opaque
+from eco2_tracing._redaction.limits import (
+    LONGEST_SPAN,
+    LONGEST_TEXT,
+    SMALL,
+    Budget,
+    printable,
+    truncate,
+    truncate_front,
+)
 from eco2_tracing._redaction.messages import is_validation_error
-from eco2_tracing._redaction.numbers import KINDS as NUMBER_KINDS
-from eco2_tracing._redaction.opaque import is_uncertain, masked_opaque
-from eco2_tracing._redaction.pairs import is_secret_pair, secret_fields
 from eco2_tracing._redaction.redactor import Redactor, has_special_form
-from eco2_tracing._redaction.truncate import printable, truncate, truncate_front
+from eco2_tracing._redaction.values import is_secret_pair, secret_fields
 
 __all__ = [
     "LONGEST_SPAN",

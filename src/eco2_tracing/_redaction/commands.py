@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from eco2_tracing._redaction.budget import PLACE, Budget
 from eco2_tracing._redaction.keys import MASK
 from eco2_tracing._redaction.lazy import lazy
+from eco2_tracing._redaction.limits import PLACE, Budget
 
 _VALUE = r"""("[^"\n]{1,512}"|'[^'\n]{1,512}'|[^\s"']{1,512})"""
 _BEFORE = r"""[^\n|;&]{0,512}?[ ]["']?"""

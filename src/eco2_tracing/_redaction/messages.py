@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from eco2_tracing._redaction.budget import CHEAP, PLACE, Budget
 from eco2_tracing._redaction.extent import LITERALS, mask_spans, value_span
 from eco2_tracing._redaction.lazy import lazy
+from eco2_tracing._redaction.limits import CHEAP, PLACE, Budget
 
 
 def _details(**patterns: str) -> dict[str, re.Pattern[str]]:

@@ -4,15 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from eco2_tracing._redaction.budget import (
-    LONGEST_ATTRIBUTE,
-    LONGEST_NAME,
-    LONGEST_SPAN,
-    LONGEST_TEXT,
-    SEARCHES,
-    SMALL,
-    Budget,
-)
 from eco2_tracing._redaction.keys import MASK
 from eco2_tracing._redaction.kinds import (
     KINDS,
@@ -26,12 +17,23 @@ from eco2_tracing._redaction.kinds import (
     TEXT,
     UNCLEAN,
     URL,
+    is_opaque,
+    is_uncertain,
 )
-from eco2_tracing._redaction.opaque import is_opaque, is_uncertain
+from eco2_tracing._redaction.limits import (
+    LONGEST_ATTRIBUTE,
+    LONGEST_NAME,
+    LONGEST_SPAN,
+    LONGEST_TEXT,
+    SEARCHES,
+    SMALL,
+    Budget,
+    printable,
+    truncate,
+)
 from eco2_tracing._redaction.scanner import Scanner
 from eco2_tracing._redaction.sql import mask_literals
 from eco2_tracing._redaction.text import lowered
-from eco2_tracing._redaction.truncate import printable, truncate
 from eco2_tracing._redaction.urls import mask_userinfo
 from eco2_tracing._redaction.values import Values
 

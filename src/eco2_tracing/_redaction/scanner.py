@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from eco2_tracing._redaction.budget import LONGEST_TEXT, SEARCHES, Budget
 from eco2_tracing._redaction.commands import has_option
 from eco2_tracing._redaction.extent import mask_spans
-from eco2_tracing._redaction.forms import has_form, mask_code, masked_forms
+from eco2_tracing._redaction.forms import find_numbers, has_form, mask_code, masked_forms
 from eco2_tracing._redaction.keys import SecretKeys
 from eco2_tracing._redaction.lazy import compile_all
+from eco2_tracing._redaction.limits import LONGEST_TEXT, SEARCHES, Budget, printable, truncate
 from eco2_tracing._redaction.messages import DETAILS, mask_details
-from eco2_tracing._redaction.numbers import find_numbers
 from eco2_tracing._redaction.statements import STARTS, has_capitals, mask_statements
 from eco2_tracing._redaction.text import FreeText, lowered
 from eco2_tracing._redaction.tokens import find_run, find_tokens
-from eco2_tracing._redaction.truncate import printable, truncate
 from eco2_tracing._redaction.urls import Urls, mask_userinfo
 
 _SHORTEST_TOKEN = 20

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from eco2_tracing._redaction.budget import CHEAP, Budget
 from eco2_tracing._redaction.lazy import lazy
+from eco2_tracing._redaction.limits import CHEAP, Budget
 
 _MASK = "?"
 _OMITTED = "…"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from eco2_tracing._redaction.budget import CHEAP, PLACE, Budget
 from eco2_tracing._redaction.lazy import lazy
+from eco2_tracing._redaction.limits import CHEAP, PLACE, Budget
 from eco2_tracing._redaction.sql import mask_in_place, mask_literals
 
 STARTS = (

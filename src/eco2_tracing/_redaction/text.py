@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from eco2_tracing._redaction.budget import CHEAP, OMITTED, PLACE, Budget
 from eco2_tracing._redaction.commands import has_option
-from eco2_tracing._redaction.extent import LITERALS, PROSE, mask_spans, value_span
+from eco2_tracing._redaction.extent import LITERALS, PROSE, is_prose, mask_spans, value_span
 from eco2_tracing._redaction.forms import find_forms, has_auth_name, has_form
 from eco2_tracing._redaction.keys import (
     COOKIES,
@@ -20,10 +19,10 @@ from eco2_tracing._redaction.keys import (
     has_korean,
     words,
 )
+from eco2_tracing._redaction.kinds import find_opaque
 from eco2_tracing._redaction.lazy import lazy
-from eco2_tracing._redaction.opaque import find_opaque
+from eco2_tracing._redaction.limits import CHEAP, OMITTED, PLACE, Budget
 from eco2_tracing._redaction.tokens import alternatives, has_token
-from eco2_tracing._redaction.words import is_prose
 
 # A quote, with the backslashes of `repr` or nested JSON, or as an escape of HTML, JSON or URLs.
 _QUOTE = r"""(?:\\{0,63}["'`]|&quot;|&\#3[49];|\\{1,4}u0022|%22)"""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-from eco2_tracing._redaction.budget import CHEAP, Budget
 from eco2_tracing._redaction.lazy import lazy
+from eco2_tracing._redaction.limits import CHEAP, Budget
 
 _W = r"[\w-]"
 _DIGIT_WITHIN = r"(?=[\w.~+/=-]{0,40}\d)"

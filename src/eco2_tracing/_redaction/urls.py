@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote, unquote
 
-from eco2_tracing._redaction.budget import PLACE, Budget
 from eco2_tracing._redaction.keys import MASK
 from eco2_tracing._redaction.lazy import lazy
-from eco2_tracing._redaction.truncate import truncate
+from eco2_tracing._redaction.limits import PLACE, Budget, truncate
 
 # The text of a URL from its authority on. It ends at a quote or an angle bracket before a separator.
 _REST = r"""((?:[^\s"'<>]|["'<>](?![\s,;:)\]}>/\\]|\Z)){1,2048})"""

@@ -15,21 +15,22 @@ protect_propagators_variable()
 protect_span_limit_variable()
 protect_provider_variables()
 
-from eco2_tracing._settings.arguments import (  # noqa: E402
-    names_argument,
-    report_arguments,
-    seconds_argument,
-    shown_argument,
-    text_argument,
-    unusable,
-)
 from eco2_tracing._settings.display import shown_endpoint, shown_text  # noqa: E402
 from eco2_tracing._settings.expressions import withhold_expressions  # noqa: E402
 from eco2_tracing._settings.fields import Settings  # noqa: E402
 from eco2_tracing._settings.hosts import InternalHosts  # noqa: E402
 from eco2_tracing._settings.load import load_settings, report_problems  # noqa: E402
 from eco2_tracing._settings.otlp import OtlpSettings  # noqa: E402
-from eco2_tracing._settings.problem import Problem, shown  # noqa: E402
+from eco2_tracing._settings.problem import (  # noqa: E402  # noqa: E402
+    Problem,
+    names_argument,
+    report_arguments,
+    seconds_argument,
+    shown,
+    shown_argument,
+    text_argument,
+    unusable,
+)
 
 if TYPE_CHECKING:
     from eco2_tracing._settings.model import TracingSettings

@@ -2,11 +2,11 @@
 
 At run time `Settings` is a plain class: a start that reads only the environment does not import pydantic-settings.
 Type checkers see a pydantic-settings model, so that `TracingSettings` has one typed argument for each field (PEP 681).
-Annotations are evaluated, because `variables` reads their metadata.
+Annotations are evaluated, because the tables below read their metadata.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import Field, GetPydanticSchema, SecretStr
 from pydantic_core import core_schema
@@ -14,7 +14,7 @@ from pydantic_core import core_schema
 from eco2_tracing._redaction import NUMBER_KINDS
 from eco2_tracing._settings import parse
 from eco2_tracing._settings.expressions import patterns
-from eco2_tracing._settings.installed import name_list, one_name
+from eco2_tracing._settings.names import DEFAULT_SAMPLER, name_list, one_name
 from eco2_tracing._settings.otlp import OtlpSettings
 from eco2_tracing._settings.problem import Problem
 
@@ -64,7 +64,7 @@ class Settings(_Declared):
         Sequence[str], name_list("opentelemetry_traces_exporter", "otlp", "console"), "OTEL_TRACES_EXPORTER"
     ] = ("otlp",)
     """Names of exporters that exist; ``none`` only alone."""
-    traces_sampler: Annotated[str, str, "OTEL_TRACES_SAMPLER"] = "parentbased_always_on"
+    traces_sampler: Annotated[str, str, "OTEL_TRACES_SAMPLER"] = DEFAULT_SAMPLER
     """Name of a sampler that exists."""
     traces_sampler_arg: Annotated[str | None, str, "OTEL_TRACES_SAMPLER_ARG"] = None
     """The sampler's argument as text; checked only for the ratio samplers."""
@@ -208,3 +208,54 @@ class Settings(_Declared):
     """Wrong configuration raises `ConfigurationError`."""
     problems: Annotated[tuple[Problem, ...], _UNCHECKED] = Field((), exclude=True, repr=False, init=False)
     """What is wrong or doubtful in the configuration, in the order of the settings."""
+
+
+PREFIXES = ("OTEL_INSTRUMENTATION_", "OTEL_PYTHON_", "OTEL_", "ECO2_TRACING_")
+SERVICE_NAME, ENVIRONMENT = "OTEL_SERVICE_NAME", "deployment.environment.name"
+# The variable or resource attributes of each; names with a dot are set by OTEL_RESOURCE_ATTRIBUTES.
+SERVICE_NAMES = {
+    "service_name": (SERVICE_NAME, "service.name"),
+    "service_version": ("service.version",),
+    "environment": (ENVIRONMENT, "deployment.environment"),
+}
+SERVICE_FACTS = {field: names[0] for field, names in SERVICE_NAMES.items()}
+ALIASES = ("OTEL_ENABLED", "OTEL_SAMPLING_RATE")
+
+
+class Source(NamedTuple):
+    """Where the value of a field comes from: its parser, and its variables in order."""
+
+    parse: Callable[[str], object]
+    variables: tuple[str, ...]
+
+
+def _sources() -> Iterator[tuple[str, Source]]:
+    for field, annotation in Settings.__annotations__.items():
+        parse, *others = getattr(annotation, "__metadata__", (str,))
+        if names := " ".join(name for name in others if isinstance(name, str)).split():
+            yield field, Source(parse, tuple(names))
+
+
+SOURCES = dict(_sources())
+"""The source of each field that one variable sets."""
+
+VARIABLES = frozenset(
+    {SERVICE_NAME, *ALIASES, *(variable for source in SOURCES.values() for variable in source.variables)}
+)
+"""The variables that are read."""
+
+
+def _keywords() -> dict[str, str]:
+    found = dict(SERVICE_FACTS)
+    for variable in VARIABLES:
+        found[variable.lower()] = variable
+        prefix = next((prefix for prefix in PREFIXES if variable.startswith(prefix)), "")
+        found.setdefault(variable.removeprefix(prefix).lower(), variable)
+    for field, source in SOURCES.items():
+        # A keyword of OTLP is the general form: a path is appended to its endpoint.
+        found[field] = source.variables[-1 if field.startswith("exporter_otlp") else 0]
+    return found
+
+
+KEYWORDS = _keywords()
+"""Each keyword of the constructor in lower case, with its variable."""

@@ -1,10 +1,13 @@
-"""Internal hosts, recognised by their name: there is no DNS look-up."""
+"""Internal hosts, recognised by their name without a DNS look-up, and gRPC targets."""
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import unquote, unquote_to_bytes
 
 # RFC 1035, section 2.3.4: the maximum length of a label and of a name.
 _NAME = re.compile(r"(?:[a-z0-9_][a-z0-9_-]{0,62}\.)*[a-z0-9_][a-z0-9_-]{0,62}")
@@ -78,3 +81,110 @@ def _is_private_address(name: str) -> bool:
     address = _address(name) if _ADDRESS.fullmatch(name) else None
     address = getattr(address, "ipv4_mapped", None) or address
     return address is not None and any(address in network for network in _PRIVATE)
+
+
+# "dns:4317" is a host with a port.
+_TARGET = re.compile(r"(unix|unix-abstract|vsock|dns|ipv4|ipv6|xds):(?!\d{1,5}$)(.*)", re.DOTALL)
+_LARGEST_PORT = 65535
+
+OTLP_GRPC_PORT = 4317
+"""The port of OTLP over gRPC."""
+
+
+class Address(NamedTuple):
+    """An address to connect to: host and port, or the path of a Unix socket and 0."""
+
+    host: str
+    port: int
+
+
+class Target(NamedTuple):
+    """A parsed gRPC target.
+
+    Attributes:
+        scheme: ``dns``, ``ipv4``, ``ipv6``, ``unix`` or ``unix-abstract``.
+        addresses: The addresses, in the order given.
+        dns_server: The authority of ``dns://authority/host``; empty without one.
+    """
+
+    scheme: str
+    addresses: tuple[Address, ...]
+    dns_server: str = ""
+
+
+def is_target(text: str) -> bool:
+    """Return whether a text has one of gRPC's target schemes."""
+    return bool(_TARGET.fullmatch(text))
+
+
+def parse_target(text: str, default_port: int) -> Target:
+    """Parse a gRPC target.
+
+    Args:
+        text: ``host:port``, or a target with a scheme.
+        default_port: The port of an address that names none.
+
+    Raises:
+        ValueError: The scheme is not supported, or an address cannot be used; names of hosts are not checked.
+    """
+    found = _TARGET.fullmatch(text)
+    scheme, rest = found.groups() if found else ("dns", text.rpartition("@")[2])
+    if scheme in ("vsock", "xds"):
+        raise ValueError(f"targets of the kind {scheme}: are not supported")
+    authority, path = "", rest
+    if found and rest.startswith("//"):
+        authority, slash, path = rest[2:].partition("/")
+        path = slash + path if scheme.startswith("unix") else path
+        if scheme == "unix" and authority:
+            # gRPC rejects it; a path with one slash less than required was meant.
+            authority, path = "", authority + path
+    if scheme.startswith("unix"):
+        return Target(scheme, (_unix(scheme, path),))
+    parts = path.removeprefix("/").split(",") if scheme != "dns" else [path.removeprefix("/")]
+    addresses = tuple(_target_address(scheme, part, default_port) for part in parts if part)
+    if not addresses:
+        raise ValueError("it names no address")
+    return Target(scheme, addresses, authority)
+
+
+def without_escaped_zone(host: str) -> str:
+    """Return a host with ``%25`` before its IPv6 zone unescaped (RFC 6874, section 2)."""
+    return re.sub(r"^([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)%25(.)", r"\1%\2", host)
+
+
+def without_zone(host: str) -> str:
+    """Return a host without its IPv6 zone, which only this machine understands (RFC 6874, section 4)."""
+    return host.partition("%")[0] if ":" in host else host
+
+
+def _unix(scheme: str, path: str) -> Address:
+    name = os.fsdecode(unquote_to_bytes(os.fsencode(path)))
+    if not name:
+        raise ValueError("it names no socket")
+    return Address("\0" + name.removeprefix("/") if scheme == "unix-abstract" else name, 0)
+
+
+def _target_address(scheme: str, text: str, default_port: int) -> Address:
+    host, port = _split(unquote(text))
+    host = without_escaped_zone(host)
+    if scheme != "dns":
+        # Raises ValueError for a text that is no address.
+        (ipaddress.IPv4Address if scheme == "ipv4" else ipaddress.IPv6Address)(host)
+    return Address(host, default_port if port is None else _port(port))
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    """Split a host from its port; an IPv6 address with a port is in brackets."""
+    if found := re.fullmatch(r"\[([^\]]*)\](?::(.*))?", text):
+        return found[1], found[2]
+    if text.count(":") > 1:
+        return text, None
+    host, colon, port = text.partition(":")
+    return host, port if colon else None
+
+
+def _port(text: str) -> int:
+    port = int(text) if re.fullmatch("[0-9]{1,5}", text) else 0
+    if not 0 < port <= _LARGEST_PORT:
+        raise ValueError(f"{text!r} is no port")
+    return port

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from eco2_tracing._settings.names import ARG, RATIO, SAMPLER
 from eco2_tracing._settings.probable import probable_boolean, probable_rate
-from eco2_tracing._settings.samplers import ARG, RATIO, SAMPLER
 
 
 class Intent(NamedTuple):

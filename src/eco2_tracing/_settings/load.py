@@ -7,12 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from eco2_tracing._guard import warn_once
-from eco2_tracing._settings.arguments import shown_argument
-from eco2_tracing._settings.fields import Settings
+from eco2_tracing._settings.fields import SERVICE_FACTS, Settings
 from eco2_tracing._settings.near_misses import is_generic, is_superfluous
-from eco2_tracing._settings.problem import raise_wrong
+from eco2_tracing._settings.problem import raise_wrong, shown_argument
 from eco2_tracing._settings.source import read_fields
-from eco2_tracing._settings.variables import SERVICE_FACTS
 
 if TYPE_CHECKING:
     from eco2_tracing._settings.model import TracingSettings

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
-from eco2_tracing._settings.variables import ALIASES, SERVICE_FACTS, VARIABLES
+from eco2_tracing._settings.fields import ALIASES, SERVICE_FACTS, VARIABLES
 
 if TYPE_CHECKING:
     from eco2_tracing._settings.intents import Intent

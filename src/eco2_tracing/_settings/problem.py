@@ -1,12 +1,17 @@
-"""What is wrong in a configuration, collected until it is reported."""
+"""What is wrong in settings and in arguments of public functions, collected until it is reported."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
+import reprlib
+from collections.abc import Collection, Iterable
+from enum import Enum
+from itertools import islice
+from typing import Any, NamedTuple
 
 from eco2_tracing._errors import ConfigurationError
+from eco2_tracing._guard import attempt_silently, warn_once
+from eco2_tracing._redaction import printable
 from eco2_tracing._settings.display import MASK, shown_endpoint, shown_text
 
 # OTLP headers, also misspelled; the value of ECO2_TRACING_RESPONSE_HEADER is a name.
@@ -95,3 +100,155 @@ def shown(variable: str, text: str) -> str:
 def _masked(text: str, length: int) -> str:
     text = shown_text(text)
     return text if len(text) <= length else f"{text[:length]}…"
+
+
+_SHOWN = 80
+_MOST_ENTRIES = 1000
+_TEXT = "a string"
+
+
+class _Short(reprlib.Repr):
+    """Bounds the nested containers that are read, which may contain each other many times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 2
+        self.maxstring = self.maxlong = self.maxother = 2 * _SHOWN
+
+    def repr_instance(self, x: object, level: int) -> str:
+        """Return the object's own ``repr``, which may raise; of a container its type."""
+        kind = type(x)
+        flat = kind is bytes or not issubclass(kind, Collection)
+        return repr(x) if flat else f"<{kind.__name__}>"
+
+
+_short = _Short()
+
+
+def shown_argument(value: object) -> str:
+    """Return the ``repr`` of any object as a log may show it: bounded, credentials masked; never raises.
+
+    Args:
+        value: Any object.
+    """
+    plain = str.__str__(value) if issubclass(type(value), str) else value
+    text = attempt_silently(lambda: str.__str__(_short.repr(plain)), default=None)
+    if text is None:
+        return printable(value)
+    text = shown_text(text[: 2 * _SHOWN])
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def unusable(
+    function: str, name: str, value: object, takes: str, used: str, *, advisory: bool = False
+) -> Problem:
+    """Return the problem of an argument that cannot be used as it is.
+
+    Args:
+        function: The public function.
+        name: The argument.
+        value: The value found.
+        takes: What to write instead.
+        used: The value used, in words.
+        advisory: Strict mode does not raise.
+    """
+    found = shown_argument(value)
+    message = f"{function}({name}={found}): {name} takes {takes}; using {used}"
+    return Problem(f"{function}({name})", found, used, message, advisory)
+
+
+def report_arguments(*problems: Problem | None, strict: bool = False) -> None:
+    """Log one WARNING for each argument of each function, once in a process.
+
+    Raises:
+        ConfigurationError: In strict mode, with every problem that is more than advice.
+    """
+    found = [problem for problem in problems if problem is not None]
+    if strict:
+        raise_wrong(found)
+    for problem in found:
+        warn_once(f"argument:{problem.variable}", "%s", problem.message)
+
+
+def plain_text(value: object) -> str:
+    """Return the text of a string, of a member of an enumeration, of a number or of an object with a text.
+
+    Raises:
+        BadValueError: It has no text, or reading it fails.
+    """
+    kind = type(value)
+    if issubclass(kind, str):
+        return str.__str__(value)  # the value of a member of ``class Stage(str, Enum)``
+    has_text = kind.__str__ is not object.__str__ or issubclass(kind, int | float)
+    if not has_text or issubclass(kind, bytes | bytearray):
+        raise BadValueError(f"it takes {_TEXT}")
+    read = (lambda: plain_text(value.value)) if issubclass(kind, Enum) else lambda: str.__str__(str(value))  # type: ignore[attr-defined] # an enumeration's
+    text = attempt_silently(read, default=None)
+    if text is None:
+        raise BadValueError(f"it takes {_TEXT}")
+    return text
+
+
+def text_argument(function: str, name: str, value: object, example: str) -> tuple[str | None, Problem | None]:
+    """Return an argument that should be text, and its problem; ``example`` is a value that would work."""
+    if value is None:
+        return None, None
+    takes = f"{_TEXT}, such as {example!r}"
+    try:
+        text = plain_text(value)
+    except BadValueError:
+        return None, unusable(function, name, value, takes, "nothing")
+    if issubclass(type(value), int | float):
+        return text, unusable(function, name, value, takes, repr(text), advisory=True)
+    return text, None
+
+
+def names_argument(
+    function: str, name: str, value: object, takes: str, default: str
+) -> tuple[tuple[str, ...] | None, Problem | None]:
+    """Return an argument that should be names, in one text with commas or in several texts, and its problem.
+
+    Args:
+        function: The public function.
+        name: The argument.
+        value: The value found.
+        takes: What to write instead.
+        default: The value used where there is no name, in words; its names are ``None``.
+    """
+    if value is None:
+        return None, None
+    if issubclass(type(value), str):
+        return tuple(str.__str__(value).split(",")), None
+    found, wrong = _entries(value)
+    texts = tuple(str.__str__(entry) for entry in found if issubclass(type(entry), str))
+    if wrong or len(texts) < len(found):
+        used = ", ".join(map(shown_argument, texts)) or default
+        return texts or None, unusable(function, name, value, takes, used)
+    return texts, None
+
+
+def _entries(value: Any) -> tuple[list[Any], bool]:
+    """Return the entries of an object as far as they can be read, and whether reading them failed."""
+    found: list[Any] = []
+    if issubclass(type(value), bytes | bytearray) or not issubclass(type(value), Iterable):
+        return found, True
+
+    def read() -> bool:
+        found.extend(islice(value, _MOST_ENTRIES))
+        return True
+
+    return found, not attempt_silently(read, default=False)
+
+
+def seconds_argument(function: str, value: Any, default: float) -> float:
+    """Return an argument that should be seconds; any other value is reported, and its number or the default used."""
+    kind = type(value)
+    if issubclass(kind, int | float):
+        return value  # type: ignore[no-any-return]
+    read: float | None = attempt_silently(float, value, default=None)
+    if read is not None and not issubclass(kind, str | bytes | bytearray):
+        return read  # a `Decimal`, or a number of another package
+    number = default if read is None else read
+    takes = f"a number of seconds, such as {default}"
+    report_arguments(unusable(function, "timeout_s", value, takes, str(number)))
+    return number

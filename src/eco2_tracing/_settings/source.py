@@ -10,25 +10,24 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from eco2_tracing._guard import attempt_silently
-from eco2_tracing._settings.arguments import plain_text, shown_argument
-from eco2_tracing._settings.destination import resolve_otlp
 from eco2_tracing._settings.display import masked_reprs
 from eco2_tracing._settings.early import removed
-from eco2_tracing._settings.fields import Settings
-from eco2_tracing._settings.near_misses import report_near_misses
-from eco2_tracing._settings.parse import boolean, pairs, rate
-from eco2_tracing._settings.probable import SAFE_RATE, unquoted
-from eco2_tracing._settings.problem import BadValueError, Findings, raise_wrong
-from eco2_tracing._settings.samplers import ARG, RATIO, SAMPLER, read_sampler
-from eco2_tracing._settings.variables import (
+from eco2_tracing._settings.fields import (
     ENVIRONMENT,
     KEYWORDS,
     SERVICE_FACTS,
     SERVICE_NAMES,
     SOURCES,
     VARIABLES,
+    Settings,
     Source,
 )
+from eco2_tracing._settings.names import ARG, RATIO, SAMPLER, read_sampler
+from eco2_tracing._settings.near_misses import report_near_misses
+from eco2_tracing._settings.otlp import resolve_otlp
+from eco2_tracing._settings.parse import boolean, pairs, rate
+from eco2_tracing._settings.probable import SAFE_RATE, unquoted
+from eco2_tracing._settings.problem import BadValueError, Findings, plain_text, raise_wrong, shown_argument
 
 Level = dict[str, str]
 _RESOURCE, _DISABLED = "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SDK_DISABLED"

@@ -9,10 +9,8 @@ from typing import cast
 from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._redaction import Redactor, printable
 from eco2_tracing._settings import Problem, load_settings, report_arguments, shown_argument, text_argument
-from eco2_tracing.logs._celery import CelerySetup
-from eco2_tracing.logs._disabled import DisabledLoggers
 from eco2_tracing.logs._records import capture_log_calls, stop_capturing
-from eco2_tracing.logs._servers import ServerLoggers, drop_echo, is_console
+from eco2_tracing.logs._servers import CelerySetup, DisabledLoggers, ServerLoggers, drop_echo, is_console
 from eco2_tracing.logs._shared import ecs_service, set_redactor, shared
 from eco2_tracing.logs._stdout import StdoutHandler
 from eco2_tracing.logs._uncaught import UncaughtHooks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from weakref import ref
 
 from opentelemetry.context import Context
@@ -11,9 +12,13 @@ from opentelemetry.context import Context
 from eco2_tracing._context import otel_context
 from eco2_tracing._guard import attempt_silently
 from eco2_tracing.logs._access import ACCESS
-from eco2_tracing.logs._context import NO_CONTEXT, PORTABLE, LogContext, capture_context, context_of
+from eco2_tracing.logs._context import NO_CONTEXT, PORTABLE, LogContext, capture_context, context_of, ids_on
 from eco2_tracing.logs._exceptions import exc_info_of, ids_of
 from eco2_tracing.logs._request import current_request, server_call
+
+if TYPE_CHECKING:
+    from eco2_tracing.logs._exceptions import Ids
+
 
 Factory = Callable[..., logging.LogRecord]
 
@@ -182,3 +187,32 @@ def _empty_record() -> logging.LogRecord | None:
 _installed = _Installed()
 capture_log_calls = _installed.install
 stop_capturing = _installed.uninstall
+
+
+class TraceContextFilter(logging.Filter):
+    """Sets `trace_id` and `span_id` on each record. Every record passes.
+
+    Add it to a handler: the filter of a logger does not see the records of the loggers below it.
+    ``%(trace_id)s`` is 32, ``%(span_id)s`` 16 hexadecimal digits. They are the ids of the log call, even if the
+    handler writes later or in another thread.
+
+    Args:
+        default: The value of both outside a trace.
+    """
+
+    def __init__(self, default: str = "-") -> None:
+        super().__init__()
+        capture_log_calls()
+        self._default = default
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Set the ids and return True."""
+        # Not even a record of another package may lose its line.
+        ids = attempt_silently(_ids, record, default=None)
+        record.trace_id, record.span_id = ids or (self._default, self._default)
+        return True
+
+
+def _ids(record: logging.LogRecord) -> Ids | None:
+    context = context_of(record)
+    return context.ids or ids_on(record, context)

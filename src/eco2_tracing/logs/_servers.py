@@ -1,4 +1,4 @@
-"""The loggers of servers, which are made to propagate to the root logger.
+"""Loggers that servers, Celery workers and `logging.config` configure.
 
 uvicorn configures its loggers before it imports the application if it is run as a command, and after
 `configure_logging` if it is run by `uvicorn.run`. Its gunicorn worker sets gunicorn's handlers after the fork. None of
@@ -9,7 +9,34 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import TextIO, TypeGuard
+
+from eco2_tracing.logs._formatter import EcsFormatter
+
+
+def uvicorn_log_config() -> dict[str, object]:
+    """Return a logging configuration for uvicorn's `--log-config` or `log_config=`.
+
+    It can be written as JSON. With it, lines before the import of the application are ECS too.
+
+    Returns:
+        A dictionary for `logging.config.dictConfig`. Root and uvicorn's loggers write to stdout.
+    """
+    formatter = {"()": "eco2_tracing.logs.EcsFormatter"}
+    handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "default"}
+    follows = {"handlers": [], "level": "INFO", "propagate": True}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        # uvicorn changes both formatters when `--use-colors` is given.
+        "formatters": {"default": formatter, "access": dict(formatter)},
+        "handlers": {"default": handler},
+        "root": {"handlers": ["default"], "level": "INFO"},
+        "loggers": {name: dict(follows) for name in ("uvicorn", "uvicorn.error", "uvicorn.access")},
+    }
+
 
 SERVER_LOGGERS = (
     "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "gunicorn.error", "gunicorn.access",
@@ -87,3 +114,107 @@ def _is_off(logger: logging.Logger) -> bool:
         return False
     shared = logging.getLogger("gunicorn.access").handlers
     return logger.name == "gunicorn.access" or logger.handlers is not shared
+
+
+class ConfigWatch(logging.Handler):
+    """Records which loggers are disabled before `logging.config` disables others.
+
+    No logger has this handler. `logging.config` closes all handlers that exist before it disables loggers.
+
+    Attributes:
+        disabled: Names of the loggers that were disabled when this was closed; ``None`` until then.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.disabled: frozenset[str] | None = None
+
+    def close(self) -> None:
+        """Record the loggers."""
+        self.disabled = frozenset(name for name, logger in _loggers() if logger.disabled)
+        super().close()
+
+
+class DisabledLoggers:
+    """Enables the loggers that `logging.config` disabled."""
+
+    __slots__ = ("_watch",)
+
+    def __init__(self) -> None:
+        self._watch: ConfigWatch | None = None
+
+    def enable(self, servers: Iterable[logging.Logger]) -> None:
+        """Enable what was disabled since the last call. Loggers that were disabled one by one stay disabled.
+
+        Args:
+            servers: The server loggers. If all are disabled at the first call, `logging.config` did it.
+        """
+        if self._watch is None:
+            before = frozenset[str]() if all(each.disabled for each in servers) else None
+        else:
+            before = self._watch.disabled
+        if before is not None:
+            for name, logger in _loggers():
+                if logger.disabled and name not in before:
+                    logger.disabled = False
+        if self._watch is None or before is not None:
+            self._watch = ConfigWatch()
+
+    def forget(self) -> None:
+        """Stop watching."""
+        self._watch = None
+
+
+def _loggers() -> list[tuple[str, logging.Logger]]:
+    known = list(logging.Logger.manager.loggerDict.items())
+    return [(name, logger) for name, logger in known if isinstance(logger, logging.Logger)]
+
+
+class CelerySetup:
+    """Configures the logging of a worker.
+
+    Celery replaces the handlers of the root logger, unless its signal `setup_logging` has a receiver.
+
+    Args:
+        configure: Repeats `configure_logging`.
+    """
+
+    __slots__ = ("_configure", "_file", "_is_connected")
+
+    def __init__(self, configure: Callable[[], None]) -> None:
+        self._configure = configure
+        self._is_connected = False
+        self._file: logging.Handler | None = None
+
+    def connect(self) -> None:
+        """Connect to the signal if Celery is imported. Its command imports it before the application."""
+        if self._is_connected or "celery" not in sys.modules:
+            return
+        try:
+            import_module("celery.signals").setup_logging.connect(self._set_up, weak=False)
+        except (ImportError, AttributeError):  # another package of that name, or a broken one
+            return
+        self._is_connected = True
+
+    def disconnect(self) -> None:
+        """Undo `connect`."""
+        if self._is_connected:
+            import_module("celery.signals").setup_logging.disconnect(self._set_up)
+            self._is_connected = False
+        if self._file is not None:
+            logging.getLogger().removeHandler(self._file)
+            self._file.close()
+            self._file = None
+
+    def _set_up(self, logfile: object = None, **_: object) -> None:
+        """Receive the signal. The level remains that of `configure_logging`."""
+        self._configure()
+        if isinstance(logfile, str) and logfile and self._file is None:
+            from logging.handlers import WatchedFileHandler
+
+            self._file = WatchedFileHandler(logfile, encoding="utf-8")
+            self._file.setFormatter(EcsFormatter())
+            logging.getLogger().addHandler(self._file)
+        app = import_module("celery").current_app
+        if app.conf.worker_redirect_stdouts:  # the default: what tasks print is logged
+            app.log.redirect_stdouts(app.conf.worker_redirect_stdouts_level)

@@ -14,7 +14,7 @@ from eco2_tracing._export.transport.connection import Connection
 from eco2_tracing._export.transport.proxies import no_proxy
 from eco2_tracing._export.transport.racing import Candidate, Race, collected, interleaved
 from eco2_tracing._lazy_imports import lazy_imports
-from eco2_tracing._settings.targets import Address, without_zone
+from eco2_tracing._settings.hosts import Address, without_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

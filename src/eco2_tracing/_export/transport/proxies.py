@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from eco2_tracing._settings.targets import Address, without_escaped_zone, without_zone
+from eco2_tracing._settings.hosts import Address, without_escaped_zone, without_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
