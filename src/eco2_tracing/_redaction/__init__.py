@@ -1,4 +1,8 @@
-"""Masks secrets in values of spans and log lines."""
+"""Masks secrets in values of spans and log lines.
+
+The same arguments in all modules: `low` is a text in lower case, of the same length. `is_secret` returns True if values
+under a name are masked. `budget` is the search budget: the rest of a text is masked or omitted if it is exhausted.
+"""
 
 from __future__ import annotations
 

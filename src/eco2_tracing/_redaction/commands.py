@@ -12,29 +12,19 @@ _VALUE = r"""("[^"\n]{1,512}"|'[^'\n]{1,512}'|[^\s"']{1,512})"""
 _BEFORE = r"""[^\n|;&]{0,512}?[ ]["']?"""
 _NEXT = r"""(?:[ ]|["'],[ ]["'])"""  # between an option and its value, also in the text of a list
 _USER = rf"(?:-u|--user|--proxy-user|-U)(?:=|{_NEXT})?[\"']?"
-_LOGIN = rf"{_BEFORE}-p(?:=|{_NEXT})?{_VALUE}"
-_CAPITAL = rf"{_BEFORE}-P(?:=|{_NEXT})?{_VALUE}"
 # The option with the password, by the beginning of the program's name; group 1 is the password.
 _TOOLS = {
-    "mysql": rf"{_BEFORE}-p{_VALUE}",
-    "mariadb": rf"{_BEFORE}-p{_VALUE}",
-    "mongo": _LOGIN,
+    **dict.fromkeys(("mysql", "mariadb", "7z"), rf"{_BEFORE}-p{_VALUE}"),
+    **dict.fromkeys(
+        ("mongo", "login", "cqlsh", "twine", "poetry publish", "psexec"),
+        rf"{_BEFORE}-p(?:=|{_NEXT})?{_VALUE}",
+    ),
     "sshpass": rf"{_BEFORE}-p{_NEXT}?{_VALUE}",
-    "login": _LOGIN,
-    "cqlsh": _LOGIN,
-    "twine": _LOGIN,
-    "poetry publish": _LOGIN,
-    "psexec": _LOGIN,
-    "sqlcmd": _CAPITAL,
-    "bcp": _CAPITAL,
-    "zip": _CAPITAL,
-    "ipmitool": _CAPITAL,
+    **dict.fromkeys(("sqlcmd", "bcp", "zip", "ipmitool"), rf"{_BEFORE}-P(?:=|{_NEXT})?{_VALUE}"),
     "ssh-keygen": rf"{_BEFORE}-[NP]{_NEXT}{_VALUE}",
-    "7z": rf"{_BEFORE}-p{_VALUE}",
     "rar": rf"[ ][axe]{_BEFORE}-h?p{_VALUE}",
     "freerdp": rf"[^\n|;&]{{0,512}}?[ ][\"']?/p:{_VALUE}",
-    "smb": rf"{_BEFORE}{_USER}[^\s%\"']{{1,128}}%([^\s\"']{{1,512}})",
-    "rpcclient": rf"{_BEFORE}{_USER}[^\s%\"']{{1,128}}%([^\s\"']{{1,512}})",
+    **dict.fromkeys(("smb", "rpcclient"), rf"{_BEFORE}{_USER}[^\s%\"']{{1,128}}%([^\s\"']{{1,512}})"),
     "lftp": rf"{_BEFORE}{_USER}[^\s,\"']{{1,128}},([^\s\"']{{1,512}})",
     "etcdctl": rf"{_BEFORE}{_USER}[^\s:\"']{{1,128}}:([^\s\"']{{1,512}})",
     "http -a": r"[ ][\"']?[^\s:\"'/]{1,128}:([^\s\"']{1,512})",
@@ -73,35 +63,12 @@ _OPTIONS = {
 
 
 def has_option(low: str) -> bool:
-    """Return True if a text has one of the options.
-
-    Args:
-        low: The text in lower case.
-    """
+    """Return True if a text in lower case has one of the options."""
     return (" -" in low or "'-" in low or '"-' in low) and any(option in low for option in _MARKS)
 
 
-def has_program(low: str) -> bool:
-    """Return True if a text has a program that takes a password without an option.
-
-    Args:
-        low: The text in lower case.
-    """
-    return (
-        ("v" in low and "vault" in low)
-        or ("p" in low and ("sqlplus" in low or "/p:" in low))
-        or ("|" in low and "echo " in low)
-    )  # fmt: skip
-
-
 def find_command_passwords(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
-    """Return the spans of passwords after the options of known programs.
-
-    Args:
-        text: Any text.
-        low: The same text in lower case, of the same length.
-        budget: The search budget. The rest of the text is masked if it is exhausted.
-    """
+    """Return the spans of passwords after the options of known programs."""
     spans: list[tuple[int, int]] = []
     for tool, pattern in _PATTERNS.items():
         searched = text if tool in _CASE_SENSITIVE else low
@@ -127,15 +94,7 @@ def _end_of_word(low: str, at: int) -> int:
 
 
 def mask_arguments(items: Sequence[object], is_secret: Callable[[str], bool]) -> list[object] | None:
-    """Return the arguments of a command with masked passwords and secret values.
-
-    Args:
-        items: The arguments, as in `process.command_args`.
-        is_secret: Returns True if values under a name are masked.
-
-    Returns:
-        The arguments, or ``None`` if nothing is masked.
-    """
+    """Return the arguments of a command with masked passwords and secret values; ``None`` if nothing is masked."""
     first = items[0]
     tool, joined = (
         _OPTIONS.get(first.rpartition("/")[2], ("", True)) if isinstance(first, str) else ("", True)

@@ -16,17 +16,9 @@ _WORD = lazy(r"[a-z]{1,20}\Z")
 _MARK = lazy(r"</?[a-z_ |]{1,16}>\Z")
 _HANGUL = lazy(r"\d{0,3}[\uac00-\ud7a3]+\Z")
 _FEW_DIGITS = lazy(r"\d{1,3}\Z")
-_KEYS_WITH_COUNTS = (
-    "pass",
-    "sig",
-    "pw",
-    "signature",
-    "otp",
-    "cookies",
-    "credentials",
-    "passwords",
-    "secrets",
-)
+_KEYS_WITH_COUNTS = frozenset((
+    "pass", "sig", "pw", "signature", "otp", "cookies", "credentials", "passwords", "secrets",
+))  # fmt: skip
 _FETCH = ("include", "omit", "same-origin")  # values of `credentials` in the Fetch API
 _SIGNS = ("sig", "signature")
 _DIRECTORY = lazy(r"(?:/[a-z._-]{1,32}){1,8}/?\Z")  # the shell's variable `PWD` is a directory
@@ -34,9 +26,9 @@ _ANNOTATION = lazy(r"(?:annotated|dict|list|literal|optional|sequence|tuple|type
 _SHORT_WORD = lazy(r"[a-z]{1,10}\Z")
 _STARS = lazy(r"[*\u2022]+\Z")
 _METHOD_AND_FIELD = lazy(r"(?:basic|negotiate|apikey|digest) [a-z_]{1,16}=[^=]")
-_METHODS = frozenset(
-    ("apikey", "basic", "digest", "jwt", "kerberos", "ldap", "mtls", "ntlm", "oauth", "oauth2", "saml2")
-)
+_METHODS = frozenset((
+    "apikey", "basic", "digest", "jwt", "kerberos", "ldap", "mtls", "ntlm", "oauth", "oauth2", "saml2",
+))  # fmt: skip
 
 
 def is_prose(low: str, key: str, value: str, before: str, *, colon: bool) -> bool:
@@ -124,16 +116,13 @@ _BRACKETS = lazy(
 
 
 def value_span(text: str, start: int, key: str, harmless: frozenset[str]) -> tuple[int, int] | None:
-    """Return the span of a value.
+    """Return the span of a value that begins at ``start``; ``None`` if nothing is masked.
 
     Args:
         text: Any text.
         start: The position after the separator.
         key: The secret's name, in lower case.
         harmless: Words that are not secrets.
-
-    Returns:
-        The span, or ``None`` if nothing is masked.
     """
     if key.endswith(("cookie", "cookies")) and text[start : start + 1] not in "\"'`b[{(<\\":
         found = _COOKIES.match(text, start)
@@ -159,12 +148,7 @@ def _unquoted_span(text: str, begin: int, end: int, harmless: frozenset[str]) ->
 
 
 def balanced_end(text: str, start: int) -> int:
-    """Return the position after the closing bracket; the end of the text if there is none.
-
-    Args:
-        text: Any text.
-        start: The position of the opening bracket.
-    """
+    """Return the position after the bracket that closes the one at ``start``; the end of the text without one."""
     depth = 0
     for found in _BRACKETS.finditer(text, start):
         if found["open"] is not None:
@@ -177,12 +161,9 @@ def balanced_end(text: str, start: int) -> int:
 
 
 def mask_spans(text: str, spans: list[tuple[int, int]]) -> str:
-    """Return a text with masked spans.
-
-    Args:
-        text: Any text.
-        spans: Beginnings and ends, in any order.
-    """
+    """Return a text with masked spans, which may be in any order."""
+    if not spans:
+        return text
     parts: list[str] = []
     done = 0
     for begin, end in sorted(spans):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from eco2_tracing._redaction.commands import find_command_passwords, has_option, has_program
+from eco2_tracing._redaction.commands import find_command_passwords, has_option
 from eco2_tracing._redaction.extent import PROSE, mask_spans
 from eco2_tracing._redaction.lazy import lazy
 from eco2_tracing._redaction.limits import CHEAP, Budget
-from eco2_tracing._redaction.tokens import begins_word, find_tokens, find_webhooks, has_token
+from eco2_tracing._redaction.tokens import WEBHOOK, begins_word, find_run, find_tokens
 
 CARD, RESIDENT = "card", "resident"
 NUMBER_KINDS = (CARD, RESIDENT)
@@ -23,12 +23,7 @@ _NUMBERS = {
 
 
 def find_numbers(text: str, kinds: frozenset[str]) -> list[tuple[int, int]]:
-    """Return the spans of numbers of the given kinds.
-
-    Args:
-        text: Any text.
-        kinds: Some of `NUMBER_KINDS`.
-    """
+    """Return the spans of numbers of the given `NUMBER_KINDS`."""
     spans: list[tuple[int, int]] = []
     for kind in NUMBER_KINDS:
         if kind in kinds:
@@ -83,12 +78,8 @@ _WORDS_AND_NUMBERS = lazy(r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,}|\d{1,4})[-_.]?){1,5}
 
 
 def has_form(low: str) -> bool:
-    """Return True if a text may hold a credential of a known form. It is fast, because it is called for each line.
-
-    Args:
-        low: The text in lower case.
-    """
-    # One letter is found faster than a word. `has_program` is repeated here, because a call is slower.
+    """Return True if a text may hold a credential of a known form. It is fast, because it is called for each line."""
+    # One letter is found faster than a word.
     return (
         "bearer" in low or "basic" in low or "eyj" in low or "digest " in low or "negotiate " in low
         or ("k" in low and ("hook" in low or "apikey " in low))
@@ -99,26 +90,8 @@ def has_form(low: str) -> bool:
     )  # fmt: skip
 
 
-def masked_forms(text: str, low: str, budget: Budget) -> str:
-    """Return a text with masked secrets of known forms.
-
-    Args:
-        text: Any text.
-        low: The same text in lower case, of the same length.
-        budget: The search budget.
-    """
-    if has_form(low) or has_token(text) or has_option(low):
-        spans = find_forms(text, low, budget)
-        return mask_spans(text, spans) if spans else text
-    return text
-
-
 def has_auth_name(low: str) -> bool:
-    """Return True if a text has `auth` as the name of a value, not as a word of prose.
-
-    Args:
-        low: The text in lower case.
-    """
+    """Return True if a text has `auth` as the name of a value, not as a word of prose."""
     return (
         "authoriz" in low or "auth=" in low or "auth'" in low or 'auth"' in low or "auth\\" in low
         or "x-auth" in low
@@ -126,15 +99,12 @@ def has_auth_name(low: str) -> bool:
 
 
 def find_forms(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
-    """Return the spans of secrets of known forms.
-
-    Args:
-        text: Any text.
-        low: The same text in lower case, of the same length.
-        budget: The search budget.
-    """
+    """Return the spans of secrets of known forms."""
+    if not (has_form(low) or find_run(text) or has_option(low)):
+        return []
     spans = find_tokens(text, budget)
-    spans += find_webhooks(text, low)
+    if "hook" in low or "/with/key/" in low or "api.telegram" in low:
+        spans += [found.span(found.lastindex or 0) for found in WEBHOOK.finditer(text)]
     for scheme in _SCHEMES:
         if scheme in low:
             spans += _find_scheme_credentials(text, low, scheme, budget)
@@ -149,7 +119,7 @@ def find_forms(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
         spans += [found.span(1) for found in _CALL.finditer(low)]
     if "AUTH " in text:
         spans += [found.span(1) for found in _REDIS_AUTH.finditer(text)]
-    if has_option(low) or has_program(low):
+    if has_option(low) or "vault" in low or "sqlplus" in low or "/p:" in low or "echo " in low:
         spans += find_command_passwords(text, low, budget)
     if "; " in low and "=" in low:
         spans += _find_cookies(low)
@@ -157,13 +127,7 @@ def find_forms(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
 
 
 def mask_code(text: str, low: str, budget: Budget) -> str:
-    """Return a text with masked values of `code` that look like OAuth's authorization codes.
-
-    Args:
-        text: Any text.
-        low: The same text in lower case, of the same length.
-        budget: The search budget. The rest of the text is masked if it is exhausted.
-    """
+    """Return a text with masked values of `code` that look like OAuth's authorization codes."""
     spans = []
     for found in _CODE.finditer(low):
         budget.left -= 2 * CHEAP
@@ -174,7 +138,7 @@ def mask_code(text: str, low: str, budget: Budget) -> str:
         before = low[found.start() - 1 : found.start()]
         if value is not None and not _WORDS_AND_NUMBERS.match(value[0]) and not _IN_NAME.match(before):
             spans.append(value.span())
-    return mask_spans(text, spans) if spans else text
+    return mask_spans(text, spans)
 
 
 def _find_cookies(low: str) -> list[tuple[int, int]]:

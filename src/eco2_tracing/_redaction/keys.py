@@ -90,11 +90,7 @@ _MOST_ENCODED = 3  # how often a name may be percent-encoded, for example by sev
 
 
 def has_korean(text: str) -> bool:
-    """Return True if a text has one of the Korean names.
-
-    Args:
-        text: Any text.
-    """
+    """Return True if a text has one of the Korean names."""
     if not text.isascii():
         return any(name in text for name in KOREAN)
     # Only the first escaped letter is searched, because `repr` doubles the backslashes of the others.

@@ -73,32 +73,19 @@ _LONGEST = 2048  # characters of a list that are searched
 
 
 def is_uncertain(name: str) -> bool:
-    """Return True if values under a name are masked only if they look opaque: `tokens`, `keys`, `PASSWORD_DB`.
-
-    Args:
-        name: The name of an attribute, a field or a key.
-    """
+    """Return True if values under a name are masked only if they look opaque: `tokens`, `keys`, `PASSWORD_DB`."""
     if name[-1:] == "s":
         return name.endswith(("okens", "keys")) and _PLURAL_NAME.match(name) is not None
     return name.isupper() and _CAPITAL_NAME.match(name) is not None
 
 
 def is_opaque(text: str) -> bool:
-    """Return True if a text is one word of letters and digits, like generated credentials.
-
-    Args:
-        text: Any text.
-    """
+    """Return True if a text is one word of letters and digits, like generated credentials."""
     return _WHOLE.match(text) is not None
 
 
 def masked_opaque(value: object, depth: int = 3) -> object:
-    """Return a value with masked opaque texts, also in list items and mapping values.
-
-    Args:
-        value: Any object.
-        depth: Number of nested levels that are searched.
-    """
+    """Return a value with masked opaque texts, also in list items and mapping values of ``depth`` nested levels."""
     if isinstance(value, str):
         return MASK if is_opaque(value) else value
     if depth and isinstance(value, Mapping):
@@ -109,13 +96,7 @@ def masked_opaque(value: object, depth: int = 3) -> object:
 
 
 def find_opaque(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
-    """Return the spans of opaque values in `PASSWORD_DB=…`, `tokens=[…]`, `tokens={…}` and `keys={…}`.
-
-    Args:
-        text: Any text.
-        low: The same text in lower case, of the same length.
-        budget: The search budget. The rest of the text is masked if it is exhausted.
-    """
+    """Return the spans of opaque values in `PASSWORD_DB=…`, `tokens=[…]`, `tokens={…}` and `keys={…}`."""
     spans = [found.span(1) for found in _VARIABLE.finditer(text)] if "_" in text else []
     if "tokens" in low or "keys" in low:
         end = 0

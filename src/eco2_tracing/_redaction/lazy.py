@@ -14,12 +14,7 @@ _METHODS = ("findall", "finditer", "fullmatch", "match", "search", "split", "sub
 
 
 class LazyPattern:
-    """A pattern that is compiled on first use. Afterwards its methods are those of the compiled pattern.
-
-    Args:
-        pattern: The regular expression.
-        flags: Flags of the module `re`.
-    """
+    """A pattern that is compiled on first use. Afterwards its methods are those of the compiled pattern."""
 
     def __init__(self, pattern: str, flags: int = 0) -> None:
         self._arguments = (pattern, flags)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from eco2_tracing._guard import attempt_silently
 
+# All lengths and costs are in characters.
+LONGEST_ATTRIBUTE = 16 * 1024  # all items of an attribute together; truncated before the search
+LONGEST_TEXT = 16 * 1024  # a free text
+LONGEST_SPAN = 32 * 1024  # attributes, events and links of a span together, without texts up to `SMALL`
+LONGEST_NAME = 1024  # the name of a span, event or attribute
+SMALL = 256  # texts up to this length are not counted, because other limits bound their number
+SEARCHES = 12 * 1024  # the search budget of one text: about 220 candidates at the cost of `PLACE`
+PLACE = 56  # a candidate, where a secret may begin; searching so many characters takes as long
+CHEAP = 12  # a candidate that a single match rejects
+OMITTED = "…"  # replaces text beyond the budget
 _LONGEST_USERINFO = 2048
 _get_class_name = type.__dict__["__name__"].__get__  # ignores a `__name__` of the metaclass
 
 
 def truncate(text: str, limit: int) -> str:
-    """Return a text truncated to a limit. An ellipsis marks its end.
-
-    Args:
-        text: Any text.
-        limit: Maximum length in characters.
-    """
+    """Return a text truncated to a limit in characters. An ellipsis marks its end."""
     if len(text) <= limit:
         return text
     head = text[: limit - 1]
@@ -26,12 +31,9 @@ def truncate(text: str, limit: int) -> str:
 
 
 def truncate_front(text: str, limit: int, mark: str) -> str:
-    """Return the end of a text. It begins at a mark, so that no secret is split.
+    """Return the end of a text of at most ``limit`` characters.
 
-    Args:
-        text: Any text.
-        limit: Maximum length in characters.
-        mark: The text at which a part begins, such as a frame of a stack trace.
+    It begins at a mark, such as a frame of a stack trace, so that no secret is split.
     """
     if len(text) <= limit:
         return text
@@ -49,40 +51,8 @@ def _text(value: object) -> str:
     return str.__str__(value) if isinstance(value, str) else str.__str__(str(value))
 
 
-LONGEST_ATTRIBUTE = 16 * 1024
-"""Maximum length of an attribute in characters, of all its items together. It is truncated before the search."""
-
-LONGEST_TEXT = 16 * 1024
-"""Maximum length of a free text in characters."""
-
-LONGEST_SPAN = 32 * 1024
-"""Maximum length of a span's attributes, events and links together, in characters. Short texts are not counted."""
-
-SEARCHES = 12 * 1024
-"""The search budget of one text, in characters. It allows about 220 candidates at the cost of `PLACE`."""
-
-PLACE = 56
-"""The cost of a candidate, a position where a secret may begin. Searching so many characters takes as long."""
-
-CHEAP = 12
-"""The cost of a candidate that a single match rejects, in characters."""
-
-LONGEST_NAME = 1024
-"""Maximum length of the name of a span, event or attribute, in characters."""
-
-SMALL = 256
-"""Texts up to this length are not counted, because other limits bound their number."""
-
-OMITTED = "…"
-"""Replaces text beyond the budget."""
-
-
 class Budget:
-    """A number of characters that may still be kept, or searched.
-
-    Args:
-        left: The number of characters.
-    """
+    """A number of characters that may still be kept, or searched."""
 
     __slots__ = ("left",)
 
@@ -90,28 +60,15 @@ class Budget:
         self.left = left
 
     def text(self, text: str, limit: int) -> str:
-        """Return a text, truncated to a limit and to the budget.
-
-        Args:
-            text: Any text.
-            limit: Maximum length in characters.
-        """
-        length = len(text)
-        length = min(length, limit)
-        length = min(length, self.left)
+        """Return a text, truncated to a limit in characters and to the budget."""
+        length = min(len(text), limit, self.left)
         self.left -= length
         if length <= 0 and text:
             return OMITTED
         return text if length == len(text) else truncate(text, length)
 
     def places(self, text: str, mark: str, cost: int) -> str:
-        """Return a text, truncated before the first candidate beyond the budget.
-
-        Args:
-            text: Any text.
-            mark: The text at which each candidate begins.
-            cost: The cost of a candidate in characters.
-        """
+        """Return a text, truncated before the first candidate beyond the budget. Each begins with `mark`."""
         left = self.left
         self.left -= cost * text.count(mark)
         if self.left >= 0:

@@ -60,13 +60,7 @@ _INPUT = lazy(r"""[^\n]{0,512}?["']input\\{0,63}["']:[ ]?""")
 
 
 def mask_details(text: str, low: str, budget: Budget) -> str:
-    """Return a text with masked values of driver errors and of SQLAlchemy's log messages.
-
-    Args:
-        text: Any text.
-        low: The same text in lower case, of the same length.
-        budget: The search budget. The rest of the text is masked if it is exhausted.
-    """
+    """Return a text with masked values of driver errors and of SQLAlchemy's log messages."""
     spans: list[tuple[int, int]] = []
     for word in _DETAILS:
         if word in low:
@@ -75,7 +69,7 @@ def mask_details(text: str, low: str, budget: Budget) -> str:
         spans.append((found.end(1), found.end()))
     if "input" in low and "msg" in low:
         spans += _find_rejected_inputs(text, budget)
-    return mask_spans(text, spans) if spans else text
+    return mask_spans(text, spans)
 
 
 def _find_detail(text: str, low: str, word: str, spans: list[tuple[int, int]], budget: Budget) -> None:
@@ -116,9 +110,5 @@ def _find_rejected_inputs(text: str, budget: Budget) -> list[tuple[int, int]]:
 
 
 def is_validation_error(value: Mapping[Any, object]) -> bool:
-    """Return True if a mapping is one of pydantic's errors, which hold the rejected input.
-
-    Args:
-        value: A copied dictionary.
-    """
+    """Return True if a dictionary is one of pydantic's errors, which hold the rejected input."""
     return "input" in value and "loc" in value and "msg" in value

@@ -37,6 +37,7 @@ from eco2_tracing._redaction.text import lowered
 from eco2_tracing._redaction.urls import mask_userinfo
 from eco2_tracing._redaction.values import Values
 
+_Attributes = Mapping[str, object]
 _MOST_CACHED = 2048
 _FEW = 16  # so many short attributes need no budget
 _LONGEST_CACHED = 256
@@ -71,11 +72,7 @@ class Redactor(Scanner):
         self._statements: dict[tuple[str, str], str] = {}
 
     def name(self, name: object) -> str:
-        """Return the masked and truncated name of a span or an event. Results are cached.
-
-        Args:
-            name: The name. An object that is not a text is replaced by its text.
-        """
+        """Return the masked and truncated name of a span or an event. Results are cached."""
         if type(name) is not str:
             name = printable(name)
         cached = self._names.get(name)
@@ -88,25 +85,14 @@ class Redactor(Scanner):
         return cached
 
     def value(self, key: str, value: object) -> object:
-        """Mask one value, by its name and by its contents.
+        """Mask one value, by its name and by its contents; return the same object if nothing was masked.
 
-        Args:
-            key: The name of the value, such as a span attribute's.
-            value: Any object. An object without texts is masked only if its name is secret.
-
-        Returns:
-            The masked value; the same object if nothing was masked.
+        An object without texts is masked only if its name is secret.
         """
         return self._value(self._kind_of(key), value, None)
 
     def named_text(self, key: str, text: str, budget: Budget | None = None) -> str:
-        """Return a masked text. Its name determines its form: a query string, a URL, a statement or free text.
-
-        Args:
-            key: The name of a field or an attribute.
-            text: Any text.
-            budget: The budget of the log line.
-        """
+        """Return a masked text. Its name determines its form: a query string, a URL, a statement or free text."""
         kind = KINDS.get(key)
         if kind in _FORMS:
             return self._form(kind, text, budget)
@@ -133,14 +119,8 @@ class Redactor(Scanner):
             if budget is not None:
                 budget.left -= given - kept.left + allowed - search.left + values.texts * _SEARCH
 
-    def attributes(
-        self, attributes: Mapping[str, object], budget: Budget | None = None
-    ) -> dict[str, object] | None:
-        """Mask the attributes of a span, an event or a link.
-
-        Args:
-            attributes: Values by the names of the semantic conventions.
-            budget: The budget of the span.
+    def attributes(self, attributes: _Attributes, budget: Budget | None = None) -> dict[str, object] | None:
+        """Mask the attributes of a span, an event or a link, by the names of the semantic conventions.
 
         Returns:
             A new dictionary, or ``None`` if nothing was masked.
@@ -175,9 +155,7 @@ class Redactor(Scanner):
                 changed[key] = masked
         return changed
 
-    def _masked_long(
-        self, kind: int, value: object, attributes: Mapping[str, object], budget: Budget
-    ) -> object:
+    def _masked_long(self, kind: int, value: object, attributes: _Attributes, budget: Budget) -> object:
         if type(value) is not str:
             return self._value(kind, value, budget)
         text = budget.text(value, LONGEST_TEXT if kind == LONG else LONGEST_ATTRIBUTE)
@@ -191,9 +169,7 @@ class Redactor(Scanner):
         budget.left -= given - search.left
         return value if masked is value or masked == value else masked
 
-    def _with_masked_name(
-        self, attributes: Mapping[str, object], key: str, budget: Budget
-    ) -> dict[str, object]:
+    def _with_masked_name(self, attributes: _Attributes, key: str, budget: Budget) -> dict[str, object]:
         """Return the attributes with one masked name and value. The order is kept."""
         name = self.name(key)
         masked = self._value(self._kind_of(key), attributes[key], budget)
@@ -240,7 +216,7 @@ class Redactor(Scanner):
             return self._scan(text, 0, budget)
         return text if text in _MASKED else MASK
 
-    def _statement(self, text: str, attributes: Mapping[str, object], budget: Budget | None) -> str:
+    def _statement(self, text: str, attributes: _Attributes, budget: Budget | None) -> str:
         system = attributes.get("db.system.name") or attributes.get("db.system")
         key = (text, system if isinstance(system, str) else "")
         cached = self._statements.get(key)
@@ -257,9 +233,5 @@ class Redactor(Scanner):
 
 
 def has_special_form(name: str) -> bool:
-    """Return True if values under a name are not masked as free text.
-
-    Args:
-        name: The name of a field or an attribute.
-    """
+    """Return True if values under a name are not masked as free text."""
     return KINDS.get(name) in _FORMS or is_uncertain(name)

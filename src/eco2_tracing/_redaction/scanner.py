@@ -6,29 +6,22 @@ from collections.abc import Iterable
 
 from eco2_tracing._redaction.commands import has_option
 from eco2_tracing._redaction.extent import mask_spans
-from eco2_tracing._redaction.forms import find_numbers, has_form, mask_code, masked_forms
+from eco2_tracing._redaction.forms import find_forms, find_numbers, has_form, mask_code
 from eco2_tracing._redaction.keys import SecretKeys
 from eco2_tracing._redaction.lazy import compile_all
 from eco2_tracing._redaction.limits import LONGEST_TEXT, SEARCHES, Budget, printable, truncate
 from eco2_tracing._redaction.messages import DETAILS, mask_details
-from eco2_tracing._redaction.statements import STARTS, has_capitals, mask_statements
+from eco2_tracing._redaction.statements import CAPITALS, STARTS, mask_statements
 from eco2_tracing._redaction.text import FreeText, lowered
-from eco2_tracing._redaction.tokens import find_run, find_tokens
+from eco2_tracing._redaction.tokens import find_run
 from eco2_tracing._redaction.urls import Urls, mask_userinfo
 
 _SHORTEST_TOKEN = 20
 _SHORTEST_RUN = 16
-_TOKEN_LIKE = f"ghp_{36 * 'a'}"
 
 
 class Scanner:
-    """Masks secrets in texts. It never raises, and its time is linear in the length of the text.
-
-    Args:
-        extra_keys: More names whose values are masked, in any case.
-        limit: Maximum length of texts in characters.
-        numbers: Kinds of numbers that are also masked, of `NUMBER_KINDS`.
-    """
+    """The part of `Redactor` that masks texts."""
 
     __slots__ = ("_free", "_limit", "_numbers", "_urls", "is_secret")
 
@@ -43,35 +36,23 @@ class Scanner:
         self._urls = Urls(self.is_secret, self._nested)
 
     def query(self, query: str, budget: Budget | None = None) -> str:
-        """Return a query string with masked values of secret parameters.
-
-        Args:
-            query: The query string without `?`. Names may be percent-encoded. The separators are `&` and `;`.
-            budget: The budget of the span or log line.
-        """
+        """Return a query string with masked values of secret parameters. Names may be percent-encoded."""
         if type(query) is not str or len(query) > self._limit:
-            query = self._truncated(query)
+            query = truncate(printable(query), self._limit)
         if self._numbers:
             query = self._without_numbers(query)
         if "=" in query:
-            budget = budget or Budget(SEARCHES)
-            query = self._urls.query(query, budget)
+            query = self._urls.query(query, budget := budget or Budget(SEARCHES))
         return _credentials(query, budget)
 
     def url(self, url: str, budget: Budget | None = None) -> str:
-        """Return a URL with masked user information and secret parameters.
-
-        Args:
-            url: An absolute or relative URL.
-            budget: The budget of the span or log line.
-        """
+        """Return an absolute or relative URL with masked user information and secret parameters."""
         if type(url) is not str or len(url) > self._limit:
-            url = self._truncated(url)
+            url = truncate(printable(url), self._limit)
         if self._numbers:
             url = self._without_numbers(url)
         if "?" in url or "@" in url or "=" in url or "%" in url:
-            budget = budget or Budget(SEARCHES)
-            url = self._urls.url(url, budget)
+            url = self._urls.url(url, budget := budget or Budget(SEARCHES))
             if "%3" in url:
                 return self._scan(url, 0, budget)
         return _credentials(url, budget)
@@ -80,18 +61,11 @@ class Scanner:
         """Compile all patterns before the first request, because that takes about 40 ms."""
         compile_all()
         self._free.mask("password=x", "password=x", Budget(SEARCHES))
-        find_tokens(_TOKEN_LIKE, Budget(SEARCHES))
-        find_tokens(_TOKEN_LIKE + "%2Fx", Budget(SEARCHES))
 
     def text(self, text: str, budget: Budget | None = None) -> str:
-        """Return free text with masked secrets: `key=value`, JSON, headers, credentials, URLs and literals of SQL.
-
-        Args:
-            text: A log message, an exception's message or an attribute of unknown form.
-            budget: The budget of the span or log line; the default is `SEARCHES`.
-        """
+        """Return free text with masked secrets: `key=value`, JSON, headers, credentials, URLs and literals of SQL."""
         if type(text) is not str or len(text) > self._limit:
-            text = self._truncated(text)
+            text = truncate(printable(text), self._limit)
         return self._scan(text, 0, budget)
 
     def _scan(self, text: str, depth: int, budget: Budget | None = None) -> str:
@@ -115,7 +89,7 @@ class Scanner:
             "select" in low or "update" in low or "delete" in low or "into" in low
             or (quoted and (
                 "line " in low or "[sql:" in low or "call" in low or "exec" in low or "set password" in low
-                or text.startswith(STARTS) or has_capitals(text)
+                or text.startswith(STARTS) or CAPITALS.search(text)
             ))
         ):  # fmt: skip
             budget = budget or Budget(SEARCHES)
@@ -141,7 +115,7 @@ class Scanner:
             return self._free.mask(text, low, budget or Budget(SEARCHES))
         if find_run(text) is None and not has_form(low) and ("-" not in low or not has_option(low)):
             return text
-        return masked_forms(text, low, budget or Budget(SEARCHES))
+        return mask_spans(text, find_forms(text, low, budget or Budget(SEARCHES)))
 
     def _nested(self, text: str, depth: int, budget: Budget) -> str:
         if "=" in text and "?" not in text:
@@ -151,13 +125,7 @@ class Scanner:
         return self._scan(text, depth, budget)
 
     def _without_numbers(self, text: str) -> str:
-        spans = find_numbers(text, self._numbers)
-        return mask_spans(text, spans) if spans else text
-
-    def _truncated(self, text: str) -> str:
-        if type(text) is not str:
-            text = printable(text)
-        return text if len(text) <= self._limit else truncate(text, self._limit)
+        return mask_spans(text, find_numbers(text, self._numbers))
 
 
 def _credentials(url: str, budget: Budget | None) -> str:
@@ -168,7 +136,7 @@ def _credentials(url: str, budget: Budget | None) -> str:
         and ";" not in url and "\n" not in url
     ):  # fmt: skip
         return url
-    return masked_forms(url, lowered(url), budget or Budget(SEARCHES))
+    return mask_spans(url, find_forms(url, lowered(url), budget or Budget(SEARCHES)))
 
 
 def _updated(masked: str, text: str, low: str) -> tuple[str, str]:

@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterator
 
 from eco2_tracing._redaction.lazy import lazy
-from eco2_tracing._redaction.limits import CHEAP, Budget
+from eco2_tracing._redaction.limits import CHEAP, OMITTED, Budget
 
 _MASK = "?"
-_OMITTED = "…"
 _MOST_TOKENS = 768  # literals, quoted names and comments of one statement; the rest is omitted
 
 # Each alternative accepts the end of the text as its closing mark. So it never backtracks over a long text, and the
@@ -63,7 +62,7 @@ def mask_literals(statement: str, budget: Budget, system: str = "", *, numbers: 
 
     Args:
         statement: SQL of any dialect, a JSON query or a command.
-        budget: The search budget. The rest of the statement is omitted if it is exhausted.
+        budget: The search budget.
         system: The database's name in the semantic conventions, if known.
         numbers: True to replace numbers too.
     """
@@ -73,30 +72,20 @@ def mask_literals(statement: str, budget: Budget, system: str = "", *, numbers: 
         # A backslash escapes a quote in some dialects only, so all from the first quote to the last is masked.
         quotes = [at for at, char in enumerate(statement) if char in "'\""]
         head, tail = statement[: quotes[0]], statement[quotes[-1] + 1 :]
-        return (
-            _masked(head, budget, system, numbers=numbers)
-            + _MASK
-            + _masked(tail, budget, system, numbers=numbers)
-        )
-    return _masked(statement, budget, system, numbers=numbers)
+        head, tail = (mask_literals(each, budget, system, numbers=numbers) for each in (head, tail))
+        return head + _MASK + tail
+    return _Literals(statement, budget, system, numbers=numbers).masked()
 
 
 def mask_in_place(text: str, budget: Budget, *, strict: bool = False) -> str:
-    """Return a message with `?` for each literal of its statement.
+    """Return a message, which begins with a statement, with `?` for each of its literals. Prose may follow.
 
-    Args:
-        text: The message from the beginning of the statement. Prose may follow.
-        budget: The search budget.
-        strict: True if a text in quotes is a literal only after an operator, a bracket or a keyword.
+    If ``strict``, a text in quotes is a literal only after an operator, a bracket or a keyword.
     """
     if "\\'" in text or '\\"' in text:
         return mask_literals(text, budget)
     masked = _Literals(text, budget, "", numbers=False, strict=strict).masked()
     return _NUMBER_IN_PLACE.sub(r"\1?", masked)
-
-
-def _masked(statement: str, budget: Budget, system: str, *, numbers: bool) -> str:
-    return _Literals(statement, budget, system, numbers=numbers).masked()
 
 
 class _Literals:
@@ -125,7 +114,7 @@ class _Literals:
         for count, found in enumerate(tokens):
             budget.left -= CHEAP
             if count == _MOST_TOKENS or budget.left <= 0:
-                return f"{''.join(parts)}{statement[done : found.start()]}{_OMITTED}"
+                return f"{''.join(parts)}{statement[done : found.start()]}{OMITTED}"
             parts += (statement[done : found.start()], self._token(found))
             done = found.end()
         return f"{''.join(parts)}{statement[done:]}" if parts else statement

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from eco2_tracing._redaction.lazy import lazy
-from eco2_tracing._redaction.limits import CHEAP, PLACE, Budget
+from eco2_tracing._redaction.limits import CHEAP, OMITTED, PLACE, Budget
 from eco2_tracing._redaction.sql import mask_in_place, mask_literals
 
 STARTS = (
@@ -60,7 +60,9 @@ _BEGINS = {
 _PATTERNS = {word: (lazy(loose), lazy(strict)) for word, (loose, strict) in _BEGINS.items()}
 _CALLS = frozenset(("call", "exec", "set password"))  # all texts in quotes are values in these
 
-_CAPITALS = lazy(r"(?:WITH|VALUES|SHOW|SET|PRAGMA|ATTACH|CREATE|ALTER|GRANT|COPY|DO)[ ]")
+CAPITALS = lazy(r"(?:WITH|VALUES|SHOW|SET|PRAGMA|ATTACH|CREATE|ALTER|GRANT|COPY|DO)[ ]")
+"""Finds the words of `STARTS` within a text, `CALL` and `EXEC` excepted."""
+
 _QUOTED = lazy(r"[^\n]{0,512}?['\"]")
 _BEFORE_CAPITALS = lazy(r"(?:[\"'`(]|:[ ]|\\n|\n)\Z")
 # Lines that may follow a statement, in a traceback or in a driver's message.
@@ -68,26 +70,20 @@ _END = lazy(r'\]?\n(?=[ \t]{0,8}File "|[\[(]|Traceback|During |The above|[ \t]{0
 _MOST = 128
 _COSTS = {"select": 4 * PLACE}  # up to twenty columns
 _ALL, _IN_PLACE, _STRICT, _OMIT = range(4)
-_OMITTED = "…"
 
 
 def mask_statements(text: str, low: str, budget: Budget) -> str:
-    """Return a message with masked literals of its SQL statements.
-
-    Args:
-        text: Any text.
-        low: The same text in lower case, of the same length.
-        budget: The search budget. The rest of the text is omitted if it is exhausted.
-    """
+    """Return a message with masked literals of its SQL statements."""
     if text.startswith(STARTS):
-        return mask_in_place(text, budget) if text[0] not in "CE" else _calls(text, budget)
+        is_call = text.startswith(("CALL ", "EXEC"))
+        return mask_literals(text, budget, "mysql", numbers=False) if is_call else mask_in_place(text, budget)
     parts: list[str] = []
     done = 0
     for start, mode in _find_statements(text, low, budget):
         if start < done:
             continue
         if mode == _OMIT:
-            return f"{''.join(parts)}{text[done:start]}{_OMITTED}"
+            return f"{''.join(parts)}{text[done:start]}{OMITTED}"
         stop = _END.search(text, start)
         end = len(text) if stop is None else stop.start()
         statement = text[start:end]
@@ -98,20 +94,6 @@ def mask_statements(text: str, low: str, budget: Budget) -> str:
         parts += (text[done:start], masked)
         done = end
     return "".join(parts) + text[done:] if parts else text
-
-
-def _calls(text: str, budget: Budget) -> str:
-    is_call = text.startswith(("CALL ", "EXEC"))
-    return mask_literals(text, budget, "mysql", numbers=False) if is_call else mask_in_place(text, budget)
-
-
-def has_capitals(text: str) -> bool:
-    """Return True if a text may contain a statement in capitals that begins with a word of `STARTS`.
-
-    Args:
-        text: Any text.
-    """
-    return _CAPITALS.search(text) is not None
 
 
 def _find_statements(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
@@ -129,7 +111,7 @@ def _find_statements(text: str, low: str, budget: Budget) -> list[tuple[int, int
         if at >= 0:
             places.append((at, _OMIT))  # too many candidates: the rest is omitted
     if "'" in low or '"' in low:
-        for found in _CAPITALS.finditer(text):
+        for found in CAPITALS.finditer(text):
             start = found.start()
             budget.left -= CHEAP
             if budget.left <= 0 or len(places) > _MOST:

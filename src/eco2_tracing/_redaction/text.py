@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from eco2_tracing._redaction.commands import has_option
 from eco2_tracing._redaction.extent import LITERALS, PROSE, is_prose, mask_spans, value_span
-from eco2_tracing._redaction.forms import find_forms, has_auth_name, has_form
+from eco2_tracing._redaction.forms import find_forms, has_auth_name
 from eco2_tracing._redaction.keys import (
     COOKIES,
     EXACT,
@@ -22,7 +21,7 @@ from eco2_tracing._redaction.keys import (
 from eco2_tracing._redaction.kinds import find_opaque
 from eco2_tracing._redaction.lazy import lazy
 from eco2_tracing._redaction.limits import CHEAP, OMITTED, PLACE, Budget
-from eco2_tracing._redaction.tokens import alternatives, has_token
+from eco2_tracing._redaction.tokens import alternatives
 
 # A quote, with the backslashes of `repr` or nested JSON, or as an escape of HTML, JSON or URLs.
 _QUOTE = r"""(?:\\{0,63}["'`]|&quot;|&\#3[49];|\\{1,4}u0022|%22)"""
@@ -107,11 +106,7 @@ class FreeText:
         self.stems = _stems(self._extra)
 
     def has_name(self, low: str) -> bool:
-        """Return True if a text may hold one of the names. It is fast, because it is called for each line.
-
-        Args:
-            low: The text in lower case.
-        """
+        """Return True if a text may hold one of the names. It is fast, because it is called for each line."""
         # Each built-in name contains one of these. Shared letters are searched first. A loop takes twice as long.
         return (
             ("k" in low and ("token" in low or "key" in low or "cookie" in low))
@@ -125,13 +120,7 @@ class FreeText:
         )  # fmt: skip
 
     def mask(self, text: str, low: str, budget: Budget) -> str:
-        """Return a text with masked values of secret names and masked secrets of known forms.
-
-        Args:
-            text: Any text.
-            low: The same text in lower case.
-            budget: The search budget. The rest of the text is omitted if it is exhausted.
-        """
+        """Return a text with masked values of secret names and masked secrets of known forms."""
         spans: list[tuple[int, int]] = []
         end = self._named(text, low, spans, budget)
         if end < len(text):
@@ -139,9 +128,8 @@ class FreeText:
         if 'value"' in low or "value'" in low or "value\\" in low:
             spans += self._reversed(low)
         spans += find_opaque(text, low, budget)
-        if has_form(low) or has_token(text) or has_option(low):
-            spans += find_forms(text, low, budget)
-        return mask_spans(text, spans) if spans else text
+        spans += find_forms(text, low, budget)
+        return mask_spans(text, spans)
 
     def _named(self, text: str, low: str, spans: list[tuple[int, int]], budget: Budget) -> int:
         """Add the spans of values after a secret's name. Return the position where the search ended."""
@@ -192,11 +180,7 @@ class FreeText:
 
 
 def lowered(text: str) -> str:
-    """Return a text in lower case, of the same length. Only ASCII letters change if others would change the length.
-
-    Args:
-        text: Any text.
-    """
+    """Return a text in lower case, of the same length. Only ASCII letters change if others would change the length."""
     low = text.lower()
     return low if len(low) == len(text) else text.translate(_ASCII_LOWER)
 

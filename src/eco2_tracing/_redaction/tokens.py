@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache
 
 from eco2_tracing._redaction.lazy import lazy
 from eco2_tracing._redaction.limits import CHEAP, Budget
@@ -111,8 +110,7 @@ _FORMS = (
 def alternatives(patterns: Iterable[str]) -> str:
     """Return one pattern for several, grouped by their first letter. So each position needs one comparison only.
 
-    Args:
-        patterns: Regular expressions. Those that do not begin with a letter or a digit are put last.
+    Those that do not begin with a letter or a digit are put last.
     """
     letters: dict[str, list[str]] = {}
     others: list[str] = []
@@ -124,10 +122,16 @@ def alternatives(patterns: Iterable[str]) -> str:
     return "|".join([*(f"{letter}(?:{'|'.join(rests)})" for letter, rests in letters.items()), *others])
 
 
+_ALTERNATIVES = alternatives(prefix for prefixes, _ in _FORMS for prefix in prefixes.split())
+_PREFIX = lazy(_ALTERNATIVES)
+# A prefix at the beginning of a word, and Microsoft Entra's prefix within a word. It is faster than `_PREFIX`, because
+# it skips the rest of each word.
+_PREFIX_OF_WORD = lazy(rf"(?<![A-Za-z0-9])(?:{_ALTERNATIVES})|Q~")
+_WHOLE = lazy(alternatives(prefix + body for prefixes, body in _FORMS for prefix in prefixes.split()))
 # Each token contains such a run of letters, digits, `_` and `-`. A text without a run holds no token.
 _RUN = re.compile(r"[A-Za-z0-9_-]{16,}")
 find_run = _RUN.search
-"""Returns the match of a run, or ``None``. Hot paths use it instead of `has_token`, to save a call."""
+"""Returns the match of a run, or ``None``."""
 
 _WORDS = lazy(r"[a-z_-]+\Z")
 # The whole text is a UUID or hexadecimal digits.
@@ -143,7 +147,7 @@ _MAILCHIMP = lazy(r"[0-9a-f]{32}-us\d{1,2}(?!\w)")
 _BEFORE = lazy(r"(?:%(?:25){0,2}[0-9A-Fa-f]{2}|\\[nrtbf]|\\u00[0-9A-Fa-f]{2}|/bot|\[\d{0,3}m)\Z")
 
 # Webhooks of Slack, Discord, Teams, Zapier, IFTTT, Make, Lark, WeCom and Mattermost. Their URLs are credentials.
-_WEBHOOK = lazy(
+WEBHOOK = lazy(
     r"""hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/([\w/+=-]+)
       | /api/(?:v\d{1,3}/)?webhooks/\d{1,24}/([\w-]+)
       | /with/key/([\w-]{16,128})
@@ -156,47 +160,10 @@ _WEBHOOK = lazy(
       | api\.telegram\.org/bot(\d{6,12}:[\w-]+)""",
     re.VERBOSE,
 )  # fmt: skip
-_HOSTS = ("hook", "/with/key/", "api.telegram")
-
-
-@cache
-def _prefixes() -> re.Pattern[str]:
-    """Return the pattern of a prefix. It is compiled on first use, because that takes milliseconds."""
-    return re.compile(alternatives(prefix for prefixes, _ in _FORMS for prefix in prefixes.split()))
-
-
-@cache
-def _prefixes_of_words() -> re.Pattern[str]:
-    """Return the pattern of a prefix at the beginning of a word, and of Microsoft Entra's prefix within a word.
-
-    It is faster than `_prefixes`, because it skips the rest of each word.
-    """
-    prefixes = alternatives(prefix for prefixes, _ in _FORMS for prefix in prefixes.split())
-    return re.compile(rf"(?<![A-Za-z0-9])(?:{prefixes})|Q~")
-
-
-@cache
-def _whole() -> re.Pattern[str]:
-    """Return the pattern of a whole token."""
-    return re.compile(alternatives(prefix + body for prefixes, body in _FORMS for prefix in prefixes.split()))
-
-
-def has_token(text: str) -> bool:
-    """Return True if a text has a word that is long enough for a token.
-
-    Args:
-        text: Any text.
-    """
-    return _RUN.search(text) is not None
 
 
 def find_tokens(text: str, budget: Budget) -> list[tuple[int, int]]:
-    """Return the spans of tokens with a known prefix.
-
-    Args:
-        text: Any text.
-        budget: The search budget. The rest of the text is masked if it is exhausted.
-    """
+    """Return the spans of tokens with a known prefix."""
     spans: list[tuple[int, int]] = []
     if _ID.match(text):
         return spans
@@ -216,12 +183,12 @@ def find_tokens(text: str, budget: Budget) -> list[tuple[int, int]]:
         if place >= start and (mailchimp := _MAILCHIMP.match(text, place)) is not None:
             spans.append(mailchimp.span())
             continue
-        if _WORDS.match(text, start, end) and not _prefixes().match(text, start):
+        if _WORDS.match(text, start, end) and not _PREFIX.match(text, start):
             continue
         at = max(done, start - _REACH)
-        search = _prefixes_of_words().search
+        search = _PREFIX_OF_WORD.search
         if escaped and _ESCAPES.search(text, max(0, at - 8), end) is not None:
-            search = _prefixes().search
+            search = _PREFIX.search
             budget.left -= end - at
         while budget.left > 0:
             found = search(text, at, end)
@@ -230,7 +197,7 @@ def find_tokens(text: str, budget: Budget) -> list[tuple[int, int]]:
             at = found.start()
             budget.left -= 2 * CHEAP
             begin = _token_start(text, at)
-            token = _whole().match(text, at) if begin >= 0 else None
+            token = _WHOLE.match(text, at) if begin >= 0 else None
             if token is None:
                 at += 1
                 continue
@@ -244,18 +211,6 @@ def find_tokens(text: str, budget: Budget) -> list[tuple[int, int]]:
     return spans
 
 
-def find_webhooks(text: str, low: str) -> list[tuple[int, int]]:
-    """Return the spans of the secret parts of webhook URLs.
-
-    Args:
-        text: Any text.
-        low: The same text in lower case.
-    """
-    if not any(host in low for host in _HOSTS):
-        return []
-    return [found.span(found.lastindex or 0) for found in _WEBHOOK.finditer(text)]
-
-
 def _token_start(text: str, at: int) -> int:
     """Return the beginning of the token with a prefix at a position; -1 if the prefix is in the middle of a word."""
     if text.startswith(("atlasv1", "Q~"), at):
@@ -265,11 +220,6 @@ def _token_start(text: str, at: int) -> int:
 
 
 def begins_word(text: str, at: int) -> bool:
-    """Return True if a word begins at a position. An escaped character before it does not belong to the word.
-
-    Args:
-        text: Any text.
-        at: The position.
-    """
+    """Return True if a word begins at a position. An escaped character before it does not belong to the word."""
     before = text[at - 1 : at]
     return not (before.isalnum() and before.isascii()) or _BEFORE.search(text, max(0, at - 8), at) is not None

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 
 from eco2_tracing._redaction.keys import MASK
 from eco2_tracing._redaction.lazy import lazy
-from eco2_tracing._redaction.limits import PLACE, Budget, truncate
+from eco2_tracing._redaction.limits import OMITTED, PLACE, Budget, truncate
 
 # The text of a URL from its authority on. It ends at a quote or an angle bracket before a separator.
 _REST = r"""((?:[^\s"'<>]|["'<>](?![\s,;:)\]}>/\\]|\Z)){1,2048})"""
@@ -40,16 +40,10 @@ _MOST_PARAMETERS = 512
 _MOST_NESTED = 128  # values that are decoded and searched
 _LONGEST_NESTED = 2048
 _LONGEST_VALUE = 8 * 1024
-_OMITTED = "…"
 
 
 class Urls:
-    """Masks URLs and query strings.
-
-    Args:
-        is_secret: Returns True if the values of a parameter are masked.
-        nested: Masks the decoded value of a parameter, which is a URL, JSON or text.
-    """
+    """Masks URLs and query strings. ``nested`` masks the decoded value of a parameter: a URL, JSON or text."""
 
     __slots__ = ("_is_secret", "_nested")
 
@@ -75,17 +69,17 @@ class Urls:
         """Return a query with masked values of secret parameters. The separators are `&` and `;`."""
         parts = query.split("&", _MOST_PARAMETERS)
         if len(parts) > _MOST_PARAMETERS:
-            parts[-1] = _OMITTED
+            parts[-1] = OMITTED
         nested = 0
         for at, part in enumerate(parts):
             if "=" not in part:
                 continue
             if budget.left <= 0:
-                return "&".join([*parts[:at], _OMITTED])
+                return "&".join([*parts[:at], OMITTED])
             if "%" in part or ";" in part or ":" in part:
                 nested += 1
                 if nested > _MOST_NESTED:
-                    return "&".join([*parts[:at], _OMITTED])
+                    return "&".join([*parts[:at], OMITTED])
             parts[at] = self._part(part, budget, depth) if ";" in part else self._pair(part, budget, depth)
         return "&".join(parts)
 
@@ -95,12 +89,12 @@ class Urls:
         in_secret = False
         pieces = part.split(";", _MOST_NESTED)
         if len(pieces) > _MOST_NESTED:
-            pieces[-1] = _OMITTED
+            pieces[-1] = OMITTED
         for piece in pieces:
             if "=" not in piece and in_secret:
                 continue  # `password=a;b`: `b` belongs to the same secret
             if budget.left <= 0:
-                return ";".join([*masked, _OMITTED])
+                return ";".join([*masked, OMITTED])
             masked.append(self._pair(piece, budget, depth))
             in_secret = masked[-1] != piece and masked[-1].endswith(f"={MASK}")
         return ";".join(masked)
@@ -123,7 +117,7 @@ class Urls:
             start, end = found.span()
             nested += "%" in found[2] or ":" in found[2]
             if count == _MOST_PARAMETERS or nested > _MOST_NESTED or budget.left <= 0:
-                return f"{''.join(parts)}{text[done:start]}{_OMITTED}"
+                return f"{''.join(parts)}{text[done:start]}{OMITTED}"
             start += 1
             pair = text[start:end]
             masked = self._pair(pair, budget, depth)
@@ -157,12 +151,7 @@ def _decoded(value: str) -> tuple[str, str]:
 
 
 def mask_userinfo(text: str, budget: Budget) -> str:
-    """Return a text with masked `user:password@` after each `://`.
-
-    Args:
-        text: Any text.
-        budget: The search budget. The rest of the text is omitted if it is exhausted.
-    """
+    """Return a text with masked `user:password@` after each `://`."""
     text = budget.places(text, "//", PLACE)
     if "@" in text:
         if "//" in text or "/\\" in text:

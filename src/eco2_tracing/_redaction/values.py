@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from eco2_tracing._redaction.commands import mask_arguments
 from eco2_tracing._redaction.keys import MASK
 from eco2_tracing._redaction.kinds import OPAQUE, SECRET, TEXT
-from eco2_tracing._redaction.limits import OMITTED
+from eco2_tracing._redaction.limits import OMITTED, Budget
 from eco2_tracing._redaction.messages import is_validation_error
 
-if TYPE_CHECKING:
-    from eco2_tracing._redaction.limits import Budget
-
-
+_MOST_ITEMS = 1024  # of a sequence or a mapping
+_DEEPEST = 16
+_ITEM = 8  # cost of an item in addition to its text, in characters: it limits nested lists
 _NAMES = frozenset(("name", "key", "header", "field", "param", "parameter", "property", "variable", "k"))
 _VALUES = frozenset(("value", "val", "v", "default", "data", "stringvalue", "content"))
 _LONGEST_NAME = 256
@@ -24,12 +23,7 @@ _MOST_FIELDS = 16  # a mapping with more fields is not a pair
 
 
 def is_secret_pair(items: Sequence[object], is_secret: Callable[[str], bool]) -> bool:
-    """Return True if a sequence is a pair of a secret's name and its value.
-
-    Args:
-        items: A sequence of two items, as in an ASGI scope's `headers`.
-        is_secret: Returns True if values under a name are masked.
-    """
+    """Return True if two items, as of an ASGI scope's `headers`, are a secret's name and its value."""
     name = items[0]
     if isinstance(name, bytes):
         name = name[:_LONGEST_NAME].decode("latin-1")
@@ -40,9 +34,7 @@ def is_secret_pair(items: Sequence[object], is_secret: Callable[[str], bool]) ->
 def secret_fields(fields: Mapping[object, object], is_secret: Callable[[str], bool]) -> list[object]:
     """Return the keys of the values to mask in a mapping that has a name and a value as separate fields.
 
-    Args:
-        fields: A mapping such as ``{"name": "DB_PASSWORD", "value": "…"}``.
-        is_secret: Returns True if values under a name are masked.
+    It is a mapping such as ``{"name": "DB_PASSWORD", "value": "…"}``.
     """
     if not 2 <= len(fields) <= _MOST_FIELDS:
         return []
@@ -57,43 +49,17 @@ def secret_fields(fields: Mapping[object, object], is_secret: Callable[[str], bo
     return found if named else []
 
 
-MOST_ITEMS = 1024
-"""Maximum number of items of a sequence or a mapping."""
-
-_DEEPEST = 16
-_ITEM = 8  # cost of an item in addition to its text, in characters: it limits nested lists
-
-
+@dataclass(slots=True)
 class Values:
-    """Masks one value and all nested values.
+    """Masks one value and all nested values."""
 
-    Args:
-        is_secret: Returns True if values under a name are masked.
-        kind_of: Returns the kind of a value by its name.
-        name: Masks and truncates a name.
-        text: Masks one text of a kind.
-        budget: The budget of the value.
-
-    Attributes:
-        texts: The number of searched texts.
-    """
-
-    __slots__ = ("_budget", "_is_secret", "_kind_of", "_name", "_text", "texts")
-
-    def __init__(
-        self,
-        is_secret: Callable[[str], bool],
-        kind_of: Callable[[object], int],
-        name: Callable[[object], str],
-        text: Callable[[int, str, Budget], str],
-        budget: Budget,
-    ) -> None:
-        self._is_secret = is_secret
-        self._kind_of = kind_of
-        self._name = name
-        self._text = text
-        self._budget = budget
-        self.texts = 0
+    _is_secret: Callable[[str], bool]
+    _kind_of: Callable[[object], int]  # by the name of a value
+    _name: Callable[[object], str]  # masks and truncates a name
+    _text: Callable[[int, str, Budget], str]  # masks one text of a kind
+    _budget: Budget
+    texts: int = 0
+    """The number of searched texts."""
 
     def masked(self, kind: int, value: object, depth: int = 0) -> object:
         """Return a masked value of a kind; the same object if nothing was masked."""
@@ -118,9 +84,9 @@ class Values:
         if kind == TEXT and len(value) > 1:
             if len(value) == 2 and is_secret_pair(value, self._is_secret):
                 given = (value[0], MASK if value[1] else value[1])
-            elif len(value) <= MOST_ITEMS:
+            elif len(value) <= _MOST_ITEMS:
                 given = mask_arguments(value, self._is_secret) or value
-        for item in islice(given, MOST_ITEMS):
+        for item in islice(given, _MOST_ITEMS):
             if budget.left <= 0:
                 if isinstance(item, str):
                     items.append(OMITTED)
@@ -135,9 +101,9 @@ class Values:
     def _mapping(self, kind: int, value: Mapping[object, object], depth: int) -> object:
         items: dict[object, object] = {}
         budget = self._budget
-        same = len(value) <= MOST_ITEMS
+        same = len(value) <= _MOST_ITEMS
         secret = secret_fields(value, self._is_secret)
-        for key, item in islice(value.items(), MOST_ITEMS):
+        for key, item in islice(value.items(), _MOST_ITEMS):
             if budget.left <= 0:
                 same = False
                 items[OMITTED] = OMITTED

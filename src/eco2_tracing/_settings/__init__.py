@@ -21,7 +21,7 @@ from eco2_tracing._settings.fields import Settings  # noqa: E402
 from eco2_tracing._settings.hosts import InternalHosts  # noqa: E402
 from eco2_tracing._settings.load import load_settings, report_problems  # noqa: E402
 from eco2_tracing._settings.otlp import OtlpSettings  # noqa: E402
-from eco2_tracing._settings.problem import (  # noqa: E402  # noqa: E402
+from eco2_tracing._settings.problem import (  # noqa: E402
     Problem,
     names_argument,
     report_arguments,
