@@ -6,10 +6,6 @@ Import this package before FastAPI: a bad ``OTEL_PROPAGATORS`` then cannot stop 
 import gc as _gc
 import typing as _typing
 
-from eco2_tracing._settings.early import protect_propagators_variable as _protect
-
-_protect()
-
 # Modules are not garbage. While they are imported, the collector would traverse all of them several times, those of
 # FastAPI included, which takes two fifths of the time of this import.
 _collects = _gc.isenabled()

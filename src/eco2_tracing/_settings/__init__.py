@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eco2_tracing._settings.early import (
-    protect_propagators_variable,
-    protect_provider_variables,
-    protect_span_limit_variable,
-)
+from eco2_tracing._settings.early import protect_variables
 
 # Before pydantic: a plugin of pydantic may import opentelemetry.propagate when a model is built.
-protect_propagators_variable()
-protect_span_limit_variable()
-protect_provider_variables()
+protect_variables()
 
 from eco2_tracing._settings.display import shown_endpoint, shown_text  # noqa: E402
 from eco2_tracing._settings.expressions import withhold_expressions  # noqa: E402
@@ -43,7 +37,6 @@ __all__ = [
     "TracingSettings",
     "load_settings",
     "names_argument",
-    "protect_propagators_variable",
     "report_arguments",
     "report_problems",
     "seconds_argument",

@@ -57,12 +57,7 @@ class SecretMapping(dict[str, object]):
 
 
 def shown_text(text: str, *, random: bool = True) -> str:
-    """Return a text with its credentials masked.
-
-    Args:
-        text: A URL, a list, a header, or any other text.
-        random: Words that look random are masked too: they may be tokens of an unknown form.
-    """
+    """Return a text with its credentials masked; if ``random``, also words that look random, which may be tokens."""
     if re.fullmatch(_WORDS_ALONE, text):
         return text  # the name of a sampler, for example: a start with good values compiles no search
     text = re.sub(_USERINFO, rf"\1{MASK}@", text)

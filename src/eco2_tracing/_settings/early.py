@@ -22,7 +22,14 @@ removed: dict[str, str] = {}
 """Variables that were removed from the environment, with their values."""
 
 
-def protect_propagators_variable(environ: MutableMapping[str, str] = os.environ) -> None:
+def protect_variables(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Do it for all of these variables."""
+    _protect_propagators(environ)
+    _protect_span_limit(environ)
+    _protect_providers(environ)
+
+
+def _protect_propagators(environ: MutableMapping[str, str]) -> None:
     """Import ``opentelemetry.propagate`` now, under a corrected variable where its own value raises.
 
     The variable has its own value again afterwards: child processes inherit it and the settings report it. Nothing is
@@ -38,7 +45,7 @@ def protect_propagators_variable(environ: MutableMapping[str, str] = os.environ)
         environ[_PROPAGATORS] = value
 
 
-def protect_span_limit_variable(environ: MutableMapping[str, str] = os.environ) -> None:
+def _protect_span_limit(environ: MutableMapping[str, str]) -> None:
     """Import ``opentelemetry.sdk.trace`` now, without the variable, where its value is not a number of attributes."""
     value = environ.get(_LIMIT, "").strip()
     # `int` also raises for thousands of digits.
@@ -51,19 +58,17 @@ def protect_span_limit_variable(environ: MutableMapping[str, str] = os.environ) 
         environ[_LIMIT] = before
 
 
-def protect_provider_variables(environ: MutableMapping[str, str] = os.environ) -> None:
+def _protect_providers(environ: MutableMapping[str, str]) -> None:
     """Remove variables that name a provider that no installed package has; an empty name is one of those."""
+    from importlib.metadata import entry_points
+
     for kind in ("tracer", "meter", "logger"):
         variable = f"OTEL_PYTHON_{kind.upper()}_PROVIDER"
         name = environ.get(variable)
-        if name is not None and not (name and _is_installed(f"opentelemetry_{kind}_provider", name)):
+        if name is not None and not (
+            name and entry_points(group=f"opentelemetry_{kind}_provider", name=name)
+        ):
             removed[variable] = environ.pop(variable)
-
-
-def _is_installed(group: str, name: str) -> bool:
-    from importlib.metadata import entry_points
-
-    return bool(entry_points(group=group, name=name))
 
 
 def _imports_under(value: str, environ: MutableMapping[str, str]) -> bool:

@@ -47,10 +47,7 @@ _NOTHING = _Part(empty=1)
 
 
 class Automaton:
-    """Each character of the expression is a position.
-
-    Args:
-        expression: A regular expression that compiles.
+    """The position automaton of an expression that compiles: each character is a position.
 
     Attributes:
         masks: The characters that each position matches, one bit each.

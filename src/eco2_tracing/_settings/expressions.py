@@ -39,9 +39,6 @@ def patterns(value: str) -> tuple[str, ...]:
 def withhold_expressions(environ: MutableMapping[str, str] = os.environ) -> tuple[Problem, ...]:
     """Remove expressions that take too long from the variables that contrib's instrumentations read by themselves.
 
-    Args:
-        environ: The environment that they read; changed only where such an expression is found.
-
     Returns:
         One problem for each variable that was changed.
     """

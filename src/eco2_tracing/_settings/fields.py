@@ -37,6 +37,13 @@ _UNCHECKED = GetPydanticSchema(lambda _source, _handler: core_schema.any_schema(
 _STRINGS = GetPydanticSchema(lambda _source, handler: handler(frozenset[str]))
 
 
+_Boolean = Annotated[bool, parse.boolean]
+_Count = Annotated[int, parse.count]
+_Positive = Annotated[int, parse.positive]
+_Expressions = Annotated[Sequence[str], patterns]
+_Names = Annotated[Sequence[str], parse.instrumentation_names]
+
+
 class Settings(_Declared):
     """Every setting with its default.
 
@@ -102,65 +109,59 @@ class Settings(_Declared):
 
     bsp_schedule_delay: Annotated[int, parse.milliseconds, "OTEL_BSP_SCHEDULE_DELAY"] = 1000
     """Milliseconds between two exports."""
-    bsp_max_queue_size: Annotated[int, parse.positive, "OTEL_BSP_MAX_QUEUE_SIZE"] = 2048
+    bsp_max_queue_size: Annotated[_Positive, "OTEL_BSP_MAX_QUEUE_SIZE"] = 2048
     """Maximum number of spans in the queue."""
-    bsp_max_export_batch_size: Annotated[int, parse.positive, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"] = 512
+    bsp_max_export_batch_size: Annotated[_Positive, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"] = 512
     """Maximum number of spans in one export; at most the size of the queue."""
     bsp_export_timeout: Annotated[int, parse.timeout, "OTEL_BSP_EXPORT_TIMEOUT"] = 30_000
     """Milliseconds that an export may take."""
 
-    attribute_count_limit: Annotated[int, parse.count, "OTEL_ATTRIBUTE_COUNT_LIMIT"] = 128
+    attribute_count_limit: Annotated[_Count, "OTEL_ATTRIBUTE_COUNT_LIMIT"] = 128
     """Attributes of a span, event or link, where the limits below are not set."""
     attribute_value_length_limit: Annotated[int | None, parse.count, "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"] = (
         None
     )
     """Characters of a value; ``None`` is no limit."""
     span_attribute_count_limit: Annotated[
-        int, parse.count, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"
+        _Count, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"
     ] = 128
     """Attributes of a span."""
     span_attribute_value_length_limit: Annotated[
         int | None, parse.count, "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"
     ] = None
     """Characters of the value of a span's attribute; ``None`` is no limit."""
-    span_event_count_limit: Annotated[int, parse.count, "OTEL_SPAN_EVENT_COUNT_LIMIT"] = 128
+    span_event_count_limit: Annotated[_Count, "OTEL_SPAN_EVENT_COUNT_LIMIT"] = 128
     """Events of a span."""
-    span_link_count_limit: Annotated[int, parse.count, "OTEL_SPAN_LINK_COUNT_LIMIT"] = 128
+    span_link_count_limit: Annotated[_Count, "OTEL_SPAN_LINK_COUNT_LIMIT"] = 128
     """Links of a span."""
     event_attribute_count_limit: Annotated[
-        int, parse.count, "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"
+        _Count, "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"
     ] = 128
     """Attributes of an event."""
     link_attribute_count_limit: Annotated[
-        int, parse.count, "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"
+        _Count, "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"
     ] = 128
     """Attributes of a link."""
 
     excluded_paths: Annotated[Sequence[str] | None, parse.items, "ECO2_TRACING_EXCLUDED_PATHS"] = None
     """Paths without spans; ``None`` stands for the default list."""
     excluded_urls: Annotated[
-        Sequence[str], patterns, "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", "OTEL_PYTHON_EXCLUDED_URLS"
+        _Expressions, "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", "OTEL_PYTHON_EXCLUDED_URLS"
     ] = ()
     """Regular expressions of URLs without server spans."""
     httpx_excluded_urls: Annotated[
-        Sequence[str], patterns, "OTEL_PYTHON_HTTPX_EXCLUDED_URLS", "OTEL_PYTHON_EXCLUDED_URLS"
+        _Expressions, "OTEL_PYTHON_HTTPX_EXCLUDED_URLS", "OTEL_PYTHON_EXCLUDED_URLS"
     ] = ()
     """Regular expressions of URLs without client spans."""
-    http_capture_headers_server_request: Annotated[Sequence[str], patterns, _captured("SERVER_REQUEST")] = ()
+    http_capture_headers_server_request: Annotated[_Expressions, _captured("SERVER_REQUEST")] = ()
     """Regular expressions of request headers that server spans record."""
-    http_capture_headers_server_response: Annotated[
-        Sequence[str], patterns, _captured("SERVER_RESPONSE")
-    ] = ()
+    http_capture_headers_server_response: Annotated[_Expressions, _captured("SERVER_RESPONSE")] = ()
     """Regular expressions of response headers that server spans record."""
-    http_capture_headers_client_request: Annotated[Sequence[str], patterns, _captured("CLIENT_REQUEST")] = ()
+    http_capture_headers_client_request: Annotated[_Expressions, _captured("CLIENT_REQUEST")] = ()
     """Regular expressions of request headers that client spans record."""
-    http_capture_headers_client_response: Annotated[
-        Sequence[str], patterns, _captured("CLIENT_RESPONSE")
-    ] = ()
+    http_capture_headers_client_response: Annotated[_Expressions, _captured("CLIENT_RESPONSE")] = ()
     """Regular expressions of response headers that client spans record."""
-    http_capture_headers_sanitize_fields: Annotated[
-        Sequence[str], patterns, _captured("SANITIZE_FIELDS")
-    ] = ()
+    http_capture_headers_sanitize_fields: Annotated[_Expressions, _captured("SANITIZE_FIELDS")] = ()
     """Regular expressions of recorded headers whose values are masked."""
 
     error_sampling_rate: Annotated[float, parse.rate, "ECO2_TRACING_ERROR_SAMPLING_RATE"] = 1.0
@@ -173,9 +174,9 @@ class Settings(_Declared):
         Mapping[str, float], parse.thresholds, "ECO2_TRACING_SLOW_THRESHOLDS_MS"
     ] = {}
     """Milliseconds from which a request is kept, by route."""
-    max_kept_traces_per_second: Annotated[int, parse.count, "ECO2_TRACING_MAX_KEPT_TRACES_PER_SECOND"] = 200
+    max_kept_traces_per_second: Annotated[_Count, "ECO2_TRACING_MAX_KEPT_TRACES_PER_SECOND"] = 200
     """Maximum number of unsampled local traces that one process keeps in a second."""
-    workers: Annotated[int, parse.positive, "ECO2_TRACING_WORKERS", "WEB_CONCURRENCY"] = 1
+    workers: Annotated[_Positive, "ECO2_TRACING_WORKERS", "WEB_CONCURRENCY"] = 1
     """Number of processes that share a sampling rate."""
 
     redact_keys: Annotated[Collection[str], parse.key_set, "ECO2_TRACING_REDACT_KEYS", _STRINGS] = frozenset()
@@ -186,25 +187,21 @@ class Settings(_Declared):
     """Kinds of numbers that are masked in texts: ``card``, ``resident``."""
     response_header: Annotated[str | None, parse.header_name, "ECO2_TRACING_RESPONSE_HEADER"] = None
     """Name of a response header that carries the trace id."""
-    trust_inbound: Annotated[bool, parse.boolean, "ECO2_TRACING_TRUST_INBOUND"] = True
+    trust_inbound: Annotated[_Boolean, "ECO2_TRACING_TRUST_INBOUND"] = True
     """Trace ids and sampling decisions of inbound requests are continued."""
     propagation_targets: Annotated[Sequence[str], parse.hosts, "ECO2_TRACING_PROPAGATION_TARGETS"] = ()
     """Internal hosts beside those that are recognised by their name."""
-    propagate_externally: Annotated[bool, parse.boolean, "ECO2_TRACING_PROPAGATE_EXTERNALLY"] = True
+    propagate_externally: Annotated[_Boolean, "ECO2_TRACING_PROPAGATE_EXTERNALLY"] = True
     """The trace context is injected into requests to external hosts."""
     instrumentation: Annotated[
         Literal["lean", "contrib"], parse.one_of("lean", "contrib"), "ECO2_TRACING_INSTRUMENTATION"
     ] = "lean"
     """The instrumentation of FastAPI and httpx."""
-    instrumentations: Annotated[
-        Sequence[str], parse.instrumentation_names, "ECO2_TRACING_INSTRUMENTATIONS"
-    ] = ()
+    instrumentations: Annotated[_Names, "ECO2_TRACING_INSTRUMENTATIONS"] = ()
     """Library instrumentations that are enabled beside the tested list."""
-    disabled_instrumentations: Annotated[
-        Sequence[str], parse.instrumentation_names, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
-    ] = ()
+    disabled_instrumentations: Annotated[_Names, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"] = ()
     """Library instrumentations that are not enabled."""
-    strict: Annotated[bool, parse.boolean, "ECO2_TRACING_STRICT"] = False
+    strict: Annotated[_Boolean, "ECO2_TRACING_STRICT"] = False
     """Wrong configuration raises `ConfigurationError`."""
     problems: Annotated[tuple[Problem, ...], _UNCHECKED] = Field((), exclude=True, repr=False, init=False)
     """What is wrong or doubtful in the configuration, in the order of the settings."""

@@ -11,13 +11,10 @@ _PLAIN = r"\^?(?:[\w/:@%~=&;!-]|\\\W|\.\*\??(?!\.\*))+\$?"
 
 
 def for_search(expression: str) -> str:
-    """Return an expression that a search finds in the same texts.
+    """Return an expression that `re.search` finds in the same texts.
 
     In an expression of plain text and ``.*``, each text is searched for once: its first place leaves the most for the
     next text, so no other place is tried (an atomic group). Other expressions are returned as they are.
-
-    Args:
-        expression: A regular expression for `re.search`.
     """
     if not is_glob(expression):
         return expression

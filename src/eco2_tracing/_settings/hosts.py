@@ -18,15 +18,10 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _ADDRESS = re.compile(r"[0-9a-f:.]+(?:%[a-z0-9._~-]+)?")  # with a zone (RFC 6874, section 2)
 
 # 0.0.0.0 connects to the machine itself; 100.64.0.0/10 (RFC 6598) is used for pods on some clouds.
-_PRIVATE = [
-    *map(
-        ipaddress.ip_network, ("0.0.0.0/32", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16")
-    ),
-    *map(
-        ipaddress.ip_network,
-        ("172.16.0.0/12", "192.168.0.0/16", "::/128", "::1/128", "fc00::/7", "fe80::/10"),
-    ),
-]
+_PRIVATE = [*map(ipaddress.ip_network, (
+    "0.0.0.0/32", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+    "::/128", "::1/128", "fc00::/7", "fe80::/10",
+))]  # fmt: skip
 
 
 class InternalHosts:
@@ -99,15 +94,9 @@ class Address(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A parsed gRPC target.
+    """A parsed gRPC target; the authority of ``dns://authority/host`` is its DNS server."""
 
-    Attributes:
-        scheme: ``dns``, ``ipv4``, ``ipv6``, ``unix`` or ``unix-abstract``.
-        addresses: The addresses, in the order given.
-        dns_server: The authority of ``dns://authority/host``; empty without one.
-    """
-
-    scheme: str
+    scheme: str  # dns, ipv4, ipv6, unix or unix-abstract
     addresses: tuple[Address, ...]
     dns_server: str = ""
 
@@ -118,11 +107,7 @@ def is_target(text: str) -> bool:
 
 
 def parse_target(text: str, default_port: int) -> Target:
-    """Parse a gRPC target.
-
-    Args:
-        text: ``host:port``, or a target with a scheme.
-        default_port: The port of an address that names none.
+    """Parse ``host:port``, or a gRPC target with a scheme.
 
     Raises:
         ValueError: The scheme is not supported, or an address cannot be used; names of hosts are not checked.

@@ -110,10 +110,7 @@ _HINTS = {
 def intent_of(name: str, value: str, sampler: str | None = None) -> Intent | None:
     """Return what a variable that is not read was meant to do; ``None`` where its words do not say it.
 
-    Args:
-        name: The variable.
-        value: Its value, which the advice translates.
-        sampler: ``OTEL_TRACES_SAMPLER``, where it is set.
+    The advice translates its value. ``sampler`` is ``OTEL_TRACES_SAMPLER``, where it is set.
     """
     words = _words(name)
     words = words - {"EXPORTER"} or words

@@ -30,11 +30,11 @@ def load_settings(
 
     Args:
         settings: Explicit settings, which have read the environment.
-        service_name: Used where neither settings nor environment name the service.
-        service_version: The same for its version.
-        environment: The same for the deployment environment.
+        service_name: Used, as version and environment, where neither settings nor environment set it.
+        service_version: See ``service_name``.
+        environment: The deployment environment; see ``service_name``.
         resource_attributes: Names of resource attributes that are set in code.
-        environ: The environment.
+        environ: The variables.
 
     Raises:
         ConfigurationError: In strict mode, with every problem.
@@ -58,7 +58,7 @@ def load_settings(
 
 
 def report_problems(settings: Settings, further: Iterable[Problem] = (), *, generic: bool = True) -> None:
-    """Log one WARNING for each problem, once in a process.
+    """Log one WARNING for each problem of settings and ``further`` ones, once in a process.
 
     Args:
         settings: The settings; those read in strict mode hold only doubts.

@@ -60,39 +60,23 @@ class OtlpSettings:
 
 
 class Endpoint(NamedTuple):
-    """A resolved endpoint.
+    """A resolved endpoint."""
 
-    Attributes:
-        address: The gRPC target or the HTTP URL.
-        insecure: Plaintext.
-        text: The text that was set, without credentials and query.
-        authorization: A ``Basic`` header value where the text held credentials.
-        doubt: What looks like a mistake, or an empty text.
-    """
-
-    address: str
-    insecure: bool
-    text: str
-    authorization: str | None = None
-    doubt: str = ""
+    address: str  # the gRPC target or the HTTP URL
+    insecure: bool  # plaintext
+    text: str  # as it was set, without credentials and query
+    authorization: str | None = None  # the value of a `Basic` header where the text held credentials
+    doubt: str = ""  # what looks like a mistake
 
 
 class Reading(NamedTuple):
-    """The other variables that the meaning of an endpoint depends on.
-
-    Attributes:
-        protocol: ``grpc`` or ``http/protobuf``.
-        traces_form: The endpoint is set in its ``_TRACES_`` form, which is used as it is.
-        insecure: ``OTEL_EXPORTER_OTLP_INSECURE``, where it is set.
-        guarded: OTLP headers or certificates are set, so plaintext is not the default.
-        targets: More internal hosts.
-    """
+    """The other variables that the meaning of an endpoint depends on."""
 
     protocol: Protocol
-    traces_form: bool = False
-    insecure: bool | None = None
-    guarded: bool = False
-    targets: Sequence[str] = ()
+    traces_form: bool = False  # the endpoint is set in its `_TRACES_` form, which is used as it is
+    insecure: bool | None = None  # `OTEL_EXPORTER_OTLP_INSECURE`, where it is set
+    guarded: bool = False  # OTLP headers or certificates are set, so plaintext is not the default
+    targets: Sequence[str] = ()  # more internal hosts
 
     def plaintext(self, *hosts: str) -> bool:
         """Return whether an endpoint without a scheme is plaintext: as set, else on internal hosts alone."""
@@ -108,11 +92,7 @@ def default_endpoint(protocol: Protocol) -> Endpoint:
 
 
 def read_endpoint(text: str, reading: Reading) -> Endpoint:
-    """Resolve an endpoint.
-
-    Args:
-        text: A URL, ``host:port`` or, for gRPC, any gRPC target.
-        reading: The other variables that it depends on.
+    """Resolve a URL, ``host:port`` or, for gRPC, any gRPC target.
 
     Raises:
         BadValueError: It is none of these.

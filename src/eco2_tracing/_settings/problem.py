@@ -19,34 +19,23 @@ _MASKED_NAME = (
     r"(?i)(?<!_RESPONSE)(?<!_ID)_HEADERS?$|TOKEN|SECRET|PASSW|CREDENTIAL|AUTHORIZATION|_AUTH$|_KEY$|APIKEY"
 )
 _QUOTED = r"'[^']*'|\"[^\"]*\""
-_VALUE_LENGTH, _TEXT_LENGTH = 120, 500
+_VALUE_LENGTH, _TEXT_LENGTH, _ARGUMENT_LENGTH = 120, 500, 80
+_MOST_ENTRIES = 1000
+_TEXT = "a string"
 
 
 class Problem(NamedTuple):
-    """One problem of one variable.
-
-    Attributes:
-        variable: Its name.
-        found: The value found, credentials masked.
-        used: What is used instead, in words or as ``repr``.
-        message: The whole sentence: variable, value found, what is wrong, value used.
-        advisory: The value found *is* used; strict mode warns and does not raise.
-    """
+    """One problem of one variable."""
 
     variable: str
-    found: str
-    used: str
-    message: str
-    advisory: bool = False
+    found: str  # credentials masked
+    used: str  # what is used instead, in words or as `repr`
+    message: str  # the whole sentence: variable, value found, what is wrong, value used
+    advisory: bool = False  # the value found *is* used; strict mode warns and does not raise
 
 
 class BadValueError(ValueError):
-    """A parser cannot use a text, or not all of it.
-
-    Args:
-        complaint: What is wrong, or what was expected.
-        used: The value that is used; without it the default is used.
-    """
+    """A parser cannot use a text, or not all of it. Without a value that is used, the default is."""
 
     def __init__(self, complaint: str, *used: object) -> None:
         super().__init__(complaint)
@@ -68,11 +57,8 @@ class Findings:
         self, variable: str, found: str, complaint: str, used: str, *, advisory: bool = False
     ) -> None:
         """Add a value that is not used as it is, with what is used in words."""
-        seen, used, complaint = (
-            shown(variable, found),
-            _masked(used, _TEXT_LENGTH),
-            _masked(complaint, _TEXT_LENGTH),
-        )
+        seen = shown(variable, found)
+        used, complaint = (_masked(text, _TEXT_LENGTH) for text in (used, complaint))
         if shown_text(found) != found:
             # Both quote parts of a value that holds a credential, in another case for example.
             used, complaint = (re.sub(_QUOTED, repr(MASK), text) for text in (used, complaint))
@@ -102,18 +88,13 @@ def _masked(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[:length]}…"
 
 
-_SHOWN = 80
-_MOST_ENTRIES = 1000
-_TEXT = "a string"
-
-
 class _Short(reprlib.Repr):
     """Bounds the nested containers that are read, which may contain each other many times."""
 
     def __init__(self) -> None:
         super().__init__()
         self.maxlevel = 2
-        self.maxstring = self.maxlong = self.maxother = 2 * _SHOWN
+        self.maxstring = self.maxlong = self.maxother = 2 * _ARGUMENT_LENGTH
 
     def repr_instance(self, x: object, level: int) -> str:
         """Return the object's own ``repr``, which may raise; of a container its type."""
@@ -126,17 +107,13 @@ _short = _Short()
 
 
 def shown_argument(value: object) -> str:
-    """Return the ``repr`` of any object as a log may show it: bounded, credentials masked; never raises.
-
-    Args:
-        value: Any object.
-    """
+    """Return the ``repr`` of any object as a log may show it: bounded, credentials masked; never raises."""
     plain = str.__str__(value) if issubclass(type(value), str) else value
     text = attempt_silently(lambda: str.__str__(_short.repr(plain)), default=None)
     if text is None:
         return printable(value)
-    text = shown_text(text[: 2 * _SHOWN])
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    text = shown_text(text[: 2 * _ARGUMENT_LENGTH])
+    return text if len(text) <= _ARGUMENT_LENGTH else f"{text[:_ARGUMENT_LENGTH]}…"
 
 
 def unusable(
@@ -208,12 +185,7 @@ def names_argument(
 ) -> tuple[tuple[str, ...] | None, Problem | None]:
     """Return an argument that should be names, in one text with commas or in several texts, and its problem.
 
-    Args:
-        function: The public function.
-        name: The argument.
-        value: The value found.
-        takes: What to write instead.
-        default: The value used where there is no name, in words; its names are ``None``.
+    ``default`` says in words what is used where there is no name; the names are then ``None``. See also `unusable`.
     """
     if value is None:
         return None, None
