@@ -35,13 +35,14 @@ def _captured(name: str) -> str:
 # The value is already checked, and building its schema takes milliseconds.
 _UNCHECKED = GetPydanticSchema(lambda _source, _handler: core_schema.any_schema())
 _STRINGS = GetPydanticSchema(lambda _source, handler: handler(frozenset[str]))
-
-
 _Boolean = Annotated[bool, parse.boolean]
 _Count = Annotated[int, parse.count]
 _Positive = Annotated[int, parse.positive]
 _Expressions = Annotated[Sequence[str], patterns]
 _Names = Annotated[Sequence[str], parse.instrumentation_names]
+_Limit = Annotated[int | None, parse.count]
+_COUNT_LIMIT, _LENGTH_LIMIT = "OTEL_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"
+_EXCLUDED_URLS = "OTEL_PYTHON_EXCLUDED_URLS"
 
 
 class Settings(_Declared):
@@ -116,42 +117,30 @@ class Settings(_Declared):
     bsp_export_timeout: Annotated[int, parse.timeout, "OTEL_BSP_EXPORT_TIMEOUT"] = 30_000
     """Milliseconds that an export may take."""
 
-    attribute_count_limit: Annotated[_Count, "OTEL_ATTRIBUTE_COUNT_LIMIT"] = 128
+    attribute_count_limit: Annotated[_Count, _COUNT_LIMIT] = 128
     """Attributes of a span, event or link, where the limits below are not set."""
-    attribute_value_length_limit: Annotated[int | None, parse.count, "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"] = (
-        None
-    )
+    attribute_value_length_limit: Annotated[_Limit, _LENGTH_LIMIT] = None
     """Characters of a value; ``None`` is no limit."""
-    span_attribute_count_limit: Annotated[
-        _Count, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"
-    ] = 128
+    span_attribute_count_limit: Annotated[_Count, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", _COUNT_LIMIT] = 128
     """Attributes of a span."""
     span_attribute_value_length_limit: Annotated[
-        int | None, parse.count, "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"
+        _Limit, "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", _LENGTH_LIMIT
     ] = None
     """Characters of the value of a span's attribute; ``None`` is no limit."""
     span_event_count_limit: Annotated[_Count, "OTEL_SPAN_EVENT_COUNT_LIMIT"] = 128
     """Events of a span."""
     span_link_count_limit: Annotated[_Count, "OTEL_SPAN_LINK_COUNT_LIMIT"] = 128
     """Links of a span."""
-    event_attribute_count_limit: Annotated[
-        _Count, "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"
-    ] = 128
+    event_attribute_count_limit: Annotated[_Count, "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", _COUNT_LIMIT] = 128
     """Attributes of an event."""
-    link_attribute_count_limit: Annotated[
-        _Count, "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"
-    ] = 128
+    link_attribute_count_limit: Annotated[_Count, "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", _COUNT_LIMIT] = 128
     """Attributes of a link."""
 
     excluded_paths: Annotated[Sequence[str] | None, parse.items, "ECO2_TRACING_EXCLUDED_PATHS"] = None
     """Paths without spans; ``None`` stands for the default list."""
-    excluded_urls: Annotated[
-        _Expressions, "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", "OTEL_PYTHON_EXCLUDED_URLS"
-    ] = ()
+    excluded_urls: Annotated[_Expressions, "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", _EXCLUDED_URLS] = ()
     """Regular expressions of URLs without server spans."""
-    httpx_excluded_urls: Annotated[
-        _Expressions, "OTEL_PYTHON_HTTPX_EXCLUDED_URLS", "OTEL_PYTHON_EXCLUDED_URLS"
-    ] = ()
+    httpx_excluded_urls: Annotated[_Expressions, "OTEL_PYTHON_HTTPX_EXCLUDED_URLS", _EXCLUDED_URLS] = ()
     """Regular expressions of URLs without client spans."""
     http_capture_headers_server_request: Annotated[_Expressions, _captured("SERVER_REQUEST")] = ()
     """Regular expressions of request headers that server spans record."""

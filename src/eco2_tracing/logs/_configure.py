@@ -10,8 +10,15 @@ from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._redaction import Redactor, printable
 from eco2_tracing._settings import Problem, load_settings, report_arguments, shown_argument, text_argument
 from eco2_tracing.logs._records import capture_log_calls, stop_capturing
-from eco2_tracing.logs._servers import CelerySetup, DisabledLoggers, ServerLoggers, drop_echo, is_console
-from eco2_tracing.logs._shared import ecs_service, set_redactor, shared
+from eco2_tracing.logs._servers import (
+    CelerySetup,
+    ConfigWatch,
+    ServerLoggers,
+    drop_echo,
+    enable_disabled,
+    is_console,
+)
+from eco2_tracing.logs._shared import set_redactor, set_service, shared
 from eco2_tracing.logs._stdout import StdoutHandler
 from eco2_tracing.logs._uncaught import UncaughtHooks
 
@@ -19,7 +26,7 @@ from eco2_tracing.logs._uncaught import UncaughtHooks
 class _Configured:
     """The changes of `configure_logging`, and the state before."""
 
-    __slots__ = ("_before", "_celery", "_disabled", "_handler", "_level", "_servers", "_uncaught")
+    __slots__ = ("_before", "_celery", "_handler", "_level", "_servers", "_uncaught", "_watch")
 
     def __init__(self) -> None:
         self._handler: StdoutHandler | None = None
@@ -28,7 +35,7 @@ class _Configured:
         self._level = logging.INFO
         self._uncaught = UncaughtHooks(self._is_written)
         self._celery = CelerySetup(self._repeat)
-        self._disabled = DisabledLoggers()
+        self._watch: ConfigWatch | None = None
 
     def configure(self, level: int) -> None:
         self._level = level
@@ -36,7 +43,7 @@ class _Configured:
         if self._handler is None:
             self._handler = StdoutHandler()
             self._before = (list(root.handlers), root.level)
-        self._disabled.enable(self._servers.loggers)
+        self._watch = enable_disabled(self._watch, self._servers.loggers)
         for handler in list(root.handlers):
             if is_console(handler):
                 root.removeHandler(handler)
@@ -68,7 +75,7 @@ class _Configured:
         self._servers.undo()
         self._uncaught.undo()
         self._celery.disconnect()
-        self._disabled.forget()
+        self._watch = None
 
     def _repeat(self) -> None:
         self.configure(self._level)
@@ -103,10 +110,9 @@ def configure_logging(level: int | str | None = None, *, service_name: str | Non
     try:
         settings = load_settings(service_name=service_name)
     except ConfigurationError:  # strict mode: `configure_tracing` raises it with all problems
-        shared.set_service(ecs_service(service_name, None, None), final=False)
+        set_service(service_name, final=False)
     else:
-        name, version, place = settings.service_name, settings.service_version, settings.environment
-        shared.set_service(ecs_service(name, version, place), final=False)
+        set_service(settings.service_name, settings.service_version, settings.environment, final=False)
         if settings.redact_keys or settings.redact_numbers:
             set_redactor(Redactor(settings.redact_keys, numbers=settings.redact_numbers))
     _configured.configure(wanted)

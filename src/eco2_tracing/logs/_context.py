@@ -51,9 +51,6 @@ class LogContext:
         bound: The fields of `bind_log_fields`.
         span_context: The span context to take the ids from.
         request: The request of an access line.
-
-    Attributes:
-        fragment: The ids as the formatter writes them; empty without ids.
     """
 
     __slots__ = ("bound", "fragment", "ids", "request", "span_context")
@@ -69,7 +66,7 @@ class LogContext:
             trace_id = span_context.trace_id.to_bytes(16, "big")
             ids = (trace_id.hex(), span_context.span_id.to_bytes(8, "big").hex())
         self.ids = ids
-        self.fragment = ids_fragment(ids)
+        self.fragment = ids_fragment(ids)  # as the formatter writes them
         self.bound = bound
         self.span_context = span_context
         self.request = request
@@ -95,12 +92,7 @@ UNKNOWN_CONTEXT = LogContext()
 
 
 def capture_context(logger: object, last: LogContext = NO_CONTEXT) -> LogContext:
-    """Return the current context.
-
-    Args:
-        logger: The name of the logger.
-        last: The context captured before. It is returned if span and fields are still the same.
-    """
+    """Return the current context for a logger; ``last``, the one captured before, if span and fields are the same."""
     try:
         span = get_current_span()
         context = None if span is INVALID_SPAN else span.get_span_context()
@@ -140,12 +132,7 @@ def context_of(record: logging.LogRecord) -> LogContext:
 
 
 def ids_on(record: logging.LogRecord, context: LogContext) -> Ids | None:
-    """Return the ids that other packages set on a record.
-
-    Args:
-        record: Any record.
-        context: Its context. Ids of `TraceContextFilter` are used only if it is unknown.
-    """
+    """Return the ids that other packages set on a record. Those of `TraceContextFilter` if its context is unknown."""
     attributes = record.__dict__
     ids = _ids(attributes, "otelTraceID", "otelSpanID")  # of opentelemetry-instrumentation-logging
     if ids is None and type(extra := attributes.get("extra")) is dict:  # of loguru

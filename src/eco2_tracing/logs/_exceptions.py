@@ -52,7 +52,7 @@ def error_fields(
     redactor: Redactor,
     budget: Budget | None = None,
 ) -> dict[str, object]:
-    """Return the fields of an exception, of a stack, or of both.
+    """Return the masked fields of an exception, of a stack, or of both.
 
     Args:
         exc_info: The exception.

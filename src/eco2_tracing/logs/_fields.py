@@ -40,13 +40,9 @@ NOT_IN_LABELS = re.compile(r"[.*\\]")
 def add_fields(
     fields: dict[str, object], given: Mapping[str, object], redactor: Redactor, budget: Budget | None = None
 ) -> None:
-    """Add the application's fields to a document. A field that exists is not replaced.
+    """Add the application's masked fields to a document without the fields of the formatter.
 
-    Args:
-        fields: The document, without the fields of the formatter.
-        given: The application's fields. ``None`` is left out: ECS has no field without a value.
-        redactor: Masks secrets.
-        budget: The number of characters left for the line.
+    A field that exists is not replaced. ``None`` is left out: ECS has no field without a value.
     """
     json = JsonConverter(redactor, budget)
     labels: dict[str, object] = {}
@@ -125,7 +121,7 @@ class _Field(NamedTuple):
 
 
 class ExtraFields:
-    """Formats the fields of records that differ in nothing but the values.
+    """Fast path for the fields of `extra=`: a log call has the same few names each time, and short plain values.
 
     The place of a field depends on the names of the record's attributes alone. It is determined once for each set.
 
@@ -142,14 +138,9 @@ class ExtraFields:
         self._shapes: tuple[Redactor | None, dict[tuple[str, ...], tuple[_Field, ...]]] = (None, {})
 
     def formatted(self, record: logging.LogRecord, redactor: Redactor) -> str | None:
-        """Return the fields as the continuation of a JSON object.
+        """Return the fields of a record without exception as the continuation of a JSON object.
 
-        Args:
-            record: A record without exception.
-            redactor: Masks secrets.
-
-        Returns:
-            ``None`` if a name or value is not simple, or if there are too many.
+        ``None`` if a name or value is not simple, or if there are too many.
         """
         attributes = record.__dict__
         shapes = self._shapes

@@ -34,12 +34,7 @@ _INTEGERS = range(-(2**63), 2**64)  # the integers that Elasticsearch and orjson
 
 
 class JsonConverter:
-    """Converts the objects of one line to JSON values.
-
-    Args:
-        redactor: Masks secrets by name and in texts.
-        budget: The number of characters left for the line.
-    """
+    """Converts the objects of one line to JSON values. Its budget is the number of characters left for the line."""
 
     __slots__ = ("_budget", "_nodes_left", "_redactor")
 

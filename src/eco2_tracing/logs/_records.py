@@ -24,20 +24,15 @@ Factory = Callable[..., logging.LogRecord]
 
 
 class ContextRecord(logging.LogRecord):
-    """A record with its context in a slot. Formatters that write every attribute do not see it.
-
-    Attributes:
-        eco2_context: The context of a log call.
-        eco2_made: For records of `logging.makeLogRecord`: the time at which the record was made, and the context. A
-            record with another time is a copy of one that was made elsewhere.
-        eco2_message: A message that is a dictionary. A queue's handler turns `msg` into text.
-    """
+    """A record with its context in a slot. Formatters that write every attribute do not see it."""
 
     __slots__ = ("eco2_context", "eco2_made", "eco2_message")
 
     eco2_context: LogContext
+    # Of `logging.makeLogRecord`: when the record was made, and the context. One with another time is a copy of one made
+    # elsewhere.
     eco2_made: tuple[float, LogContext]
-    eco2_message: dict[str, object]
+    eco2_message: dict[str, object]  # the message: a queue's handler turns `msg` into text
 
     def __copy__(self) -> ContextRecord:
         """Copy the attributes and the context."""
@@ -143,15 +138,12 @@ def _nothing(*_: object) -> None:
 
 
 class _Installed:
-    """The installed factory, and the one that it replaced.
-
-    Attributes:
-        before_sqlalchemy: Called with the logger's name for each record of SQLAlchemy, before its handlers.
-    """
+    """The installed factory, and the one that it replaced."""
 
     __slots__ = ("_factory", "_previous", "before_sqlalchemy")
 
     def __init__(self) -> None:
+        # Called with the logger's name for each record of SQLAlchemy, before its handlers.
         self.before_sqlalchemy: Callable[[str], None] = _nothing
         self._factory: Factory | None = None
         self._previous: Factory = logging.LogRecord
@@ -161,9 +153,7 @@ class _Installed:
         if before_sqlalchemy is not None:
             self.before_sqlalchemy = before_sqlalchemy
         record = attempt_silently(_empty_record, default=None)
-        if (
-            record is None
-        ):  # the factory of another library fails: ours is inside it if it has ever been installed
+        if record is None:  # another library's factory fails: ours is inside it if it has ever been installed
             is_in_use = self._factory is not None
         else:
             is_in_use = isinstance(record, ContextRecord) or PORTABLE in record.__dict__

@@ -38,30 +38,21 @@ class RequestState:
 
 
 class BoundFields:
-    """An immutable copy of the fields of `bind_log_fields`.
-
-    Args:
-        fields: The copy.
-        revision: `RequestState.revision` at the time of the copy.
-
-    Attributes:
-        written: The redactor that the formatter used, and the JSON that it wrote.
-    """
+    """An immutable copy of the fields of `bind_log_fields`, made at `RequestState.revision`."""
 
     __slots__ = ("fields", "revision", "written")
 
     def __init__(self, fields: dict[str, object], revision: int) -> None:
         self.fields = fields
         self.revision = revision
-        self.written: tuple[object, str] = (None, "")
+        self.written: tuple[object, str] = (None, "")  # the formatter's redactor, and the JSON that it wrote
 
 
 def bound_fields(request: RequestState, fields: dict[str, object]) -> BoundFields:
     """Return a copy of a request's fields; the same object until they change."""
     bound = request.bound
-    revision = (
-        request.revision
-    )  # read before copying: a field that another thread binds now causes a new copy
+    # Read before copying: a field that another thread binds now causes a new copy.
+    revision = request.revision
     if bound is None or bound.revision != revision:
         bound = request.bound = BoundFields(dict(fields), revision)
     return bound

@@ -45,11 +45,7 @@ SERVER_LOGGERS = (
 
 
 class ServerLoggers(logging.Filter):
-    """A filter that makes the server loggers propagate. Every record passes.
-
-    Attributes:
-        loggers: The loggers.
-    """
+    """A filter that makes the server loggers propagate. Every record passes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,34 +131,20 @@ class ConfigWatch(logging.Handler):
         super().close()
 
 
-class DisabledLoggers:
-    """Enables the loggers that `logging.config` disabled."""
+def enable_disabled(watch: ConfigWatch | None, servers: Iterable[logging.Logger]) -> ConfigWatch:
+    """Enable the loggers that `logging.config` disabled since the last call, and return the watch for the next one.
 
-    __slots__ = ("_watch",)
-
-    def __init__(self) -> None:
-        self._watch: ConfigWatch | None = None
-
-    def enable(self, servers: Iterable[logging.Logger]) -> None:
-        """Enable what was disabled since the last call. Loggers that were disabled one by one stay disabled.
-
-        Args:
-            servers: The server loggers. If all are disabled at the first call, `logging.config` did it.
-        """
-        if self._watch is None:
-            before = frozenset[str]() if all(each.disabled for each in servers) else None
-        else:
-            before = self._watch.disabled
-        if before is not None:
-            for name, logger in _loggers():
-                if logger.disabled and name not in before:
-                    logger.disabled = False
-        if self._watch is None or before is not None:
-            self._watch = ConfigWatch()
-
-    def forget(self) -> None:
-        """Stop watching."""
-        self._watch = None
+    Loggers that were disabled one by one stay disabled. If all server loggers are disabled at the first call,
+    `logging.config` did it.
+    """
+    if watch is None:
+        before = frozenset[str]() if all(each.disabled for each in servers) else None
+    else:
+        before = watch.disabled
+    for name, logger in _loggers() if before is not None else ():
+        if logger.disabled and name not in (before or ()):
+            logger.disabled = False
+    return ConfigWatch() if watch is None or before is not None else watch
 
 
 def _loggers() -> list[tuple[str, logging.Logger]]:
@@ -171,12 +153,9 @@ def _loggers() -> list[tuple[str, logging.Logger]]:
 
 
 class CelerySetup:
-    """Configures the logging of a worker.
+    """Configures the logging of a worker by ``configure``, which repeats `configure_logging`.
 
     Celery replaces the handlers of the root logger, unless its signal `setup_logging` has a receiver.
-
-    Args:
-        configure: Repeats `configure_logging`.
     """
 
     __slots__ = ("_configure", "_file", "_is_connected")

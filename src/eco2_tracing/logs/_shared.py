@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from eco2_tracing._native import RLock
 from eco2_tracing._redaction import Redactor
 
+_SERVICE = ("service.name", "service.version", "service.environment", "service.node.name")
+
 
 class Shared:
     """The state that all formatters read when they write a line, so that calls may come in any order.
@@ -16,7 +18,7 @@ class Shared:
 
     Attributes:
         redactor: Masks secrets in every line.
-        service: The `service.*` fields by ECS name; a new object after each change.
+        service: The `service.*` fields by ECS name, in ECS order; a new object after each change.
     """
 
     __slots__ = ("_arguments", "_final", "_lock", "redactor", "service")
@@ -28,13 +30,30 @@ class Shared:
         self.redactor = Redactor()
         self.service: Mapping[str, str] = {}
 
-    def set_service(self, fields: Mapping[str, str | None], *, final: bool) -> None:
-        """Set the given fields. Final ones take precedence over others, whichever are set first."""
+    def set_service(
+        self,
+        name: str | None = None,
+        version: str | None = None,
+        environment: str | None = None,
+        node_name: str | None = None,
+        *,
+        final: bool = True,
+    ) -> None:
+        """Set the service of every line from now on; ``None`` leaves a field as it is.
+
+        Final fields take precedence over others, whichever are set first. The node is the pod, for example.
+        """
+        given = zip(_SERVICE, (name, version, environment, node_name), strict=True)
         with self._lock:
             target = self._final if final else self._arguments
             # A service's name may be a credential by mistake.
-            target.update({key: self.redactor.text(value) for key, value in fields.items() if value})
+            target.update({key: self.redactor.text(value) for key, value in given if value})
             self.service = {**self._arguments, **self._final}
+
+    def set_redactor(self, redactor: Redactor) -> None:
+        """Mask with this redactor from the next line on."""
+        self.redactor = redactor
+        self.service = {**self.service}  # a new object: formatters drop their cached names of loggers
 
     def forget(self) -> None:
         """Restore the initial state: no service name, and the built-in secrets."""
@@ -44,38 +63,5 @@ class Shared:
 
 
 shared = Shared(RLock())
-
-
-def set_service(
-    name: str | None = None,
-    version: str | None = None,
-    environment: str | None = None,
-    node_name: str | None = None,
-) -> None:
-    """Set the service of every line from now on; ``None`` leaves a field as it is.
-
-    Args:
-        name: `service.name`.
-        version: `service.version`.
-        environment: `service.environment`.
-        node_name: `service.node.name`, such as the pod.
-    """
-    shared.set_service(ecs_service(name, version, environment, node_name), final=True)
-
-
-def set_redactor(redactor: Redactor) -> None:
-    """Mask with this redactor from the next line on."""
-    shared.redactor = redactor
-    shared.service = {**shared.service}  # a new object: formatters drop their cached names of loggers
-
-
-def ecs_service(
-    name: str | None, version: str | None, environment: str | None, node_name: str | None = None
-) -> dict[str, str | None]:
-    """Return the service's fields by ECS name, in ECS order."""
-    return {
-        "service.name": name,
-        "service.version": version,
-        "service.environment": environment,
-        "service.node.name": node_name,
-    }
+set_service = shared.set_service
+set_redactor = shared.set_redactor

@@ -20,30 +20,19 @@ _LONGEST_STEP_S = 5.0
 
 
 class DictMessage(NamedTuple):
-    """The parts of a dictionary that was logged as message.
-
-    Attributes:
-        text: The message.
-        fields: The other items. They are handled as those of `extra`.
-        exc_info: An exception, in any form that `logging` accepts.
-        exception: The same, rendered by a processor of structlog.
-        stack: A stack, as text.
-    """
+    """The parts of a dictionary that was logged as message."""
 
     text: object
-    fields: dict[str, object]
-    exc_info: object = None
-    exception: object = None
+    fields: dict[str, object]  # the other items, which are handled as those of `extra`
+    exc_info: object = None  # in any form that `logging` accepts
+    exception: object = None  # the same, rendered by a processor of structlog
     stack: object = None
 
 
 def dict_message(record: logging.LogRecord) -> DictMessage | None:
-    """Return the parts of a record's message; ``None`` if it is no dictionary.
+    """Return the parts of the message of a record, if it is no text with arguments; ``None`` if it is no dictionary.
 
     A queue's handler turns the dictionary into text. `ContextRecord.eco2_message` is then the dictionary.
-
-    Args:
-        record: A record whose message is no text with arguments.
     """
     message: object = record.msg
     if type(message) is str:
@@ -90,11 +79,11 @@ def _is_time(stamp: object, created: float) -> bool:
 
 
 def rendered_error(exception: object, exc_info: object) -> tuple[str | None, dict[str, object]]:
-    """Read an exception that a processor of structlog has rendered.
+    """Read an exception that a processor of structlog has rendered, unless there is the exception itself.
 
     Args:
         exception: The text of `format_exc_info`, or the list of `dict_tracebacks`.
-        exc_info: The exception itself. If there is one, nothing is read.
+        exc_info: The exception itself.
 
     Returns:
         The traceback as text; and `error.type` and `error.message`, if they are known.
