@@ -138,13 +138,15 @@ def enable_disabled(watch: ConfigWatch | None, servers: Iterable[logging.Logger]
     `logging.config` did it.
     """
     if watch is None:
-        before = frozenset[str]() if all(each.disabled for each in servers) else None
-    else:
-        before = watch.disabled
-    for name, logger in _loggers() if before is not None else ():
-        if logger.disabled and name not in (before or ()):
+        watch = ConfigWatch()
+        if all(each.disabled for each in servers):
+            watch.disabled = frozenset()
+    if watch.disabled is None:
+        return watch
+    for name, logger in _loggers():
+        if logger.disabled and name not in watch.disabled:
             logger.disabled = False
-    return ConfigWatch() if watch is None or before is not None else watch
+    return ConfigWatch()
 
 
 def _loggers() -> list[tuple[str, logging.Logger]]:
