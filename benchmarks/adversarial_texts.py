@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from eco2_tracing._redaction import Redactor, commands, keys, messages, statements, tokens
+from eco2_tracing._redaction import Redactor, commands, keys, messages, sql, tokens
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.redaction.test_bounds import PIECES
@@ -79,7 +79,7 @@ def spelled(prefix: str) -> str:
 def all_pieces() -> list[str]:
     """Return the beginnings of all searches."""
     begins = [
-        *messages._DETAILS, *statements._PATTERNS, *statements.STARTS, *(word.lower() for word in statements.STARTS),
+        *messages._DETAILS, *sql._PATTERNS, *sql.STARTS, *(word.lower() for word in sql.STARTS),
     ]  # fmt: skip
     prefixes = " ".join(prefixes for prefixes, _ in tokens._FORMS).split()
     found = [

@@ -11,7 +11,7 @@ from eco2_tracing._redaction.keys import SecretKeys
 from eco2_tracing._redaction.lazy import compile_all
 from eco2_tracing._redaction.limits import LONGEST_TEXT, SEARCHES, Budget, printable, truncate
 from eco2_tracing._redaction.messages import DETAILS, mask_details
-from eco2_tracing._redaction.statements import CAPITALS, STARTS, mask_statements
+from eco2_tracing._redaction.sql import CAPITALS, STARTS, mask_statements
 from eco2_tracing._redaction.text import FreeText, lowered
 from eco2_tracing._redaction.tokens import find_run
 from eco2_tracing._redaction.urls import Urls, mask_userinfo

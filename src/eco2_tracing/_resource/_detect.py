@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from eco2_tracing._resource.detect import container_facts
+from eco2_tracing._resource.build import container_facts
 
 __all__ = ["container_facts"]

@@ -1,24 +1,259 @@
-"""Loads the settings of this process and reports what is wrong with them."""
+"""Reads the settings from keywords, environment and arguments, and reports what is wrong with them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from eco2_tracing._guard import warn_once
-from eco2_tracing._settings.fields import SERVICE_FACTS, Settings
-from eco2_tracing._settings.near_misses import is_generic, is_superfluous
-from eco2_tracing._settings.problem import raise_wrong, shown_argument
-from eco2_tracing._settings.source import read_fields
+from pydantic import SecretStr
+
+from eco2_tracing._guard import attempt_silently, warn_once
+from eco2_tracing._settings.display import masked_reprs
+from eco2_tracing._settings.early import removed
+from eco2_tracing._settings.fields import (
+    ENVIRONMENT,
+    KEYWORDS,
+    SERVICE_FACTS,
+    SERVICE_NAMES,
+    SOURCES,
+    VARIABLES,
+    Settings,
+    Source,
+)
+from eco2_tracing._settings.names import ARG, RATIO, SAMPLER, read_sampler
+from eco2_tracing._settings.near_misses import is_generic, is_superfluous, report_near_misses
+from eco2_tracing._settings.otlp import resolve_otlp
+from eco2_tracing._settings.parse import boolean, pairs, rate
+from eco2_tracing._settings.probable import SAFE_RATE, unquoted
+from eco2_tracing._settings.problem import BadValueError, Findings, plain_text, raise_wrong, shown_argument
 
 if TYPE_CHECKING:
-    from eco2_tracing._settings.model import TracingSettings
     from eco2_tracing._settings.problem import Problem
 
 
+Level = dict[str, str]
+_RESOURCE, _DISABLED = "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SDK_DISABLED"
+
+
+def read_fields(
+    keywords: Mapping[str, object],
+    environ: Mapping[str, str] = os.environ,
+    arguments: Mapping[str, str | None] | None = None,
+    attributes: Iterable[str] = (),
+) -> dict[str, object]:
+    """Return the values of all fields that are not at their default; problems are collected in one of them.
+
+    Args:
+        keywords: The arguments of `TracingSettings`; they override the environment.
+        environ: The environment.
+        arguments: Service name, version and environment where keywords and environment do not set them.
+        attributes: Names of resource attributes that are set in code.
+
+    Raises:
+        ConfigurationError: In strict mode, with all problems.
+    """
+    return _Reader(keywords, environ, arguments or {}).values(attributes)
+
+
+class _Reader:
+    """Reads the variables of three levels; the first level that sets a variable is used."""
+
+    def __init__(
+        self, keywords: Mapping[str, object], environ: Mapping[str, str], arguments: Mapping[str, str | None]
+    ) -> None:
+        self._findings = Findings()
+        self._environ = environ
+        explicit = self._explicit(keywords)
+        environment = {name: value for name in VARIABLES if (value := _clean(environ.get(name, "")))}
+        self._unquote(environment)
+        code = {SERVICE_FACTS[key]: value for key, given in arguments.items() if (value := _text(given))}
+        self._levels: tuple[Level, ...] = (explicit, environment, code)
+
+    def values(self, attributes: Iterable[str]) -> dict[str, object]:
+        self._translate_aliases()
+        found = ((field, self._value(field, source)) for field, source in SOURCES.items())
+        values = {field: value for field, value in found if value is not None}
+        values |= self._service()
+        values["error_sampling_rate_is_set"] = "error_sampling_rate" in values
+        values |= read_sampler(self._found, self._findings)
+        self._fit_batch(values)
+        self._check_excluded_paths(values)
+        values |= resolve_otlp(values, self._found, self._findings)
+        report_near_misses(self._environ, self._known(values, attributes), self._findings)
+        self._report_removed()
+        if values.get("strict"):
+            raise_wrong(self._findings.problems)
+        values["problems"] = tuple(self._findings.problems)
+        return masked_reprs(values)
+
+    def _explicit(self, keywords: Mapping[str, object]) -> Level:
+        level: Level = {}
+        for key, given in keywords.items():
+            variable = KEYWORDS.get(key.lower())
+            text: str | None = attempt_silently(_text, given, default=None)
+            if text is None:
+                complaint = "expected text, a number, or a list or mapping of those"
+                self._findings.replaced(variable or key, shown_argument(given), complaint, None)
+                continue
+            if variable is None:
+                self._findings.replaced(key, text, "there is no such setting", None)
+            elif text:
+                level[variable] = text
+        return level
+
+    def _unquote(self, level: Level) -> None:
+        """Remove quotation marks around a whole value: `docker --env-file` and YAML keep them as part of it."""
+        for variable, text in level.items():
+            inner = unquoted(text)
+            if inner is not None:
+                level[variable] = inner
+                complaint = "the quotation marks are part of the value"
+                self._findings.replaced_by(variable, text, complaint, "the value without them")
+
+    def _known(self, values: Mapping[str, Any], attributes: Iterable[str]) -> set[str]:
+        """Return the variables and resource attributes that have a value."""
+        known = {*attributes, *(name for level in self._levels for name in level)}
+        known |= {variable for field, variable in SERVICE_FACTS.items() if values[field]}
+        known.update(values.get("resource_attributes", ()))
+        return known | {ENVIRONMENT} if values.get("disabled") else known  # no span would have it
+
+    def _report_removed(self) -> None:
+        """Report the variables that `early` removed, because they name providers that are not installed."""
+        for variable, text in removed.items() if self._environ is os.environ else ():
+            if text := _clean(text):
+                complaint = "no installed package has a provider of this name"
+                self._findings.replaced(variable, text, complaint, None)
+
+    def _found(self, variables: Iterable[str]) -> tuple[str, str] | None:
+        """Return the first variable that is set, in the first level where one is, with its text."""
+        for level in self._levels:
+            for variable in variables:
+                if variable in level:
+                    return variable, level[variable]
+        return None
+
+    def _value(self, field: str, source: Source) -> object:
+        """Return the value of a field; ``None`` stands for its default."""
+        found = self._found(source.variables)
+        if found is None:
+            return None
+        variable, text = found
+        try:
+            return source.parse(text)
+        except BadValueError as bad:
+            if variable == "WEB_CONCURRENCY":
+                self._doubt_workers(text, bad.complaint)
+            # A variable that fills several fields is reported once.
+            elif all(problem.variable != variable for problem in self._findings.problems):
+                used = bad.used[0] if bad.used else getattr(Settings, field)
+                self._findings.replaced(variable, text, bad.complaint, used)
+            return bad.used[0] if bad.used else None
+
+    def _translate_aliases(self) -> None:
+        """Translate OTEL_ENABLED and OTEL_SAMPLING_RATE, unless the specification's names are set."""
+        for index, level in enumerate(self._levels):
+            for alias, proper, translate in (
+                ("OTEL_ENABLED", _DISABLED, self._translate_enabled),
+                ("OTEL_SAMPLING_RATE", SAMPLER, self._translate_ratio),
+            ):
+                text = level.get(alias)
+                if text and any(proper in one for one in self._levels[: index + 1]):
+                    self._findings.doubted(alias, text, f"{proper} is set and wins", proper)
+                elif text:
+                    translate(alias, level, text)
+
+    def _translate_enabled(self, alias: str, level: Level, text: str) -> None:
+        try:
+            enabled = boolean(text)
+        except BadValueError as bad:
+            enabled = not bad.used or bool(bad.used[0])
+            self._findings.replaced(alias, text, bad.complaint, used=enabled)
+            if not enabled:
+                level[_DISABLED] = "true"
+            return
+        level[_DISABLED] = str(not enabled).lower()
+        self._findings.doubted(alias, text, "an older name", f"{_DISABLED}={level[_DISABLED]}")
+
+    def _translate_ratio(self, alias: str, level: Level, text: str) -> None:
+        level[SAMPLER] = RATIO
+        complaint, ratio = "an older name", text
+        try:
+            rate(text)
+        except BadValueError as bad:
+            complaint += f"; {bad.complaint}"
+            ratio = f"{bad.used[0] if bad.used else SAFE_RATE:.10g}"
+        used = f"{SAMPLER}={RATIO} {ARG}={level.setdefault(ARG, ratio)!r}"
+        self._findings.replaced_by(alias, text, complaint, used, advisory=ratio == text)
+
+    def _service(self) -> dict[str, str | None]:
+        """Return name, version and environment: in each level the variable, else the resource attribute."""
+        levels = [{**_facts(level.get(_RESOURCE, "")), **level} for level in self._levels]
+        return {
+            field: next((level[name] for level in levels for name in names if level.get(name)), None)
+            for field, names in SERVICE_NAMES.items()
+        }
+
+    def _fit_batch(self, values: dict[str, Any]) -> None:
+        """Keep a batch within the queue: OTEL_BSP_MAX_EXPORT_BATCH_SIZE "must be less than or equal"."""
+        queue: int = values.get("bsp_max_queue_size", Settings.bsp_max_queue_size)
+        if values.get("bsp_max_export_batch_size", Settings.bsp_max_export_batch_size) > queue:
+            values["bsp_max_export_batch_size"] = queue
+            if found := self._found(["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"]):
+                complaint = f"a batch cannot be larger than the queue (OTEL_BSP_MAX_QUEUE_SIZE={queue})"
+                self._findings.replaced(*found, complaint, queue)
+
+    def _doubt_workers(self, text: str, complaint: str) -> None:
+        """Report a bad WEB_CONCURRENCY, which servers read too, only where a rate is shared by processes."""
+        sampler = self._found([SAMPLER])
+        if sampler and sampler[1].lower().endswith(("rate_limiting", "jaeger_remote")):
+            complaint = f"{complaint}; set ECO2_TRACING_WORKERS"
+            self._findings.doubted("WEB_CONCURRENCY", text, complaint, repr(Settings.workers))
+
+    def _check_excluded_paths(self, values: Mapping[str, Any]) -> None:
+        """Report a slash alone: it excludes every path, and may be meant for the page at the root."""
+        found = self._found(["ECO2_TRACING_EXCLUDED_PATHS"])
+        if found and not all(path.strip("/") for path in values["excluded_paths"]):
+            self._findings.doubted(*found, "every path is below '/', so no request has a span")
+
+
+def _facts(text: str) -> Mapping[str, str]:
+    try:
+        return pairs(text)
+    except BadValueError:
+        return {}
+
+
+def _text(given: object) -> str:
+    """Return a keyword as the text of its variable, so that both are read by the same rules."""
+    match given:
+        case None:
+            return ""
+        case bool():
+            return str(given).lower()
+        case SecretStr():
+            return _clean(given.get_secret_value())
+        case Mapping():
+            return ",".join(f"{_quoted(key)}={_quoted(value)}" for key, value in given.items())
+        case list() | tuple():
+            return ",".join(map(_text, given)) or ","
+        case set() | frozenset():
+            return ",".join(sorted(map(_text, given))) or ","
+    return _clean(plain_text(given))
+
+
+def _quoted(given: object) -> str:
+    return quote(_text(given), safe="/{}:")
+
+
+def _clean(text: str) -> str:
+    """Strip, and replace NUL and bytes that are not UTF-8: they cannot be logged or sent."""
+    return text.strip().replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
 def load_settings(
-    settings: TracingSettings | None = None,
+    settings: Settings | None = None,
     *,
     service_name: str | None = None,
     service_version: str | None = None,

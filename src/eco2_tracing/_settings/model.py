@@ -16,7 +16,7 @@ from pydantic_settings import (
 
 from eco2_tracing._settings.display import masked_reprs, shown_value
 from eco2_tracing._settings.fields import Settings
-from eco2_tracing._settings.source import read_fields
+from eco2_tracing._settings.load import read_fields
 
 
 class TracingSettings(Settings, BaseSettings):
