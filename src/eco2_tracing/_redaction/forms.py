@@ -90,14 +90,6 @@ def has_form(low: str) -> bool:
     )  # fmt: skip
 
 
-def has_auth_name(low: str) -> bool:
-    """Return True if a text has `auth` as the name of a value, not as a word of prose."""
-    return (
-        "authoriz" in low or "auth=" in low or "auth'" in low or 'auth"' in low or "auth\\" in low
-        or "x-auth" in low
-    )  # fmt: skip
-
-
 def find_forms(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
     """Return the spans of secrets of known forms."""
     if not (has_form(low) or find_run(text) or has_option(low)):

@@ -58,13 +58,9 @@ _COMMANDS = frozenset(("redis", "memcached"))
 
 
 def mask_literals(statement: str, budget: Budget, system: str = "", *, numbers: bool = True) -> str:
-    """Return a statement with `?` for each literal: texts, numbers, dates and booleans.
+    """Return a statement with `?` for each literal: texts, dates, booleans and, unless they are excluded, numbers.
 
-    Args:
-        statement: SQL of any dialect, a JSON query or a command.
-        budget: The search budget.
-        system: The database's name in the semantic conventions, if known.
-        numbers: True to replace numbers too.
+    It is SQL of any dialect, a JSON query or a command. ``system`` is the database's name in the conventions, if known.
     """
     if system in _COMMANDS:
         return _WORD.sub(_MASK, statement)
@@ -124,18 +120,16 @@ class _Literals:
         if kind == "double":
             return self._double(found)
         if kind == "string":
-            is_literal = (
-                not self._strict or self._is_operand(found.start()) or "$$" in found[0] or "=" in found[0]
+            start = found.start()
+            is_operand = not self._strict or _BEFORE_OPERAND.search(
+                self._statement, max(0, start - 48), start
             )
-            return _MASK if is_literal else found[0]
+            return _MASK if is_operand or "$$" in found[0] or "=" in found[0] else found[0]
         if kind == "number":
             return _MASK if self._numbers else found[0]
         if kind == "comment":
             return _masked_comment(found[0])
         return found[0]
-
-    def _is_operand(self, start: int) -> bool:
-        return _BEFORE_OPERAND.search(self._statement, max(0, start - 48), start) is not None
 
     def _double(self, found: re.Match[str]) -> str:
         start, end = found.span()
@@ -235,7 +229,6 @@ _STATEMENT_END = lazy(
     r'\]?\n(?=[ \t]{0,8}File "|[\[(]|Traceback|During |The above|[ \t]{0,8}\n|[A-Z]\w{1,60}:)'
 )
 _MOST = 128
-_COSTS = {"select": 4 * PLACE}  # up to twenty columns
 _ALL, _IN_PLACE, _STRICT, _OMIT = range(4)
 
 
@@ -270,7 +263,8 @@ def _find_statements(text: str, low: str, budget: Budget) -> list[tuple[int, int
         at = low.find(word)
         while at >= 0 and len(places) <= _MOST and budget.left > 0:
             end = at + len(word)
-            budget.left -= _COSTS.get(word, PLACE) if low[end : end + 1].isspace() else CHEAP
+            cost = 4 * PLACE if word == "select" else PLACE  # up to twenty columns
+            budget.left -= cost if low[end : end + 1].isspace() else CHEAP
             mode = _mode_at(text, low, at, word, patterns)
             if mode is not None:
                 places.append((at, mode))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from eco2_tracing._redaction.extent import LITERALS, PROSE, is_prose, mask_spans, value_span
-from eco2_tracing._redaction.forms import find_forms, has_auth_name
+from eco2_tracing._redaction.forms import find_forms
 from eco2_tracing._redaction.keys import (
     COOKIES,
     EXACT,
@@ -103,7 +103,7 @@ class FreeText:
         self._is_secret = is_secret
         self._extra = tuple(extra)
         self._compiled: tuple[re.Pattern[str], re.Pattern[str]] | None = None
-        self.stems = _stems(self._extra)
+        self.stems = tuple({max(split, key=len) for split in map(words, self._extra)})  # their longest words
 
     def has_name(self, low: str) -> bool:
         """Return True if a text may hold one of the names. It is fast, because it is called for each line."""
@@ -114,7 +114,10 @@ class FreeText:
             or ("cre" in low and ("secret" in low or "credential" in low))
             or "ifie" in low or "sig" in low or "pw" in low or "otp" in low or "cv" in low or "card" in low
             or "saml" in low
-            or ("auth" in low and has_auth_name(low))
+            or ("auth" in low and (  # as the name of a value, not as a word of prose
+                "authoriz" in low or "auth=" in low or "auth'" in low or 'auth"' in low or "auth\\" in low
+                or "x-auth" in low
+            ))
             or ((not low.isascii() or "\\u" in low or "%e" in low) and has_korean(low))
             or (self.stems != () and any(stem in low for stem in self.stems))
         )  # fmt: skip
@@ -126,7 +129,7 @@ class FreeText:
         if end < len(text):
             text, low = text[:end] + OMITTED, low[:end] + OMITTED
         if 'value"' in low or "value'" in low or "value\\" in low:
-            spans += self._reversed(low)
+            spans += [one.span("value") for one in _REVERSED.finditer(low) if self._is_secret(one["name"])]
         spans += find_opaque(text, low, budget)
         spans += find_forms(text, low, budget)
         return mask_spans(text, spans)
@@ -172,11 +175,6 @@ class FreeText:
             following = f"(?:(?P<named>{_NAMED})|(?P<pair>{_PAIRED})|(?P<separator>{_SEPARATOR}))"
             self._compiled = re.compile(name), re.compile(name + following, re.VERBOSE)
         return self._compiled
-
-    def _reversed(self, low: str) -> list[tuple[int, int]]:
-        """Return the spans of values that come before their secret name."""
-        found = _REVERSED.finditer(low)
-        return [one.span("value") for one in found if self._is_secret(one["name"])]
 
 
 def lowered(text: str) -> str:
@@ -275,8 +273,3 @@ def _connection_value(text: str, low: str, begin: int, start: int) -> tuple[int,
         return None if rest is None else rest.span()
     first = _FIRST.match(low, start)
     return None if first is None else first.span(1)
-
-
-def _stems(extra: Iterable[str]) -> tuple[str, ...]:
-    """Return the longest word of each additional name, for the literal search."""
-    return tuple({max(split, key=len) for split in map(words, extra)})

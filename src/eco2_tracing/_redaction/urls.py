@@ -163,7 +163,7 @@ def mask_userinfo(text: str, budget: Budget) -> str:
         if "thin:" in text:
             text = _THIN.sub(f"thin:{MASK}@", text)
     if "%" in text and ("%40" in text or "2540" in text or ("@" in text and ("3a" in text or "3A" in text))):
-        text = _ENCODED_USERINFO.sub(_mask_encoded, text)
+        text = _ENCODED_USERINFO.sub(lambda found: f"{found[1] or found[2]}{MASK}{found[3]}", text)
     return text
 
 
@@ -194,7 +194,3 @@ def _mask_authority(found: re.Match[str]) -> str:
 def _is_database(found: re.Match[str]) -> bool:
     start = found.start()
     return _DATABASE.search(found.string, max(0, start - _LONGEST_SCHEME), start) is not None
-
-
-def _mask_encoded(found: re.Match[str]) -> str:
-    return f"{found[1] or found[2]}{MASK}{found[3]}"

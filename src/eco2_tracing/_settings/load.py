@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from pydantic import SecretStr
@@ -27,14 +27,17 @@ from eco2_tracing._settings.near_misses import is_generic, is_superfluous, repor
 from eco2_tracing._settings.otlp import resolve_otlp
 from eco2_tracing._settings.parse import boolean, pairs, rate
 from eco2_tracing._settings.probable import SAFE_RATE, unquoted
-from eco2_tracing._settings.problem import BadValueError, Findings, plain_text, raise_wrong, shown_argument
-
-if TYPE_CHECKING:
-    from eco2_tracing._settings.problem import Problem
-
+from eco2_tracing._settings.problem import (
+    BadValueError,
+    Findings,
+    Problem,
+    plain_text,
+    raise_wrong,
+    shown_argument,
+)
 
 Level = dict[str, str]
-_RESOURCE, _DISABLED = "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SDK_DISABLED"
+_DISABLED = "OTEL_SDK_DISABLED"
 
 
 def read_fields(
@@ -106,8 +109,7 @@ class _Reader:
     def _unquote(self, level: Level) -> None:
         """Remove quotation marks around a whole value: `docker --env-file` and YAML keep them as part of it."""
         for variable, text in level.items():
-            inner = unquoted(text)
-            if inner is not None:
+            if inner := unquoted(text):
                 level[variable] = inner
                 complaint = "the quotation marks are part of the value"
                 self._findings.replaced_by(variable, text, complaint, "the value without them")
@@ -189,7 +191,9 @@ class _Reader:
 
     def _service(self) -> dict[str, str | None]:
         """Return name, version and environment: in each level the variable, else the resource attribute."""
-        levels = [{**_facts(level.get(_RESOURCE, "")), **level} for level in self._levels]
+        texts = (level.get("OTEL_RESOURCE_ATTRIBUTES", "") for level in self._levels)
+        facts: Iterable[Mapping[str, str]] = (attempt_silently(pairs, text, default={}) for text in texts)
+        levels = [{**each, **level} for each, level in zip(facts, self._levels, strict=True)]
         return {
             field: next((level[name] for level in levels for name in names if level.get(name)), None)
             for field, names in SERVICE_NAMES.items()
@@ -208,7 +212,7 @@ class _Reader:
         """Report a bad WEB_CONCURRENCY, which servers read too, only where a rate is shared by processes."""
         sampler = self._found([SAMPLER])
         if sampler and sampler[1].lower().endswith(("rate_limiting", "jaeger_remote")):
-            complaint = f"{complaint}; set ECO2_TRACING_WORKERS"
+            complaint += "; set ECO2_TRACING_WORKERS"
             self._findings.doubted("WEB_CONCURRENCY", text, complaint, repr(Settings.workers))
 
     def _check_excluded_paths(self, values: Mapping[str, Any]) -> None:
@@ -216,13 +220,6 @@ class _Reader:
         found = self._found(["ECO2_TRACING_EXCLUDED_PATHS"])
         if found and not all(path.strip("/") for path in values["excluded_paths"]):
             self._findings.doubted(*found, "every path is below '/', so no request has a span")
-
-
-def _facts(text: str) -> Mapping[str, str]:
-    try:
-        return pairs(text)
-    except BadValueError:
-        return {}
 
 
 def _text(given: object) -> str:
@@ -293,12 +290,9 @@ def load_settings(
 
 
 def report_problems(settings: Settings, further: Iterable[Problem] = (), *, generic: bool = True) -> None:
-    """Log one WARNING for each problem of settings and ``further`` ones, once in a process.
+    """Log one WARNING for each problem of the settings and for ``further`` ones, once in a process.
 
-    Args:
-        settings: The settings; those read in strict mode hold only doubts.
-        further: More problems of the same settings.
-        generic: Include names that applications use for themselves.
+    Without ``generic``, problems of names that applications use for themselves are left out.
 
     Raises:
         ConfigurationError: In strict mode, if a problem is more than a doubt.

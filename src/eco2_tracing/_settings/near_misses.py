@@ -29,12 +29,7 @@ _OLDER = {
 # exporters of Jaeger and Zipkin.
 _GENERIC = frozenset({"ENVIRONMENT", "DEPLOYMENT_ENVIRONMENT"})
 _OF_OTHERS = (
-    "JAEGER_",
-    "ZIPKIN_",
-    "OTEL_EXPORTER_JAEGER_",
-    "OTEL_EXPORTER_ZIPKIN_",
-    "OTLP_",
-    "TEMPO_ENDPOINT",
+    *("JAEGER_", "ZIPKIN_", "OTEL_EXPORTER_JAEGER_", "OTEL_EXPORTER_ZIPKIN_", "OTLP_", "TEMPO_ENDPOINT"),
 )
 # Names that exist elsewhere: other signals and languages, the Operator, contrib's instrumentations, and the links
 # that Kubernetes sets for a Service called otel-something. Compiled by `re` at the first unknown name.

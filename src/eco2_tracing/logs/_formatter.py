@@ -16,7 +16,7 @@ from eco2_tracing._guard import attempt_silently
 from eco2_tracing._redaction import LONGEST_TEXT, SMALL, Budget, Redactor, printable, truncate
 from eco2_tracing.logs._access import ACCESS, AccessFields
 from eco2_tracing.logs._context import PORTABLE, LogContext, context_of, ids_fragment, ids_on
-from eco2_tracing.logs._exceptions import LONGEST_NAME, error_fields, exc_info_of, ids_of
+from eco2_tracing.logs._exceptions import LONGEST_NAME, Ids, error_fields, exc_info_of, ids_of
 from eco2_tracing.logs._fields import ECS_VERSION, ExtraFields, add_fields
 from eco2_tracing.logs._json import LONGEST_LINE, escape_surrogates
 from eco2_tracing.logs._records import ContextRecord, capture_log_calls
@@ -24,7 +24,6 @@ from eco2_tracing.logs._shared import shared
 from eco2_tracing.logs._structlog import DictMessage, dict_message, rendered_error
 
 if TYPE_CHECKING:
-    from eco2_tracing.logs._exceptions import Ids
     from eco2_tracing.logs._request import BoundFields
 
 _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)

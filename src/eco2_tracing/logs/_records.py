@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from weakref import ref
 
 from opentelemetry.context import Context
@@ -13,12 +12,8 @@ from eco2_tracing._context import otel_context
 from eco2_tracing._guard import attempt_silently
 from eco2_tracing.logs._access import ACCESS
 from eco2_tracing.logs._context import NO_CONTEXT, PORTABLE, LogContext, capture_context, context_of, ids_on
-from eco2_tracing.logs._exceptions import exc_info_of, ids_of
+from eco2_tracing.logs._exceptions import Ids, exc_info_of, ids_of
 from eco2_tracing.logs._request import current_request, server_call
-
-if TYPE_CHECKING:
-    from eco2_tracing.logs._exceptions import Ids
-
 
 Factory = Callable[..., logging.LogRecord]
 

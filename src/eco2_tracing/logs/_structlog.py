@@ -71,10 +71,8 @@ def _is_time(stamp: object, created: float) -> bool:
         return False
     if isinstance(moment, float):
         times = [moment]
-    elif moment.tzinfo is None:
-        times = [moment.timestamp(), moment.replace(tzinfo=UTC).timestamp()]
     else:
-        times = [moment.timestamp()]
+        times = [moment.timestamp(), moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()]
     return any(abs(time - created) < _LONGEST_STEP_S for time in times)
 
 
@@ -160,12 +158,8 @@ def structlog_processor(
     document.update(shared.service)
     given = event.pop("exc_info", None)
     exc_info = exc_info_of(sys.exception() if given is True else given)
-    ids = context.ids
-    if ids is None and exc_info is not None:
-        ids = ids_of(exc_info[1])
-    if ids is None and record is not None:
-        ids = ids_on(record, context)
-    if ids is not None:
+    ids = context.ids or (exc_info and ids_of(exc_info[1])) or (record and ids_on(record, context))
+    if ids:
         document["trace.id"], document["span.id"] = ids
     text, rendered = rendered_error(event.pop("exception", None), exc_info)
     stack = event.pop("stack", None)
