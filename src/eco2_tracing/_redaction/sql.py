@@ -53,8 +53,6 @@ _BEFORE_OPERAND = lazy(
 )
 _VALUES = lazy(r"\bvalues\b", re.IGNORECASE)
 _WORD = lazy(r"(?<=[ \t])\S+")
-_QUOTED_LITERALS = frozenset(("mysql", "mariadb"))
-_COMMANDS = frozenset(("redis", "memcached"))
 
 
 def mask_literals(statement: str, budget: Budget, system: str = "", *, numbers: bool = True) -> str:
@@ -62,7 +60,7 @@ def mask_literals(statement: str, budget: Budget, system: str = "", *, numbers: 
 
     It is SQL of any dialect, a JSON query or a command. ``system`` is the database's name in the conventions, if known.
     """
-    if system in _COMMANDS:
+    if system in ("redis", "memcached"):
         return _WORD.sub(_MASK, statement)
     if "\\'" in statement or '\\"' in statement:
         # A backslash escapes a quote in some dialects only, so all from the first quote to the last is masked.
@@ -96,7 +94,7 @@ class _Literals:
         self._statement = statement
         self._numbers = numbers
         self._strict = strict
-        self._all_quoted = system in _QUOTED_LITERALS
+        self._all_quoted = system in ("mysql", "mariadb")
         found = _VALUES.search(statement) if '"' in statement else None
         self._values = len(statement) if found is None else found.end()
         self._last = -1  # the end of the last double-quoted literal
@@ -116,7 +114,7 @@ class _Literals:
         return f"{''.join(parts)}{statement[done:]}" if parts else statement
 
     def _token(self, found: re.Match[str]) -> str:
-        kind = found.lastgroup
+        kind, text = found.lastgroup, found[0]
         if kind == "double":
             return self._double(found)
         if kind == "string":
@@ -124,12 +122,17 @@ class _Literals:
             is_operand = not self._strict or _BEFORE_OPERAND.search(
                 self._statement, max(0, start - 48), start
             )
-            return _MASK if is_operand or "$$" in found[0] or "=" in found[0] else found[0]
+            return _MASK if is_operand or "$$" in text or "=" in text else text
         if kind == "number":
-            return _MASK if self._numbers else found[0]
-        if kind == "comment":
-            return _masked_comment(found[0])
-        return found[0]
+            return _MASK if self._numbers else text
+        if kind != "comment":
+            return text
+        # A comment may be code in another dialect.
+        if "'" in text or '"' in text or "$" in text:
+            return (
+                f"/*{_MASK}*/" if text.startswith("/*") else text[:1] * (2 if text[0] == "-" else 1) + _MASK
+            )
+        return _NUMBER.sub(_MASK, text)
 
     def _double(self, found: re.Match[str]) -> str:
         start, end = found.span()
@@ -158,13 +161,6 @@ def _tokens_without_numbers(statement: str) -> Iterator[re.Match[str]]:
         done = opening.end() if found is None else found.end()
         if found is not None:
             yield found
-
-
-def _masked_comment(text: str) -> str:
-    """Return a comment without literals, because it may be code in another dialect."""
-    if "'" in text or '"' in text or "$" in text:
-        return f"/*{_MASK}*/" if text.startswith("/*") else text[:1] * (2 if text[0] == "-" else 1) + _MASK
-    return _NUMBER.sub(_MASK, text)
 
 
 STARTS = (

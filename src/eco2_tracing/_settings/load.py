@@ -22,11 +22,11 @@ from eco2_tracing._settings.fields import (
     Settings,
     Source,
 )
-from eco2_tracing._settings.names import ARG, RATIO, SAMPLER, read_sampler
+from eco2_tracing._settings.names import SAMPLER, Level, read_sampler, translate_aliases
 from eco2_tracing._settings.near_misses import is_generic, is_superfluous, report_near_misses
 from eco2_tracing._settings.otlp import resolve_otlp
-from eco2_tracing._settings.parse import boolean, pairs, rate
-from eco2_tracing._settings.probable import SAFE_RATE, unquoted
+from eco2_tracing._settings.parse import pairs
+from eco2_tracing._settings.probable import unquoted
 from eco2_tracing._settings.problem import (
     BadValueError,
     Findings,
@@ -35,9 +35,6 @@ from eco2_tracing._settings.problem import (
     raise_wrong,
     shown_argument,
 )
-
-Level = dict[str, str]
-_DISABLED = "OTEL_SDK_DISABLED"
 
 
 def read_fields(
@@ -75,7 +72,7 @@ class _Reader:
         self._levels: tuple[Level, ...] = (explicit, environment, code)
 
     def values(self, attributes: Iterable[str]) -> dict[str, object]:
-        self._translate_aliases()
+        translate_aliases(self._levels, self._findings)
         found = ((field, self._value(field, source)) for field, source in SOURCES.items())
         values = {field: value for field, value in found if value is not None}
         values |= self._service()
@@ -152,42 +149,6 @@ class _Reader:
                 used = bad.used[0] if bad.used else getattr(Settings, field)
                 self._findings.replaced(variable, text, bad.complaint, used)
             return bad.used[0] if bad.used else None
-
-    def _translate_aliases(self) -> None:
-        """Translate OTEL_ENABLED and OTEL_SAMPLING_RATE, unless the specification's names are set."""
-        for index, level in enumerate(self._levels):
-            for alias, proper, translate in (
-                ("OTEL_ENABLED", _DISABLED, self._translate_enabled),
-                ("OTEL_SAMPLING_RATE", SAMPLER, self._translate_ratio),
-            ):
-                text = level.get(alias)
-                if text and any(proper in one for one in self._levels[: index + 1]):
-                    self._findings.doubted(alias, text, f"{proper} is set and wins", proper)
-                elif text:
-                    translate(alias, level, text)
-
-    def _translate_enabled(self, alias: str, level: Level, text: str) -> None:
-        try:
-            enabled = boolean(text)
-        except BadValueError as bad:
-            enabled = not bad.used or bool(bad.used[0])
-            self._findings.replaced(alias, text, bad.complaint, used=enabled)
-            if not enabled:
-                level[_DISABLED] = "true"
-            return
-        level[_DISABLED] = str(not enabled).lower()
-        self._findings.doubted(alias, text, "an older name", f"{_DISABLED}={level[_DISABLED]}")
-
-    def _translate_ratio(self, alias: str, level: Level, text: str) -> None:
-        level[SAMPLER] = RATIO
-        complaint, ratio = "an older name", text
-        try:
-            rate(text)
-        except BadValueError as bad:
-            complaint += f"; {bad.complaint}"
-            ratio = f"{bad.used[0] if bad.used else SAFE_RATE:.10g}"
-        used = f"{SAMPLER}={RATIO} {ARG}={level.setdefault(ARG, ratio)!r}"
-        self._findings.replaced_by(alias, text, complaint, used, advisory=ratio == text)
 
     def _service(self) -> dict[str, str | None]:
         """Return name, version and environment: in each level the variable, else the resource attribute."""

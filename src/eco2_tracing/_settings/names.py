@@ -1,4 +1,4 @@
-"""Names that installed packages bring: propagators, exporters, samplers and id generators."""
+"""Names of propagators, exporters, samplers and id generators, and older names of variables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import entry_points
 from typing import NamedTuple
 
-from eco2_tracing._settings.parse import did_you_mean, lower_items, rate
+from eco2_tracing._settings.parse import boolean, did_you_mean, lower_items, rate
 from eco2_tracing._settings.probable import SAFE_RATE, probable_rate
 from eco2_tracing._settings.problem import BadValueError, Findings
 
@@ -90,9 +90,11 @@ def one_name(group: str, *known: str) -> Callable[[str], str]:
     return parse
 
 
+Level = dict[str, str]
 Find = Callable[[Iterable[str]], "tuple[str, str] | None"]
 
 SAMPLER, ARG = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
+_DISABLED = "OTEL_SDK_DISABLED"
 RATIO = "parentbased_traceidratio"
 DEFAULT_SAMPLER = "parentbased_always_on"
 # Other spellings of each sampler, without punctuation.
@@ -197,3 +199,42 @@ def _argument(sampler: str, argument: tuple[str, str], arg: str | None, findings
             findings.replaced(variable, text, bad.complaint, used)
             return f"{used:.10g}"
     return arg
+
+
+def translate_aliases(levels: Sequence[Level], findings: Findings) -> None:
+    """Translate OTEL_ENABLED and OTEL_SAMPLING_RATE, unless the specification's names are set."""
+    for index, level in enumerate(levels):
+        for alias, proper, translate in (
+            ("OTEL_ENABLED", _DISABLED, _translate_enabled),
+            ("OTEL_SAMPLING_RATE", SAMPLER, _translate_ratio),
+        ):
+            text = level.get(alias)
+            if text and any(proper in one for one in levels[: index + 1]):
+                findings.doubted(alias, text, f"{proper} is set and wins", proper)
+            elif text:
+                translate(alias, level, text, findings)
+
+
+def _translate_enabled(alias: str, level: Level, text: str, findings: Findings) -> None:
+    try:
+        enabled = boolean(text)
+    except BadValueError as bad:
+        enabled = not bad.used or bool(bad.used[0])
+        findings.replaced(alias, text, bad.complaint, used=enabled)
+        if not enabled:
+            level[_DISABLED] = "true"
+        return
+    level[_DISABLED] = str(not enabled).lower()
+    findings.doubted(alias, text, "an older name", f"{_DISABLED}={level[_DISABLED]}")
+
+
+def _translate_ratio(alias: str, level: Level, text: str, findings: Findings) -> None:
+    level[SAMPLER] = RATIO
+    complaint, ratio = "an older name", text
+    try:
+        rate(text)
+    except BadValueError as bad:
+        complaint += f"; {bad.complaint}"
+        ratio = f"{bad.used[0] if bad.used else SAFE_RATE:.10g}"
+    used = f"{SAMPLER}={RATIO} {ARG}={level.setdefault(ARG, ratio)!r}"
+    findings.replaced_by(alias, text, complaint, used, advisory=ratio == text)
