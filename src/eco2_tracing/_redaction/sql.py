@@ -68,7 +68,8 @@ def mask_literals(statement: str, budget: Budget, system: str = "", *, numbers: 
         head, tail = statement[: quotes[0]], statement[quotes[-1] + 1 :]
         head, tail = (mask_literals(each, budget, system, numbers=numbers) for each in (head, tail))
         return head + _MASK + tail
-    return _Literals(statement, budget, system, numbers=numbers).masked()
+    quoted = system in ("mysql", "mariadb")
+    return _Literals(statement, budget, quoted=quoted, numbers=numbers, strict=False).masked()
 
 
 def mask_in_place(text: str, budget: Budget, *, strict: bool = False) -> str:
@@ -78,8 +79,8 @@ def mask_in_place(text: str, budget: Budget, *, strict: bool = False) -> str:
     """
     if "\\'" in text or '\\"' in text:
         return mask_literals(text, budget)
-    masked = _Literals(text, budget, "", numbers=False, strict=strict).masked()
-    return _NUMBER_IN_PLACE.sub(r"\1?", masked)
+    literals = _Literals(text, budget, quoted=False, numbers=False, strict=strict)
+    return _NUMBER_IN_PLACE.sub(r"\1?", literals.masked())
 
 
 class _Literals:
@@ -87,14 +88,12 @@ class _Literals:
 
     __slots__ = ("_all_quoted", "_budget", "_last", "_numbers", "_statement", "_strict", "_values")
 
-    def __init__(
-        self, statement: str, budget: Budget, system: str, *, numbers: bool, strict: bool = False
-    ) -> None:
+    def __init__(self, statement: str, budget: Budget, *, quoted: bool, numbers: bool, strict: bool) -> None:
         self._budget = budget
         self._statement = statement
         self._numbers = numbers
         self._strict = strict
-        self._all_quoted = system in ("mysql", "mariadb")
+        self._all_quoted = quoted  # each text in double quotes is a literal
         found = _VALUES.search(statement) if '"' in statement else None
         self._values = len(statement) if found is None else found.end()
         self._last = -1  # the end of the last double-quoted literal
@@ -255,13 +254,13 @@ def mask_statements(text: str, low: str, budget: Budget) -> str:
 def _find_statements(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
     """Return the positions of statements, and the mode in which each is masked."""
     places: list[tuple[int, int]] = []
-    for word, patterns in _PATTERNS.items():
+    for word in _PATTERNS:
         at = low.find(word)
         while at >= 0 and len(places) <= _MOST and budget.left > 0:
             end = at + len(word)
             cost = 4 * PLACE if word == "select" else PLACE  # up to twenty columns
             budget.left -= cost if low[end : end + 1].isspace() else CHEAP
-            mode = _mode_at(text, low, at, word, patterns)
+            mode = _mode_at(text, low, at, word)
             if mode is not None:
                 places.append((at, mode))
             at = low.find(word, end)
@@ -281,15 +280,13 @@ def _find_statements(text: str, low: str, budget: Budget) -> list[tuple[int, int
     return sorted(places)
 
 
-def _mode_at(
-    text: str, low: str, at: int, word: str, patterns: tuple[re.Pattern[str], re.Pattern[str]]
-) -> int | None:
+def _mode_at(text: str, low: str, at: int, word: str) -> int | None:
     """Return the mode in which the statement at a position is masked; ``None`` if there is no statement."""
     before = low[at - 1 : at]
     if word[0] != "[" and (before.isalnum() or before == "_") and low[max(0, at - 2) : at] != "\\n":
         return None
     capitals = text[at : at + len(word)].isupper()
-    found = patterns[not capitals].match(low, at)
+    found = _PATTERNS[word][not capitals].match(low, at)
     if found is None:
         return None
     if word in _CALLS:
