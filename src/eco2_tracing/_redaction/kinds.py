@@ -18,37 +18,21 @@ values if they are texts, `OPAQUE` values if they look generated. `QUERY`, `URL`
 of an `UNCLEAN` value holds a secret itself. `NAME` values have few different texts, so results are cached.
 """
 
-KINDS = {
-    "url.query": QUERY,
-    "query_string": QUERY,
-    "raw_path": URL,
-    "url.full": URL,
-    "url.original": URL,
-    "url.path": URL,
-    "http.url": URL,
-    "http.target": URL,
-    "db.statement": SQL,
-    "db.query.text": SQL,
-    "code": CODE,
-    "exception.stacktrace": LONG,
-} | dict.fromkeys(
+_NAMES = {
+    QUERY: "url.query query_string",
+    URL: "raw_path url.full url.original url.path http.url http.target",
+    SQL: "db.statement db.query.text",
+    CODE: "code",
+    LONG: "exception.stacktrace",
     # By the conventions these hold no secrets, so they are not searched.
-    (
-        "http.request.method", "http.route", "url.scheme", "network.protocol.name", "network.protocol.version",
-        "db.system", "db.system.name", "db.operation.name", "messaging.system", "http.method", "http.scheme",
-        "http.flavor",
-    ),
-    PLAIN,
-) | dict.fromkeys(
+    PLAIN: "http.request.method http.route url.scheme network.protocol.name network.protocol.version db.system "
+    "db.system.name db.operation.name messaging.system http.method http.scheme http.flavor",
     # These have few different values, so results are cached.
-    (
-        "server.address", "client.address", "network.peer.address", "error.type", "exception.type", "db.namespace",
-        "db.collection.name", "net.host.name", "db.name", "messaging.destination.name",
-    ),
-    NAME,
-)  # fmt: skip
+    NAME: "server.address client.address network.peer.address error.type exception.type db.namespace "
+    "db.collection.name net.host.name db.name messaging.destination.name",
+}
+KINDS = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 """Attributes whose kind the semantic conventions define."""
-
 
 # Names of environment variables in which the secret's word is not the last one: `PASSWORD_DB`.
 _CAPITALS = (

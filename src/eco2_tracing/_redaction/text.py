@@ -199,16 +199,11 @@ def _is_separator(low: str, begin: int, found: re.Match[str]) -> bool:
     separator, key = found["separator"], found["key"]
     before = low[begin - 1 : begin]
     if found["named"] is not None:
-        return (
-            found["named"][0] in "\"'\\`&%"
-            or _BEFORE_NAMED.search(low, max(0, begin - 32), begin) is not None
-        )
+        is_quoted = found["named"][0] in "\"'\\`&%"
+        return is_quoted or _BEFORE_NAMED.search(low, max(0, begin - 32), begin) is not None
     if separator is None:
-        return (
-            key.endswith(_ALWAYS_PAIRED)
-            or low[begin] == "-"
-            or low[max(0, begin - 66) : begin].rstrip("\\\"'`b").endswith(("(", "["))
-        )
+        opening = low[max(0, begin - 66) : begin].rstrip("\\\"'`b")[-1:]
+        return key.endswith(_ALWAYS_PAIRED) or low[begin] == "-" or opening in ("(", "[")
     if _is_tag(separator):
         return before in ("<", ":") or separator[0] in "\"'\\"
     if key in ("auth", "pw"):  # these are also words of prose
@@ -223,16 +218,11 @@ def _is_argument(low: str, begin: int, found: re.Match[str]) -> bool:
         return key.startswith(("pass", "pwd", "identified")) or _OPAQUE.match(low, found.end()) is not None
     if key == "requirepass" or (key == "cookie" and low[begin - 1 : begin] == "<"):
         return True
-    if _BEFORE_ARGUMENT.search(low, max(0, begin - 80), begin) is not None:
-        return True
     dashes = low[begin : begin + 2] + low[found.start() - 2 : found.start()]
-    if "--" in dashes:
+    if "--" in dashes or _BEFORE_ARGUMENT.search(low, max(0, begin - 80), begin) is not None:
         return True
-    return (
-        low[begin] == "-"
-        and low[begin - 1 : begin] in ("", " ", "'", '"', "[", ",")
-        and low[found.end()] != "-"
-    )
+    is_option = low[begin] == "-" and low[begin - 1 : begin] in ("", " ", "'", '"', "[", ",")
+    return is_option and low[found.end()] != "-"
 
 
 def _is_tag(separator: str) -> bool:

@@ -22,29 +22,16 @@ _FORMS = (
     ("LTAI AKCp AKID EZAK EZTK", "[A-Za-z0-9]{12,200}"),
     # GitHub, npm, Hugging Face, Linear, Notion, Netlify, Vercel, Replicate, Groq, Prefect, Deno, PostHog, Render,
     # Buildkite, Sourcegraph, ReadMe, Clojars, Shippo, Typeform, Pinecone, RubyGems, Stripe's webhooks, Grafana
-    (
-        (
-            "gh[opsur]_ npm_ hf_ api_org_ lin_api_ lin_oauth_ secret_ ntn_ nf[cpou]_ vc[pkairst]_ r8_ gsk_ pnu_"
-            " dd[op]_ ph[xs]_ rnd_ bkua_ sgp_ rdme_ CLOJARS_ shippo_(?:live|test)_ tfp_ pcsk_ rubygems_ whsec_ glc_"
-            " glsa_ eyJrIjoi"
-        ),
-        _ALNUM,
-    ),
+    (("gh[opsur]_ npm_ hf_ api_org_ lin_api_ lin_oauth_ secret_ ntn_ nf[cpou]_ vc[pkairst]_ r8_ gsk_ pnu_ dd[op]_"
+      " ph[xs]_ rnd_ bkua_ sgp_ rdme_ CLOJARS_ shippo_(?:live|test)_ tfp_ pcsk_ rubygems_ whsec_ glc_ glsa_ eyJrIjoi"), _ALNUM),
     # Sentry, Shopify, DigitalOcean, Supabase, CircleCI, Pulumi, crates.io, NuGet, Databricks, Meta and Square,
     # Atlassian, xAI, Perplexity, Adobe, Mailgun, Ubidots, 1Password, LangSmith, Flutterwave
-    (
-        ("sntry[su]_ shp(?:at|ca|pa|ss|tka)_ do[opr]_v1_ sbp_ CCIPAT_ pul- cio oy2 dapi dkea EAA ATBB ATATT ATCTT xai-"
-        " pplx- p8e- key- BBFF- ops_ lsv2_(?:pt|sk)_ FLWSECK(?:_TEST)?-"),
-        _ALNUM,
-    ),
+    (("sntry[su]_ shp(?:at|ca|pa|ss|tka)_ do[opr]_v1_ sbp_ CCIPAT_ pul- cio oy2 dapi dkea EAA ATBB ATATT ATCTT xai-"
+      " pplx- p8e- key- BBFF- ops_ lsv2_(?:pt|sk)_ FLWSECK(?:_TEST)?-"), _ALNUM),
     # RunPod, Pydantic, Neon, Polar, Unkey, Together, CockroachDB, LogicMonitor, Mergify, Lichess, Pangea, Thunderstore,
     # Samsara, Open VSX, Pinterest, Seam, Iterative, Chief Tools, Rootly, CodeSandbox, Paddle, Anyscale, Persona, Permit
-    (
-        ("rpa_ napi_ polar_oat_ unkey_ CCDB1_ lmb_ mka_ lip_ pts_ tss_ samsara_api_"
-         " pina_ seam_ isat_ ctp_ rootly_ pdl_(?:live|sdbx)_apikey_ esecret_ persona_(?:sandbox|production)_"
-         " permit_key_ FLWPUBK_TEST-"),
-        _ALNUM,
-    ),
+    (("rpa_ napi_ polar_oat_ unkey_ CCDB1_ lmb_ mka_ lip_ pts_ tss_ samsara_api_ pina_ seam_ isat_ ctp_ rootly_"
+      " pdl_(?:live|sdbx)_apikey_ esecret_ persona_(?:sandbox|production)_ permit_key_ FLWPUBK_TEST-"), _ALNUM),
     ("tgp_v1_ csb_v1_ ovsx(?:p|at)_ pylf_v1_[a-z]{2}_", _DASHED),
     ("waka_", _UUID),
     ("sk_", "[0-9a-f]{48}"),

@@ -58,9 +58,7 @@ class _Mount(NamedTuple):
 def container_id(proc: Path, environ: Mapping[str, str]) -> str | None:
     """Return the id of this process's container; ``None`` where it may be the id of another one.
 
-    Args:
-        proc: Mount point of procfs.
-        environ: The environment, which shows whether an orchestrator started the container.
+    The environment shows whether an orchestrator started the container.
     """
     mounts = list(_mounts(proc / "self" / "mountinfo"))
     # First, because Podman inside another container may stay in the cgroup of that one.
@@ -116,31 +114,23 @@ def _lines(path: Path) -> list[str]:
 
 
 # The usual names of variables from the downward API; the last ones are those of the OpenTelemetry Operator.
-_KUBERNETES: Mapping[str, tuple[str, ...]] = {
-    "k8s.pod.name": (
-        *("K8S_POD_NAME", "POD_NAME", "MY_POD_NAME", "KUBERNETES_POD_NAME"),
-        "OTEL_RESOURCE_ATTRIBUTES_POD_NAME",
-    ),
-    "k8s.pod.uid": (
-        *("K8S_POD_UID", "POD_UID", "MY_POD_UID", "KUBERNETES_POD_UID"),
-        "OTEL_RESOURCE_ATTRIBUTES_POD_UID",
-    ),
-    "k8s.pod.ip": ("K8S_POD_IP", "POD_IP", "MY_POD_IP", "OTEL_POD_IP"),
-    "k8s.namespace.name": (
-        *("K8S_NAMESPACE_NAME", "K8S_NAMESPACE", "K8S_POD_NAMESPACE"),
-        *("POD_NAMESPACE", "MY_POD_NAMESPACE", "KUBERNETES_NAMESPACE"),
-    ),
-    "k8s.node.name": (
-        *("K8S_NODE_NAME", "NODE_NAME", "MY_NODE_NAME", "KUBERNETES_NODE_NAME"),
-        "OTEL_RESOURCE_ATTRIBUTES_NODE_NAME",
-    ),
-    "k8s.container.name": ("K8S_CONTAINER_NAME", "CONTAINER_NAME", "MY_CONTAINER_NAME"),
-    "k8s.deployment.name": ("K8S_DEPLOYMENT_NAME",),
-    "k8s.cluster.name": ("K8S_CLUSTER_NAME",),
+_KUBERNETES = {
+    "k8s.pod.name": "K8S_POD_NAME POD_NAME MY_POD_NAME KUBERNETES_POD_NAME OTEL_RESOURCE_ATTRIBUTES_POD_NAME",
+    "k8s.pod.uid": "K8S_POD_UID POD_UID MY_POD_UID KUBERNETES_POD_UID OTEL_RESOURCE_ATTRIBUTES_POD_UID",
+    "k8s.pod.ip": "K8S_POD_IP POD_IP MY_POD_IP OTEL_POD_IP",
+    "k8s.namespace.name": "K8S_NAMESPACE_NAME K8S_NAMESPACE K8S_POD_NAMESPACE "
+    "POD_NAMESPACE MY_POD_NAMESPACE KUBERNETES_NAMESPACE",
+    "k8s.node.name": "K8S_NODE_NAME NODE_NAME MY_NODE_NAME KUBERNETES_NODE_NAME OTEL_RESOURCE_ATTRIBUTES_NODE_NAME",
+    "k8s.container.name": "K8S_CONTAINER_NAME CONTAINER_NAME MY_CONTAINER_NAME",
+    "k8s.deployment.name": "K8S_DEPLOYMENT_NAME",
+    "k8s.cluster.name": "K8S_CLUSTER_NAME",
 }
 # Other software uses these names too, so they are read only in Kubernetes.
 _AMBIGUOUS = frozenset({"NODE_NAME", "CONTAINER_NAME"})
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+_INSTANCE = "service.instance.id"
+_ENVIRONMENTS = ("deployment.environment.name", "deployment.environment")
+_PROC = Path("/proc")
 
 
 def process_ids() -> dict[str, int]:
@@ -167,7 +157,7 @@ def kubernetes_facts(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the attributes that the downward API has set in the environment."""
     facts: dict[str, str] = {}
     for attribute, names in _KUBERNETES.items():
-        for name in names:
+        for name in names.split():
             value = environ.get(name, "").strip()
             if value and (name not in _AMBIGUOUS or facts or "KUBERNETES_SERVICE_HOST" in environ):
                 facts[attribute] = value
@@ -179,11 +169,6 @@ def container_facts(proc: Path, environ: Mapping[str, str] = _NO_VARIABLES) -> d
     """Return the container's id where it is known; see `container_id`."""
     found = container_id(proc, environ)
     return {"container.id": found} if found else {}
-
-
-_INSTANCE = "service.instance.id"
-_ENVIRONMENTS = ("deployment.environment.name", "deployment.environment")
-_PROC = Path("/proc")
 
 
 class ServiceSettings(Protocol):
@@ -249,11 +234,7 @@ def _usable(extra: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
 
 
 def after_fork_resource(resource: Resource) -> Resource:
-    """Return the resource of a child process: with its own process ids and instance id.
-
-    Args:
-        resource: The parent's resource. An instance id that was set is kept.
-    """
+    """Return the resource of a child process: with its own process ids, and its own instance id unless one was set."""
     own: dict[str, AttributeValue] = {**process_ids()}
     if isinstance(resource, _InstanceResource):
         own[_INSTANCE] = str(uuid.uuid4())

@@ -49,13 +49,6 @@ _NOTHING = _Part(empty=1)
 class Automaton:
     """The position automaton of an expression that compiles: each character is a position.
 
-    Attributes:
-        masks: The characters that each position matches, one bit each.
-        follow: The positions that follow each position, with the number of ways to get there.
-        loops: The positions of each outermost repeat, in order: the strongly connected components with a cycle.
-        first: The positions where a match may begin.
-        anchored: A match begins only at the beginning of the text.
-
     Raises:
         TooLargeError: The expression has too many positions or edges.
         Exception: `re` of this Python has another parser, or a construct that is unknown here.
@@ -64,12 +57,15 @@ class Automaton:
     def __init__(self, expression: str) -> None:
         # Private, and in this place since Python 3.11; the caller has a fallback.
         parsed: Any = re._parser.parse(expression)  # type: ignore[attr-defined]
-        self.masks: list[int] = []
-        self.follow: list[dict[int, int]] = []
+        self.masks: list[int] = []  # the characters that each position matches, one bit each
+        self.follow: list[
+            dict[int, int]
+        ] = []  # the positions after each one, with the number of ways to get there
+        # The positions of each outermost repeat, in order: the strongly connected components with a cycle.
         self.loops: list[range] = []
         self._edges = 0
         self._fold = bool(parsed.state.flags & re.IGNORECASE)
-        self.first = self._sequence(parsed).first
+        self.first = self._sequence(parsed).first  # where a match may begin
         begin = parsed[0] if len(parsed) else ("", "")
         self.anchored = str(begin[0]) == "AT" and "BEGINNING" in str(begin[1])
 

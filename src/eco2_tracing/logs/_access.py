@@ -58,8 +58,7 @@ def atoms_fields(
 
 ACCESS: Mapping[str, AccessFields] = {
     "uvicorn.access": uvicorn_fields,
-    "gunicorn.access": atoms_fields,
-    "hypercorn.access": atoms_fields,
+    **dict.fromkeys(("gunicorn.access", "hypercorn.access"), atoms_fields),
 }
 """The functions that read access records, by logger."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from opentelemetry.trace import INVALID_SPAN, SpanContext, get_current_span
@@ -147,14 +148,19 @@ def is_in_call(record: logging.LogRecord) -> bool:
 
     Needed for records that were not made by our factory: another one replaced it, or the logger makes its own.
     """
-    frame = sys._getframe(1) if hasattr(sys, "_getframe") else None
-    for _ in range(_MOST_FRAMES):
-        if frame is None:
-            return False
+    for frame in outer_frames(_MOST_FRAMES):
         if frame.f_code.co_name == "_log":  # a method of `logging.Logger`, or of a class that replaces it
             return getattr(frame.f_locals.get("record"), "created", None) is record.created
-        frame = frame.f_back
     return False
+
+
+def outer_frames(most: int) -> Iterator[FrameType]:
+    """Yield the frames around the caller, from the inside, as far as this Python has them."""
+    frame = sys._getframe(2) if hasattr(sys, "_getframe") else None
+    while frame is not None and most > 0:
+        yield frame
+        frame = frame.f_back
+        most -= 1
 
 
 def _unpickled(carried: object) -> LogContext:

@@ -15,26 +15,18 @@ class RequestState:
     """State of one request that all its log lines share, in each of its threads and tasks.
 
     A span class inherits from it, so that a traced request needs no second object.
-
-    Attributes:
-        fields: The fields of `bind_log_fields`, or ``None``. The dictionary is changed in place within a request.
-        is_request: False for a task or thread outside any request.
-        revision: Number of changes of ``fields``.
-        bound: Copy of ``fields`` that the last log line took.
-        scope: The ASGI scope, if the middleware passed it.
-        routed: The ASGI scope that the router received, if the application has middleware.
-        started: `perf_counter_ns` at the begin of the request, 0 without a scope.
-        is_response_sent: True after the last message of the response.
     """
 
-    fields: dict[str, object] | None = None
-    is_request = True
-    revision = 0
-    bound: BoundFields | None = None
-    scope: Mapping[str, Any] | None = None
-    routed: Mapping[str, Any] | None = None
-    started = 0
-    is_response_sent = False
+    fields: dict[str, object] | None = None  # of `bind_log_fields`; changed in place within a request
+    is_request = True  # False for a task or thread outside any request
+    revision = 0  # number of changes of `fields`
+    bound: BoundFields | None = None  # the copy of `fields` that the last log line took
+    scope: Mapping[str, Any] | None = None  # the ASGI scope, if the middleware passed it
+    routed: Mapping[str, Any] | None = (
+        None  # the one that the router received, if the application has middleware
+    )
+    started = 0  # `perf_counter_ns` at the begin of the request, 0 without a scope
+    is_response_sent = False  # True after the last message of the response
 
 
 class BoundFields:

@@ -116,14 +116,11 @@ class ConfigWatch(logging.Handler):
     """Records which loggers are disabled before `logging.config` disables others.
 
     No logger has this handler. `logging.config` closes all handlers that exist before it disables loggers.
-
-    Attributes:
-        disabled: Names of the loggers that were disabled when this was closed; ``None`` until then.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.disabled: frozenset[str] | None = None
+        self.disabled: frozenset[str] | None = None  # names, once this is closed
 
     def close(self) -> None:
         """Record the loggers."""

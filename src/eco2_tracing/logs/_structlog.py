@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 
 from eco2_tracing._guard import attempt_silently, warn_once
 from eco2_tracing._redaction import printable, truncate
-from eco2_tracing.logs._context import capture_context, context_of, ids_on, is_in_call
+from eco2_tracing.logs._context import capture_context, context_of, ids_on, is_in_call, outer_frames
 from eco2_tracing.logs._exceptions import error_fields, exc_info_of, ids_of
 from eco2_tracing.logs._fields import ECS_VERSION, add_fields
 from eco2_tracing.logs._json import escape_surrogates
@@ -180,14 +180,10 @@ def _record(event: dict[str, object]) -> logging.LogRecord | None:
     given = event.pop("_record", None)
     if isinstance(given, logging.LogRecord):
         return given
-    frame = sys._getframe(2) if hasattr(sys, "_getframe") else None
-    for _ in range(_MOST_FRAMES):
-        if frame is None:
-            break
+    for frame in outer_frames(_MOST_FRAMES):
         if frame.f_code.co_name == "format" and frame.f_globals.get("__name__") == "structlog.stdlib":
             found = frame.f_locals.get("record")
             return found if isinstance(found, logging.LogRecord) else None
-        frame = frame.f_back
     return None
 
 
