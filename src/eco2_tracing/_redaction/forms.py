@@ -111,7 +111,8 @@ def find_forms(text: str, low: str, budget: Budget) -> list[tuple[int, int]]:
         spans += [found.span(1) for found in _CALL.finditer(low)]
     if "AUTH " in text:
         spans += [found.span(1) for found in _REDIS_AUTH.finditer(text)]
-    if has_option(low) or "vault" in low or "sqlplus" in low or "/p:" in low or "echo " in low:
+    has_program = "vault" in low or "sqlplus" in low or "/p:" in low or ("|" in low and "echo " in low)
+    if has_program or has_option(low):
         spans += find_command_passwords(text, low, budget)
     if "; " in low and "=" in low:
         spans += _find_cookies(low)

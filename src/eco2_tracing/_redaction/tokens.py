@@ -23,7 +23,8 @@ _FORMS = (
     # GitHub, npm, Hugging Face, Linear, Notion, Netlify, Vercel, Replicate, Groq, Prefect, Deno, PostHog, Render,
     # Buildkite, Sourcegraph, ReadMe, Clojars, Shippo, Typeform, Pinecone, RubyGems, Stripe's webhooks, Grafana
     (("gh[opsur]_ npm_ hf_ api_org_ lin_api_ lin_oauth_ secret_ ntn_ nf[cpou]_ vc[pkairst]_ r8_ gsk_ pnu_ dd[op]_"
-      " ph[xs]_ rnd_ bkua_ sgp_ rdme_ CLOJARS_ shippo_(?:live|test)_ tfp_ pcsk_ rubygems_ whsec_ glc_ glsa_ eyJrIjoi"), _ALNUM),
+      " ph[xs]_ rnd_ bkua_ sgp_ rdme_ CLOJARS_ shippo_(?:live|test)_ tfp_ pcsk_ rubygems_ whsec_ glc_"
+      " glsa_ eyJrIjoi"), _ALNUM),
     # Sentry, Shopify, DigitalOcean, Supabase, CircleCI, Pulumi, crates.io, NuGet, Databricks, Meta and Square,
     # Atlassian, xAI, Perplexity, Adobe, Mailgun, Ubidots, 1Password, LangSmith, Flutterwave
     (("sntry[su]_ shp(?:at|ca|pa|ss|tka)_ do[opr]_v1_ sbp_ CCIPAT_ pul- cio oy2 dapi dkea EAA ATBB ATATT ATCTT xai-"
