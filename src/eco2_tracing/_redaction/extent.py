@@ -32,14 +32,9 @@ _METHODS = frozenset((
 
 
 def is_prose(low: str, key: str, value: str, before: str, *, colon: bool) -> bool:
-    """Return True if a value without quotes after a name is a word of prose.
+    """Return True if a value without quotes after a name, and after a colon or an equals sign, is a word of prose.
 
-    Args:
-        low: The whole name, in lower case.
-        key: The end of the name that makes it secret.
-        value: The value, in lower case.
-        before: The text before the name, in lower case.
-        colon: True if the separator is a colon, False if it is an equals sign.
+    The key is the end of the name that makes it secret. All texts are in lower case.
     """
     if _STARS.match(value) or (colon and _ANNOTATION.match(value)):
         return True
@@ -116,13 +111,9 @@ _BRACKETS = lazy(
 
 
 def value_span(text: str, start: int, key: str, harmless: frozenset[str]) -> tuple[int, int] | None:
-    """Return the span of a value that begins at ``start``; ``None`` if nothing is masked.
+    """Return the span of a value that begins after a separator; ``None`` if nothing is masked.
 
-    Args:
-        text: Any text.
-        start: The position after the separator.
-        key: The secret's name, in lower case.
-        harmless: Words that are not secrets.
+    The key is the secret's name, in lower case. Harmless words are not secrets.
     """
     if key.endswith(("cookie", "cookies")) and text[start : start + 1] not in "\"'`b[{(<\\":
         found = _COOKIES.match(text, start)

@@ -102,23 +102,18 @@ def words(key: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(key)]
 
 
-def _joined(key: str) -> str:
-    return "".join(words(key))
-
-
 class SecretKeys:
     """The names of secrets, in any case and with any separators.
 
-    Args:
-        extra: More names, each matched as a whole or as the last segment of a dotted name.
+    Extra names are matched as a whole or as the last segment of a dotted name.
     """
 
     __slots__ = ("_exact", "_strong", "extra", "is_secret")
 
     def __init__(self, extra: Iterable[str] = ()) -> None:
         self.extra = tuple(key for key in extra if words(key))
-        self._strong = frozenset(map(_joined, STRONG))
-        self._exact = frozenset(map(_joined, (*EXACT, *FIELDS, *self.extra)))
+        self._strong = frozenset("".join(words(key)) for key in STRONG)
+        self._exact = frozenset("".join(words(key)) for key in (*EXACT, *FIELDS, *self.extra))
         cached = lru_cache(2048)(self._decide)
 
         def is_secret(key: str) -> bool:

@@ -84,17 +84,10 @@ _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 class FreeText:
-    """Masks secrets in free text.
+    """Masks secrets in free text: values of the built-in and of extra names, and secrets of known forms.
 
     Patterns run on the lower-case text, because case-insensitive search is slow. They run only if a literal search
     has found one of their words.
-
-    Args:
-        is_secret: Returns True if values under a name are masked.
-        extra: The names that are masked in addition to the built-in names.
-
-    Attributes:
-        stems: Each text with an additional name contains one of these.
     """
 
     __slots__ = ("_compiled", "_extra", "_is_secret", "stems")

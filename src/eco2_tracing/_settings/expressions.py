@@ -30,9 +30,8 @@ def patterns(value: str) -> tuple[str, ...]:
     used = tuple(scoped for item, scoped in good.items() if item not in slow)
     complaints = {_NO_EXPRESSION: [item for item in found if item not in good], _SLOW: slow}
     if len(used) < len(found):
-        raise BadValueError(
-            "; ".join(what + _listed(each) for what, each in complaints.items() if each), used
-        )
+        listed = (what + _listed(each) for what, each in complaints.items() if each)
+        raise BadValueError("; ".join(listed), used)
     return used
 
 

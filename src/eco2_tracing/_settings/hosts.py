@@ -53,9 +53,9 @@ class InternalHosts:
 def is_host(text: str) -> bool:
     """Return whether this is a name that can be looked up, or an address."""
     name = _normal(text)
-    return (
-        _address(name) is not None if ":" in name else len(name) <= _LONGEST and bool(_NAME.fullmatch(name))
-    )
+    if ":" in name:
+        return _address(name) is not None
+    return len(name) <= _LONGEST and bool(_NAME.fullmatch(name))
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

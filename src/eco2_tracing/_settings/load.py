@@ -225,18 +225,17 @@ def load_settings(
         settings: Explicit settings, which have read the environment.
         service_name: Used, as version and environment, where neither settings nor environment set it.
         service_version: See ``service_name``.
-        environment: The deployment environment; see ``service_name``.
+        environment: See ``service_name``.
         resource_attributes: Names of resource attributes that are set in code.
-        environ: The variables.
+        environ: The environment.
 
     Raises:
         ConfigurationError: In strict mode, with every problem.
         TypeError: The settings given are something else.
     """
     if settings is not None and not issubclass(type(settings), Settings):
-        raise TypeError(
-            f"settings takes a TracingSettings, such as TracingSettings(), not {shown_argument(settings)}"
-        )
+        found = shown_argument(settings)
+        raise TypeError(f"settings takes a TracingSettings, such as TracingSettings(), not {found}")
     arguments = {"service_name": service_name, "service_version": service_version, "environment": environment}
     if settings is None:
         read = Settings()

@@ -14,14 +14,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from eco2_tracing._settings.display import is_credential, masked_reprs, shown_endpoint
-from eco2_tracing._settings.hosts import (
-    OTLP_GRPC_PORT,
-    InternalHosts,
-    is_host,
-    is_target,
-    parse_target,
-    without_escaped_zone,
-)
+from eco2_tracing._settings.hosts import InternalHosts, is_host, is_target, parse_target, without_escaped_zone
 from eco2_tracing._settings.parse import SecretHeaders
 from eco2_tracing._settings.problem import BadValueError, Findings
 
@@ -120,7 +113,7 @@ def _read_target(text: str, reading: Reading) -> Endpoint:
         return Endpoint(text, reading.insecure is True, text)
     complaint = "expected a gRPC target such as dns:///collector:4317"
     try:
-        target = parse_target(text, OTLP_GRPC_PORT)
+        target = parse_target(text, _OTLP_PORT["grpc"])
     except ValueError as error:
         raise BadValueError(f"{complaint}: {error}") from None
     hosts = [address.host for address in target.addresses if address.port]  # a Unix socket has no port
@@ -135,9 +128,8 @@ def _read_target(text: str, reading: Reading) -> Endpoint:
 def _split(text: str) -> SplitResult:
     complaint = "expected a URL such as http://collector:4317"
     if is_credential(text):  # it would be looked up as the name of a host
-        raise BadValueError(
-            f"{complaint}; this looks like a credential, which belongs into OTEL_EXPORTER_OTLP_HEADERS"
-        )
+        cure = "this looks like a credential, which belongs into OTEL_EXPORTER_OTLP_HEADERS"
+        raise BadValueError(f"{complaint}; {cure}")
     if text.isdecimal():
         raise BadValueError(f"{complaint}; this is a port without a host")
     try:
@@ -146,12 +138,10 @@ def _split(text: str) -> SplitResult:
     except ValueError:
         raise BadValueError(complaint) from None
     # urlsplit drops line breaks without an error, so the text itself is checked.
-    if port == 0 or not text.isascii() or re.search(r"[\x00-\x20\x7f]", text):
-        raise BadValueError(complaint)
-    if not is_host(parts.hostname or ""):
-        raise BadValueError(complaint)
-    if not parts.scheme and (parts.netloc.endswith(":") or parts.path.startswith("//")):
-        # `http:/collector`, `http//collector` or, with HTTP, `unix:/a.sock`: the host would be `http` or `unix`.
+    is_odd = port == 0 or not text.isascii() or re.search(r"[\x00-\x20\x7f]", text)
+    # `http:/collector`, `http//collector` or, with HTTP, `unix:/a.sock`: the host would be `http` or `unix`.
+    is_scheme = not parts.scheme and (parts.netloc.endswith(":") or parts.path.startswith("//"))
+    if is_odd or is_scheme or not is_host(parts.hostname or ""):
         raise BadValueError(complaint)
     if parts.scheme not in ("", "http", "https"):
         raise BadValueError(f"{complaint}; the scheme {parts.scheme!r} is not known")
@@ -250,11 +240,9 @@ def _timeout_s(values: Mapping[str, Any], find: Find, findings: Findings) -> flo
     milliseconds: int = values.get("exporter_otlp_timeout", 10_000)
     found = find(_names("TIMEOUT"))
     if found is not None and milliseconds < 100:
-        complaint = (
-            f"it means {milliseconds} milliseconds, as specified; stock Python reads {milliseconds} seconds, "
-            f"which would be {milliseconds}000 here"
-        )
-        findings.doubted(*found, complaint)
+        complaint = f"it means {milliseconds} milliseconds, as specified"
+        other = f"stock Python reads {milliseconds} seconds, which would be {milliseconds}000 here"
+        findings.doubted(*found, f"{complaint}; {other}")
     return milliseconds / 1000
 
 

@@ -184,9 +184,8 @@ def some_of(*allowed: str) -> Callable[[str], frozenset[str]]:
 def header_name(value: str) -> str:
     """Parse the name of a response header that may be added."""
     if not re.fullmatch(_NAME, value) or re.fullmatch(_NO_RESPONSE_HEADER, value):
-        raise BadValueError(
-            "expected the name of a header that responses do not need themselves, such as x-trace-id"
-        )
+        taken = "a header that responses do not need themselves, such as x-trace-id"
+        raise BadValueError(f"expected the name of {taken}")
     return value
 
 
@@ -203,9 +202,8 @@ def pairs(value: str) -> Mapping[str, str]:
         except UnicodeDecodeError:
             key = ""
         if not equals or not key:
-            raise BadValueError(
-                "expected key=value,… percent-encoded; the whole value is discarded, as specified"
-            )
+            discarded = "the whole value is discarded, as specified"
+            raise BadValueError(f"expected key=value,… percent-encoded; {discarded}")
         found[key] = content
     return found
 

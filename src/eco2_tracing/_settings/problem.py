@@ -112,23 +112,13 @@ def shown_argument(value: object) -> str:
     text = attempt_silently(lambda: str.__str__(_short.repr(plain)), default=None)
     if text is None:
         return printable(value)
-    text = shown_text(text[: 2 * _ARGUMENT_LENGTH])
-    return text if len(text) <= _ARGUMENT_LENGTH else f"{text[:_ARGUMENT_LENGTH]}…"
+    return _masked(text[: 2 * _ARGUMENT_LENGTH], _ARGUMENT_LENGTH)
 
 
 def unusable(
     function: str, name: str, value: object, takes: str, used: str, *, advisory: bool = False
 ) -> Problem:
-    """Return the problem of an argument that cannot be used as it is.
-
-    Args:
-        function: The public function.
-        name: The argument.
-        value: The value found.
-        takes: What to write instead.
-        used: The value used, in words.
-        advisory: Strict mode does not raise.
-    """
+    """Return the problem of a public function's argument: what it takes, and in words what is used instead."""
     found = shown_argument(value)
     message = f"{function}({name}={found}): {name} takes {takes}; using {used}"
     return Problem(f"{function}({name})", found, used, message, advisory)
@@ -157,10 +147,9 @@ def plain_text(value: object) -> str:
     if issubclass(kind, str):
         return str.__str__(value)  # the value of a member of ``class Stage(str, Enum)``
     has_text = kind.__str__ is not object.__str__ or issubclass(kind, int | float)
-    if not has_text or issubclass(kind, bytes | bytearray):
-        raise BadValueError(f"it takes {_TEXT}")
+    has_text = has_text and not issubclass(kind, bytes | bytearray)
     read = (lambda: plain_text(value.value)) if issubclass(kind, Enum) else lambda: str.__str__(str(value))  # type: ignore[attr-defined] # an enumeration's
-    text = attempt_silently(read, default=None)
+    text = attempt_silently(read, default=None) if has_text else None
     if text is None:
         raise BadValueError(f"it takes {_TEXT}")
     return text

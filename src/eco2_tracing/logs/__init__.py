@@ -10,8 +10,8 @@ from eco2_tracing.logs._configure import configure_logging, reset_logging
 from eco2_tracing.logs._formatter import EcsFormatter
 from eco2_tracing.logs._records import TraceContextFilter
 from eco2_tracing.logs._request import bind_log_fields
-from eco2_tracing.logs._servers import uvicorn_log_config
 from eco2_tracing.logs._structlog import structlog_processor
+from eco2_tracing.logs._uvicorn import uvicorn_log_config
 
 __all__ = [
     "EcsFormatter",

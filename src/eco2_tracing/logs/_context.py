@@ -45,13 +45,9 @@ def ids_fragment(ids: Ids | None) -> str:
 
 
 class LogContext:
-    """The ids and fields of a log call. It is immutable, because records share it.
+    """The ids of a log call, its bound fields, and the request of an access line.
 
-    Args:
-        ids: Trace id and span id.
-        bound: The fields of `bind_log_fields`.
-        span_context: The span context to take the ids from.
-        request: The request of an access line.
+    The ids are those of a span context, if one is given. It is immutable, because records share it.
     """
 
     __slots__ = ("bound", "fragment", "ids", "request", "span_context")

@@ -54,13 +54,8 @@ def error_fields(
 ) -> dict[str, object]:
     """Return the masked fields of an exception, of a stack, or of both.
 
-    Args:
-        exc_info: The exception.
-        other_trace: A traceback as text, used without an exception.
-        stack: The stack of the log call (`stack_info`). It follows the traceback.
-        format_exception: Formats the traceback.
-        redactor: Masks secrets in the message and in the traceback with its source lines.
-        budget: The number of characters left for the line.
+    ``other_trace`` is a traceback as text, used without an exception. The stack of the log call (`stack_info`) follows the
+    traceback. The budget is the number of characters left for the line.
     """
     budget = budget or Budget(LONGEST_LINE)
     fields: dict[str, object] = {}

@@ -124,17 +124,15 @@ class ExtraFields:
     """Fast path for the fields of `extra=`: a log call has the same few names each time, and short plain values.
 
     The place of a field depends on the names of the record's attributes alone. It is determined once for each set.
-
-    Args:
-        not_fields: Names of attributes that are no fields.
-        not_simple: Names of attributes whose records are not formatted here.
     """
 
     __slots__ = ("_not_fields", "_not_simple", "_shapes")
 
     def __init__(self, not_fields: Collection[str], not_simple: Collection[str]) -> None:
         self._not_fields = not_fields
-        self._not_simple = _NOT_SIMPLE.union(not_simple)
+        self._not_simple = _NOT_SIMPLE.union(
+            not_simple
+        )  # records with these attributes are not formatted here
         self._shapes: tuple[Redactor | None, dict[tuple[str, ...], tuple[_Field, ...]]] = (None, {})
 
     def formatted(self, record: logging.LogRecord, redactor: Redactor) -> str | None:

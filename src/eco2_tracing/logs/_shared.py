@@ -13,12 +13,7 @@ _SERVICE = ("service.name", "service.version", "service.environment", "service.n
 class Shared:
     """The state that all formatters read when they write a line, so that calls may come in any order.
 
-    Args:
-        lock: Guards changes. Readers need no lock, because attributes are replaced as a whole.
-
-    Attributes:
-        redactor: Masks secrets in every line.
-        service: The `service.*` fields by ECS name, in ECS order; a new object after each change.
+    The lock guards changes. Readers need none, because attributes are replaced as a whole.
     """
 
     __slots__ = ("_arguments", "_final", "_lock", "redactor", "service")
@@ -28,6 +23,7 @@ class Shared:
         self._arguments: dict[str, str] = {}
         self._final: dict[str, str] = {}
         self.redactor = Redactor()
+        # The `service.*` fields by ECS name, in ECS order; a new object after each change.
         self.service: Mapping[str, str] = {}
 
     def set_service(

@@ -79,9 +79,7 @@ def _is_time(stamp: object, created: float) -> bool:
 def rendered_error(exception: object, exc_info: object) -> tuple[str | None, dict[str, object]]:
     """Read an exception that a processor of structlog has rendered, unless there is the exception itself.
 
-    Args:
-        exception: The text of `format_exc_info`, or the list of `dict_tracebacks`.
-        exc_info: The exception itself.
+    It is the text of `format_exc_info`, or the list of `dict_tracebacks`.
 
     Returns:
         The traceback as text; and `error.type` and `error.message`, if they are known.

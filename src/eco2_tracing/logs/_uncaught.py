@@ -21,9 +21,7 @@ IsWritten = Callable[[Callable[[], None]], bool]
 class UncaughtHooks:
     """Logs uncaught exceptions of the main thread, of other threads and of finalizers, and captures warnings.
 
-    Args:
-        is_written: Calls its argument, which logs a line. Returns True if the line was written; if not, Python's own
-            hook runs.
+    ``is_written`` calls its argument, which logs a line. If it returns False, Python's own hook runs.
     """
 
     __slots__ = ("_before", "_captures_warnings", "_is_on", "_is_written")
