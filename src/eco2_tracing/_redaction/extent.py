@@ -19,8 +19,6 @@ _FEW_DIGITS = lazy(r"\d{1,3}\Z")
 _KEYS_WITH_COUNTS = frozenset((
     "pass", "sig", "pw", "signature", "otp", "cookies", "credentials", "passwords", "secrets",
 ))  # fmt: skip
-_FETCH = ("include", "omit", "same-origin")  # values of `credentials` in the Fetch API
-_SIGNS = ("sig", "signature")
 _DIRECTORY = lazy(r"(?:/[a-z._-]{1,32}){1,8}/?\Z")  # the shell's variable `PWD` is a directory
 _ANNOTATION = lazy(r"(?:annotated|dict|list|literal|optional|sequence|tuple|type|union)\[")
 _SHORT_WORD = lazy(r"[a-z]{1,10}\Z")
@@ -54,9 +52,9 @@ def is_prose(low: str, key: str, value: str, before: str, *, colon: bool) -> boo
         )
     if key in _KEYS_WITH_COUNTS and low == key and _FEW_DIGITS.match(value):
         return True
-    if key in _SIGNS and low == key:
+    if key in ("sig", "signature") and low == key:
         return word in OTHER_SIGNATURES or _SHORT_WORD.match(value) is not None
-    if key == "credentials" and value in _FETCH:
+    if key == "credentials" and value in ("include", "omit", "same-origin"):  # of the Fetch API
         return True
     if low.endswith(KOREAN):
         return _HANGUL.match(value) is not None

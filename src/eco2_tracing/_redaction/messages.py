@@ -40,11 +40,10 @@ _DETAILS = _details(
     dup_key=r"(:[ ])\{[^\n]*",
 )
 _DETAILS["input_value="] = lazy(r"()[^\n]*?(?=,[ ]input_type=|\n|\Z)")
-for _word in ("generated in", "cached since", "raw sql", "no key", "caching disabled"):
+_AFTER_BRACKET = ("generated in", "cached since", "raw sql", "no key", "caching disabled")
+for _word in _AFTER_BRACKET:
     _DETAILS[_word] = lazy(r"([^\]\n]{0,80}\][ ])(?!\(\)|\{\})[(\[{][^\n]*")
-_BRACKETED = frozenset(
-    ("parameters", "generated in", "cached since", "raw sql", "no key", "caching disabled")
-)
+_BRACKETED = frozenset(("parameters", *_AFTER_BRACKET))
 _MARK = lazy(r""":? ?[\\'"({]""")  # a value may follow: its search costs more
 _RESULT = lazy(r"\A((?:row|col)[ ])\([^\n]*\)\Z", re.IGNORECASE)  # rows that SQLAlchemy's engine logs
 

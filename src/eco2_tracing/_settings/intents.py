@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from eco2_tracing._settings.fields import ENVIRONMENT
 from eco2_tracing._settings.names import ARG, RATIO, SAMPLER
 from eco2_tracing._settings.probable import probable_boolean, probable_rate
 
@@ -61,9 +62,7 @@ _VARIABLES: Mapping[str, tuple[str, ...]] = {
     "ENDPOINT": _ENDPOINTS,
     "SERVICE|NAME|SERVICE NAME": ("OTEL_SERVICE_NAME", "service.name"),
     "VERSION|SERVICE VERSION": ("service.version",),
-    "ENVIRONMENT|ENVIRONMENT NAME|SERVICE ENVIRONMENT": (
-        *("deployment.environment.name", "deployment.environment"),
-    ),
+    "ENVIRONMENT|ENVIRONMENT NAME|SERVICE ENVIRONMENT": (ENVIRONMENT, "deployment.environment"),
     "NAMESPACE|SERVICE NAMESPACE": ("service.namespace",),
     "INSTANCE ID|SERVICE INSTANCE ID": ("service.instance.id",),
     "ATTRIBUTES|RESOURCE ATTRIBUTES|RESOURCE|SERVICE ATTRIBUTES": ("OTEL_RESOURCE_ATTRIBUTES",),

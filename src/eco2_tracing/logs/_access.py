@@ -34,9 +34,7 @@ def uvicorn_fields(
 
 
 def atoms_fields(
-    record: logging.LogRecord,
-    redactor: Redactor,
-    request: RequestState | None,
+    record: logging.LogRecord, redactor: Redactor, request: RequestState | None
 ) -> dict[str, object]:
     """Return the fields of gunicorn's or hypercorn's record, whose arguments are a mapping of atoms."""
     atoms = record.args

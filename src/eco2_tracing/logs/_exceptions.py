@@ -54,8 +54,8 @@ def error_fields(
 ) -> dict[str, object]:
     """Return the masked fields of an exception, of a stack, or of both.
 
-    ``other_trace`` is a traceback as text, used without an exception. The stack of the log call (`stack_info`) follows the
-    traceback. The budget is the number of characters left for the line.
+    ``other_trace`` is a traceback as text, used without an exception. The stack of the log call (`stack_info`) follows
+    the traceback. The budget is the number of characters left for the line.
     """
     budget = budget or Budget(LONGEST_LINE)
     fields: dict[str, object] = {}

@@ -120,6 +120,9 @@ class _Field(NamedTuple):
     is_label: bool
 
 
+_Shapes = dict[tuple[str, ...], tuple[_Field, ...]]
+
+
 class ExtraFields:
     """Fast path for the fields of `extra=`: a log call has the same few names each time, and short plain values.
 
@@ -133,7 +136,7 @@ class ExtraFields:
         self._not_simple = _NOT_SIMPLE.union(
             not_simple
         )  # records with these attributes are not formatted here
-        self._shapes: tuple[Redactor | None, dict[tuple[str, ...], tuple[_Field, ...]]] = (None, {})
+        self._shapes: tuple[Redactor | None, _Shapes] = (None, {})
 
     def formatted(self, record: logging.LogRecord, redactor: Redactor) -> str | None:
         """Return the fields of a record without exception as the continuation of a JSON object.
@@ -176,9 +179,7 @@ class ExtraFields:
         except TypeError:  # a lone surrogate, or a number of more than 64 bits
             return None
 
-    def _learn(
-        self, names: tuple[str, ...], redactor: Redactor, shapes: dict[tuple[str, ...], tuple[_Field, ...]]
-    ) -> tuple[_Field, ...]:
+    def _learn(self, names: tuple[str, ...], redactor: Redactor, shapes: _Shapes) -> tuple[_Field, ...]:
         shape = self._shape(names, redactor)
         if len(shapes) >= _MOST_SHAPES:  # attribute names that contain data
             shapes.clear()

@@ -147,7 +147,9 @@ class _Installed:
         """Install the factory, unless it is in use, alone or inside another one."""
         if before_sqlalchemy is not None:
             self.before_sqlalchemy = before_sqlalchemy
-        record = attempt_silently(_empty_record, default=None)
+        record = attempt_silently(
+            lambda: logging.getLogRecordFactory()("", 0, "", 0, "", (), None), default=None
+        )
         if record is None:  # another library's factory fails: ours is inside it if it has ever been installed
             is_in_use = self._factory is not None
         else:
@@ -163,10 +165,6 @@ class _Installed:
             logging.setLogRecordFactory(self._previous)
         self._factory = None
         self.before_sqlalchemy = _nothing
-
-
-def _empty_record() -> logging.LogRecord | None:
-    return logging.getLogRecordFactory()("", 0, "", 0, "", (), None)
 
 
 _installed = _Installed()

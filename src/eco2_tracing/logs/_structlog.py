@@ -144,8 +144,10 @@ def structlog_processor(
     redactor = shared.redactor
     message = escape_surrogates(redactor.text(printable(event.pop("event", ""))))
     stamp = event.pop("timestamp", None)
+    if not isinstance(stamp, str):
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     document: dict[str, object] = {
-        "@timestamp": stamp if isinstance(stamp, str) else _now(),
+        "@timestamp": stamp,
         "log.level": escape_surrogates(truncate(printable(event.pop("level", method_name)), 64)).lower(),
         "message": message,
         "ecs.version": ECS_VERSION,
@@ -183,7 +185,3 @@ def _record(event: dict[str, object]) -> logging.LogRecord | None:
             found = frame.f_locals.get("record")
             return found if isinstance(found, logging.LogRecord) else None
     return None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
