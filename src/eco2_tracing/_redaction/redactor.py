@@ -34,7 +34,7 @@ from eco2_tracing._redaction.limits import (
 from eco2_tracing._redaction.scanner import Scanner
 from eco2_tracing._redaction.sql import mask_literals
 from eco2_tracing._redaction.text import lowered
-from eco2_tracing._redaction.urls import mask_userinfo
+from eco2_tracing._redaction.userinfo import mask_userinfo
 from eco2_tracing._redaction.values import Values
 
 _Attributes = Mapping[str, object]
