@@ -208,17 +208,15 @@ class Scanner:
             depth = _DEEPEST - 1  # only one level is searched
         budget.left -= len(value)
         plain, encoding = _decoded(value) if "%" in value else (value, "utf-8")
-        masked = self._nested(plain, depth + 1, budget)
+        inner, depth = plain, depth + 1
+        if "=" in plain and "?" not in plain:
+            inner = self._masked_query(plain, budget, depth)
+        elif "=" not in plain and "%" in plain:  # the value is encoded twice
+            inner = self._masked_value(plain, budget, depth)
+        masked = self._scan(inner, depth, budget)
         if masked == plain:
             return value
         return quote(masked, safe="", encoding=encoding, errors="replace") if "%" in value else masked
-
-    def _nested(self, text: str, depth: int, budget: Budget) -> str:
-        if "=" in text and "?" not in text:
-            text = self._masked_query(text, budget, depth)
-        elif "=" not in text and "%" in text:  # the value is encoded twice
-            text = self._masked_value(text, budget, depth)
-        return self._scan(text, depth, budget)
 
     def _without_numbers(self, text: str) -> str:
         return mask_spans(text, find_numbers(text, self._numbers))

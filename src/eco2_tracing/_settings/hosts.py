@@ -27,8 +27,7 @@ _PRIVATE = [*map(ipaddress.ip_network, (
 class InternalHosts:
     """The hosts that receive baggage, tracestate and request ids.
 
-    Args:
-        targets: More internal hosts: ``host`` (exactly), ``*.suffix`` or ``.suffix`` (anything below).
+    More of them are ``host`` (exactly), ``*.suffix`` or ``.suffix`` (anything below).
     """
 
     __slots__ = ("_exact", "_suffixes")

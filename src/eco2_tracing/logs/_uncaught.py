@@ -15,6 +15,7 @@ from types import TracebackType
 
 from eco2_tracing._redaction import printable
 
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 IsWritten = Callable[[Callable[[], None]], bool]
 
 
@@ -62,9 +63,9 @@ class UncaughtHooks:
         before = self._before[0]
         # Ctrl-C is not logged; at a prompt, Python prints.
         is_logged = issubclass(kind, Exception) and not hasattr(sys, "ps1")
-        is_logged = is_logged and self._log(
-            "sys.excepthook", logging.CRITICAL, error, traceback, "uncaught exception"
-        )
+        if is_logged:
+            exc_info = (kind, error, traceback)
+            is_logged = self._log("sys.excepthook", logging.CRITICAL, exc_info, "uncaught exception")
         if not is_logged or before is not sys.__excepthook__:
             before(kind, error, traceback)
 
@@ -73,7 +74,7 @@ class UncaughtHooks:
         name = "unknown" if args.thread is None else args.thread.name
         # `SystemExit` ends a thread without output.
         is_logged = isinstance(args.exc_value, Exception) and self._log(
-            "threading.excepthook", logging.ERROR, args.exc_value, args.exc_traceback,
+            "threading.excepthook", logging.ERROR, (args.exc_type, args.exc_value, args.exc_traceback),
             "uncaught exception in thread %s", name,
         )  # fmt: skip
         if not is_logged or before is not threading.__excepthook__:
@@ -82,24 +83,16 @@ class UncaughtHooks:
     def _unraisable(self, unraisable: sys.UnraisableHookArgs) -> None:
         before = self._before[2]
         is_logged = unraisable.exc_value is not None and self._log(
-            "sys.unraisablehook", logging.ERROR, unraisable.exc_value, unraisable.exc_traceback,
+            "sys.unraisablehook", logging.ERROR,
+            (unraisable.exc_type, unraisable.exc_value, unraisable.exc_traceback),
             # The object as text: a record that keeps the object itself would resurrect it.
             "%s: %s", unraisable.err_msg or "Exception ignored in", printable(unraisable.object),
         )  # fmt: skip
         if not is_logged or before is not sys.__unraisablehook__:
             before(unraisable)
 
-    def _log(
-        self,
-        logger: str,
-        level: int,
-        error: BaseException,
-        traceback: TracebackType | None,
-        message: str,
-        *args: object,
-    ) -> bool:
+    def _log(self, logger: str, level: int, exc_info: ExcInfo, message: str, *args: object) -> bool:
         """Log an exception. Never raises; returns True if the line was written."""
-        exc_info = (type(error), error, traceback)
 
         def log() -> None:
             logging.getLogger(logger).log(level, message, *args, exc_info=exc_info)
