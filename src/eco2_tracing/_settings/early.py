@@ -23,7 +23,7 @@ removed: dict[str, str] = {}
 
 
 def protect_variables(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Do it for all of these variables."""
+    """Protect from bad values of each of these variables."""
     _protect_propagators(environ)
     _protect_span_limit(environ)
     _protect_providers(environ)
