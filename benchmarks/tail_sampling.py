@@ -94,7 +94,7 @@ def child(variant: str, endpoint: str) -> None:
 def begin_costs() -> None:
     """Print what beginning a local trace costs where nothing, and where something, may be kept."""
     from eco2_tracing.sampling import build_sampler
-    from eco2_tracing.sampling._tail.rules import TailLimits, TailRules
+    from eco2_tracing.sampling._tail.limits import TailLimits, TailRules
     from eco2_tracing.sampling._tail.sampler import TailSampler
 
     for words, rate in (("dropped", 0.0), ("undecided", 1.0)):

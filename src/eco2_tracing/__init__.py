@@ -22,7 +22,7 @@ try:
         shutdown_tracing,
         tracing_status,
     )
-    from eco2_tracing._lifecycle.status import TracingStatus
+    from eco2_tracing._lifecycle.report import TracingStatus
     from eco2_tracing._spans.manual import current_span_id, current_trace_id, span, traced
     from eco2_tracing.logs import bind_log_fields, configure_logging
 finally:

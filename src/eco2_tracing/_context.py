@@ -25,11 +25,7 @@ otel_context = _variable()
 
 
 def reset(token: Token[_Value]) -> None:
-    """Restore the value that a context variable had before ``set``.
-
-    Args:
-        token: The result of the variable's ``set``.
-    """
+    """Restore the value that a context variable had before the ``set`` that returned a token."""
     try:
         token.var.reset(token)
     except ValueError:

@@ -11,6 +11,8 @@ import mmap
 import os
 import sys
 from collections.abc import Callable
+from typing import Protocol
+from weakref import WeakSet
 
 from eco2_tracing._guard import guarded, renew_guard
 from eco2_tracing._native import RLock
@@ -32,11 +34,7 @@ class _ProcessId:
 
 
 def make_mark(platform: str = sys.platform) -> mmap.mmap | _ProcessId:
-    """Return a mark: its item 0 is true until the process is forked, and false in the child.
-
-    Args:
-        platform: As `sys.platform`.
-    """
+    """Return a mark: its item 0 is true until the process is forked, and false in the child."""
     made: mmap.mmap | _ProcessId = _ProcessId()
     if platform == "linux":
         try:
@@ -54,15 +52,19 @@ mark = make_mark()
 """Hot paths run ``if not mark[0]: notice_fork()``."""
 
 
-class _Forks:
-    """Calls the hooks once in each child.
+class Renewable(Protocol):
+    """An object with locks, threads or random numbers of its own."""
 
-    Attributes:
-        hooks: Called in this order.
-    """
+    def after_fork(self) -> None:
+        """Replace them."""
+
+
+class _Forks:
+    """Calls the hooks in their order, then the owners' ``after_fork``, once in each child."""
 
     def __init__(self) -> None:
         self.hooks: list[Callable[[], None]] = [renew_guard]
+        self.owners: WeakSet[Renewable] = WeakSet()
         self._pid = os.getpid()
         self._locks: dict[int, RLock] = {}
         self._renewing = 0
@@ -83,7 +85,7 @@ class _Forks:
             return
         self._renewing = os.getpid()
         try:
-            for hook in list(self.hooks):
+            for hook in (*self.hooks, *[owner.after_fork for owner in list(self.owners)]):
                 with guarded("starting over in a forked process"):
                     hook()
         finally:
@@ -100,6 +102,11 @@ notice_fork = _forks.notice
 def in_child(hook: Callable[[], None]) -> None:
     """Register a function that is called once in each child, before this library does anything else there."""
     _forks.hooks.append(hook)
+
+
+def renew_in_child(owner: Renewable) -> None:
+    """Call the owner's ``after_fork`` in each child, as long as the owner lives."""
+    _forks.owners.add(owner)
 
 
 os.register_at_fork(after_in_child=_forks.renew)

@@ -24,13 +24,7 @@ pending: deque[tuple[str, tuple[object, ...], ExcInfo | None]] = deque(maxlen=10
 
 
 def warn(message: str, *args: object, exc_info: ExcInfo | None = None) -> None:
-    """Log one WARNING, from any thread.
-
-    Args:
-        message: A ``logging`` format string.
-        args: Its arguments.
-        exc_info: The result of `sys.exc_info`.
-    """
+    """Log one WARNING, from any thread; ``exc_info`` is the result of `sys.exc_info`."""
     if in_own_thread():
         pending.append((message, args, exc_info))
     else:
@@ -54,23 +48,13 @@ def _is_first(key: str) -> bool:
 
 
 def warn_once(key: str, message: str, *args: object) -> None:
-    """Log one WARNING for each key.
-
-    Args:
-        key: Identifies the warning, such as ``setting:OTEL_PROPAGATORS``.
-        message: A ``logging`` format string.
-        args: Its arguments.
-    """
+    """Log one WARNING for each key, such as ``setting:OTEL_PROPAGATORS``."""
     if _is_first(key):
         warn(message, *args)
 
 
 def internal_failure(what: str) -> None:
-    """Log the exception being handled, once for each ``what``.
-
-    Args:
-        what: The work that failed, as in "eco2-tracing failed at <what>".
-    """
+    """Log the exception being handled, once for each ``what``: "eco2-tracing failed at <what>"."""
     if _is_first(f"internal:{what}"):
         warn(
             "eco2-tracing failed at %s; the application goes on, this is logged once",
@@ -82,12 +66,8 @@ def internal_failure(what: str) -> None:
 class guarded:  # noqa: N801 - reads as a statement: `with guarded("naming a span"):`
     """Context manager that logs an exception once for each ``what`` and suppresses it.
 
-    Only `Exception` is caught. On the path of every request, a `try` statement that calls `internal_failure` costs
-    less and does the same.
-
-    Args:
-        what: The work that may fail, as in "eco2-tracing failed at <what>".
-        but: A type of exceptions that are raised.
+    Only `Exception` is caught, and ``but`` is a type of exceptions that are raised. On the path of every request, a
+    `try` statement that calls `internal_failure` costs less and does the same.
     """
 
     __slots__ = ("_but", "_what")
@@ -110,28 +90,16 @@ _Default = TypeVar("_Default")
 
 
 def attempt(what: str, function: Callable[..., _Default], *args: object, default: _Default) -> _Default:
-    """Call a function; return ``default`` if it raises.
-
-    Args:
-        what: The work that may fail, as in "eco2-tracing failed at <what>".
-        function: The function.
-        args: Its arguments.
-        default: The value in place of an exception.
-    """
+    """Call a function; return ``default`` if it raises, which is logged as by `internal_failure`."""
     with guarded(what):
         return function(*args)
     return default
 
 
 def attempt_silently(function: Callable[..., _Default], *args: object, default: _Default) -> _Default:
-    """Call a function on objects of the application; return ``default`` if it raises.
+    """Call a function on objects of the application; return ``default`` if it raises anything, `SystemExit` included.
 
     Nothing is logged: the caller reports the object, or replaces it by a mark that says what it was.
-
-    Args:
-        function: The function. It may raise anything, `SystemExit` included.
-        args: Its arguments.
-        default: The value in place of an exception.
     """
     try:
         return function(*args)

@@ -23,11 +23,7 @@ _LONGEST_S = 10.0
 
 
 class _Gate:
-    """Keeps imports and forks apart.
-
-    Args:
-        lock: Held by the importing or forking thread.
-    """
+    """Keeps imports and forks apart by a lock that the importing or forking thread holds."""
 
     def __init__(self, lock: _thread.LockType) -> None:
         self.lock = lock

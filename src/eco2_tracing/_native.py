@@ -90,13 +90,7 @@ def socket(*arguments: Any) -> _socket.socket:
 def connect(host: str, port: int, timeout_s: float) -> _socket.socket:
     """Return a TCP connection with an original socket, as `socket.create_connection` does.
 
-    Args:
-        host: Name or address.
-        port: Port.
-        timeout_s: Seconds for each address; also the timeout of the socket.
-
-    Raises:
-        OSError: No address accepts the connection.
+    ``timeout_s`` is for each address; also the timeout of the socket. `OSError`: no address accepts the connection.
     """
     problem: OSError | None = None
     for family, kind, protocol, _, address in getaddrinfo(host, port, type=_socket.SOCK_STREAM):
@@ -113,15 +107,9 @@ def connect(host: str, port: int, timeout_s: float) -> _socket.socket:
 
 
 def wait(signal: Signal, timeout_s: float, *, background: bool = False) -> bool:
-    """Wait for an item of a queue, and take it. Other threads and greenlets run meanwhile.
+    """Wait for an item of a queue, and take it; return True if there was one. Others run meanwhile.
 
-    Args:
-        signal: The queue.
-        timeout_s: Longest time to wait, in seconds.
-        background: Poll less often, and do not keep gevent's loop running.
-
-    Returns:
-        True if an item was taken.
+    In the background it polls less often, and does not keep gevent's loop running.
     """
     pause = _cooperative_sleep(background)
     try:
@@ -188,11 +176,8 @@ def in_own_thread() -> bool:
 class NativeThread:
     """A daemon thread of the operating system. If nothing is patched, it is a `threading.Thread`.
 
-    Args:
-        target: Must not raise.
-        name: The name.
-        external: The target runs code of other packages, which expects the application's kind of thread: a greenlet
-            if threads are patched.
+    The target must not raise. An external one runs code of other packages, which expects the application's kind of
+    thread: a greenlet if threads are patched.
     """
 
     def __init__(self, target: Callable[[], object], name: str, *, external: bool = False) -> None:
@@ -204,11 +189,7 @@ class NativeThread:
         self._idents: tuple[int, int] | None = None
 
     def start(self) -> None:
-        """Start the thread.
-
-        Raises:
-            RuntimeError: The interpreter is shutting down or has no more threads.
-        """
+        """Start the thread. `RuntimeError`: the interpreter is shutting down or has no more threads."""
         self._alive = True
         self._listed = patcher() is None
         try:

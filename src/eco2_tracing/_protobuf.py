@@ -45,13 +45,9 @@ def utf8(text: str) -> bytes:
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int | float | bytes]]:
-    """Decode the top-level fields of a message.
+    """Yield number and value of each top-level field: an ``int`` for a varint, a ``float`` for 64 bits, else raw bytes.
 
-    Yields:
-        Number and value of each field: an ``int`` for a varint, a ``float`` for 64 bits, else the raw bytes.
-
-    Raises:
-        ValueError: The bytes are not a protobuf message.
+    `ValueError`: the bytes are not a protobuf message.
     """
     at, end = 0, len(message)
     while at < end:
@@ -75,11 +71,7 @@ def fields(message: bytes) -> Iterator[tuple[int, int | float | bytes]]:
 
 
 def nested(value: object) -> bytes:
-    """Return the value of a field that holds text or a message.
-
-    Raises:
-        ValueError: It is a number.
-    """
+    """Return the value of a field that holds text or a message; a number is a `ValueError`."""
     if not isinstance(value, bytes):
         raise ValueError("a field has an unexpected type")  # noqa: TRY004 - callers catch one type
     return value

@@ -23,10 +23,7 @@ _LEAST_S = 0.01
 class TlsSocket:
     """The part of a TLS socket that HTTP clients use. The timeout limits each call as a whole.
 
-    Args:
-        sock: A connected socket of the operating system; this object closes it.
-        context: The TLS context.
-        host: The name that the certificate must have.
+    It closes the connected socket of the operating system. ``host`` is the name that the certificate must have.
     """
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, host: str) -> None:
@@ -38,11 +35,7 @@ class TlsSocket:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
     def handshake(self) -> None:
-        """Do the TLS handshake.
-
-        Raises:
-            OSError: It failed.
-        """
+        """Do the TLS handshake, or raise an `OSError`."""
         self._until_done(self._tls.do_handshake)
 
     def settimeout(self, timeout_s: float | None) -> None:
@@ -52,10 +45,8 @@ class TlsSocket:
     def recv(self, size: int) -> bytes:
         """Receive at least one byte; ``b""`` once the peer has closed.
 
-        Raises:
-            TimeoutError: Nothing arrived in time; part of a record is kept.
-            BlockingIOError: Nothing has arrived, and the timeout is 0.
-            OSError: The connection broke.
+        `TimeoutError`: nothing arrived in time; part of a record is kept. `BlockingIOError`: nothing has arrived, and
+        the timeout is 0. `OSError`: the connection broke.
         """
         try:
             return self._until_done(partial(self._tls.read, size))
@@ -63,11 +54,7 @@ class TlsSocket:
             return b""
 
     def sendall(self, data: bytes | memoryview) -> None:
-        """Send all of it.
-
-        Raises:
-            OSError: It could not be sent in time, or the connection broke.
-        """
+        """Send all of it, or raise an `OSError`."""
         view = memoryview(data)
         while view:
             view = view[self._until_done(partial(self._tls.write, view)) :]
@@ -156,10 +143,5 @@ class _Reader(io.RawIOBase):
 
 
 def reader_of(recv: Callable[[int], bytes], on_close: Callable[[], None] | None = None) -> io.BufferedReader:
-    """Return a buffered reader.
-
-    Args:
-        recv: Returns at most so many bytes; none at the end.
-        on_close: Called once when the reader is closed.
-    """
+    """Return a buffered reader. ``recv`` returns at most so many bytes, none at the end."""
     return io.BufferedReader(_Reader(recv, on_close))

@@ -14,7 +14,7 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlag
 
 from eco2_tracing._export import SpanBatcher
 from eco2_tracing._export.batch.queue import BYTES_PER_SPAN, LEAST_BYTES
-from eco2_tracing._span_size import SMALL, pruned_span, span_size
+from eco2_tracing._readable_span import SMALL, pruned_span, span_size
 from tests.export.conftest import Open
 from tests.export.receivers import Received, eventually, free_port
 from tests.export.spans import make_span

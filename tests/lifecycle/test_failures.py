@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 import eco2_tracing
 from eco2_tracing import TracingSettings, configure_tracing, instrument_app, shutdown_tracing, span
 from eco2_tracing._lifecycle import configure
-from eco2_tracing._lifecycle.signals import TerminationHandler
+from eco2_tracing._lifecycle.processes import TerminationHandler
 from eco2_tracing.testing import CapturedSpans, b3_headers
 
 NOWHERE = TracingSettings(traces_exporter="none")

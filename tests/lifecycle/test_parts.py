@@ -12,10 +12,16 @@ from anyio.to_thread import current_default_thread_limiter
 from opentelemetry.sdk.trace import SpanProcessor
 
 from eco2_tracing import configure_tracing, shutdown_tracing
-from eco2_tracing._lifecycle import off_loop
-from eco2_tracing._lifecycle.budget import EXIT_BUDGET_S, LEAST_S, RENEWAL_S, WORKERS_END_S, ExitBudget
-from eco2_tracing._lifecycle.delivery import Delivery
-from eco2_tracing._lifecycle.signals import TerminationHandler
+from eco2_tracing._lifecycle import processes
+from eco2_tracing._lifecycle.delivery import (
+    EXIT_BUDGET_S,
+    LEAST_S,
+    RENEWAL_S,
+    WORKERS_END_S,
+    Delivery,
+    ExitBudget,
+)
+from eco2_tracing._lifecycle.processes import TerminationHandler
 
 
 class Clock:
@@ -182,18 +188,18 @@ def test_waiting_beside_a_loop_needs_none_of_the_applications_threads(case, monk
         called: list[str] = []
         with anyio.fail_after(30), monkeypatch.context() as patch:
             if case == "another loop":
-                patch.setattr(off_loop.asyncio, "get_running_loop", no_asyncio)
+                patch.setattr(processes.asyncio, "get_running_loop", no_asyncio)
             elif case == "no thread":
                 patch.setattr(threading.Thread, "start", no_thread)
-            await off_loop.run_off_loop(lambda: called.append("flush"), "a flush")
-            await off_loop.run_off_loop(fail, f"a flush under {case}")
+            await processes.run_off_loop(lambda: called.append("flush"), "a flush")
+            await processes.run_off_loop(fail, f"a flush under {case}")
         assert f"failed at a flush under {case}" in caplog.text
         return called
 
     # A loop that is not asyncio's is asked for by its own name only: here that is asyncio's again.
     if case == "another loop":
-        monkeypatch.setattr(off_loop, "run_sync", in_place)
-        monkeypatch.setattr(off_loop, "CapacityLimiter", lambda _: None)
+        monkeypatch.setattr(processes, "run_sync", in_place)
+        monkeypatch.setattr(processes, "CapacityLimiter", lambda _: None)
     assert asyncio.run(main()) == ["flush"]
 
 
@@ -207,7 +213,7 @@ def test_a_loop_that_closes_while_it_is_told():
     gate, loop = threading.Event(), asyncio.new_event_loop()
 
     async def main() -> None:
-        task = asyncio.ensure_future(off_loop.run_off_loop(lambda: gate.wait(30), "waiting"))
+        task = asyncio.ensure_future(processes.run_off_loop(lambda: gate.wait(30), "waiting"))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -231,7 +237,7 @@ def test_waiting_is_given_up_with_the_task_that_waits(inside):
     gate = threading.Event()
 
     async def main() -> None:
-        task = asyncio.create_task(off_loop.run_off_loop(lambda: gate.wait(30), "waiting"))
+        task = asyncio.create_task(processes.run_off_loop(lambda: gate.wait(30), "waiting"))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

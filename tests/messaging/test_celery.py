@@ -226,7 +226,7 @@ def test_a_workers_loop_is_not_traced_and_its_tasks_are(app, patches):
     from opentelemetry.context import get_current
 
     from eco2_tracing._instrumentation.messaging import celery as celery_module
-    from eco2_tracing._suppression import is_suppressed
+    from eco2_tracing._untraced import is_suppressed
 
     celery_app, captured = app
     seen = []

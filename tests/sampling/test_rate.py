@@ -11,8 +11,8 @@ import weakref
 
 import pytest
 
+from eco2_tracing._forks import _forks
 from eco2_tracing.sampling import RateLimiting
-from eco2_tracing.sampling._head.forks import _alive, _in_child
 from tests.support.loads import LOADS, on_and_off, poisson, steady, windows
 
 
@@ -178,10 +178,10 @@ def test_a_fork_while_another_thread_decides_leaves_no_lock_behind():
 
 
 def test_what_a_child_does_first():
-    """Each living sampler gets a new lock, whoever held the old one."""
+    """A sampler gets a new lock, even if another thread holds the old one."""
     sampler = RateLimiting(100)
     with sampler._lock:
-        _in_child()
+        sampler.after_fork()
         assert sampler.sample(1, "GET") == 1.0
 
 
@@ -189,7 +189,7 @@ def test_a_sampler_that_is_gone_is_forgotten():
     """What has to be renewed after a fork is not kept alive by it."""
     sampler = RateLimiting(1)
     gone = weakref.ref(sampler)
-    assert sampler in _alive
+    assert sampler in _forks.owners
     del sampler
     gc.collect()
     assert gone() is None

@@ -11,7 +11,7 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from eco2_tracing.sampling import JaegerRemote
 from eco2_tracing.sampling._remote.fetch import parse_endpoint
-from eco2_tracing.sampling._remote.strategies import rate_limiter
+from eco2_tracing.sampling._remote.sampler import rate_limiter
 from tests.support.jaeger import wait_for
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eco2_tracing.sampling import AlwaysOff, RateLimiting, TraceIdRatio
-from eco2_tracing.sampling._remote.strategies import MAX_OPERATIONS, parse_strategy, rate_limiter
+from eco2_tracing.sampling._remote.sampler import MAX_OPERATIONS, parse_strategy, rate_limiter
 
 LAST_ID = (1 << 64) - 1
 

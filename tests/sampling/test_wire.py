@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eco2_tracing.sampling._remote.wire import decode_strategy, encode_question
+from eco2_tracing.sampling._remote.fetch import decode_strategy, encode_question
 
 
 def field(number, payload):

@@ -46,7 +46,7 @@ class Maker:
 @pytest.mark.parametrize(("slot", "read"), [("_own_context", "_context"), ("_local", "local_trace")])
 def test_all_threads_get_the_same_object(monkeypatch, slot, read):
     """The second thread that waits for the lock finds what the first one made."""
-    span, made = Span(None, None, None, 0, maker=Maker()), object()
+    span, made = Span(None, None, None, 0, _maker=Maker()), object()
     monkeypatch.setattr(creation, "lock", Racing(lambda: setattr(span, slot, made)))
     assert getattr(span, read) is made
 

@@ -15,9 +15,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode, Trace
 
 from eco2_tracing._spans.tracer import SpanFactory, TracerRegistry
 from eco2_tracing.sampling import build_sampler
-from eco2_tracing.sampling._tail.provider_sampler import CallerDecision, ProviderSampler
-from eco2_tracing.sampling._tail.rules import TailLimits, TailRules
-from eco2_tracing.sampling._tail.sampler import TailSampler
+from eco2_tracing.sampling._tail.limits import TailLimits, TailRules
+from eco2_tracing.sampling._tail.sampler import CallerDecision, ProviderSampler, TailSampler
 from tests.repository.sources import ROOT
 
 HALF = 1 << 63

@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanContext, StatusCode
 
 import eco2_tracing
 from eco2_tracing import TracingSettings
-from eco2_tracing.sampling._tail.rules import TailLimits, TokenBucket
+from eco2_tracing.sampling._tail.limits import TailLimits, TokenBucket
 from eco2_tracing.testing import CapturedSpans, b3_headers
 from tests.tail_sampling.conftest import HALF, Local, caller
 
@@ -38,7 +38,7 @@ def test_the_cap_is_charged_once_a_trace():
             local.fail("failing", root)
         root.end()
     assert len(local.exported) == 22
-    assert local.tail_sampler.kept == {"error": 2}
+    assert local.tail_sampler.buffer.kept == {"error": 2}
 
 
 def test_a_refused_trace_goes_out_nowhere():
@@ -53,7 +53,7 @@ def test_a_refused_trace_goes_out_nowhere():
     open_one.end()
     root.end()
     assert (local.exported, local.is_empty()) == ([], True)
-    assert local.tail_sampler.dropped == {"kept_traces_cap": 4}
+    assert local.tail_sampler.buffer.dropped == {"kept_traces_cap": 4}
 
 
 def test_a_slow_trace_that_was_refused():
@@ -63,7 +63,7 @@ def test_a_slow_trace_that_was_refused():
     local.fail("failing", root)
     root.end()
     assert local.exported == []
-    assert local.tail_sampler.dropped == {"kept_traces_cap": 2}
+    assert local.tail_sampler.buffer.dropped == {"kept_traces_cap": 2}
 
 
 def test_another_thread_is_faster(local):
@@ -80,7 +80,7 @@ def test_another_thread_is_faster(local):
     assert root.local_trace.keep("error")
     local.tick = lambda: None
     root.end()
-    assert local.tail_sampler.kept == {"error": 1}
+    assert local.tail_sampler.buffer.kept == {"error": 1}
 
 
 def test_the_cap_refills():
@@ -91,7 +91,7 @@ def test_the_cap_refills():
         local.now = now
         for _ in range(50):
             failing(local)
-        kept.append(local.tail_sampler.kept["error"])
+        kept.append(local.tail_sampler.buffer.kept["error"])
     assert kept == [10, 15, 25]
 
 
@@ -124,7 +124,7 @@ def test_the_oldest_undecided_trace_makes_room():
     for n, root in enumerate(roots):
         local.start(f"held {n}", root).end()
     assert local.tail_sampler.buffer.holds == (2, 2)
-    assert local.tail_sampler.dropped == {"evicted": 1}
+    assert local.tail_sampler.buffer.dropped == {"evicted": 1}
     for n, root in enumerate(roots):
         local.fail(f"failing {n}", root)
         root.end()
@@ -143,7 +143,7 @@ def test_the_number_of_spans_is_bounded():
         local.start(f"undecided {n}", undecided).end()
     assert local.names == ["chosen 0", "chosen 1", "chosen 2"]
     assert local.tail_sampler.buffer.holds == (1, 3)
-    assert local.tail_sampler.dropped == {}
+    assert local.tail_sampler.buffer.dropped == {}
 
 
 def test_what_is_held_has_an_age():
@@ -159,7 +159,7 @@ def test_what_is_held_has_an_age():
     local.now = 1_061.0
     local.start("third", local.start("another", caller())).end()
     assert local.tail_sampler.buffer.holds == (2, 2)
-    assert local.tail_sampler.dropped == {"evicted": 1}
+    assert local.tail_sampler.buffer.dropped == {"evicted": 1}
 
 
 def test_a_cut_keeps_one_tree():
@@ -180,7 +180,7 @@ def test_a_cut_keeps_one_tree():
     assert [span.name for span in local.exported if span.parent.span_id not in ids] == ["root"]
     assert {"parent", "inner", "task", "failing", "root", "099"} <= set(local.names)
     assert "000" not in local.names
-    assert len(local.exported) + local.tail_sampler.dropped["trace_too_large"] == 105
+    assert len(local.exported) + local.tail_sampler.buffer.dropped["trace_too_large"] == 105
     assert local.is_empty()
 
 
@@ -230,7 +230,7 @@ def test_the_bytes_of_heavy_spans_are_bounded():
     local.fail("failing", traces[-1])
     for root in traces:
         root.end()
-    assert local.tail_sampler.dropped == {}
+    assert local.tail_sampler.buffer.dropped == {}
     assert [span.name for span in local.exported] == [*(f"child{n}" for n in range(10)), "failing", "root"]
     assert [span.attributes["n"] for span in local.exported[:10]] == list(range(10))
     assert all(span.get_span_context().trace_flags.sampled for span in local.exported)
@@ -294,7 +294,7 @@ def test_a_large_chosen_trace_goes_out_in_portions():
         local.start(f"{n:03}", root).end()
     root.end()
     assert len(local.exported) == 101
-    assert local.tail_sampler.dropped == {}
+    assert local.tail_sampler.buffer.dropped == {}
 
 
 def test_a_flush_lets_chosen_spans_out(local):
@@ -302,7 +302,7 @@ def test_a_flush_lets_chosen_spans_out(local):
     chosen, undecided = local.start("chosen", caller(sampled=True)), local.start("undecided", caller())
     for root in (chosen, undecided):
         local.start("child", root).end()
-    local.tail_sampler.release_sampled()
+    local.tail_sampler.buffer.release_sampled()
     assert local.names == ["child"]
     chosen.end()
     assert local.names == ["child", "chosen"]
@@ -316,7 +316,11 @@ def test_a_forked_child_starts_empty(local):
     failing(local)
     local.exported.clear()
     local.tail_sampler.after_fork()
-    assert (local.is_empty(), local.tail_sampler.kept, local.tail_sampler.dropped) == (True, {}, {})
+    assert (local.is_empty(), local.tail_sampler.buffer.kept, local.tail_sampler.buffer.dropped) == (
+        True,
+        {},
+        {},
+    )
     local.fail("below", held)
     local.start("below chosen", chosen).end()
     root.set_status(StatusCode.ERROR)
@@ -357,7 +361,7 @@ def test_a_signal_may_come_at_any_time(local):
     def handler():
         if not inside:
             inside.append(True)
-            local.tail_sampler.release_sampled()
+            local.tail_sampler.buffer.release_sampled()
             local.fail("abandoned", root)
             inside.clear()
 
@@ -390,7 +394,7 @@ def test_threads_that_fail_at_once(threads):
             worker.join()
         root.end()
     assert len(local.exported) == len({id(span) for span in local.exported}) == 20 * (threads + 1)
-    assert local.tail_sampler.kept == {"error": 20}
+    assert local.tail_sampler.buffer.kept == {"error": 20}
 
 
 def test_a_request_that_records_megabytes():

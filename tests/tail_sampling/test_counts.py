@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import StatusCode, TraceState
 
 from eco2_tracing.sampling import BuiltSampler, CustomSampler, randomness_value
-from eco2_tracing.sampling._tail.rules import TailLimits
+from eco2_tracing.sampling._tail.limits import TailLimits
 from tests.tail_sampling.conftest import HALF, Local, caller
 
 REASON, PROBABILITY = "eco2.sampling.reason", "eco2.sampling.probability"
@@ -165,7 +165,7 @@ def test_what_a_callee_kept():
         root.end()
     assert local.named("root False").attributes == {REASON: "upstream"}
     assert local.named("root True").attributes == {REASON: "error", PROBABILITY: 1.0}
-    assert local.tail_sampler.kept == {"upstream": 1, "error": 1}
+    assert local.tail_sampler.buffer.kept == {"upstream": 1, "error": 1}
 
 
 def test_what_a_callee_kept_of_a_trace_outside_our_share():

@@ -16,7 +16,7 @@ def test_what_goes_well_is_forgotten(local):
     local.start("child", root).end()
     assert root.is_recording()
     root.end()
-    assert (local.exported, local.is_empty(), local.tail_sampler.dropped) == ([], True, {})
+    assert (local.exported, local.is_empty(), local.tail_sampler.buffer.dropped) == ([], True, {})
 
 
 @pytest.mark.parametrize("parent", [None, caller()], ids=["a script", "a remote parent"])
@@ -36,7 +36,7 @@ def test_an_error_anywhere_keeps_the_whole_subtree(parent):
     assert {span.context.trace_state.get("ot") for span in local.exported} == {"th:0"}
     assert local.named("root").attributes == {REASON: "error", PROBABILITY: 1.0}
     assert REASON not in local.named("failing").attributes
-    assert local.tail_sampler.kept == {"error": 1}
+    assert local.tail_sampler.buffer.kept == {"error": 1}
     assert local.is_empty()
 
 
@@ -138,7 +138,7 @@ def test_a_late_error_still_keeps_what_is_held(local):
     root.end()
     assert local.names == ["child", "failing", "root", "task"]
     assert {span.context.trace_flags for span in local.exported} == {1}
-    assert local.tail_sampler.kept == {"error": 1}
+    assert local.tail_sampler.buffer.kept == {"error": 1}
 
 
 def test_the_last_open_span_ends_well(local):

@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.context import attach
 from opentelemetry.trace import StatusCode, set_span_in_context
 
-from eco2_tracing.sampling._tail.rules import TailLimits
+from eco2_tracing.sampling._tail.limits import TailLimits
 from tests.tail_sampling.conftest import Local, caller
 
 UNLIMITED = TailLimits(kept_per_second=1_000_000)
@@ -100,7 +100,7 @@ def test_any_order_of_beginning_and_ending(program, threads):
     assert local.names == sorted(expected)
     assert all(span.context.trace_flags.sampled for span in local.exported)
     assert local.is_empty()
-    assert sum(local.tail_sampler.kept.values()) == sum(bool(model.exported) for model in models)
+    assert sum(local.tail_sampler.buffer.kept.values()) == sum(bool(model.exported) for model in models)
     roots = [span for span in local.exported if span.name.endswith(".0")]
     assert ["eco2.sampling.reason" in span.attributes for span in roots] == [True] * len(roots)
 

@@ -21,7 +21,7 @@ from eco2_tracing.testing import (
     assert_sent_on,
     b3_headers,
 )
-from eco2_tracing.testing._state import clean_state
+from eco2_tracing.testing.plugin import clean_state
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from eco2_tracing._settings.hosts import (
     without_escaped_zone,
     without_zone,
 )
-from eco2_tracing._untraced_headers import untraced_headers
+from eco2_tracing._untraced import untraced_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eco2_tracing._ids import OwnRandomIds
 from eco2_tracing._instrumentation.common.captured_headers import HeaderCapture
 from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, ExcludedUrls, split_urls
 from eco2_tracing._instrumentation.common.state import (
@@ -15,6 +14,7 @@ from eco2_tracing._instrumentation.common.state import (
 )
 from eco2_tracing._instrumentation.external.calls import CallExternal
 from eco2_tracing._instrumentation.external.requests import BeginExternal
+from eco2_tracing._spans.provider import OwnRandomIds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

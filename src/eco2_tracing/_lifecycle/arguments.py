@@ -6,11 +6,12 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eco2_tracing._guard import attempt_silently
+from eco2_tracing._guard import attempt_silently, warn_once
 from eco2_tracing._settings import (
     Problem,
     names_argument,
     report_arguments,
+    shown,
     shown_argument,
     text_argument,
     unusable,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from eco2_tracing._settings import TracingSettings
     from eco2_tracing._spans.pipeline import BeforeExport
+
 
 _FUNCTION = "configure_tracing"
 _EXAMPLES = {"service_name": "auth-api", "service_version": "1.2.0", "environment": "prod"}
@@ -44,10 +46,9 @@ class Arguments(NamedTuple):
 
 
 def checked_arguments(*values: Any) -> tuple[Arguments, list[Problem]]:
-    """Return the usable arguments, and the problems of the others.
+    """Return the usable ones of any objects, in the order of `Arguments`, and the problems of the others.
 
-    Args:
-        values: Any objects, in the order of `Arguments`; ``settings`` are not checked.
+    ``settings`` are not checked.
     """
     given = Arguments(*values)
     texts = [text_argument(_FUNCTION, name, getattr(given, name), _EXAMPLES[name]) for name in _EXAMPLES]
@@ -122,12 +123,7 @@ def _is_processor(value: object) -> bool:
 def path_names(value: object, *, strict: bool) -> tuple[str, ...] | None:
     """Return the usable ``excluded_paths`` of ``instrument_app``; ``None`` for the default.
 
-    Args:
-        value: Any object. Unusable parts are reported.
-        strict: Raise instead.
-
-    Raises:
-        ConfigurationError: A part is unusable, in strict mode.
+    Unusable parts are reported; in strict mode they are a `ConfigurationError`.
     """
     expected = "paths, such as ['/internal', 'health']"
     found, wrong = names_argument("instrument_app", "excluded_paths", value, expected, "the default paths")
@@ -141,3 +137,38 @@ def library_names(value: object) -> tuple[str, ...] | None:
     found, wrong = names_argument("instrument_libraries", "names", value, expected, "the tested list")
     report_arguments(wrong)
     return found
+
+
+def report_again(first: Arguments | None, second: Arguments) -> None:
+    """Log one WARNING that names the arguments of a second call that differ. Omitted arguments do not differ."""
+    found = [
+        _described(name, before, after)
+        for name, before, after in zip(Arguments._fields, first or (), second, strict=False)
+        if after is not None and not _same(after, ()) and not _same(before, after)
+    ]
+    if found:
+        warn_once(
+            "configure_tracing:again",
+            "configure_tracing was called again with other arguments, which are not used: %s; "
+            "the first call stays in force, shutdown_tracing() undoes it",
+            ", ".join(found),
+        )
+
+
+def _same(before: object, after: object) -> bool:
+    return attempt_silently(lambda: bool(before == after), default=False)
+
+
+def _described(name: str, before: Any, after: Any) -> str:
+    if name == "settings":
+        if type(before) is not type(after):
+            return name
+        differing = [key for key in type(after).model_fields if getattr(before, key) != getattr(after, key)]
+        return f"settings ({', '.join(key for key in differing if key != 'otlp')})"
+    if isinstance(after, str):
+        instead = "" if before is None else f" instead of {shown(name, str(before))!r}"
+        return f"{name}={shown(name, after)!r}{instead}"
+    if name == "resource_attributes":
+        differing = [key for key in after if not _same((before or {}).get(key), after[key])]
+        return f"{name} ({', '.join(differing)})"
+    return name

@@ -17,12 +17,15 @@ from eco2_tracing._instrumentation.contrib import switch
 from eco2_tracing._instrumentation.fastapi import install
 from eco2_tracing._instrumentation.instrument import instrument_libraries as switch_on
 from eco2_tracing._instrumentation.instrument import uninstrument_libraries
-from eco2_tracing._lifecycle.arguments import Arguments, checked_arguments, library_names, path_names
-from eco2_tracing._lifecycle.children import end_with_child
-from eco2_tracing._lifecycle.problems import further_problems
-from eco2_tracing._lifecycle.report import announce, status_of
-from eco2_tracing._lifecycle.second_call import report_again
-from eco2_tracing._lifecycle.status import TracingStatus
+from eco2_tracing._lifecycle.arguments import (
+    Arguments,
+    checked_arguments,
+    library_names,
+    path_names,
+    report_again,
+)
+from eco2_tracing._lifecycle.processes import end_with_child
+from eco2_tracing._lifecycle.report import TracingStatus, announce, further_problems, status_of
 from eco2_tracing._lifecycle.tracing import Tracing
 from eco2_tracing._native import RLock
 from eco2_tracing._settings import (
@@ -45,11 +48,7 @@ if TYPE_CHECKING:
 
 
 class _Process:
-    """The configuration of this process.
-
-    Args:
-        lock: Held while configuring and shutting down; never while spans are delivered.
-    """
+    """The configuration of this process. The lock is never held while spans are delivered."""
 
     __slots__ = ("arguments", "lock", "tracing")
 

@@ -1,8 +1,11 @@
-"""Flushes and shuts down exporters and span processors, within a time limit."""
+"""Flushes and shuts down exporters and span processors, within time limits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import mmap
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -15,6 +18,86 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from eco2_tracing._export import DeliveryStats, SpanBatcher
+    from eco2_tracing._native import RLock
+
+
+EXIT_BUDGET_S = 2.5
+"""Seconds that the end of the lifespan, a signal and the exit of the interpreter may wait together.
+
+A process without a collector must end within 5 s. The server and the interpreter take 1 to 2 s on a busy machine.
+"""
+
+RENEWAL_S = 30.0
+"""Seconds without a wait after which the budget is whole again: the process has not ended."""
+
+WORKERS_END_S = 3.0
+"""Seconds after a child's last wait in which that wait counts against the parent's budget.
+
+The master of a server ends after its workers. The wait of a worker that was replaced earlier does not count.
+"""
+
+LEAST_S = 0.75
+"""Smallest budget of a parent: enough if the collector answers."""
+
+_RECORD = struct.Struct("dd")
+
+
+class ExitBudget:
+    """Counts the seconds spent waiting, but not those between waits.
+
+    Forked children write the seconds that they spent into shared memory. Their parent has the rest. The clock is
+    monotonic and the same in parent and child; the lock is re-entrant because of signal handlers.
+    """
+
+    def __init__(
+        self, lock: RLock, total_s: float = EXIT_BUDGET_S, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._of_children = mmap.mmap(-1, mmap.PAGESIZE)
+        self._for_parent: mmap.mmap | None = None
+        self._counted_at = 0.0
+        self._lock = lock
+        self._total_s = total_s
+        self._clock = clock
+        self._left_s = total_s
+        self._waiting = 0
+        self._deadline = 0.0
+        self._ended_at = clock()
+
+    def of_child(self, lock: RLock) -> ExitBudget:
+        """Return the whole budget, for a forked child."""
+        budget = ExitBudget(lock, self._total_s, self._clock)
+        budget._for_parent = self._of_children
+        return budget
+
+    @contextmanager
+    def spend(self) -> Iterator[float]:
+        """Count the time of the block, and yield the seconds left. Concurrent blocks share the same seconds."""
+        with self._lock:
+            now = self._clock()
+            if not self._waiting:
+                if now - self._ended_at > RENEWAL_S:
+                    self._left_s = self._total_s
+                self._count_children(now)
+                self._deadline = now + self._left_s
+            self._waiting += 1
+        try:
+            yield max(0.0, self._deadline - now)
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                if not self._waiting:
+                    self._ended_at = self._clock()
+                    self._left_s = max(0.0, self._deadline - self._ended_at)
+                    if self._for_parent is not None:
+                        _RECORD.pack_into(self._for_parent, 0, self._ended_at, self._total_s - self._left_s)
+
+    def _count_children(self, now: float) -> None:
+        """Subtract, once, the seconds of the child that ended last."""
+        ended_at, spent_s = _RECORD.unpack_from(self._of_children)
+        if ended_at != self._counted_at and now - ended_at <= WORKERS_END_S:
+            self._counted_at = ended_at
+            self._left_s = max(self._left_s - spent_s, min(self._left_s, LEAST_S))
+
 
 _GRACE_S = 0.2
 _LONGEST_S = 86_400.0
@@ -23,10 +106,7 @@ _LONGEST_S = 86_400.0
 class Delivery:
     """Our exporters, which respect time limits, and processors of the application, which may not.
 
-    Args:
-        exporters: Our exporters.
-        processors: The application's processors.
-        external_provider: An external tracer provider: it is flushed, and never shut down.
+    An external tracer provider is flushed, and never shut down.
     """
 
     def __init__(
@@ -48,14 +128,7 @@ class Delivery:
         return bool(self.exporters or self.processors)
 
     def flush(self, timeout_s: float) -> bool:
-        """Deliver everything that is queued.
-
-        Args:
-            timeout_s: Longest time to wait, in seconds.
-
-        Returns:
-            True if all of it was delivered in time.
-        """
+        """Deliver everything that is queued; return True if all of it was delivered in time."""
         timeout_s = _in_range(timeout_s)
         millis = int(timeout_s * 1000)
         others = self.processors if self._external_provider is None else [self._external_provider]
@@ -68,14 +141,7 @@ class Delivery:
         )
 
     def shutdown(self, timeout_s: float) -> bool:
-        """Deliver what can be delivered in time, then shut everything down.
-
-        Args:
-            timeout_s: Longest time to wait, in seconds.
-
-        Returns:
-            True if all of it was delivered in time.
-        """
+        """Deliver what can be delivered in time, then shut everything down; return True if all was delivered."""
         timeout_s = _in_range(timeout_s)
         millis = int(timeout_s * 1000)
 
@@ -104,17 +170,10 @@ def _in_range(timeout_s: float) -> float:
 def _call_all(
     bounded: Sequence[Callable[[], bool]], unbounded: Sequence[Callable[[], bool]], timeout_s: float
 ) -> bool:
-    """Call all functions concurrently, so that each has the whole time.
+    """Call all functions concurrently, so that each has the whole time; return True if all succeeded in time.
 
-    The first bounded one is called in this thread: most services have one exporter and need no further thread.
-
-    Args:
-        bounded: Functions that respect the time limit.
-        unbounded: Functions that may not.
-        timeout_s: Longest time to wait, in seconds.
-
-    Returns:
-        True if all functions succeeded in time.
+    Only the bounded ones respect the time limit. The first of them is called in this thread: most services have one
+    exporter and need no further thread.
     """
     deadline = monotonic() + timeout_s
     results: list[bool] = []

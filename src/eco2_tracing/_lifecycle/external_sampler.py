@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 class ExternalPropagation(Propagation):
     """Propagation that asks the sampler of an external provider for deferred decisions.
 
-    Attributes:
-        sampler: The sampler; without one, no deferred context is sampled.
+    Without a sampler, no deferred context is sampled.
     """
 
     sampler: Sampler | None = None

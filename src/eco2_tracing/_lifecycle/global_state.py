@@ -10,7 +10,7 @@ from opentelemetry import metrics, propagate, trace
 from eco2_tracing._compat.api import forget_global_provider, global_provider
 from eco2_tracing._guard import internal_failure, warn_once
 from eco2_tracing._settings import shown
-from eco2_tracing._spans.build import tracers
+from eco2_tracing._spans.provider import tracers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,10 +47,7 @@ def _ensure_others() -> None:
 
 
 def _ensure(variable: str, get: Callable[[], object], replace: Callable[[], None]) -> None:
-    """Replace a provider that cannot be loaded by one that does nothing, with a warning.
-
-    The API would raise whenever it is asked.
-    """
+    """Replace a provider that cannot be loaded: the API would raise at each use."""
     try:
         get()
     except Exception:  # noqa: BLE001 - loads a class of another package, by the name in the environment
@@ -60,15 +57,7 @@ def _ensure(variable: str, get: Callable[[], object], replace: Callable[[], None
 
 
 def install(provider: TracerProvider | None, propagator: TextMapPropagator) -> TextMapPropagator:
-    """Make them the global ones.
-
-    Args:
-        provider: Our provider; ``None`` keeps the global one.
-        propagator: Our propagator.
-
-    Returns:
-        The former global propagator, for `uninstall`.
-    """
+    """Make them the global ones; ``None`` keeps the global provider. Return the former propagator, for `uninstall`."""
     before = propagate.get_global_textmap()
     propagate.set_global_textmap(propagator)
     if provider is not None:
@@ -79,12 +68,7 @@ def install(provider: TracerProvider | None, propagator: TextMapPropagator) -> T
 
 
 def uninstall(provider: TracerProvider | None, propagator: TextMapPropagator) -> None:
-    """Undo `install`.
-
-    Args:
-        provider: The provider that was installed, if any.
-        propagator: What `install` returned.
-    """
+    """Undo `install`, which returned the propagator."""
     propagate.set_global_textmap(propagator)
     if provider is None:
         return

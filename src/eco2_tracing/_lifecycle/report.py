@@ -1,19 +1,90 @@
-"""The log line at start-up and the status of a configuration."""
+"""What a configuration reports: problems, the log line at start-up, and its status."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from eco2_tracing._export import OtlpExporter
 from eco2_tracing._guard import logger
-from eco2_tracing._lifecycle.status import TracingStatus
-from eco2_tracing._settings import shown
+from eco2_tracing._instrumentation.libraries.lookup import unusable_instrumentations
+from eco2_tracing._settings import Problem, shown, withhold_expressions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from eco2_tracing._lifecycle.tracing import Tracing
+    from eco2_tracing._settings import Settings
+
+
+_NOTHING: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class TracingStatus:
+    """The state of tracing in this process.
+
+    Attributes:
+        enabled: True if spans are recorded.
+        endpoints: Destinations of exported spans, without credentials.
+        sampler: Description of the sampler.
+        propagators: Trace header formats, in order of precedence.
+        spans_sent: Number of delivered spans.
+        spans_queued: Number of waiting spans.
+        spans_dropped: Number of lost spans by reason.
+        traces_kept: Number of exported local traces by reason: ``head``, ``error``, ``slow``, ``upstream``.
+        last_export_error: Message of the last failed export; ``None`` if none failed.
+        last_export_error_at: Its time in UTC.
+        external_hosts: External hosts that were called.
+    """
+
+    enabled: bool = False
+    endpoints: tuple[str, ...] = ()
+    sampler: str = "none"
+    propagators: tuple[str, ...] = ()
+    spans_sent: int = 0
+    spans_queued: int = 0
+    spans_dropped: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    traces_kept: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    last_export_error: str | None = None
+    last_export_error_at: datetime | None = None
+    external_hosts: tuple[str, ...] = ()
+
+
+_SAMPLER = "OTEL_TRACES_SAMPLER"
+
+
+def further_problems(tracing: Tracing) -> list[Problem]:
+    """Return the problems of the sampler, the instrumentations and contrib's variables, before the installation."""
+    settings = tracing.settings
+    return [*_sampler_problems(tracing), *_strict_problems(settings), *_withheld(settings)]
+
+
+def _sampler_problems(tracing: Tracing) -> list[Problem]:
+    built = tracing.sampler
+    if built is None:
+        return []
+    found = shown(_SAMPLER, tracing.settings.traces_sampler)
+    wrong = [Problem(_SAMPLER, found, built.name, text) for text in built.problems]
+    advice = [Problem(_SAMPLER, found, built.name, text, advisory=True) for text in built.advice]
+    return [*wrong, *advice]
+
+
+def _withheld(settings: Settings) -> list[Problem]:
+    """Return the problems of regular expressions that contrib's instrumentations read from the environment."""
+    known = {problem.variable for problem in settings.problems}
+    return [problem for problem in withhold_expressions() if problem.variable not in known]
+
+
+def _strict_problems(settings: Settings) -> list[Problem]:
+    """Return the instrumentations that cannot be used. Outside strict mode these are warnings of a later step."""
+    if not settings.strict:
+        return []
+    found = unusable_instrumentations(settings.instrumentations)
+    return [Problem("ECO2_TRACING_INSTRUMENTATIONS", name, "nothing", text) for name, text in found]
+
 
 _CONTRIB_CALLS = "opentelemetry-instrumentation-httpx"
 
@@ -21,7 +92,7 @@ _CONTRIB_CALLS = "opentelemetry-instrumentation-httpx"
 def status_of(tracing: Tracing) -> TracingStatus:
     """Return the current state."""
     tail_sampler = tracing.tail_sampler
-    dropped: dict[str, int] = dict(tail_sampler.dropped) if tail_sampler is not None else {}
+    dropped: dict[str, int] = dict(tail_sampler.buffer.dropped) if tail_sampler is not None else {}
     if tracing.pipeline is not None:
         dropped.update(tracing.pipeline.dropped)
     stats = tracing.delivery.stats()
@@ -38,7 +109,7 @@ def status_of(tracing: Tracing) -> TracingStatus:
         spans_sent=sum(one.sent for one in stats),
         spans_queued=sum(one.queued for one in stats),
         spans_dropped=dropped,
-        traces_kept=dict(tail_sampler.kept) if tail_sampler is not None else {},
+        traces_kept=dict(tail_sampler.buffer.kept) if tail_sampler is not None else {},
         last_export_error=last_error,
         last_export_error_at=last_at,
         external_hosts=tuple(tracing.state.external_hosts),

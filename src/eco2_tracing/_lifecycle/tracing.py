@@ -14,25 +14,20 @@ from eco2_tracing._guard import guarded
 from eco2_tracing._instrumentation.build import build_recording, build_state, use_external
 from eco2_tracing._instrumentation.common.state import InstrumentationState, current
 from eco2_tracing._lifecycle import global_state
-from eco2_tracing._lifecycle.budget import ExitBudget
-from eco2_tracing._lifecycle.delivery import Delivery
+from eco2_tracing._lifecycle.delivery import Delivery, ExitBudget
 from eco2_tracing._lifecycle.external_sampler import ExternalPropagation
-from eco2_tracing._lifecycle.host_programs import prepare_host
-from eco2_tracing._lifecycle.off_loop import run_off_loop
-from eco2_tracing._lifecycle.signals import TerminationHandler
+from eco2_tracing._lifecycle.processes import TerminationHandler, prepare_host, run_off_loop
 from eco2_tracing._native import RLock
 from eco2_tracing._redaction import Redactor
 from eco2_tracing._resource import after_fork_resource, build_resource
-from eco2_tracing._spans.build import build_factory, tracers
 from eco2_tracing._spans.pipeline import Pipeline
-from eco2_tracing._spans.provider import TracerProvider
+from eco2_tracing._spans.provider import TracerProvider, build_factory, tracers
 from eco2_tracing.logs._configure import reassert_logging
 from eco2_tracing.logs._shared import set_redactor, set_service
 from eco2_tracing.propagation import Propagation, inbound_of
 from eco2_tracing.sampling import build_sampler
-from eco2_tracing.sampling._tail.provider_sampler import CallerDecision, ProviderSampler
-from eco2_tracing.sampling._tail.rules import TailLimits, TailRules
-from eco2_tracing.sampling._tail.sampler import TailSampler
+from eco2_tracing.sampling._tail.limits import TailLimits, TailRules
+from eco2_tracing.sampling._tail.sampler import CallerDecision, ProviderSampler, TailSampler
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -46,13 +41,7 @@ if TYPE_CHECKING:
 
 
 class Tracing:
-    """Everything that ``configure_tracing`` builds. It has no effect before ``install``.
-
-    Args:
-        settings: The settings.
-        resource_attributes: Resource attributes of the application.
-        span_processors: Span processors of the application.
-    """
+    """Everything that ``configure_tracing`` builds from settings and arguments. It has no effect before ``install``."""
 
     def __init__(
         self,
@@ -214,30 +203,16 @@ class Tracing:
             return self.shutdown(left_s)
 
     def flush(self, timeout_s: float) -> bool:
-        """Deliver everything that is queued.
-
-        Args:
-            timeout_s: Longest time to wait, in seconds.
-
-        Returns:
-            True if all of it was delivered in time.
-        """
+        """Deliver everything that is queued; return True if all of it was delivered in time."""
         notice_fork()
         if self.tail_sampler is not None:
-            self.tail_sampler.release_sampled()
+            self.tail_sampler.buffer.release_sampled()
         return self.delivery.flush(timeout_s)
 
     def shutdown(self, timeout_s: float) -> bool:
-        """Deliver what can be delivered in time, then stop every thread.
-
-        Args:
-            timeout_s: Longest time to wait, in seconds.
-
-        Returns:
-            True if everything was delivered.
-        """
+        """Deliver what can be delivered in time, then stop every thread; return True if everything was delivered."""
         if self.tail_sampler is not None:
-            self.tail_sampler.release_sampled()
+            self.tail_sampler.buffer.release_sampled()
         delivered = self.delivery.shutdown(timeout_s)
         self.discard()
         return delivered

@@ -43,15 +43,7 @@ def message(exception: BaseException) -> str:
 
 
 def mark_recorded(exception: BaseException, trace_id: int) -> bool:
-    """Mark an exception as recorded in a trace.
-
-    Args:
-        exception: The exception.
-        trace_id: The id of the trace whose manual or client span gets the event.
-
-    Returns:
-        True if the exception was not marked for this trace before.
-    """
+    """Mark an exception as recorded in a trace, by a manual or client span; return True if it was not marked before."""
     state = exception.__dict__  # frozen exception classes raise in __setattr__
     if state.get(RECORDED_KEY) == trace_id:
         return False
@@ -60,12 +52,7 @@ def mark_recorded(exception: BaseException, trace_id: int) -> bool:
 
 
 def passed_through(exception: BaseException, function: Any) -> bool:
-    """Return True if the traceback of an exception has a frame of a function.
-
-    Args:
-        exception: The exception.
-        function: A Python function, a coroutine function or a method.
-    """
+    """Return True if the traceback of an exception has a frame of a function, coroutine function or method."""
     code = getattr(function, "__code__", None)
     return any(frame.f_code is code for frame, _ in traceback.walk_tb(exception.__traceback__))
 
@@ -87,15 +74,9 @@ def _truncated(text: str) -> str:
 
 
 def exception_attributes(exception: BaseException, *, escaped: bool = False) -> dict[str, Any]:
-    """Return the attributes of an ``exception`` event.
+    """Return the attributes that OpenTelemetry's exception conventions define.
 
-    Args:
-        exception: The exception.
-        escaped: True if the exception left the span's block.
-
-    Returns:
-        ``exception.type``, ``.message``, ``.stacktrace`` and ``.escaped``, as OpenTelemetry's
-        exception conventions name them.
+    ``escaped`` is true if the exception left the span's block.
     """
     # Each line is truncated: a long message must not displace the frames.
     stack = attempt_silently(
@@ -146,15 +127,7 @@ def _has_few_linked(exception: BaseException) -> bool:
 def record_error(
     span: Any, error: BaseException, event: bool, status: bool, *, escaped: bool = False
 ) -> None:
-    """Record the exception that left a span's block, in the same form as the SDK.
-
-    Args:
-        span: The span.
-        error: The exception.
-        event: True to add the ``exception`` event.
-        status: True to set the status to ERROR.
-        escaped: The event's ``exception.escaped``.
-    """
+    """Record the exception that left a span's block, as event and as status ERROR, in the same form as the SDK."""
     if event:
         span.record_exception(error, escaped=escaped)
     if status:

@@ -15,8 +15,8 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
 from eco2_tracing._settings import report_arguments, shown_argument, unusable
+from eco2_tracing._spans.blocks import GeneratorContext, SpanBlock
 from eco2_tracing._spans.sanitize import sanitized_attributes, text_of
-from eco2_tracing._spans.scope import GeneratorContext, SpanBlock
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue

@@ -64,13 +64,9 @@ class Peer:
 def is_peer_error(exception: BaseException | None, send: Any = None, peer: Peer | None = None) -> bool:
     """Return True if an exception was caused by a disconnect or by an unreadable WebSocket message.
 
-    Starlette raises ``WebSocketDisconnect`` and ``ClientDisconnect`` for a disconnect. The same exceptions raised
-    by the application are errors. Another exception counts if it was raised ``from`` one of them.
-
-    Args:
-        exception: The exception.
-        send: The server's ``send``, if known. It raises an ``OSError`` after a disconnect.
-        peer: The state of the peer, if known.
+    Starlette raises ``WebSocketDisconnect`` and ``ClientDisconnect`` for a disconnect. The same exceptions raised by
+    the application are errors. Another exception counts if it was raised ``from`` one of them. The server's ``send``,
+    if known, raises an ``OSError`` after a disconnect.
     """
     if exception is None:
         return False
@@ -86,12 +82,8 @@ def is_peer_error(exception: BaseException | None, send: Any = None, peer: Peer 
 def is_peer_error_response(send: Any, peer: Peer | None) -> bool:
     """Return True if the peer caused the response with a status of 500 or above that starts now.
 
-    Starlette's exception handlers respond while the exception is being handled. Middleware may respond
-    afterwards. An incomplete upload is detected in both cases.
-
-    Args:
-        send: The server's ``send``.
-        peer: The state of the peer, if known.
+    Starlette's exception handlers respond while the exception is being handled. Middleware may respond afterwards. An
+    incomplete upload is detected in both cases.
     """
     cause = sys.exc_info()[1]
     if cause is None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import Event
+from opentelemetry.trace import Link, Status
+
 from eco2_tracing._guard import attempt, guarded, internal_failure
-from eco2_tracing._spans.redact import redact, strip
+from eco2_tracing._redaction import LONGEST_SPAN, Budget, truncate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,19 +24,77 @@ if TYPE_CHECKING:
 
     BeforeExport = Callable[[Any], bool | None]
 
+_LONGEST_DESCRIPTION = 4096
+
+
+def redact(span: Span, redactor: Redactor) -> None:
+    """Mask secrets in all values that were set on an ended span."""
+    # One budget for attributes, events and links together. `Redactor.attributes` has its own budget.
+    budget = Budget(LONGEST_SPAN) if span._events or span._links else None
+    if span._given or span._merged:
+        _redact_attributes(span, redactor, budget)
+    name = span._given_name  # a derived name holds only the method and the route template
+    if name is not None and (clean := redactor.name(name)) is not name:
+        span._given_name = clean
+    if span._events:
+        span._events = [_event(event, redactor, budget) for event in span._events]
+    if span._links:
+        span._links = [_link(link, redactor, budget) for link in span._links]
+    description = span.status.description
+    if description:
+        text = truncate(redactor.text(truncate(description, _LONGEST_DESCRIPTION)), _LONGEST_DESCRIPTION)
+        if text != description:
+            span.status = Status(span.status.status_code, text)
+
+
+def _redact_attributes(span: Span, redactor: Redactor, budget: Budget | None) -> None:
+    """Mask secrets in the attributes that the application set. Derived attributes are masked already."""
+    given, merged = span._given, span._merged
+    unmasked: Mapping[str, object] = {**merged, **given} if given and merged else given or merged or {}
+    masked: Mapping[str, Any] | None = redactor.attributes(unmasked, budget)
+    if masked is not None:
+        derived: Mapping[str, Any] = span._derive()
+        # A name may contain a secret, so the unmasked names are removed.
+        kept: dict[str, Any] = {key: derived[key] for key in derived if key not in unmasked}
+        span._derived = {**kept, **masked}
+        span._given = span._merged = None
+
+
+def strip(span: Span) -> None:
+    """Remove attributes, events, links and the status description from a span whose redaction failed."""
+    span._derived, span._given, span._merged, span._description = {}, None, None, None
+    span._events = span._links = ()
+    span.status = Status(span.status.status_code)
+
+
+def _event(event: Event, redactor: Redactor, budget: Budget | None) -> Event:
+    name = redactor.name(event.name)
+    masked = redactor.attributes(event.attributes or {}, budget)
+    if name is event.name and masked is None:
+        return event
+    attributes = event.attributes if masked is None else _with_dropped_count(masked, event.dropped_attributes)
+    return Event(name, attributes, event.timestamp)
+
+
+def _link(link: Link, redactor: Redactor, budget: Budget | None) -> Link:
+    masked = redactor.attributes(link.attributes or {}, budget)
+    return (
+        link if masked is None else Link(link.context, _with_dropped_count(masked, link.dropped_attributes))
+    )
+
+
+def _with_dropped_count(masked: Mapping[str, Any], dropped: int) -> BoundedAttributes:
+    counted = BoundedAttributes(None, masked)
+    counted.dropped = dropped
+    return counted
+
 
 class Pipeline:
     """Processes each ended span that is exported, once.
 
-    Args:
-        redactor: Masks secrets and truncates values.
-        processors: The application's span processors. They get redacted spans.
-        exporters: The batch processors of this library.
-        before_export: May edit each span. It returns ``False`` to drop the span. It runs before redaction, so
-            that the values that it sets are masked too.
-
-    Attributes:
-        dropped: The number of spans that ``before_export`` dropped, under the key ``before_export``.
+    ``before_export`` runs before redaction, so that the values that it sets are masked too. The application's
+    processors get redacted spans, and ``exporters`` are the batch processors of this library. ``dropped`` counts the
+    spans that ``before_export`` dropped, under that key.
     """
 
     def __init__(
@@ -49,11 +111,7 @@ class Pipeline:
         self.dropped: Counter[str] = Counter()
 
     def add(self, processor: SpanProcessor) -> None:
-        """Add a span processor of the application.
-
-        Args:
-            processor: It gets the spans that are exported after this call.
-        """
+        """Add a span processor of the application. It gets the spans that are exported after this call."""
         self._processors = (*self._processors, processor)
 
     @property
@@ -71,9 +129,6 @@ class Pipeline:
         """Redact one ended span and pass it to processors and exporters.
 
         Processors get a `ReadableSpan` of the SDK. Exporters get the same object, with the changes of processors.
-
-        Args:
-            span: An ended span.
         """
         if self._before_export is not None and not self._is_kept(span, self._before_export):
             return

@@ -2,36 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.util.types import AttributeValue
 
-from eco2_tracing._forks import in_child
+from eco2_tracing._forks import renew_in_child
 from eco2_tracing._guard import attempt, internal_failure
 from eco2_tracing._native import RLock
 from eco2_tracing._readable_span import readable_span
-from eco2_tracing._spans.limits import limit_attributes
+from eco2_tracing._spans.sanitize import limit_attributes
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import Event
+    from opentelemetry.sdk.trace import Event, SpanLimits
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import Link
-    from opentelemetry.util.types import AttributeValue
 
-    from eco2_tracing._spans.interfaces import Attributes, Description, LocalTrace, Maker, SpanSource
     from eco2_tracing._spans.sanitize import Copier
 
 
-UNSET = Status(StatusCode.UNSET)
-_RECORD_AND_SET_STATUS = (True, True)
-"""Default policy for an exception that leaves the span's block: record an event, and set the status."""
-NONE_DROPPED = (0, 0, 0)
-"""The numbers of dropped attributes, events and links of a new span."""
+Attributes = Mapping[str, AttributeValue]
+LocalTrace = Any
+"""The tail sampler's local trace. The type is `Any`, because spans and sampling do not import each other."""
 
+
+class SpanSource(Protocol):
+    """The tracer's fields that all spans of one instrumentation scope share."""
+
+    scope: InstrumentationScope
+    resource: Resource
+    limits: SpanLimits
+    narrow: bool
+    """True if the attribute limits must be checked for derived attributes too."""
+
+
+class Description(Protocol):
+    """Derives a span's name and attributes from a request or a call, on the first read: most are never read."""
+
+    def describe_attributes(self) -> dict[str, AttributeValue]:
+        """Return the attributes that are known so far, sanitized and redacted."""
+
+    def describe_name(self, attributes: Attributes | None = None) -> str:
+        """Return the span's name. ``attributes`` is the result of ``describe_attributes``, if it has been called."""
+
+
+class Maker(Protocol):
+    """Creates the parent context, the context and the local trace of a request's span on demand."""
+
+    def make_parent(self) -> SpanContext | None:
+        """Return the caller's span context; ``None`` if the headers have no valid ids."""
+
+    def make_context(self) -> SpanContext:
+        """Return the span's own context. The span calls it once."""
+
+    def begin_local_trace(self, span: Any) -> LocalTrace:
+        """Begin the local trace whose root is the span, and store it on the span. The span calls it once."""
+
+
+UNSET = Status(StatusCode.UNSET)
 NO_ATTRIBUTES: Attributes = MappingProxyType({})
 
 
@@ -40,9 +73,9 @@ class _Lock:
 
     def __init__(self) -> None:
         self.lock = RLock()
-        in_child(self.renew)
+        renew_in_child(self)
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Replace the lock in a child process, because another thread of the parent may have held it."""
         self.lock = RLock()
 
@@ -50,80 +83,40 @@ class _Lock:
 creation = _Lock()
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class ReadSide(ReadableSpan):
     """The readable part of a span.
 
-    The base class's constructor is not called, and all of its methods that read private state are overridden.
-
-    Args:
-        source: The tracer.
-        parent: The parent's context; ``None`` for a root, or if it is created on demand.
-        kind: The span's kind.
-        start_time: Nanoseconds since the epoch.
-        context: The span's own context; ``None`` if it is created on demand.
-        local: The local trace; ``None`` if it is begun on demand.
-        name: The span's name; ``None`` if the description derives it.
-        description: Derives the name and the attributes that are not set; ``None`` if there are none.
-        maker: Creates the contexts and the local trace on demand.
+    The base class's constructor is not called, and all of its methods that read private state are overridden. Fields
+    without an underscore replace properties of the base class, so that a read is not a call.
     """
 
-    __slots__ = (
-        "_copier",
-        "_derived",
-        "_derived_name",
-        "_description",
-        "_dropped",
-        "_end_time",
-        "_error_policy",
-        "_events",
-        "_given",
-        "_given_name",
-        "_kind",
-        "_links",
-        "_local",
-        "_maker",
-        "_merged",
-        "_own_context",
-        "_parent",
-        "_sealed",
-        "_source",
-        "_start_time",
-        "_status",
-    )
-
-    def __init__(
-        self,
-        source: SpanSource,
-        parent: SpanContext | None,
-        kind: SpanKind,
-        start_time: int,
-        context: SpanContext | None = None,
-        local: LocalTrace | None = None,
-        name: str | None = None,
-        description: Description | None = None,
-        maker: Maker | None = None,
-    ) -> None:
-        self._source = source
-        self._parent = parent
-        self._kind = kind
-        self._start_time = start_time
-        self._own_context = context
-        self._local = local
-        self._given_name = name
-        self._derived_name: str | None = None  # set when it is final
-        self._description = description
-        self._maker = maker
-        self._copier: Copier | None = None  # limits the copied values of the span
-        self._end_time: int | None = None
-        self._sealed = False  # True after the end: setters are ignored
-        self._status = UNSET
-        self._error_policy = _RECORD_AND_SET_STATUS
-        self._given: dict[str, AttributeValue] | None = None  # attributes set by the application
-        self._derived: Attributes | None = None  # derived attributes, set when they are final
-        self._merged: Attributes | None = None  # attributes of ``_derived`` that the application set
-        self._events: Sequence[Event] = ()
-        self._links: Sequence[Link] = ()
-        self._dropped = NONE_DROPPED
+    _source: SpanSource
+    _parent: SpanContext | None  # `None` for a root, or if it is created on demand
+    kind: SpanKind = field()
+    start_time: int = field()
+    _own_context: SpanContext | None = None  # `None` until it is created on demand
+    _local: LocalTrace | None = None  # `None` until it is begun on demand
+    _given_name: str | None = None
+    _description: Description | None = None  # derives the name and the attributes that are not set
+    _maker: Maker | None = None  # creates the contexts and the local trace on demand
+    _derived_name: str | None = None  # set when it is final
+    _copier: Copier | None = None  # limits the copied values of the span
+    end_time: int | None = None
+    _sealed: bool = False  # True after the end: setters are ignored
+    status: Status = UNSET
+    _error_policy: tuple[bool, bool] = (
+        True,
+        True,
+    )  # for an exception that leaves the block: record it, set the status
+    _given: dict[str, AttributeValue] | None = None  # attributes set by the application
+    _derived: Attributes | None = None  # derived attributes, set when they are final
+    _merged: Attributes | None = None  # attributes of ``_derived`` that the application set
+    _events: Sequence[Event] = ()
+    _links: Sequence[Link] = ()
+    dropped_attributes: int = 0
+    dropped_events: int = 0
+    dropped_links: int = 0
 
     # Created on demand -------------------------------------------------------------------------
 
@@ -204,32 +197,12 @@ class ReadSide(ReadableSpan):
         return self._own_context or self._context
 
     @property
-    def kind(self) -> SpanKind:
-        """The span's kind."""
-        return self._kind
-
-    @property
     def parent(self) -> SpanContext | None:
         """The parent's context; ``None`` for a root."""
         parent = self._parent
         if parent is None and self._maker is not None:
             parent = self._parent = self._maker.make_parent()
         return parent
-
-    @property
-    def start_time(self) -> int | None:
-        """Nanoseconds since the epoch."""
-        return self._start_time
-
-    @property
-    def end_time(self) -> int | None:
-        """Nanoseconds since the epoch; ``None`` until the span has ended."""
-        return self._end_time
-
-    @property
-    def status(self) -> Status:
-        """The span's status."""
-        return self._status
 
     @property
     def events(self) -> Sequence[Event]:
@@ -240,21 +213,6 @@ class ReadSide(ReadableSpan):
     def links(self) -> Sequence[Link]:
         """The links, oldest first."""
         return tuple(self._links)
-
-    @property
-    def dropped_attributes(self) -> int:
-        """The number of attributes that the limits dropped."""
-        return self._dropped[0]
-
-    @property
-    def dropped_events(self) -> int:
-        """The number of events that the limits dropped."""
-        return self._dropped[1]
-
-    @property
-    def dropped_links(self) -> int:
-        """The number of links that the limits dropped."""
-        return self._dropped[2]
 
     @property
     def resource(self) -> Resource:

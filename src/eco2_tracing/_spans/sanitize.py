@@ -3,6 +3,8 @@
 Values are sanitized once, in the call that passes them to the library. All later stages (redaction, measuring,
 encoding in a background thread) get built-in types only. Nothing here raises: even a `BaseException` that an
 object's ``__str__`` raises is caught, as in Python's own ``traceback``.
+
+Attribute limits: https://opentelemetry.io/docs/specs/otel/common/#attribute-limits
 """
 
 from __future__ import annotations
@@ -10,12 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from time import time_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry.trace import Link, SpanContext
 
 from eco2_tracing._guard import attempt_silently, internal_failure, warn_once
 from eco2_tracing._settings import shown_argument
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanLimits
+
 
 PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
 """Built-in types that need no copy. Subclasses do: they may override methods."""
@@ -33,23 +39,14 @@ _get_qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 
 
 def sanitized(value: Any) -> Any:
-    """Return a value of an attribute type: a built-in type, a tuple or dictionary of such values, or a text.
-
-    Args:
-        value: Any object. An object of another type is replaced by its text.
-    """
+    """Return a built-in type, a tuple or dictionary of such values, or the text of an object of another type."""
     return value if type(value) in PLAIN else Copier().copy(value)
 
 
 def sanitized_attributes(attributes: Any, copier: Callable[[], Copier] | None = None) -> dict[str, Any]:
-    """Return sanitized attributes; an empty dictionary if the argument is not a mapping.
+    """Return sanitized attributes: the same dictionary if all are sanitized already, an empty one if it is no mapping.
 
-    Args:
-        attributes: The mapping that the application passed.
-        copier: Returns the span's copier, which limits the items of all values of the span.
-
-    Returns:
-        The same dictionary if all values are sanitized already.
+    ``copier`` returns the span's copier, which limits the items of all values of the span.
     """
     if attributes is None:
         return {}
@@ -159,11 +156,7 @@ class Copier:
         self._left = 0
 
     def copy(self, value: Any) -> Any:
-        """Return a copy of one value.
-
-        Args:
-            value: Any object.
-        """
+        """Return a copy of one value."""
         allowed = self._left = min(_MOST_NODES, self._total)
         try:
             return self.value(value, 0)
@@ -218,3 +211,48 @@ _BUILT_IN_COPIES: Any = (
     (float, float.__float__),
     (bytes, lambda value: bytes.__getitem__(value, slice(None))),
 )
+
+
+_T = TypeVar("_T")
+_USUAL_COUNT = 128
+
+
+def are_narrow(limits: SpanLimits) -> bool:
+    """Return True if derived attributes must be checked against these limits."""
+    count = limits.max_span_attributes
+    return limits.max_span_attribute_length is not None or (count is not None and count < _USUAL_COUNT)
+
+
+def limit_attributes(attributes: Mapping[str, Any], limits: SpanLimits, others: int) -> dict[str, Any]:
+    """Return derived attributes within the limits: the first ones are kept, and texts are truncated.
+
+    ``others`` is the number of attributes that the application has set.
+    """
+    count = limits.max_span_attributes
+    left = None if count is None else max(0, count - others)
+    length = limits.max_span_attribute_length
+    kept = islice(attributes.items(), left)
+    return dict(kept) if length is None else {key: truncate(value, length) for key, value in kept}
+
+
+def truncate(value: Any, length: int) -> Any:
+    """Return a sanitized value with its text, or each text of a sequence or mapping, truncated."""
+    if isinstance(value, str):
+        return value[:length]
+    if isinstance(value, tuple | list):
+        return type(value)(truncate(item, length) for item in value)
+    if isinstance(value, dict):
+        return {key: truncate(item, length) for key, item in value.items()}
+    return value
+
+
+def append(items: Sequence[_T], item: _T, most: int | None) -> tuple[Sequence[_T], int]:
+    """Append an item to a list of limited length; return the list, and the number of dropped items.
+
+    The oldest items are dropped, as in the SDK. An empty tuple is replaced by a list; ``None`` is no limit.
+    """
+    kept = items if isinstance(items, list) else list(items)
+    kept.append(item)
+    surplus = 0 if most is None else max(len(kept) - most, 0)
+    del kept[:surplus]
+    return kept, surplus

@@ -18,16 +18,17 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._spans.exceptions import exception_attributes, record_error
-from eco2_tracing._spans.limits import append, truncate
 from eco2_tracing._spans.read_side import ReadSide
 from eco2_tracing._spans.sanitize import (
     PLAIN,
     Copier,
+    append,
     attribute_name,
     is_now,
     sanitized_attributes,
     text_of,
     timestamp_of,
+    truncate,
 )
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Span(ReadSide, trace.Span):
         limits = self._source.limits
         most, longest = limits.max_span_attributes, limits.max_span_attribute_length
         if not key or most == 0:
-            self._drop(1, 0, 0)
+            self.dropped_attributes += 1
             return
         given = self._given
         if given is None:
@@ -77,12 +78,8 @@ class Span(ReadSide, trace.Span):
         given.pop(key, None)
         if most is not None and len(given) >= most:
             given.pop(next(iter(given)), None)
-            self._drop(1, 0, 0)
+            self.dropped_attributes += 1
         given[key] = value
-
-    def _drop(self, attributes: int, events: int, links: int) -> None:
-        dropped = self._dropped
-        self._dropped = (dropped[0] + attributes, dropped[1] + events, dropped[2] + links)
 
     def _bounded(self, attributes: Attributes, most: int | None) -> BoundedAttributes:
         return BoundedAttributes(
@@ -92,13 +89,7 @@ class Span(ReadSide, trace.Span):
         )
 
     def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
-        """Add an event; ignored once the span has ended.
-
-        Args:
-            name: The event's name.
-            attributes: The event's attributes.
-            timestamp: Nanoseconds since the epoch; the default is the current time of the local trace's clock.
-        """
+        """Add an event; ignored once the span has ended. The default time is that of the local trace's clock."""
         if self._sealed:
             return
         timestamp = timestamp_of(timestamp)
@@ -107,8 +98,7 @@ class Span(ReadSide, trace.Span):
         limits = self._source.limits
         event = Event(text_of(name), self._bounded(attributes, limits.max_event_attributes), timestamp)
         self._events, dropped = append(self._events, event, limits.max_events)
-        if dropped:
-            self._drop(0, dropped, 0)
+        self.dropped_events += dropped
 
     def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
         """Add a link; ignored once the span has ended, or if the context is not a `SpanContext`."""
@@ -119,8 +109,7 @@ class Span(ReadSide, trace.Span):
         limits = self._source.limits
         link = Link(context, self._bounded(attributes, limits.max_link_attributes))
         self._links, dropped = append(self._links, link, limits.max_links)
-        if dropped:
-            self._drop(0, 0, dropped)
+        self.dropped_links += dropped
 
     def update_name(self, name: str) -> None:
         """Rename the span; ignored once it has ended."""
@@ -136,16 +125,16 @@ class Span(ReadSide, trace.Span):
             type(code) is not StatusCode
             or code is StatusCode.UNSET
             or self._sealed
-            or self._status.status_code is StatusCode.OK
+            or self.status.status_code is StatusCode.OK
         ):
             return
         if description is not None and type(description) is not str:
             description = attribute_name(description) or None
-        self._status = Status(code, description)
+        self.status = Status(code, description)
         if code is StatusCode.ERROR and self._description is not None:
             # A failed request or call is known to be an error now, so later calls in the trace are sampled. For other
             # spans, the decision depends on the kind and the attributes at the end.
-            self.local_trace.failed(self)
+            self.local_trace.keep("error")
 
     def record_exception(
         self,
@@ -170,12 +159,9 @@ class Span(ReadSide, trace.Span):
     # The end -----------------------------------------------------------------------------------
 
     def end(self, end_time: int | None = None) -> None:
-        """End the span. Its local trace decides whether it is exported.
+        """End the span, now or at a time. Its local trace decides whether it is exported.
 
         The span of a request or a call is an exception: the decision is made at the end of the request or call.
-
-        Args:
-            end_time: Nanoseconds since the epoch; the default is now.
         """
         if self._sealed:
             return
@@ -184,30 +170,19 @@ class Span(ReadSide, trace.Span):
         self.seal(local.now() if end_time is None or is_now(end_time) else end_time)
         try:
             if local.root is not self:
-                local.ended(self)
+                local.buffer.child_ended(local, self)
             elif self._description is None:
                 local.root_ended(self)
         except Exception:  # noqa: BLE001 - the application's processors may raise
             internal_failure("ending a span")
 
     def seal(self, end_time: int) -> None:
-        """Set the end time. Setters are ignored afterwards.
-
-        Args:
-            end_time: Nanoseconds since the epoch.
-        """
-        self._end_time = end_time
+        """Set the end time. Setters are ignored afterwards."""
+        self.end_time = end_time
         self._sealed = True
 
     def edit(self, edit: Callable[[Span], bool | None]) -> bool:
-        """Call a function that may set attributes, name and status of an ended span.
-
-        Args:
-            edit: The function. It returns ``False`` to drop the span.
-
-        Returns:
-            False if the span is dropped.
-        """
+        """Call a function that may edit an ended span; return False if it drops the span."""
         self._sealed = False
         try:
             return edit(self) is not False
@@ -215,12 +190,9 @@ class Span(ReadSide, trace.Span):
             self._sealed = True
 
     def finalize(self, last: Mapping[str, AttributeValue] = {}) -> None:
-        """Derive the name and the attributes of an ended span, and set the last attributes.
+        """Derive the name and the attributes of an ended span, and set the last attributes, which override others.
 
         Afterwards the span holds no reference to the request or call that it describes.
-
-        Args:
-            last: Attributes that override others with the same names.
         """
         given, derived = self._given, self._derive()
         description = self._description
@@ -249,13 +221,10 @@ class Span(ReadSide, trace.Span):
         )
 
     def prune(self, pruned: Any) -> None:
-        """Replace the contents of an ended span by a pruned copy that fits a size limit.
-
-        Args:
-            pruned: The new `name`, `status`, `attributes`, `events`, `links` and dropped counts.
-        """
-        self._given_name, self._status = pruned.name, pruned.status
+        """Replace the contents of an ended span by a pruned copy that fits a size limit."""
+        self._given_name, self.status = pruned.name, pruned.status
         self._derived, self._given, self._merged = pruned.attributes, None, pruned.attributes
         self._description = None
         self._events, self._links = pruned.events, pruned.links
-        self._dropped = (pruned.dropped_attributes, pruned.dropped_events, pruned.dropped_links)
+        self.dropped_attributes = pruned.dropped_attributes
+        self.dropped_events, self.dropped_links = pruned.dropped_events, pruned.dropped_links

@@ -20,8 +20,14 @@ from eco2_tracing._compat.api import span_block
 from eco2_tracing._forks import mark, notice_fork
 from eco2_tracing._native import Lock
 from eco2_tracing._spans.exceptions import record_error
-from eco2_tracing._spans.limits import are_narrow
-from eco2_tracing._spans.sanitize import is_now, sanitized_attributes, sanitized_links, text_of, timestamp_of
+from eco2_tracing._spans.sanitize import (
+    are_narrow,
+    is_now,
+    sanitized_attributes,
+    sanitized_links,
+    text_of,
+    timestamp_of,
+)
 from eco2_tracing._spans.span import Span
 
 if TYPE_CHECKING:
@@ -39,19 +45,10 @@ if TYPE_CHECKING:
 
 
 class SpanFactory:
-    """The shared parts of all spans of one configuration.
+    """The shared parts of all spans of one configuration. In a forked child the resource is replaced.
 
-    Args:
-        resource: The resource of the spans. It is replaced in a forked child.
-        limits: The limits of the spans.
-        id_generator: Generates trace and span ids.
-        decide: Returns the sampling decision for a span before it starts; see `ProviderSampler.decide`.
-        on_start: Calls ``on_start`` of the application's span processors; ``None`` if there are none.
-
-    Attributes:
-        new_trace_id: Generates a trace id.
-        new_span_id: Generates a span id.
-        random_flag: The flags of a new trace: W3C level 2's random flag, 2, or 0.
+    ``decide`` is `ProviderSampler.decide`. ``on_start`` calls that method of the application's span processors; it is
+    ``None`` if there are none. ``random_flag`` are the flags of a new trace: W3C level 2's random flag, 2, or 0.
     """
 
     __slots__ = (
@@ -92,12 +89,7 @@ def _is_random(generator: IdGenerator) -> bool:
 class Tracer(trace.Tracer):
     """A tracer of one instrumentation scope, and the `SpanSource` of its spans.
 
-    Attributes:
-        scope: The instrumentation scope.
-        factory: The factory of the configuration; ``None`` if none is installed. Then no span records.
-        resource: The factory's resource.
-        limits: The factory's limits.
-        narrow: True if the attribute limits must be checked for derived attributes too.
+    Without a factory, no span records.
     """
 
     def __init__(self, scope: InstrumentationScope) -> None:
@@ -171,7 +163,10 @@ class Tracer(trace.Tracer):
                 span.add_link(link.context, link.attributes)
         if not (record_exception and set_status_on_exception):
             span._error_policy = (record_exception, set_status_on_exception)
-        local.started(span, is_root=is_root)
+        if is_root:
+            local.root = span
+        else:
+            local.began(span)
         if factory.on_start is not None:
             factory.on_start(span, context)
         return span
@@ -221,11 +216,7 @@ class TracerRegistry:
         self._factory: SpanFactory | None = None
 
     def get(self, scope: InstrumentationScope) -> Tracer:
-        """Return the tracer of an instrumentation scope.
-
-        Args:
-            scope: The name, version, schema URL and attributes.
-        """
+        """Return the tracer of an instrumentation scope."""
         with self._lock:
             tracer = self._tracers.get(scope)
             if tracer is None:
@@ -234,11 +225,7 @@ class TracerRegistry:
             return tracer
 
     def bind(self, factory: SpanFactory | None) -> None:
-        """Set the configuration of all tracers.
-
-        Args:
-            factory: The configuration's factory; ``None`` to stop recording.
-        """
+        """Set the configuration of all tracers; ``None`` to stop recording."""
         with self._lock:
             self._factory = factory
             for tracer in self._tracers.values():

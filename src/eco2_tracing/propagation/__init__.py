@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from ._formats import TRACE_HEADERS, format_server_timing, read_server_timing, read_trace_response
 from ._inbound import Inbound, inbound_of
-from ._names import TRACE_HEADERS
 from ._propagation import Propagation
-from ._response import format_server_timing, read_server_timing, read_trace_response
 from ._tracestate import PropagatedTraceState
 
 __all__ = [

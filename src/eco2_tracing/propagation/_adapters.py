@@ -1,19 +1,50 @@
-"""Propagators of other packages, by the names of their entry points."""
+"""OpenTelemetry's propagator interface: carriers as header pairs, and propagators of other packages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter, TextMapPropagator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
 
 from eco2_tracing._guard import guarded, warn_once
+from eco2_tracing.propagation._formats import KNOWN_FLAGS, TRACE_HEADERS, Candidate
+from eco2_tracing.propagation._inbound import SPAN_KEY
 
-from ._ids import KNOWN_FLAGS, Candidate
-from ._inbound import SPAN_KEY
-from ._names import TRACE_HEADERS
+if TYPE_CHECKING:
+    from opentelemetry.propagators.textmap import CarrierT
+
+
+Pairs = list[tuple[bytes, bytes]]
+"""Names and values of headers."""
+
+
+def pairs_of(
+    carrier: CarrierT, getter: Getter[CarrierT], wanted: Iterable[tuple[str, bytes]] | None
+) -> Pairs:
+    """Return the headers of a carrier: lower-case names and values, the values of a name in order.
+
+    Only the wanted names are read, each as text and as bytes; ``None`` reads all. The getter's ``keys`` are needed
+    for names that are not in lower case.
+    """
+    spelled = {key.lower(): key for key in getter.keys(carrier)}
+    if wanted is None:
+        wanted = [(name, name.encode("utf-8", "surrogatepass")) for name in spelled]
+    return [
+        (raw_name, value)
+        for name, raw_name in wanted
+        for value in _values(getter.get(carrier, spelled.get(name, name)))
+    ]
+
+
+def _values(values: list[str] | str | None) -> Iterator[bytes]:
+    """Encode values as UTF-8, so that a character beyond ASCII never becomes an ASCII byte."""
+    for value in [values] if isinstance(values, str) else values or ():
+        yield value.encode("utf-8", "surrogatepass")
+
 
 _Carrier = dict[str, list[str]]
 
@@ -32,12 +63,7 @@ _GETTER = _ListGetter()
 
 
 class Adapter:
-    """A propagator with the OpenTelemetry interface. What it raises is logged once.
-
-    Args:
-        name: The name by which it was selected.
-        propagator: The propagator.
-    """
+    """A selected propagator with the OpenTelemetry interface. What it raises is logged once."""
 
     __slots__ = ("_propagator", "fields", "name")
 
@@ -80,13 +106,9 @@ def _candidate(span_context: SpanContext) -> Candidate | None:
 
 
 def load_adapter(name: str) -> Adapter | None:
-    """Load the propagator that an installed package registers.
+    """Load the propagator with this lower-case name of the entry points ``opentelemetry_propagator``.
 
-    Args:
-        name: The name of its entry point in the group ``opentelemetry_propagator``, in lower case.
-
-    Returns:
-        The adapter; ``None`` if there is no such entry point, or if it does not load. The latter is one warning.
+    Return ``None`` if there is no such entry point, or if it does not load. The latter is one warning.
     """
     for entry in entry_points(group="opentelemetry_propagator"):
         if entry.name.lower() == name:

@@ -22,11 +22,7 @@ _SAFE_IN_VALUE = "!#$&'()*-./:<=>?@[]^_`{|}~"
 
 
 class BaggageValue(str):
-    """A baggage value with properties.
-
-    Attributes:
-        properties: The text after the first semicolon, without changes.
-    """
+    """A baggage value with properties: the text after the first semicolon, without changes."""
 
     __slots__ = ("properties",)
 
@@ -34,16 +30,10 @@ class BaggageValue(str):
 
 
 def parse_baggage(text: bytes) -> dict[str, object] | None:
-    """Parse the combined value of all ``baggage`` headers.
+    """Parse the values of all ``baggage`` headers, joined with commas; ``None`` if there are no members.
 
     Malformed members are skipped, and so are members beyond the limits: 180 members, 4096 bytes each, 8192 bytes in
     all. If a name is there twice, the last member counts.
-
-    Args:
-        text: The values in order, joined with commas.
-
-    Returns:
-        Decoded names and values; ``None`` if there are none.
     """
     if len(text) > MAX_BYTES:
         text = text[: max(text.rfind(b",", 0, MAX_BYTES + 1), 0)]
@@ -73,31 +63,17 @@ def _parse_member(text: str) -> tuple[str, str] | None:
 
 
 def format_baggage(baggage: Mapping[str, object]) -> bytes:
-    """Format the ``baggage`` header within the same limits.
-
-    Args:
-        baggage: Names and values, as returned by ``opentelemetry.baggage.get_all``.
-
-    Returns:
-        The header's value; empty if nothing can be sent.
-    """
+    """Format the ``baggage`` header within the same limits; empty if nothing can be sent."""
     return b",".join(_within_limits([], _members(baggage)))
 
 
 def merge_baggage(explicit: list[bytes], received: bytes, baggage: Mapping[str, object] | None) -> bytes:
-    """Merge the baggage that was set on a call with the baggage of the context.
+    """Merge the baggage that was set on a call with the baggage of the context, ``None`` for an external host.
 
-    The explicit members are first and do not change. Members that were copied from the inbound request or from the
-    context, with or without their properties, are not explicit. A member of the context is added unless there is an
-    explicit one of that key. Malformed explicit members are then left out: some parsers reject the header for one.
-
-    Args:
-        explicit: The values of the call's ``baggage`` headers.
-        received: The values of the inbound request's ``baggage`` headers, joined with commas.
-        baggage: The names and values of the context; ``None`` for an external host.
-
-    Returns:
-        The value of the one header; empty if nothing is left.
+    The explicit members are first and do not change. Members that were copied from the inbound request (``received``,
+    joined with commas) or from the context, with or without their properties, are not explicit. A member of the
+    context is added unless there is an explicit one of that key. Malformed explicit members are then left out: some
+    parsers reject the header for one. The value of the one header is returned; empty if nothing is left.
     """
     current = [] if baggage is None else list(_members(baggage))
     inherited = {form for part in (*received.split(b","), *current) for form in _copies(part)}
@@ -114,13 +90,7 @@ def merge_baggage(explicit: list[bytes], received: bytes, baggage: Mapping[str, 
 def combine_baggage(values: Iterable[bytes], inherited: bytes) -> bytes:
     """Combine several ``baggage`` headers of one call into one, with one member for each key.
 
-    Args:
-        values: The values of the headers.
-        inherited: The inherited baggage, joined with commas. A copy of one of its members gives way to an explicit
-            member of that key.
-
-    Returns:
-        The value of the one header.
+    A copy of an inherited member gives way to an explicit member of that key.
     """
     copies = {form for part in inherited.split(b",") for form in _copies(part)}
     parts = [part for value in values for each in value.split(b",") if (part := each.strip(b" \t"))]

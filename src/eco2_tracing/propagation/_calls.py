@@ -10,15 +10,15 @@ from opentelemetry.context import get_current
 from opentelemetry.trace import SpanKind, get_current_span
 
 from ._baggage import combine_baggage
+from ._formats import BAGGAGE
 from ._inject import inherited_baggage
-from ._names import BAGGAGE
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.propagators.textmap import CarrierT, Setter
     from opentelemetry.trace import Span, SpanContext
 
-    from ._carrier import Pairs
+    from ._adapters import Pairs
     from ._inject import Injector
 
 _URLS = ("url.full", "http.url")
@@ -28,13 +28,10 @@ LONGEST_HOST = 255  # no valid name is longer
 
 
 class HeaderChanges(NamedTuple):
-    """Changes to the headers of an attempt.
+    """Changes to the headers of an attempt: lower-case names to remove, and headers to add.
 
-    Attributes:
-        removed: The lower-case names of the headers to remove.
-        added: The headers to add.
-        injected: The injected headers of the attempt after the change. A baggage header may have explicit members, too.
-        replaced: The explicit baggage of the attempt.
+    ``injected`` are the injected headers of the attempt after the change; a baggage header may have explicit members,
+    too. ``replaced`` is the explicit baggage of the attempt.
     """
 
     removed: set[bytes]
@@ -46,12 +43,7 @@ class HeaderChanges(NamedTuple):
 class LibraryCalls:
     """Injects into calls whose instrumentation is not ours.
 
-    Args:
-        injector: Injects headers.
-        is_internal_host: Tells internal from external hosts.
-
-    Attributes:
-        external_hosts: External hosts that received trace context, in order of appearance.
+    ``external_hosts`` are those that received trace context, in order of appearance.
     """
 
     __slots__ = ("_injector", "_is_internal_host", "external_hosts")
@@ -87,18 +79,12 @@ class LibraryCalls:
         *,
         traced: bool = False,
     ) -> HeaderChanges:
-        """Return the changes to make to an attempt's headers before it is sent.
+        """Return the changes to make to an attempt's headers, text or bytes, before it is sent to a host.
 
         There are none for an attempt without injected headers: it is not traced, or the application injects by
-        itself. For an external host `inject` may have written nothing; then ``traced`` tells that it is traced.
-
-        Args:
-            headers: The headers of the attempt, text or bytes, names in any case.
-            host: The host it is sent to.
-            former: The headers that were injected into an earlier attempt of the same request, perhaps in the context
-                of another inbound request.
-            replaced: The explicit baggage of that attempt.
-            traced: True if the current span is that of this call.
+        itself. For an external host `inject` may have written nothing; ``traced`` is true if the current span is that
+        of this call. ``former`` are the headers that were injected into an earlier attempt of the same request,
+        perhaps in the context of another inbound request, and ``replaced`` is the explicit baggage of that attempt.
         """
         context = get_current()
         span_context = get_current_span(context).get_span_context()
@@ -169,13 +155,7 @@ def _host_in(url: str) -> str | None:
 
 
 def without(headers: Pairs, injected: Pairs, replaced: Pairs) -> Pairs:
-    """Return the headers of a request as they were before an earlier attempt.
-
-    Args:
-        headers: The headers now.
-        injected: The headers that the attempt added.
-        replaced: The explicit baggage that one of them replaced.
-    """
+    """Return the headers of a request as they were before an attempt that injected headers and replaced baggage."""
     removed = [pair for pair in headers if pair in injected]
     kept = [pair for pair in headers if pair not in injected]
     return kept + replaced if any(pair[0].lower() == BAGGAGE for pair in removed) else kept

@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING
 from eco2_tracing._guard import internal_failure
 
 from ._adapters import Adapter
-from ._b3 import extract_b3_multi
 from ._baggage import parse_baggage
-from ._ids import HEX_DIGITS, Candidate
-from ._inbound import Inbound, remote_span_context
-from ._names import (
+from ._formats import (
     B3_FLAGS,
     B3_SAMPLED,
     B3_SPAN_ID,
     B3_TRACE_ID,
     BAGGAGE,
+    HEX_DIGITS,
     REQUEST_ID,
     TRACEPARENT,
     TRACESTATE,
+    Candidate,
+    extract_b3_multi,
+    extract_traceparent,
 )
-from ._traceparent import extract_traceparent
+from ._inbound import Inbound, remote_span_context
 from ._tracestate import parse_tracestate
 
 if TYPE_CHECKING:
@@ -44,13 +45,9 @@ _UNUSUAL = frozenset({B3_FLAGS, TRACESTATE, BAGGAGE})
 
 
 class Extractor:
-    """Extracts the first valid context of a request's headers.
+    """Extracts the first valid context of a request's headers, in the order of formats and other propagators.
 
-    Args:
-        order: Header formats and other propagators, in the order of precedence.
-        wanted: The lower-case names of the headers that are read.
-        baggage: True if ``baggage`` is a propagator in use.
-        trust: True if callers are trusted.
+    Only wanted headers are read, by lower-case name. ``baggage`` is true if that propagator is in use.
     """
 
     __slots__ = ("_b3_leads", "_baggage", "_formats", "_has_adapters", "_order", "_trust", "_wanted")
@@ -67,11 +64,7 @@ class Extractor:
         self._b3_leads = trust and self._order[:1] == (extract_b3_multi,)
 
     def extract(self, headers: Iterable[tuple[bytes, bytes]]) -> Inbound | None:
-        """Return the extracted context, or ``None`` if there is nothing to extract. Never raises.
-
-        Args:
-            headers: Names in lower case, and values.
-        """
+        """Return the context of headers with names in lower case, or ``None`` if there is none. Never raises."""
         try:
             if self._has_adapters:
                 headers = list(headers)

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from ._baggage import format_baggage, merge_baggage
-from ._inbound import BAGGAGE_KEY, INBOUND_KEY, Inbound
-from ._names import (
+from ._formats import (
     B3_FLAGS,
     B3_SAMPLED,
     B3_SPAN_ID,
@@ -19,14 +18,14 @@ from ._names import (
     TRACESTATE,
     VENDOR_BAGGAGE_PREFIXES,
 )
+from ._inbound import BAGGAGE_KEY, INBOUND_KEY, Inbound
 from ._tracestate import format_tracestate
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import SpanContext
 
-    from ._adapters import Adapter
-    from ._carrier import Pairs
+    from ._adapters import Adapter, Pairs
 
 _SAMPLED = (B3_SAMPLED, b"1")
 _NOT_SAMPLED = (B3_SAMPLED, b"0")
@@ -36,19 +35,10 @@ _TRACEPARENT_ENDS = (b"00", b"01", b"02", b"03")  # by the known flags
 
 
 class Injector:
-    """Injects trace context, baggage and the request id.
+    """Injects trace context, baggage and the request id of the inbound request, in the formats in use.
 
-    Args:
-        b3: True to inject ``X-B3-*``.
-        w3c: True to inject ``traceparent`` and ``tracestate``.
-        baggage: True to inject baggage.
-        request_id: True to inject the ``x-request-id`` of the inbound request.
-        adapters: Other propagators in use.
-        externally: True to inject trace context into calls to external hosts.
-
-    Attributes:
-        externally: As the argument.
-        removed: The lower-case names of the headers that `reinject` always removes.
+    ``externally`` is true if trace context is injected into calls to external hosts. ``removed`` has the lower-case
+    names of the headers that `reinject` always removes.
     """
 
     __slots__ = ("_adapters", "_b3", "_baggage", "_request_id", "_w3c", "externally", "removed")

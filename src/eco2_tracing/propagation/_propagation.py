@@ -19,15 +19,25 @@ from opentelemetry.propagators.textmap import (
 from eco2_tracing._guard import guarded
 from eco2_tracing._settings import InternalHosts
 
-from . import _names
-from ._adapters import Adapter, load_adapter
-from ._b3 import extract_b3_multi, extract_b3_single
+from ._adapters import Adapter, Pairs, load_adapter, pairs_of
 from ._calls import LONGEST_HOST, LibraryCalls
-from ._carrier import Pairs, pairs_of
 from ._extract import Extractor, Format
+from ._formats import (
+    B3,
+    B3_FLAGS,
+    B3_SAMPLED,
+    B3_SPAN_ID,
+    B3_TRACE_ID,
+    BAGGAGE,
+    REQUEST_ID,
+    TRACEPARENT,
+    TRACESTATE,
+    extract_b3_multi,
+    extract_b3_single,
+    extract_traceparent,
+)
 from ._inbound import Inbound, context_of
 from ._inject import Injector
-from ._traceparent import extract_traceparent
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
@@ -42,13 +52,13 @@ _FORMATS: dict[str, tuple[Format, ...]] = {
     "none": (),
 }
 _EXTRACTED: dict[str, tuple[bytes, ...]] = {
-    "b3": (_names.B3, _names.B3_TRACE_ID, _names.B3_SPAN_ID, _names.B3_SAMPLED, _names.B3_FLAGS),
-    "tracecontext": (_names.TRACEPARENT, _names.TRACESTATE),
+    "b3": (B3, B3_TRACE_ID, B3_SPAN_ID, B3_SAMPLED, B3_FLAGS),
+    "tracecontext": (TRACEPARENT, TRACESTATE),
 }
 _INJECTED: dict[str, tuple[bytes, ...]] = {
-    "b3": (_names.B3_TRACE_ID, _names.B3_SPAN_ID, _names.B3_SAMPLED, _names.B3_FLAGS),
-    "tracecontext": (_names.TRACEPARENT, _names.TRACESTATE),
-    "baggage": (_names.BAGGAGE,),
+    "b3": (B3_TRACE_ID, B3_SPAN_ID, B3_SAMPLED, B3_FLAGS),
+    "tracecontext": (TRACEPARENT, TRACESTATE),
+    "baggage": (BAGGAGE,),
 }
 _CACHED_HOSTS = 1024
 
@@ -64,6 +74,9 @@ class Propagation(TextMapPropagator):
         trust_inbound: False if callers are not trusted. Their ids become a link, and the rest is ignored.
 
     Attributes:
+        names: The propagators in use, in order. ``b3multi`` is the same as ``b3``.
+        trace_headers: ``TRACE_HEADERS`` and the headers of the other propagators in use.
+        sends_externally: True if external hosts receive trace context.
         extractor: Extracts from header pairs. `read` calls it.
         injector: Injects into header pairs. `write` and `rewrite` call it.
         calls: Injects into the calls of other libraries.
@@ -85,11 +98,11 @@ class Propagation(TextMapPropagator):
         for part in parts.values():
             order.extend([part] if isinstance(part, Adapter) else part)
         active = bool(parts.keys() - {"none"})
-        always = {_names.BAGGAGE, _names.REQUEST_ID} if active else set()
+        always = {BAGGAGE, REQUEST_ID} if active else set()
         wanted = frozenset(always).union(*(_EXTRACTED.get(name, ()) for name in parts))
         injected = {header for name in parts for header in _INJECTED.get(name, ())}
-        injected.update([_names.REQUEST_ID] if active else (), *(adapter.fields for adapter in adapters))
-        self._names = tuple(parts)
+        injected.update([REQUEST_ID] if active else (), *(adapter.fields for adapter in adapters))
+        self.names = tuple(parts)
         self._wanted = None if adapters else [(name.decode("ascii"), name) for name in wanted]
         self._fields = {header.decode("ascii") for header in injected}
         self.extractor = Extractor(order, wanted, baggage="baggage" in parts, trust=trust_inbound)
@@ -101,26 +114,13 @@ class Propagation(TextMapPropagator):
             adapters=adapters,
             externally=propagate_externally,
         )
-        replaced = self.injector.removed | {_names.BAGGAGE, _names.REQUEST_ID}
+        self.trace_headers = self.injector.removed
+        self.sends_externally = propagate_externally
+        replaced = self.trace_headers | {BAGGAGE, REQUEST_ID}
         self.replaced_headers: frozenset[bytes] | None = None if adapters else replaced
         self._is_internal = lru_cache(maxsize=_CACHED_HOSTS)(InternalHosts(targets).includes)
         self.calls = LibraryCalls(self.injector, self.is_internal_host)
         self.external_hosts: dict[str, None] = self.calls.external_hosts
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The propagators in use, in order. ``b3multi`` is the same as ``b3``."""
-        return self._names
-
-    @property
-    def trace_headers(self) -> frozenset[bytes]:
-        """``TRACE_HEADERS`` and the headers of the other propagators in use."""
-        return self.injector.removed
-
-    @property
-    def sends_externally(self) -> bool:
-        """True if external hosts receive trace context."""
-        return self.injector.externally
 
     def read(self, headers: Iterable[tuple[bytes, bytes]]) -> Inbound | None:
         """Extract from the headers of a request. Never raises.

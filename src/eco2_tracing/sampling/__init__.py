@@ -3,10 +3,17 @@
 from typing import TYPE_CHECKING
 
 from eco2_tracing.sampling._build import build_sampler
-from eco2_tracing.sampling._head.base import NOT_CHOSEN, UNKNOWN, BuiltSampler, HeadSampler
-from eco2_tracing.sampling._head.custom import CustomSampler
-from eco2_tracing.sampling._head.fixed import AlwaysOff, AlwaysOn, TraceIdRatio
 from eco2_tracing.sampling._head.rate import RateLimiting
+from eco2_tracing.sampling._head.samplers import (
+    NOT_CHOSEN,
+    UNKNOWN,
+    AlwaysOff,
+    AlwaysOn,
+    BuiltSampler,
+    CustomSampler,
+    HeadSampler,
+    TraceIdRatio,
+)
 from eco2_tracing.sampling._head.tracestate import (
     ot_member,
     randomness_value,

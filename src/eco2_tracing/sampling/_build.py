@@ -1,28 +1,136 @@
-"""Builds the head sampler of ``OTEL_TRACES_SAMPLER`` and its argument, with a description."""
+"""Builds the head sampler of ``OTEL_TRACES_SAMPLER`` and ``OTEL_TRACES_SAMPLER_ARG``, with a description."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from eco2_tracing._settings import shown_endpoint, shown_text
-from eco2_tracing._settings.probable import SAFE_RATE, probable_per_second, probable_rate
-from eco2_tracing.sampling._arguments import (
-    DEFAULT_ENDPOINT,
-    Expected,
-    SamplerArguments,
-    endpoint_of,
-    number,
-    option,
-    pairs,
+from eco2_tracing._settings.probable import (
+    SAFE_RATE,
+    probable_milliseconds,
+    probable_per_second,
+    probable_rate,
 )
-from eco2_tracing.sampling._head.base import BuiltSampler, HeadSampler
-from eco2_tracing.sampling._head.custom import CustomSampler
-from eco2_tracing.sampling._head.fixed import AlwaysOff, AlwaysOn, TraceIdRatio
 from eco2_tracing.sampling._head.rate import RateLimiting
+from eco2_tracing.sampling._head.samplers import (
+    AlwaysOff,
+    AlwaysOn,
+    BuiltSampler,
+    CustomSampler,
+    HeadSampler,
+    TraceIdRatio,
+)
+
+if TYPE_CHECKING:
+    from eco2_tracing.sampling._remote.fetch import Endpoint
+
+
+ARG = "OTEL_TRACES_SAMPLER_ARG"
+DEFAULT_ENDPOINT = "http://localhost:5778/sampling"
+_KEYS = {key.lower(): key for key in ("endpoint", "pollingIntervalMs", "initialSamplingRate")}
+
+
+@dataclass(eq=False, repr=False)
+class SamplerArguments:
+    """The arguments of `build_sampler`, with the problems found so far."""
+
+    kind: str
+    arg: str | None
+    workers: int
+    service_name: str | None
+    clock: Callable[[], float]
+    problems: list[str] = field(default_factory=list)
+
+
+class Expected(NamedTuple):
+    """A number that a sampler expects as its argument: in words, and the values used in its place.
+
+    ``meant`` returns the number that a text probably means. ``fallback`` is used if that is unknown, ``default`` if
+    the argument is not set, which is a problem if it is required.
+    """
+
+    what: str
+    accept: Callable[[float], bool]
+    meant: Callable[[str], float | None]
+    default: float
+    fallback: float
+    required: bool = False
+
+
+def number(given: SamplerArguments, expected: Expected) -> float:
+    """Return the argument as a number; another value is used with a problem if it is not valid."""
+    what, default = expected.what, expected.default
+    if given.arg is None:
+        if expected.required:
+            given.problems.append(f"{ARG} is not set, {what} is expected: {default:g} is used")
+        return default
+    value = _float(given.arg)
+    if expected.accept(value):
+        return value
+    meant = expected.meant(given.arg)
+    used = expected.fallback if meant is None else meant
+    probably = "" if meant is None else f", {meant:.10g} was probably meant"
+    given.problems.append(f"{ARG}={given.arg!r} is not {what}{probably}: {used:.10g} is used")
+    return used
+
+
+def pairs(given: SamplerArguments) -> dict[str, str]:
+    """Return the ``key=value`` list of ``jaeger_remote``, with keys in the specification's spelling."""
+    found: dict[str, str] = {}
+    for part in (given.arg or "").split(","):
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        if key.lower() in _KEYS and value:
+            found[_KEYS[key.lower()]] = value
+        elif part.strip():
+            given.problems.append(
+                f"{ARG}: {part.strip()!r} is none of endpoint=…, pollingIntervalMs=…, "
+                "initialSamplingRate=…: it is left out"
+            )
+    return found
+
+
+def option(
+    given: SamplerArguments, values: dict[str, str], key: str, default: float, least: float, most: float
+) -> float:
+    """Return one number of the list; the default, with a problem unless it is missing, if it is not valid."""
+    if key not in values:
+        return default
+    value = _float(values[key])
+    if least <= value <= most:
+        return value
+    meant = (probable_milliseconds if key.endswith("Ms") else probable_rate)(values[key])
+    probably, used = "", default
+    if meant is not None and least <= meant <= most:
+        probably, used = f", {meant:.10g} was probably meant", meant
+    given.problems.append(
+        f"{ARG}: {key}={values[key]!r} is not a number from {least:g} to {most:g}{probably}: {used:g} is used"
+    )
+    return used
+
+
+def endpoint_of(given: SamplerArguments, text: str) -> Endpoint:
+    """Return the Jaeger server's endpoint; the default, with a problem, if the text is no URL."""
+    from eco2_tracing.sampling._remote.fetch import parse_endpoint
+
+    try:
+        return parse_endpoint(text)
+    except ValueError as error:
+        given.problems.append(f"{ARG}: endpoint: {error}: {DEFAULT_ENDPOINT} is used")
+        return parse_endpoint(DEFAULT_ENDPOINT)
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
 
 DEFAULT = "parentbased_always_on"
 _PARENT_BASED = "parentbased_"
@@ -117,8 +225,7 @@ def _rate(given: SamplerArguments) -> Made:
 
 def _jaeger_remote(given: SamplerArguments) -> Made:
     # Few services use it: it is not imported at every start.
-    from eco2_tracing.sampling._remote.sampler import JaegerRemote
-    from eco2_tracing.sampling._remote.strategies import rate_limiter
+    from eco2_tracing.sampling._remote.sampler import JaegerRemote, rate_limiter
 
     values = pairs(given)
     interval_ms = option(given, values, "pollingIntervalMs", _DEFAULT_INTERVAL_MS, 1.0, _DAY_MS)

@@ -1,7 +1,5 @@
 """Helpers for tests: an OTLP receiver, captured spans, trace headers of a request."""
 
-from eco2_tracing.testing._captured import CapturedSpans
-from eco2_tracing.testing._faults import ReceivedRequest
 from eco2_tracing.testing._headers import (
     SPAN_ID,
     TRACE_ID,
@@ -12,8 +10,8 @@ from eco2_tracing.testing._headers import (
 )
 from eco2_tracing.testing._model import ReceivedEvent, ReceivedLink, ReceivedSpan, ReceivedTrace
 from eco2_tracing.testing._receiver import OtlpReceiver
-from eco2_tracing.testing._servers import TlsFiles
-from eco2_tracing.testing._store import SpanStore
+from eco2_tracing.testing._servers import ReceivedRequest, TlsFiles
+from eco2_tracing.testing._store import CapturedSpans, SpanStore
 
 __all__ = [
     "SPAN_ID",

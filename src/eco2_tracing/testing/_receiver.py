@@ -7,17 +7,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Self
 
 from eco2_tracing._errors import MissingExtraError
-from eco2_tracing.testing._faults import OK, Fault, FaultPlan, ReceivedRequest
+from eco2_tracing.testing._convert import spans_of_zipkin
 from eco2_tracing.testing._servers import (
     LOOPBACK,
+    OK,
     Export,
     ExportHandler,
+    Fault,
+    FaultPlan,
+    ReceivedRequest,
     TlsFiles,
     serve_grpc,
     serve_http,
 )
 from eco2_tracing.testing._store import SpanStore
-from eco2_tracing.testing._zipkin import spans_of_zipkin
 
 if TYPE_CHECKING:
     from eco2_tracing.testing._model import ReceivedSpan
@@ -186,7 +189,7 @@ class OtlpReceiver(SpanStore):
             ExportTraceServiceResponse,
         )
 
-        from eco2_tracing.testing._otlp import spans_of_request
+        from eco2_tracing.testing._convert import spans_of_request
 
         def handle(transport: str, path: str, headers: Mapping[str, str], body: bytes) -> Export:
             if path == "/api/v2/spans":

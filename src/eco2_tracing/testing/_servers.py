@@ -1,4 +1,4 @@
-"""The servers of a receiver: HTTP by the standard library, gRPC by grpcio."""
+"""The servers of a receiver: HTTP by the standard library, gRPC by grpcio; the faults that they inject."""
 
 from __future__ import annotations
 
@@ -9,12 +9,83 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from eco2_tracing.testing._faults import Fault
+OK = "ok"  # the recorded answer to a request without a fault
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedRequest:
+    """One export request, successful or not.
+
+    Attributes:
+        transport: `grpc`, `http` or `zipkin`.
+        headers: Headers or metadata with lower-case names, without binary metadata.
+        size: Bytes of the uncompressed message.
+        compression: `content-encoding` of an HTTP request; `""` for none and for gRPC,
+            whose server does not expose it.
+        spans: The number of spans in the request.
+        answer: `ok`, the name of the gRPC status code, or the HTTP status code.
+    """
+
+    transport: str
+    headers: Mapping[str, str] = field(hash=False)
+    size: int
+    compression: str
+    spans: int
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The fault of one response, of gRPC and of HTTP; the default is none.
+
+    `retry_after_s` is sent in `Retry-After` (HTTP) and `RetryInfo` (gRPC), after a delay. `rejected` spans, counted
+    from the end, are rejected by partial success.
+    """
+
+    grpc_code: str | None = None
+    http_status: int | None = None
+    message: str = ""
+    retry_after_s: float | None = None
+    delay_s: float = 0.0
+    rejected: int = 0
+
+
+class FaultPlan:
+    """The fault of the next requests: for a number of them, or until it is replaced."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._fault = Fault()
+        self._left: int | None = None
+        self._released = threading.Event()
+
+    def set(self, fault: Fault, times: int | None) -> None:
+        """Inject a fault into a number of responses; `None` means until the next call."""
+        with self._lock:
+            self._fault, self._left = fault, times
+            self._released = threading.Event()
+
+    def take(self) -> tuple[Fault, threading.Event]:
+        """The fault of a new request, and the event that ends its delay early."""
+        with self._lock:
+            if self._left is None:
+                return self._fault, self._released
+            if self._left == 0:
+                return Fault(), self._released
+            self._left -= 1
+            return self._fault, self._released
+
+    def clear(self) -> None:
+        """Remove the fault; delayed responses are sent now."""
+        with self._lock:
+            self._fault, self._left = Fault(), None
+            self._released.set()
+
 
 LOOPBACK = "127.0.0.1"
 _PROTOBUF = "application/x-protobuf"
@@ -37,12 +108,7 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """The result of an export request.
-
-    Attributes:
-        fault: The fault of the response.
-        body: The response message, as protobuf bytes.
-    """
+    """The result of an export request: a fault, and the response message as protobuf bytes."""
 
     fault: Fault
     body: bytes = b""
@@ -159,15 +225,9 @@ def _ssl_context(tls: TlsFiles) -> ssl.SSLContext:
 
 
 def serve_http(port: int, handle: ExportHandler, tls: TlsFiles | None) -> tuple[int, Callable[[], None]]:
-    """Serve OTLP/HTTP on loopback.
+    """Serve OTLP/HTTP on a loopback port, 0 for a free one; return the port, and a function that stops the server.
 
-    Args:
-        port: The port; 0 uses a free one.
-        handle: Called for each request, from several threads.
-        tls: Files for TLS; `None` for plaintext.
-
-    Returns:
-        The port, and a function that stops the server.
+    `handle` is called for each request, from several threads.
     """
     server = _HttpServer(port, handle, tls)
     thread = threading.Thread(

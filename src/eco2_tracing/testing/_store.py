@@ -1,15 +1,24 @@
-"""Held spans and their query methods."""
+"""Held spans and their query methods; spans captured in the process, without a network."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from eco2_tracing.testing._model import ReceivedSpan, ReceivedTrace, group_by_trace
+from opentelemetry.sdk.trace import SpanProcessor
+
+from eco2_tracing.testing._model import (
+    ReceivedEvent,
+    ReceivedLink,
+    ReceivedSpan,
+    ReceivedTrace,
+    group_by_trace,
+)
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import SpanKind
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import SpanContext, SpanKind
 
 
 def _listing(spans: Sequence[ReceivedSpan]) -> str:
@@ -124,3 +133,56 @@ class SpanStore:
         with self._changed:
             self._spans.clear()
             self._changed.notify_all()
+
+
+def _ids(context: SpanContext) -> tuple[str, str]:
+    return f"{context.trace_id:032x}", f"{context.span_id:016x}"
+
+
+def _plain(attributes: Mapping[str, object] | None) -> dict[str, object]:
+    return dict(attributes or {})
+
+
+def span_of_sdk(span: ReadableSpan) -> ReceivedSpan:
+    """Convert an SDK span to the span that a receiver would hold."""
+    context = span.get_span_context()
+    assert context is not None, "an ended span has a context"
+    trace_id, span_id = _ids(context)
+    scope = span.instrumentation_scope
+    return ReceivedSpan(
+        name=span.name,
+        kind=span.kind,
+        trace_id=trace_id,
+        span_id=span_id,
+        parent_span_id=f"{span.parent.span_id:016x}" if span.parent else None,
+        attributes=_plain(span.attributes),
+        resource=_plain(span.resource.attributes),
+        status=span.status.status_code,
+        status_description=span.status.description or "",
+        events=tuple(
+            ReceivedEvent(event.name, event.timestamp, _plain(event.attributes)) for event in span.events
+        ),
+        links=tuple(
+            ReceivedLink(*_ids(link.context), _plain(link.attributes), link.context.trace_state.to_header())
+            for link in span.links
+        ),
+        trace_state=context.trace_state.to_header(),
+        start_ns=span.start_time or 0,
+        end_ns=span.end_time or 0,
+        scope=scope.name if scope else "",
+        scope_version=(scope.version or "") if scope else "",
+        flags=int(context.trace_flags),
+        dropped_attributes=span.dropped_attributes,
+    )
+
+
+class CapturedSpans(SpanStore, SpanProcessor):
+    """A span processor that holds every ended span, with the query methods of a receiver.
+
+    Pass it to `configure_tracing(span_processors=...)`, where it receives the spans that would be
+    exported, or add it to any `TracerProvider`.
+    """
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Hold an ended span."""
+        self._add((span_of_sdk(span),))

@@ -6,6 +6,7 @@ pytest imports this module in every run, so a fixture imports what it needs when
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +15,32 @@ if TYPE_CHECKING:
     from eco2_tracing.testing import CapturedSpans, OtlpReceiver
 
 
+@contextmanager
+def clean_state() -> Iterator[None]:
+    """Run a block without global tracing state, then reset what the block configured.
+
+    Tracing that eco2-tracing configured before the block is reset for good. A global provider or
+    propagator of another package is restored.
+    """
+    from opentelemetry import propagate
+
+    from eco2_tracing._compat.api import forget_global_provider
+    from eco2_tracing._lifecycle.configure import reset_tracing
+
+    reset_tracing()
+    textmap = propagate.get_global_textmap()
+    restore_provider = forget_global_provider()
+    try:
+        yield
+    finally:
+        reset_tracing()
+        restore_provider()
+        propagate.set_global_textmap(textmap)
+
+
 @pytest.fixture
 def clean_tracing() -> Iterator[None]:
     """Reset global tracing state before and after the test."""
-    from eco2_tracing.testing._state import clean_state
-
     with clean_state():
         yield
 
@@ -32,7 +54,6 @@ def captured_spans() -> Iterator[CapturedSpans]:
     """
     from eco2_tracing import TracingSettings, configure_tracing
     from eco2_tracing.testing import CapturedSpans
-    from eco2_tracing.testing._state import clean_state
 
     captured = CapturedSpans()
     with clean_state():

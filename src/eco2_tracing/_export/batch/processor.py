@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import weakref
 from typing import TYPE_CHECKING, cast
 
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
@@ -11,10 +10,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from eco2_tracing._export.batch.queue import LargeSpan, SpanQueue
 from eco2_tracing._export.batch.sdk_exporter import SdkExporter
 from eco2_tracing._export.batch.worker import BatchExporter, Worker
-from eco2_tracing._forks import in_child, mark, notice_fork
-from eco2_tracing._guard import guarded, internal_failure, log_pending, pending
+from eco2_tracing._forks import mark, notice_fork, renew_in_child
+from eco2_tracing._guard import internal_failure, log_pending, pending
 from eco2_tracing._native import Lock, NativeThread
-from eco2_tracing._span_size import SMALL, is_small, pruned_span, span_size
+from eco2_tracing._readable_span import SMALL, is_small, pruned_span, span_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +60,7 @@ class SpanBatcher(BatchSpanProcessor):
         self._export_timeout_s = export_timeout_s
         self._clock = clock
         self._reset()
-        _alive.add(self)
+        renew_in_child(self)
 
     def _reset(self) -> None:
         self._queue = SpanQueue(self._max_queue_size, self._max_batch_size, self._clock)
@@ -210,15 +209,3 @@ class SpanBatcher(BatchSpanProcessor):
 def _size(span: ReadableSpan) -> int:
     """Estimate the size of a span that is queued as it is; 0 if it is small."""
     return 0 if is_small(span) else span_size(span)
-
-
-_alive: weakref.WeakSet[SpanBatcher] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for batcher in list(_alive):
-        with guarded("starting over in a forked process"):
-            batcher.after_fork()
-
-
-in_child(_after_fork_in_child)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from eco2_tracing._export.result import REASONS, DeliveryStats, Reason
 from eco2_tracing._native import RLock, Signal, wait
-from eco2_tracing._span_size import SMALL
+from eco2_tracing._readable_span import SMALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable

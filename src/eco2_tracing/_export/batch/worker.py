@@ -11,7 +11,7 @@ from eco2_tracing._export.batch.failure_log import FailureLog
 from eco2_tracing._export.batch.queue import NEVER, SpanQueue
 from eco2_tracing._guard import guarded, internal_failure
 from eco2_tracing._native import wait
-from eco2_tracing._suppression import SUPPRESSED
+from eco2_tracing._untraced import SUPPRESSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

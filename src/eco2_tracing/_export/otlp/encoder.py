@@ -13,7 +13,7 @@ from eco2_tracing._export.otlp.spans import repaired_body, span_body
 from eco2_tracing._export.otlp.values import ValueEncoder
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._protobuf import block
-from eco2_tracing._span_size import plain
+from eco2_tracing._readable_span import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from eco2_tracing._protobuf import block, utf8, varint
-from eco2_tracing._span_size import plain
+from eco2_tracing._readable_span import plain
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Event, ReadableSpan

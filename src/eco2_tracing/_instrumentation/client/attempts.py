@@ -13,7 +13,7 @@ from eco2_tracing._instrumentation.client.begin import begin_call
 from eco2_tracing._instrumentation.client.transports import delegating
 from eco2_tracing._instrumentation.common.outgoing_headers import inject_headers, response_header_items
 from eco2_tracing._instrumentation.common.state import current
-from eco2_tracing._suppression import is_suppressed
+from eco2_tracing._untraced import is_suppressed
 from eco2_tracing.propagation import read_server_timing, read_trace_response
 from eco2_tracing.propagation._inbound import INBOUND_KEY, SPAN_KEY
 from eco2_tracing.sampling._tail.local_trace import UNDECIDED, LocalTrace

@@ -80,7 +80,7 @@ def begin_call(
         call.start_time,
         span_context,
         local,
-        description=call,
+        _description=call,
     )
     if is_root:
         local.root = span

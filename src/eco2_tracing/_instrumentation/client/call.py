@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from eco2_tracing._instrumentation.common.http_attributes import Request, Url
     from eco2_tracing._instrumentation.common.state import InstrumentationState
-    from eco2_tracing._spans.interfaces import Attributes
+    from eco2_tracing._spans.read_side import Attributes
     from eco2_tracing._spans.span import Span
     from eco2_tracing.sampling._tail.local_trace import LocalTrace
 
@@ -77,7 +77,7 @@ class ClientCall:
         self._take(request)
         span = self.span
         if span is not None:  # pragma: no branch - the caller has checked it
-            span._start_time = self.local.now()
+            span.start_time = self.local.now()
 
     def answered(
         self,
@@ -97,10 +97,12 @@ class ClientCall:
         self._response_headers = headers
         self._answered_time = self.local.now()
         span = self.span
-        if span is not None and status_code >= CLIENT_ERROR and span._status.status_code is StatusCode.UNSET:
-            span._status = _ERROR
+        if span is not None and status_code >= CLIENT_ERROR and span.status.status_code is StatusCode.UNSET:
+            span.status = _ERROR
             if status_code >= SERVER_ERROR:
-                self.local.failed(span)  # a retry sends sampled=1, even if it begins before this body is read
+                self.local.keep(
+                    "error"
+                )  # a retry sends sampled=1, even if it begins before this body is read
 
     def finished(self) -> None:
         """End the span when the response has been read or closed. Its end time is when the response began."""
@@ -110,7 +112,8 @@ class ClientCall:
         local = self.local
         if not span._sealed:
             span.seal(self._answered_time or local.now())
-            local.ended(span)
+            if local.root is not span:
+                local.buffer.child_ended(local, span)
         self._finish_root(span, local)
 
     def raised(self, exception: BaseException) -> None:
@@ -126,7 +129,7 @@ class ClientCall:
             if local.keep("error"):
                 mark_recorded(exception, local.trace_id)  # outer manual spans then record no second event
                 span.record_exception(exception, timestamp=local.now())
-            span._status = Status(StatusCode.ERROR, f"{class_name(type(exception))}: {message(exception)}")
+            span.status = Status(StatusCode.ERROR, f"{class_name(type(exception))}: {message(exception)}")
         span.end()
         self._finish_root(span, local)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from eco2_tracing._instrumentation.common.http_attributes import Request, Url
     from eco2_tracing._instrumentation.common.served_request import ServedRequest
     from eco2_tracing._redaction import Redactor
-    from eco2_tracing._spans.interfaces import SpanSource
+    from eco2_tracing._spans.read_side import SpanSource
     from eco2_tracing._spans.tracer import SpanFactory
     from eco2_tracing.propagation import Inbound, Propagation
     from eco2_tracing.sampling import HeadSampler

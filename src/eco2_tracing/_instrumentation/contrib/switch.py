@@ -23,7 +23,7 @@ from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._instrumentation.common.unconfigured import report_unconfigured
 from eco2_tracing._instrumentation.contrib.excluded import excluded_urls
 from eco2_tracing._spans.peer import Peer, is_peer_error, is_peer_error_response
-from eco2_tracing._suppression import is_suppressed
+from eco2_tracing._untraced import is_suppressed
 from eco2_tracing.propagation import inbound_of
 
 if TYPE_CHECKING:

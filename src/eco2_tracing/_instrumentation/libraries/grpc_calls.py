@@ -25,8 +25,8 @@ from opentelemetry.trace import SpanKind
 from eco2_tracing._guard import guarded
 from eco2_tracing._instrumentation.common.carrier_headers import outgoing
 from eco2_tracing._instrumentation.common.state import current
-from eco2_tracing._spans.scope import GeneratorContext, finish, start
-from eco2_tracing._suppression import is_suppressed
+from eco2_tracing._spans.blocks import GeneratorContext, finish, start
+from eco2_tracing._untraced import is_suppressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -20,7 +20,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from wrapt import register_post_import_hook
 
 from eco2_tracing._guard import guarded
-from eco2_tracing._suppression import SUPPRESSED, is_suppressed
+from eco2_tracing._untraced import SUPPRESSED, is_suppressed
 from eco2_tracing.propagation import inbound_of
 
 if TYPE_CHECKING:

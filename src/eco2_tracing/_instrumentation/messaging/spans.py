@@ -18,9 +18,9 @@ from opentelemetry.trace import Link, SpanKind, get_current_span, set_span_in_co
 from eco2_tracing._guard import guarded
 from eco2_tracing._instrumentation.messaging.headers import incoming
 from eco2_tracing._instrumentation.messaging.model import Client, Message, described, target_of
+from eco2_tracing._spans.blocks import SpanBlock, detach, fail, finish, start
 from eco2_tracing._spans.manual import span
-from eco2_tracing._spans.scope import SpanBlock, detach, fail, finish, start
-from eco2_tracing._suppression import is_suppressed
+from eco2_tracing._untraced import is_suppressed
 from eco2_tracing.propagation import inbound_of
 
 if TYPE_CHECKING:

@@ -27,9 +27,9 @@ from eco2_tracing._instrumentation.common.unconfigured import report_unconfigure
 from eco2_tracing._instrumentation.server.begin import begin, begin_lazily
 from eco2_tracing._instrumentation.server.recorded import RecordedRequest
 from eco2_tracing._instrumentation.server.unrecorded import UnrecordedRequest, UnrecordedSpan
-from eco2_tracing._suppression import is_suppressed
+from eco2_tracing._untraced import is_suppressed
 from eco2_tracing.propagation._inbound import BAGGAGE_KEY, INBOUND_KEY, SPAN_KEY
-from eco2_tracing.sampling._head.fixed import LOW_64_BITS
+from eco2_tracing.sampling._head.samplers import LOW_64_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -25,7 +25,7 @@ from eco2_tracing._spans.peer import (
 )
 from eco2_tracing._spans.sanitize import class_name, class_qualname
 from eco2_tracing.propagation import format_server_timing
-from eco2_tracing.sampling._head.base import UNKNOWN
+from eco2_tracing.sampling._head.samplers import UNKNOWN
 from eco2_tracing.sampling._tail.local_trace import HEAD, KEPT, UNDECIDED, LocalTrace
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from eco2_tracing._instrumentation.common.asgi import Message, Receive, Scope, Send
     from eco2_tracing._instrumentation.common.state import InstrumentationState, Recording
-    from eco2_tracing._spans.interfaces import Attributes
+    from eco2_tracing._spans.read_side import Attributes
     from eco2_tracing._spans.span import Span
     from eco2_tracing.propagation import Inbound
 
@@ -243,7 +243,7 @@ class RecordedRequest(ServedRequest):
         self._error_type = class_qualname(type(exception))  # a reference to the class may keep frames alive
         span.record_exception(exception, timestamp=self._time(self.response_end))
         if not is_complete or status is None or status < SERVER_ERROR:
-            span._status = Status(StatusCode.ERROR, f"{class_name(type(exception))}: {message_of(exception)}")
+            span.status = Status(StatusCode.ERROR, f"{class_name(type(exception))}: {message_of(exception)}")
 
     def close(self) -> None:
         """End the span and finish its local trace. Removes the reference to the span."""
@@ -253,9 +253,9 @@ class RecordedRequest(ServedRequest):
         self._closed = True  # set before the local trace is read: another thread may begin it now
         status = self._status_code
         if not span._sealed:
-            if status is not None and status >= SERVER_ERROR and span._status.status_code is StatusCode.UNSET:
-                span._status = _ERROR
-            span._end_time = self.start_time + (self.response_end or perf_counter_ns()) - self.started
+            if status is not None and status >= SERVER_ERROR and span.status.status_code is StatusCode.UNSET:
+                span.status = _ERROR
+            span.end_time = self.start_time + (self.response_end or perf_counter_ns()) - self.started
             span._sealed = True
         local: LocalTrace | None = span._local
         if local is not None:

@@ -18,10 +18,9 @@ import time
 from collections.abc import Callable
 from math import exp
 
+from eco2_tracing._forks import renew_in_child
 from eco2_tracing._native import RLock
-from eco2_tracing.sampling._head.base import NOT_CHOSEN, HeadSampler, JaegerTags
-from eco2_tracing.sampling._head.fixed import LOW_64_BITS
-from eco2_tracing.sampling._head.forks import renew_after_fork
+from eco2_tracing.sampling._head.samplers import LOW_64_BITS, NOT_CHOSEN, HeadSampler, JaegerTags
 
 # Chosen by benchmarks/rate_limiting.py with Poisson, regular, bursty and stepping loads, N = 5 to 100: the number of
 # traces sampled in any 10 s and the variance of 1/p are both near their minimum.
@@ -62,7 +61,7 @@ class RateLimiting(HeadSampler):
         self._balance = self._savings
         self._last = clock()
         self._lock = RLock()
-        renew_after_fork(self)
+        renew_in_child(self)
 
     def after_fork(self) -> None:
         """Replace the lock, which another thread may have held at the fork."""

@@ -11,7 +11,7 @@ from math import frexp
 
 from opentelemetry.trace import TraceState
 
-from eco2_tracing.sampling._head.fixed import LOW_64_BITS
+from eco2_tracing.sampling._head.samplers import LOW_64_BITS
 
 _DIGITS = 14  # 56 bits
 _ALL = 1 << 56

@@ -14,12 +14,49 @@ from urllib.parse import SplitResult, urlencode, urlsplit
 
 from eco2_tracing._lazy_imports import lazy_imports
 from eco2_tracing._native import connect
+from eco2_tracing._protobuf import block, fields, nested
 from eco2_tracing._tls import TlsSocket
-from eco2_tracing._untraced_headers import untraced_headers
-from eco2_tracing.sampling._remote.wire import decode_strategy, encode_question
+from eco2_tracing._untraced import untraced_headers
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
+
+
+def encode_question(service_name: str) -> bytes:
+    """Return a ``SamplingStrategyParameters`` message."""
+    return block(b"\x0a", service_name.encode())
+
+
+def decode_strategy(data: bytes) -> dict[str, object]:
+    """Decode a ``SamplingStrategyResponse`` into the shape of its JSON form; other bytes are a `ValueError`."""
+    answer: dict[str, object] = {}
+    for number, value in fields(data):
+        if number == 2:
+            answer["probabilisticSampling"] = _doubles(value, {1: "samplingRate"})
+        elif number == 3:
+            rates = [rate for field, rate in fields(nested(value)) if field == 1]
+            answer["rateLimitingSampling"] = {"maxTracesPerSecond": rates[-1] if rates else 0}
+        elif number == 4:
+            answer["operationSampling"] = _operations(nested(value))
+    return answer
+
+
+def _operations(data: bytes) -> dict[str, object]:
+    names = {1: "defaultSamplingProbability", 2: "defaultLowerBoundTracesPerSecond"}
+    operations = _doubles(data, names)
+    listed: list[dict[str, object]] = []
+    for number, value in fields(data):
+        if number == 3:
+            operation = dict(fields(nested(value)))
+            name = nested(operation.get(1, b"")).decode("utf-8", "replace")
+            ratio = _doubles(operation.get(2, b""), {1: "samplingRate"})
+            listed.append({"operation": name, "probabilisticSampling": ratio})
+    return {**operations, "perOperationStrategies": listed}
+
+
+def _doubles(data: object, names: dict[int, str]) -> dict[str, object]:
+    return {names[number]: value for number, value in fields(nested(data)) if number in names}
+
 
 MAX_ANSWER = 1 << 20
 """The largest response in bytes; a larger one is an error."""
@@ -33,14 +70,9 @@ _GRPC_METHOD = "/jaeger.api_v2.SamplingManager/GetSamplingStrategy"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The address of a server of sampling strategies.
+    """The address of a server of sampling strategies: the configured URL, with a path, and its parts.
 
-    Attributes:
-        url: The configured URL, with a path.
-        host: Host name or address.
-        port: Port.
-        target: Path and query of the request; ``None`` for gRPC.
-        secure: True for TLS.
+    ``target`` is path and query of the request; ``None`` for gRPC.
     """
 
     url: str
@@ -78,12 +110,7 @@ def _default_port(parts: SplitResult) -> int:
 
 
 class Fetcher:
-    """Fetches a service's strategy in one thread; another thread may abort that.
-
-    Args:
-        endpoint: The server.
-        service_name: The service.
-    """
+    """Fetches a service's strategy in one thread; another thread may abort that."""
 
     def __init__(self, endpoint: Endpoint, service_name: str) -> None:
         self._endpoint = endpoint
@@ -91,14 +118,7 @@ class Fetcher:
         self._abort: Callable[[], object] | None = None
 
     def fetch(self) -> object:
-        """Send one request.
-
-        Returns:
-            The strategy, decoded from JSON or from protobuf into the same shape.
-
-        Raises:
-            Exception: The request failed, or the response is no strategy.
-        """
+        """Return the strategy, decoded from JSON or from protobuf into the same shape. Any failure is raised."""
         try:
             return self._http() if self._endpoint.target is not None else self._grpc()
         finally:

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from opentelemetry.trace import StatusCode
 
 from eco2_tracing._forks import mark, notice_fork
 from eco2_tracing._native import RLock
-from eco2_tracing.sampling._head.fixed import LOW_64_BITS, bound
-from eco2_tracing.sampling._tail.exporter import KeptTraceExporter
+from eco2_tracing.sampling._head.samplers import LOW_64_BITS, bound
+from eco2_tracing.sampling._tail.limits import (
+    MemoryLimiter,
+    TailLimits,
+    TailRules,
+    TokenBucket,
+    prune,
+    sampling_probability,
+)
 from eco2_tracing.sampling._tail.local_trace import (
     DROPPED,
     ERROR,
@@ -24,14 +32,13 @@ from eco2_tracing.sampling._tail.local_trace import (
     SLOW,
     UNDECIDED,
     UPSTREAM,
+    KeptTraceExporter,
     LocalTrace,
     is_failure,
 )
-from eco2_tracing.sampling._tail.memory import MemoryLimiter, prune
-from eco2_tracing.sampling._tail.rules import SamplingProbability, TailLimits, TailRules, TokenBucket
 
 if TYPE_CHECKING:
-    from eco2_tracing.sampling._head.base import HeadSampler
+    from eco2_tracing.sampling._head.samplers import HeadSampler
     from eco2_tracing.sampling._tail.local_trace import Emit, LocalSpan
 
 _FAILED = StatusCode.ERROR
@@ -40,17 +47,8 @@ _FAILED = StatusCode.ERROR
 class TraceBuffer:
     """The buffered local traces of one process.
 
-    Args:
-        head: The head sampler.
-        rules: The reasons to keep a local trace.
-        limits: The limits.
-        emit: Exports one span; called once for each exported span, outside the lock.
-        clock: Monotonic seconds.
-
-    Attributes:
-        kept: The number of exported local traces, by reason.
-        dropped: The number of lost spans, by reason.
-        slow: True if slow local roots are kept.
+    ``emit`` is called once for each exported span, outside the lock. ``kept`` counts exported local traces and
+    ``dropped`` lost spans, by reason. ``slow`` is true if slow local roots are kept.
     """
 
     def __init__(
@@ -68,7 +66,7 @@ class TraceBuffer:
         self._floor_ns = rules.floor_ns
         self._error_bound = bound(rules.error_rate)
         self._bucket = TokenBucket(limits.kept_per_second, clock)
-        self._probability = SamplingProbability(head, rules, self._bucket).probability
+        self._probability = partial(sampling_probability, head, rules.error_rate, self._bucket)
         self._exporter = KeptTraceExporter(head, emit)
         self._lock = RLock()
         self._holding: dict[LocalTrace, None] = {}
@@ -94,7 +92,7 @@ class TraceBuffer:
         """Buffer, emit or drop an ended child span."""
         if not mark[0]:
             notice_fork()
-        if span._status.status_code is _FAILED and is_failure(span):
+        if span.status.status_code is _FAILED and is_failure(span):
             self.keep(local, ERROR)
         emitted: Iterable[LocalSpan] = ()
         with self._lock:
@@ -182,16 +180,9 @@ class TraceBuffer:
     # Keeping -------------------------------------------------------------------------------------
 
     def keep(self, local: LocalTrace, reason: str) -> bool:
-        """Keep a local trace that the head did not sample.
+        """Keep a local trace that the head did not sample; return True if it is exported.
 
         One token of the rate limit is taken, before any of its spans becomes sampled.
-
-        Args:
-            local: The local trace.
-            reason: ``error``, ``slow`` or ``upstream``.
-
-        Returns:
-            True if the local trace is exported.
         """
         if local.state != UNDECIDED:
             self._change_stratum(local, reason)

@@ -1,15 +1,23 @@
-"""The state of one local trace: the spans that one process records for one request, message or job."""
+"""One local trace: the spans that one process records for one request, message or job, and their export."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from eco2_tracing._native import RLock
+from eco2_tracing.sampling._head.tracestate import with_probability
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
+
+    from eco2_tracing.sampling._head.samplers import HeadSampler
+
 
 UNDECIDED = 0
 """Recorded and buffered; an error or a slow root may still keep the local trace."""
@@ -33,23 +41,14 @@ class LocalSpan(Protocol):
 
     _context: SpanContext
     _parent: SpanContext | None
-    _status: Status
-
-    @property
-    def kind(self) -> SpanKind:
-        """The span's kind."""
+    kind: SpanKind
+    status: Status
+    start_time: int
+    end_time: int | None
 
     @property
     def attributes(self) -> Mapping[str, AttributeValue]:
         """The span's attributes."""
-
-    @property
-    def start_time(self) -> int | None:
-        """Nanoseconds since the epoch."""
-
-    @property
-    def end_time(self) -> int | None:
-        """Nanoseconds since the epoch; ``None`` until the span has ended."""
 
     def finalize(self, last: Mapping[str, AttributeValue]) -> None:
         """Derive the remaining attributes of an ended span, and set the last ones."""
@@ -77,7 +76,7 @@ def is_failure(span: LocalSpan) -> bool:
     A client span with a 4xx response has status ERROR by the HTTP conventions. It is no reason, because callers
     often expect such a response.
     """
-    if span._status.status_code is not _FAILED:
+    if span.status.status_code is not _FAILED:
         return False
     if span.kind is not SpanKind.CLIENT:
         return True
@@ -86,20 +85,19 @@ def is_failure(span: LocalSpan) -> bool:
     return not (isinstance(code, int) and 400 <= code < 500)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class LocalTrace:
     """The state of one local trace.
 
-    Args:
+    Attributes:
         buffer: The buffer that decides; shared by all local traces of the process.
-        state: ``HEAD`` or ``UNDECIDED``.
+        state: ``HEAD`` or ``UNDECIDED`` at the start.
         trace_id: The 128-bit trace id.
         name: The root's name at its start.
         probability: The head's sampling probability; negative if unknown.
         wall: Nanoseconds since the epoch at the start. Every time of the local trace is this plus a monotonic
             difference, so that a step of the wall clock does not change durations.
         decided_here: True if the local head sampler decided; False if the caller's decision was followed.
-
-    Attributes:
         root: The local root; ``None`` before it starts and after the local trace is over.
         true_root: True if the local root has no parent.
         reason: Why the local trace is kept: ``error``, ``slow``, ``upstream`` or ``None``.
@@ -112,56 +110,24 @@ class LocalTrace:
         peer_ended: True if the peer ended the connection, so that an error is no reason to keep.
     """
 
-    __slots__ = (
-        "buffer",
-        "closing",
-        "decided_here",
-        "heavy",
-        "held",
-        "held_since",
-        "monotonic",
-        "name",
-        "open",
-        "peer_ended",
-        "probability",
-        "reason",
-        "root",
-        "state",
-        "stream",
-        "trace_id",
-        "true_root",
-        "wall",
-    )
-
-    held_since: float
-
-    def __init__(
-        self,
-        buffer: _Buffer,
-        state: int,
-        trace_id: int,
-        name: str,
-        probability: float,
-        wall: int,
-        decided_here: bool,
-    ) -> None:
-        self.buffer = buffer
-        self.state = state
-        self.trace_id = trace_id
-        self.name = name
-        self.probability = probability
-        self.decided_here = decided_here
-        self.wall = wall
-        self.monotonic = perf_counter_ns()
-        self.root: Any = None  # a `LocalSpan` wherever it is read
-        self.true_root = False
-        self.reason: str | None = None
-        self.held: list[LocalSpan] | None = None
-        self.heavy = 0
-        self.open: dict[int, LocalSpan] | None = None
-        self.closing = False
-        self.stream = False
-        self.peer_ended = False
+    buffer: _Buffer
+    state: int
+    trace_id: int
+    name: str
+    probability: float
+    wall: int
+    decided_here: bool
+    monotonic: int = field(default_factory=perf_counter_ns)
+    root: Any = None  # a `LocalSpan` wherever it is read
+    true_root: bool = False
+    reason: str | None = None
+    held: list[LocalSpan] | None = None
+    held_since: float = 0.0
+    heavy: int = 0
+    open: dict[int, LocalSpan] | None = None
+    closing: bool = False
+    stream: bool = False
+    peer_ended: bool = False
 
     def now(self) -> int:
         """Return nanoseconds since the epoch, by the monotonic clock since the local trace began."""
@@ -194,32 +160,11 @@ class LocalTrace:
             # The local trace was kept after the sampler's decision about this span.
             self.buffer.promote(self, [span])
 
-    def started(self, span: LocalSpan, *, is_root: bool) -> None:
-        """Register a span that has started.
-
-        Args:
-            span: The span.
-            is_root: True if it is the local root.
-        """
-        if is_root:
-            self.root = span
-        else:
-            self.began(span)
-
-    def ended(self, span: LocalSpan) -> None:
-        """Take an ended span. A server or client span that is the local root is exported by `finish`."""
-        if span is not self.root:
-            self.buffer.child_ended(self, span)
-
     def root_ended(self, span: LocalSpan) -> None:
         """Decide about a local trace whose root is a library's or a manual span, which has ended."""
         if is_failure(span):
             self.buffer.keep(self, ERROR)
         self.buffer.finish(self)
-
-    def failed(self, _span: LocalSpan) -> None:
-        """Keep the local trace because a span that is still open has failed."""
-        self.buffer.keep(self, ERROR)
 
     def keep(self, reason: str) -> bool:
         """Keep the local trace; return True if it is exported."""
@@ -232,3 +177,70 @@ class LocalTrace:
     def discard(self) -> None:
         """Export nothing more of the local trace."""
         self.buffer.discard(self)
+
+
+REASON, PROBABILITY = "eco2.sampling.reason", "eco2.sampling.probability"
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+
+
+class KeptTraceExporter:
+    """Emits the spans of kept local traces. Only `promote` may be called under the buffer's lock.
+
+    The head sampler has the tags that Jaeger expects. ``kept`` counts exported local traces by reason.
+    """
+
+    def __init__(self, head: HeadSampler, emit: Emit) -> None:
+        self._head = head
+        self._emit = emit
+        self._lock = RLock()
+        self.kept: Counter[str] = Counter()
+
+    def close(self) -> None:
+        """Emit nothing more: in a child process every span belongs to the parent."""
+        self._emit = _drop
+
+    def promote(self, local: LocalTrace, spans: Iterable[LocalSpan]) -> None:
+        """Set the sampled flag and the tracestate of spans that have ended or that may still call other services."""
+        for span in spans:
+            context = span._context
+            flags = context.trace_flags
+            span._context = SpanContext(
+                context.trace_id,
+                context.span_id,
+                context.is_remote,
+                TraceFlags(flags | TraceFlags.SAMPLED) if flags else _SAMPLED,
+                with_probability(context.trace_state, local.probability, local.trace_id),
+            )
+
+    def send(self, local: LocalTrace, spans: Iterable[LocalSpan]) -> None:
+        """Emit ended spans."""
+        emit = self._emit
+        for span in spans:
+            if not span._context.trace_flags.sampled:
+                self.promote(local, (span,))
+            emit(span)
+
+    def export_root(self, local: LocalTrace, spans: Sequence[LocalSpan], *, by_head: bool) -> None:
+        """Emit the ended root and the spans that are still buffered, with the final sampling probability."""
+        root = local.root
+        reason = local.reason
+        if reason is not None:
+            self.promote(local, (*spans, root))
+        if spans:
+            self.send(local, spans)
+        last: dict[str, AttributeValue] = {REASON: reason or "head"}
+        if local.probability > 0:
+            last[PROBABILITY] = local.probability
+        if by_head and local.true_root and local.decided_here:
+            tags = self._head.jaeger_tags(local.name)
+            if tags is not None:
+                last["sampler.type"], last["sampler.param"] = tags
+        root.finalize(last)
+        with self._lock:
+            self.kept[reason or "head"] += 1
+        self._emit(root)
+        local.root = None  # root and local trace refer to each other: no garbage collection is needed then
+
+
+def _drop(_span: LocalSpan) -> None:
+    """Export nothing."""

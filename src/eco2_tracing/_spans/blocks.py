@@ -52,18 +52,9 @@ def start(
     links: Sequence[Link] = (),
     start_time: int | None = None,
 ) -> Span:
-    """Start a span of this library's tracer without making it current. Never raises.
+    """Start a span of this library's tracer without making it current; ``finish`` ends it. Never raises.
 
-    Args:
-        name: The span's name.
-        kind: The span's kind.
-        attributes: The span's attributes.
-        context: The context of the parent span; the default is the current context.
-        links: The span's links.
-        start_time: Nanoseconds since the epoch; the default is now.
-
-    Returns:
-        The span; ``finish`` ends it.
+    The default context is the current one; ``start_time`` is in nanoseconds since the epoch, by default now.
     """
     try:
         sanitized = sanitized_attributes(attributes)
@@ -74,13 +65,7 @@ def start(
 
 
 class SpanBlock:
-    """A context manager that runs a block in a new span. ``span()`` returns it. It can be entered once.
-
-    Args:
-        name: The span's name.
-        attributes: The span's attributes.
-        kind: The span's kind.
-    """
+    """A context manager that runs a block in a new span. ``span()`` returns it. It can be entered once."""
 
     __slots__ = ("_attributes", "_kind", "_name", "_span", "_token")
 
@@ -94,11 +79,7 @@ class SpanBlock:
         return start(self._name, self._kind, self._attributes)
 
     def __call__(self, function: Never, /) -> NoReturn:
-        """Raise an error, because ``traced`` is the decorator.
-
-        Raises:
-            TypeError: Always.
-        """
+        """Raise a `TypeError`, because ``traced`` is the decorator."""
         raise TypeError(
             f"span({self._name!r}) is a context manager and decorates nothing: write @traced({self._name!r})"
         )
@@ -116,11 +97,7 @@ class SpanBlock:
 
 
 def detach(token: Token[Context]) -> None:
-    """Restore the context that was current before ``attach``.
-
-    Args:
-        token: The value that ``attach`` returned.
-    """
+    """Restore the context that was current before the ``attach`` that returned a token."""
     try:
         token.var.reset(token)
     except ValueError:
@@ -139,12 +116,7 @@ def _is_error(error: BaseException) -> bool:
 
 
 def finish(span: Span, error: BaseException | None) -> None:
-    """End a span. Set its status to ERROR if an error left its block. Never raises.
-
-    Args:
-        span: The span.
-        error: The exception that left the block, or ``None``. Control flow is not an error.
-    """
+    """End a span. Set its status to ERROR if an error, and no control flow, left its block. Never raises."""
     if error is not None:
         with guarded("marking a manual span as failed"):  # a span of an external provider may raise
             fail(span, error)
@@ -155,12 +127,7 @@ def finish(span: Span, error: BaseException | None) -> None:
 
 
 def fail(span: Span, error: BaseException) -> None:
-    """Set a span's status to ERROR without ending it. Control flow is ignored.
-
-    Args:
-        span: The span.
-        error: The exception.
-    """
+    """Set a span's status to ERROR without ending it. Control flow is ignored."""
     if span.is_recording() and _is_error(error):
         _record(span, error)
 
@@ -175,11 +142,7 @@ def _record(span: Span, error: BaseException) -> None:
 
 
 class GeneratorContext:
-    """Attaches the context of a generator's body for each step of the generator.
-
-    Args:
-        span: The generator's span. It ends when the body raises.
-    """
+    """Attaches the context of a generator's body for each step. The generator's span ends when the body raises."""
 
     __slots__ = ("_context", "_span", "_token")
 

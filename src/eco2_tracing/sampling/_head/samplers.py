@@ -1,4 +1,4 @@
-"""The base of head samplers: an SDK sampler that returns a probability."""
+"""Head samplers: SDK samplers that return a probability."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
 
+from eco2_tracing._guard import attempt, guarded
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.util.types import Attributes
+
 
 NOT_CHOSEN = 0.0
 """Returned by :meth:`HeadSampler.sample` for a trace that is not sampled."""
@@ -122,3 +125,135 @@ def parent_trace_state(context: Context | None) -> TraceState | None:
     """Return the tracestate of the span in a context; ``None`` without a valid span context."""
     span_context = get_current_span(context).get_span_context()
     return span_context.trace_state if span_context.is_valid else None
+
+
+LOW_64_BITS = (1 << 64) - 1
+"""The part of a trace id that is compared, as in the SDK's ``TraceIdRatioBased``."""
+
+
+def bound(probability: float) -> int:
+    """Return the exclusive upper bound of the low 64 bits of sampled trace ids, by the SDK's formula."""
+    return round(probability * (1 << 64))
+
+
+class _Constant(HeadSampler):
+    _chosen: ClassVar[bool]
+
+    def sample(self, trace_id: int, name: str) -> float:
+        """Return the constant probability."""
+        return float(self._chosen)
+
+    def probability(self, name: str) -> float:
+        """Return the constant probability."""
+        return float(self._chosen)
+
+    def jaeger_tags(self, name: str = "") -> JaegerTags:
+        """Return Jaeger's ``const`` with a flag."""
+        return ("const", self._chosen)
+
+    def get_description(self) -> str:
+        """Return the name of the SDK's sampler."""
+        return f"{type(self).__name__}Sampler"
+
+
+class AlwaysOn(_Constant):
+    """Samples every trace."""
+
+    _chosen = True
+
+
+class AlwaysOff(_Constant):
+    """Samples no trace."""
+
+    _chosen = False
+
+
+class TraceIdRatio(HeadSampler):
+    """Samples a fixed share of the traces, the same ones in every service.
+
+    Decides about each trace id as the SDK's ``TraceIdRatioBased`` does.
+
+    Args:
+        ratio: The share, from 0 to 1.
+
+    Raises:
+        ValueError: The ratio is no number from 0 to 1.
+    """
+
+    def __init__(self, ratio: float) -> None:
+        if not 0.0 <= ratio <= 1.0:
+            raise ValueError(f"a sampling ratio goes from 0 to 1, not {ratio!r}")
+        self._ratio = ratio
+        self._bound = bound(ratio)
+
+    def sample(self, trace_id: int, name: str) -> float:
+        """Compare the low 64 bits of the trace id with the ratio."""
+        return self._ratio if (trace_id & LOW_64_BITS) < self._bound else NOT_CHOSEN
+
+    def probability(self, name: str) -> float:
+        """Return the ratio."""
+        return self._ratio
+
+    def jaeger_tags(self, name: str = "") -> JaegerTags:
+        """Return Jaeger's ``probabilistic`` with the ratio."""
+        return ("probabilistic", self._ratio)
+
+    def get_description(self) -> str:
+        """Return the name of the SDK's sampler, with the ratio."""
+        return f"TraceIdRatioBased{{{self._ratio}}}"
+
+
+class CustomSampler(HeadSampler):
+    """Wraps an SDK sampler of another package and passes it all arguments.
+
+    An exception of that sampler is logged once; the trace is then not sampled.
+
+    Args:
+        inner: The installed sampler.
+    """
+
+    needs_attributes: ClassVar[bool] = True
+
+    def __init__(self, inner: Sampler) -> None:
+        self._inner = inner
+
+    def sample(self, trace_id: int, name: str) -> float:
+        """Decide without a parent and attributes; the probability is unknown."""
+        chosen = self.should_sample(None, trace_id, name).decision is Decision.RECORD_AND_SAMPLE
+        return UNKNOWN if chosen else NOT_CHOSEN
+
+    def probability(self, name: str) -> None:
+        """Return ``None``: the probability is unknown."""
+        return
+
+    def close(self) -> None:
+        """Close the installed sampler if it has a method ``close``."""
+        with guarded("closing the installed sampler"):
+            close = getattr(self._inner, "close", None)
+            if callable(close):
+                close()
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """Return the result of the installed sampler."""
+        with guarded("asking the installed sampler"):
+            return self._inner.should_sample(
+                parent_context, trace_id, name, kind, attributes, links, trace_state
+            )
+        return SamplingResult(Decision.DROP, None, parent_trace_state(parent_context))
+
+    def get_description(self) -> str:
+        """Return the installed sampler's description."""
+        return attempt(
+            "describing the installed sampler",
+            self._inner.get_description,
+            default=type(self._inner).__name__,
+        )

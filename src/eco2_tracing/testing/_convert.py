@@ -1,9 +1,10 @@
-"""OTLP protobuf to received spans."""
+"""Received spans of OTLP protobuf, of Zipkin v2 JSON and of the SDK."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
     from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
+
 
 # opentelemetry-proto, trace.proto: SpanKind and Status.StatusCode.
 _KINDS = {
@@ -83,3 +85,43 @@ def spans_of_request(request: ExportTraceServiceRequest) -> list[ReceivedSpan]:
         for scoped in group.scope_spans:
             received.extend(_span(span, resource, scoped) for span in scoped.spans)
     return received
+
+
+_ZIPKIN_KINDS = {
+    "SERVER": SpanKind.SERVER,
+    "CLIENT": SpanKind.CLIENT,
+    "PRODUCER": SpanKind.PRODUCER,
+    "CONSUMER": SpanKind.CONSUMER,
+}
+
+
+def _span_of_zipkin(span: dict[str, Any]) -> ReceivedSpan:
+    tags = dict(span.get("tags", {}))
+    start_ns = int(span.get("timestamp", 0)) * 1000
+    parent = span.get("parentId")
+    return ReceivedSpan(
+        name=span.get("name", ""),
+        kind=_ZIPKIN_KINDS.get(span.get("kind", ""), SpanKind.INTERNAL),
+        trace_id=str(span["traceId"]).lower().zfill(32),
+        span_id=str(span["id"]).lower().zfill(16),
+        parent_span_id=str(parent).lower().zfill(16) if parent else None,
+        attributes=tags,
+        resource={"service.name": span.get("localEndpoint", {}).get("serviceName", "")},
+        # A tag "error" marks a failure, whatever its value.
+        status=StatusCode.ERROR if "error" in tags else StatusCode.UNSET,
+        events=tuple(
+            ReceivedEvent(note.get("value", ""), int(note.get("timestamp", 0)) * 1000)
+            for note in span.get("annotations", ())
+        ),
+        start_ns=start_ns,
+        end_ns=start_ns + int(span.get("duration", 0)) * 1000,
+        scope="zipkin",
+    )
+
+
+def spans_of_zipkin(body: bytes) -> list[ReceivedSpan]:
+    """The spans of one `POST /api/v2/spans`; `ValueError` if it is not a JSON array of Zipkin v2 spans."""
+    try:
+        return [_span_of_zipkin(span) for span in json.loads(body)]
+    except (AttributeError, KeyError, TypeError) as reason:
+        raise ValueError(f"not an array of Zipkin v2 spans: {reason!r}") from reason
