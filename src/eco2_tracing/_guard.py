@@ -107,6 +107,14 @@ def attempt_silently(function: Callable[..., _Default], *args: object, default: 
         return default
 
 
+def result_or_error(function: Callable[..., _Default], *args: object) -> _Default | Exception:
+    """Call a function of another package, such as an entry point; return what it raised, for the caller's report."""
+    try:
+        return function(*args)
+    except Exception as error:  # noqa: BLE001 - code of another package
+        return error
+
+
 def forget_warnings() -> None:
     """Log again what was logged once."""
     _reported.clear()

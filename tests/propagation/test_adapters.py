@@ -91,7 +91,7 @@ def acme_header(trace_id: str = T2, span_id: str = S2, flags: int = 1) -> Header
 def test_read_at_its_place(names: tuple[str, ...], headers: Headers, expected: Result | None):
     """The propagator of another package is used at its place in the order."""
     propagation = Propagation(names)
-    inbound = propagation.read(iter(raw(headers)))
+    inbound = propagation.extract_headers(iter(raw(headers)))
     assert extracted_fields(inbound) == expected
     assert extracted_fields(inbound_of(propagation.extract(dict(headers)))) == expected
 
@@ -101,7 +101,7 @@ def test_failing_to_read_is_logged_once(caplog):
     """An exception of it is one warning; the other formats are extracted."""
     propagation = Propagation(("acme", "b3"))
     for _ in range(3):
-        assert propagation.read(raw([("uber-trace-id", "junk")])) is None
+        assert propagation.extract_headers(raw([("uber-trace-id", "junk")])) is None
     assert [record.name for record in caplog.records] == ["eco2_tracing"]
     assert caplog.records[0].exc_info is not None
 
@@ -110,7 +110,7 @@ def test_failing_to_read_is_logged_once(caplog):
 def test_what_else_it_reads():
     """Its baggage is in the context; baggage of an earlier name is kept."""
     propagation = Propagation(("acme", "acme"))
-    inbound = propagation.read(raw([("uberctx-user", "kim")]))
+    inbound = propagation.extract_headers(raw([("uberctx-user", "kim")]))
     assert inbound is not None
     assert dict(baggage.get_all(propagation.context(inbound))) == {"user": "kim"}
     assert inbound.trace_id == 0
@@ -122,10 +122,10 @@ def test_written():
     propagation = Propagation(("acme", "baggage"))
     passed = baggage.set_baggage("user", "kim", Context())
     ids = {"uber-trace-id": f"{T1}:ff:1"}
-    own = sent(propagation.write(local(), passed, own=True))
+    own = sent(propagation.inject_headers(local(), passed, internal=True))
     assert own == ids | {"x-acme": "1", "uberctx-user": "kim", "baggage": "user=kim"}
-    assert sent(propagation.write(local(), passed, own=False)) == ids
-    assert sent(propagation.write(INVALID_SPAN_CONTEXT, passed, own=False)) == {}
+    assert sent(propagation.inject_headers(local(), passed, internal=False)) == ids
+    assert sent(propagation.inject_headers(INVALID_SPAN_CONTEXT, passed, internal=False)) == {}
     assert {"uber-trace-id", "x-acme", "baggage"} <= propagation.fields
     assert propagation.trace_headers >= {b"x-acme", b"uber-trace-id", b"traceparent"}
     assert b"baggage" not in propagation.trace_headers
@@ -136,9 +136,9 @@ def test_its_headers_are_stripped():
     """Its headers and its baggage are removed at a redirect."""
     propagation = Propagation(("acme",))
     passed = baggage.set_baggage("user", "kim", Context())
-    first = propagation.rewrite([(b"Host", b"a")], local(), passed, own=True)
+    first = propagation.reinject_headers([(b"Host", b"a")], local(), passed, internal=True)
     assert len(first) == 4
-    redirected = propagation.rewrite(first, local(), passed, own=False)
+    redirected = propagation.reinject_headers(first, local(), passed, internal=False)
     assert redirected == [(b"Host", b"a"), (b"uber-trace-id", f"{T1}:ff:1".encode())]
 
 
@@ -147,7 +147,7 @@ def test_its_headers_are_stripped():
 def test_its_baggage_does_not_follow_a_redirect_outside(host, internal):
     """A library copies all headers of the first attempt to the next one; ``X-Acme`` is no known trace header."""
     propagation = Propagation(["acme"])
-    context = propagation.context(propagation.read(raw([*acme_header(), ("uberctx-user", "kim")])))
+    context = propagation.context(propagation.extract_headers(raw([*acme_header(), ("uberctx-user", "kim")])))
     headers: dict[str, str] = {}
     token = attach(context)
     try:
@@ -164,7 +164,7 @@ def test_failing_to_write_is_logged_once(caplog):
     """An exception of it is one warning; the other formats are injected."""
     propagation = Propagation(("acme", "b3"))
     for _ in range(3):
-        pairs = propagation.write(local(f"{0xBAD:032x}"), Context(), own=True)
+        pairs = propagation.inject_headers(local(f"{0xBAD:032x}"), Context(), internal=True)
         assert "x-b3-traceid" in sent(pairs)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
@@ -189,7 +189,7 @@ def test_unknown_name_is_left_out(caplog):
 def test_not_trusted():
     """The ids that it extracts of a caller that is not trusted become a link."""
     propagation = Propagation(("acme",), trust_inbound=False)
-    inbound = propagation.read(raw([*acme_header(), ("uberctx-user", "kim")]))
+    inbound = propagation.extract_headers(raw([*acme_header(), ("uberctx-user", "kim")]))
     assert inbound is not None
     assert inbound.link is not None
     passed = propagation.context(inbound)

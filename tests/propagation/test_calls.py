@@ -41,7 +41,7 @@ class Pairs(Setter[list]):
 def call(carrier, attributes, *, propagation=None, kind=SpanKind.CLIENT, **kwargs):
     """Inject as an instrumentation does during a request; return the propagator."""
     propagation = propagation or Propagation()
-    context = propagation.context(propagation.read(raw(INBOUND)))
+    context = propagation.context(propagation.extract_headers(raw(INBOUND)))
     span = (
         TracerProvider(shutdown_on_exit=False)
         .get_tracer("t")
@@ -172,7 +172,7 @@ def changed(headers, changes):
 
 def within(propagation, work):
     """Call a function during a request that has every header."""
-    token = attach(propagation.context(propagation.read(raw(INBOUND))))
+    token = attach(propagation.context(propagation.extract_headers(raw(INBOUND))))
     try:
         return work()
     finally:

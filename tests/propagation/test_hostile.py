@@ -53,7 +53,7 @@ def quiet(caplog):
 @given(HEADERS)
 def test_any_headers(headers: list[tuple[bytes, bytes]]):
     """Any values: no exception, no warning, valid output, the same through both interfaces."""
-    inbound = PROPAGATION.read(headers)
+    inbound = PROPAGATION.extract_headers(headers)
     carrier: dict[str, list[str]] = {}
     for name, value in headers:
         carrier.setdefault(name.decode(), []).append(value.decode("latin-1"))
@@ -65,7 +65,7 @@ def test_any_headers(headers: list[tuple[bytes, bytes]]):
     span_context = get_current_span(context).get_span_context()
     assert get_current_span(extracted).get_span_context() == span_context
     for own in (True, False):
-        for name, sent in PROPAGATION.write(span_context, context, own=own):
+        for name, sent in PROPAGATION.inject_headers(span_context, context, internal=own):
             assert re.fullmatch(SENT[name.decode()], sent.decode("ascii"))
 
 
@@ -77,7 +77,7 @@ def test_every_byte_in_every_header(name: bytes):
         for value in VALID:
             for hostile in (bytes([byte]), value[:3] + bytes([byte]) + value[4:], value + bytes([byte])):
                 beside = [pair for pair in raw(multi(sampled="1")) if pair[0] != name]
-                PROPAGATION.read([(name, hostile), *beside])
+                PROPAGATION.extract_headers([(name, hostile), *beside])
 
 
 @pytest.mark.usefixtures("quiet")
@@ -85,9 +85,9 @@ def test_every_byte_in_every_header(name: bytes):
 def test_huge_and_repeated(name: bytes):
     """A header of 10 MB, and one that is there 20 000 times."""
     for value in (b"a" * 10_000_000, b"1=" * 5_000_000, b"a=1," * 2_500_000):
-        PROPAGATION.read([(name, value)])
+        PROPAGATION.extract_headers([(name, value)])
     for value in (b"a=1", T1.encode(), b""):
-        PROPAGATION.read([(name, value)] * 20_000)
+        PROPAGATION.extract_headers([(name, value)] * 20_000)
 
 
 @pytest.mark.parametrize(
@@ -109,16 +109,16 @@ def test_huge_and_repeated(name: bytes):
 )
 def test_what_no_server_sends(headers):
     """Nothing is extracted from objects that are no header lists."""
-    assert PROPAGATION.read(headers) is None
+    assert PROPAGATION.extract_headers(headers) is None
 
 
 def test_lists_as_pairs():
     """Some servers pass lists in place of tuples."""
-    inbound = PROPAGATION.read([list(pair) for pair in raw(multi(sampled="1"))])  # type: ignore[arg-type]
+    inbound = PROPAGATION.extract_headers([list(pair) for pair in raw(multi(sampled="1"))])  # type: ignore[arg-type]
     assert inbound is not None
     assert inbound.trace_id == int(T1, 16)
-    assert PROPAGATION.read(tuple(raw(multi(sampled="1")))) is not None
-    assert PROPAGATION.read(iter(raw(multi(sampled="1")))) is not None
+    assert PROPAGATION.extract_headers(tuple(raw(multi(sampled="1")))) is not None
+    assert PROPAGATION.extract_headers(iter(raw(multi(sampled="1")))) is not None
 
 
 class Awkward(Getter[dict]):
@@ -153,8 +153,10 @@ def test_round_trip(ids: tuple[int, int, int], members: dict[str, str]):
     context = Context()
     for key, value in members.items():
         context = baggage.set_baggage(key, value, context)
-    pairs = PROPAGATION.write(SpanContext(trace_id, span_id, False, TraceFlags(flags)), context, own=True)
-    inbound = PROPAGATION.read(pairs)
+    pairs = PROPAGATION.inject_headers(
+        SpanContext(trace_id, span_id, False, TraceFlags(flags)), context, internal=True
+    )
+    inbound = PROPAGATION.extract_headers(pairs)
     assert inbound is not None
     expected = SpanContext(trace_id, span_id, True, TraceFlags(flags))
     received = PROPAGATION.context(inbound)
@@ -186,6 +188,6 @@ def test_any_host(host: str):
 def test_stale_w3c_is_not_parsed_in_vain():
     """A stale traceparent that can add nothing changes nothing."""
     for headers in (w3c(), [("traceparent", "junk-00")], [("traceparent", "")]):
-        inbound = PROPAGATION.read(raw(multi(sampled="0") + headers))
+        inbound = PROPAGATION.extract_headers(raw(multi(sampled="0") + headers))
         assert inbound is not None
         assert (inbound.trace_id, inbound.sampled, inbound.random) == (int(T1, 16), False, 0)

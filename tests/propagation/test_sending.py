@@ -31,10 +31,10 @@ def sent(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
 def forwarded(headers: Headers, *, names: tuple[str, ...] = ("b3", "tracecontext"), excluded: bool = False):
     """The headers that a process without tracing forwards."""
     propagation = Propagation(names)
-    inbound = propagation.read(raw(headers)) or Inbound()
+    inbound = propagation.extract_headers(raw(headers)) or Inbound()
     passed = propagation.context(inbound, excluded=excluded)
     span_context = trace.get_current_span(passed).get_span_context()
-    return sent(propagation.write(span_context, passed, own=True))
+    return sent(propagation.inject_headers(span_context, passed, internal=True))
 
 
 def b3(trace_id: str = T1, span_id: str = S1, **rest: str) -> dict[str, str]:
@@ -117,7 +117,7 @@ def test_listed_names_are_written(names: tuple[str, ...], expected: set[str]):
     """The selected formats are injected; names in any case."""
     propagation = Propagation(names)
     passed = propagation.context(Inbound(request_id=b"r", baggage={"a": "1"}))
-    pairs = propagation.write(local(state=PropagatedTraceState([("a", "1")])), passed, own=True)
+    pairs = propagation.inject_headers(local(state=PropagatedTraceState([("a", "1")])), passed, internal=True)
     assert set(sent(pairs)) == expected
     assert expected <= propagation.fields
 
@@ -125,24 +125,24 @@ def test_listed_names_are_written(names: tuple[str, ...], expected: set[str]):
 def test_local_decision_is_sent():
     """A local decision is sent, also for a deferred one."""
     propagation = Propagation()
-    inbound = propagation.read(raw(multi()))
+    inbound = propagation.extract_headers(raw(multi()))
     assert inbound is not None
     passed = propagation.context(inbound)
     for flags in (0, 1):
         expected = b3(span_id=HERE, sampled=str(flags)) | parent(f"0{flags}", span_id=HERE)
-        assert sent(propagation.write(local(flags=flags), passed, own=True)) == expected
+        assert sent(propagation.inject_headers(local(flags=flags), passed, internal=True)) == expected
 
 
 def test_other_hosts_get_trace_context_alone():
     """External hosts get ids and the decision, and no baggage, tracestate or request id."""
     propagation = Propagation()
     headers = [*w3c(T1, S1, "01", "a=1"), ("baggage", "user=kim"), ("x-request-id", "r")]
-    inbound = propagation.read(raw(headers))
+    inbound = propagation.extract_headers(raw(headers))
     assert inbound is not None
     passed = propagation.context(inbound)
     span_context = local(state=inbound.trace_state)
-    own = sent(propagation.write(span_context, passed, own=True))
-    other = sent(propagation.write(span_context, passed, own=False))
+    own = sent(propagation.inject_headers(span_context, passed, internal=True))
+    other = sent(propagation.inject_headers(span_context, passed, internal=False))
     assert own == other | {"tracestate": "a=1", "baggage": "user=kim", "x-request-id": "r"}
     assert other == b3(span_id=HERE, sampled="1") | parent("01", span_id=HERE)
 
@@ -151,9 +151,11 @@ def test_other_hosts_get_nothing_where_switched_off():
     """Without external propagation not even a bare decision is sent."""
     propagation = Propagation(propagate_externally=False)
     denied = propagation.context(Inbound(sampled=False, denied=True))
-    assert propagation.write(local(), Context(), own=False) == []
-    assert propagation.write(INVALID_SPAN_CONTEXT, denied, own=False) == []
-    assert propagation.write(INVALID_SPAN_CONTEXT, denied, own=True) == [(b"x-b3-sampled", b"0")]
+    assert propagation.inject_headers(local(), Context(), internal=False) == []
+    assert propagation.inject_headers(INVALID_SPAN_CONTEXT, denied, internal=False) == []
+    assert propagation.inject_headers(INVALID_SPAN_CONTEXT, denied, internal=True) == [
+        (b"x-b3-sampled", b"0")
+    ]
 
 
 def test_bare_decision_needs_b3():
@@ -167,17 +169,17 @@ def test_bare_decision_needs_b3():
 
 def test_span_outside_any_request():
     """A span outside of requests is sent with its decision."""
-    pairs = Propagation().write(local(flags=0), Context(), own=True)
+    pairs = Propagation().inject_headers(local(flags=0), Context(), internal=True)
     assert sent(pairs) == b3(span_id=HERE, sampled="0") | parent("00", span_id=HERE)
 
 
 def test_baggage_is_encoded():
     """Names and values of the application become valid members; properties are sent on."""
     propagation = Propagation(("baggage",))
-    inbound = propagation.read([(b"baggage", b"a=1;p;q=%20")])
+    inbound = propagation.extract_headers([(b"baggage", b"a=1;p;q=%20")])
     assert inbound is not None
     passed = baggage.set_baggage("이 름", "a b,c;d+e%", propagation.context(inbound))
-    assert sent(propagation.write(local(), passed, own=True)) == {
+    assert sent(propagation.inject_headers(local(), passed, internal=True)) == {
         "baggage": "a=1;p;q=%20,%EC%9D%B4%20%EB%A6%84=a%20b%2Cc%3Bd%2Be%25"
     }
 
@@ -188,7 +190,9 @@ def test_baggage_is_encoded():
 def test_baggage_that_cannot_be_sent(value: object):
     """A value that cannot be sent is left out; the others are sent."""
     passed = baggage.set_baggage("good", "1", baggage.set_baggage("bad", value, Context()))
-    assert sent(Propagation(("baggage",)).write(local(), passed, own=True)) == {"baggage": "good=1"}
+    assert sent(Propagation(("baggage",)).inject_headers(local(), passed, internal=True)) == {
+        "baggage": "good=1"
+    }
 
 
 def test_baggage_limits():
@@ -196,12 +200,12 @@ def test_baggage_limits():
     passed = Context()
     for index in range(200):
         passed = baggage.set_baggage(f"k{index}", "1", passed)
-    value = sent(Propagation(("baggage",)).write(local(), passed, own=True))["baggage"]
+    value = sent(Propagation(("baggage",)).inject_headers(local(), passed, internal=True))["baggage"]
     assert len(value.split(",")) == 180
     for index in range(3):
         passed = baggage.set_baggage(f"l{index}", "x" * 4000, Context() if index == 0 else passed)
     passed = baggage.set_baggage("last", "1", passed)
-    value = sent(Propagation(("baggage",)).write(local(), passed, own=True))["baggage"]
+    value = sent(Propagation(("baggage",)).inject_headers(local(), passed, internal=True))["baggage"]
     assert len(value) <= 8192
     assert value.endswith(",last=1")
 
@@ -211,22 +215,24 @@ def test_baggage_odd():
     passed = baggage.set_baggage(
         "", "x", baggage.set_baggage("s", "\ud800", baggage.set_baggage("n", 1, Context()))
     )
-    assert sent(Propagation(("baggage",)).write(local(), passed, own=True)) == {"baggage": "n=1,s=?"}
+    assert sent(Propagation(("baggage",)).inject_headers(local(), passed, internal=True)) == {
+        "baggage": "n=1,s=?"
+    }
     emptied = baggage.clear(passed)
-    assert Propagation(("baggage",)).write(local(), emptied, own=True) == []
+    assert Propagation(("baggage",)).inject_headers(local(), emptied, internal=True) == []
     unsendable = baggage.set_baggage("", "x", Context())
-    assert Propagation(("baggage",)).write(local(), unsendable, own=True) == []
+    assert Propagation(("baggage",)).inject_headers(local(), unsendable, internal=True) == []
 
 
 def test_tracestate_of_the_application_is_cut():
     """A tracestate of the API's class is truncated to 512 characters; text beyond ASCII is not sent."""
     long = TraceState([(f"k{index}", "v" * 97) for index in range(6)])
-    pairs = sent(Propagation(("tracecontext",)).write(local(state=long), Context(), own=True))
+    pairs = sent(Propagation(("tracecontext",)).inject_headers(local(state=long), Context(), internal=True))
     assert len(pairs["tracestate"]) <= 512
     assert pairs["tracestate"].startswith("k0=")
     odd = PropagatedTraceState([("k", "é")])
     assert "tracestate" not in sent(
-        Propagation(("tracecontext",)).write(local(state=odd), Context(), own=True)
+        Propagation(("tracecontext",)).inject_headers(local(state=odd), Context(), internal=True)
     )
 
 
@@ -260,10 +266,12 @@ def test_tracestate_is_a_mapping():
 def test_inject_is_write_for_an_own_host():
     """The OpenTelemetry interface injects the same headers."""
     propagation = Propagation()
-    inbound = propagation.read(raw([*multi(sampled="1"), ("baggage", "a=1"), ("x-request-id", "r")]))
+    inbound = propagation.extract_headers(
+        raw([*multi(sampled="1"), ("baggage", "a=1"), ("x-request-id", "r")])
+    )
     assert inbound is not None
     passed = trace.set_span_in_context(NonRecordingSpan(local()), propagation.context(inbound))
-    expected = sent(propagation.write(local(), passed, own=True))
+    expected = sent(propagation.inject_headers(local(), passed, internal=True))
     carrier: dict[str, str] = {}
     propagation.inject(carrier, passed)
     assert carrier == expected
@@ -283,7 +291,7 @@ MINE = [("Host", "auth-api"), ("X-Tenant", "a")]
 
 def rewritten(headers: Headers, passed: Context, *, own: bool = True) -> list[tuple[str, str]]:
     """The headers of an attempt; those of the application keep their order."""
-    pairs = Propagation().rewrite(raw(headers), local(), passed, own=own)
+    pairs = Propagation().reinject_headers(raw(headers), local(), passed, internal=own)
     return [(name.decode(), value.decode()) for name, value in pairs]
 
 
@@ -298,7 +306,9 @@ def test_stale_trace_headers_go():
 def inherited() -> Context:
     """The context of a request with baggage and a request id."""
     propagation = Propagation()
-    inbound = propagation.read(raw([("baggage", "a=1;p"), ("baggage", "b=2"), ("x-request-id", "r")]))
+    inbound = propagation.extract_headers(
+        raw([("baggage", "a=1;p"), ("baggage", "b=2"), ("x-request-id", "r")])
+    )
     assert inbound is not None
     return propagation.context(inbound)
 
@@ -391,6 +401,6 @@ def test_known_trace_headers():
 def test_invalid_ids_are_not_sent():
     """A span context without ids sends no headers."""
     nowhere = SpanContext(int(NO_TRACE, 16), int(NO_SPAN, 16), False)
-    assert Propagation().write(nowhere, Context(), own=True) == []
-    assert Propagation().write(SpanContext(int(T1, 16), 0, True), Context(), own=True) == []
+    assert Propagation().inject_headers(nowhere, Context(), internal=True) == []
+    assert Propagation().inject_headers(SpanContext(int(T1, 16), 0, True), Context(), internal=True) == []
     assert int(S2, 16) != 0

@@ -52,14 +52,14 @@ def extracted_fields(inbound: Inbound | None) -> Result | None:
 def test_vector(vector: Vector):
     """The extracted context is that of the table."""
     propagation = Propagation(vector.names, trust_inbound=vector.trust)
-    assert extracted_fields(propagation.read(raw(vector.headers))) == vector.expected
+    assert extracted_fields(propagation.extract_headers(raw(vector.headers))) == vector.expected
 
 
 @pytest.mark.parametrize("vector", CASES)
 def test_vector_as_a_context(vector: Vector):
     """The OpenTelemetry interface returns the context of `read` and `context`."""
     propagation = Propagation(vector.names, trust_inbound=vector.trust)
-    inbound = propagation.read(raw(vector.headers))
+    inbound = propagation.extract_headers(raw(vector.headers))
     expected = Context() if inbound is None else propagation.context(inbound)
     extracted = propagation.extract(carrier(vector.headers))
     assert extracted_fields(inbound_of(extracted)) == extracted_fields(inbound)
@@ -85,7 +85,7 @@ def test_vector_as_a_context(vector: Vector):
 def test_stranger_becomes_a_link(headers: Headers, flags: int):
     """The context of a caller that is not trusted is a link and no parent."""
     propagation = Propagation(trust_inbound=False)
-    inbound = propagation.read(raw(headers))
+    inbound = propagation.extract_headers(raw(headers))
     assert inbound is not None
     assert inbound.link is not None
     assert (f"{inbound.link.trace_id:032x}", f"{inbound.link.span_id:016x}") == (T1, S1)
@@ -97,7 +97,7 @@ def test_stranger_becomes_a_link(headers: Headers, flags: int):
 def test_context_builds_on_a_base():
     """The values of the base context are kept; the current span is the caller's."""
     propagation = Propagation()
-    inbound = propagation.read(raw(multi(sampled="1")))
+    inbound = propagation.extract_headers(raw(multi(sampled="1")))
     assert inbound is not None
     context = propagation.context(inbound, Context({"mine": 1}))
     assert context["mine"] == 1
@@ -110,14 +110,16 @@ def test_deferred_is_told_from_nothing_said():
     """Only ids without a decision are deferred."""
     propagation = Propagation()
     for headers, deferred in ((multi(), True), (multi(sampled="0"), False), ([("x-request-id", "r")], False)):
-        inbound = propagation.read(raw(headers))
+        inbound = propagation.extract_headers(raw(headers))
         assert inbound is not None
         assert inbound.deferred is deferred
 
 
 def test_representation_keeps_the_callers_data_out():
     """Baggage and request ids are not in the representation."""
-    inbound = Propagation().read(raw([*multi(), ("baggage", "password=hunter2"), ("x-request-id", "rid")]))
+    inbound = Propagation().extract_headers(
+        raw([*multi(), ("baggage", "password=hunter2"), ("x-request-id", "rid")])
+    )
     assert T1 in repr(inbound)
     assert "hunter2" not in repr(inbound)
     assert "rid" not in repr(inbound)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eco2_tracing._errors import ConfigurationError
@@ -47,15 +48,13 @@ if TYPE_CHECKING:
     from eco2_tracing._settings import TracingSettings
 
 
+@dataclass
 class _Process:
     """The configuration of this process. The lock is never held while spans are delivered."""
 
-    __slots__ = ("arguments", "lock", "tracing")
-
-    def __init__(self, lock: RLock) -> None:
-        self.lock = lock
-        self.tracing: Tracing | None = None
-        self.arguments: Arguments | None = None
+    lock: RLock
+    tracing: Tracing | None = None
+    arguments: Arguments | None = None
 
 
 _process = _Process(RLock())

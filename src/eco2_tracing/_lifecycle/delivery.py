@@ -116,12 +116,8 @@ class Delivery:
         external_provider: TracerProvider | None = None,
     ) -> None:
         self.exporters = tuple(exporters)
-        self.processors = tuple(processors)
+        self.processors = processors  # the application may add one
         self._external_provider = external_provider
-
-    def add(self, processor: SpanProcessor) -> None:
-        """Add a processor of the application."""
-        self.processors = (*self.processors, processor)
 
     def __bool__(self) -> bool:
         """True if there are exporters or processors."""
@@ -129,61 +125,46 @@ class Delivery:
 
     def flush(self, timeout_s: float) -> bool:
         """Deliver everything that is queued; return True if all of it was delivered in time."""
-        timeout_s = _in_range(timeout_s)
-        millis = int(timeout_s * 1000)
         others = self.processors if self._external_provider is None else [self._external_provider]
         # An object without `force_flush` may be used as a processor.
         flushes = [flush for other in others if (flush := getattr(other, "force_flush", None)) is not None]
-        return _call_all(
-            [partial(exporter.force_flush, millis) for exporter in self.exporters],
-            [partial(flush, millis) for flush in flushes],
-            timeout_s,
-        )
+        return _call_all([exporter.force_flush for exporter in self.exporters], flushes, timeout_s)
 
     def shutdown(self, timeout_s: float) -> bool:
         """Deliver what can be delivered in time, then shut everything down; return True if all was delivered."""
-        timeout_s = _in_range(timeout_s)
-        millis = int(timeout_s * 1000)
-
-        def end(processor: SpanProcessor) -> bool:
-            try:
-                return not hasattr(processor, "force_flush") or processor.force_flush(millis)
-            finally:
-                processor.shutdown()
-
-        return _call_all(
-            [partial(exporter.shutdown, millis) for exporter in self.exporters],
-            [partial(end, processor) for processor in self.processors],
-            timeout_s,
-        )
+        ends = [partial(_end, processor) for processor in self.processors]
+        return _call_all([exporter.shutdown for exporter in self.exporters], ends, timeout_s)
 
     def stats(self) -> list[DeliveryStats]:
         """Return the counts of each exporter."""
         return [exporter.stats() for exporter in self.exporters]
 
 
-def _in_range(timeout_s: float) -> float:
-    """Return a timeout that clocks accept: NaN becomes 0, infinity a day."""
-    return min(max(0.0, timeout_s), _LONGEST_S)
+def _end(processor: SpanProcessor, timeout_millis: int) -> bool:
+    try:
+        return not hasattr(processor, "force_flush") or processor.force_flush(timeout_millis)
+    finally:
+        processor.shutdown()
 
 
 def _call_all(
-    bounded: Sequence[Callable[[], bool]], unbounded: Sequence[Callable[[], bool]], timeout_s: float
+    bounded: Sequence[Callable[[int], bool]], unbounded: Sequence[Callable[[int], bool]], timeout_s: float
 ) -> bool:
     """Call all functions concurrently, so that each has the whole time; return True if all succeeded in time.
 
     Only the bounded ones respect the time limit. The first of them is called in this thread: most services have one
     exporter and need no further thread.
     """
-    deadline = monotonic() + timeout_s
+    timeout_s = min(max(0.0, timeout_s), _LONGEST_S)  # clocks accept it: NaN becomes 0, infinity a day
+    deadline, millis = monotonic() + timeout_s, int(timeout_s * 1000)
     results: list[bool] = []
     threads = [
         thread
         for call in [*bounded[1:], *unbounded]
-        if (thread := _in_thread(_recorded(call, results))) is not None
+        if (thread := _in_thread(_recorded(partial(call, millis), results))) is not None
     ]
     if bounded:
-        _recorded(bounded[0], results)()
+        _recorded(partial(bounded[0], millis), results)()
     for thread in threads:
         # A bounded function may end a little late on a busy machine.
         grace_s = min(_GRACE_S, timeout_s / 20) if bounded else 0.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from opentelemetry import metrics, propagate, trace
 
 from eco2_tracing._compat.api import forget_global_provider, global_provider
-from eco2_tracing._guard import internal_failure, warn_once
+from eco2_tracing._guard import internal_failure, result_or_error, warn_once
 from eco2_tracing._settings import shown
 from eco2_tracing._spans.provider import tracers
 
@@ -48,9 +48,7 @@ def _ensure_others() -> None:
 
 def _ensure(variable: str, get: Callable[[], object], replace: Callable[[], None]) -> None:
     """Replace a provider that cannot be loaded: the API would raise at each use."""
-    try:
-        get()
-    except Exception:  # noqa: BLE001 - loads a class of another package, by the name in the environment
+    if isinstance(result_or_error(get), Exception):
         replace()
         found = shown(variable, os.environ.get(variable, ""))
         warn_once(f"provider:{variable}", "%s=%r cannot be loaded; none is used", variable, found)

@@ -102,8 +102,9 @@ class Tracing:
             service_name=self.service_name,
         )
         exporters = build_processors(settings)
-        self.delivery = Delivery(exporters, span_processors)
-        pipeline = self.pipeline = Pipeline(self.redactor, span_processors, exporters, before_export)
+        processors = list(span_processors)
+        self.delivery = Delivery(exporters, processors)
+        pipeline = self.pipeline = Pipeline(self.redactor, processors, exporters, before_export)
         self.tail_sampler = TailSampler(
             self.sampler,
             self.rules,
@@ -118,8 +119,7 @@ class Tracing:
             factory.on_start = pipeline.started
 
         def add(processor: SpanProcessor) -> None:
-            pipeline.add(processor)
-            self.delivery.add(processor)
+            processors.append(processor)
             call_on_start()
             self._install_signal_handlers()
 
@@ -127,7 +127,7 @@ class Tracing:
             tracers, factory, sampler, add=add, flush=self.flush, stop=self.shutdown_at_end
         )
         self.state.recording = build_recording(self.provider, self.tail_sampler, self.sampler.root)
-        if pipeline.has_processors:
+        if processors:
             call_on_start()
 
     @property
@@ -170,14 +170,14 @@ class Tracing:
             self.signals.install()
 
     def _first_read(self, headers: Iterable[tuple[bytes, bytes]]) -> Inbound | None:
-        """Replace ``Propagation.read`` for the first request of a process.
+        """Replace ``Propagation.extract_headers`` for the first request of a process.
 
         The server has set its signal handlers by then. An application may have no lifespan.
         """
         self.state.read = self.propagation.extractor.extract
         with guarded("the first request of a process"):
             self._on_worker_start()
-        return self.propagation.read(headers)
+        return self.propagation.extract_headers(headers)
 
     def _on_lifespan_startup(self) -> None:
         self.redactor.prepare()

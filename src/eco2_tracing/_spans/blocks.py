@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextvars import Token
+from functools import lru_cache
 from typing import TYPE_CHECKING, Never, NoReturn, Self
 
 from opentelemetry import context as otel_context
@@ -23,24 +24,9 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
 
-class _CachedTracer:
-    """The tracer of the global provider; it is fetched again when the provider changes."""
-
-    __slots__ = ("_cached",)
-
-    def __init__(self) -> None:
-        self._cached: tuple[object, trace.Tracer | None] = (None, None)
-
-    def get(self) -> trace.Tracer:
-        provider = trace.get_tracer_provider()
-        cached_provider, tracer = self._cached
-        if tracer is None or cached_provider is not provider:
-            tracer = provider.get_tracer("eco2_tracing")
-            self._cached = (provider, tracer)
-        return tracer
-
-
-_tracer = _CachedTracer()
+@lru_cache(maxsize=1)
+def _tracer_of(provider: trace.TracerProvider) -> trace.Tracer:
+    return provider.get_tracer("eco2_tracing")
 
 
 def start(
@@ -58,7 +44,8 @@ def start(
     """
     try:
         sanitized = sanitized_attributes(attributes)
-        return _tracer.get().start_span(text_of(name), context, kind, sanitized, links, start_time)
+        tracer = _tracer_of(trace.get_tracer_provider())
+        return tracer.start_span(text_of(name), context, kind, sanitized, links, start_time)
     except Exception:  # noqa: BLE001 - samplers, processors and bad arguments may raise
         internal_failure("starting a manual span")
         return NonRecordingSpan(trace.get_current_span(context).get_span_context())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
@@ -89,39 +90,28 @@ def _with_dropped_count(masked: Mapping[str, Any], dropped: int) -> BoundedAttri
     return counted
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Pipeline:
     """Processes each ended span that is exported, once.
 
-    ``before_export`` runs before redaction, so that the values that it sets are masked too. The application's
-    processors get redacted spans, and ``exporters`` are the batch processors of this library. ``dropped`` counts the
-    spans that ``before_export`` dropped, under that key.
+    Attributes:
+        redactor: Masks secrets.
+        processors: The application's span processors, which get redacted spans. One may be added at any time.
+        exporters: The batch processors of this library.
+        before_export: May edit each span. It returns ``False`` to drop the span. It runs before redaction, so that
+            the values that it sets are masked too.
+        dropped: The number of spans that ``before_export`` dropped, under the key ``before_export``.
     """
 
-    def __init__(
-        self,
-        redactor: Redactor,
-        processors: Sequence[SpanProcessor],
-        exporters: Sequence[SpanProcessor],
-        before_export: BeforeExport | None = None,
-    ) -> None:
-        self._redactor = redactor
-        self._processors = tuple(processors)
-        self._exporters = tuple(exporters)
-        self._before_export = before_export
-        self.dropped: Counter[str] = Counter()
-
-    def add(self, processor: SpanProcessor) -> None:
-        """Add a span processor of the application. It gets the spans that are exported after this call."""
-        self._processors = (*self._processors, processor)
-
-    @property
-    def has_processors(self) -> bool:
-        """True if the application has span processors."""
-        return bool(self._processors)
+    redactor: Redactor
+    processors: list[SpanProcessor]
+    exporters: Sequence[SpanProcessor]
+    before_export: BeforeExport | None = None
+    dropped: Counter[str] = field(default_factory=Counter)
 
     def started(self, span: Span, parent_context: Context | None) -> None:
         """Call ``on_start`` of the application's processors for a recording span."""
-        for processor in self._processors:
+        for processor in self.processors:
             with guarded(f"{type(processor).__name__}.on_start"):
                 processor.on_start(span, parent_context)  # type: ignore[arg-type] # `Span` has the same public methods
 
@@ -130,20 +120,20 @@ class Pipeline:
 
         Processors get a `ReadableSpan` of the SDK. Exporters get the same object, with the changes of processors.
         """
-        if self._before_export is not None and not self._is_kept(span, self._before_export):
+        if self.before_export is not None and not self._is_kept(span, self.before_export):
             return
         try:
-            redact(span, self._redactor)
+            redact(span, self.redactor)
         except Exception:  # noqa: BLE001 - values of the application may raise
             internal_failure("redacting a span")
             strip(span)
         emitted: ReadableSpan = span
-        if self._processors:
+        if self.processors:
             emitted = span.snapshot()
-        for processor in self._processors:
+        for processor in self.processors:
             with guarded(f"{type(processor).__name__}.on_end"):
                 processor.on_end(emitted)
-        for exporter in self._exporters:
+        for exporter in self.exporters:
             exporter.on_end(emitted)
 
     def _is_kept(self, span: Span, before_export: BeforeExport) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     Decide = Callable[[trace.Span, Context | None, int, str, SpanKind, Mapping[str, Any]], Start]
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class SpanFactory:
     """The shared parts of all spans of one configuration. In a forked child the resource is replaced.
 
@@ -51,33 +53,19 @@ class SpanFactory:
     ``None`` if there are none. ``random_flag`` are the flags of a new trace: W3C level 2's random flag, 2, or 0.
     """
 
-    __slots__ = (
-        "decide",
-        "id_generator",
-        "limits",
-        "new_span_id",
-        "new_trace_id",
-        "on_start",
-        "random_flag",
-        "resource",
-    )
+    resource: Resource
+    limits: SpanLimits
+    id_generator: IdGenerator
+    decide: Decide
+    on_start: OnStart | None = None
+    new_trace_id: Callable[[], int] = field(init=False)
+    new_span_id: Callable[[], int] = field(init=False)
+    random_flag: int = field(init=False)
 
-    def __init__(
-        self,
-        resource: Resource,
-        limits: SpanLimits,
-        id_generator: IdGenerator,
-        decide: Decide,
-        on_start: OnStart | None = None,
-    ) -> None:
-        self.resource = resource
-        self.limits = limits
-        self.id_generator = id_generator
-        self.decide = decide
-        self.new_trace_id = id_generator.generate_trace_id
-        self.new_span_id = id_generator.generate_span_id
-        self.random_flag = RANDOM_FLAG if _is_random(id_generator) else 0
-        self.on_start = on_start
+    def __post_init__(self) -> None:
+        self.new_trace_id = self.id_generator.generate_trace_id
+        self.new_span_id = self.id_generator.generate_span_id
+        self.random_flag = RANDOM_FLAG if _is_random(self.id_generator) else 0
 
 
 def _is_random(generator: IdGenerator) -> bool:
@@ -130,8 +118,9 @@ class Tracer(trace.Tracer):
             name = text_of(name)
         if type(kind) is not SpanKind:
             kind = SpanKind.INTERNAL
-        if parent_context.is_valid:
-            trace_id, flags = parent_context.trace_id, parent_context.trace_flags & RANDOM_FLAG
+        upstream = parent_context if parent_context.is_valid else None
+        if upstream is not None:
+            trace_id, flags = upstream.trace_id, upstream.trace_flags & RANDOM_FLAG
         else:
             trace_id, flags = factory.new_trace_id(), factory.random_flag
         sanitized = sanitized_attributes(attributes)
@@ -147,15 +136,7 @@ class Tracer(trace.Tracer):
             return NonRecordingSpan(span_context)
         timestamp = timestamp_of(start_time)
         started_at = local.now() if timestamp is None or is_now(timestamp) else timestamp
-        span = Span(
-            self,
-            parent_context if parent_context.is_valid else None,
-            kind,
-            started_at,
-            span_context,
-            local,
-            name,
-        )
+        span = Span(self, upstream, kind, started_at, span_context, local, name)
         for key, value in (sanitized if added is None else sanitized_attributes(added)).items():
             span._put(key, value)
         if links is not None and (type(links) is not tuple or links):

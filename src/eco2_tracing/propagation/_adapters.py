@@ -10,7 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter, TextMapPropagator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
 
-from eco2_tracing._guard import guarded, warn_once
+from eco2_tracing._guard import guarded, result_or_error, warn_once
 from eco2_tracing.propagation._formats import KNOWN_FLAGS, TRACE_HEADERS, Candidate
 from eco2_tracing.propagation._inbound import SPAN_KEY
 
@@ -112,10 +112,10 @@ def load_adapter(name: str) -> Adapter | None:
     """
     for entry in entry_points(group="opentelemetry_propagator"):
         if entry.name.lower() == name:
-            try:
-                return Adapter(name, entry.load()())
-            except Exception as error:  # noqa: BLE001 - loading runs the code of another package
-                message = "OTEL_PROPAGATORS: %r does not load (%s: %s) and is left out"
-                warn_once(f"propagator:{name}", message, name, type(error).__name__, error)
-                return None
+            made = result_or_error(lambda: Adapter(name, entry.load()()))  # noqa: B023 - called now
+            if not isinstance(made, Exception):
+                return made
+            message = "OTEL_PROPAGATORS: %r does not load (%s: %s) and is left out"
+            warn_once(f"propagator:{name}", message, name, type(made).__name__, made)
+            break
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -40,18 +41,16 @@ class HeaderChanges(NamedTuple):
     replaced: Pairs
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class LibraryCalls:
     """Injects into calls whose instrumentation is not ours.
 
     ``external_hosts`` are those that received trace context, in order of appearance.
     """
 
-    __slots__ = ("_injector", "_is_internal_host", "external_hosts")
-
-    def __init__(self, injector: Injector, is_internal_host: Callable[[str], bool]) -> None:
-        self._injector = injector
-        self._is_internal_host = is_internal_host
-        self.external_hosts: dict[str, None] = {}
+    _injector: Injector
+    _is_internal_host: Callable[[str], bool]
+    external_hosts: dict[str, None] = field(default_factory=dict)
 
     def inject(self, carrier: CarrierT, context: Context, setter: Setter[CarrierT]) -> None:
         """Inject into a carrier. The span tells the host; without one, the host counts as internal."""
@@ -81,8 +80,8 @@ class LibraryCalls:
     ) -> HeaderChanges:
         """Return the changes to make to an attempt's headers, text or bytes, before it is sent to a host.
 
-        There are none for an attempt without injected headers: it is not traced, or the application injects by
-        itself. For an external host `inject` may have written nothing; ``traced`` is true if the current span is that
+        There are none for an attempt without injected headers: it is not traced, or the application injects.
+        For an external host `inject` may have written nothing; ``traced`` is true if the current span is that
         of this call. ``former`` are the headers that were injected into an earlier attempt of the same request,
         perhaps in the context of another inbound request, and ``replaced`` is the explicit baggage of that attempt.
         """

@@ -24,7 +24,7 @@ from ._formats import (
     extract_b3_multi,
     extract_traceparent,
 )
-from ._inbound import Inbound, remote_span_context
+from ._inbound import Inbound
 from ._tracestate import parse_tracestate
 
 if TYPE_CHECKING:
@@ -205,9 +205,7 @@ def _untrusted(
     Baggage and the request id are needed to recognize copies of them in the headers of outgoing calls.
     """
     inbound = Inbound(baggage_headers=found.get(BAGGAGE), refused_request_id=found.get(REQUEST_ID))
-    if trace_id:
-        flags = (1 if sampled else 0) | random
-        inbound.link = remote_span_context(trace_id, span_id, flags, None)
+    inbound.link = Inbound(trace_id, span_id, sampled, random=random).span_context()
     return inbound if inbound.link or inbound.baggage_headers or inbound.refused_request_id else None
 
 

@@ -72,7 +72,8 @@ class Inbound:
         if not self.trace_id:
             return None
         flags = (1 if self.sampled else 0) | self.random
-        return remote_span_context(self.trace_id, self.span_id, flags, self.trace_state)
+        state = NO_STATE if self.trace_state is None else self.trace_state
+        return SpanContext(self.trace_id, self.span_id, True, FLAGS[flags], state)
 
     def unsampled(self) -> Inbound:
         """Return a copy that is denied, for an excluded request."""
@@ -96,15 +97,6 @@ def inbound_of(context: Context) -> Inbound | None:
         The same object that was passed to ``Propagation.context``; ``None`` outside of requests.
     """
     return cast("Inbound | None", context.get(INBOUND_KEY))
-
-
-def remote_span_context(
-    trace_id: int, span_id: int, flags: int, trace_state: TraceState | None
-) -> SpanContext:
-    """Return the context of a span in another process. The ids must be valid."""
-    return SpanContext(
-        trace_id, span_id, True, FLAGS[flags], NO_STATE if trace_state is None else trace_state
-    )
 
 
 def context_of(inbound: Inbound, base: Context | None) -> Context:

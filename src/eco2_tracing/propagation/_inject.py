@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from ._baggage import format_baggage, merge_baggage
@@ -34,6 +35,7 @@ _MAYBE_INHERITED = (BAGGAGE, REQUEST_ID)
 _TRACEPARENT_ENDS = (b"00", b"01", b"02", b"03")  # by the known flags
 
 
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Injector:
     """Injects trace context, baggage and the request id of the inbound request, in the formats in use.
 
@@ -41,32 +43,23 @@ class Injector:
     names of the headers that `reinject` always removes.
     """
 
-    __slots__ = ("_adapters", "_b3", "_baggage", "_request_id", "_w3c", "externally", "removed")
+    b3: bool
+    w3c: bool
+    baggage: bool
+    request_id: bool
+    adapters: Sequence[Adapter]
+    externally: bool
+    removed: frozenset[bytes] = field(init=False)
 
-    def __init__(
-        self,
-        *,
-        b3: bool,
-        w3c: bool,
-        baggage: bool,
-        request_id: bool,
-        adapters: Sequence[Adapter],
-        externally: bool,
-    ) -> None:
-        self._b3 = b3
-        self._w3c = w3c
-        self._baggage = baggage
-        self._request_id = request_id
-        self._adapters = tuple(adapters)
-        self.externally = externally
-        fields = frozenset[bytes]().union(*(adapter.fields for adapter in adapters))
+    def __post_init__(self) -> None:
+        fields = frozenset[bytes]().union(*(adapter.fields for adapter in self.adapters))
         self.removed = TRACE_HEADERS | fields - {BAGGAGE, REQUEST_ID}
 
     def may_remove(self, name: bytes) -> bool:
         """Return True if `reinject` may remove a header of this lower-case name."""
         if name in self.removed or name in _MAYBE_INHERITED:
             return True
-        return bool(self._adapters) and name.startswith(VENDOR_BAGGAGE_PREFIXES)
+        return bool(self.adapters) and name.startswith(VENDOR_BAGGAGE_PREFIXES)
 
     def inject(self, span_context: SpanContext, context: Context, internal: bool) -> Pairs:
         """Return the headers to add to one attempt."""
@@ -79,28 +72,28 @@ class Injector:
         if valid:
             trace_text = b"%032x" % trace_id
             span_text = b"%016x" % span_id
-            if self._b3:
+            if self.b3:
                 pairs.append((B3_TRACE_ID, trace_text))
                 pairs.append((B3_SPAN_ID, span_text))
                 if flags & 1:
                     pairs.append(_DEBUG if inbound is not None and inbound.debug else _SAMPLED)
                 elif not (remote and inbound is not None and inbound.sampled is None):
                     pairs.append(_NOT_SAMPLED)
-            if self._w3c:
+            if self.w3c:
                 end = _TRACEPARENT_ENDS[flags & 3]
                 pairs.append((TRACEPARENT, b"00-%b-%b-%b" % (trace_text, span_text, end)))
                 if state and internal and (state_text := format_tracestate(state)):
                     pairs.append((TRACESTATE, state_text))
-        elif self._b3 and inbound is not None and not inbound.trace_id:
+        elif self.b3 and inbound is not None and not inbound.trace_id:
             pairs.extend(_bare_decision(inbound))
-        if self._adapters:
-            for adapter in self._adapters:
+        if self.adapters:
+            for adapter in self.adapters:
                 pairs.extend(adapter.inject(span_context, context, internal=internal))
         if internal:
-            baggage = self._baggage and context.get(BAGGAGE_KEY)
+            baggage = self.baggage and context.get(BAGGAGE_KEY)
             if baggage and isinstance(baggage, dict) and (baggage_text := format_baggage(baggage)):
                 pairs.append((BAGGAGE, baggage_text))
-            if inbound is not None and inbound.request_id is not None and self._request_id:
+            if inbound is not None and inbound.request_id is not None and self.request_id:
                 pairs.append((REQUEST_ID, inbound.request_id))
         return pairs
 
@@ -118,7 +111,7 @@ class Injector:
         has_request_id = False
         for pair in headers:
             name = pair[0].lower()
-            if name in self.removed or (self._adapters and name.startswith(VENDOR_BAGGAGE_PREFIXES)):
+            if name in self.removed or (self.adapters and name.startswith(VENDOR_BAGGAGE_PREFIXES)):
                 continue
             if name == BAGGAGE:
                 place = place if baggage else len(kept)
@@ -142,17 +135,13 @@ class Injector:
         return self._merged(found, context, internal=False) if found else []
 
     def _merged(self, explicit: Pairs, context: Context, internal: bool) -> Pairs:
-        """Merge baggage that was set on a call with the members of the context that its host may receive."""
-        inbound = cast("Inbound | None", context.get(INBOUND_KEY))
-        received = (inbound.baggage_headers if inbound is not None else None) or b""
+        """Merge baggage that was set on a call with the members of the context that its host may receive.
+
+        Copies of inherited members are recognized by the baggage of the request and by that of the context.
+        """
         inherited = context.get(BAGGAGE_KEY)
-        if not isinstance(inherited, Mapping):
-            inherited = {}
-        if not (internal and self._baggage):
-            # Copies of inherited members are also recognized by the baggage of the context.
-            received = inherited_baggage(context)
-            inherited = None
-        value = merge_baggage([value for _, value in explicit], received, inherited)
+        received = inherited if internal and self.baggage and isinstance(inherited, Mapping) else None
+        value = merge_baggage([value for _, value in explicit], inherited_baggage(context), received)
         return [(explicit[0][0], value)] if value else []
 
 

@@ -77,11 +77,11 @@ class Propagation(TextMapPropagator):
         names: The propagators in use, in order. ``b3multi`` is the same as ``b3``.
         trace_headers: ``TRACE_HEADERS`` and the headers of the other propagators in use.
         sends_externally: True if external hosts receive trace context.
-        extractor: Extracts from header pairs. `read` calls it.
-        injector: Injects into header pairs. `write` and `rewrite` call it.
+        extractor: Extracts from header pairs. `extract_headers` calls it.
+        injector: Injects into header pairs. `inject_headers` and `reinject_headers` call it.
         calls: Injects into the calls of other libraries.
         external_hosts: External hosts that received trace context, in order of appearance; at most a hundred.
-        replaced_headers: The lower-case names of headers that `rewrite` may remove; ``None`` if it must see all.
+        replaced_headers: The lower-case names of headers that `reinject_headers` may remove; ``None`` for all.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Propagation(TextMapPropagator):
         self.calls = LibraryCalls(self.injector, self.is_internal_host)
         self.external_hosts: dict[str, None] = self.calls.external_hosts
 
-    def read(self, headers: Iterable[tuple[bytes, bytes]]) -> Inbound | None:
+    def extract_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> Inbound | None:
         """Extract from the headers of a request. Never raises.
 
         Args:
@@ -137,29 +137,29 @@ class Propagation(TextMapPropagator):
         """Return a context whose current span is the caller's, a remote one.
 
         Args:
-            inbound: The result of `read`.
+            inbound: The result of `extract_headers`.
             base: The context to add to; empty by default.
             excluded: True if the request is excluded from tracing: the caller's context is propagated unsampled.
         """
         return context_of(inbound.unsampled() if excluded else inbound, base)
 
-    def write(self, span_context: SpanContext, context: Context, *, own: bool) -> Pairs:
+    def inject_headers(self, span_context: SpanContext, context: Context, *, internal: bool) -> Pairs:
         """Return the headers to inject into a call, with names in lower case.
 
         Args:
             span_context: The client span. No ids are injected for an invalid one.
             context: The context of the call.
-            own: True for an internal host, see `is_internal_host`.
+            internal: True for an internal host, see `is_internal_host`.
         """
-        return self.injector.inject(span_context, context, own)
+        return self.injector.inject(span_context, context, internal)
 
-    def rewrite(
+    def reinject_headers(
         self,
         headers: Iterable[tuple[bytes, bytes]],
         span_context: SpanContext,
         context: Context,
         *,
-        own: bool,
+        internal: bool,
     ) -> Pairs:
         """Return all headers of an attempt, with the trace headers that it has replaced by ours.
 
@@ -169,11 +169,30 @@ class Propagation(TextMapPropagator):
 
         Args:
             headers: The headers of the attempt, names in any case.
-            span_context: As for `write`.
-            context: As for `write`.
-            own: As for `write`.
+            span_context: As for `inject_headers`.
+            context: As for `inject_headers`.
+            internal: As for `inject_headers`.
         """
-        return self.injector.reinject(headers, span_context, context, own)
+        return self.injector.reinject(headers, span_context, context, internal)
+
+    # The former names.
+
+    read = extract_headers
+
+    def write(self, span_context: SpanContext, context: Context, *, own: bool) -> Pairs:
+        """Return the result of `inject_headers`."""
+        return self.inject_headers(span_context, context, internal=own)
+
+    def rewrite(
+        self,
+        headers: Iterable[tuple[bytes, bytes]],
+        span_context: SpanContext,
+        context: Context,
+        *,
+        own: bool,
+    ) -> Pairs:
+        """Return the result of `reinject_headers`."""
+        return self.reinject_headers(headers, span_context, context, internal=own)
 
     def is_internal_host(self, host: str) -> bool:
         """Return True for an internal host, by its name alone.
@@ -187,7 +206,6 @@ class Propagation(TextMapPropagator):
         return len(host) <= LONGEST_HOST and self._is_internal(host)
 
     is_own_host = is_internal_host
-    """The former name of `is_internal_host`."""
 
     def extract(
         self,
@@ -195,7 +213,7 @@ class Propagation(TextMapPropagator):
         context: Context | None = None,
         getter: Getter[CarrierT] = default_getter,
     ) -> Context:
-        """Extract through the OpenTelemetry interface: `read` and `context`. Never raises.
+        """Extract through the OpenTelemetry interface: `extract_headers` and `context`. Never raises.
 
         Args:
             carrier: The carrier of the headers.
@@ -217,7 +235,7 @@ class Propagation(TextMapPropagator):
         context: Context | None = None,
         setter: Setter[CarrierT] = default_setter,
     ) -> None:
-        """Inject through the OpenTelemetry interface, as `rewrite` does. Never raises.
+        """Inject through the OpenTelemetry interface, as `reinject_headers` does. Never raises.
 
         The host is that of the client span, if there is one. Otherwise the host counts as internal, and no header is
         removed.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.sdk.trace.sampling import Sampler
 
+from eco2_tracing._guard import result_or_error
 from eco2_tracing._settings import shown_endpoint, shown_text
 from eco2_tracing._settings.probable import (
     SAFE_RATE,
@@ -202,14 +203,6 @@ def _describe(parent_based: bool, words: str, kind: str) -> str:
     return f"every request, whatever the mesh decided: {words} ({kind})"
 
 
-def _always_on(given: SamplerArguments) -> Made:
-    return AlwaysOn(), "all"
-
-
-def _always_off(given: SamplerArguments) -> Made:
-    return AlwaysOff(), "none"
-
-
 def _ratio(given: SamplerArguments) -> Made:
     ratio = number(given, _RATIO)
     return TraceIdRatio(ratio), f"{ratio * 100:.10g} %"
@@ -242,8 +235,8 @@ def _jaeger_remote(given: SamplerArguments) -> Made:
 
 
 _MAKERS: dict[str, Callable[[SamplerArguments], Made]] = {
-    "always_off": _always_off,
-    "always_on": _always_on,
+    "always_off": lambda _: (AlwaysOff(), "none"),
+    "always_on": lambda _: (AlwaysOn(), "all"),
     "jaeger_remote": _jaeger_remote,
     "rate_limiting": _rate,
     "traceidratio": _ratio,
@@ -255,12 +248,10 @@ def _installed(name: str, given: SamplerArguments) -> BuiltSampler | None:
     for entry in entry_points(group="opentelemetry_traces_sampler"):
         if entry.name.lower() != name:
             continue
-        try:
-            root = _as_head_sampler(entry.load()(given.arg))
-        except Exception as error:  # noqa: BLE001 - the other package's code; the problem says what it raised
+        root = result_or_error(lambda: _as_head_sampler(entry.load()(given.arg)))  # noqa: B023 - called now
+        if isinstance(root, Exception):
             given.problems.append(
-                f"OTEL_TRACES_SAMPLER={name} cannot be made ({type(error).__name__}: {error}): "
-                f"{DEFAULT} is used"
+                f"OTEL_TRACES_SAMPLER={name} cannot be made ({type(root).__name__}: {root}): {DEFAULT} is used"
             )
             return _default(given)
         return BuiltSampler(root, False, name, f"every request: the installed sampler {name}")

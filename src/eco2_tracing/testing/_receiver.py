@@ -197,7 +197,7 @@ class OtlpReceiver(SpanStore):
             elif path == "/v1/traces":
                 spans = spans_of_request(ExportTraceServiceRequest.FromString(body))
             else:
-                return Export(Fault("UNIMPLEMENTED", 404, f"nothing is at {path}"))
+                return Fault("UNIMPLEMENTED", 404, f"nothing is at {path}"), b""
             fault, released = self._faults.take()
             failure = fault.grpc_code if transport == "grpc" else fault.http_status
             kept = [] if failure else spans[: len(spans) - fault.rejected]
@@ -218,6 +218,6 @@ class OtlpReceiver(SpanStore):
             if not failure and fault.message:
                 response.partial_success.rejected_spans = fault.rejected
                 response.partial_success.error_message = fault.message
-            return Export(fault, response.SerializeToString())
+            return fault, response.SerializeToString()
 
         return handle

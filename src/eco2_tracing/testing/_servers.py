@@ -106,13 +106,8 @@ class TlsFiles:
     client_ca: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
-    """The result of an export request: a fault, and the response message as protobuf bytes."""
-
-    fault: Fault
-    body: bytes = b""
-
+Export = tuple[Fault, bytes]
+"""The result of an export request: a fault, and the response message as protobuf bytes."""
 
 # Called with transport, path, headers and the uncompressed body.
 ExportHandler = Callable[[str, str, Mapping[str, str], bytes], Export]
@@ -148,8 +143,8 @@ class _Handler(BaseHTTPRequestHandler):
                 body = gzip.decompress(body)
             export = self.server.handle("http", self.path, headers, body)
         except Exception as error:  # noqa: BLE001 - zlib, protobuf and JSON share no class for malformed bodies
-            export = Export(Fault("INVALID_ARGUMENT", 400, repr(error)))
-        self._respond(export)
+            export = Fault("INVALID_ARGUMENT", 400, repr(error)), b""
+        self._respond(*export)
 
     def _read_body(self, headers: Mapping[str, str]) -> bytes:
         if headers.get("transfer-encoding") != "chunked":
@@ -163,10 +158,9 @@ class _Handler(BaseHTTPRequestHandler):
             continue  # trailers
         return b"".join(chunks)
 
-    def _respond(self, export: Export) -> None:
-        fault = export.fault
-        failed = fault.http_status is not None
-        body = _error_status(fault) if failed else export.body
+    def _respond(self, fault: Fault, body: bytes) -> None:
+        if fault.http_status is not None:
+            body = _error_status(fault)
         self.send_response(fault.http_status or 200)
         self.send_header("content-type", _PROTOBUF)
         self.send_header("content-length", str(len(body)))
@@ -251,12 +245,11 @@ def serve_grpc(port: int, handle: ExportHandler, tls: TlsFiles | None) -> tuple[
     def export(body: bytes, context: Any) -> bytes:
         metadata = context.invocation_metadata()
         headers = {key: value for key, value in metadata if isinstance(value, str)}
-        result = handle("grpc", "/v1/traces", headers, body)
-        fault = result.fault
+        fault, response = handle("grpc", "/v1/traces", headers, body)
         if fault.grpc_code is not None:
             context.set_trailing_metadata((("grpc-status-details-bin", _error_status(fault)),))
             context.abort(grpc.StatusCode[fault.grpc_code], fault.message)
-        return result.body
+        return response
 
     method = grpc.unary_unary_rpc_method_handler(export)
     server = grpc.server(

@@ -47,5 +47,5 @@ def outgoing(headers: Headers, host: str | None) -> list[tuple[str, object]]:
             )
         else:
             kept.append((name, value))
-    pairs = propagator.rewrite(replaced, span_context, context, own=is_internal)
+    pairs = propagator.reinject_headers(replaced, span_context, context, internal=is_internal)
     return kept + [(name.decode(errors="replace"), value.decode(errors="replace")) for name, value in pairs]

@@ -41,7 +41,7 @@ def inject_headers(
     if items is None:
         _inject_publicly(state, request, injected, context, is_internal)
     elif _has_no_trace_headers(items, propagation.replaced_headers):
-        added = propagation.write(injected, context, own=is_internal)
+        added = propagation.inject_headers(injected, context, internal=is_internal)
         items.extend([(name, name, value) for name, value in added])
         setattr(request, _SENT, (added, []))
     else:
@@ -79,7 +79,7 @@ def _reinjected(
     sent = getattr(request, _SENT, None)
     if sent is not None:
         given = without(given, *sent)
-    pairs = state.propagation.rewrite(given, injected, context, own=is_internal)
+    pairs = state.propagation.reinject_headers(given, injected, context, internal=is_internal)
     added = [pair for pair in pairs if pair not in given]
     setattr(request, _SENT, (added, state.propagation.injector.explicit_baggage(given, context)))
     return pairs

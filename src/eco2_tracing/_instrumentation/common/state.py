@@ -125,7 +125,7 @@ class InstrumentationState:
         external_hosts: External hosts that calls were sent to with trace context, in order of appearance.
         excludes_more: True if there are ``excluded_words`` or ``excluded_urls``.
         reads_responses: True if successful responses must be inspected.
-        read: Cached `Propagation.read`.
+        read: Cached `Propagation.extract_headers`.
     """
 
     propagation: Propagation
@@ -154,7 +154,7 @@ class InstrumentationState:
     def __post_init__(self) -> None:
         self.excludes_more = (self.excluded_words or self.excluded_urls) is not None
         self.reads_responses = (self.response_header or self.server_response_headers) is not None
-        self.read = self.propagation.read
+        self.read = self.propagation.extract_headers
 
 
 class Current:
