@@ -17,6 +17,21 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, Status
 
 _Item = TypeVar("_Item")
+Attributes = Mapping[str, Any]
+SMALL = 3 * 1024
+"""Bytes, beside the span object, up to which a span does not count against a byte limit."""
+
+_PER_ATTRIBUTE = 120
+_PER_EVENT = 600
+_PER_ITEM = 60
+_LONG = 256
+_FEW_CHARACTERS = 1024  # up to four bytes each
+_FEW_ATTRIBUTES = 32
+_SMALL_TYPES = frozenset({float, bool, type(None)})
+_COUNTED_BYTES = 1 << 20
+_DEPTH = 8
+_LARGE_INT = 1 << 64
+_KEPT_ITEMS = 16
 
 
 def readable_span(span: ReadableSpan, contents: Any) -> ReadableSpan:
@@ -47,24 +62,6 @@ def _bounded(items: Sequence[_Item], dropped: int) -> BoundedList[_Item]:
     bounded: BoundedList[_Item] = BoundedList.from_seq(None, items)
     bounded.dropped = dropped
     return bounded
-
-
-Attributes = Mapping[str, Any]
-
-SMALL = 3 * 1024
-"""Bytes, beside the span object, up to which a span does not count against a byte limit."""
-
-_PER_ATTRIBUTE = 120
-_PER_EVENT = 600
-_PER_ITEM = 60
-_LONG = 256
-_FEW_CHARACTERS = 1024  # up to four bytes each
-_FEW_ATTRIBUTES = 32
-_SMALL_TYPES = frozenset({float, bool, type(None)})
-_COUNTED_BYTES = 1 << 20
-_DEPTH = 8
-_LARGE_INT = 1 << 64
-_KEPT_ITEMS = 16
 
 
 def plain(attributes: Attributes | None) -> Attributes | None:

@@ -289,9 +289,9 @@ STALE = [(name.decode().title(), "stale") for name in sorted(TRACE_HEADERS)]
 MINE = [("Host", "auth-api"), ("X-Tenant", "a")]
 
 
-def rewritten(headers: Headers, passed: Context, *, own: bool = True) -> list[tuple[str, str]]:
+def rewritten(headers: Headers, passed: Context, *, internal: bool = True) -> list[tuple[str, str]]:
     """The headers of an attempt; those of the application keep their order."""
-    pairs = Propagation().reinject_headers(raw(headers), local(), passed, internal=own)
+    pairs = Propagation().reinject_headers(raw(headers), local(), passed, internal=internal)
     return [(name.decode(), value.decode()) for name, value in pairs]
 
 
@@ -326,8 +326,8 @@ COMPANIONS = [("baggage", "a=1;p,b=2"), ("x-request-id", "r")]
 )
 def test_inherited_companions_stay_inside(copied: Headers):
     """A redirect to an external host loses the inherited baggage and request id; an internal host gets them once."""
-    assert rewritten([*MINE, *copied], inherited(), own=True) == [*MINE, *OURS, *COMPANIONS]
-    assert rewritten([*MINE, *copied], inherited(), own=False) == [*MINE, *OURS]
+    assert rewritten([*MINE, *copied], inherited(), internal=True) == [*MINE, *OURS, *COMPANIONS]
+    assert rewritten([*MINE, *copied], inherited(), internal=False) == [*MINE, *OURS]
 
 
 def test_changed_baggage_of_an_earlier_attempt():
@@ -335,9 +335,9 @@ def test_changed_baggage_of_an_earlier_attempt():
     passed = baggage.set_baggage("c", "3", inherited())
     first = rewritten(MINE, passed)
     assert ("baggage", "a=1;p,b=2,c=3") in first
-    assert rewritten(first, passed, own=False) == [*MINE, *OURS]
+    assert rewritten(first, passed, internal=False) == [*MINE, *OURS]
     outside = baggage.set_baggage("c", "3", Context())
-    assert rewritten(rewritten(MINE, outside), outside, own=False) == [*MINE, *OURS]
+    assert rewritten(rewritten(MINE, outside), outside, internal=False) == [*MINE, *OURS]
 
 
 def test_companions_of_the_application_stay():
@@ -345,7 +345,7 @@ def test_companions_of_the_application_stay():
     mine = [*MINE, ("baggage", "mine=1"), ("x-request-id", "mine")]
     merged = [*MINE, ("baggage", "mine=1,a=1;p,b=2"), ("x-request-id", "mine")]
     assert rewritten(mine, inherited()) == [*merged, *OURS]
-    assert rewritten(mine, inherited(), own=False) == [*mine, *OURS]
+    assert rewritten(mine, inherited(), internal=False) == [*mine, *OURS]
     assert rewritten(mine, Context()) == [*mine, *OURS]
 
 
@@ -367,8 +367,8 @@ def test_companions_of_the_application_stay():
 def test_baggage_of_a_call_is_merged(values: list[str], internal: str, external: str | None):
     """One header: the call's members; for internal hosts also the inherited ones of other keys."""
     given = [*MINE, *(("Baggage", value) for value in values)]
-    for own, expected in ((True, internal), (False, external)):
-        pairs = rewritten(given, inherited(), own=own)
+    for is_internal, expected in ((True, internal), (False, external)):
+        pairs = rewritten(given, inherited(), internal=is_internal)
         assert [value for name, value in pairs if name.lower() == "baggage"] == (
             [expected] if expected else []
         )
@@ -404,3 +404,17 @@ def test_invalid_ids_are_not_sent():
     assert Propagation().inject_headers(nowhere, Context(), internal=True) == []
     assert Propagation().inject_headers(SpanContext(int(T1, 16), 0, True), Context(), internal=True) == []
     assert int(S2, 16) != 0
+
+
+def test_former_names():
+    """``read``, ``write`` and ``rewrite`` with ``own`` still work."""
+    propagation = Propagation()
+    headers = raw([*multi(sampled="1"), ("baggage", "a=1")])
+    inbound = propagation.read(headers)
+    assert inbound is not None
+    passed = propagation.context(inbound)
+    for internal in (True, False):
+        injected = propagation.inject_headers(local(), passed, internal=internal)
+        assert propagation.write(local(), passed, own=internal) == injected
+        replaced = propagation.reinject_headers(headers, local(), passed, internal=internal)
+        assert propagation.rewrite(headers, local(), passed, own=internal) == replaced

@@ -40,6 +40,8 @@ LEAST_S = 0.75
 """Smallest budget of a parent: enough if the collector answers."""
 
 _RECORD = struct.Struct("dd")
+_GRACE_S = 0.2
+_LONGEST_S = 86_400.0
 
 
 class ExitBudget:
@@ -97,10 +99,6 @@ class ExitBudget:
         if ended_at != self._counted_at and now - ended_at <= WORKERS_END_S:
             self._counted_at = ended_at
             self._left_s = max(self._left_s - spent_s, min(self._left_s, LEAST_S))
-
-
-_GRACE_S = 0.2
-_LONGEST_S = 86_400.0
 
 
 class Delivery:

@@ -36,6 +36,13 @@ _LAZY_IMPORTS = (
     "opentelemetry.instrumentation.utils",
     "urllib.request",
 )
+_LAST = -100
+"""Finalizers run from the highest priority down. Those of the application run first, for they may make spans."""
+
+# SIGINT has the default handler in workers of gunicorn only. SIGHUP is sent when a terminal closes. SIGQUIT is not
+# handled: it requests a core dump of a process that hangs.
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, *filter(None, [getattr(signal, "SIGHUP", None)]))
+_WHAT = "the flush at the end of the process"
 
 
 def prepare_host() -> None:
@@ -55,10 +62,6 @@ def prepare_host() -> None:
             "uWSGI runs without threads: spans are sent only while requests run and when a worker ends; "
             "set enable-threads = true",
         )
-
-
-_LAST = -100
-"""Finalizers run from the highest priority down. Those of the application run first, for they may make spans."""
 
 
 def end_with_child(callback: Callable[[], None]) -> None:
@@ -110,14 +113,6 @@ async def run_off_loop(function: Callable[[], object], what: str) -> None:
     except RuntimeError:  # no thread can be started
         run_and_finish()
     await finished
-
-
-# SIGINT has the default handler in workers of gunicorn only. SIGHUP is sent when a terminal closes. SIGQUIT is not
-# handled: it requests a core dump of a process that hangs.
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, *filter(None, [getattr(signal, "SIGHUP", None)]))
-
-
-_WHAT = "the flush at the end of the process"
 
 
 class TerminationHandler:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 _NOTHING: Mapping[str, int] = MappingProxyType({})
+_SAMPLER = "OTEL_TRACES_SAMPLER"
+_CONTRIB_CALLS = "opentelemetry-instrumentation-httpx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,6 @@ class TracingStatus:
     external_hosts: tuple[str, ...] = ()
 
 
-_SAMPLER = "OTEL_TRACES_SAMPLER"
-
-
 def further_problems(tracing: Tracing) -> list[Problem]:
     """Return the problems of the sampler, the instrumentations and contrib's variables, before the installation."""
     settings = tracing.settings
@@ -84,9 +83,6 @@ def _strict_problems(settings: Settings) -> list[Problem]:
         return []
     found = unusable_instrumentations(settings.instrumentations)
     return [Problem("ECO2_TRACING_INSTRUMENTATIONS", name, "nothing", text) for name, text in found]
-
-
-_CONTRIB_CALLS = "opentelemetry-instrumentation-httpx"
 
 
 def status_of(tracing: Tracing) -> TracingStatus:

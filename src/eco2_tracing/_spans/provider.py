@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from eco2_tracing._settings import Settings
     from eco2_tracing._spans.tracer import Decide, Tracer
 
+tracers = TracerRegistry()
+"""The tracers of this process. They stay valid after a reconfiguration, because modules keep their tracers."""
+
 
 class OwnRandomIds(RandomIdGenerator):
     """The SDK's id generator with its own random source.
@@ -52,10 +55,6 @@ class OwnRandomIds(RandomIdGenerator):
     def after_fork(self) -> None:
         """Seed from the operating system."""
         self._source.seed()
-
-
-tracers = TracerRegistry()
-"""The tracers of this process. They stay valid after a reconfiguration, because modules keep their tracers."""
 
 
 def build_factory(settings: Settings, resource: Resource, decide: Decide) -> SpanFactory:

@@ -30,6 +30,9 @@ Attributes = Mapping[str, AttributeValue]
 LocalTrace = Any
 """The tail sampler's local trace. The type is `Any`, because spans and sampling do not import each other."""
 
+UNSET = Status(StatusCode.UNSET)
+NO_ATTRIBUTES: Attributes = MappingProxyType({})
+
 
 class SpanSource(Protocol):
     """The tracer's fields that all spans of one instrumentation scope share."""
@@ -62,10 +65,6 @@ class Maker(Protocol):
 
     def begin_local_trace(self, span: Any) -> LocalTrace:
         """Begin the local trace whose root is the span, and store it on the span. The span calls it once."""
-
-
-UNSET = Status(StatusCode.UNSET)
-NO_ATTRIBUTES: Attributes = MappingProxyType({})
 
 
 class _Lock:

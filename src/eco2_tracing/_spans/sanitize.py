@@ -36,6 +36,8 @@ _LATEST_NS = (1 << 63) - 1
 _NOW_TOLERANCE_NS = 50_000_000
 _get_name: Callable[[type], str] = type.__dict__["__name__"].__get__
 _get_qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
+_T = TypeVar("_T")
+_USUAL_COUNT = 128
 
 
 def sanitized(value: Any) -> Any:
@@ -211,10 +213,6 @@ _BUILT_IN_COPIES: Any = (
     (float, float.__float__),
     (bytes, lambda value: bytes.__getitem__(value, slice(None))),
 )
-
-
-_T = TypeVar("_T")
-_USUAL_COUNT = 128
 
 
 def are_narrow(limits: SpanLimits) -> bool:

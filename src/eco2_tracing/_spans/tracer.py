@@ -44,6 +44,12 @@ if TYPE_CHECKING:
     OnStart = Callable[[Span, Context | None], None]
     Decide = Callable[[trace.Span, Context | None, int, str, SpanKind, Mapping[str, Any]], Start]
 
+RANDOM_FLAG = 2
+"""The random flag of W3C Trace Context level 2."""
+
+_FLAGS = tuple(TraceFlags(flags) for flags in range(4))
+"""The four possible flags, created once. Bit 0 is the sampled flag, bit 1 the random flag."""
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class SpanFactory:
@@ -176,13 +182,6 @@ class Tracer(trace.Tracer):
                 if span.is_recording():
                     record_error(span, error, record_exception, set_status_on_exception)
                 raise
-
-
-RANDOM_FLAG = 2
-"""The random flag of W3C Trace Context level 2."""
-
-_FLAGS = tuple(TraceFlags(flags) for flags in range(4))
-"""The four possible flags, created once. Bit 0 is the sampled flag, bit 1 the random flag."""
 
 
 class TracerRegistry:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Pairs = list[tuple[bytes, bytes]]
 """Names and values of headers."""
 
+_Carrier = dict[str, list[str]]
+
 
 def pairs_of(
     carrier: CarrierT, getter: Getter[CarrierT], wanted: Iterable[tuple[str, bytes]] | None
@@ -44,9 +46,6 @@ def _values(values: list[str] | str | None) -> Iterator[bytes]:
     """Encode values as UTF-8, so that a character beyond ASCII never becomes an ASCII byte."""
     for value in [values] if isinstance(values, str) else values or ():
         yield value.encode("utf-8", "surrogatepass")
-
-
-_Carrier = dict[str, list[str]]
 
 
 class _ListGetter(Getter[_Carrier]):

@@ -65,6 +65,15 @@ _DECISIONS: dict[bytes, _Decision] = {
 }
 _SINGLE_DECISIONS: dict[bytes, _Decision] = {**_DECISIONS, b"d": (True, True)}
 _UNDECIDED: _Decision = (None, False)
+_DASH = 45
+_LENGTH = 55  # the exact length in version 00, the least one in later versions
+_LONGEST = 8192
+# One element of a comma-separated list; a quoted string may contain commas. The alternatives begin with different
+# characters, so that there is one way to match and no backtracking.
+_ELEMENT = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
+_PARAMETER = re.compile(rb'(?:[^;"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
+Kept = tuple[int, int, bool]
+"""Trace id, span id, sampled."""
 
 
 def extract_b3_multi(found: Mapping[bytes, bytes]) -> Candidate | None:
@@ -130,10 +139,6 @@ def _candidate(trace_text: bytes, span_text: bytes, sampled: bool | None, debug:
     return (trace_id, span_id, sampled, debug, 0) if trace_id and span_id else None
 
 
-_DASH = 45
-_LENGTH = 55  # the exact length in version 00, the least one in later versions
-
-
 def extract_traceparent(found: Mapping[bytes, bytes]) -> Candidate | None:
     """Extract the context of the ``traceparent`` header; ``None`` if it is absent or invalid."""
     text = found.get(TRACEPARENT)
@@ -168,16 +173,6 @@ def parse_traceparent(text: bytes) -> Candidate | None:
 def _has_valid_length(text: bytes) -> bool:
     """Return True for 55 characters, and for more in a later version if a dash follows the first 55."""
     return len(text) == _LENGTH or (text[:2] != b"00" and text[_LENGTH] == _DASH)
-
-
-_LONGEST = 8192
-# One element of a comma-separated list; a quoted string may contain commas. The alternatives begin with different
-# characters, so that there is one way to match and no backtracking.
-_ELEMENT = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
-_PARAMETER = re.compile(rb'(?:[^;"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
-
-Kept = tuple[int, int, bool]
-"""Trace id, span id, sampled."""
 
 
 def format_server_timing(trace_id: int, span_id: int) -> bytes:

@@ -35,6 +35,17 @@ if TYPE_CHECKING:
 ARG = "OTEL_TRACES_SAMPLER_ARG"
 DEFAULT_ENDPOINT = "http://localhost:5778/sampling"
 _KEYS = {key.lower(): key for key in ("endpoint", "pollingIntervalMs", "initialSamplingRate")}
+DEFAULT = "parentbased_always_on"
+_PARENT_BASED = "parentbased_"
+_DEFAULT_INTERVAL_MS = 60_000.0
+_DEFAULT_INITIAL_RATIO = 0.001
+_BARE = (
+    "OTEL_TRACES_SAMPLER={name} ignores the decision that comes with a request, as specified: "
+    "traces of the mesh are torn; parentbased_{name} honours it; using {name} as it is"
+)
+_DAY_MS = 86_400_000.0
+Made = tuple[HeadSampler, str]
+"""A sampler, and what it samples in words."""
 
 
 @dataclass(eq=False, repr=False)
@@ -133,8 +144,6 @@ def _float(text: str) -> float:
         return float("nan")
 
 
-DEFAULT = "parentbased_always_on"
-_PARENT_BASED = "parentbased_"
 _RATIO = Expected(
     "a number from 0 to 1", lambda value: 0.0 <= value <= 1.0, probable_rate, default=1.0, fallback=SAFE_RATE
 )
@@ -146,17 +155,6 @@ _PER_SECOND = Expected(
     fallback=1.0,
     required=True,
 )
-_DEFAULT_INTERVAL_MS = 60_000.0
-_DEFAULT_INITIAL_RATIO = 0.001
-_BARE = (
-    "OTEL_TRACES_SAMPLER={name} ignores the decision that comes with a request, as specified: "
-    "traces of the mesh are torn; parentbased_{name} honours it; using {name} as it is"
-)
-_DAY_MS = 86_400_000.0
-
-
-Made = tuple[HeadSampler, str]
-"""A sampler, and what it samples in words."""
 
 
 def build_sampler(

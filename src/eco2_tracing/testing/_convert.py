@@ -25,6 +25,12 @@ _KINDS = {
     5: SpanKind.CONSUMER,
 }
 _STATUSES = {1: StatusCode.OK, 2: StatusCode.ERROR}
+_ZIPKIN_KINDS = {
+    "SERVER": SpanKind.SERVER,
+    "CLIENT": SpanKind.CLIENT,
+    "PRODUCER": SpanKind.PRODUCER,
+    "CONSUMER": SpanKind.CONSUMER,
+}
 
 
 def _value(value: AnyValue) -> object:
@@ -85,14 +91,6 @@ def spans_of_request(request: ExportTraceServiceRequest) -> list[ReceivedSpan]:
         for scoped in group.scope_spans:
             received.extend(_span(span, resource, scoped) for span in scoped.spans)
     return received
-
-
-_ZIPKIN_KINDS = {
-    "SERVER": SpanKind.SERVER,
-    "CLIENT": SpanKind.CLIENT,
-    "PRODUCER": SpanKind.PRODUCER,
-    "CONSUMER": SpanKind.CONSUMER,
-}
 
 
 def _span_of_zipkin(span: dict[str, Any]) -> ReceivedSpan:

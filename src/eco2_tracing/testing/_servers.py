@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 OK = "ok"  # the recorded answer to a request without a fault
+LOOPBACK = "127.0.0.1"
+_PROTOBUF = "application/x-protobuf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,6 @@ class FaultPlan:
         with self._lock:
             self._fault, self._left = Fault(), None
             self._released.set()
-
-
-LOOPBACK = "127.0.0.1"
-_PROTOBUF = "application/x-protobuf"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,9 @@ UNKNOWN = -1.0
 JaegerTags = tuple[str, bool | float]
 """The values of ``sampler.type`` and ``sampler.param``."""
 
+LOW_64_BITS = (1 << 64) - 1
+"""The part of a trace id that is compared, as in the SDK's ``TraceIdRatioBased``."""
+
 
 class HeadSampler(Sampler):
     """A sampler that decides about a new trace by its id and the name of its first span.
@@ -125,10 +128,6 @@ def parent_trace_state(context: Context | None) -> TraceState | None:
     """Return the tracestate of the span in a context; ``None`` without a valid span context."""
     span_context = get_current_span(context).get_span_context()
     return span_context.trace_state if span_context.is_valid else None
-
-
-LOW_64_BITS = (1 << 64) - 1
-"""The part of a trace id that is compared, as in the SDK's ``TraceIdRatioBased``."""
 
 
 def bound(probability: float) -> int:

@@ -21,6 +21,15 @@ from eco2_tracing._untraced import untraced_headers
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
+MAX_ANSWER = 1 << 20
+"""The largest response in bytes; a larger one is an error."""
+
+TIMEOUT_S = 2.0
+"""Seconds to connect, and to respond."""
+
+_GRPC_PORTS = (5779, 14250)
+_GRPC_METHOD = "/jaeger.api_v2.SamplingManager/GetSamplingStrategy"
+
 
 def encode_question(service_name: str) -> bytes:
     """Return a ``SamplingStrategyParameters`` message."""
@@ -56,16 +65,6 @@ def _operations(data: bytes) -> dict[str, object]:
 
 def _doubles(data: object, names: dict[int, str]) -> dict[str, object]:
     return {names[number]: value for number, value in fields(nested(data)) if number in names}
-
-
-MAX_ANSWER = 1 << 20
-"""The largest response in bytes; a larger one is an error."""
-
-TIMEOUT_S = 2.0
-"""Seconds to connect, and to respond."""
-
-_GRPC_PORTS = (5779, 14250)
-_GRPC_METHOD = "/jaeger.api_v2.SamplingManager/GetSamplingStrategy"
 
 
 @dataclass(frozen=True)

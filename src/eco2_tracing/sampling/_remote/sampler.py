@@ -27,6 +27,9 @@ MAX_OPERATIONS = 2000
 Limiter = Callable[[float], HeadSampler]
 """Makes a sampler of the given number of traces a second."""
 
+_JITTER = 0.1  # share of the interval: instances that start together must not poll together
+_JOIN_S = 0.5
+
 
 def rate_limiter(workers: int, clock: Callable[[], float]) -> Limiter:
     """Return a function that makes limiters of a rate that processes share; with a rate of 0 nothing is sampled."""
@@ -133,10 +136,6 @@ def _number(mapping: Mapping[str, object], key: str, most: float = float("inf"))
     if value == float("inf"):
         raise ValueError(f"{key} is endless")
     return float(value)
-
-
-_JITTER = 0.1  # share of the interval: instances that start together must not poll together
-_JOIN_S = 0.5
 
 
 class JaegerRemote(HeadSampler):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _NEVER = float("inf")
 _NS_PER_MS = 1_000_000
+_SPAN_SHARE = 8
+_PRUNED_SHARE = 8
 
 
 class TailLimits(NamedTuple):
@@ -114,10 +116,6 @@ def sampling_probability(
     of_head = local.probability if local.state == HEAD else head.probability(local.name)
     # Both rates compare the same bits of the trace id: the larger share contains the smaller one.
     return UNKNOWN if of_head is None or of_head < 0 else max(error_rate, of_head)
-
-
-_SPAN_SHARE = 8
-_PRUNED_SHARE = 8
 
 
 class MemoryLimiter:

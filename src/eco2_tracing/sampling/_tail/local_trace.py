@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 UNDECIDED = 0
 """Recorded and buffered; an error or a slow root may still keep the local trace."""
+
 HEAD = 1
 """Sampled by the head sampler or by the caller."""
+
 KEPT = 2
 """Exported: kept by the tail sampler, or sampled by the head and its root has ended."""
+
 DROPPED = 3
 """Nothing of it is exported: it ended without a reason to keep it, or a limit was exceeded."""
 
@@ -34,6 +37,11 @@ ERROR, SLOW, UPSTREAM = "error", "slow", "upstream"
 _EXPORTED = (HEAD, KEPT)
 _OPEN_LIMIT = 1_000
 _FAILED = StatusCode.ERROR
+Emit = Callable[[Any], None]
+"""Exports one ended `LocalSpan`. The pipeline takes the span's own class, which this package may not import."""
+
+REASON, PROBABILITY = "eco2.sampling.reason", "eco2.sampling.probability"
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
 class LocalSpan(Protocol):
@@ -52,10 +60,6 @@ class LocalSpan(Protocol):
 
     def finalize(self, last: Mapping[str, AttributeValue]) -> None:
         """Derive the remaining attributes of an ended span, and set the last ones."""
-
-
-Emit = Callable[[Any], None]
-"""Exports one ended `LocalSpan`. The pipeline takes the span's own class, which this package may not import."""
 
 
 class _Buffer(Protocol):
@@ -177,10 +181,6 @@ class LocalTrace:
     def discard(self) -> None:
         """Export nothing more of the local trace."""
         self.buffer.discard(self)
-
-
-REASON, PROBABILITY = "eco2.sampling.reason", "eco2.sampling.probability"
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
 class KeptTraceExporter:
