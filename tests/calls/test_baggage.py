@@ -183,7 +183,7 @@ class Adding:
     ("host", "inherited"), [("auth.svc", {"tenant=acme;p=1", "region=eu"}), ("api.example.com", set())]
 )
 def test_an_sdk_below_the_headers(names, callee, monkeypatch, place, first, library, host, inherited):
-    """One header, whoever was set up first; its members win over those inherited, and external hosts get no others."""
+    """One header in any order of set-up; its members win over those inherited, and external hosts get no others."""
     caller = Library(library, real=False)
     monkeypatch.setattr(http_client, "_wrapped", [])
     for name in ("endheaders", "send"):

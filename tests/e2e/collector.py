@@ -32,7 +32,7 @@ class Collector:
     Attributes:
         grpc: URL of its gRPC receiver.
         http: URL of its HTTP receiver.
-        libraries: Folder of shared libraries that its program needs, and may not find by itself.
+        libraries: Folder of shared libraries that its program needs, and may not find.
     """
 
     libraries = ""

@@ -17,7 +17,7 @@ Open = Callable[..., SpanBatcher]
 
 @pytest.fixture(autouse=True)
 def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the proxies of whoever runs the tests out of them."""
+    """Remove the proxies of the machine from the environment of the tests."""
     for name in ("grpc_proxy", "http_proxy", "https_proxy", "no_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

@@ -115,7 +115,7 @@ def test_fork_during_an_import(module: str, how: str, moment: str) -> None:
 
 
 def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One from within an import would wait for itself, and goes on at once; whoever holds the gate keeps it."""
+    """One from within an import would wait for itself, and goes on at once; the thread that holds the gate keeps it."""
     monkeypatch.setattr(_lazy_imports, "_LONGEST_S", 3600)
     gate = _lazy_imports._gate
     with _lazy_imports.lazy_imports():

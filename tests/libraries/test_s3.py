@@ -122,7 +122,7 @@ def test_large_uploads_on_threads(service, bucket):
 
 
 def test_an_answer_that_the_caller_is_to_blame_for(service, bucket):
-    """An object that is not there is an error of the span, and does not keep a trace by itself."""
+    """An object that is not there is an error of the span, and does not keep a trace."""
 
     def work():
         with pytest.raises(bucket.client.exceptions.NoSuchKey):

@@ -233,7 +233,7 @@ def test_a_loop_that_closes_while_it_is_told():
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_waiting_is_given_up_with_the_task_that_waits(inside):
-    """A cancelled wait returns at once; the thread ends by itself, even after the loop."""
+    """A cancelled wait returns at once; the thread ends later, even after the loop."""
     gate = threading.Event()
 
     async def main() -> None:

@@ -31,7 +31,7 @@ scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "hea
 anyio.run(app, scope, receive, send)
 print(sent[0]["status"], len(sent[1]["body"]))
 """
-# What kills stock imports, or tracers later, each by itself: a bad one may hide the next.
+# What kills stock imports, or tracers later, each alone: a bad one may hide the next.
 DEADLY = {
     "OTEL_PROPAGATORS": "nonsense",
     "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "abc",

@@ -35,7 +35,7 @@ module_tracer = trace.get_tracer("module")
 
 @pytest.fixture
 def to_receiver(monkeypatch, otlp_receiver):
-    """Spans go to a receiver, and none by itself."""
+    """Spans go to a receiver, and only on a flush."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp_receiver.grpc_endpoint)
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
     return otlp_receiver

@@ -1,4 +1,4 @@
-"""Trace context in the headers of messages, whoever wrote them."""
+"""Trace context in the headers of messages of any producer."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ SERVERS = {
 }
 FAILURES = {
     "after the end": dropped_socket(lambda one: hang_up(one, 1000), "/fails-after-the-end"),
-    "the end by itself": dropped_socket(lambda one: hang_up(one, 1000), "/raises-the-end"),
+    "the end alone": dropped_socket(lambda one: hang_up(one, 1000), "/raises-the-end"),
     "JSON of its own": dropped_socket(lambda one: hang_up(one, 1000), "/decodes-its-own", "hi"),
 }
 

@@ -187,7 +187,7 @@ def test_bad_values(only_problem, variable, text, field, value):
 
 
 def test_a_long_list_of_expressions_is_read_in_one_go(read, monkeypatch):
-    """Each is compiled by itself and all of them once together: a start does not take the square of their number."""
+    """Each is compiled alone and all of them once together: a start does not take the square of their number."""
     compiled = []
 
     def compiles(pattern):

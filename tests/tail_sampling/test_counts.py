@@ -154,7 +154,7 @@ def test_a_share_of_failing_traces_behind_a_gateway():
 
 
 def test_what_a_callee_kept():
-    """Its caps and rates are its own: the caller claims no probability, until it fails by itself."""
+    """Its caps and rates are its own: the caller claims no probability, until it fails, too."""
     local = Local()
     for fails in (False, True):
         root = local.start(f"root {fails}", caller())

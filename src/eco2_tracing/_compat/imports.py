@@ -24,7 +24,7 @@ def prepare_repair() -> None:
 def repair_imports(thread: int) -> None:
     """In a forked child: let what a thread of the parent was importing be imported anew.
 
-    Python without the private names keeps the locks: whoever imports such a module in the child waits for ever.
+    Python without the private names keeps the locks: a thread that imports such a module in the child waits for ever.
 
     Args:
         thread: The thread's identifier.

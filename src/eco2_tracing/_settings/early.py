@@ -1,4 +1,4 @@
-"""Protects imports and requests from bad values of variables that OpenTelemetry reads by itself.
+"""Protects imports and requests from bad values of variables that OpenTelemetry reads.
 
 ``opentelemetry.propagate`` reads ``OTEL_PROPAGATORS`` when it is imported and raises on an unknown name, upper case
 included; FastAPI >= 0.142 imports that module. ``opentelemetry.sdk.trace`` does the same with

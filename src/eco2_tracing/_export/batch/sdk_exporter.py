@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SdkExporter:
-    """A `BatchExporter` over any SDK exporter. The exporter encodes, limits its time and retries by itself.
+    """A `BatchExporter` over any SDK exporter. That exporter encodes, limits its time and retries.
 
     Args:
         exporter: The exporter.

@@ -1,7 +1,7 @@
 """Protection of database calls from exceptions of OpenTelemetry's hooks.
 
-The hooks read the statement before they call the driver, and raise for statements that the driver would take or refuse
-by itself: asyncpg's ``fetch(query=…)``, a blank statement, a Redis command in bytes. If a hook raises before
+The hooks read the statement before they call the driver, and raise for statements that the driver would take or refuse:
+asyncpg's ``fetch(query=…)``, a blank statement, a Redis command in bytes. If a hook raises before
 the driver was called, the driver is called without it.
 """
 
@@ -122,7 +122,7 @@ class DriverHooks(Adjustment):
             leave_out_searches(import_module(_REDIS))
 
     def end(self) -> None:
-        """Restore the instrumentation's hooks, which it removes by itself."""
+        """Restore the instrumentation's hooks, which it removes without us."""
         for kind, name, hook in self._hooks:
             hook.__wrapped__ = hook.__wrapped__.__wrapped__
             setattr(kind, name, hook)
