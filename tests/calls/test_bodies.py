@@ -416,7 +416,7 @@ def other_provider(monkeypatch):
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(current.state, "recording", None)
+    monkeypatch.setattr(current.state, "instrumenter", None)
     monkeypatch.setattr(current.state, "call_external", CallExternal(provider.get_tracer("other")))
     yield exporter
     provider.shutdown()

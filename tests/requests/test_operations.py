@@ -81,9 +81,9 @@ def test_strategy_per_operation():
     settings = eco2_tracing.TracingSettings(traces_exporter="none", error_sampling_rate=0)
     eco2_tracing.configure_tracing(settings=settings, span_processors=[captured])
     eco2_tracing.instrument_app(app)
-    recording = current.state.recording
-    recording.head = ByName()
-    recording.tail_sampler._sample = recording.head.sample
+    instrumenter = current.state.instrumenter
+    instrumenter.head = ByName()
+    instrumenter.tail_sampler._sample = instrumenter.head.sample
     with TestClient(app) as client:
         client.get("/items/7")
         client.get("/sync/7")

@@ -10,7 +10,7 @@ from eco2_tracing._instrumentation.common.state import (
     CLIENT_SCOPE,
     SERVER_SCOPE,
     InstrumentationState,
-    Recording,
+    Instrumenter,
 )
 from eco2_tracing._instrumentation.external.calls import CallExternal
 from eco2_tracing._instrumentation.external.requests import BeginExternal
@@ -73,7 +73,9 @@ class _Capture:
         return HeaderCapture(f"http.{direction}.header.", names, self._sanitized, self._redactor)
 
 
-def build_recording(provider: TracerProvider, tail_sampler: TailSampler, head: HeadSampler) -> Recording:
+def build_instrumenter(
+    provider: TracerProvider, tail_sampler: TailSampler, head: HeadSampler
+) -> Instrumenter:
     """Return the parts that create server and client spans.
 
     Args:
@@ -81,7 +83,7 @@ def build_recording(provider: TracerProvider, tail_sampler: TailSampler, head: H
         tail_sampler: Begins local traces and decides whether they are kept.
         head: The head sampler.
     """
-    return Recording(
+    return Instrumenter(
         factory=provider.factory,
         tail_sampler=tail_sampler,
         head=head,

@@ -11,7 +11,7 @@ from eco2_tracing._compat.api import global_provider
 from eco2_tracing._export import build_processors
 from eco2_tracing._forks import notice_fork
 from eco2_tracing._guard import guarded
-from eco2_tracing._instrumentation.build import build_recording, build_state, use_external
+from eco2_tracing._instrumentation.build import build_instrumenter, build_state, use_external
 from eco2_tracing._instrumentation.common.state import InstrumentationState, current
 from eco2_tracing._lifecycle import global_state
 from eco2_tracing._lifecycle.delivery import Delivery, ExitBudget
@@ -126,7 +126,7 @@ class Tracing:
         self.provider = TracerProvider(
             tracers, factory, sampler, add=add, flush=self.flush, stop=self.shutdown_at_end
         )
-        self.state.recording = build_recording(self.provider, self.tail_sampler, self.sampler.root)
+        self.state.instrumenter = build_instrumenter(self.provider, self.tail_sampler, self.sampler.root)
         if processors:
             call_on_start()
 

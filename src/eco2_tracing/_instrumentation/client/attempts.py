@@ -120,10 +120,10 @@ def _begin(state: InstrumentationState, request: Request, context: Context) -> A
     try:
         parent_span: Any = context.get(SPAN_KEY, INVALID_SPAN)
         injected = parent_span.get_span_context()
-        recording = state.recording
+        instrumenter = state.instrumenter
         if state.excluded_calls is None or not state.excluded_calls(str(request.url)):
-            if recording is not None:
-                attempt, injected = begin_call(state, recording, context, parent_span, injected, request)
+            if instrumenter is not None:
+                attempt, injected = begin_call(state, instrumenter, context, parent_span, injected, request)
             elif state.call_external is not None:
                 attempt = state.call_external(state, context, request)
                 injected = attempt.span.get_span_context()

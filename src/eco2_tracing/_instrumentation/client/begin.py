@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import Attributes
 
     from eco2_tracing._instrumentation.common.http_attributes import Request
-    from eco2_tracing._instrumentation.common.state import InstrumentationState, Recording
+    from eco2_tracing._instrumentation.common.state import InstrumentationState, Instrumenter
     from eco2_tracing.sampling._tail.local_trace import LocalTrace
 
 
 def begin_call(
     state: InstrumentationState,
-    recording: Recording,
+    instrumenter: Instrumenter,
     context: Context,
     parent_span: trace.Span,
     parent: SpanContext,
@@ -36,7 +36,7 @@ def begin_call(
 
     Args:
         state: The configuration in force.
-        recording: Creates spans.
+        instrumenter: Creates spans.
         context: The context in which the call is made.
         parent_span: The span of that context.
         parent: The span context of that span.
@@ -47,17 +47,17 @@ def begin_call(
     """
     if not mark[0]:
         notice_fork()
-    factory = recording.factory
+    factory = instrumenter.factory
     local: LocalTrace | None = parent_span.local_trace if type(parent_span) is Span else None
     trace_id, _, remote, flags, inherited, valid = parent
     trace_state: TraceState | None = inherited
-    if local is not None and local.buffer is not recording.tail_sampler.buffer:
+    if local is not None and local.buffer is not instrumenter.tail_sampler.buffer:
         local, remote = None, True  # begun before a fork: the span belongs to another process
     is_root, added = local is None, None
     if local is None:
         if valid and not remote:
             return None, parent  # nothing of this trace can be kept
-        local, trace_id, trace_state, added = _local_root(state, recording, parent, context, request)
+        local, trace_id, trace_state, added = _local_root(state, instrumenter, parent, context, request)
         if local is None:
             if not valid and trace_id:
                 parent = SpanContext(trace_id, factory.new_span_id(), False, FLAGS[factory.random_flag])
@@ -74,7 +74,7 @@ def begin_call(
     )
     call = ClientCall(state, request, local)
     span = call.span = Span(
-        recording.client,
+        instrumenter.client,
         parent if valid else None,
         SpanKind.CLIENT,
         call.start_time,
@@ -95,7 +95,11 @@ def begin_call(
 
 
 def _local_root(
-    state: InstrumentationState, recording: Recording, parent: SpanContext, context: Context, request: Request
+    state: InstrumentationState,
+    instrumenter: Instrumenter,
+    parent: SpanContext,
+    context: Context,
+    request: Request,
 ) -> tuple[LocalTrace | None, int, TraceState | None, Attributes]:
     """Begin the local trace of a call without a local parent span, as in a worker or a script.
 
@@ -110,14 +114,14 @@ def _local_root(
     if inbound is not None and inbound.denied:
         return None, 0, None, None
     if not parent.is_valid:
-        trace_id, trace_state = recording.factory.new_trace_id(), None
+        trace_id, trace_state = instrumenter.factory.new_trace_id(), None
         if inbound is not None and not inbound.trace_id:
             decided = inbound.sampled
     elif inbound is not None and inbound.trace_id == trace_id:
         decided = inbound.sampled
     else:
         decided = parent.trace_flags.sampled
-    tail_sampler = recording.tail_sampler
+    tail_sampler = instrumenter.tail_sampler
     added: Attributes = None
     if tail_sampler.needs_attributes:
         attributes = call_attributes(request.method, request.url, state.redactor)

@@ -79,7 +79,7 @@ class CallExternal(Protocol):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Recording:
+class Instrumenter:
     """The parts that create server and client spans under our own provider.
 
     Attributes:
@@ -106,7 +106,7 @@ class InstrumentationState:
     Attributes:
         propagation: Extracts and injects headers.
         redactor: Masks secrets.
-        recording: Creates spans; ``None`` if tracing is disabled or the provider is external.
+        instrumenter: Creates spans; ``None`` if tracing is disabled or the provider is external.
         begin_external: Begins a request under an external provider; ``None`` if the provider is not external.
         call_external: Begins a call of httpx under an external provider; ``None`` if the provider is not external.
         trust_inbound: True if the upstream is trusted. Responses report to it that its trace was kept.
@@ -130,7 +130,7 @@ class InstrumentationState:
 
     propagation: Propagation
     redactor: Redactor
-    recording: Recording | None = None
+    instrumenter: Instrumenter | None = None
     begin_external: BeginExternal | None = None
     call_external: CallExternal | None = None
     trust_inbound: bool = True

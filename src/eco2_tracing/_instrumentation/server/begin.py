@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from eco2_tracing._instrumentation.common.asgi import Scope, Send
-    from eco2_tracing._instrumentation.common.state import InstrumentationState, Recording
+    from eco2_tracing._instrumentation.common.state import InstrumentationState, Instrumenter
     from eco2_tracing.sampling._tail.local_trace import LocalTrace
 
     Added = dict[str, AttributeValue]
@@ -33,7 +33,7 @@ _NO_INBOUND = Inbound()
 
 def begin_lazily(
     state: InstrumentationState,
-    recording: Recording,
+    instrumenter: Instrumenter,
     inbound: Inbound,
     scope: Scope,
     send: Send,
@@ -43,22 +43,22 @@ def begin_lazily(
 
     Args:
         state: The configuration in force.
-        recording: Creates spans.
+        instrumenter: Creates spans.
         inbound: The extracted context; it has ids.
         scope: The ASGI scope.
         send: The server's ``send``.
         app: The instrumented application.
     """
-    request = RecordedRequest(state, recording, inbound, scope, send, app)
+    request = RecordedRequest(state, instrumenter, inbound, scope, send, app)
     request.span = Span(
-        recording.server, None, SpanKind.SERVER, request.start_time, None, None, None, request, request
+        instrumenter.server, None, SpanKind.SERVER, request.start_time, None, None, None, request, request
     )
     return request
 
 
 def begin(
     state: InstrumentationState,
-    recording: Recording,
+    instrumenter: Instrumenter,
     inbound: Inbound | None,
     scope: Scope,
     send: Send,
@@ -69,7 +69,7 @@ def begin(
 
     Args:
         state: The configuration in force.
-        recording: Creates spans.
+        instrumenter: Creates spans.
         inbound: The extracted context; ``None`` if there are no trace headers.
         scope: The ASGI scope.
         send: The server's ``send``.
@@ -81,12 +81,12 @@ def begin(
     """
     if not mark[0]:
         notice_fork()
-    tail_sampler, factory = recording.tail_sampler, recording.factory
+    tail_sampler, factory = instrumenter.tail_sampler, instrumenter.factory
     upstream = _NO_INBOUND if inbound is None else inbound
     trace_id, trace_state, flags = upstream.trace_id, upstream.trace_state, upstream.random
-    if upstream.sampled is False and trace_id and not upstream.denied and recording.lazy:
+    if upstream.sampled is False and trace_id and not upstream.denied and instrumenter.lazy:
         if tail_sampler.may_keep(trace_id):
-            return begin_lazily(state, recording, upstream, scope, send, app)
+            return begin_lazily(state, instrumenter, upstream, scope, send, app)
         return UnrecordedSpan(factory, upstream)
     true_root = not trace_id
     if true_root:
@@ -96,10 +96,10 @@ def begin(
     if upstream.denied:
         pass
     elif tail_sampler.needs_attributes:
-        local, trace_state, added = _sample_custom(state, recording, scope, base, inbound, trace_id)
+        local, trace_state, added = _sample_custom(state, instrumenter, scope, base, inbound, trace_id)
     else:
         name = scope.get("method", "HTTP")
-        if upstream.sampled is None and recording.head.needs_name:
+        if upstream.sampled is None and instrumenter.head.needs_name:
             name = operation_of(scope, app)
         local = tail_sampler.begin(trace_id, upstream.sampled, name)
     if local is not None and local.state == HEAD:
@@ -111,10 +111,10 @@ def begin(
     )
     if local is None:
         return UnrecordedSpan(factory, upstream, context)
-    request = RecordedRequest(state, recording, inbound, scope, send, app)
+    request = RecordedRequest(state, instrumenter, inbound, scope, send, app)
     request.start_time, request.started = local.wall, local.monotonic
     span = request.span = Span(
-        recording.server, None, SpanKind.SERVER, local.wall, context, local, None, request, request
+        instrumenter.server, None, SpanKind.SERVER, local.wall, context, local, None, request, request
     )
     local.root, local.true_root = span, true_root
     local.stream = scope["type"] == "websocket"
@@ -127,7 +127,7 @@ def begin(
 
 def _sample_custom(
     state: InstrumentationState,
-    recording: Recording,
+    instrumenter: Instrumenter,
     scope: Scope,
     base: Context,
     inbound: Inbound | None,
@@ -139,7 +139,7 @@ def _sample_custom(
     """
     attributes = request_attributes(scope, state.redactor)
     context = base if inbound is None else state.propagation.context(inbound, base)
-    local, answer = recording.tail_sampler.begin_custom(
+    local, answer = instrumenter.tail_sampler.begin_custom(
         trace_id, span_method(scope), context, SpanKind.SERVER, attributes
     )
     added = {key: value for key, value in (answer.attributes or {}).items() if key not in attributes}

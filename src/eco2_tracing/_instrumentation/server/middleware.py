@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from eco2_tracing._instrumentation.common.asgi import ASGIApp, Hook, Receive, Scope, Send
     from eco2_tracing._instrumentation.common.excluded import ExcludedPaths
-    from eco2_tracing._instrumentation.common.state import InstrumentationState, Recording
+    from eco2_tracing._instrumentation.common.state import InstrumentationState, Instrumenter
     from eco2_tracing.propagation import Inbound
 
 
@@ -113,8 +113,8 @@ class TracingMiddleware:
             return self._untraced(state, scope, receive, send, base, as_unsampled(inbound), excluded=True)
         if outer is not None:
             return serve(self.app, ServedRequest(scope, send), scope, receive, base, base)
-        recording = state.recording
-        if recording is None:
+        instrumenter = state.instrumenter
+        if instrumenter is None:
             if state.begin_external is None:
                 return self._untraced(state, scope, receive, send, base, inbound)
             request, receive, context = state.begin_external(
@@ -124,29 +124,29 @@ class TracingMiddleware:
         if (
             inbound is not None
             and inbound.refused
-            and recording.lazy
+            and instrumenter.lazy
             and not base
             and self._hook is None
-            and recording.factory.on_start is None
+            and instrumenter.factory.on_start is None
         ):
             # A faster way to the result of ``_traced`` for the most frequent kind of request.
-            if inbound.trace_id & LOW_64_BITS >= recording.tail_sampler.kept_below:
+            if inbound.trace_id & LOW_64_BITS >= instrumenter.tail_sampler.kept_below:
                 if state.response_header is not None:
-                    return self._traced(state, recording, scope, receive, send, base, inbound)
-                span = UnrecordedSpan(recording.factory, inbound)
+                    return self._traced(state, instrumenter, scope, receive, send, base, inbound)
+                span = UnrecordedSpan(instrumenter.factory, inbound)
                 context = Context({SPAN_KEY: span, INBOUND_KEY: inbound})
                 return serve(self.app, UnrecordedRequest(scope, send, span), scope, receive, base, context)
-            lazy = begin_lazily(state, recording, inbound, scope, send, self._owner)
+            lazy = begin_lazily(state, instrumenter, inbound, scope, send, self._owner)
             if scope.get("method") != "GET":  # a WebSocket, or a request that may have a body
                 receive = lazy.watch(receive)
             context = Context({SPAN_KEY: lazy.span, INBOUND_KEY: inbound})
             return serve(self.app, lazy, scope, receive, base, context)
-        return self._traced(state, recording, scope, receive, send, base, inbound)
+        return self._traced(state, instrumenter, scope, receive, send, base, inbound)
 
     def _traced(
         self,
         state: InstrumentationState,
-        recording: Recording,
+        instrumenter: Instrumenter,
         scope: Scope,
         receive: Receive,
         send: Send,
@@ -154,7 +154,7 @@ class TracingMiddleware:
         inbound: Inbound | None,
     ) -> Awaitable[None]:
         """Serve a request with a span of ours."""
-        begun = begin(state, recording, inbound, scope, send, self._owner, base)
+        begun = begin(state, instrumenter, inbound, scope, send, self._owner, base)
         span: Any = begun.span if isinstance(begun, RecordedRequest) else begun
         values: dict[str, object] = {**base, SPAN_KEY: span} if base else {SPAN_KEY: span}
         if inbound is not None:
@@ -170,8 +170,8 @@ class TracingMiddleware:
             request: ServedRequest = UnrecordedRequest(scope, send, begun, header)
         else:
             request = begun
-            if self._hook is not None or recording.factory.on_start is not None:
-                self._call_start_hooks(recording, span, scope, base)
+            if self._hook is not None or instrumenter.factory.on_start is not None:
+                self._call_start_hooks(instrumenter, span, scope, base)
             if scope.get("method") != "GET":
                 receive = begun.watch(receive)
         return serve(self.app, request, scope, receive, base, Context(values))
@@ -196,8 +196,8 @@ class TracingMiddleware:
         header = trace_id_header(state.response_header, 0 if inbound is None else inbound.trace_id)
         return serve(self.app, ServedRequest(scope, send, header), scope, receive, base, context)
 
-    def _call_start_hooks(self, recording: Recording, span: Any, scope: Scope, base: Context) -> None:
-        if recording.factory.on_start is not None:
-            recording.factory.on_start(span, base)
+    def _call_start_hooks(self, instrumenter: Instrumenter, span: Any, scope: Scope, base: Context) -> None:
+        if instrumenter.factory.on_start is not None:
+            instrumenter.factory.on_start(span, base)
         if self._hook is not None:
             call_hook(self._hook, span, scope)

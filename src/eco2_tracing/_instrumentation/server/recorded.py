@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from eco2_tracing._instrumentation.common.asgi import Message, Receive, Scope, Send
-    from eco2_tracing._instrumentation.common.state import InstrumentationState, Recording
+    from eco2_tracing._instrumentation.common.state import InstrumentationState, Instrumenter
     from eco2_tracing._spans.read_side import Attributes
     from eco2_tracing._spans.span import Span
     from eco2_tracing.propagation import Inbound
@@ -52,14 +52,14 @@ class RecordedRequest(ServedRequest):
 
     Args:
         state: The configuration in force.
-        recording: Creates spans.
+        instrumenter: Creates spans.
         inbound: The extracted context; ``None`` if there are no trace headers.
         scope: The ASGI scope.
         send: The server's ``send``.
         app: The instrumented application, which has the routes.
 
     Attributes:
-        inbound, recording: The arguments.
+        inbound, instrumenter: The arguments.
         start_time: Nanoseconds since the epoch.
         span: The span, set after construction; ``None`` when the request has been closed.
     """
@@ -76,7 +76,7 @@ class RecordedRequest(ServedRequest):
     def __init__(
         self,
         state: InstrumentationState,
-        recording: Recording,
+        instrumenter: Instrumenter,
         inbound: Inbound | None,
         scope: Scope,
         send: Send,
@@ -87,7 +87,7 @@ class RecordedRequest(ServedRequest):
         self.started = perf_counter_ns()
         self._send = send
         self._state = state
-        self.recording = recording
+        self.instrumenter = instrumenter
         self.inbound = inbound
         self._app = app
         # A copy, because middleware may change the scope and its headers in place.
@@ -102,12 +102,12 @@ class RecordedRequest(ServedRequest):
     def make_context(self) -> SpanContext:
         """Return the context of the span, in the upstream's trace and not sampled."""
         assert self.inbound is not None  # noqa: S101 - without an upstream the context is created at the start
-        return unsampled_context(self.recording.factory, self.inbound)
+        return unsampled_context(self.instrumenter.factory, self.inbound)
 
     def begin_local_trace(self, span: Span) -> LocalTrace:
         """Return the new local trace of a request that the upstream did not sample."""
         local = LocalTrace(
-            self.recording.tail_sampler.buffer,
+            self.instrumenter.tail_sampler.buffer,
             UNDECIDED,
             span._context.trace_id,
             span_method(self._arrived),
