@@ -164,7 +164,6 @@ def _greenlets() -> str | None:
 _GREENLETS = (("gevent", "gevent.hub", "Hub"), ("eventlet", "eventlet.greenthread", "GreenThread"))
 """Types among the parents of a library's greenlets. SQLAlchemy's greenlets have other parents."""
 
-
 _own_threads: set[int] = set()
 
 

@@ -42,7 +42,6 @@ TRACE_HEADERS: frozenset[bytes] = frozenset(
 VENDOR_BAGGAGE_PREFIXES = (b"ot-baggage-", b"uberctx-")
 """Prefixes of baggage headers of the OpenTracing and Jaeger formats, which have one header for each member."""
 
-
 HEX_DIGITS = b"0123456789abcdefABCDEF"
 LOWER_HEX_DIGITS = b"0123456789abcdef"
 
@@ -54,7 +53,6 @@ Ids of 0 stand for a bare decision, ``None`` for a deferred decision.
 
 KNOWN_FLAGS = 0x02
 """Trace flags other than "sampled" that are propagated: random-trace-id (W3C Trace Context level 2)."""
-
 
 _Decision = tuple[bool | None, bool]  # sampled, debug
 _DECISIONS: dict[bytes, _Decision] = {
