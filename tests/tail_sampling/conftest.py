@@ -87,9 +87,15 @@ class Local:
         (span,) = [span for span in self.exported if span.name == name]
         return span
 
+    @property
+    def holds(self):
+        """The number of local traces with buffered spans, and the number of buffered spans."""
+        buffer = self.tail_sampler.buffer
+        return len(buffer._holding), buffer._held_spans
+
     def is_empty(self):
         """Whether nothing is held any more."""
-        return self.tail_sampler.buffer.holds == (0, 0)
+        return self.holds == (0, 0)
 
 
 _ids = random.Random(4)

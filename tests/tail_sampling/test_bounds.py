@@ -123,7 +123,7 @@ def test_the_oldest_undecided_trace_makes_room():
     roots = [local.start(f"root {n}", caller()) for n in range(3)]
     for n, root in enumerate(roots):
         local.start(f"held {n}", root).end()
-    assert local.tail_sampler.buffer.holds == (2, 2)
+    assert local.holds == (2, 2)
     assert local.tail_sampler.buffer.dropped == {"evicted": 1}
     for n, root in enumerate(roots):
         local.fail(f"failing {n}", root)
@@ -142,7 +142,7 @@ def test_the_number_of_spans_is_bounded():
     for n in range(3):
         local.start(f"undecided {n}", undecided).end()
     assert local.names == ["chosen 0", "chosen 1", "chosen 2"]
-    assert local.tail_sampler.buffer.holds == (1, 3)
+    assert local.holds == (1, 3)
     assert local.tail_sampler.buffer.dropped == {}
 
 
@@ -155,10 +155,10 @@ def test_what_is_held_has_an_age():
     local.now = 1_059.0
     other = local.start("other", caller())
     local.start("second", other).end()
-    assert local.tail_sampler.buffer.holds == (2, 2)
+    assert local.holds == (2, 2)
     local.now = 1_061.0
     local.start("third", local.start("another", caller())).end()
-    assert local.tail_sampler.buffer.holds == (2, 2)
+    assert local.holds == (2, 2)
     assert local.tail_sampler.buffer.dropped == {"evicted": 1}
 
 
@@ -204,7 +204,7 @@ def test_a_cut_where_all_is_worth_keeping():
     root = local.start("root", caller(trace_id=HALF), start_time=1)
     for n in range(12):
         local.fail(f"{n:02}", root)
-    assert local.tail_sampler.buffer.holds[1] <= 8
+    assert local.holds[1] <= 8
     root.end()
     assert "00" not in local.names
     assert "11" in local.names

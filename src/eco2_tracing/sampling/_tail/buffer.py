@@ -76,11 +76,6 @@ class TraceBuffer:
         self.promote = self._exporter.promote
         self.dropped: Counter[str] = Counter()
 
-    @property
-    def holds(self) -> tuple[int, int]:
-        """The number of local traces with buffered spans, and the number of buffered spans."""
-        return len(self._holding), self._held_spans
-
     def close(self) -> None:
         """Emit nothing more: in a child process local traces from before the fork belong to the parent."""
         self._lock = RLock()  # another thread may have held it at the fork
