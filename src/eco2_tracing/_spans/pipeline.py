@@ -111,7 +111,7 @@ class Pipeline:
 
     def started(self, span: Span, parent_context: Context | None) -> None:
         """Call ``on_start`` of the application's processors for a recording span."""
-        for processor in self.processors:
+        for processor in tuple(self.processors):
             with guarded(f"{type(processor).__name__}.on_start"):
                 processor.on_start(span, parent_context)  # type: ignore[arg-type] # `Span` has the same public methods
 
@@ -130,9 +130,9 @@ class Pipeline:
         emitted: ReadableSpan = span
         if self.processors:
             emitted = span.snapshot()
-        for processor in self.processors:
-            with guarded(f"{type(processor).__name__}.on_end"):
-                processor.on_end(emitted)
+            for processor in tuple(self.processors):
+                with guarded(f"{type(processor).__name__}.on_end"):
+                    processor.on_end(emitted)
         for exporter in self.exporters:
             exporter.on_end(emitted)
 
