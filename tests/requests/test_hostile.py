@@ -465,14 +465,14 @@ def test_deep_stack_keeps_its_last_frames():
 
 def test_failure_at_the_end_of_a_span(monkeypatch, caplog):
     """An internal failure does not reach the application."""
-    from eco2_tracing.sampling._tail.local_trace import LocalTrace
+    from eco2_tracing.sampling._tail.buffer import TraceBuffer
 
     def broken(*_args):
         raise RuntimeError("ours")
 
     def work(_span):
         with monkeypatch.context() as patch:
-            patch.setattr(LocalTrace, "ended", broken)
+            patch.setattr(TraceBuffer, "child_ended", broken)
             with eco2_tracing.span("inner"):
                 pass
 

@@ -103,7 +103,7 @@ def test_a_span_that_begins_while_another_thread_keeps_the_trace(local):
 
     def decided_then_failed(*arguments):
         answer = decide(*arguments)
-        root.local_trace.failed(root)
+        root.local_trace.keep("error")
         return answer
 
     local.tracer.factory.decide = decided_then_failed
