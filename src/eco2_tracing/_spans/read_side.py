@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
@@ -100,22 +100,19 @@ class ReadSide(ReadableSpan):
     _description: Description | None = None  # derives the name and the attributes that are not set
     _maker: Maker | None = None  # creates the contexts and the local trace on demand
     _derived_name: str | None = None  # set when it is final
-    _copier: Copier | None = None  # limits the copied values of the span
     end_time: int | None = None
     _sealed: bool = False  # True after the end: setters are ignored
     status: Status = UNSET
-    _error_policy: tuple[bool, bool] = (
-        True,
-        True,
-    )  # for an exception that leaves the block: record it, set the status
     _given: dict[str, AttributeValue] | None = None  # attributes set by the application
     _derived: Attributes | None = None  # derived attributes, set when they are final
     _merged: Attributes | None = None  # attributes of ``_derived`` that the application set
     _events: Sequence[Event] = ()
-    _links: Sequence[Link] = ()
-    dropped_attributes: int = 0
-    dropped_events: int = 0
-    dropped_links: int = 0
+
+    # Class attributes are the defaults of values that most spans never set: no slot, and no store at the start.
+    _links = cast("Sequence[Link]", ())
+    _copier = cast("Copier | None", None)  # limits the copied values of the span
+    _error_policy = (True, True)  # for an exception that leaves the block: record it, and set the status
+    dropped_attributes = dropped_events = dropped_links = 0
 
     # Created on demand -------------------------------------------------------------------------
 
