@@ -10,6 +10,7 @@ import signal
 
 import hypothesis
 import pytest
+from starlette.background import BackgroundTask
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores SIGINT, and so would the processes that a test starts.
@@ -30,3 +31,13 @@ hypothesis.settings.load_profile("suite")
 @pytest.fixture(autouse=True)
 def _clean_state(clean_tracing):
     """Reset provider, propagator, instrumentations and once-only warnings."""
+
+
+@pytest.fixture(autouse=True)
+def _no_contrib_background_tasks():
+    """Restore `BackgroundTask.__call__`, which contrib's instrumentation of an application replaces for the process."""
+    yield
+    original = getattr(BackgroundTask, "_otel_original_call", None)
+    if original is not None:
+        BackgroundTask.__call__ = original
+        del BackgroundTask._otel_original_call

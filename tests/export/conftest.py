@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from eco2_tracing._export import SpanBatcher, build_otlp
-from eco2_tracing._export.batch.processor import _alive
+from eco2_tracing._forks import _forks
 from eco2_tracing._settings.otlp import OtlpSettings
 from tests.export.receivers import GrpcReceiver, HttpReceiver
 
@@ -27,8 +27,8 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 def _no_batchers() -> Iterator[None]:
     """Stop the threads of a failed test."""
     yield
-    for batcher in list(_alive):
-        if batcher._thread is not None:
+    for batcher in list(_forks.owners):
+        if isinstance(batcher, SpanBatcher) and batcher._thread is not None:
             batcher.shutdown(0)
 
 
