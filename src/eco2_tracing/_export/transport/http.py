@@ -59,7 +59,7 @@ class HttpTransport(PersistentTransport):
     def _exchange(self, body: bytes, deadline: float, *, resent: bool) -> ExportResult:
         connection = self._ready(deadline)
         client = HTTPConnection("unused")
-        client.sock = KeptSocket(connection)
+        client.sock = sock = KeptSocket(connection)
         client.auto_open = 0
         # A proxy that forwards plaintext needs the whole URL (RFC 9112, 3.2.2); TLS goes through a tunnel.
         proxy = None if self._secure else connection.proxy
@@ -72,6 +72,7 @@ class HttpTransport(PersistentTransport):
             client.putheader("Proxy-Authorization", proxy.authorization)
         client.putheader("Content-Length", str(len(body)))
         client.endheaders(body)
+        sock.wait_for_response()
         with client.getresponse() as response:
             content = self._read(response)
         if 200 <= response.status < 300:

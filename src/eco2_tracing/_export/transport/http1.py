@@ -30,10 +30,22 @@ class KeptSocket:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.sendall = connection.sendall
+        self._reader = reader_of(connection.recv)
+
+    def wait_for_response(self) -> None:
+        """Wait for the final response: `http.client` skips no interim response but 100.
+
+        `makefile` must not raise: `http.client` would leave a response without its file, whose finalizer fails. Python
+        3.14 and newer print that failure.
+
+        Raises:
+            ConnectionError: There is no response, or it is not HTTP/1.1.
+        """
+        self._reader = final_response(self._reader, secure=self._connection.is_secure)
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """Return a reader of the final response: `http.client` skips no interim response but 100."""
-        return final_response(reader_of(self._connection.recv), secure=self._connection.is_secure)
+        """Return the reader of the response."""
+        return self._reader
 
     def close(self) -> None:
         """Do nothing."""
