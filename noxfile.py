@@ -1,7 +1,7 @@
 """Sessions: each makes its own virtual environment, so nothing here needs one.
 
-`nox` runs what `.ci/run` asks for; `nox -l` lists all. An interpreter or a version that a
-session names must be on the PATH; the sessions of an absent one are skipped, unless `CI` is set.
+`nox` runs what `.ci/run` asks for; `nox -l` lists all. An interpreter that a session names must be on the PATH;
+nox skips the sessions of an absent one and says so, unless `CI` is set.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ nox.options.sessions = ["tests", "coverage", "tests_fastapi", "tests_otel", "min
 nox.options.sessions += ["types", "lint", "docs", "demo"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-PYTHONS = ("3.11", "3.12", "3.13")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
 DIST = Path("dist")
 
@@ -68,9 +68,9 @@ def install_programs(session: nox.Session) -> None:
         session.run(*command, success_codes=[0, 1], silent=True)
 
 
-@nox.session(python=OLDEST)
+@nox.session
 def build(session: nox.Session) -> None:
-    """Build the wheel once; all other sessions test it as it is installed."""
+    """Build the wheel once, with the Python that runs nox; all other sessions test it as it is installed."""
     for old in DIST.glob("*.whl"):
         old.unlink()
     session.run("python", "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(DIST), ".")
