@@ -1,4 +1,4 @@
-"""Private names of Python's import system. Checked with CPython 3.11, 3.12 and 3.13.
+"""Private names of Python's import system. Checked with CPython 3.11 to 3.15.
 
 A fork in C that comes while a thread imports leaves two kinds of locks behind in the child: one for each module that
 the thread was importing, and the one of the import system, which is held while a module is searched for.
