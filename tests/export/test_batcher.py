@@ -18,9 +18,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from eco2_tracing._export import SpanBatcher
 from eco2_tracing._export.batch.failure_log import QUIET_S, FailureLog
-from eco2_tracing._export.batch.processor import _after_fork_in_child
 from eco2_tracing._export.batch.queue import SpanQueue
 from eco2_tracing._export.result import ExportResult
+from eco2_tracing._forks import _forks
 from eco2_tracing._protobuf import block, varint
 from tests.export.receivers import LIMIT_S, GrpcReceiver, HttpReceiver, eventually, free_port
 from tests.export.spans import make_span
@@ -569,7 +569,7 @@ def test_a_forked_child_begins_anew(grpc_receiver: GrpcReceiver, open_batcher: O
     batcher.on_end(make_span("one"))
     assert batcher.force_flush(20_000)
     parents = batcher._queue
-    _after_fork_in_child()
+    batcher.after_fork()
     parents.stop(0)  # its thread, which no child would have
     eventually(lambda: not export_threads())
     assert (batcher.stats().sent, batcher.stats().queued) == (0, 0)
@@ -577,18 +577,18 @@ def test_a_forked_child_begins_anew(grpc_receiver: GrpcReceiver, open_batcher: O
     assert batcher.force_flush(20_000)
     assert grpc_receiver.names == ["one", "two"]
     batcher.shutdown()
-    _after_fork_in_child()
+    batcher.after_fork()
     batcher.on_end(make_span("late"))
     assert batcher.stats().dropped["shutdown"] == 1
     foreign = SpanBatcher(Recording())
-    _after_fork_in_child()
+    foreign.after_fork()
     assert foreign.shutdown()
 
 
 def test_a_fault_after_a_fork(caplog: pytest.LogCaptureFixture) -> None:
     """An exception in the fork hook is logged and does not reach the child."""
     batcher = SpanBatcher(Broken())  # type: ignore[arg-type]  # what is tested
-    _after_fork_in_child()
+    _forks.renew()
     assert "forked process" in caplog.text
     del batcher
 
