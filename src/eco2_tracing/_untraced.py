@@ -17,11 +17,13 @@ def _suppressed() -> Context:
 SUPPRESSED = _suppressed()
 """A context in which no instrumentation is active."""
 
-_KEYS = tuple(SUPPRESSED)
+_KEYS = frozenset(SUPPRESSED)
 
 
 def is_suppressed(context: Context) -> bool:
     """Return True if a context suppresses all instrumentation, or that of HTTP clients."""
+    if _KEYS.isdisjoint(context):  # usual, and one call
+        return False
     return any(context.get(key) for key in _KEYS)
 
 

@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from eco2_tracing._forks import renew_in_child
-from eco2_tracing._guard import attempt, internal_failure
+from eco2_tracing._guard import internal_failure
 from eco2_tracing._native import RLock
 from eco2_tracing._readable_span import readable_span
 from eco2_tracing._spans.sanitize import limit_attributes
@@ -157,7 +157,14 @@ class ReadSide(ReadableSpan):
         description = self._description
         if description is None:
             return ""
-        return attempt("naming a span", description.describe_name, default="unknown")
+        return self._describe_name()
+
+    def _describe_name(self, derived: Attributes | None = None) -> str:
+        try:
+            return self._description.describe_name(derived)  # type: ignore[union-attr] # the caller has checked it
+        except Exception:  # noqa: BLE001 - a description reads objects of the application
+            internal_failure("naming a span")
+            return "unknown"
 
     @property
     def attributes(self) -> Attributes:

@@ -197,11 +197,7 @@ class Span(ReadSide, trace.Span):
         given, derived = self._given, self._derive()
         description = self._description
         if description is not None and self._given_name is None:
-            try:
-                self._derived_name = description.describe_name(derived)
-            except Exception:  # noqa: BLE001 - a description reads objects of the application
-                internal_failure("naming a span")
-                self._derived_name = "unknown"
+            self._derived_name = self._describe_name(derived)
         self._derived = {**derived, **given, **last} if given else {**derived, **last}
         # Redaction masks only the attributes that the application set.
         self._merged = given or self._merged

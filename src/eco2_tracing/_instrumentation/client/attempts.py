@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import Context, create_key
 from opentelemetry.trace import INVALID_SPAN
 
-from eco2_tracing._context import otel_context, reset
+from eco2_tracing._context import otel_context
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation.client.begin import begin_call
 from eco2_tracing._instrumentation.client.transports import delegating
@@ -158,15 +158,6 @@ def suppress_inner_spans(request: Request, kind: type) -> Token[Context]:
     """
     context = otel_context.get()
     return otel_context.set(Context({**context, _OUTER_KEY: OuterCall(request, kind, None, context)}))
-
-
-def detach(token: Token[Context]) -> None:
-    """Restore the context around the attempt.
-
-    An abandoned coroutine, such as the body of a stream, is closed in another context. Nothing is restored or
-    reported then.
-    """
-    reset(token)
 
 
 def answered(attempt: Attempt, response: Response, watch: Watch) -> None:

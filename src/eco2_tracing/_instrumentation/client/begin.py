@@ -12,6 +12,7 @@ from eco2_tracing._instrumentation.common.http_attributes import call_attributes
 from eco2_tracing._spans.span import Span
 from eco2_tracing.propagation._inbound import FLAGS, inbound_of
 from eco2_tracing.sampling._head.tracestate import with_probability
+from eco2_tracing.sampling._tail.local_trace import DROPPED, UNDECIDED
 
 if TYPE_CHECKING:
     from opentelemetry import trace
@@ -62,15 +63,15 @@ def begin_call(
             if not valid and trace_id:
                 parent = SpanContext(trace_id, factory.new_span_id(), False, FLAGS[factory.random_flag])
             return None, parent
-    elif not local.recording:
+    elif local.state == DROPPED:
         return None, parent
-    elif local.sampled and not flags & 1:
+    elif local.state != UNDECIDED and not flags & 1:
         # The local trace was kept after the parent had ended: the parent's tracestate has no probability.
         trace_state = with_probability(trace_state, local.probability, trace_id)
     if not valid:
         flags = FLAGS[factory.random_flag]
     span_context = SpanContext(
-        trace_id, factory.new_span_id(), False, FLAGS[(flags & 2) | local.sampled], trace_state
+        trace_id, factory.new_span_id(), False, FLAGS[(flags & 2) | (local.state != UNDECIDED)], trace_state
     )
     call = ClientCall(state, request, local)
     span = call.span = Span(

@@ -114,7 +114,8 @@ class ClientCall:
             span.seal(self._answered_time or local.now())
             if local.root is not span:
                 local.buffer.child_ended(local, span)
-        self._finish_root(span, local)
+        if local.root is span:
+            self._finish_root(local)
 
     def raised(self, exception: BaseException) -> None:
         """Record that the attempt failed before the response or in its body, and end the span."""
@@ -131,13 +132,13 @@ class ClientCall:
                 span.record_exception(exception, timestamp=local.now())
             span.status = Status(StatusCode.ERROR, f"{class_name(type(exception))}: {message(exception)}")
         span.end()
-        self._finish_root(span, local)
-
-    def _finish_root(self, span: Span, local: LocalTrace) -> None:
         if local.root is span:
-            if self._status_code is not None and self._status_code >= SERVER_ERROR:
-                local.keep("error")
-            local.finish()
+            self._finish_root(local)
+
+    def _finish_root(self, local: LocalTrace) -> None:
+        if self._status_code is not None and self._status_code >= SERVER_ERROR:
+            local.keep("error")
+        local.finish()
 
     # Description of the span -------------------------------------------------------------------
 

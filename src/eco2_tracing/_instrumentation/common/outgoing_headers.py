@@ -41,8 +41,9 @@ def inject_headers(
     if items is None:
         _inject_publicly(state, request, injected, context, is_internal)
     elif _has_no_trace_headers(items, propagation.replaced_headers):
-        added = propagation.inject_headers(injected, context, internal=is_internal)
-        items.extend([(name, name, value) for name, value in added])
+        added = propagation.injector.inject(injected, context, is_internal)
+        for pair in added:
+            items.append((pair[0], *pair))  # no comprehension, which would be another call
         setattr(request, _SENT, (added, []))
     else:
         pairs = _reinjected(

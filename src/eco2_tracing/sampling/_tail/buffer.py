@@ -93,7 +93,7 @@ class TraceBuffer:
         with self._lock:
             opened = local.open
             if opened:
-                opened.pop(span._context.span_id, None)
+                opened.pop(span, None)
             state = local.state
             if state == UNDECIDED:
                 if local.closing and not opened:

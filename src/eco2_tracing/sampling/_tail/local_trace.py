@@ -108,7 +108,7 @@ class LocalTrace:
         held: The ended spans that are buffered; ``None`` if there is none.
         held_since: Seconds of the buffer's clock when the first of them was buffered.
         heavy: Bytes that the memory limiter counts for them.
-        open: The child spans that have not ended, by span id.
+        open: The child spans that have not ended, oldest first.
         closing: True once the root has ended.
         stream: True for connections that may stay open for hours: their spans are not buffered.
         peer_ended: True if the peer ended the connection, so that an error is no reason to keep.
@@ -128,7 +128,7 @@ class LocalTrace:
     held: list[LocalSpan] | None = None
     held_since: float = 0.0
     heavy: int = 0
-    open: dict[int, LocalSpan] | None = None
+    open: dict[LocalSpan, None] | None = None
     closing: bool = False
     stream: bool = False
     peer_ended: bool = False
@@ -149,7 +149,7 @@ class LocalTrace:
 
     def open_spans(self) -> list[LocalSpan]:
         """Return the child spans that have not ended; other threads may start more of them."""
-        return list(self.open.copy().values()) if self.open else []
+        return list(self.open.copy()) if self.open else []
 
     def began(self, span: LocalSpan) -> None:
         """Register a child span that has started."""
@@ -159,7 +159,7 @@ class LocalTrace:
         elif len(opened) >= _OPEN_LIMIT:
             # Spans that are never ended must not pile up under a root that lives as long as the process.
             opened.pop(next(iter(opened)), None)
-        opened[span._context.span_id] = span
+        opened[span] = None
         if self.state == KEPT and not span._context.trace_flags.sampled:
             # The local trace was kept after the sampler's decision about this span.
             self.buffer.promote(self, [span])
