@@ -16,7 +16,7 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 from opentelemetry.propagate import inject
 
-from eco2_tracing._instrumentation.common import attempts, http_client
+from eco2_tracing._instrumentation.common import attempts
 from eco2_tracing._instrumentation.common.attempts import patch_attempts
 from eco2_tracing.propagation import Propagation
 from eco2_tracing.testing import b3_headers
@@ -185,7 +185,7 @@ class Adding:
 def test_an_sdk_below_the_headers(names, callee, monkeypatch, place, first, library, host, inherited):
     """One header in any order of set-up; its members win over those inherited, and external hosts get no others."""
     caller = Library(library, real=False)
-    monkeypatch.setattr(http_client, "_wrapped", [])
+    monkeypatch.setattr(attempts, "_wrapped", [])
     for name in ("endheaders", "send"):
         monkeypatch.setattr(HTTPConnection, name, getattr(HTTPConnection, name))
     monkeypatch.setattr(attempts, "_patched", set())
@@ -250,7 +250,7 @@ def test_a_failure_of_ours_lets_the_call_out(callee, monkeypatch, caplog):
     patch_attempts("urllib")
     Adding(monkeypatch, "sdk=1")
     configure(disabled_instrumentations="*")
-    monkeypatch.setattr(http_client, "current", None)
+    monkeypatch.setattr(attempts, "current", None)
     connection = HTTPConnection("127.0.0.1", callee.port)
     connection.request("GET", "/", headers={"baggage": "mine=1"})
     assert connection.getresponse().status == 200

@@ -8,6 +8,7 @@ import gc
 import gzip
 import socket
 import threading
+from functools import partial
 
 import pytest
 from opentelemetry import trace
@@ -410,14 +411,14 @@ def test_http2_reset_within_the_body(captured_spans):
 def other_provider(monkeypatch):
     """A tracer provider of other code."""
     from eco2_tracing._instrumentation.common.state import current
-    from eco2_tracing._instrumentation.external.calls import CallExternal
+    from eco2_tracing._instrumentation.external.provider import call_external
 
     configure()
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(current.state, "instrumenter", None)
-    monkeypatch.setattr(current.state, "call_external", CallExternal(provider.get_tracer("other")))
+    monkeypatch.setattr(current.state, "call_external", partial(call_external, provider.get_tracer("other")))
     yield exporter
     provider.shutdown()
 

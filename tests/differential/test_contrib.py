@@ -15,10 +15,9 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.propagate import inject
 
 from eco2_tracing import configure_tracing, current_trace_id, instrument_app, span
-from eco2_tracing._instrumentation.common.excluded import ExcludedPaths
+from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, excluded_regexes
 from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._instrumentation.contrib import switch
-from eco2_tracing._instrumentation.contrib.excluded import excluded_regexes
 from eco2_tracing._settings import TracingSettings
 from eco2_tracing.logs import bind_log_fields
 from eco2_tracing.testing import SPAN_ID, TRACE_ID, CapturedSpans, b3_headers

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from opentelemetry import trace
 
-from eco2_tracing._instrumentation.libraries.executors import instrument_executors, uninstrument_executors
+from eco2_tracing._instrumentation.libraries.hooks import instrument_executors, uninstrument_executors
 from eco2_tracing._spans.manual import current_span_id, span
 
 

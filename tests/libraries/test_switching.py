@@ -16,7 +16,7 @@ import pytest
 import eco2_tracing
 from eco2_tracing._instrumentation import instrument
 from eco2_tracing._instrumentation.instrument import instrument_libraries, uninstrument_libraries
-from eco2_tracing._instrumentation.libraries import lookup
+from eco2_tracing._instrumentation.libraries import registry
 from eco2_tracing._instrumentation.libraries.tested import REFUSED, TESTED, Library, key_of
 
 ROOT = Path(__file__).parents[2]
@@ -62,11 +62,11 @@ def table(tmp_path, monkeypatch):
             (tmp_path / f"{module}.py").write_text(INSTRUMENTATION)
         row = Library(name, name, f"opentelemetry-instrumentation-{name}", module, "Instrumentor", name)
         if tested:
-            monkeypatch.setattr(lookup, "TESTED", (*lookup.TESTED, row))
+            monkeypatch.setattr(registry, "TESTED", (*registry.TESTED, row))
         added.extend([name, module])
         return row
 
-    monkeypatch.setattr(lookup, "TESTED", ())
+    monkeypatch.setattr(registry, "TESTED", ())
     monkeypatch.syspath_prepend(tmp_path)
     yield add
     uninstrument_libraries()
@@ -116,7 +116,7 @@ def test_is_on_inside_the_import_of_a_submodule(table, tmp_path, monkeypatch):
             "self.log.append(", "import crane.wing; crane.wing.__name__; self.log.append("
         )
     )
-    monkeypatch.setattr(lookup, "TESTED", (row._replace(watched="crane.wing"),))
+    monkeypatch.setattr(registry, "TESTED", (row._replace(watched="crane.wing"),))
     instrument_libraries()
     importlib.import_module("crane.wing")
     sys.modules.pop("crane.wing")
@@ -286,7 +286,7 @@ def test_versions_that_are_tested_here(table, tmp_path, monkeypatch, version, on
     )
     told = 'assert kwargs == {"raise_exception_on_conflict": True}'
     instrumentation.write_text(instrumentation.read_text().replace(told, refuses))
-    monkeypatch.setattr(lookup, "TESTED", (row._replace(newer="2.1."),))
+    monkeypatch.setattr(registry, "TESTED", (row._replace(newer="2.1."),))
     instrument_libraries()
     importlib.import_module("plover")
     assert log_of("plover") == (["on"] if on else [])

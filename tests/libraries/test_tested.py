@@ -14,8 +14,8 @@ from tests.differential.client_cases import answering_server
 from tests.support.mongo import stand_in
 
 from eco2_tracing._instrumentation.instrument import uninstrument_libraries
-from eco2_tracing._instrumentation.libraries import sqlalchemy as sqlalchemy_module
-from eco2_tracing._instrumentation.libraries.sqlalchemy import early_engines
+from eco2_tracing._instrumentation.libraries import connections as sqlalchemy_module
+from eco2_tracing._instrumentation.libraries.connections import early_engines
 from eco2_tracing._instrumentation.libraries.tested import TESTED
 
 

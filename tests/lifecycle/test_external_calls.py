@@ -20,7 +20,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from starlette.testclient import TestClient
 
 from eco2_tracing import configure_tracing, instrument_app, instrument_httpx
-from eco2_tracing._instrumentation.client.contrib_guard import _watch
+from eco2_tracing._instrumentation.client.httpx import _watch
 from eco2_tracing.testing import TRACE_ID, CapturedSpans, b3_headers
 from tests.lifecycle.servers import environment, serving
 

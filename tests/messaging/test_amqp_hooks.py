@@ -11,9 +11,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tests.messaging import fakes
 
 from eco2_tracing import span
-from eco2_tracing._instrumentation.common.carrier_headers import outgoing
-from eco2_tracing._instrumentation.messaging import aio_pika as aio_pika_module
-from eco2_tracing._instrumentation.messaging import pika as pika_module
+from eco2_tracing._instrumentation.common.outgoing_headers import outgoing
+from eco2_tracing._instrumentation.messaging.amqp import instrument_aio_pika, instrument_pika
 
 pytestmark = pytest.mark.usefixtures("hooks_alone")
 
@@ -25,7 +24,7 @@ def pika(package, patches):
     module = package("pika", **members)
     package("pika.adapters.blocking_connection", BlockingChannel=module.BlockingChannel)
     package("pika.channel", Channel=module.Channel)
-    pika_module.instrument(patches)
+    instrument_pika(patches)
     return module
 
 
@@ -42,7 +41,7 @@ def aio_pika(package, patches):
     package("aio_pika.robust_queue", RobustQueueIterator=robust)
     package("aio_pika.message", ProcessContext=module.ProcessContext)
     package("aio_pika.tools", ensure_awaitable=lambda callback: callback)
-    aio_pika_module.instrument(patches)
+    instrument_aio_pika(patches)
     return module
 
 
@@ -283,7 +282,7 @@ def test_a_robust_iterator_of_older_versions(package, patches, captured_spans):
     package("aio_pika.queue", QueueIterator=members["QueueIterator"])
     package("aio_pika.robust_queue", RobustQueueIterator=robust)
     package("aio_pika.message", ProcessContext=members["ProcessContext"])
-    aio_pika_module.instrument(patches)
+    instrument_aio_pika(patches)
     messages = robust(members["Queue"]("orders", channel(), fakes.IncomingMessage()))
 
     async def iterate():

@@ -7,8 +7,8 @@ from opentelemetry import propagate, trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from eco2_tracing import TracingSettings, configure_tracing, span, tracing_status
-from eco2_tracing._instrumentation.common.carrier_headers import outgoing
-from eco2_tracing._instrumentation.messaging.headers import incoming
+from eco2_tracing._instrumentation.common.outgoing_headers import outgoing
+from eco2_tracing._instrumentation.messaging.model import incoming
 
 TRACE_ID = 0x463AC35C9F6413AD48485A3953BB6124
 TRACEPARENT = f"00-{TRACE_ID:032x}-a2fb4a1d1a96d312-01"

@@ -14,11 +14,13 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tests.messaging import fakes
 
 from eco2_tracing import span
-from eco2_tracing._instrumentation.common.carrier_headers import outgoing
-from eco2_tracing._instrumentation.messaging import aiokafka as aiokafka_module
+from eco2_tracing._instrumentation.common.outgoing_headers import outgoing
 from eco2_tracing._instrumentation.messaging import confluent as confluent_module
-from eco2_tracing._instrumentation.messaging import kafka_python
-from eco2_tracing._instrumentation.messaging.kafka import client_of
+from eco2_tracing._instrumentation.messaging.kafka import (
+    client_of,
+    instrument_aiokafka,
+    instrument_kafka_python,
+)
 from eco2_tracing._instrumentation.messaging.spans import Work
 
 pytestmark = pytest.mark.usefixtures("hooks_alone")
@@ -31,7 +33,7 @@ def kafka(package, patches):
         type(kind.__name__, (), dict(vars(kind))) for kind in (fakes.KafkaProducer, fakes.KafkaConsumer)
     )
     module = package("kafka", KafkaProducer=producer, KafkaConsumer=consumer)
-    kafka_python.instrument(patches)
+    instrument_kafka_python(patches)
     return module
 
 
@@ -39,7 +41,7 @@ def kafka(package, patches):
 def aiokafka(package, patches):
     """aiokafka, traced."""
     module = package("aiokafka", **fakes.copies("AIOKafkaProducer", "AIOKafkaConsumer"))
-    aiokafka_module.instrument(patches)
+    instrument_aiokafka(patches)
     return module
 
 
@@ -279,7 +281,7 @@ def test_clients_of_aiokafka_that_were_made_before(aiokafka, patches, captured_s
     """Of a producer the host is known, of a consumer nothing."""
     patches.undo()
     producer, consumer = aiokafka.AIOKafkaProducer(), aiokafka.AIOKafkaConsumer([fakes.record()])
-    aiokafka_module.instrument(patches)
+    instrument_aiokafka(patches)
 
     async def use():
         await producer.send("orders")

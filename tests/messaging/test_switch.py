@@ -53,7 +53,7 @@ def test_contribs_hooks_come_off(package, patches):
     plain, instrumentor, stand_in = (
         kafka.KafkaProducer.send,
         Instrumentor(),
-        Replacement("eco2_tracing._instrumentation.messaging.kafka_python:instrument"),
+        Replacement("eco2_tracing._instrumentation.messaging.kafka:instrument_kafka_python"),
     )
     stand_in.prepare()
     stand_in.begin(instrumentor)
@@ -68,7 +68,9 @@ def test_a_library_that_does_not_fit_is_left_as_it_was(package):
     kafka = package("kafka", **fakes.copies("KafkaProducer"))
     plain = kafka.KafkaProducer.send
     with pytest.raises(AttributeError, match="KafkaConsumer"):
-        Replacement("eco2_tracing._instrumentation.messaging.kafka_python:instrument").begin(Instrumentor())
+        Replacement("eco2_tracing._instrumentation.messaging.kafka:instrument_kafka_python").begin(
+            Instrumentor()
+        )
     assert kafka.KafkaProducer.send is plain
 
 

@@ -11,7 +11,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from opentelemetry import trace
 
-from eco2_tracing._compat import aio_pika, api, contrib, imports, instrumentors, pika, sdk, sqlalchemy
+from eco2_tracing._compat import aio_pika, api, contrib, imports, pika, sdk, sqlalchemy
 from eco2_tracing._compat import httpx as httpx_names
 from tests.repository.measures import private_names
 from tests.repository.sources import library
@@ -49,7 +49,7 @@ def test_instrumentations_without_the_attributes_of_searches():
     """The module is not changed."""
     module = ModuleType("opentelemetry.instrumentation.redis")
     before = dict(vars(module))
-    instrumentors.leave_out_searches(module)
+    contrib.leave_out_searches(module)
     assert vars(module) == before
 
 
@@ -59,7 +59,7 @@ def test_interceptors_without_their_span(caplog):
     class Interceptor:
         pass
 
-    instrumentors.wrap_server_spans(Interceptor, lambda span: None)
+    contrib.wrap_server_spans(Interceptor, lambda span: None)
     assert not hasattr(Interceptor, "_start_span")
     assert "the status of gRPC server spans" in caplog.text
 
@@ -69,7 +69,7 @@ def test_an_instrumentation_is_switched_off_by_its_base_class():
     base = import_module("opentelemetry.instrumentation.instrumentor").BaseInstrumentor
     assert "_uninstrument" in base.__abstractmethods__
     switched_off = []
-    instrumentors.remove_hooks(SimpleNamespace(_uninstrument=lambda: switched_off.append(True)))
+    contrib.remove_hooks(SimpleNamespace(_uninstrument=lambda: switched_off.append(True)))
     assert switched_off == [True]
 
 

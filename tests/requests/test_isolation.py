@@ -25,7 +25,7 @@ from opentelemetry.trace import SpanKind
 
 import eco2_tracing
 from eco2_tracing import TracingSettings, configure_tracing, instrument_app
-from eco2_tracing._instrumentation.common import serving as serving_module
+from eco2_tracing._instrumentation.common import isolation as serving_module
 from eco2_tracing.logs import EcsFormatter
 from tests.requests.connections import (
     LIMIT_S,

@@ -7,7 +7,7 @@ from opentelemetry import trace
 from opentelemetry.trace import INVALID_SPAN
 
 from eco2_tracing import TracingSettings, configure_tracing
-from eco2_tracing._instrumentation.server.unrecorded import UnrecordedSpan
+from eco2_tracing._instrumentation.server.begin import UnrecordedSpan
 from eco2_tracing._spans.read_side import creation
 from eco2_tracing._spans.span import Span
 from eco2_tracing.propagation._inbound import Inbound

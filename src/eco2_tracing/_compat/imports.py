@@ -25,9 +25,6 @@ def repair_imports(thread: int) -> None:
     """In a forked child: let what a thread of the parent was importing be imported anew.
 
     Python without the private names keeps the locks: a thread that imports such a module in the child waits for ever.
-
-    Args:
-        thread: The thread's identifier.
     """
     _renew_import_lock()
     locks: Any = getattr(sys.modules["_frozen_importlib"], "_module_locks", {})

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from eco2_tracing._instrumentation.common.captured_headers import HeaderCapture
 from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, ExcludedUrls, split_urls
+from eco2_tracing._instrumentation.common.http_attributes import HeaderCapture
 from eco2_tracing._instrumentation.common.state import (
     CLIENT_SCOPE,
     SERVER_SCOPE,
     InstrumentationState,
     Instrumenter,
 )
-from eco2_tracing._instrumentation.external.calls import CallExternal
-from eco2_tracing._instrumentation.external.requests import BeginExternal
+from eco2_tracing._instrumentation.external.provider import begin_external, call_external
 from eco2_tracing._spans.provider import OwnRandomIds
 
 if TYPE_CHECKING:
@@ -33,13 +33,7 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0"
 
 
 def build_state(settings: Settings, propagation: Propagation, redactor: Redactor) -> InstrumentationState:
-    """Return the state of the instrumentations, without the parts that create spans.
-
-    Args:
-        settings: The settings in force.
-        propagation: Extracts and injects headers.
-        redactor: Masks secrets.
-    """
+    """Return the state of the instrumentations, without the parts that create spans."""
     words, regexes = split_urls(settings.excluded_urls)
     capture = _Capture(settings.http_capture_headers_sanitize_fields, redactor)
     paths = settings.excluded_paths
@@ -73,16 +67,8 @@ class _Capture:
         return HeaderCapture(f"http.{direction}.header.", names, self._sanitized, self._redactor)
 
 
-def build_instrumenter(
-    provider: TracerProvider, tail_sampler: TailSampler, head: HeadSampler
-) -> Instrumenter:
-    """Return the parts that create server and client spans.
-
-    Args:
-        provider: The provider of this library.
-        tail_sampler: Begins local traces and decides whether they are kept.
-        head: The head sampler.
-    """
+def build_instrumenter(provider: TracerProvider, tail_sampler: TailSampler, head: HeadSampler) -> Instrumenter:
+    """Return the parts that create server and client spans."""
     return Instrumenter(
         factory=provider.factory,
         tail_sampler=tail_sampler,
@@ -95,11 +81,6 @@ def build_instrumenter(
 
 
 def use_external(state: InstrumentationState, provider: Provider) -> None:
-    """Set the state to trace requests and calls with an external provider.
-
-    Args:
-        state: The state, which is changed.
-        provider: The external provider.
-    """
-    state.begin_external = BeginExternal(provider.get_tracer(SERVER_SCOPE))
-    state.call_external = CallExternal(provider.get_tracer(CLIENT_SCOPE))
+    """Set the state to trace requests and calls with an external provider."""
+    state.begin_external = partial(begin_external, provider.get_tracer(SERVER_SCOPE))
+    state.call_external = partial(call_external, provider.get_tracer(CLIENT_SCOPE))

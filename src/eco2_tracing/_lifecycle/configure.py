@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._forks import in_child, notice_fork
 from eco2_tracing._guard import forget_warnings, guarded, logger
-from eco2_tracing._instrumentation.applications import check_application
 from eco2_tracing._instrumentation.client.httpx import instrument_httpx, uninstrument_httpx
 from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._instrumentation.contrib import switch
-from eco2_tracing._instrumentation.fastapi import install
+from eco2_tracing._instrumentation.fastapi import check_application, install
 from eco2_tracing._instrumentation.instrument import instrument_libraries as switch_on
 from eco2_tracing._instrumentation.instrument import uninstrument_libraries
 from eco2_tracing._lifecycle.arguments import (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from eco2_tracing._export import OtlpExporter
 from eco2_tracing._guard import logger
-from eco2_tracing._instrumentation.libraries.lookup import unusable_instrumentations
+from eco2_tracing._instrumentation.libraries.registry import unusable_instrumentations
 from eco2_tracing._settings import Problem, shown, withhold_expressions
 
 if TYPE_CHECKING:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.context import Context, create_key
 from opentelemetry.trace import INVALID_SPAN
 
 from eco2_tracing._context import otel_context
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._instrumentation.client.begin import begin_call
+from eco2_tracing._instrumentation.client.call import begin_call
 from eco2_tracing._instrumentation.client.transports import delegating
+from eco2_tracing._instrumentation.common.http_attributes import Request
 from eco2_tracing._instrumentation.common.outgoing_headers import inject_headers, response_header_items
 from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._untraced import is_suppressed
@@ -21,11 +23,41 @@ from eco2_tracing.sampling._tail.local_trace import UNDECIDED, LocalTrace
 if TYPE_CHECKING:
     from contextvars import Token
 
-    from eco2_tracing._instrumentation.client.interfaces import Attempt, Response, Watch
-    from eco2_tracing._instrumentation.common.http_attributes import Request
-    from eco2_tracing._instrumentation.common.state import InstrumentationState
+    from eco2_tracing._instrumentation.client.call import ClientCall
+    from eco2_tracing._instrumentation.common.state import ExternalAttempt, InstrumentationState
 
+    Attempt = ClientCall | ExternalAttempt
     Begun = tuple[Attempt, Token[Context], "OuterCall | None"]
+
+
+class Stream(Protocol):
+    """The body of a response."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+    def aclose(self) -> Awaitable[None]: ...
+
+
+class Response(Protocol):
+    """A response."""
+
+    headers: object
+    status_code: int
+    extensions: dict[str, bytes]
+    is_closed: bool
+    stream: Stream
+
+
+Send = Callable[[object, Request], Response]
+"""A method of a client or transport that sends a request."""
+AsyncSend = Callable[[object, Request], Awaitable[Response]]
+Watch = Callable[["Response", "Attempt", bool], None]
+"""Replaces the body of a response. The last argument is true if the body is encoded."""
+
 
 _SWITCHING_PROTOCOLS = 101
 _ENCODING = b"content-encoding"
@@ -177,7 +209,10 @@ def answered(attempt: Attempt, response: Response, watch: Watch) -> None:
                 if item[1] == _ENCODING:
                     encoded = True
                 elif local is not None and local.state == UNDECIDED:
-                    kept = kept or _kept_trace(item[1], item[2])
+                    is_timing = item[1] == _SERVER_TIMING
+                    kept = kept or (
+                        read_server_timing([item[2]]) if is_timing else read_trace_response(item[2])
+                    )
         if kept is not None and local is not None:
             _keep_as_callee(attempt.state, local, attempt.url.host, kept)
         captured = None
@@ -192,11 +227,6 @@ def answered(attempt: Attempt, response: Response, watch: Watch) -> None:
     except Exception:  # noqa: BLE001 - the application must get the response
         internal_failure("reading a response")
         finished(attempt)
-
-
-def _kept_trace(name: bytes, value: bytes) -> tuple[int, int, bool] | None:
-    """Return trace id, span id and whether the callee kept the trace, from a response header."""
-    return read_server_timing([value]) if name == _SERVER_TIMING else read_trace_response(value)
 
 
 def _keep_as_callee(

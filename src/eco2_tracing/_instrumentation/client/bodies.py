@@ -12,7 +12,7 @@ from eco2_tracing._instrumentation.client.attempts import finished, raised
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from eco2_tracing._instrumentation.client.interfaces import Attempt, Response, Watch
+    from eco2_tracing._instrumentation.client.attempts import Attempt, Response, Watch
 
     # The response and its body, by the identity of the response.
     Encoded = dict[int, tuple[ref[Response], ref[Any]]]
@@ -59,10 +59,6 @@ class _Parts:
     """An iterator over the parts of an asynchronous body.
 
     It is no generator, because event loops track each asynchronous generator, which is slower.
-
-    Args:
-        body: The watched body.
-        parts: The iterator of the stream that the body replaces.
     """
 
     __slots__ = ("_body", "_next", "_parts")
@@ -154,12 +150,7 @@ def _register_encoded(encoded: Encoded, response: Response) -> None:
 
 
 def _watch_decoders(response: Any, encoded: Encoded) -> None:
-    """Patch a class of responses to record errors of decoding. httpx may decode after it has closed the stream.
-
-    Args:
-        response: The class of responses of httpx.
-        encoded: Responses with an encoded body, and their bodies, by the identity of the response.
-    """
+    """Patch a class of responses to record errors of decoding. httpx may decode after it has closed the stream."""
     iterate, iterate_async = response.iter_bytes, response.aiter_bytes
 
     def body_of(owner: object) -> Any:

@@ -4,26 +4,24 @@ An attempt is one request at a transport. The transports of both packages are pa
 ``handle_request`` and ``handle_async_request``. Therefore each retry of an outer transport gets a span, a response
 from a cache gets none, and transports work without a client. Transports of other packages are patched when a client
 uses them. Clients call ``_send_single_request`` for every attempt.
+
+contrib's httpx instrumentors are patched to do nothing, because they would create a second client span.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from wrapt import register_post_import_hook
+from wrapt import register_post_import_hook, wrap_function_wrapper
 
-from eco2_tracing._context import reset
 from eco2_tracing._compat.httpx import replace_send_method, send_method, transport_of
-from eco2_tracing._guard import internal_failure, warn_once
-from eco2_tracing._instrumentation.client.attempts import (
-    answered,
-    begin,
-    raised,
-    suppress_inner_spans,
-)
+from eco2_tracing._context import reset
+from eco2_tracing._guard import internal_failure, logger, warn_once
+from eco2_tracing._instrumentation.client.attempts import answered, begin, raised, suppress_inner_spans
 from eco2_tracing._instrumentation.client.bodies import make_bodies
-from eco2_tracing._instrumentation.client.contrib_guard import block_contrib_spans
 from eco2_tracing._instrumentation.client.transports import (
     calls_base,
     delegates,
@@ -36,11 +34,8 @@ from eco2_tracing._instrumentation.client.transports import (
 from eco2_tracing._instrumentation.common.state import current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import ModuleType
-
+    from eco2_tracing._instrumentation.client.attempts import AsyncSend, Response, Send
     from eco2_tracing._instrumentation.client.bodies import Bodies
-    from eco2_tracing._instrumentation.client.interfaces import AsyncSend, Response, Send
     from eco2_tracing._instrumentation.common.http_attributes import Request
 
 MODULES = ("httpx", "httpx2")
@@ -108,12 +103,6 @@ def _patch(module: ModuleType) -> None:
 
 def _hook(kind: type, method: str, bodies: Bodies, *, may_delegate: bool) -> bool:
     """Patch a class of transports to create the spans of its attempts.
-
-    Args:
-        kind: The class.
-        method: ``handle_request`` or ``handle_async_request``.
-        bodies: The streams of its package.
-        may_delegate: True if it may pass the request to an inner transport.
 
     Returns:
         ``False`` if the class cannot be patched.
@@ -238,3 +227,37 @@ def _unpatched_transport(
         internal_failure("an outgoing call")
         return None
     return transport
+
+
+_MODULE = "opentelemetry.instrumentation.httpx"
+_CLASSES = ("HTTPXClientInstrumentor", "HTTPX2ClientInstrumentor")
+
+
+def block_contrib_spans() -> None:
+    """Patch contrib's instrumentors to do nothing while httpx is instrumented by us. Safe to call twice."""
+    register_post_import_hook(_watch, _MODULE)
+
+
+def _watch(module: ModuleType) -> None:
+    if hasattr(module, "_eco2_watched"):
+        return
+    module._eco2_watched = True  # type: ignore[attr-defined]
+    for name in _CLASSES:
+        for method in ("_instrument", "instrument_client"):
+            try:
+                wrap_function_wrapper(module, f"{name}.{method}", _unless_instrumented)
+            except AttributeError:  # older packages lack httpx2; newer ones may lack the private method
+                if method == "_instrument" and hasattr(module, name):
+                    internal_failure("keeping client spans to one")
+
+
+def _unless_instrumented(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    state = current.state
+    if current.calls and state is not None:
+        if not state.has_reported:
+            state.has_reported = True
+            logger.info(
+                "eco2-tracing is in charge of client spans: opentelemetry-instrumentation-httpx creates none"
+            )
+        return None
+    return wrapped(*args, **kwargs)

@@ -38,12 +38,7 @@ def is_in_process(kind: type) -> bool:
 
 
 def is_hooked(transport: object, method: str) -> bool:
-    """Return whether a transport creates the spans of its attempts.
-
-    Args:
-        transport: Any object with that method.
-        method: ``handle_request`` or ``handle_async_request``.
-    """
+    """Return whether a transport creates the spans of its attempts."""
     # A mock or another package may have replaced the method on the class or on the object.
     return getattr(getattr(transport, method, None), "__func__", None) in hooked
 
@@ -68,10 +63,6 @@ def calls_base(kind: type, method: str) -> bool:
 
     Such a class may return a response from a cache without a call. A class that does not call the method sends
     requests itself.
-
-    Args:
-        kind: A class of transports.
-        method: ``handle_request`` or ``handle_async_request``.
     """
     overriding: list[type] = []
     for base in kind.__mro__:

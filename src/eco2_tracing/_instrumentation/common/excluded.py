@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 from eco2_tracing._settings.globs import LONGEST_URL, for_search
 
 if TYPE_CHECKING:
-    from eco2_tracing._instrumentation.common.asgi import ReadScope
+    from starlette.applications import Starlette
+
+    from eco2_tracing._instrumentation.common.http_attributes import ReadScope
+    from eco2_tracing._settings import Settings
 
 DEFAULT_EXCLUDED_PATHS = ("health", "healthz", "ready", "readyz", "livez", "metrics")
 """The excluded paths if neither the environment nor an argument names any."""
 
 _WORD = re.compile(r"[\w.~-]+\Z")
+_ORIGIN = r"^\w+://[^/]*"
+_API = r"(?:/api(?:/v\d+[\w.]*)?|/v\d+[\w.]*)?"
 
 
 def excluded_paths_of(given: str | Iterable[str] | None) -> tuple[str, ...]:
@@ -66,12 +71,7 @@ class ExcludedPaths:
         self.match = re.compile(rf"(?:{'|'.join(forms)})(?:/|\Z)" if forms else r"(?!)").match
 
     def __call__(self, path: str, root_path: str) -> bool:
-        """Return whether a request is excluded.
-
-        Args:
-            path: The request's path, with or without the root path.
-            root_path: The application's root path; may be empty.
-        """
+        """Return whether a request is excluded."""
         if self.match(path) is not None:
             return True
         if not root_path or not path.startswith(root_path):
@@ -81,11 +81,7 @@ class ExcludedPaths:
 
 
 class ExcludedUrls:
-    """Matches URLs by contrib's regular expressions, which may match anywhere in the URL.
-
-    Args:
-        expressions: Regular expressions; each must compile.
-    """
+    """Matches URLs by contrib's regular expressions, which may match anywhere in the URL."""
 
     __slots__ = ("_search", "expressions")
 
@@ -101,13 +97,34 @@ class ExcludedUrls:
 
 
 def url_of(scope: ReadScope) -> str:
-    """Return the URL of a request in the form that contrib matches.
-
-    Args:
-        scope: The ASGI scope.
-    """
+    """Return the URL of a request in the form that contrib matches."""
     host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), None)
     if host is None:
         server = scope.get("server") or ("0.0.0.0", 80)  # noqa: S104 - contrib's value for an unknown server
         host = str(server[0]) if server[1] == 80 else f"{server[0]}:{server[1]}"
     return f"{scope.get('scheme', 'http')}://{host}{scope['path']}"
+
+
+def excluded_regexes(paths: Iterable[str], root_path: str = "") -> tuple[str, ...]:
+    """Return excluded paths as regular expressions for whole URLs, as contrib expects, one an entry.
+
+    They match as `ExcludedPaths` does.
+    """
+    root = f"(?:{re.escape(root_path.rstrip('/'))})?" if root_path.rstrip("/") else ""
+    regexes = []
+    for entry in filter(None, (path.strip() for path in paths)):
+        middle = "" if "/" in entry else _API
+        name = re.escape(entry.strip("/"))
+        regexes.append(f"{_ORIGIN}{root}{middle}/{name}{'(?:/|$)' if name else ''}")
+    return tuple(regexes)
+
+
+def excluded_urls(app: Starlette, settings: Settings, argument: str | Iterable[str] | None) -> str:
+    """Return the excluded paths and URLs in the form of contrib's list."""
+    words, regexes = split_urls(settings.excluded_urls)
+    paths: Iterable[str] | None = settings.excluded_paths
+    if paths is None:
+        paths = excluded_paths_of(argument)
+    return ",".join(
+        [*excluded_regexes([*paths, *words], getattr(app, "root_path", "")), *map(for_search, regexes)]
+    )

@@ -1,15 +1,101 @@
-"""Span attributes by the stable HTTP semantic conventions, derived from an ASGI scope as contrib does."""
+"""Span attributes by the stable HTTP semantic conventions, captured headers included; the types of ASGI."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from eco2_tracing._instrumentation.common.captured_headers import text
+from opentelemetry.trace import Span
 
 if TYPE_CHECKING:
-    from eco2_tracing._instrumentation.common.asgi import ReadScope
     from eco2_tracing._redaction import Redactor
+
+Scope = dict[str, Any]
+ReadScope = Mapping[str, Any]
+"""A scope that is not changed."""
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Hook = Callable[[Span, Scope], None]
+"""The application's ``server_request_hook``."""
+
+
+REDACTED = "[REDACTED]"
+
+_MAX_VALUE_LENGTH = 16 * 1024
+_MAX_NAME_LENGTH = 128  # the time of a match grows with the length of the name
+# Names of headers that carry credentials. Their values are always masked.
+_SECRET = re.compile(r"authorization|cookie|token|secret|password|api[-_]?key", re.IGNORECASE)
+
+
+def text(value: bytes) -> str:
+    """Return a header's bytes as text: decoded as UTF-8, or as Latin-1 if that fails."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def make_headers_reusable(holder: dict[str, Any]) -> None:
+    """Convert headers to a list unless they can be iterated over twice: ASGI allows any iterable."""
+    headers = holder.get("headers")
+    if headers is not None and not isinstance(headers, list | tuple):
+        holder["headers"] = list(headers)
+
+
+def is_event_stream(headers: Iterable[tuple[bytes, bytes]] | None) -> bool:
+    """Return whether a response is an event stream, whose duration is decided by the client."""
+    for name, value in headers or ():
+        if name == b"content-type":
+            return value.startswith(b"text/event-stream")
+    return False
+
+
+class HeaderCapture:
+    """Selects headers by name and returns them as span attributes.
+
+    Args:
+        prefix: ``http.request.header.`` or ``http.response.header.``.
+        names: Regular expressions for whole names, not case-sensitive.
+        sanitized: Regular expressions for names whose values are masked.
+        redactor: Masks headers with secret names. Masks secrets in other values, such as the URL in `referer`.
+    """
+
+    __slots__ = ("_match", "_prefix", "_redactor", "_sanitized")
+
+    def __init__(
+        self, prefix: str, names: Sequence[str], sanitized: Sequence[str], redactor: Redactor
+    ) -> None:
+        self._prefix = prefix
+        self._match = re.compile("|".join(f"(?:{name})" for name in names), re.IGNORECASE).fullmatch
+        joined = "|".join(f"(?:{name})" for name in sanitized)
+        self._sanitized = re.compile(joined, re.IGNORECASE) if joined else None
+        self._redactor = redactor
+
+    def attributes(self, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:
+        """Return the captured headers: attribute names and lists of values."""
+        found: dict[str, list[str]] = {}
+        for raw_name, raw_value in headers:
+            name = text(raw_name).lower()
+            if len(name) <= _MAX_NAME_LENGTH and self._match(name):
+                # The name as in the stable HTTP conventions; contrib replaces ``-`` by ``_``.
+                key = self._prefix + name
+                value = (
+                    REDACTED
+                    if self._masks(name)
+                    else self._redactor.text(text(raw_value[:_MAX_VALUE_LENGTH]))
+                )
+                found.setdefault(key, []).append(value)
+        return found
+
+    def _masks(self, name: str) -> bool:
+        if self._sanitized is not None and self._sanitized.search(name):
+            return True
+        return _SECRET.search(name) is not None or self._redactor.is_secret(name)
+
 
 KNOWN_METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
@@ -70,12 +156,7 @@ def span_method(scope: ReadScope) -> str:
 
 
 def request_attributes(scope: ReadScope, redactor: Redactor) -> dict[str, Any]:
-    """Return the attributes that are known before the response.
-
-    Args:
-        scope: The ASGI scope.
-        redactor: Masks secrets in path and query.
-    """
+    """Return the attributes that are known before the response."""
     attributes: dict[str, Any] = {}
     method = scope.get("method")
     if method:
@@ -138,23 +219,13 @@ def _user_agent_attributes(header: bytes, redactor: Redactor) -> dict[str, str]:
 
 
 def call_name(method: str) -> str:
-    """Return the name of the span of an outgoing call.
-
-    Args:
-        method: The request's method.
-    """
+    """Return the name of the span of an outgoing call."""
     known = method_of(method)
     return "HTTP" if known == "_OTHER" else known
 
 
 def call_attributes(method: str, url: Url, redactor: Redactor) -> dict[str, Any]:
-    """Return the attributes that are known before a call is sent.
-
-    Args:
-        method: The request's method.
-        url: The request's URL.
-        redactor: Masks secrets in the URL.
-    """
+    """Return the attributes that are known before a call is sent."""
     known = method_of(method)
     attributes: dict[str, Any] = {"http.request.method": known, "url.full": redactor.url(str(url))}
     if known == "_OTHER":

@@ -7,18 +7,23 @@ of the connection then starts with the variables of an earlier one (uvicorn issu
 Therefore the server's ``receive`` and ``send`` run in a copy of OpenTelemetry's context. The copy is emptied
 afterwards, so that later requests inherit an empty context. An outer instrumentation may copy it before. Such a copy
 is recognized by the key ``REQUEST_CONTEXT_KEY``.
+
+Every request inherits the context of the server's start. A server without a lifespan does not call the application
+at the start. Therefore uvicorn's ``Server.serve`` is patched, which all ways to start uvicorn call.
 """
 
 from __future__ import annotations
 
+import functools
 import types
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
+from wrapt import register_post_import_hook
 
 from eco2_tracing._context import otel_context, reset
-from eco2_tracing._instrumentation.common.serving import inherited_contexts, server_contexts
+from eco2_tracing._guard import guarded
 from eco2_tracing.logs._request import (
     REQUEST_CONTEXT_KEY,
     RequestState,
@@ -30,12 +35,18 @@ from eco2_tracing.propagation._inbound import BAGGAGE_KEY, SPAN_KEY
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Generator, Mapping
+    from collections.abc import Awaitable, Callable, Generator, Mapping
+    from types import ModuleType
 
-    from eco2_tracing._instrumentation.common.asgi import Message, Receive, Scope, Send
+    from eco2_tracing._instrumentation.common.http_attributes import Message, ReadScope, Receive, Scope, Send
     from eco2_tracing.logs._request import RequestToken
 
 _UVICORN = "uvicorn.protocols.http."
+
+server_contexts: dict[int, Context] = {}
+"""The contexts in which running servers were started, by identity. Empty contexts are not recorded."""
+
+_hooked: list[str] = []
 
 
 def keeps_context(send: Send) -> bool:
@@ -44,21 +55,13 @@ def keeps_context(send: Send) -> bool:
     uvicorn starts a keep-alive timer then. In the context of the request, the timers of some hundred ended requests
     would hold their objects, and the garbage collector would run often. uvicorn writes its access log line earlier,
     with the first message.
-
-    Args:
-        send: The server's ``send``.
     """
     return str(getattr(send, "__module__", "")).startswith(_UVICORN)
 
 
 @types.coroutine
 def run_in(context: contextvars.Context, coroutine: Any) -> Generator[Any, Any, None]:
-    """Await a coroutine of the server in other context variables.
-
-    Args:
-        context: The context variables.
-        coroutine: The coroutine.
-    """
+    """Await a coroutine of the server in other context variables."""
     resume, value = coroutine.send, None
     while True:
         try:
@@ -73,14 +76,45 @@ def run_in(context: contextvars.Context, coroutine: Any) -> Generator[Any, Any, 
             resume = coroutine.send
 
 
-async def receive_outside(receive: Receive, base: Context, bound: RequestToken) -> Message:
-    """Return a received message; the server's ``receive`` runs in the context around the request.
+def inherited_contexts(scope: ReadScope) -> tuple[Context, ...]:
+    """Return the contexts that a request may inherit from its server; none for an in-process call.
 
     Args:
-        receive: The server's ``receive``.
-        base: The context around the request.
-        bound: The token of the log fields of this request.
+        scope: The ASGI scope of the request. In-process clients do not set ``spec_version``.
     """
+    return tuple(server_contexts.values()) if "spec_version" in scope.get("asgi", ()) else ()
+
+
+def record_server_contexts() -> None:
+    """Patch uvicorn, now or when it is imported, to record the context of its start. Safe to call twice."""
+    if not _hooked:
+        _hooked.append("uvicorn")
+        register_post_import_hook(_patch, "uvicorn.server")
+
+
+def _patch(module: ModuleType) -> None:
+    with guarded("watching uvicorn"):  # other versions of uvicorn may lack the method
+        server: Any = module.Server
+        server.serve = _with_recorded_context(server.serve)
+
+
+def _with_recorded_context(original: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+    @functools.wraps(original)
+    async def serve(self: object, *args: object, **kwargs: object) -> object:
+        context = otel_context.get()
+        if not context:
+            return await original(self, *args, **kwargs)
+        server_contexts[id(context)] = context
+        try:
+            return await original(self, *args, **kwargs)
+        finally:
+            server_contexts.pop(id(context), None)
+
+    return serve
+
+
+async def receive_outside(receive: Receive, base: Context, bound: RequestToken) -> Message:
+    """Return a received message; the server's ``receive`` runs in the context around the request."""
     server_copy = server_context(base) if base else base
     token = otel_context.set(server_copy)
     call_token = server_call.set(current_request.get()) if base else None
@@ -108,9 +142,6 @@ def startup_context(scope: Scope) -> Context | None:
 
     Its values belong to the process, not to a request. A lifespan without ``asgi`` in its scope comes from a test
     client, which calls the application in the context of the test. ``None`` is returned for it.
-
-    Args:
-        scope: The scope of the lifespan.
     """
     return (otel_context.get() or None) if "asgi" in scope else None
 

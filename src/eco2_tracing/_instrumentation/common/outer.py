@@ -7,14 +7,26 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, SpanKind
 
 from eco2_tracing._compat.contrib import is_served_by_contrib
-from eco2_tracing._guard import logger
-from eco2_tracing._instrumentation.common.state import SERVER_SCOPE
+from eco2_tracing._context import otel_context
+from eco2_tracing._guard import guarded, logger
+from eco2_tracing._instrumentation.common.isolation import (
+    record_server_contexts,
+    startup_context,
+    without_leftovers,
+)
+from eco2_tracing._instrumentation.common.lifespan import lifespan
+from eco2_tracing._instrumentation.common.served_request import ServedRequest, serve
+from eco2_tracing._instrumentation.common.state import SERVER_SCOPE, current, is_excluded
 from eco2_tracing.propagation._inbound import SPAN_KEY, Inbound, context_of
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
+    from collections.abc import Awaitable
 
-    from eco2_tracing._instrumentation.common.asgi import Scope, Send
+    from opentelemetry.context import Context
+    from starlette.applications import Starlette
+
+    from eco2_tracing._instrumentation.common.excluded import ExcludedPaths
+    from eco2_tracing._instrumentation.common.http_attributes import ASGIApp, Receive, Scope, Send
 
 NATIVE = "fastapi.telemetry"
 """The scope key of FastAPI's own telemetry, which begins no span if the key is present."""
@@ -31,30 +43,18 @@ def disable_inner_spans(scope: Scope) -> None:
     """Prevent FastAPI's and Starlette's own instrumentations from creating a second server span.
 
     The scopes of mounted applications are copies with both keys.
-
-    Args:
-        scope: The ASGI scope of a request.
     """
     scope.setdefault(NATIVE, None)
     scope[STARLETTE] = True
 
 
 def as_unsampled(inbound: Inbound | None) -> Inbound:
-    """Return the extracted context of an excluded request, marked as not sampled.
-
-    Args:
-        inbound: The extracted context; ``None`` if there are no trace headers.
-    """
+    """Return the extracted context of an excluded request, marked as not sampled."""
     return Inbound(denied=True, sampled=False) if inbound is None else inbound.unsampled()
 
 
 def excluded_context(denied: Inbound, base: Context) -> Context:
-    """Return the context of an excluded request, in which no instrumentation begins a server span.
-
-    Args:
-        denied: The extracted context, marked as not sampled.
-        base: The context around the request.
-    """
+    """Return the context of an excluded request, in which no instrumentation begins a server span."""
     return context_of(denied, base if SPAN_KEY in base else {**base, SPAN_KEY: _NO_SPAN})  # type: ignore[arg-type]
 
 
@@ -66,10 +66,6 @@ def discard(span: object, inbound: Inbound | None) -> None:
     """Drop the server span that an outer instrumentation created for an excluded request, and its children.
 
     Works with our provider only. An external provider exports the span.
-
-    Args:
-        span: The span that is current around the application.
-        inbound: The extracted context; ``None`` if there are no trace headers.
     """
     kind = getattr(span, "kind", None)
     if kind is not SpanKind.SERVER and not (kind is SpanKind.INTERNAL and _is_below(span, inbound)):
@@ -91,12 +87,6 @@ class OuterInstrumentation:
         """Return the current span if the request has a server span; ``None`` otherwise.
 
         The server span may be that of FastAPI's own telemetry, or of an instrumentation of the outer application.
-
-        Args:
-            scope: The ASGI scope.
-            base: The context around the request; not empty.
-            inbound: The extracted context; ``None`` if there are no trace headers.
-            send: The ``send`` of the request.
         """
         native = scope.get(NATIVE)
         span = base.get(SPAN_KEY)
@@ -146,3 +136,75 @@ def _is_ours(span: object) -> bool:
 
 def _scope_name(span: object) -> object:
     return getattr(getattr(span, "instrumentation_scope", None), "name", None)
+
+
+INSTALLED = "_eco2_tracing_middleware"
+"""The attribute of an application that holds our outermost middleware."""
+
+
+class IsolatedRequests:
+    """Isolates the context and the log fields of each request, and flushes at the end of the lifespan.
+
+    Args:
+        app: The next ASGI application. FastAPI looks for OpenTelemetry's middleware in this attribute.
+        excluded_paths: The paths to exclude if the environment sets none; ``None`` if the other instrumentation
+            excludes paths.
+    """
+
+    def __init__(self, app: ASGIApp, excluded_paths: ExcludedPaths | None = None) -> None:
+        self.app = app
+        self._excluded_paths = excluded_paths
+        self._startup: Context | None = None
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one connection."""
+        if scope["type"] == "lifespan":
+            self._startup = startup_context(scope)
+            return lifespan(self.app, scope, receive, send)
+        disable_inner_spans(scope)
+        base = without_leftovers(otel_context.get(), self._startup, scope)
+        scope[OUTER] = base.get(SPAN_KEY)
+        return serve(self.app, ServedRequest(scope, send), scope, receive, base, self._context(scope, base))
+
+    def _context(self, scope: Scope, base: Context) -> Context:
+        """Return the context in which the other instrumentation begins its span.
+
+        In the context of an excluded request it begins none.
+        """
+        state = current.state
+        if state is not None and self._excluded_paths is not None:
+            with guarded("the beginning of a request"):
+                if is_excluded(state, state.excluded_paths or self._excluded_paths, scope):
+                    return excluded_context(as_unsampled(state.read(scope["headers"])), base)
+        return base
+
+
+def isolate(app: Starlette, excluded_paths: ExcludedPaths | None = None) -> None:
+    """Wrap an application that another instrumentation traces in `IsolatedRequests`. Safe to call twice.
+
+    Args:
+        app: The application. Its present middleware stack is wrapped.
+        excluded_paths: The paths to exclude; ``None`` if the other instrumentation excludes paths.
+    """
+    record_server_contexts()
+    if getattr(app, INSTALLED, None) is not None:
+        return
+    stack: Any = app.middleware_stack
+    middleware: Any = IsolatedRequests(stack or unbuilt_stack, excluded_paths)
+    setattr(app, INSTALLED, middleware)
+    if app.middleware_stack is not None:
+        app.middleware_stack = middleware
+    build = app.build_middleware_stack
+
+    def build_middleware_stack() -> Any:
+        middleware.app = build()
+        return middleware
+
+    app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
+
+
+async def unbuilt_stack(
+    scope: Scope, receive: Receive, send: Send
+) -> None:  # pragma: no cover - replaced before it is called
+    """Raise: the placeholder for a middleware stack that has not been built."""
+    raise RuntimeError("the middleware stack has not been built")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from opentelemetry.instrumentation.utils import unwrap
 from wrapt import wrap_function_wrapper
 
-from eco2_tracing._compat.instrumentors import remove_hooks
+from eco2_tracing._compat.contrib import remove_hooks
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -63,13 +63,7 @@ class Patches:
         return bool(self._undo)
 
     def wrap(self, owner: type | ModuleType, name: str, hook: Hook) -> None:
-        """Patch a function: a hook is called in its place.
-
-        Args:
-            owner: The function's class or module.
-            name: The function's name.
-            hook: The hook.
-        """
+        """Patch a function: a hook is called in its place."""
         wrap_function_wrapper(owner, name, hook)
         self.later(lambda: unwrap(owner, name))
 

@@ -14,7 +14,7 @@ from eco2_tracing.logs._request import current_request
 
 if TYPE_CHECKING:
     Route = Any  # Starlette's, FastAPI's and other packages', which have few attributes in common
-    from eco2_tracing._instrumentation.common.asgi import ASGIApp, ReadScope, Receive, Scope, Send
+    from eco2_tracing._instrumentation.common.http_attributes import ASGIApp, ReadScope, Receive, Scope, Send
 
 # Flattens included routers, which are nodes of a tree since FastAPI 0.137.
 _NO_MATCH: tuple[Match, dict[str, object]] = (Match.NONE, {})
@@ -30,9 +30,6 @@ class RouterScope:
     """Records the scope that the router gets: middleware may pass on a copy with another path.
 
     It is the innermost middleware of an application. It is added only if the application has other middleware.
-
-    Args:
-        app: The router inside of the exception handlers.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -143,17 +140,13 @@ def _mounts(
             if not hasattr(route, "routes"):
                 continue
             if hasattr(route, "host_regex"):
-                if depth < _DEPTH_LIMIT and _fits(route, scope):
+                if depth < _DEPTH_LIMIT and _match(route, scope)[0].value:
                     yield from _mounts(_children(route), path, scope, depth + 1)
                 continue
             regex, template = getattr(route, "path_regex", None), getattr(route, "path_format", None)
             found = regex.match(path + "/") if regex is not None and isinstance(template, str) else None
             if found is not None and "path" in found.groupdict():
                 yield route, str(template).removesuffix(_REST), found.group("path").rstrip("/")
-
-
-def _fits(route: Route, scope: ReadScope) -> bool:
-    return bool(_match(route, scope)[0].value)
 
 
 def _match(route: Route, scope: ReadScope) -> tuple[Match, Scope]:
@@ -175,10 +168,6 @@ def operation_of(scope: Scope, app: Any) -> str:
     """Return the name of the server span before the request is routed.
 
     The routes are matched a second time. Therefore it is called only for samplers with rules by operation.
-
-    Args:
-        scope: The ASGI scope before the application has run.
-        app: The instrumented application.
     """
     method = span_method(scope)
     route = _matching(getattr(app, "routes", ()), {**scope, "app": app})

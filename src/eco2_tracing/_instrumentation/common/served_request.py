@@ -1,13 +1,17 @@
-"""Serves one request. All requests are served by this code, traced or not."""
+"""Serves one request, traced or not, and calls the application's ``server_request_hook``."""
 
 from __future__ import annotations
 
+import inspect
 from contextvars import copy_context
 from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+from opentelemetry.trace import SpanContext
+
 from eco2_tracing._context import otel_context
+from eco2_tracing._guard import internal_failure, warn_once
 from eco2_tracing._instrumentation.common.isolation import keeps_context, receive_outside, run_in
 from eco2_tracing.logs._exceptions import TRACE_IDS
 from eco2_tracing.logs._request import (
@@ -17,23 +21,29 @@ from eco2_tracing.logs._request import (
     server_call,
     server_context,
 )
+from eco2_tracing.propagation._inbound import FLAGS, NO_STATE
 
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import Awaitable
 
     from opentelemetry.context import Context
+    from opentelemetry.trace import Span
 
-    from eco2_tracing._instrumentation.common.asgi import ASGIApp, Message, Receive, Scope, Send
+    from eco2_tracing._instrumentation.common.http_attributes import (
+        ASGIApp,
+        Hook,
+        Message,
+        Receive,
+        Scope,
+        Send,
+    )
+    from eco2_tracing._spans.tracer import SpanFactory
+    from eco2_tracing.propagation import Inbound
 
 
 class ServedRequest(RequestState):
     """A request or WebSocket connection without a span of ours: excluded, disabled, suppressed or traced elsewhere.
-
-    Args:
-        scope: The ASGI scope.
-        send: The server's ``send``.
-        trace_id_header: A response header that carries the trace id; ``None`` for none.
 
     Attributes:
         response_end: `perf_counter_ns` when the response was complete, 0 before.
@@ -66,9 +76,6 @@ class ServedRequest(RequestState):
         A server that keeps its context for later runs in its own one. With other servers the ids of the request stay
         current, because they may write the access log line now. A request that such a server begins now inherits
         ``server_call``, which identifies the ids as those of this request.
-
-        Args:
-            message: The ASGI message.
         """
         outer = self.server_context
         if outer is not None:
@@ -103,16 +110,7 @@ class ServedRequest(RequestState):
 async def serve(
     app: ASGIApp, request: ServedRequest, scope: Scope, receive: Receive, base: Context, context: Context
 ) -> None:
-    """Serve one request with its own context and log fields.
-
-    Args:
-        app: The application.
-        request: The request; its ``send`` replaces the server's.
-        scope: The ASGI scope.
-        receive: The server's ``receive``.
-        base: The context around the request.
-        context: The context that the application runs in.
-    """
+    """Serve one request with its own context and log fields."""
     if not base and keeps_context(request._send):
         request.server_context = copy_context()
     bound = enter_request(request)
@@ -145,3 +143,30 @@ def trace_id_header(name: bytes | None, trace_id: int) -> tuple[bytes, bytes] | 
         trace_id: The trace id, or 0.
     """
     return (name, b"%032x" % trace_id) if name is not None and trace_id else None
+
+
+NOT_AWAITED = "is not awaited: pass a plain function, not an async one"
+
+
+def call_hook(hook: Hook, span: Span, scope: Scope) -> None:
+    """Call a hook. A coroutine that it returns is reported and not awaited."""
+    try:
+        returned: object = hook(span, scope)  # type: ignore[func-returns-value] # an async hook returns a coroutine
+        if inspect.iscoroutine(returned):
+            returned.close()
+            warn_once("server_request_hook:async", "server_request_hook %s", NOT_AWAITED)
+    except Exception as exception:  # noqa: BLE001 - the hook may raise anything; the request continues
+        internal_failure("the server_request_hook")
+        span.record_exception(exception)
+
+
+def unsampled_context(factory: SpanFactory, inbound: Inbound) -> SpanContext:
+    """Return the context of a new span, not sampled, in the trace of an upstream that sent ids."""
+    state = inbound.trace_state
+    return SpanContext(
+        inbound.trace_id,
+        factory.new_span_id(),
+        False,
+        FLAGS[inbound.random],
+        NO_STATE if state is None else state,
+    )

@@ -13,10 +13,17 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
-    from eco2_tracing._instrumentation.common.asgi import Hook, ReadScope, Receive, Scope, Send
-    from eco2_tracing._instrumentation.common.captured_headers import HeaderCapture
     from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, ExcludedUrls
-    from eco2_tracing._instrumentation.common.http_attributes import Request, Url
+    from eco2_tracing._instrumentation.common.http_attributes import (
+        HeaderCapture,
+        Hook,
+        ReadScope,
+        Receive,
+        Request,
+        Scope,
+        Send,
+        Url,
+    )
     from eco2_tracing._instrumentation.common.served_request import ServedRequest
     from eco2_tracing._redaction import Redactor
     from eco2_tracing._spans.read_side import SpanSource
@@ -25,24 +32,15 @@ if TYPE_CHECKING:
     from eco2_tracing.sampling import HeadSampler
     from eco2_tracing.sampling._tail.sampler import TailSampler
 
+    BeginExternal = Callable[
+        ["InstrumentationState", Scope, Receive, Send, Context, Inbound | None, Hook | None],
+        tuple[ServedRequest, Receive, Context],
+    ]
+    """Returns the request, the ``receive`` to use, and the context that the application runs in."""
+    CallExternal = Callable[["InstrumentationState", Context, Request], "ExternalAttempt"]
+
 SERVER_SCOPE, CLIENT_SCOPE = "eco2_tracing.fastapi", "eco2_tracing.httpx"
 """Names of the instrumentation scopes of server and client spans."""
-
-
-class BeginExternal(Protocol):
-    """Begins requests under an external provider."""
-
-    def __call__(
-        self,
-        state: InstrumentationState,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        base: Context,
-        inbound: Inbound | None,
-        hook: Hook | None,
-    ) -> tuple[ServedRequest, Receive, Context]:
-        """Return the request, the ``receive`` to use, and the context that the application runs in."""
 
 
 class ExternalAttempt(Protocol):
@@ -69,13 +67,6 @@ class ExternalAttempt(Protocol):
 
     def raised(self, exception: BaseException) -> None:
         """Record that the attempt failed."""
-
-
-class CallExternal(Protocol):
-    """Begins attempts of outgoing calls under an external provider."""
-
-    def __call__(self, state: InstrumentationState, context: Context, request: Request) -> ExternalAttempt:
-        """Return the attempt with its span."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -178,13 +169,7 @@ current = Current()
 
 
 def is_excluded(state: InstrumentationState, excluded: ExcludedPaths, scope: ReadScope) -> bool:
-    """Return whether a request is excluded by its path or URL.
-
-    Args:
-        state: The configuration in force.
-        excluded: The excluded paths that are in force.
-        scope: The ASGI scope.
-    """
+    """Return whether a request is excluded by its path or URL."""
     root_path = scope.get("root_path", "")
     path = scope["path"]
     if excluded(path, root_path):

@@ -14,14 +14,11 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, get_current_span
 from eco2_tracing._compat.contrib import stable_semconv
 from eco2_tracing._guard import guarded, warn_once
 from eco2_tracing._instrumentation.common.attempts import patch_attempts
-from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, excluded_paths_of
-from eco2_tracing._instrumentation.common.hook import call_hook
-from eco2_tracing._instrumentation.common.isolated_requests import isolate
-from eco2_tracing._instrumentation.common.outer import OUTER, as_unsampled, discard, excluded_context
-from eco2_tracing._instrumentation.common.served_request import trace_id_header
+from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, excluded_paths_of, excluded_urls
+from eco2_tracing._instrumentation.common.lifespan import report_unconfigured
+from eco2_tracing._instrumentation.common.outer import OUTER, as_unsampled, discard, excluded_context, isolate
+from eco2_tracing._instrumentation.common.served_request import call_hook, trace_id_header
 from eco2_tracing._instrumentation.common.state import current
-from eco2_tracing._instrumentation.common.unconfigured import report_unconfigured
-from eco2_tracing._instrumentation.contrib.excluded import excluded_urls
 from eco2_tracing._spans.peer import Peer, is_peer_error, is_peer_error_response
 from eco2_tracing._untraced import is_suppressed
 from eco2_tracing.propagation import inbound_of
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
     from starlette.applications import Starlette
 
-    from eco2_tracing._instrumentation.common.asgi import ASGIApp, Message, Receive, Scope, Send
+    from eco2_tracing._instrumentation.common.http_attributes import ASGIApp, Message, Receive, Scope, Send
     from eco2_tracing._instrumentation.common.state import InstrumentationState
     from eco2_tracing._settings import Settings
 
@@ -58,9 +55,6 @@ class _InnerMiddleware:
 
     Links the server span to an untrusted upstream. Attaches the upstream's context, unsampled, to an excluded
     request. `IsolatedRequests` adds further features outside of contrib's middleware.
-
-    Args:
-        app: The next ASGI application.
     """
 
     def __init__(self, app: ASGIApp) -> None:

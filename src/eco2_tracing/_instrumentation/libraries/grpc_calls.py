@@ -23,7 +23,7 @@ from opentelemetry.context import get_current
 from opentelemetry.trace import SpanKind
 
 from eco2_tracing._guard import guarded
-from eco2_tracing._instrumentation.common.carrier_headers import outgoing
+from eco2_tracing._instrumentation.common.outgoing_headers import outgoing
 from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._spans.blocks import GeneratorContext, finish, start
 from eco2_tracing._untraced import is_suppressed
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
     from opentelemetry.util.types import AttributeValue
 
-    from eco2_tracing._instrumentation.common.carrier_headers import Headers
+    from eco2_tracing._instrumentation.common.outgoing_headers import Headers
     from eco2_tracing._instrumentation.common.replacement import Args, Instance, Kwargs, Patches, Wrapped
 
     class Details(Protocol):
@@ -80,12 +80,7 @@ def _without_port(address: str) -> str:
 
 
 class _Channel:
-    """Traces the calls of one channel.
-
-    Args:
-        target: The channel's target.
-        excluded: The services whose calls are not traced.
-    """
+    """Traces the calls of one channel."""
 
     def __init__(self, target: str, excluded: frozenset[str]) -> None:
         self._hosts = hosts_of(target)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import Status, StatusCode
 from wrapt import register_post_import_hook
 
-from eco2_tracing._compat.instrumentors import wrap_server_spans
+from eco2_tracing._compat.contrib import wrap_server_spans
 from eco2_tracing._spans.exceptions import message
 
 if TYPE_CHECKING:

@@ -70,22 +70,17 @@ TESTED = (
 )
 """On by default, where the instrumentation and its library are installed."""
 
+_SECOND_SPAN = "server frameworks make a second server span"
+_FRAMEWORKS = ("aiohttp-server", "asgi", "django", "falcon", "pyramid", "starlette", "tornado", "wsgi")
+_GRPC_SERVERS = ("grpc-aio-server", "grpc-server")
 REFUSED = {
-    "aiohttp-server": "server frameworks make a second server span",
-    "asgi": "server frameworks make a second server span",
-    "django": "server frameworks make a second server span",
-    "falcon": "server frameworks make a second server span",
+    **dict.fromkeys(_FRAMEWORKS, _SECOND_SPAN),
+    **dict.fromkeys(_GRPC_SERVERS, f"{_SECOND_SPAN}; add its interceptor to the server itself"),
     "fastapi": "instrument_app traces FastAPI",
-    "flask": "server frameworks make a second server span; switch it on in the Flask service itself",
-    "grpc-aio-server": "server frameworks make a second server span; add its interceptor to the server itself",
-    "grpc-server": "server frameworks make a second server span; add its interceptor to the server itself",
+    "flask": f"{_SECOND_SPAN}; switch it on in the Flask service itself",
     "httpx": "eco2-tracing traces httpx itself; call instrument_httpx()",
     "httpx2": "eco2-tracing traces httpx2 itself; call instrument_httpx()",
     "logging": "configure_logging writes the trace ids",
-    "pyramid": "server frameworks make a second server span",
-    "starlette": "server frameworks make a second server span",
-    "tornado": "server frameworks make a second server span",
-    "wsgi": "server frameworks make a second server span",
 }
 """The instrumentations that are never switched on, by `key_of` the name, with the reason."""
 

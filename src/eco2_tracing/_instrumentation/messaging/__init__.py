@@ -22,11 +22,11 @@ from eco2_tracing._instrumentation.common.replacement import Replacement
 __all__ = ["MESSAGING"]
 
 MESSAGING = {
-    "kafka": Replacement(f"{__name__}.kafka_python:instrument"),
-    "aiokafka": Replacement(f"{__name__}.aiokafka:instrument"),
+    "kafka": Replacement(f"{__name__}.kafka:instrument_kafka_python"),
+    "aiokafka": Replacement(f"{__name__}.kafka:instrument_aiokafka"),
     "confluent_kafka": Replacement(f"{__name__}.confluent:instrument"),
-    "pika": Replacement(f"{__name__}.pika:instrument"),
-    "aio-pika": Replacement(f"{__name__}.aio_pika:instrument"),
+    "pika": Replacement(f"{__name__}.amqp:instrument_pika"),
+    "aio-pika": Replacement(f"{__name__}.amqp:instrument_aio_pika"),
     "celery": Replacement(f"{__name__}.celery:instrument", keep=True),
 }
 """The replaced hooks, by the name of the instrumentation."""

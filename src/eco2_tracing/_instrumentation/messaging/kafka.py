@@ -1,19 +1,33 @@
-"""Shared by the three clients of Kafka."""
+"""The clients of Kafka: kafka-python's and aiokafka's hooks, and what confluent-kafka's share with them.
+
+- kafka-python: ``send``, iteration and ``poll``.
+- aiokafka: ``send``, iteration, ``getone`` and ``getmany``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
+from weakref import WeakKeyDictionary
 
 from eco2_tracing._guard import attempt, guarded
-from eco2_tracing._instrumentation.common.carrier_headers import outgoing
+from eco2_tracing._instrumentation.common.outgoing_headers import outgoing
 from eco2_tracing._instrumentation.messaging.model import Client, Message
+from eco2_tracing._instrumentation.messaging.spans import (
+    closing,
+    received,
+    received_async,
+    sending,
+    suppressed,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
-    from eco2_tracing._instrumentation.common.carrier_headers import Headers
-    from eco2_tracing._instrumentation.common.replacement import Args, Kwargs
+    from eco2_tracing._instrumentation.common.outgoing_headers import Headers
+    from eco2_tracing._instrumentation.common.replacement import Args, Instance, Kwargs, Patches, Wrapped
 
 
 class Record(Protocol):
@@ -71,12 +85,6 @@ def grouped(found: Mapping[object, Iterable[Record]]) -> list[Message]:
 def with_headers(args: Args, kwargs: Kwargs, position: int, host: str | None) -> tuple[Args, Kwargs]:
     """Return the arguments of a call that sends, with trace context in the headers.
 
-    Args:
-        args: The application's arguments.
-        kwargs: The application's keyword arguments.
-        position: The position of the headers among the former.
-        host: The broker's host.
-
     Returns:
         The new arguments; the given ones if the client does not accept their headers.
     """
@@ -102,3 +110,96 @@ def topic_of(args: Args, kwargs: Kwargs) -> str:
 def known(describe: Callable[[], Client]) -> Client:
     """Describe a client; without attributes if that fails."""
     return attempt("describing a client of Kafka", describe, default=Client("kafka"))
+
+
+def instrument_kafka_python(patches: Patches) -> None:
+    """Trace kafka-python."""
+    kafka = import_module("kafka")
+    patches.wrap(kafka.KafkaProducer, "send", _kafka_python_send)
+    patches.wrap(kafka.KafkaConsumer, "__next__", _kafka_python_next)
+    patches.wrap(kafka.KafkaConsumer, "poll", _kafka_python_poll)
+    patches.wrap(kafka.KafkaConsumer, "close", closing)
+
+
+def _kafka_python_client(instance: Instance) -> Client:
+    config = instance.config
+    return client_of(config["bootstrap_servers"], config["client_id"], config.get("group_id"))
+
+
+def _kafka_python_send(wrapped: Wrapped, instance: Instance, args: Args, kwargs: Kwargs) -> object:
+    if suppressed():
+        return wrapped(*args, **kwargs)
+    client, topic = known(partial(_kafka_python_client, instance)), topic_of(args, kwargs)
+    with sending(client, "send", topic, topic, {}):
+        args, kwargs = with_headers(args, kwargs, 3, client.host)
+        return wrapped(*args, **kwargs)
+
+
+def _kafka_python_next(wrapped: Wrapped, instance: Instance, args: Args, kwargs: Kwargs) -> object:
+    call = partial(wrapped, *args, **kwargs)
+    return received(
+        instance, "poll", call, lambda record: (_kafka_python_client(instance), messages_of([record]))
+    )
+
+
+def _kafka_python_poll(wrapped: Wrapped, instance: Instance, args: Args, kwargs: Kwargs) -> object:
+    # Iteration polls too, without updating offsets.
+    if not (args[2] if len(args) > 2 else kwargs.get("update_offsets", True)):
+        return wrapped(*args, **kwargs)
+    call = partial(wrapped, *args, **kwargs)
+    return received(instance, "poll", call, lambda found: (_kafka_python_client(instance), grouped(found)))
+
+
+_DEFAULT_SERVERS = "localhost"
+_clients: WeakKeyDictionary[object, Client] = WeakKeyDictionary()
+"""By producer or consumer: the configuration cannot be read from it by public names."""
+
+
+def instrument_aiokafka(patches: Patches) -> None:
+    """Trace aiokafka."""
+    aiokafka = import_module("aiokafka")
+    for kind in (aiokafka.AIOKafkaProducer, aiokafka.AIOKafkaConsumer):
+        patches.wrap(kind, "__init__", _aiokafka_init)
+    patches.wrap(aiokafka.AIOKafkaProducer, "send", _aiokafka_send)
+    patches.wrap(aiokafka.AIOKafkaConsumer, "getone", _aiokafka_getone)  # iteration calls it
+    patches.wrap(aiokafka.AIOKafkaConsumer, "getmany", _aiokafka_getmany)
+    patches.wrap(aiokafka.AIOKafkaConsumer, "stop", closing)
+
+
+def _aiokafka_init(wrapped: Wrapped, instance: Instance, args: Args, kwargs: Kwargs) -> None:
+    wrapped(*args, **kwargs)
+    with guarded("describing a client of Kafka"):
+        servers = kwargs.get("bootstrap_servers", _DEFAULT_SERVERS)
+        _clients[instance] = client_of(servers, kwargs.get("client_id"), kwargs.get("group_id"))
+
+
+def _aiokafka_client(instance: Instance) -> Client:
+    """Describe a client; of one that was made before the instrumentation a producer's host alone is known."""
+    found = _clients.get(instance)
+    if found is not None:
+        return found
+    client = getattr(instance, "client", None)
+    return Client("kafka") if client is None else Client("kafka", *client.hosts[0][:2])
+
+
+async def _aiokafka_send(wrapped: Wrapped, instance: Instance, args: Args, kwargs: Kwargs) -> object:
+    if suppressed():
+        return await wrapped(*args, **kwargs)
+    client, topic = known(partial(_aiokafka_client, instance)), topic_of(args, kwargs)
+    with sending(client, "send", topic, topic, {}):
+        args, kwargs = with_headers(args, kwargs, 5, client.host)
+        return await wrapped(*args, **kwargs)
+
+
+async def _aiokafka_getone(wrapped: Wrapped, instance: Instance, args: Args, kwargs: Kwargs) -> object:
+    call = partial(wrapped, *args, **kwargs)
+    return await received_async(
+        instance, "poll", call, lambda record: (_aiokafka_client(instance), messages_of([record]))
+    )
+
+
+async def _aiokafka_getmany(wrapped: Wrapped, instance: Instance, args: Args, kwargs: Kwargs) -> object:
+    call = partial(wrapped, *args, **kwargs)
+    return await received_async(
+        instance, "poll", call, lambda found: (_aiokafka_client(instance), grouped(found))
+    )

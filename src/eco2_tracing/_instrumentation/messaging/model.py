@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from opentelemetry import propagate
+from opentelemetry.context import Context
 from opentelemetry.util.types import AttributeValue
 
 if TYPE_CHECKING:
-    from eco2_tracing._instrumentation.common.carrier_headers import Headers
+    from eco2_tracing._instrumentation.common.outgoing_headers import Headers
 
 Details = Mapping[str, AttributeValue | None]
 """Attributes; those without a value are left out."""
@@ -86,3 +88,21 @@ def described(
     attributes = client.attributes(operation, kind, destination)
     attributes["messaging.batch.message_count"] = len(messages)
     return attributes
+
+
+def incoming(headers: Headers | None) -> Context:
+    """Extract the trace context of a message.
+
+    Args:
+        headers: The message's headers; names in any case, values of any kind. Of equal names the last one counts.
+
+    Returns:
+        A new context, with the producer's span as the current one if the headers name it.
+    """
+    carrier: dict[str, str] = {}
+    for name, value in headers or ():
+        if isinstance(value, bytes):
+            carrier[name.lower()] = value.decode("latin-1")
+        elif isinstance(value, str):
+            carrier[name.lower()] = value
+    return propagate.extract(carrier, Context())

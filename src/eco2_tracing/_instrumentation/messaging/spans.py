@@ -16,8 +16,7 @@ from opentelemetry.context import Context, attach, create_key, get_current, set_
 from opentelemetry.trace import Link, SpanKind, get_current_span, set_span_in_context
 
 from eco2_tracing._guard import guarded
-from eco2_tracing._instrumentation.messaging.headers import incoming
-from eco2_tracing._instrumentation.messaging.model import Client, Message, described, target_of
+from eco2_tracing._instrumentation.messaging.model import Client, Message, described, incoming, target_of
 from eco2_tracing._spans.blocks import SpanBlock, detach, fail, finish, start
 from eco2_tracing._spans.manual import span
 from eco2_tracing._untraced import is_suppressed
@@ -46,15 +45,7 @@ def suppressed() -> bool:
 def sending(
     client: Client, operation: str, target: str, destination: str, details: Mapping[str, AttributeValue]
 ) -> SpanBlock:
-    """Return a context manager that makes the span of a message that is sent.
-
-    Args:
-        client: The producer.
-        operation: The operation's name.
-        target: The topic, exchange or queue that names the span.
-        destination: The full destination.
-        details: Further attributes.
-    """
+    """Return a context manager that makes the span of a message that is sent."""
     attributes = {**client.attributes(operation, "send", destination), **details}
     return span(f"{operation} {target}", attributes=attributes, kind=SpanKind.PRODUCER)
 
@@ -64,10 +55,6 @@ class Work:
 
     A single message continues its producer's trace. Several messages, and one of a producer that is not trusted, have
     a trace of their own with a link to each producer.
-
-    Args:
-        client: The consumer.
-        messages: At least one message.
     """
 
     __slots__ = ("_before", "_current", "_inside", "_known_error", "_source", "_span", "_token")
@@ -103,22 +90,13 @@ class Work:
         attach(self._inside)
 
     def end(self, error: BaseException | None = None) -> None:
-        """End the span, and restore the former context if the current one is the work's. Safe to call twice.
-
-        Args:
-            error: The exception of the processing.
-        """
+        """End the span, and restore the former context if the current one is the work's. Safe to call twice."""
         if get_current() is self._inside:
             attach(self._before)
         self._finish(None if error is self._known_error else error)
 
     def processed(self, source: object, error: BaseException | None) -> None:
-        """Take the client's report that a message is processed: end the work, unless it is a callback's.
-
-        Args:
-            source: The client's message.
-            error: The exception of the processing.
-        """
+        """Take the client's report that a message is processed: end the work, unless it is a callback's."""
         if source is not self._source:
             return
         if hasattr(self, "_token"):
@@ -157,9 +135,6 @@ def handed(describe: Callable[[], tuple[Client, Message]]) -> Work | None:
 
     The current span is ignored: often it is the one in which the connection was opened.
 
-    Args:
-        describe: Returns the consumer and the message.
-
     Returns:
         A context manager for the call; ``None`` if instrumentation is suppressed or the message cannot be read.
     """
@@ -171,12 +146,7 @@ def handed(describe: Callable[[], tuple[Client, Message]]) -> Work | None:
 
 
 def processed(source: object, error: BaseException | None) -> None:
-    """End the current work on a message, if there is one.
-
-    Args:
-        source: The client's message.
-        error: The exception of the processing.
-    """
+    """End the current work on a message, if there is one."""
     for work in cast("list[Work]", get_current().get(_WORK_KEY, [])):
         work.processed(source, error)
 
@@ -251,14 +221,7 @@ def polled(
     started: int,
     describe: Callable[[], tuple[Client, Sequence[Message]]],
 ) -> None:
-    """Begin the work on polled messages.
-
-    Args:
-        consumer: The object that was polled.
-        operation: The operation's name.
-        started: The value returned by `polling`.
-        describe: Returns the client and the messages.
-    """
+    """Begin the work on polled messages."""
     with guarded("the beginning of a message's span"):
         if getattr(consumer, _WORK, None) is not None:
             return  # polled by another method of the consumer, which is traced too

@@ -1,16 +1,23 @@
-"""Decides whether a request is sampled, and begins its span."""
+"""Decides whether a request is sampled, and begins its span.
+
+Requests that cannot be kept. Their ids, for log lines and outgoing calls, are created on demand.
+"""
 
 from __future__ import annotations
 
+import os
+from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from opentelemetry.trace import SpanContext, SpanKind
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, get_current_span
 
 from eco2_tracing._forks import mark, notice_fork
+from eco2_tracing._guard import guarded
 from eco2_tracing._instrumentation.common.http_attributes import request_attributes, span_method
 from eco2_tracing._instrumentation.common.route import operation_of
+from eco2_tracing._instrumentation.common.served_request import ServedRequest, store_ids, unsampled_context
 from eco2_tracing._instrumentation.server.recorded import RecordedRequest
-from eco2_tracing._instrumentation.server.unrecorded import UnrecordedSpan
+from eco2_tracing._spans.read_side import creation
 from eco2_tracing._spans.span import Span
 from eco2_tracing.propagation._inbound import FLAGS, NO_STATE, Inbound
 from eco2_tracing.sampling._head.tracestate import with_probability
@@ -22,11 +29,73 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
     from starlette.applications import Starlette
 
-    from eco2_tracing._instrumentation.common.asgi import Scope, Send
+    from eco2_tracing._instrumentation.common.http_attributes import Scope, Send
     from eco2_tracing._instrumentation.common.state import InstrumentationState, Instrumenter
+    from eco2_tracing._spans.tracer import SpanFactory
     from eco2_tracing.sampling._tail.local_trace import LocalTrace
 
     Added = dict[str, AttributeValue]
+
+
+class UnrecordedSpan(NonRecordingSpan):
+    """A non-recording span with its own span id.
+
+    Args:
+        factory: Generates the span id.
+        inbound: The extracted context.
+        context: The span's context; ``None`` to create it on demand in the upstream's trace.
+    """
+
+    def __init__(self, factory: SpanFactory, inbound: Inbound, context: SpanContext | None = None) -> None:
+        self._factory = factory
+        self._inbound = inbound
+        self._span_context = context
+
+    def get_span_context(self) -> SpanContext:
+        """Return the span's context, the same one for all threads."""
+        context = self._span_context
+        if context is None:
+            with creation.lock:
+                context = self._span_context
+                if context is None:
+                    context = self._span_context = unsampled_context(self._factory, self._inbound)
+        return context
+
+    def __repr__(self) -> str:
+        return f"UnrecordedSpan({self.get_span_context()!r})"
+
+
+class UnrecordedRequest(ServedRequest):
+    """A request with an `UnrecordedSpan`."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        send: Send,
+        span: UnrecordedSpan,
+        trace_id_header: tuple[bytes, bytes] | None = None,
+    ) -> None:
+        # The constructor of the base class is inlined, because a call costs time in each request.
+        self.scope = scope
+        self.started = perf_counter_ns()
+        self._send = send
+        self._trace_id_header = trace_id_header
+        self._span = span
+
+    def failed(self, exception: BaseException) -> None:
+        """Store the ids on the exception for the server's log line."""
+        with guarded("the exception of a request"):
+            context = self._span.get_span_context()
+            store_ids(exception, context.trace_id, context.span_id)
+
+
+def _create_ids() -> None:
+    """Create the ids of the current request before a fork, so that both processes have the same."""
+    get_current_span().get_span_context()
+
+
+os.register_at_fork(before=_create_ids)
+
 
 _NO_INBOUND = Inbound()
 
@@ -39,16 +108,7 @@ def begin_lazily(
     send: Send,
     app: Starlette,
 ) -> RecordedRequest:
-    """Return a request that the upstream did not sample, with its span. Ids and local trace are created on demand.
-
-    Args:
-        state: The configuration in force.
-        instrumenter: Creates spans.
-        inbound: The extracted context; it has ids.
-        scope: The ASGI scope.
-        send: The server's ``send``.
-        app: The instrumented application.
-    """
+    """Return a request that the upstream did not sample, with its span. Ids and local trace are created on demand."""
     request = RecordedRequest(state, instrumenter, inbound, scope, send, app)
     request.span = Span(
         instrumenter.server, None, SpanKind.SERVER, request.start_time, None, None, None, request, request
@@ -66,15 +126,6 @@ def begin(
     base: Context,
 ) -> RecordedRequest | UnrecordedSpan:
     """Begin the span of a request.
-
-    Args:
-        state: The configuration in force.
-        instrumenter: Creates spans.
-        inbound: The extracted context; ``None`` if there are no trace headers.
-        scope: The ASGI scope.
-        send: The server's ``send``.
-        app: The instrumented application.
-        base: The context around the request.
 
     Returns:
         The request with its span, or a non-recording span with a new span id if nothing of the request can be kept.

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry import trace
 from opentelemetry.context import Context
+from starlette.background import BackgroundTask
 
 from eco2_tracing._context import otel_context
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._instrumentation.common.captured_headers import make_headers_reusable
-from eco2_tracing._instrumentation.common.hook import call_hook
+from eco2_tracing._instrumentation.common.http_attributes import make_headers_reusable
 from eco2_tracing._instrumentation.common.isolation import startup_context, without_leftovers
-from eco2_tracing._instrumentation.common.lifespan import lifespan
+from eco2_tracing._instrumentation.common.lifespan import lifespan, report_unconfigured
 from eco2_tracing._instrumentation.common.outer import (
     NATIVE,
     STARLETTE,
@@ -21,12 +24,16 @@ from eco2_tracing._instrumentation.common.outer import (
     discard,
     excluded_context,
 )
-from eco2_tracing._instrumentation.common.served_request import ServedRequest, serve, trace_id_header
+from eco2_tracing._instrumentation.common.served_request import (
+    ServedRequest,
+    call_hook,
+    serve,
+    trace_id_header,
+)
 from eco2_tracing._instrumentation.common.state import current, is_excluded
-from eco2_tracing._instrumentation.common.unconfigured import report_unconfigured
-from eco2_tracing._instrumentation.server.begin import begin, begin_lazily
+from eco2_tracing._instrumentation.server.begin import UnrecordedRequest, UnrecordedSpan, begin, begin_lazily
 from eco2_tracing._instrumentation.server.recorded import RecordedRequest
-from eco2_tracing._instrumentation.server.unrecorded import UnrecordedRequest, UnrecordedSpan
+from eco2_tracing._spans.manual import span
 from eco2_tracing._untraced import is_suppressed
 from eco2_tracing.propagation._inbound import BAGGAGE_KEY, INBOUND_KEY, SPAN_KEY
 from eco2_tracing.sampling._head.samplers import LOW_64_BITS
@@ -36,24 +43,55 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-    from eco2_tracing._instrumentation.common.asgi import ASGIApp, Hook, Receive, Scope, Send
     from eco2_tracing._instrumentation.common.excluded import ExcludedPaths
+    from eco2_tracing._instrumentation.common.http_attributes import ASGIApp, Hook, Receive, Scope, Send
     from eco2_tracing._instrumentation.common.state import InstrumentationState, Instrumenter
     from eco2_tracing.propagation import Inbound
+
+_OURS = "_eco2_background_span"
+_running: ContextVar[BackgroundTask | None] = ContextVar("eco2_background_task", default=None)
+
+
+def instrument_background_tasks() -> None:
+    """Patch ``BackgroundTask`` so that each task of a traced request gets a span. Safe to call twice.
+
+    contrib's FastAPI instrumentation patches the method, too, and restores an older one when it is removed. Therefore
+    the present method is wrapped again unless it is our wrapper. A task that runs in two of our wrappers gets one
+    span.
+
+    Starlette has no other hook: the response calls the task inside of the application. The wrapper creates no span
+    outside of a traced request or without a configuration. Therefore it is never removed.
+    """
+    original = BackgroundTask.__call__
+    if hasattr(original, _OURS):
+        return
+
+    @functools.wraps(original)
+    async def call(self: BackgroundTask) -> None:
+        instrumenter = current.state is not None and trace.get_current_span().get_span_context().is_valid
+        if not instrumenter or _running.get() is self:
+            await original(self)
+            return
+        token = _running.set(self)
+        try:
+            with span(f"BackgroundTask {_name(self.func)}"):
+                await original(self)
+        finally:
+            _running.reset(token)
+
+    setattr(call, _OURS, True)
+    BackgroundTask.__call__ = call  # type: ignore[method-assign]
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 _MARK = "eco2_tracing"
 
 
 class TracingMiddleware:
-    """Traces the requests of an application; the outermost of its middleware.
-
-    Args:
-        app: The next ASGI application.
-        owner: The FastAPI application, which has the routes.
-        excluded_paths: The paths to exclude if the environment sets none.
-        hook: Called with every recording server span and the scope.
-    """
+    """Traces the requests of an application; the outermost of its middleware."""
 
     def __init__(
         self,

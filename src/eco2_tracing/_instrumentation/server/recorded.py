@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import SpanContext, Status, StatusCode
 
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._instrumentation.common.captured_headers import is_event_stream, make_headers_reusable
-from eco2_tracing._instrumentation.common.http_attributes import request_attributes, span_method
+from eco2_tracing._instrumentation.common.http_attributes import (
+    SERVER_ERROR,
+    is_event_stream,
+    make_headers_reusable,
+    request_attributes,
+    span_method,
+)
 from eco2_tracing._instrumentation.common.route import route_of
-from eco2_tracing._instrumentation.common.served_request import ServedRequest, store_ids
-from eco2_tracing._instrumentation.server.unrecorded import unsampled_context
+from eco2_tracing._instrumentation.common.served_request import ServedRequest, store_ids, unsampled_context
 from eco2_tracing._spans.exceptions import message as message_of
 from eco2_tracing._spans.exceptions import unwrap_group
 from eco2_tracing._spans.peer import (
@@ -34,13 +38,12 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
     from starlette.applications import Starlette
 
-    from eco2_tracing._instrumentation.common.asgi import Message, Receive, Scope, Send
+    from eco2_tracing._instrumentation.common.http_attributes import Message, Receive, Scope, Send
     from eco2_tracing._instrumentation.common.state import InstrumentationState, Instrumenter
     from eco2_tracing._spans.read_side import Attributes
     from eco2_tracing._spans.span import Span
     from eco2_tracing.propagation import Inbound
 
-SERVER_ERROR = 500
 _ERROR = Status(StatusCode.ERROR)
 
 
@@ -49,14 +52,6 @@ class RecordedRequest(ServedRequest):
 
     If the upstream did not sample the request, ids and local trace are created on demand: by a log line, an outgoing
     call, a child span or an error.
-
-    Args:
-        state: The configuration in force.
-        instrumenter: Creates spans.
-        inbound: The extracted context; ``None`` if there are no trace headers.
-        scope: The ASGI scope.
-        send: The server's ``send``.
-        app: The instrumented application, which has the routes.
 
     Attributes:
         inbound, instrumenter: The arguments.
