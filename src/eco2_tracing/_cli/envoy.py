@@ -79,12 +79,7 @@ def _connection_manager() -> Config:
 
 
 def gateway_config(app: Config, tracing: Config) -> Config:
-    """A gateway that samples every request and routes it to one service.
-
-    Args:
-        app: The cluster `app`: the service.
-        tracing: The cluster `tracing`: the Zipkin receiver.
-    """
+    """A gateway that samples every request and routes it to one service."""
     loopback = {"socket_address": {"address": "127.0.0.1", "port_value": 0}}
     listener = {
         "name": "gateway",

@@ -65,10 +65,6 @@ class Child:
     def wait_for_line(self, pattern: str, timeout_s: float = 30.0) -> re.Match[str]:
         """Wait for a line of output.
 
-        Args:
-            pattern: A regular expression to search for in each line.
-            timeout_s: Seconds to wait at most.
-
         Raises:
             ProcessError: The process ended, or the time was up; the message has its last lines.
         """

@@ -50,12 +50,7 @@ def service_environ(environ: Mapping[str, str], endpoint: str | None, receiver: 
 
 
 def start_service(module: str, environ: Mapping[str, str]) -> Child:
-    """Start an example service under uvicorn, on a free port.
-
-    Args:
-        module: The name of the example's module.
-        environ: Its whole environment.
-    """
+    """Start an example service under uvicorn, on a free port."""
     arguments = ("--app-dir", str(examples()), "--host", "127.0.0.1", "--port", "0")
     command = (sys.executable, "-m", "uvicorn", f"{module}:app", *arguments)
     return Child(module.replace("_", "-"), command, environ)

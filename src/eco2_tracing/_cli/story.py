@@ -84,13 +84,7 @@ def _services_of(lines: Iterable[LogLine]) -> set[object]:
 def check_spans(
     outcomes: dict[Step, Outcome], spans: tuple[ReceivedSpan, ...], *, gateway: bool
 ) -> list[Check]:
-    """Check the spans received.
-
-    Args:
-        outcomes: The result of each step.
-        spans: Every span received.
-        gateway: Whether the requests went through Envoy.
-    """
+    """Check the spans received."""
     path = [GATEWAY, AUTH, CHARACTER] if gateway else [AUTH, CHARACTER]
     login, failed = outcomes[LOGIN].trace, outcomes[FAILED].trace
     exceptions = [event for span in failed.spans for event in span.events if event.name == "exception"]
@@ -118,12 +112,7 @@ def check_logs(outcomes: dict[Step, Outcome]) -> list[Check]:
 
 
 def check_delivery(endpoint: str, lines: Iterable[LogLine]) -> list[Check]:
-    """Check the export to the user's backend: the last warning of no service is an export failure.
-
-    Args:
-        endpoint: The OTLP endpoint.
-        lines: The log lines of every service.
-    """
+    """Check the export to the user's backend: the last warning of no service is an export failure."""
     last = {
         line.get("service.name"): str(line.get("message"))
         for line in lines
@@ -135,15 +124,7 @@ def check_delivery(endpoint: str, lines: Iterable[LogLine]) -> list[Check]:
 
 
 def outcome_of(step: Step, status: int, trace_id: str, store: SpanStore, lines: Iterable[LogLine]) -> Outcome:
-    """Collect the spans and log lines of a step.
-
-    Args:
-        step: The step.
-        status: The status code of the response.
-        trace_id: The trace id of the response header, or `""`.
-        store: The spans received.
-        lines: The log lines of every service.
-    """
+    """Collect the spans and log lines of a step."""
     mine = [line for line in lines if trace_id and line.get("trace.id") == trace_id]
     ordered = tuple(sorted(mine, key=lambda line: str(line["@timestamp"])))
     return Outcome(step, status, trace_id, store.trace(trace_id), ordered)

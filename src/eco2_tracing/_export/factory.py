@@ -7,7 +7,7 @@ import re
 import sys
 from functools import partial
 from importlib.metadata import entry_points, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
@@ -19,7 +19,7 @@ from eco2_tracing._export.transport.grpc import GrpcTransport
 from eco2_tracing._export.transport.http import HttpTransport
 from eco2_tracing._export.transport.persistent import PersistentTransport, RequestOptions
 from eco2_tracing._export.transport.proxies import grpc_proxy, http_proxy
-from eco2_tracing._guard import logger, warn_once
+from eco2_tracing._guard import logger, result_or_error, warn_once
 from eco2_tracing._settings import shown_endpoint
 from eco2_tracing._settings.hosts import (
     OTLP_GRPC_PORT,
@@ -159,17 +159,16 @@ def _secrets(headers: Mapping[str, str]) -> Iterable[str]:
 
 def _installed(name: str) -> SpanExporter | None:
     for found in entry_points(group=_GROUP, name=name):
-        try:
-            exporter: SpanExporter = found.load()()
-        except Exception as error:  # noqa: BLE001 - code of another package; the warning shows its error
-            logger.warning(
-                "OTEL_TRACES_EXPORTER: %r cannot be used and is left out: %s: %s",
-                name,
-                type(error).__name__,
-                error,
-            )
-            return None
-        return exporter
+        exporter = result_or_error(lambda: cast("SpanExporter", found.load()()))  # noqa: B023 - called now
+        if not isinstance(exporter, Exception):
+            return exporter
+        logger.warning(
+            "OTEL_TRACES_EXPORTER: %r cannot be used and is left out: %s: %s",
+            name,
+            type(exporter).__name__,
+            exporter,
+        )
+        return None
     logger.warning(
         "OTEL_TRACES_EXPORTER: no installed package provides %r, it is left out; "
         "known are otlp, console and none, others come with a package: pip install opentelemetry-exporter-%s",

@@ -122,11 +122,7 @@ def failed(error: str) -> ExportResult:
 
 
 def success(body: bytes) -> ExportResult:
-    """Return the result that an ``ExportTraceServiceResponse`` states: success, maybe partial.
-
-    Args:
-        body: The message. One that cannot be decoded counts as success.
-    """
+    """Return the result that an ``ExportTraceServiceResponse`` states: success, maybe partial."""
     rejected, message = 0, ""
     try:
         for number, value in fields(body):
@@ -143,13 +139,7 @@ def success(body: bytes) -> ExportResult:
 
 
 def grpc_result(code: int, message: str, trailers: Mapping[str, str]) -> ExportResult:
-    """Return the result that a gRPC status other than OK means.
-
-    Args:
-        code: ``grpc-status``.
-        message: ``grpc-message``, decoded.
-        trailers: The trailing metadata.
-    """
+    """Return the result that a gRPC status other than OK means."""
     name = _GRPC_NAMES[code] if 0 <= code < len(_GRPC_NAMES) else f"status {code}"
     error = f"{name}: {message}" if message else name
     if code in _GRPC_CREDENTIALS:

@@ -67,7 +67,9 @@ class _Capture:
         return HeaderCapture(f"http.{direction}.header.", names, self._sanitized, self._redactor)
 
 
-def build_instrumenter(provider: TracerProvider, tail_sampler: TailSampler, head: HeadSampler) -> Instrumenter:
+def build_instrumenter(
+    provider: TracerProvider, tail_sampler: TailSampler, head: HeadSampler
+) -> Instrumenter:
     """Return the parts that create server and client spans."""
     return Instrumenter(
         factory=provider.factory,

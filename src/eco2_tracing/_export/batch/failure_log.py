@@ -34,11 +34,6 @@ class FailureLog:
     """Logs when exports fail, and once when they succeed again.
 
     It writes at most one line a minute about failures and one about their end.
-
-    Args:
-        endpoint: Destination, without credentials.
-        queue: Holds the counts.
-        clock: Monotonic seconds.
     """
 
     def __init__(self, endpoint: str, queue: SpanQueue, clock: Callable[[], float]) -> None:
@@ -80,11 +75,7 @@ class FailureLog:
         )
 
     def advised(self, message: str) -> None:
-        """Record a request that was accepted with a message from the receiver.
-
-        Args:
-            message: The message, without secrets.
-        """
+        """Record a request that was accepted with a message from the receiver."""
         self._queue.record_error(message)
         if self._failing_since is not None:
             self.delivered()

@@ -81,9 +81,6 @@ class SpanBatcher(BatchSpanProcessor):
 
         The span is encoded here: encoding it later in the export thread takes as long, and until then the span and
         its attributes are objects that the garbage collector must traverse.
-
-        Args:
-            span: An ended span.
         """
         try:
             context = span.context
@@ -118,9 +115,6 @@ class SpanBatcher(BatchSpanProcessor):
     def force_flush(self, timeout_millis: float | None = None) -> bool:
         """Export what is queued now.
 
-        Args:
-            timeout_millis: Milliseconds to wait; 30 000 by default.
-
         Returns:
             True if all of it arrived in time.
         """
@@ -131,9 +125,6 @@ class SpanBatcher(BatchSpanProcessor):
 
     def shutdown(self, timeout_millis: float = 5000) -> bool:  # type: ignore[override]  # the SDK's takes and returns nothing
         """Export what can be exported in time, drop the rest, and end the thread.
-
-        Args:
-            timeout_millis: Milliseconds to wait.
 
         Returns:
             True if all of it arrived.

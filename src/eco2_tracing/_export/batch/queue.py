@@ -49,11 +49,6 @@ class SpanQueue:
 
     Appending a small span takes no lock. Everything else holds one lock. It is re-entrant because a signal handler
     may flush while the same thread flushes. Code that holds it never waits, logs or calls other packages.
-
-    Args:
-        capacity: Spans that may wait.
-        batch_size: Spans in one batch.
-        clock: Monotonic seconds.
     """
 
     def __init__(self, capacity: int, batch_size: int, clock: Callable[[], float]) -> None:
@@ -88,9 +83,6 @@ class SpanQueue:
     def reserve(self, size: int) -> int:
         """Reserve bytes for a large span.
 
-        Args:
-            size: Its size in bytes.
-
         Returns:
             The bytes reserved; fewer than ``size`` if the span must be pruned, and 0 if it must become small.
         """
@@ -121,13 +113,7 @@ class SpanQueue:
         return batch
 
     def record_outcome(self, sent: int, lost: int = 0, reason: Reason = "export_failed") -> None:
-        """Count the outcome of spans that were taken.
-
-        Args:
-            sent: Spans that the receiver accepted.
-            lost: Spans that it did not.
-            reason: Why those were lost.
-        """
+        """Count the outcome of spans that were taken."""
         with self._lock:
             if self.closed:
                 return
@@ -145,9 +131,6 @@ class SpanQueue:
 
     def flush(self, deadline: float) -> bool:
         """Wait until the outcome of every span queued so far is known.
-
-        Args:
-            deadline: Reading of the clock at which to stop waiting.
 
         Returns:
             True if all of them arrived.
@@ -168,11 +151,7 @@ class SpanQueue:
                 self._flushes.discard(changed)
 
     def stop(self, deadline: float) -> None:
-        """Refuse further spans and let the export thread finish. Later calls change nothing.
-
-        Args:
-            deadline: Reading of the clock at which it must have finished.
-        """
+        """Refuse further spans and let the export thread finish. Later calls change nothing."""
         with self._lock:
             if self.stop_at is None:
                 self.stop_at = deadline

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from eco2_tracing._export.result import EncodedBatch, ExportResult
+from eco2_tracing._guard import result_or_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,11 +18,7 @@ if TYPE_CHECKING:
 
 
 class SdkExporter:
-    """A `BatchExporter` over any SDK exporter. That exporter encodes, limits its time and retries.
-
-    Args:
-        exporter: The exporter.
-    """
+    """A `BatchExporter` over any SDK exporter. That exporter encodes, limits its time and retries."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
@@ -38,10 +35,9 @@ class SdkExporter:
 
     def send(self, batch: EncodedBatch, timeout_s: float) -> ExportResult:
         """Export the batch. These exporters take no time limit."""
-        try:
-            result = self._exporter.export(cast("list[ReadableSpan]", batch.content))
-        except Exception as error:  # noqa: BLE001 - code of another package; reported as an export error
-            return ExportResult("dropped", f"{type(error).__name__} in the exporter")
+        result = result_or_error(self._exporter.export, cast("list[ReadableSpan]", batch.content))
+        if isinstance(result, Exception):
+            return ExportResult("dropped", f"{type(result).__name__} in the exporter")
         if result is SpanExportResult.SUCCESS:
             return ExportResult("sent")
         return ExportResult("dropped", "the exporter failed")

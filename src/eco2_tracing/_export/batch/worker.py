@@ -57,15 +57,7 @@ class BatchExporter(Protocol):
 
 
 class Worker:
-    """Delivers queued spans until the queue is stopped.
-
-    Args:
-        queue: The queue.
-        exporter: Encodes and sends.
-        schedule_delay_s: Seconds between two batches that are not full.
-        export_timeout_s: Seconds for one try. A batch that failed for so long is dropped once the queue is full.
-        clock: Monotonic seconds.
-    """
+    """Delivers queued spans until the queue is stopped."""
 
     def __init__(
         self,

@@ -60,9 +60,6 @@ class SpanEncoder:
     def encode(self, spans: Iterable[ReadableSpan | EncodedSpan]) -> tuple[list[EncodedBatch], int]:
         """Encode a batch. A span that is too large or cannot be encoded loses attributes, events and links.
 
-        Args:
-            spans: Ended spans of any resources and scopes, encoded or not.
-
         Returns:
             The requests, and the number of spans that cannot be encoded at all.
         """

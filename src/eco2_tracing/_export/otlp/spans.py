@@ -34,10 +34,6 @@ _event_time = struct.Struct("<BQ").pack
 def span_body(span: ReadableSpan, values: ValueEncoder) -> bytes:
     """Encode a whole span.
 
-    Args:
-        span: An ended span.
-        values: Encodes its attributes.
-
     Raises:
         Exception: A value has a type or size that OTLP does not allow.
     """

@@ -43,13 +43,7 @@ class ValueEncoder:
         self._cached = 0
 
     def attributes(self, tag: bytes, attributes: Mapping[str, object], out: list[bytes]) -> None:
-        """Append one field for each attribute.
-
-        Args:
-            tag: The encoded tag of the repeated ``KeyValue`` field.
-            attributes: Keys and values of any type.
-            out: The list to append to.
-        """
+        """Append one field for each attribute."""
         # One flat loop: it is most of the time that a span takes.
         keys = self._keys
         append = out.append

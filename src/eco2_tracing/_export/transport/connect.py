@@ -108,9 +108,6 @@ class Connector:
     def open(self, deadline: float) -> Connection:
         """Connect.
 
-        Args:
-            deadline: Reading of the clock at which to give up.
-
         Raises:
             OSError: There is no connection.
         """
@@ -152,11 +149,7 @@ class Connector:
             self._avoided = [one for one in self._avoided if one != self._used] + [self._used]
 
     def _routes(self, errors: list[OSError]) -> list[tuple[tuple[Address, ...], Proxy | None]]:
-        """Return the direct addresses as one route, and each address behind a proxy as another.
-
-        Args:
-            errors: Errors of proxies are appended.
-        """
+        """Return the direct addresses as one route, and each address behind a proxy as another."""
         found: list[tuple[Address, Proxy | None]] = []
         for address in self._addresses:
             with collected(errors):

@@ -39,10 +39,6 @@ def usable_timeout(seconds: float) -> float:
 class Connection:
     """A connected stream.
 
-    Args:
-        sock: The socket; this object closes it.
-        clock: Monotonic seconds.
-
     Attributes:
         proxy: The proxy in use, if any.
     """
@@ -56,21 +52,12 @@ class Connection:
         self._received = 0
 
     def until(self, deadline: float) -> None:
-        """Limit the time and the bytes received from here on.
-
-        Args:
-            deadline: Reading of the clock at which calls fail.
-        """
+        """Limit the time and the bytes received from here on."""
         self._deadline = deadline
         self._received = 0
 
     def secure(self, context: ssl.SSLContext, host: str, *, http2: bool = False) -> None:
         """Start TLS.
-
-        Args:
-            context: The TLS context.
-            host: The name that the certificate must have.
-            http2: The context offers HTTP/2.
 
         Raises:
             OSError: The handshake failed.

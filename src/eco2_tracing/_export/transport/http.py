@@ -27,13 +27,7 @@ _BAD_REQUEST = 400
 
 
 class HttpTransport(PersistentTransport):
-    """Posts requests to a URL. Redirects are not followed: headers may hold credentials.
-
-    Args:
-        url: The URL, path included.
-        connector: Opens connections.
-        options: What every request carries.
-    """
+    """Posts requests to a URL. Redirects are not followed: headers may hold credentials."""
 
     def __init__(self, url: str, connector: Connector, options: RequestOptions) -> None:
         super().__init__(connector, options.compress)

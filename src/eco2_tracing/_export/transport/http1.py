@@ -22,9 +22,6 @@ class KeptSocket:
     """The part of a socket that `http.client` uses, with a `close` that does nothing.
 
     `http.client` closes its socket as soon as it has read the headers.
-
-    Args:
-        connection: The connection.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -53,10 +50,6 @@ class KeptSocket:
 
 def final_response(reader: io.BufferedReader, *, secure: bool) -> io.BufferedReader:
     """Skip interim responses (1xx; RFC 9110, 15.2).
-
-    Args:
-        reader: Reads what the server sends.
-        secure: The connection is TLS.
 
     Returns:
         A reader that begins with the final response.

@@ -72,11 +72,7 @@ class GrpcResponse:
 
 
 class Http2Session:
-    """An HTTP/2 client on a connected stream.
-
-    Args:
-        connection: The connection; its deadline limits each call.
-    """
+    """An HTTP/2 client on a connected stream."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -110,9 +106,6 @@ class Http2Session:
 
         nginx refuses a request that arrives before its SETTINGS are acknowledged. Other servers never send any.
 
-        Args:
-            seconds: Longest time to wait.
-
         Raises:
             OSError: The connection broke, or the peer does not speak HTTP/2.
         """
@@ -128,10 +121,6 @@ class Http2Session:
 
     def call(self, headers: Sequence[tuple[str, str]], body: bytes) -> GrpcResponse:
         """Send a request and read its whole response.
-
-        Args:
-            headers: Pseudo-headers first.
-            body: The body.
 
         Raises:
             RefusedError: The server did not process the call.

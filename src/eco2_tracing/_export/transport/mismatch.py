@@ -58,12 +58,7 @@ def not_http1(response: bytes) -> str:
 
 
 def closed_early(protocol: str, *, secure: bool) -> str:
-    """Return the message for a peer that closed a new connection without a response.
-
-    Args:
-        protocol: The protocol of the request.
-        secure: The connection was TLS.
-    """
+    """Return the message for a peer that closed a new connection without a response."""
     other = "" if secure else " Does it expect TLS (https://)?"
     return (
         f"the server closed the connection without an answer: does it speak {protocol}?{other} "
@@ -72,12 +67,7 @@ def closed_early(protocol: str, *, secure: bool) -> str:
 
 
 def tls_error(error: ssl.SSLError, *, http2: bool) -> str:
-    """Return the message for a failed handshake, with the setting to change where the protocols differ.
-
-    Args:
-        error: The error.
-        http2: HTTP/2 was offered, else HTTP/1.1.
-    """
+    """Return the message for a failed handshake, with the setting to change where the protocols differ."""
     text = str(error)
     if error.reason in _NOT_TLS:
         return f"no TLS is spoken there: write http:// in {_ENDPOINT} for plaintext ({text})"

@@ -63,12 +63,7 @@ class PersistentTransport(ABC):
         """
 
     def send(self, body: bytes, timeout_s: float) -> ExportResult:
-        """Send one request and wait for the response. Errors of the network and the server are results.
-
-        Args:
-            body: An encoded ``ExportTraceServiceRequest``.
-            timeout_s: Seconds for all of it.
-        """
+        """Send one request and wait for the response. Errors of the network and the server are results."""
         deadline = self._clock() + usable_timeout(timeout_s)
         content = gzip.compress(body, 5) if self._compress else body
         resent = False

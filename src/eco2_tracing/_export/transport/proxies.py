@@ -52,10 +52,6 @@ def no_proxy(_: Address) -> None:
 def grpc_proxy(environ: Mapping[str, str], address: Address) -> Proxy | None:
     """Return the proxy for a gRPC server, or ``None`` for a direct connection.
 
-    Args:
-        environ: The environment.
-        address: The server.
-
     Raises:
         ProxyError: The value of the variable cannot be used.
     """
@@ -71,11 +67,6 @@ def grpc_proxy(environ: Mapping[str, str], address: Address) -> Proxy | None:
 
 def http_proxy(environ: Mapping[str, str], scheme: str, address: Address) -> Proxy | None:
     """Return the proxy for an HTTP server, or ``None`` for a direct connection.
-
-    Args:
-        environ: The environment.
-        scheme: ``http`` or ``https``.
-        address: The server.
 
     Raises:
         ProxyError: The value of the variable cannot be used.

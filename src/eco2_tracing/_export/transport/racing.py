@@ -58,11 +58,7 @@ def collected(errors: list[OSError]) -> Iterator[None]:
 
 
 class Race:
-    """Connects to one of several addresses, until the deadline or until another thread aborts it.
-
-    Args:
-        clock: Monotonic seconds.
-    """
+    """Connects to one of several addresses, until the deadline or until another thread aborts it."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -71,10 +67,6 @@ class Race:
 
     def connect(self, candidates: Sequence[Candidate], deadline: float) -> tuple[socket.socket, Candidate]:
         """Return the first connection that is established, and close all others.
-
-        Args:
-            candidates: The addresses, the preferred one first.
-            deadline: Reading of the clock at which to give up.
 
         Raises:
             TimeoutError: The deadline passed, or the race was aborted.

@@ -221,7 +221,11 @@ def begin_call(
 
 
 def _local_root(
-    state: InstrumentationState, instrumenter: Instrumenter, parent: SpanContext, context: Context, request: Request
+    state: InstrumentationState,
+    instrumenter: Instrumenter,
+    parent: SpanContext,
+    context: Context,
+    request: Request,
 ) -> tuple[LocalTrace | None, int, TraceState | None, Attributes | None]:
     """Begin the local trace of a call without a local parent span, as in a worker or a script.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from wrapt import register_post_import_hook
 
 from eco2_tracing._compat.contrib import stable_semconv
-from eco2_tracing._guard import warn_once
+from eco2_tracing._guard import result_or_error, warn_once
 from eco2_tracing._instrumentation.common.attempts import patch_attempts
 from eco2_tracing._instrumentation.common.replacement import Adjustment, Instrumentor, Replacement
 from eco2_tracing._instrumentation.libraries.connections import CONNECTIONS, early_engines
@@ -118,13 +118,11 @@ _Result = TypeVar("_Result")
 
 def _attempt(name: str, package: str, work: Callable[[], _Result]) -> _Result | None:
     """Call into another package; a failure is one warning and ``None``."""
-    try:
-        return work()
-    except Exception as error:  # noqa: BLE001 - the other package's code; the warning says what it raised
-        warn_once(
-            f"library:{name}", "%s is not traced: %s: %s: %s", name, package, type(error).__name__, error
-        )
-        return None
+    result = result_or_error(work)
+    if not isinstance(result, Exception):
+        return result
+    warn_once(f"library:{name}", "%s is not traced: %s: %s: %s", name, package, type(result).__name__, result)
+    return None
 
 
 class LibraryRegistry:
