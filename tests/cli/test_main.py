@@ -29,7 +29,7 @@ def test_command_is_required(capsys):
     assert "usage: eco2-tracing" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("package", ["rich", "uvicorn", "httpx"])
+@pytest.mark.parametrize("package", ["uvicorn", "httpx"])
 def test_missing_package_names_its_extra(package, monkeypatch, capsys):
     """The message has the command to run."""
     found = importlib.util.find_spec

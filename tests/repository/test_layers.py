@@ -24,6 +24,7 @@ LAYERS = {
     "_redaction": 1,
     "_tls": 1,
     "_untraced": 1,
+    "_console": 2,
     "_lazy_imports": 2,
     "_settings": 2,
     "_resource": 2,
@@ -72,7 +73,6 @@ LAZY = {
     "httpx2",
     "pytest",
     "requests",
-    "rich",
     "urllib3",
     "uvicorn",
 }

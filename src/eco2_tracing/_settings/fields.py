@@ -69,7 +69,9 @@ class Settings(_Declared):
     ] = ("b3", "tracecontext", "baggage")
     """Names of propagators that exist, in order; ``none`` only alone."""
     traces_exporter: Annotated[
-        Sequence[str], name_list("opentelemetry_traces_exporter", "otlp", "console"), "OTEL_TRACES_EXPORTER"
+        Sequence[str],
+        name_list("opentelemetry_traces_exporter", "otlp", "console", "waterfall"),
+        "OTEL_TRACES_EXPORTER",
     ] = ("otlp",)
     """Names of exporters that exist; ``none`` only alone."""
     traces_sampler: Annotated[str, str, "OTEL_TRACES_SAMPLER"] = DEFAULT_SAMPLER
@@ -190,6 +192,18 @@ class Settings(_Declared):
     """Library instrumentations that are enabled beside the tested list."""
     disabled_instrumentations: Annotated[_Names, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"] = ()
     """Library instrumentations that are not enabled."""
+    waterfall: Annotated[
+        Literal["errors", "all", "tree"], parse.one_of("errors", "all", "tree"), "ECO2_TRACING_WATERFALL"
+    ] = "all"
+    """What the exporter ``waterfall`` prints: failed and slow traces, all traces, or a tree of each trace."""
+    trace_url: Annotated[str | None, parse.trace_url, "ECO2_TRACING_TRACE_URL"] = None
+    """Address of a trace in a viewer, with ``{trace_id}``; the exporter ``waterfall`` links to it."""
+    log_format: Annotated[
+        Literal["json", "text", "auto"] | None,
+        parse.one_of("json", "text", "auto"),
+        "ECO2_TRACING_LOG_FORMAT",
+    ] = None
+    """Format of the lines of ``configure_logging``; ``None`` leaves it to the argument."""
     strict: Annotated[_Boolean, "ECO2_TRACING_STRICT"] = False
     """Wrong configuration raises `ConfigurationError`."""
     problems: Annotated[tuple[Problem, ...], _UNCHECKED] = Field((), exclude=True, repr=False, init=False)

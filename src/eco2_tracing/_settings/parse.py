@@ -124,6 +124,13 @@ log_level = one_of(
 )
 
 
+def trace_url(value: str) -> str:
+    """Parse the address of a trace in a viewer: with ``{trace_id}``, else of a viewer that serves ``/trace/<id>``."""
+    if not re.fullmatch(r"https?://[!-~]+", value):
+        raise BadValueError("expected a URL such as http://127.0.0.1:16686/trace/{trace_id}")
+    return value if "{trace_id}" in value else f"{value.rstrip('/')}/trace/{{trace_id}}"
+
+
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """Return a question that suggests the allowed word that is most similar to one in lower case, or no text."""
     from difflib import get_close_matches  # rarely needed, and its import is not free

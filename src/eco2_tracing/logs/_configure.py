@@ -9,6 +9,7 @@ from typing import cast
 from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._redaction import Redactor, printable
 from eco2_tracing._settings import Problem, load_settings, report_arguments, shown_argument, text_argument
+from eco2_tracing.logs._format import LogFormat, format_argument, format_problem, formatter_of
 from eco2_tracing.logs._records import capture_log_calls, stop_capturing
 from eco2_tracing.logs._servers import (
     CelerySetup,
@@ -20,29 +21,45 @@ from eco2_tracing.logs._servers import (
 )
 from eco2_tracing.logs._shared import set_redactor, set_service, shared
 from eco2_tracing.logs._stdout import StdoutHandler
+from eco2_tracing.logs._tap import Sink, TappingFactory
 from eco2_tracing.logs._uncaught import UncaughtHooks
 
 
 class _Configured:
     """The changes of `configure_logging`, and the state before."""
 
-    __slots__ = ("_before", "_celery", "_handler", "_level", "_servers", "_uncaught", "_watch")
+    __slots__ = (
+        "_before",
+        "_celery",
+        "_factory",
+        "_format",
+        "_handler",
+        "_level",
+        "_servers",
+        "_sink",
+        "_uncaught",
+        "_watch",
+    )
 
     def __init__(self) -> None:
         self._handler: StdoutHandler | None = None
         self._servers = ServerLoggers()
         self._before: tuple[list[logging.Handler], int] = ([], logging.WARNING)
         self._level = logging.INFO
+        self._format: LogFormat = "json"
+        self._sink: Sink | None = None
+        self._factory: TappingFactory | None = None
         self._uncaught = UncaughtHooks(self._is_written)
         self._celery = CelerySetup(self._repeat)
         self._watch: ConfigWatch | None = None
 
-    def configure(self, level: int) -> None:
-        self._level = level
+    def configure(self, level: int, log_format: LogFormat) -> None:
+        self._level, self._format = level, log_format
         root = logging.getLogger()
         if self._handler is None:
             self._handler = StdoutHandler()
             self._before = (list(root.handlers), root.level)
+        self.tap(self._sink)
         self._watch = enable_disabled(self._watch, self._servers.loggers)
         for handler in list(root.handlers):
             if is_console(handler):
@@ -53,6 +70,17 @@ class _Configured:
         self._servers.redirect()
         self._uncaught.install()
         self._celery.connect()
+
+    def tap(self, sink: Sink | None) -> None:
+        """Pass each line on as ECS JSON, or end that with ``None``; in either order with `configure`."""
+        self._sink = sink
+        if self._factory is not None:
+            self._factory.undo()
+            self._factory = None
+        if self._handler is not None:
+            self._handler.formatter = formatter_of(self._format, sink=sink)
+        elif sink is not None:
+            self._factory = TappingFactory(sink)
 
     def reassert(self) -> None:
         """Repeat `configure_logging` for server loggers that were configured again since.
@@ -78,7 +106,7 @@ class _Configured:
         self._watch = None
 
     def _repeat(self) -> None:
-        self.configure(self._level)
+        self.configure(self._level, self._format)
 
     def _is_written(self, log: Callable[[], None]) -> bool:
         handler = self._handler
@@ -91,10 +119,16 @@ class _Configured:
 
 _configured = _Configured()
 reassert_logging = _configured.reassert
+tap_log_lines = _configured.tap
 
 
-def configure_logging(level: int | str | None = None, *, service_name: str | None = None) -> None:
-    """Write every log line of this process to stdout as ECS JSON.
+def configure_logging(
+    level: int | str | None = None,
+    *,
+    service_name: str | None = None,
+    format: str | None = None,  # noqa: A002 - the name of the public contract
+) -> None:
+    """Write every log line of this process to stdout: as ECS JSON, or as text for people.
 
     The root logger gets one handler. It replaces plain stream handlers, such as those of `logging.basicConfig`;
     handlers of other kinds stay. The loggers of uvicorn, gunicorn, hypercorn and granian propagate to it, whether they
@@ -104,19 +138,24 @@ def configure_logging(level: int | str | None = None, *, service_name: str | Non
     Args:
         level: Name or number of the root logger's level; INFO by default. For an invalid one, a warning is logged.
         service_name: `service.name`, unless the environment or `configure_tracing` sets it.
+        format: ``json``, ``text``, or ``auto``: text if stdout is a terminal, else JSON. ``ECO2_TRACING_LOG_FORMAT``
+            takes precedence; ``json`` by default. For an invalid one, a warning is logged.
     """
     wanted, problem = _parsed(level)
+    log_format, malformed = format_argument("configure_logging", format)
     service_name, unnamed = text_argument("configure_logging", "service_name", service_name, "auth-api")
     try:
         settings = load_settings(service_name=service_name)
     except ConfigurationError:  # strict mode: `configure_tracing` raises it with all problems
         set_service(service_name, final=False)
     else:
+        log_format = settings.log_format or log_format
+        malformed = malformed or format_problem(settings)
         set_service(settings.service_name, settings.service_version, settings.environment, final=False)
         if settings.redact_keys or settings.redact_numbers:
             set_redactor(Redactor(settings.redact_keys, numbers=settings.redact_numbers))
-    _configured.configure(wanted)
-    report_arguments(problem, unnamed)
+    _configured.configure(wanted, log_format or "json")
+    report_arguments(problem, unnamed, malformed)
 
 
 def reset_logging() -> None:

@@ -14,7 +14,7 @@ _MOST_NESTED = 3
 
 
 class StdoutHandler(logging.StreamHandler[TextIO]):
-    """Writes each record as one ECS line to the `sys.stdout` of the time at which the handler was made.
+    """Writes each record as one line to the `sys.stdout` of the time at which the handler was made.
 
     A later `sys.stdout` is meant for `print`: a buffer of `contextlib.redirect_stdout`, which other threads must not
     write to, or an object that logs what is written to it. It is used in two cases: if the first one was closed, and
@@ -28,7 +28,7 @@ class StdoutHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
-        self.formatter: EcsFormatter = EcsFormatter()
+        self.formatter: logging.Formatter = EcsFormatter()
         self.has_failed = False
         self._stdout = sys.stdout  # `None` in a process without stdout, in spite of its type
         self._is_given = False
@@ -79,7 +79,7 @@ class StdoutHandler(logging.StreamHandler[TextIO]):
     def _write_again(self, line: str, stream: TextIO | None, error: ValueError) -> None:
         """Write a line after a `ValueError`: the stream's encoding is not UTF-8, or it was closed or detached."""
         if isinstance(error, UnicodeEncodeError):
-            line = json.dumps(json.loads(line))
+            line = _ascii(line)
         elif self._is_given or stream is sys.stdout:
             raise error
         else:
@@ -104,3 +104,11 @@ class StdoutHandler(logging.StreamHandler[TextIO]):
                 self._stdout.write(self._outer[0] + "\n")
                 self._stdout.flush()
         return True
+
+
+def _ascii(line: str) -> str:
+    """Return a line of JSON or text with other characters than ASCII escaped."""
+    try:
+        return json.dumps(json.loads(line))
+    except ValueError:
+        return line.encode("ascii", "backslashreplace").decode()

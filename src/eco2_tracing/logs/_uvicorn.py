@@ -1,17 +1,24 @@
-"""ECS lines by configuration, for `uvicorn --log-config`."""
+"""Our lines by configuration, for `uvicorn --log-config`."""
 
 from __future__ import annotations
 
 
-def uvicorn_log_config() -> dict[str, object]:
+def uvicorn_log_config(
+    *,
+    format: str | None = None,  # noqa: A002 - the name of `configure_logging`
+) -> dict[str, object]:
     """Return a logging configuration for uvicorn's `--log-config` or `log_config=`.
 
-    It can be written as JSON. With it, lines before the import of the application are ECS too.
+    It can be written as JSON. With it, lines before the import of the application have the same format.
+
+    Args:
+        format: ``json``, ``text`` or ``auto``, decided when the configuration is loaded. ``ECO2_TRACING_LOG_FORMAT``
+            takes precedence; ``json`` is the default.
 
     Returns:
         A dictionary for `logging.config.dictConfig`. Root and uvicorn's loggers write to stdout.
     """
-    formatter = {"()": "eco2_tracing.logs.EcsFormatter"}
+    formatter = {"()": "eco2_tracing.logs.log_formatter"} | ({} if format is None else {"format": format})
     handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "default"}
     follows = {"handlers": [], "level": "INFO", "propagate": True}
     return {
