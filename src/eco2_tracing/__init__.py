@@ -1,17 +1,16 @@
 """Tracing for FastAPI services behind an Istio/Envoy mesh.
 
 Import this package before FastAPI: a bad ``OTEL_PROPAGATORS`` then cannot stop the service.
+
+Each name is imported at its first use: the command ``eco2-tracing run`` uses none of them.
 """
 
-import gc as _gc
-import typing as _typing
+from eco2_tracing._early import protect_variables as _protect
 
-# Modules are not garbage. While they are imported, the collector would traverse all of them several times, those of
-# FastAPI included, which takes two fifths of the time of this import.
-_collects = _gc.isenabled()
-_gc.disable()
-try:
-    from eco2_tracing import _settings
+_protect()
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
     from eco2_tracing._errors import ConfigurationError
     from eco2_tracing._instrumentation.client.httpx import instrument_httpx
     from eco2_tracing._lifecycle.configure import (
@@ -23,14 +22,10 @@ try:
         tracing_status,
     )
     from eco2_tracing._lifecycle.report import TracingStatus
+    from eco2_tracing._settings import TracingSettings
     from eco2_tracing._spans.manual import current_span_id, current_trace_id, span, traced
     from eco2_tracing.logs import bind_log_fields, configure_logging
-finally:
-    if _collects:
-        _gc.enable()
-
-if _typing.TYPE_CHECKING:
-    from eco2_tracing._settings import TracingSettings
+del TYPE_CHECKING
 
 __all__ = [
     "ConfigurationError",
@@ -51,12 +46,48 @@ __all__ = [
     "tracing_status",
 ]
 
+_MODULES = {
+    "_errors": ("ConfigurationError",),
+    "_instrumentation.client.httpx": ("instrument_httpx",),
+    "_lifecycle.configure": (
+        "configure_tracing", "flush_tracing", "instrument_app", "instrument_libraries", "shutdown_tracing",
+        "tracing_status",
+    ),
+    "_lifecycle.report": ("TracingStatus",),
+    "_settings": ("TracingSettings",),
+    "_spans.manual": ("current_span_id", "current_trace_id", "span", "traced"),
+    "logs": ("bind_log_fields", "configure_logging"),
+    "propagation": (),
+    "sampling": (),
+}  # fmt: skip
+
 
 def __getattr__(name: str) -> object:
-    """Import `TracingSettings` at its first use: pydantic-settings takes longer than the rest of this import."""
-    if name != "TracingSettings":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _settings.TracingSettings
+    """Import a name, or a submodule, at its first use."""
+    for module, names in _MODULES.items():
+        if name == module or name in names:
+            found = _imported(f"{__name__}.{module}")
+            value = globals()[name] = found if name == module else getattr(found, name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _imported(module: str) -> object:
+    """Import a module without garbage collections.
+
+    Modules are not garbage. The collector would traverse all of them several times, those of FastAPI included, which
+    takes two fifths of the time of the import.
+    """
+    import gc
+    from importlib import import_module
+
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return import_module(module)
+    finally:
+        if collects:
+            gc.enable()
 
 
 def __dir__() -> list[str]:

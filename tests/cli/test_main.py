@@ -55,3 +55,11 @@ def test_module_is_the_command():
     command = [sys.executable, "-m", "eco2_tracing", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == version("eco2-tracing")
+
+
+def test_the_version_is_read_when_it_is_asked_for(capsys):
+    """In this process too."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.strip() == version("eco2-tracing")

@@ -497,8 +497,8 @@ def test_coming_and_going_stays_quiet(reporting: Any) -> None:
 @pytest.mark.parametrize(
     ("reason", "told", "cure"),
     [
-        (None, "Spans do not reach collector:4317", "retrying"),
-        ("export_failed", "Spans do not reach collector:4317", "they are dropped"),
+        (None, "Spans do not reach collector:4317", "OTEL_TRACES_EXPORTER to waterfall"),
+        ("export_failed", "Spans do not reach collector:4317", "set OTEL_EXPORTER_OTLP_ENDPOINT"),
         ("rejected", "collector:4317 refuses spans", "OTEL_EXPORTER_OTLP_ENDPOINT"),
         ("unauthenticated", "collector:4317 does not accept the credentials", "OTEL_EXPORTER_OTLP_HEADERS"),
     ],

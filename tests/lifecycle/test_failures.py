@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 import eco2_tracing
 from eco2_tracing import TracingSettings, configure_tracing, instrument_app, shutdown_tracing, span
-from eco2_tracing._lifecycle import configure
+from eco2_tracing._lifecycle import configure, libraries
 from eco2_tracing._lifecycle.processes import TerminationHandler
 from eco2_tracing.testing import CapturedSpans, b3_headers
 
@@ -83,11 +83,14 @@ def test_a_span_that_cannot_be_redacted_is_emptied(monkeypatch, caplog):
 
 @pytest.mark.parametrize(
     ("part", "undo", "told"),
-    [("switch_on", False, "instrumentations on"), ("uninstrument_libraries", True, "instrumentations off")],
+    [
+        ("instrument_libraries", False, "instrumentations on"),
+        ("uninstrument_libraries", True, "instrumentations off"),
+    ],
 )
 def test_instrumentations_that_fail_stop_nothing(part, undo, told, monkeypatch, caplog):
     """Tracing is configured and shut down without the failing instrumentations."""
-    monkeypatch.setattr(configure, part, fail)
+    monkeypatch.setattr(libraries, part, fail)
     assert configure_tracing(settings=NOWHERE) is True
     if undo:
         assert shutdown_tracing() is True

@@ -108,7 +108,9 @@ def test_providers_named_after_the_import_do_not_stop_the_service():
     """Bad settings that the application sets itself are reported, masked, and requests are traced."""
     named = {name: "user:geheim@nonsense" for name in DEADLY if name.endswith("_PROVIDER")}
     code = SERVICE.replace(
-        "import eco2_tracing\n", f"import eco2_tracing, os\nos.environ.update({named})\n", 1
+        "import eco2_tracing\n",
+        f"import eco2_tracing, os\neco2_tracing.configure_tracing\nos.environ.update({named})\n",
+        1,
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

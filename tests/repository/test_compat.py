@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from importlib import import_module
@@ -13,6 +14,7 @@ from opentelemetry import trace
 
 from eco2_tracing._compat import aio_pika, api, contrib, imports, pika, sdk, sqlalchemy
 from eco2_tracing._compat import httpx as httpx_names
+from eco2_tracing._compat.logging import format_of
 from tests.repository.measures import private_names
 from tests.repository.sources import library
 
@@ -24,6 +26,14 @@ def test_api_without_its_global_provider(monkeypatch):
     monkeypatch.delattr(trace, "_TRACER_PROVIDER_SET_ONCE")
     with pytest.raises(AttributeError):
         api.forget_global_provider()
+
+
+def test_logging_without_the_format_of_a_formatter():
+    """The format is unknown; without a formatter there is none."""
+    formatter = logging.Formatter("%(message)s")
+    assert format_of(formatter) == "%(message)s"
+    del formatter._fmt
+    assert format_of(formatter) is format_of(None) is None
 
 
 def test_api_without_its_context_manager(monkeypatch):

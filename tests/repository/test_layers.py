@@ -10,6 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import pytest
 
+import eco2_tracing
 from tests.repository.sources import PACKAGE, Function, Module, library, parse
 
 LAYERS = {
@@ -19,6 +20,7 @@ LAYERS = {
     "_guard": -1,
     "_forks": 0,
     "_readable_span": 0,
+    "_early": 0,
     "_errors": 1,
     "_protobuf": 1,
     "_redaction": 1,
@@ -36,6 +38,7 @@ LAYERS = {
     "_instrumentation": 4,
     "_lifecycle": 5,
     "": 6,  # the top level only re-exports
+    "_run": 7,
     "_cli": 7,
     "testing": 7,
     "__main__": 8,
@@ -77,7 +80,7 @@ LAZY = {
     "uvicorn",
 }
 # An edge is imported by name, with its extra installed.
-EDGES = {"_cli", "testing", "__main__"}
+EDGES = {"_cli", "_run", "testing", "__main__"}
 
 
 @dataclass(frozen=True)
@@ -199,9 +202,9 @@ def test_no_cycles():
 
 
 def loaded_at_start(modules: Iterable[Module]) -> set[str]:
-    """The modules that ``import eco2_tracing`` loads, with their packages."""
+    """The modules that the use of the public names loads, with their packages."""
     found: set[str] = set()
-    waiting = [PACKAGE]
+    waiting = [PACKAGE, *(f"{PACKAGE}.{name}" for name in eco2_tracing._MODULES)]
     edges: dict[str, list[str]] = {}
     for one in internal(modules):
         if not one.in_function and not one.for_types:

@@ -37,15 +37,15 @@ from eco2_tracing.sampling import (
     ],
 )
 def test_every_name_in_both_forms(name, arg, kind, words):
-    """The parent-based form follows the mesh; the bare one does not, and advises against itself."""
+    """The parent-based form follows the caller; the bare one does not, and advises against itself."""
     parent_based = build_sampler(f"parentbased_{name}", arg)
     bare = build_sampler(name.upper(), arg)
     assert isinstance(parent_based.root, kind)
     assert isinstance(bare.root, kind)
     assert (parent_based.parent_based, bare.parent_based) == (True, False)
     assert parent_based.name == f"parentbased_{name}"
-    assert parent_based.description == f"requests with a decision follow the mesh; others: {words}"
-    assert bare.description == f"every request, whatever the mesh decided: {words}"
+    assert parent_based.description == f"as the caller decided, else {words}"
+    assert bare.description == f"{words}, whatever the caller decided"
     assert parent_based.problems == bare.problems == parent_based.advice == ()
     assert f"parentbased_{name} honours it" in " ".join(bare.advice)
     assert not bare.needs_attributes

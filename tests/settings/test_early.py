@@ -103,6 +103,6 @@ def test_upper_case_names_keep_their_meaning():
 @pytest.mark.parametrize("value", [None, ""])
 def test_nothing_is_imported_without_need(value):
     """An unset variable causes no import."""
-    code = "import eco2_tracing._settings.early as early\nbefore = set(sys.modules)\n"
+    code = "import eco2_tracing._early as early\nbefore = set(sys.modules)\n"
     code += "early.protect_variables()\nprint(len(set(sys.modules) - before))"
     assert run(code, value)[0] == "0"

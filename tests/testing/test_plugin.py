@@ -13,7 +13,8 @@ from fastapi.testclient import TestClient
 from opentelemetry import propagate, trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from eco2_tracing import configure_tracing, flush_tracing, instrument_app, tracing_status
+from eco2_tracing import configure_tracing, flush_tracing, instrument_app, span, tracing_status
+from eco2_tracing._lifecycle.defaults import service_of_tests
 from eco2_tracing.testing import (
     SPAN_ID,
     CapturedSpans,
@@ -79,6 +80,32 @@ def test_captured_spans_follow_the_environment(monkeypatch, request):
     with trace.get_tracer("t").start_as_current_span("a"):
         pass
     assert captured.one("a").service == "from-environment"
+
+
+def test_captured_spans_carry_the_services_name(no_exporter, request):
+    """As the application's call says: before the fixture, in the test, and in an earlier test."""
+    attributes = {"team": "payments"}
+    configure_tracing("auth-api", "1.2.0", "prod", resource_attributes=attributes)
+    captured_spans = request.getfixturevalue("captured_spans")
+    with span("before"):
+        pass
+    before = captured_spans.one("before")
+    assert before.service == "auth-api"
+    expected = {"service.version": "1.2.0", "deployment.environment.name": "prod", "team": "payments"}
+    assert expected.items() <= before.resource.items()
+    sent = []
+    configure_tracing("shop", before_export=lambda each: each.name != "dropped", span_processors=[sent])
+    for name in ("in the test", "dropped"):
+        with span(name):
+            pass
+    assert captured_spans.one("in the test").service == "shop"
+    assert captured_spans.find("dropped") == ()
+    later = CapturedSpans()
+    with clean_state():
+        service_of_tests.configure(later)
+        with span("in a later test"):
+            pass
+    assert later.one("in a later test").service == "shop"
 
 
 def test_otlp_receiver_receives_the_export(clean_tracing, otlp_receiver, monkeypatch):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from importlib.util import find_spec
 
+from eco2_tracing._cli.run import add_options
 from eco2_tracing._errors import MissingExtraError
 
 _CANNOT_RUN = 2  # also the exit code of argparse
@@ -22,11 +22,21 @@ def _run_demo(arguments: argparse.Namespace) -> int:
     return run_demo(endpoint=arguments.endpoint, use_envoy=arguments.envoy)
 
 
+class _Version(argparse.Action):
+    """Prints the version. Reading it takes as long as the rest of a start."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_arguments: object) -> None:
+        from importlib.metadata import version
+
+        print(version("eco2-tracing"))
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="eco2-tracing", description="Tracing for FastAPI services behind a mesh."
     )
-    parser.add_argument("--version", action="version", version=version("eco2-tracing"))
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(required=True, metavar="command")
     demo = commands.add_parser(
         "demo",
@@ -46,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
         "--no-envoy", dest="envoy", action="store_false", help="call the services without a gateway"
     )
     demo.set_defaults(run=_run_demo)
+    add_options(
+        commands.add_parser(
+            "run", help="start a Python server, traced, without a line of code", allow_abbrev=False
+        )
+    )
     return parser
 
 

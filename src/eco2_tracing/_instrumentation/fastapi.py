@@ -148,7 +148,7 @@ def install(
         )
         isolate(app, ExcludedPaths(excluded_paths_of(excluded_paths)))
         return
-    _disable_native_telemetry(app)
+    disable_native_telemetry(app)
     instrument_background_tasks()
     paths = ExcludedPaths(excluded_paths_of(excluded_paths))
     stack: Any = app.middleware_stack
@@ -204,7 +204,7 @@ def _with_router_scope(app: Starlette, build: Callable[[], Any]) -> Any:
         app.user_middleware = layers
 
 
-def _disable_native_telemetry(app: Starlette) -> None:
+def disable_native_telemetry(app: Starlette) -> None:
     """Disable FastAPI's own telemetry (since 0.142), which would create a second server span."""
     config = getattr(app, "_telemetry", None)
     if not isinstance(config, dict):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import atexit
-import sys
+import logging
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 from eco2_tracing._errors import ConfigurationError
 from eco2_tracing._forks import in_child, notice_fork
 from eco2_tracing._guard import forget_warnings, guarded, logger
-from eco2_tracing._instrumentation.client.httpx import instrument_httpx, uninstrument_httpx
 from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._instrumentation.contrib import switch
 from eco2_tracing._instrumentation.fastapi import check_application, install
 from eco2_tracing._instrumentation.instrument import instrument_libraries as switch_on
-from eco2_tracing._instrumentation.instrument import uninstrument_libraries
 from eco2_tracing._lifecycle.arguments import (
     Arguments,
     checked_arguments,
@@ -24,6 +23,7 @@ from eco2_tracing._lifecycle.arguments import (
     path_names,
     report_again,
 )
+from eco2_tracing._lifecycle.libraries import instrument_by, uninstrument_by
 from eco2_tracing._lifecycle.processes import end_with_child
 from eco2_tracing._lifecycle.report import TracingStatus, announce, further_problems, status_of
 from eco2_tracing._lifecycle.tracing import Tracing
@@ -54,9 +54,19 @@ class _Process:
     lock: RLock
     tracing: Tracing | None = None
     arguments: Arguments | None = None
+    level: int = logging.INFO
+    """Level of the start-up line."""
+    prepared: Settings | None = None
+    """The settings by which libraries were instrumented before."""
+    replacement: Callable[[Arguments], Arguments] | None = None
+    """Set while the configuration is a default: the code's own call replaces it by what this returns."""
 
 
 _process = _Process(RLock())
+_REPLACEMENT_S = 0.5
+
+DEFAULT_NAME = "_ECO2_TRACING_RUN_SERVICE"
+"""The variable of `eco2-tracing run` with ``service.name`` if neither the environment nor the code has one."""
 
 
 def configure_tracing(
@@ -101,6 +111,9 @@ def configure_tracing(
         before_export,
     )
     notice_fork()
+    if (replacement := _process.replacement) is not None:
+        shutdown_tracing(_REPLACEMENT_S)
+        given = replacement(given)
     with _process.lock:
         if _process.tracing is not None:
             report_arguments(*wrong)
@@ -109,8 +122,8 @@ def configure_tracing(
         current.configured = True
         _process.arguments = given
         loaded = load_settings(
-            settings,
-            service_name=given.service_name,
+            given.settings,
+            service_name=given.service_name or os.environ.get(DEFAULT_NAME),
             service_version=given.service_version,
             environment=given.environment,
             resource_attributes=tuple(given.resource_attributes or ()),
@@ -121,8 +134,11 @@ def configure_tracing(
             _process.tracing = _installed(loaded, given, wrong)
         if (tracing := _process.tracing) is None:
             return False
-    _instrument(tracing)
-    announce(tracing)
+    if _process.prepared is not None and given.settings is not None:
+        uninstrument_by(_process.prepared)
+    _process.prepared = None
+    tracing.contrib_calls = instrument_by(tracing.settings)
+    announce(tracing, _process.level)
     return tracing.makes_spans
 
 
@@ -137,26 +153,6 @@ def _installed(settings: Settings, given: Arguments, wrong: list[Problem]) -> Tr
     tracing.install()
     end_with_child(_at_exit)
     return tracing
-
-
-def _instrument(tracing: Tracing) -> None:
-    settings = tracing.settings
-    with guarded("switching library instrumentations on"):
-        if settings.instrumentation == "contrib":
-            switch.instrument_httpx()
-        elif _contrib_traces_httpx():
-            tracing.contrib_calls = True
-            switch.patch_httpx()
-        else:
-            instrument_httpx()
-        switch_on(more=settings.instrumentations, disabled=settings.disabled_instrumentations)
-
-
-def _contrib_traces_httpx() -> bool:
-    module = sys.modules.get("opentelemetry.instrumentation.httpx")
-    names = ("HTTPXClientInstrumentor", "HTTPX2ClientInstrumentor")
-    classes = [getattr(module, name, None) for name in names]
-    return any(found is not None and found().is_instrumented_by_opentelemetry for found in classes)
 
 
 def instrument_app(
@@ -230,19 +226,12 @@ def shutdown_tracing(timeout_s: float = 5.0) -> bool:
     notice_fork()
     with _process.lock:
         tracing, _process.tracing = _process.tracing, None
+        _process.replacement, _process.level = None, logging.INFO
         if tracing is None:
             return True
         tracing.uninstall()
-        _uninstrument(tracing)
+        uninstrument_by(tracing.settings)
     return tracing.shutdown(timeout_s)
-
-
-def _uninstrument(tracing: Tracing) -> None:
-    with guarded("switching library instrumentations off"):
-        uninstrument_httpx()
-        if tracing.settings.instrumentation == "contrib":
-            switch.uninstrument_httpx()
-        uninstrument_libraries()
 
 
 def tracing_status() -> TracingStatus:

@@ -119,14 +119,19 @@ def _sampler(tracing: Tracing) -> str:
     return "none" if provider is None else f"that of {_name(provider)}, which was installed before"
 
 
-def announce(tracing: Tracing) -> None:
-    """Log the configuration in one line."""
+def announce(tracing: Tracing, level: int = logging.INFO) -> None:
+    """Log the configuration in one line.
+
+    Args:
+        tracing: The configuration.
+        level: The level of the line if all is well.
+    """
     settings = tracing.settings
     if settings.disabled:
-        logger.info("tracing is disabled: no spans; trace headers travel on")
+        logger.log(level, "tracing is disabled: no spans; trace headers travel on")
     elif tracing.external_provider is not None:
         logger.log(
-            logging.WARNING if tracing.unused else logging.INFO,
+            logging.WARNING if tracing.unused else level,
             "a tracer provider is already installed (%s): it stays in charge of sampling and export%s; "
             "trace headers are eco2-tracing's, propagators %s; %s%s",
             _name(tracing.external_provider),
@@ -136,8 +141,9 @@ def announce(tracing: Tracing) -> None:
             f"; not used: {', '.join(tracing.unused)}" if tracing.unused else "",
         )
     else:
-        logger.info(
-            "tracing %s to %s; %s; failing requests kept: %g %%; propagators %s%s",
+        logger.log(
+            level,
+            "tracing %s to %s; sampling: %s; failed requests kept: %g %%; propagators %s%s",
             shown("service.name", tracing.service_name or ""),
             ", ".join(_destinations(tracing)) or "nowhere (no exporter)",
             _sampler(tracing),

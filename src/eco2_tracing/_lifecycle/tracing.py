@@ -18,6 +18,7 @@ from eco2_tracing._lifecycle import global_state
 from eco2_tracing._lifecycle.delivery import Delivery, ExitBudget
 from eco2_tracing._lifecycle.external_sampler import ExternalPropagation
 from eco2_tracing._lifecycle.processes import TerminationHandler, prepare_host, run_off_loop
+from eco2_tracing._lifecycle.waiting import Patience, person_waits
 from eco2_tracing._native import RLock
 from eco2_tracing._redaction import Redactor
 from eco2_tracing._resource import after_fork_resource, build_resource
@@ -58,6 +59,7 @@ class Tracing:
         self.pipeline: Pipeline | None = None
         self.rules = _rules(settings)
         self.budget = ExitBudget(RLock())
+        self.patience = Patience()
         self.signals = TerminationHandler(self.flush_at_end)
         global_state.ensure_meter_provider()
         self.external_provider = None if settings.disabled else global_provider()
@@ -201,13 +203,21 @@ class Tracing:
         """Deliver what is queued, within the rest of the exit budget."""
         notice_fork()
         with self.budget.spend() as left_s:
-            return self.flush(left_s)
+            return self.flush(self._useful(left_s))
+
+    def _useful(self, left_s: float) -> float:
+        """Return how long to wait for exports: shorter where a person waits and nothing listens."""
+        if not person_waits():
+            return left_s
+        if self.tail_sampler is not None:
+            self.tail_sampler.buffer.release_sampled()
+        return self.patience.useful_seconds(self.delivery.exporters, left_s)
 
     def shutdown_at_end(self) -> bool:
         """Shut down, within the rest of the exit budget."""
         notice_fork()
         with self.budget.spend() as left_s:
-            return self.shutdown(left_s)
+            return self.shutdown(self._useful(left_s))
 
     def flush(self, timeout_s: float) -> bool:
         """Deliver everything that is queued; return True if all of it was delivered in time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eco2_tracing._settings.early import protect_variables
+from eco2_tracing._early import protect_variables
 
 # Before pydantic: a plugin of pydantic may import opentelemetry.propagate when a model is built.
 protect_variables()

@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
+from eco2_tracing._early import removed
 from eco2_tracing._guard import attempt_silently, warn_once
 from eco2_tracing._settings.display import masked_reprs
-from eco2_tracing._settings.early import removed
 from eco2_tracing._settings.fields import (
     ENVIRONMENT,
     KEYWORDS,

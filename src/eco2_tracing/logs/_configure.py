@@ -18,6 +18,7 @@ from eco2_tracing.logs._servers import (
     drop_echo,
     enable_disabled,
     is_console,
+    is_unconfigured,
 )
 from eco2_tracing.logs._shared import set_redactor, set_service, shared
 from eco2_tracing.logs._stdout import StdoutHandler
@@ -82,6 +83,10 @@ class _Configured:
         elif sink is not None:
             self._factory = TappingFactory(sink)
 
+    def replace(self, is_replaced: Callable[[logging.Handler], bool]) -> None:
+        """Choose the handlers of server loggers that are removed."""
+        self._servers.is_replaced = is_replaced
+
     def reassert(self) -> None:
         """Repeat `configure_logging` for server loggers that were configured again since.
 
@@ -141,8 +146,26 @@ def configure_logging(
         format: ``json``, ``text``, or ``auto``: text if stdout is a terminal, else JSON. ``ECO2_TRACING_LOG_FORMAT``
             takes precedence; ``json`` by default. For an invalid one, a warning is logged.
     """
+    _configured.replace(is_console)
+    _configure(level, service_name, format)
+
+
+def configure_unconfigured(service_name: str | None) -> None:
+    """Do as ``configure_logging``, but keep handlers with a format of their own, whenever they are configured.
+
+    Does nothing if the root logger has one. A call of ``configure_logging`` replaces them.
+
+    Args:
+        service_name: `service.name` if nothing else sets it.
+    """
+    if all(is_unconfigured(each) for each in logging.getLogger().handlers):
+        _configured.replace(is_unconfigured)
+        _configure(None, service_name, None)
+
+
+def _configure(level: object, service_name: object, given_format: object) -> None:
     wanted, problem = _parsed(level)
-    log_format, malformed = format_argument("configure_logging", format)
+    log_format, malformed = format_argument("configure_logging", given_format)
     service_name, unnamed = text_argument("configure_logging", "service_name", service_name, "auth-api")
     try:
         settings = load_settings(service_name=service_name)

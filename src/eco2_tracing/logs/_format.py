@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 LogFormat = Literal["json", "text", "auto"]
 VARIABLE = "ECO2_TRACING_LOG_FORMAT"
+_RUN_DEFAULT = "_ECO2_TRACING_RUN_LOG_FORMAT"
 
 
 def formatter_of(
@@ -37,7 +39,8 @@ def formatter_of(
 
 
 def format_argument(function: str, given: object) -> tuple[LogFormat | None, Problem | None]:
-    """Return the argument ``format``, and the problem if it is invalid."""
+    """Return the argument ``format`` or the default of `eco2-tracing run`, and the problem if it is invalid."""
+    given = os.environ.get(_RUN_DEFAULT) if given is None else given
     if given is None:
         return None, None
     word = given.strip().lower() if isinstance(given, str) else ""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import TextIO, TypeGuard
 
+from eco2_tracing._compat.logging import format_of
 from eco2_tracing.logs._formatter import EcsFormatter
 
 SERVER_LOGGERS = (
@@ -21,12 +22,26 @@ SERVER_LOGGERS = (
 )  # fmt: skip
 
 
+# Of `logging.basicConfig`, uvicorn, gunicorn, hypercorn and granian.
+_DEFAULT_FORMATS: tuple[str | None, ...] = (
+    None, logging.BASIC_FORMAT, "%(message)s",
+    "%(levelprefix)s %(message)s", '%(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s',
+    "%(asctime)s [%(process)d] [%(levelname)s] %(message)s", "[%(levelname)s] %(message)s",
+)  # fmt: skip
+
+
 class ServerLoggers(logging.Filter):
-    """A filter that makes the server loggers propagate. Every record passes."""
+    """A filter that makes the server loggers propagate. Every record passes.
+
+    Attributes:
+        loggers: The loggers.
+        is_replaced: Returns whether a handler of theirs is removed, because the root logger's takes its place.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.loggers = [logging.getLogger(name) for name in SERVER_LOGGERS]
+        self.is_replaced: Callable[[logging.Handler], bool] = is_console
         self._before: list[tuple[list[logging.Handler], bool]] = []
 
     def redirect(self) -> None:
@@ -42,9 +57,10 @@ class ServerLoggers(logging.Filter):
         for each in self.loggers:
             if not (each.handlers or each.propagate) and _is_off(each):
                 continue
-            each.propagate = True
             # A new list: gunicorn's worker for uvicorn shares one list between loggers.
-            each.handlers = [handler for handler in each.handlers if not is_console(handler)]
+            kept = [handler for handler in each.handlers if not self.is_replaced(handler)]
+            if not kept or self.is_replaced is is_console:
+                each.propagate, each.handlers = True, kept
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Repeat the redirection if a server has configured its loggers again; return True."""
@@ -65,6 +81,12 @@ class ServerLoggers(logging.Filter):
 def is_console(handler: logging.Handler) -> TypeGuard[logging.StreamHandler[TextIO]]:
     """Return True for a plain stream handler of `basicConfig` or a server, False for subclasses such as files."""
     return type(handler) is logging.StreamHandler
+
+
+def is_unconfigured(handler: logging.Handler) -> bool:
+    """Return True for a plain stream handler without a format of its own."""
+    of_fastapi = type(handler.formatter).__module__.startswith("fastapi_cli")
+    return is_console(handler) and (of_fastapi or format_of(handler.formatter) in _DEFAULT_FORMATS)
 
 
 def drop_echo(name: str) -> None:

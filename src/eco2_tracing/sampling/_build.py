@@ -197,8 +197,8 @@ def _shown(given: SamplerArguments) -> tuple[str, ...]:
 
 def _describe(parent_based: bool, words: str, kind: str) -> str:
     if parent_based:
-        return f"requests with a decision follow the mesh; others: {words} ({kind})"
-    return f"every request, whatever the mesh decided: {words} ({kind})"
+        return f"as the caller decided, else {words} ({kind})"
+    return f"{words} ({kind}), whatever the caller decided"
 
 
 def _ratio(given: SamplerArguments) -> Made:

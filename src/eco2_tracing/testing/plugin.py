@@ -26,7 +26,9 @@ def clean_state() -> Iterator[None]:
 
     from eco2_tracing._compat.api import forget_global_provider
     from eco2_tracing._lifecycle.configure import reset_tracing
+    from eco2_tracing._lifecycle.defaults import service_of_tests
 
+    service_of_tests.remember()
     reset_tracing()
     textmap = propagate.get_global_textmap()
     restore_provider = forget_global_provider()
@@ -50,14 +52,16 @@ def captured_spans() -> Iterator[CapturedSpans]:
     """The spans that would be exported; no span leaves the process.
 
     The settings are those of the environment, except for the exporter. The fixture replaces the
-    configuration that an application made at import. A later call of `configure_tracing` changes nothing.
+    configuration that an application made at import, and that of a later call of `configure_tracing`.
+    The spans carry what the application's call says about its service: name, version, environment
+    and resource attributes.
     """
-    from eco2_tracing import TracingSettings, configure_tracing
+    from eco2_tracing._lifecycle.defaults import service_of_tests
     from eco2_tracing.testing import CapturedSpans
 
     captured = CapturedSpans()
     with clean_state():
-        configure_tracing(settings=TracingSettings(traces_exporter=("none",)), span_processors=(captured,))
+        service_of_tests.configure(captured)
         yield captured
 
 

@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from eco2_tracing._export.result import Reason
 
 _DROPPED = "they are dropped, as sending them again would not help: look at"
+_CURES = (
+    "start a collector there, set OTEL_EXPORTER_OTLP_ENDPOINT to one that runs, or set OTEL_TRACES_EXPORTER to "
+    "waterfall, which prints traces, or to none"
+)
 _REPORTS: dict[Reason | None, tuple[str, str]] = {
-    None: ("Spans do not reach %s", "retrying"),
-    "export_failed": ("Spans do not reach %s", "they are dropped"),
+    None: ("Spans do not reach %s", f"retrying: {_CURES}"),
+    "export_failed": ("Spans do not reach %s", f"they are dropped: {_CURES}"),
     "rejected": (
         "%s refuses spans",
         f"{_DROPPED} OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL, or at the receiver's own log",

@@ -60,15 +60,17 @@ def _protect_span_limit(environ: MutableMapping[str, str]) -> None:
 
 def _protect_providers(environ: MutableMapping[str, str]) -> None:
     """Remove variables that name a provider that no installed package has; an empty name is one of those."""
-    from importlib.metadata import entry_points
-
     for kind in ("tracer", "meter", "logger"):
         variable = f"OTEL_PYTHON_{kind.upper()}_PROVIDER"
         name = environ.get(variable)
-        if name is not None and not (
-            name and entry_points(group=f"opentelemetry_{kind}_provider", name=name)
-        ):
+        if name is not None and not (name and _is_installed(f"opentelemetry_{kind}_provider", name)):
             removed[variable] = environ.pop(variable)
+
+
+def _is_installed(group: str, name: str) -> bool:
+    from importlib.metadata import entry_points
+
+    return bool(entry_points(group=group, name=name))
 
 
 def _imports_under(value: str, environ: MutableMapping[str, str]) -> bool:
