@@ -12,6 +12,8 @@ import hypothesis
 import pytest
 from starlette.background import BackgroundTask
 
+pytest_plugins = ["tests.support.parallel"]
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores SIGINT, and so would the processes that a test starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
