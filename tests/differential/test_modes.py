@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import os
 import re
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.differential.corrections import (
     expected,
 )
 from tests.differential.server_cases import SERVER_CASES
+from tests.support import programs
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "instrumentation.md"
@@ -66,9 +66,7 @@ def _record(mode):
     """Run the recorder in a separate process with the environment of the mode."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "ECO2_"))}
     command = [sys.executable, "-m", "tests.differential.record", mode]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**kept, **CAPTURE, **MODES[mode]}, capture_output=True, text=True, check=False
-    )
+    done = programs.run(command, env={**kept, **CAPTURE, **MODES[mode]})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -14,17 +14,27 @@ from eco2_tracing import _lazy_imports
 from eco2_tracing._forks import _Forks
 from eco2_tracing._native import Lock
 from tests.export.receivers import BlackHole, GrpcReceiver, HttpReceiver
+from tests.support import programs
 
 ROOT = Path(__file__).parents[2]
 
 
+def environment() -> dict[str, str]:
+    """The environment without proxies."""
+    return {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+
+
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run Python in a process of its own."""
-    inherited = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    return programs.run([sys.executable, *arguments], env=environment() | environ, timeout=120)
+
+
+def run_new(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process that has imported nothing."""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
-        env=inherited | {"PYTHONPATH": str(ROOT)} | environ,
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=120,
@@ -109,7 +119,7 @@ def test_fork_during_an_import(module: str, how: str, moment: str) -> None:
     if how == "in C" and moment == "searched" and sys.version_info >= (3, 13):
         pytest.skip("this Python has no way to release the import lock in a child of a fork in C")
     with GrpcReceiver() as receiver:
-        done = run("-c", IMPORTING, receiver.endpoint, module, how, moment)
+        done = run_new("-c", IMPORTING, receiver.endpoint, module, how, moment)
         assert done.returncode == 0, done.stderr
         assert sorted(receiver.names) == ["child", "parent", "parent again"]
 
@@ -205,7 +215,7 @@ print(sorted({"grpc", "h2", "urllib3", "requests", "google.protobuf", "http.clie
 
 def test_building_imports_nothing_heavy() -> None:
     """Neither grpc nor protobuf nor an HTTP/2 library is imported before there is a span to send."""
-    done = run("-c", IMPORTS)
+    done = run_new("-c", IMPORTS)
     assert "h2" not in done.stdout, done.stderr
     assert "grpc" not in done.stdout
     assert "google.protobuf" not in done.stdout

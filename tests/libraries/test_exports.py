@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
 import sys
 import textwrap
 
 import pytest
+from tests.support import programs
 
 from eco2_tracing.testing import OtlpReceiver
 
@@ -37,12 +37,9 @@ def test_exports_make_no_spans(protocol):
     with OtlpReceiver() as receiver:
         endpoint = receiver.grpc_endpoint if protocol == "grpc" else receiver.http_endpoint
         exporter = {"OTEL_EXPORTER_OTLP_PROTOCOL": protocol, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
-        done = subprocess.run(
+        done = programs.run(
             [sys.executable, "-c", textwrap.dedent(SCRIPT)],
             env={**kept, **exporter},
-            capture_output=True,
-            text=True,
-            check=False,
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.split() == ["grpc_client", "urllib3", "requests"]

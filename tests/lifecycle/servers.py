@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support import programs
 from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +83,7 @@ SERVERS = {
 class Served:
     """A running server."""
 
-    process: subprocess.Popen[bytes]
+    process: programs.Process
     port: int
     log: Path
 
@@ -140,9 +140,7 @@ def serving(command: list[str], log: Path, environ: dict[str, str]) -> Iterator[
     port = free_port()
     arguments = [argument.format(port=port) for argument in command]
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            arguments, stdout=out, stderr=out, env=environ, cwd=ROOT, start_new_session=True
-        )
+        process = programs.start(arguments, stdout=out, stderr=out, env=environ, start_new_session=True)
         served = Served(process, port, log)
         try:
             yield served

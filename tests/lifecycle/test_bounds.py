@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,7 +11,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.export.receivers import BlackHole
-from tests.lifecycle.servers import LIMIT_S, ROOT, SERVERS, environment, serving
+from tests.lifecycle.servers import LIMIT_S, SERVERS, environment, serving
+from tests.support import programs
 from tests.support.servers import free_port
 
 BOUND_S = 5.0
@@ -82,14 +82,10 @@ def test_a_master_and_its_workers_end_in_one_budget(worker, tmp_path):
 def test_the_event_loop_goes_on_while_a_lifespan_ends(tmp_path):
     """The flush at the end of a lifespan does not block the event loop."""
     with black_hole() as url:
-        done = subprocess.run(
+        done = programs.run(
             [sys.executable, "-m", "tests.lifecycle.ticking"],
             env=environment(url),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
             timeout=LIMIT_S,
-            check=False,
         )
     assert done.returncode == 0, done.stderr
     flushed_s, longest_s = map(float, done.stdout.split())

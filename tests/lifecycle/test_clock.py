@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
 
-from tests.lifecycle.servers import LIMIT_S, ROOT, environment
+from tests.lifecycle.servers import LIMIT_S, environment
+from tests.support import programs
 
 
 @pytest.mark.parametrize("seconds", [3600, -3600])
 def test_a_step_of_the_wall_clock(seconds, otlp_receiver):
     """All times within a request follow one clock, and queued spans are delivered on time."""
-    done = subprocess.run(
+    done = programs.run(
         [sys.executable, "-m", "tests.lifecycle.stepping", str(seconds)],
         env=environment(otlp_receiver.grpc_endpoint, OTEL_BSP_SCHEDULE_DELAY="100"),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
         timeout=LIMIT_S,
-        check=False,
     )
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
     spans = otlp_receiver.spans

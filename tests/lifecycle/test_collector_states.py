@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.export.receivers import BlackHole, Scripted, unreachable
-from tests.lifecycle.servers import LIMIT_S, ROOT, environment
+from tests.lifecycle.servers import LIMIT_S, environment
+from tests.support import programs
 from tests.support.servers import free_port
 
 BOUND_S = 5.0
@@ -101,14 +101,10 @@ def test_limits_are_kept(state, protocol, end):
     """A flush that cannot succeed returns False at its limit, and the process exits soon with its own status."""
     with state() as port:
         host = "collector.example" if state is nameless else "127.0.0.1"
-        done = subprocess.run(
+        done = programs.run(
             [sys.executable, "-c", SCRIPT, state.__name__, end],
             env=environment(f"http://{host}:{port}", OTEL_EXPORTER_OTLP_PROTOCOL=protocol),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
             timeout=LIMIT_S,
-            check=False,
         )
         ended = time.monotonic()
     assert done.returncode == (-15 if end == "signal" else 0), done.stderr

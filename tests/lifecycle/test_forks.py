@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 
 import pytest
 
 from tests.lifecycle.forking import BUSY, THREADS
-from tests.lifecycle.servers import LIMIT_S, ROOT, environment
+from tests.lifecycle.servers import LIMIT_S, environment
+from tests.support import programs
 
 
 def run(receiver, plan: str, children: int, support: str = "", *how: str) -> list[dict[str, object]]:
@@ -17,14 +17,10 @@ def run(receiver, plan: str, children: int, support: str = "", *how: str) -> lis
     environ = environment(receiver.grpc_endpoint)
     if support:
         environ["GRPC_ENABLE_FORK_SUPPORT"] = support
-    done = subprocess.run(
+    done = programs.run(
         [sys.executable, "-m", "tests.lifecycle.forking", plan, str(children), *how],
         env=environ,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
         timeout=LIMIT_S,
-        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr + done.stdout, done.stderr + done.stdout

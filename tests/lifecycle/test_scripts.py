@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from tests.lifecycle.servers import LIMIT_S, ROOT, SERVERS, environment, serving
+from tests.lifecycle.servers import LIMIT_S, SERVERS, environment, serving
+from tests.support import programs
 
 SCRIPT = """
 import os, signal, sys
@@ -42,14 +43,10 @@ ENDS = {
 
 def run(code: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a script in a process group of its own."""
-    return subprocess.run(
+    return programs.run(
         [sys.executable, "-c", code],
         env=environ,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
         timeout=LIMIT_S,
-        check=False,
         start_new_session=True,
     )
 

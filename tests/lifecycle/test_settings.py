@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
 
 import eco2_tracing
 from eco2_tracing._errors import ConfigurationError
-from tests.lifecycle.servers import LIMIT_S, ROOT, environment
+from tests.lifecycle.servers import LIMIT_S, environment
+from tests.support import programs
 
 SERVICE = """
 import eco2_tracing
@@ -89,14 +89,10 @@ BAD = {
 def test_a_bad_setting_does_not_stop_the_service(name):
     """The service starts, answers and is traced, unless the setting disables it."""
     environ = environment("http://127.0.0.1:9", **BAD[name])
-    done = subprocess.run(
+    done = programs.run(
         [sys.executable, "-c", SERVICE],
         env=environ,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
         timeout=LIMIT_S,
-        check=False,
     )
     assert done.returncode == 0, done.stderr + done.stdout
     body = "4" if name == "disabled" else "34"
@@ -112,14 +108,10 @@ def test_providers_named_after_the_import_do_not_stop_the_service():
         f"import eco2_tracing, os\neco2_tracing.configure_tracing\nos.environ.update({named})\n",
         1,
     )
-    done = subprocess.run(
+    done = programs.run(
         [sys.executable, "-c", code],
         env=environment("http://127.0.0.1:9"),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
         timeout=LIMIT_S,
-        check=False,
     )
     assert "200 34" in done.stdout.splitlines(), done.stdout + done.stderr
     # Where our provider is in charge of spans, nobody asks for the one that is named.

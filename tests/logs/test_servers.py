@@ -18,6 +18,7 @@ import pytest
 
 from eco2_tracing.logs import uvicorn_log_config
 from tests.logs.ids import SPAN_ID, TRACE_ID
+from tests.support import programs
 from tests.support.servers import free_port
 
 APP = "tests.logs.served:app"
@@ -49,7 +50,7 @@ SERVERS = {
 class Served:
     """A running server and its output."""
 
-    process: subprocess.Popen[bytes]
+    process: programs.Process
     port: int
     out: Path
     err: Path
@@ -89,7 +90,7 @@ def serving(command: list[str], folder: Path, **environ: str) -> Iterator[Served
     port = free_port()
     arguments = [argument.format(port=port) for argument in command]
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-        process = subprocess.Popen(arguments, stdout=out, stderr=err, env=os.environ | environ)
+        process = programs.start(arguments, stdout=out, stderr=err, env=os.environ | environ)
         served = Served(process, port, folder / "out", folder / "err")
         try:
             served.wait_for(served.answers)

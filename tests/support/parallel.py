@@ -1,29 +1,62 @@
 """Runs the suite by pytest-xdist, and the tests marked `quiet` alone when its workers have ended.
 
 ``pytest -n 0`` runs everything in one process, ``pytest -n 4`` in four. Without ``-n`` there are two workers a core,
-as many tests wait, and none where only files or tests are named.
+as many tests wait, and none where the command line names paths: each worker imports and collects anew. Tests that share
+what is expensive to start are run by one worker, which begins early with it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler.protocol import Scheduling
+
 WORKERS_PER_CORE = 2
+# The folders whose tests start programs, the slowest first: what begins late is waited for at the end.
+SLOW = ("mesh", "messaging", "libraries", "e2e", "lifecycle", "cli", "tail_sampling", "logs", "export")
+# Tests that share databases or brokers, by what their ids begin with.
+SHARED = ("tests/libraries/", "tests/messaging/test_brokers.py", "tests/messaging/test_celery.py")
+# Tests that start all that they need, each for itself.
+ALONE = ("tests/lifecycle/", "tests/export/test_processes.py", "tests/logs/test_servers.py")
 _found = pytest.StashKey[set[str]]()
+
+
+def scope(nodeid: str) -> str:
+    """The scope of a test: its folder, itself or its file; one worker runs a scope."""
+    file = nodeid.partition("::")[0]
+    if nodeid.startswith(SHARED):
+        return file.rpartition("/")[0]
+    return nodeid if nodeid.startswith(ALONE) else file
+
+
+def rank(nodeid: str) -> int:
+    """The place of a test's folder in the order of the run."""
+    folder = nodeid.partition("/")[2].partition("/")[0]
+    return SLOW.index(folder) if folder in SLOW else len(SLOW)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Distribute by scope, unless the command line says how."""
+    if config.option.dist != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByScope(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:  # the method that xdist's documentation has one override
+            return scope(nodeid)
+
+    return ByScope(config, log)
 
 
 def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
-
-
-def workers(arguments: list[str]) -> int:
-    """The number of workers for the arguments of a command line; none if each is a file or a test."""
-    if all(".py" in argument for argument in arguments):
-        return 0
-    return WORKERS_PER_CORE * len(os.sched_getaffinity(0))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,17 +72,20 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if _is_worker(config) or not hasattr(option, "numprocesses"):
         return
     if option.numprocesses is None:
-        option.numprocesses = 0 if option.usepdb or option.collectonly else workers(config.args)
+        alone = option.file_or_dir or option.usepdb or option.collectonly
+        option.numprocesses = 0 if alone else WORKERS_PER_CORE * len(os.sched_getaffinity(0))
     if option.dist == "no":
-        option.dist = "worksteal"
+        option.dist = "loadscope"
+        option.loadscopereorder = False
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the quiet tests to the controller."""
+    """Leave the quiet tests to the controller, and begin with the slow folders."""
     if _is_worker(config):
+        items.sort(key=lambda item: rank(item.nodeid))
         quiet = [item for item in items if item.get_closest_marker("quiet")]
-        items[:] = [item for item in items if item not in quiet]
+        items[:] = [item for item in items if not item.get_closest_marker("quiet")]
         config.workeroutput["quiet"] = [item.nodeid for item in quiet]
     elif found := config.stash[_found]:
         items[:] = [item for item in items if item.nodeid in found]

@@ -1,0 +1,162 @@
+"""Python programs in processes of their own, forked from one that has imported FastAPI already.
+
+Importing takes longer than most programs work. A program runs in a new interpreter instead if what is imported
+reads its environment, if it has options for the interpreter, or if the system has no `os.pidfd_open`. Tests of
+imports use `subprocess`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any
+
+ROOT = Path(__file__).parents[2]
+# Read by the interpreter, and by the modules of OpenTelemetry that FastAPI imports.
+EARLY = ("PYTHON", "OTEL_PROPAGATORS", "OTEL_PYTHON_")
+
+
+def can_fork(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Whether a program can be forked."""
+    early = {name for name in environ.keys() | os.environ.keys() if name.startswith(EARLY)}
+    return (
+        hasattr(os, "pidfd_open")
+        and arguments[0] == sys.executable
+        and arguments[1] in {"-c", "-m"}
+        and all(environ.get(name) == os.environ.get(name) for name in early)
+    )
+
+
+class _Zygote:
+    """The process to fork from, started at the first use."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.control: socket.socket | None = None
+
+    def start(self) -> socket.socket:
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        environ = {
+            name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "ECO2_"))
+        }
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.zygote"], cwd=ROOT, env=environ, stdin=theirs
+            )
+        atexit.register(self.stop, process, self.control)
+        return self.control
+
+    def stop(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
+        control.close()
+        process.wait()
+
+    def fork(self, told: Mapping[str, object], descriptors: Sequence[int]) -> None:
+        with self.lock:
+            socket.send_fds(self.control or self.start(), [json.dumps(told).encode()], descriptors)
+
+
+_zygote = _Zygote()
+
+
+class Forked:
+    """A forked program, with the methods of `subprocess.Popen` that the tests use."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        stdout: IO[Any],
+        stderr: IO[Any],
+        env: Mapping[str, str],
+        cwd: str | Path,
+        start_new_session: bool,
+    ) -> None:
+        self.args = arguments
+        self.returncode: int | None = None
+        report, theirs = os.pipe()
+        self._report = os.fdopen(report)
+        told = {"argv": arguments[1:], "env": dict(env), "cwd": str(cwd), "session": start_new_session}
+        with Path(os.devnull).open() as nothing:
+            _zygote.fork(told, [nothing.fileno(), stdout.fileno(), stderr.fileno(), theirs])
+        os.close(theirs)
+        self.pid = int(self._report.readline())
+
+    def poll(self) -> int | None:
+        """Return the exit status of a program that has ended."""
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; return the exit status, below zero a signal."""
+        if self.returncode is None:
+            if not select.select([self._report], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            with self._report:
+                self.returncode = os.waitstatus_to_exitcode(int(self._report.readline()))
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless the program has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+
+Process = Forked | subprocess.Popen[bytes]
+
+
+def start(
+    arguments: Sequence[str],
+    *,
+    stdout: IO[Any],
+    stderr: IO[Any],
+    env: Mapping[str, str],
+    cwd: str | Path = ROOT,
+    start_new_session: bool = False,
+) -> Process:
+    """Start a program, as `subprocess.Popen` does."""
+    how = Forked if can_fork(arguments, env) else subprocess.Popen[bytes]
+    return how(arguments, stdout=stdout, stderr=stderr, env=env, cwd=cwd, start_new_session=start_new_session)
+
+
+def run(
+    arguments: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str | Path = ROOT,
+    timeout: float | None = None,
+    start_new_session: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, as `subprocess.run` does, with its output as text."""
+    environ = os.environ if env is None else env
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = start(
+            arguments, stdout=out, stderr=err, env=environ, cwd=cwd, start_new_session=start_new_session
+        )
+        try:
+            code = process.wait(timeout)
+        finally:
+            process.kill()
+            process.wait()
+        for stream in (out, err):
+            stream.seek(0)
+        return subprocess.CompletedProcess(arguments, code, out.read(), err.read())
