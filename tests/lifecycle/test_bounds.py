@@ -6,7 +6,9 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 
 import pytest
 
@@ -31,36 +33,51 @@ def refused() -> Iterator[str]:
     yield f"http://127.0.0.1:{free_port()}"
 
 
-@pytest.mark.parametrize("endpoint", [black_hole, refused])
-@pytest.mark.parametrize("name", ["uvicorn", "gunicorn", "gunicorn --preload"])
-def test_a_full_queue_does_not_hold_up_the_exit(name, endpoint, tmp_path):
-    """Lifespan, signal and exit together take five seconds at most, and leave the exit status as it is."""
-    server = SERVERS[name]
-    pytest.importorskip(server.needs)
+FULL = [
+    (name, end) for name in ("uvicorn", "gunicorn", "gunicorn --preload") for end in (black_hole, refused)
+]
+
+
+def stop_full(name, endpoint, folder, ready: threading.Barrier) -> list[tuple[int, float]]:
+    """Fill the queues of a server, with a lifespan and without; return status and seconds of their ends."""
     with ExitStack() as stack:
         url = stack.enter_context(endpoint())
         environ = environment(url, OTEL_BSP_MAX_QUEUE_SIZE="20", OTEL_BSP_MAX_EXPORT_BATCH_SIZE="20")
         running = [
-            stack.enter_context(serving(command, tmp_path / kind, environ))
-            for kind, command in server.commands().items()
+            stack.enter_context(serving(command, folder / f"{name} {endpoint.__name__} {kind}", environ))
+            for kind, command in SERVERS[name].commands().items()
         ]
         for served in running:
             served.wait_for(served.answers)
         for served in running:
             served.work(30)
-        ends: dict[int, tuple[int, float]] = {}
-        threads = [
-            threading.Thread(target=lambda n=n, s=s: ends.update({n: s.stop(signal.SIGTERM)}))
-            for n, s in enumerate(running)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(LIMIT_S)
-    assert {code for code, _ in ends.values()} == {server.at_sigterm}
-    assert max(seconds for _, seconds in ends.values()) <= BOUND_S
+        ready.wait(2 * LIMIT_S)
+        with ThreadPoolExecutor(len(running)) as pool:
+            return list(pool.map(lambda served: served.stop(signal.SIGTERM), running))
 
 
+@pytest.fixture(scope="module")
+def full_ends(tmp_path_factory):
+    """The ends of all servers, which are stopped at the same time because they wait."""
+    folder = tmp_path_factory.mktemp("full")
+    cases = [case for case in FULL if find_spec(SERVERS[case[0]].needs)]
+    ready = threading.Barrier(len(cases))
+    with ThreadPoolExecutor(len(cases)) as pool:
+        return dict(zip(cases, pool.map(lambda case: stop_full(*case, folder, ready), cases), strict=True))
+
+
+@pytest.mark.quiet
+@pytest.mark.parametrize("endpoint", [black_hole, refused])
+@pytest.mark.parametrize("name", ["uvicorn", "gunicorn", "gunicorn --preload"])
+def test_a_full_queue_does_not_hold_up_the_exit(name, endpoint, full_ends):
+    """Lifespan, signal and exit together take five seconds at most, and leave the exit status as it is."""
+    pytest.importorskip(SERVERS[name].needs)
+    ends = full_ends[name, endpoint]
+    assert {code for code, _ in ends} == {SERVERS[name].at_sigterm}
+    assert max(seconds for _, seconds in ends) <= BOUND_S
+
+
+@pytest.mark.quiet
 @pytest.mark.parametrize("worker", ["sync", "gevent"])
 def test_a_master_and_its_workers_end_in_one_budget(worker, tmp_path):
     """Both have spans that no collector takes: the master ends after its workers, and waits for the rest."""
@@ -79,6 +96,7 @@ def test_a_master_and_its_workers_end_in_one_budget(worker, tmp_path):
     assert seconds <= BOUND_S
 
 
+@pytest.mark.quiet
 def test_the_event_loop_goes_on_while_a_lifespan_ends(tmp_path):
     """The flush at the end of a lifespan does not block the event loop."""
     with black_hole() as url:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -84,21 +86,20 @@ if sys.argv[2] == "signal":
 GRPC, HTTP = "grpc", "http/protobuf"
 
 
-@pytest.mark.parametrize(
-    ("state", "protocol", "end"),
-    [
-        (refused, GRPC, "exit"),
-        (silent, HTTP, "exit"),
-        (unreachable, GRPC, "exit"),
-        (resetting, HTTP, "exit"),
-        (mumbling, GRPC, "exit"),
-        (nameless, GRPC, "exit"),
-        (nameless, HTTP, "signal"),
-        (silent, GRPC, "shutdown"),
-    ],
-)
-def test_limits_are_kept(state, protocol, end):
-    """A flush that cannot succeed returns False at its limit, and the process exits soon with its own status."""
+CASES = [
+    (refused, GRPC, "exit"),
+    (silent, HTTP, "exit"),
+    (unreachable, GRPC, "exit"),
+    (resetting, HTTP, "exit"),
+    (mumbling, GRPC, "exit"),
+    (nameless, GRPC, "exit"),
+    (nameless, HTTP, "signal"),
+    (silent, GRPC, "shutdown"),
+]
+
+
+def run(state, protocol: str, end: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Run the script; return what became of it, and when it had ended."""
     with state() as port:
         host = "collector.example" if state is nameless else "127.0.0.1"
         done = programs.run(
@@ -106,7 +107,21 @@ def test_limits_are_kept(state, protocol, end):
             env=environment(f"http://{host}:{port}", OTEL_EXPORTER_OTLP_PROTOCOL=protocol),
             timeout=LIMIT_S,
         )
-        ended = time.monotonic()
+        return done, time.monotonic()
+
+
+@pytest.fixture(scope="module")
+def ends():
+    """The results of all cases, which run at the same time because they wait."""
+    with ThreadPoolExecutor(len(CASES)) as pool:
+        return dict(zip(CASES, pool.map(lambda case: run(*case), CASES), strict=True))
+
+
+@pytest.mark.quiet
+@pytest.mark.parametrize(("state", "protocol", "end"), CASES)
+def test_limits_are_kept(state, protocol, end, ends):
+    """A flush that cannot succeed returns False at its limit, and the process exits soon with its own status."""
+    done, ended = ends[state, protocol, end]
     assert done.returncode == (-15 if end == "signal" else 0), done.stderr
     assert "Traceback" not in done.stderr
     lines = done.stdout.splitlines()
