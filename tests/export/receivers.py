@@ -249,12 +249,6 @@ class Scripted:
                     pass
 
 
-def free_port() -> int:
-    """Return a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 @contextmanager
 def unreachable() -> Iterator[int]:
     """A server with a full backlog: connections are never established."""

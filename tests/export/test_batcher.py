@@ -22,8 +22,9 @@ from eco2_tracing._export.batch.queue import SpanQueue
 from eco2_tracing._export.result import ExportResult
 from eco2_tracing._forks import _forks
 from eco2_tracing._protobuf import block, varint
-from tests.export.receivers import LIMIT_S, GrpcReceiver, HttpReceiver, eventually, free_port
+from tests.export.receivers import LIMIT_S, GrpcReceiver, HttpReceiver, eventually
 from tests.export.spans import make_span
+from tests.support.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,9 +16,10 @@ from eco2_tracing._export import SpanBatcher
 from eco2_tracing._export.batch.queue import BYTES_PER_SPAN, LEAST_BYTES
 from eco2_tracing._readable_span import SMALL, pruned_span, span_size
 from tests.export.conftest import Open
-from tests.export.receivers import Received, eventually, free_port
+from tests.export.receivers import Received, eventually
 from tests.export.spans import make_span
 from tests.export.test_batcher import Recording
+from tests.support.servers import free_port
 
 LONG = "x" * 1_000_000
 ORDINARY: dict[str, Any] = {

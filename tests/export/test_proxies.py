@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from eco2_tracing._export.transport.proxies import Proxy, ProxyError, grpc_proxy, http_proxy
 from eco2_tracing._settings.hosts import Address
-from tests.export.receivers import GrpcReceiver, HttpReceiver, Scripted, eventually, free_port
+from tests.export.receivers import GrpcReceiver, HttpReceiver, Scripted, eventually
 from tests.export.spans import make_span
 from tests.export.test_transports import tunnel
+from tests.support.servers import free_port
 
 if TYPE_CHECKING:
     from tests.export.conftest import Open

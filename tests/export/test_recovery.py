@@ -10,8 +10,9 @@ from eco2_tracing._export.batch.worker import MAX_BACKOFF_S
 from eco2_tracing._settings import TracingSettings
 from tests.export.conftest import Open
 from tests.export.paths import Path
-from tests.export.receivers import GrpcReceiver, HttpReceiver, eventually, free_port
+from tests.export.receivers import GrpcReceiver, HttpReceiver, eventually
 from tests.export.spans import make_span
+from tests.support.servers import free_port
 
 PATIENCE_S = 15.0
 

@@ -18,9 +18,10 @@ from h2.settings import SettingCodes
 
 from eco2_tracing._export.transport.connection import NO_LIMIT_S
 from eco2_tracing._export.transport.grpc import grpc_timeout
-from tests.export.receivers import GrpcReceiver, Scripted, eventually, free_port
+from tests.export.receivers import GrpcReceiver, Scripted, eventually
 from tests.export.spans import make_span
 from tests.export.test_http2 import OK_HEADERS, server, succeed
+from tests.support.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

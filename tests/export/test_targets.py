@@ -15,8 +15,9 @@ from eco2_tracing._export.transport.connect import Connector
 from eco2_tracing._export.transport.proxies import ProxyError
 from eco2_tracing._export.transport.racing import Candidate, Race, interleaved
 from eco2_tracing._settings.hosts import Address, parse_target
-from tests.export.receivers import GrpcReceiver, HttpReceiver, Scripted, free_port, unreachable
+from tests.export.receivers import GrpcReceiver, HttpReceiver, Scripted, unreachable
 from tests.export.spans import make_span
+from tests.support.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,10 +20,10 @@ from tests.export.receivers import (
     Received,
     Scripted,
     eventually,
-    free_port,
     partial_success,
 )
 from tests.export.spans import make_span
+from tests.support.servers import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,9 +11,10 @@ from opentelemetry.sdk.resources import Resource
 
 from eco2_tracing._export import SpanBatcher
 from eco2_tracing._export.otlp.encoder import SpanEncoder
-from tests.export.receivers import GrpcReceiver, HttpReceiver, eventually, free_port
+from tests.export.receivers import GrpcReceiver, HttpReceiver, eventually
 from tests.export.spans import make_span
 from tests.export.test_batcher import Recording
+from tests.support.servers import free_port
 
 if TYPE_CHECKING:
     from tests.export.conftest import Open

@@ -12,7 +12,6 @@ import gc
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import warnings
@@ -26,6 +25,7 @@ import pytest
 
 from eco2_tracing.testing import TlsFiles
 from tests.support.jaeger_client import Holds, Jaeger, at_host, is_ready, wait_for, wait_for_trace
+from tests.support.servers import free_port
 
 __all__ = [
     "WAYS_VARIABLE",
@@ -53,17 +53,6 @@ PORTS = {
 }
 START_S = 60.0
 WAYS_VARIABLE = "ECO2_TEST_JAEGER_BY"
-
-
-def _free_ports() -> dict[str, int]:
-    held = [socket.socket() for _ in PORTS]
-    try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return {name: one.getsockname()[1] for name, one in zip(PORTS, held, strict=True)}
-    finally:
-        for one in held:
-            one.close()
 
 
 def _config(host: str, ports: dict[str, int], folder: str, tls: TlsFiles | None) -> str:
@@ -131,7 +120,7 @@ def _endpoint(folder: Path, tls: TlsFiles | None) -> Iterator[Jaeger]:
 
 @contextmanager
 def _process(folder: Path, tls: TlsFiles | None) -> Iterator[Jaeger]:
-    ports = _free_ports()
+    ports = {name: free_port() for name in PORTS}
     _fill(folder, _config("127.0.0.1", ports, str(folder), tls), tls)
     log = folder / "jaeger.log"
     with log.open("wb") as out:

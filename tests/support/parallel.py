@@ -8,6 +8,7 @@ what is expensive to start are run by one worker, which begins early with it.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ import pytest
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler.protocol import Scheduling
+
+# Where it is set, each of the suite's many processes would compile what it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 WORKERS_PER_CORE = 2
 # The folders whose tests start programs, the slowest first: what begins late is waited for at the end.

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,25 @@ def command(name: str, debian: str) -> str:
     return found
 
 
+def _ports() -> Iterator[int]:
+    """Ports below those that the system gives to connections; another thousand for each worker of the suite."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
+    begin = secrets.randbelow(1000)
+    while True:
+        for number in range(1000):
+            yield 16_000 + 1000 * worker + (begin + number) % 1000
+
+
+_port = _ports()
+
+
 def free_port() -> int:
-    """A port that is not in use."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that is not in use, and that no connection and no other worker takes before a server does."""
+    for port in _port:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 def unprivileged() -> str | None:
