@@ -31,15 +31,7 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 def run_new(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python in a process that has imported nothing."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return programs.run([sys.executable, *arguments], env=environment(), timeout=120, new=True)
 
 
 def expected(plan: str, children: int) -> list[str]:

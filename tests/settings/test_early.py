@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 import pytest
+
+from tests.support import programs
 
 REPORT = """
 from eco2_tracing._settings import load_settings, report_problems
@@ -16,18 +17,13 @@ print(os.environ.get("OTEL_PROPAGATORS"), *settings.propagators)
 """
 
 
-def run(code: str, propagators: str | None) -> tuple[str, str]:
+def run(code: str, propagators: str | None, *, new: bool = False) -> tuple[str, str]:
     """Run code under a value of the variable; return what it wrote to both streams."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     if propagators is not None:
         environ["OTEL_PROPAGATORS"] = propagators
-    done = subprocess.run(
-        [sys.executable, "-c", "import os, sys\n" + code],
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = programs.run([sys.executable, "-c", "import os, sys\n" + code], env=environ, new=new)
+    done.check_returncode()
     return done.stdout.strip(), done.stderr.strip()
 
 
@@ -105,4 +101,4 @@ def test_nothing_is_imported_without_need(value):
     """An unset variable causes no import."""
     code = "import eco2_tracing._early as early\nbefore = set(sys.modules)\n"
     code += "early.protect_variables()\nprint(len(set(sys.modules) - before))"
-    assert run(code, value)[0] == "0"
+    assert run(code, value, new=True)[0] == "0"

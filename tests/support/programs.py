@@ -1,8 +1,8 @@
-"""Python programs in processes of their own, forked from one that has imported FastAPI already.
+"""Python programs in processes of their own, forked from one that has imported third-party packages already.
 
-Importing takes longer than most programs work. A program runs in a new interpreter instead if what is imported
-reads its environment, if it has options for the interpreter, or if the system has no `os.pidfd_open`. Tests of
-imports use `subprocess`.
+Importing takes longer than most programs work. FastAPI is imported unless the modules of OpenTelemetry that it imports
+would read the program's environment. A program runs in a new interpreter if its test is about imports, if the
+interpreter has options or variables of its own, or if the system has no `os.pidfd_open`.
 """
 
 from __future__ import annotations
@@ -18,30 +18,23 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
-# Read by the interpreter, and by the modules of OpenTelemetry that FastAPI imports.
-EARLY = ("PYTHON", "OTEL_PROPAGATORS", "OTEL_PYTHON_")
-
-
-def can_fork(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
-    """Whether a program can be forked."""
-    early = {name for name in environ.keys() | os.environ.keys() if name.startswith(EARLY)}
-    return (
-        hasattr(os, "pidfd_open")
-        and arguments[0] == sys.executable
-        and arguments[1] in {"-c", "-m"}
-        and all(environ.get(name) == os.environ.get(name) for name in early)
-    )
 
 
 class _Zygote:
-    """The process to fork from, started at the first use."""
+    """A process to fork from, started at the first use.
 
-    def __init__(self) -> None:
+    Args:
+        modules: What it imports.
+    """
+
+    def __init__(self, *modules: str) -> None:
+        self.modules = modules
         self.lock = Lock()
         self.control: socket.socket | None = None
 
@@ -52,13 +45,18 @@ class _Zygote:
         }
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.zygote"], cwd=ROOT, env=environ, stdin=theirs
+                [sys.executable, "-m", "tests.support.zygote", *self.modules],
+                cwd=ROOT,
+                env=environ,
+                stdin=theirs,
+                start_new_session=True,  # the terminal's Ctrl-C is for the tests
             )
         atexit.register(self.stop, process, self.control)
         return self.control
 
     def stop(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
         control.close()
+        process.terminate()
         process.wait()
 
     def fork(self, told: Mapping[str, object], descriptors: Sequence[int]) -> None:
@@ -66,7 +64,20 @@ class _Zygote:
             socket.send_fds(self.control or self.start(), [json.dumps(told).encode()], descriptors)
 
 
-_zygote = _Zygote()
+_PLAIN = ("asyncio", "orjson", "pydantic_settings", "starlette.applications", "uvicorn.server")
+_plain = _Zygote(*_PLAIN)
+_fastapi = _Zygote(*_PLAIN, "fastapi")
+
+
+def _zygote(arguments: Sequence[str], environ: Mapping[str, str]) -> _Zygote | None:
+    """The process from which a program can be forked."""
+    if not hasattr(os, "pidfd_open") or arguments[0] != sys.executable or arguments[1] not in {"-c", "-m"}:
+        return None
+    ours = {name for name in environ.keys() | os.environ.keys() if name.startswith("PYTHON")}
+    if any(environ.get(name) != os.environ.get(name) for name in ours):
+        return None
+    early = any(name.startswith(("OTEL_PROPAGATORS", "OTEL_PYTHON_")) for name in environ)
+    return _plain if early else _fastapi
 
 
 class Forked:
@@ -74,6 +85,7 @@ class Forked:
 
     def __init__(
         self,
+        zygote: _Zygote,
         arguments: Sequence[str],
         *,
         stdout: IO[Any],
@@ -88,7 +100,7 @@ class Forked:
         self._report = os.fdopen(report)
         told = {"argv": arguments[1:], "env": dict(env), "cwd": str(cwd), "session": start_new_session}
         with Path(os.devnull).open() as nothing:
-            _zygote.fork(told, [nothing.fileno(), stdout.fileno(), stderr.fileno(), theirs])
+            zygote.fork(told, [nothing.fileno(), stdout.fileno(), stderr.fileno(), theirs])
         os.close(theirs)
         self.pid = int(self._report.readline())
 
@@ -132,9 +144,11 @@ def start(
     env: Mapping[str, str],
     cwd: str | Path = ROOT,
     start_new_session: bool = False,
+    new: bool = False,
 ) -> Process:
-    """Start a program, as `subprocess.Popen` does."""
-    how = Forked if can_fork(arguments, env) else subprocess.Popen[bytes]
+    """Start a program, as `subprocess.Popen` does; a `new` one in a process that has imported nothing."""
+    zygote = None if new else _zygote(arguments, env)
+    how = subprocess.Popen[bytes] if zygote is None else partial(Forked, zygote)
     return how(arguments, stdout=stdout, stderr=stderr, env=env, cwd=cwd, start_new_session=start_new_session)
 
 
@@ -145,13 +159,13 @@ def run(
     cwd: str | Path = ROOT,
     timeout: float | None = None,
     start_new_session: bool = False,
+    new: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, as `subprocess.run` does, with its output as text."""
     environ = os.environ if env is None else env
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        process = start(
-            arguments, stdout=out, stderr=err, env=environ, cwd=cwd, start_new_session=start_new_session
-        )
+        more = {"start_new_session": start_new_session, "new": new}
+        process = start(arguments, stdout=out, stderr=err, env=environ, cwd=cwd, **more)
         try:
             code = process.wait(timeout)
         finally:

@@ -1,4 +1,4 @@
-"""The process from which `tests.support.programs` forks: it has imported what most programs of the tests import.
+"""A process from which `tests.support.programs` forks: it imports the modules that its arguments name.
 
 Started with one end of a socket pair as standard input. Each message on it is a program: its argument vector,
 environment and folder as JSON, and the descriptors of its standard streams and of a pipe. The pipe gets the process id
@@ -7,7 +7,7 @@ and, when the program has ended, its status as of `os.waitpid`. The process ends
 
 from __future__ import annotations
 
-import asyncio  # noqa: F401 - imported for the programs, as what follows
+import importlib
 import json
 import os
 import runpy
@@ -18,11 +18,6 @@ import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import fastapi  # noqa: F401
-import orjson  # noqa: F401
-import pydantic_settings  # noqa: F401
-import uvicorn.server  # noqa: F401
 
 MESSAGE_LIMIT = 1 << 18
 
@@ -114,4 +109,6 @@ class Zygote:
 
 
 if __name__ == "__main__":
+    for module in sys.argv[1:]:
+        importlib.import_module(module)
     Zygote(socket.socket(fileno=os.dup(0))).serve()()
