@@ -129,7 +129,10 @@ def test_body_timeout_is_an_error(caller, captured_spans, breaking):
     """The headers arrived in time."""
     url = breaking(b"content-length: 10\r\n\r\nabc", waits=True)
     raised = []
-    inside(lambda: raised.append(get(caller, url, timeout=0.2)), b3_headers(sampled=False))
+    inside(
+        lambda: raised.append(get(caller, url, timeout=caller.module.Timeout(20, read=0.2))),
+        b3_headers(sampled=False),
+    )
     assert raised == [failed(captured_spans)] == ["ReadTimeout"]
 
 

@@ -354,7 +354,7 @@ def test_late_call_belongs_to_its_request(one, callee):
         def late():
             token = attach(context)
             with pytest.raises(one.module.ReadTimeout):
-                one.get(callee.url("/silent"), timeout=0.3)
+                one.get(callee.url("/silent"), timeout=one.module.Timeout(20, read=0.3))
             detach(token)
 
         threads.append(threading.Thread(target=late))

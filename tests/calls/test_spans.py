@@ -89,7 +89,7 @@ def test_timeout_is_an_error(caller, callee, captured_spans):
 
     def work():
         with pytest.raises(caller.module.ReadTimeout):
-            caller.get(callee.url("/silent"), timeout=0.05)
+            caller.get(callee.url("/silent"), timeout=caller.module.Timeout(20, read=0.05))
 
     inside(work)
     (span,) = clients(captured_spans)

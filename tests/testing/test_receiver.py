@@ -13,6 +13,7 @@ import urllib.request
 
 import grpc
 import pytest
+import requests
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
@@ -266,13 +267,14 @@ def test_missing_package_names_its_extra(package, monkeypatch):
 
 def test_stop_closes_keep_alive_connections(receiver):
     """A client notices that the receiver is stopped."""
-    http = HttpExporter(f"{receiver.http_endpoint}/v1/traces", timeout=0.5)
+    url, session = f"{receiver.http_endpoint}/v1/traces", requests.Session()
+    http, impatient = (HttpExporter(url, timeout=seconds, session=session) for seconds in (20, 0.5))
     provider = TracerProvider()
     with provider.get_tracer("t").start_as_current_span("a") as span:
         pass
     assert http.export([span]).name == "SUCCESS"
     receiver.stop()
-    assert http.export([span]).name == "FAILURE"
+    assert impatient.export([span]).name == "FAILURE"
     http.shutdown()
 
 
