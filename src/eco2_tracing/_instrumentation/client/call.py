@@ -99,7 +99,7 @@ class ClientCall:
             return
         local = self.local
         if not span._sealed:
-            span._end_time, span._sealed = self._answered_time or local.now(), True
+            span.end_time, span._sealed = self._answered_time or local.now(), True
             if local.root is not span:
                 local.buffer.child_ended(local, span)
         if local.root is span:
