@@ -1,0 +1,1 @@
+"""What tracing costs: this library, the untraced application and other tracers, in one run."""

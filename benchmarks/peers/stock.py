@@ -1,0 +1,52 @@
+"""OpenTelemetry's own packages: the SDK, the OTLP exporter and the FastAPI and httpx instrumentors.
+
+https://opentelemetry-python-contrib.readthedocs.io/en/latest/instrumentation/fastapi/fastapi.html
+https://opentelemetry.io/docs/languages/python/exporters/
+"""
+
+from __future__ import annotations
+
+import os
+
+from benchmarks.peers import SERVICE, Sink, Tracing, Variant
+
+PACKAGES = (
+    "opentelemetry-sdk",
+    "opentelemetry-exporter-otlp-proto-grpc",
+    "opentelemetry-instrumentation-fastapi",
+    "opentelemetry-instrumentation-httpx",
+    "opentelemetry-propagator-b3",
+)
+
+
+def environment(variant: Variant, sink: Sink) -> dict[str, str]:
+    return {
+        "OTEL_SERVICE_NAME": SERVICE,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": sink.grpc_url,
+        # What a service behind Envoy sets; the last propagator that finds a context wins.
+        "OTEL_PROPAGATORS": "tracecontext,baggage,b3multi",
+        "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
+        # In-process rounds queue this many; a running server stays far below it.
+        **({"OTEL_BSP_MAX_QUEUE_SIZE": "100000"} if os.environ.get("BENCH_IN_PROCESS") else {}),
+    }
+
+
+def set_up(variant: Variant) -> Tracing:
+    from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+    from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    HTTPXClientInstrumentor().instrument()
+    # "Exclude the send and receive spans": without them each request has one span instead of three or more.
+    options = {"exclude_spans": ["receive", "send"]} if variant.option == "no send/receive" else {}
+    return Tracing(
+        instrument=lambda app: FastAPIInstrumentor.instrument_app(app, **options),
+        flush=lambda: provider.force_flush(30_000),
+        span=trace.get_tracer(__name__).start_as_current_span,
+    )
