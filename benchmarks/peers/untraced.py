@@ -1,4 +1,4 @@
-"""The application without any tracing; FastAPI's own telemetry is off."""
+"""The application without any tracing: FastAPI's own telemetry is off, too."""
 
 from __future__ import annotations
 

@@ -1,0 +1,29 @@
+"""Sentry's SDK.
+
+https://docs.sentry.io/platforms/python/integrations/fastapi/: `init` with ``traces_sample_rate``; it
+reads neither B3 nor ``traceparent``, so that its own rate decides: all, or one in a hundred.
+"""
+
+from __future__ import annotations
+
+from benchmarks.peers import Sink, Tracing, Variant
+
+PACKAGES = ("sentry-sdk",)
+
+
+def environment(variant: Variant, sink: Sink) -> dict[str, str]:
+    return {
+        "SENTRY_DSN": f"http://key@127.0.0.1:{sink.http}/1",
+        "SENTRY_TRACES_SAMPLE_RATE": "1.0" if variant.sampled else "0.01",
+        "SENTRY_ENVIRONMENT": "production",
+    }
+
+
+def set_up(variant: Variant) -> Tracing:
+    import sentry_sdk
+
+    sentry_sdk.init(send_default_pii=True)
+    return Tracing(
+        flush=lambda: sentry_sdk.flush(30),
+        span=lambda name: sentry_sdk.start_span(op="function", name=name),
+    )
