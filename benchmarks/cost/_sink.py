@@ -56,7 +56,7 @@ class Arrived:
         elif path.startswith("/intake/"):  # Elastic's APM server
             self.requests += body.count(b'\n{"transaction"')
         elif path.endswith("/envelope/"):  # Sentry's ingest
-            self.requests += body.count(b'"type":"transaction"')
+            self.requests += body.count(b'\n{"type":"transaction"')
 
     def _parse_otlp(self, body: bytes) -> None:
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest

@@ -14,7 +14,6 @@ PACKAGES = ("sentry-sdk",)
 def environment(variant: Variant, sink: Sink) -> dict[str, str]:
     return {
         "SENTRY_DSN": f"http://key@127.0.0.1:{sink.http}/1",
-        "SENTRY_TRACES_SAMPLE_RATE": "1.0" if variant.sampled else "0.01",
         "SENTRY_ENVIRONMENT": "production",
     }
 
@@ -22,7 +21,8 @@ def environment(variant: Variant, sink: Sink) -> dict[str, str]:
 def set_up(variant: Variant) -> Tracing:
     import sentry_sdk
 
-    sentry_sdk.init(send_default_pii=True)
+    rate = 1.0 if variant.sampled else 0.01
+    sentry_sdk.init(send_default_pii=True, traces_sample_rate=rate)
     return Tracing(
         flush=lambda: sentry_sdk.flush(30),
         span=lambda name: sentry_sdk.start_span(op="function", name=name),
