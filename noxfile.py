@@ -167,11 +167,17 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST, requires=["build"])
-def benchmark(session: nox.Session) -> None:
-    """What requests, calls and log lines cost: bare, with this library, with the stock instrumentation."""
-    session.install(wheel("[testing]"), *group("bench"))
-    for name in ("server_requests", "calls", "log_line"):
-        session.run("python", f"benchmarks/{name}.py")
+def bench(session: nox.Session) -> None:
+    """What tracing costs: this library beside other tracers, as tables, a JSON file and plots."""
+    session.install(wheel("[testing]"), *group("peers"))
+    session.run("python", "-m", "benchmarks.cost", *session.posargs)
+
+
+@nox.session(python=OLDEST, requires=["build"])
+def guard(session: nox.Session) -> None:
+    """The CPU of requests and log lines, against the figures in `benchmarks/cost/guard.json`."""
+    session.install(wheel(), "httpx>=0.27")
+    session.run("python", "-m", "benchmarks.cost.guard", *session.posargs)
 
 
 @nox.session(python=OLDEST, requires=["build"])

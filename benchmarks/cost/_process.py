@@ -60,12 +60,12 @@ def wait_until(reached: Callable[[], bool], what: str, limit_s: float = 30.0) ->
 
 
 def wait_idle(pid: int, limit_s: float = 6.0) -> None:
-    """Wait until a process has used less than 2 % of a core for half a second, or the limit is over."""
+    """Wait until a process has used no CPU for a quarter of a second, or the limit is over."""
     end = time.monotonic() + limit_s
     before = cpu_s(pid)
     while time.monotonic() < end:
-        time.sleep(0.5)
+        time.sleep(0.25)
         now = cpu_s(pid)
-        if now - before <= 0.01:
+        if now == before:
             return
         before = now

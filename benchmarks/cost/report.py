@@ -1,43 +1,150 @@
-"""Tables of the records, as text and as Markdown.
+"""The tables and plots of a results file.
 
-python -m benchmarks.cost.report [FILE]
+    python -m benchmarks.cost.report [FILE] [--readme] [--plots FOLDER]
+
+Prints the tables of `docs/benchmarks.md` in Markdown, or the README's table.
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.cost import in_process, lines, memory, whole_server
 from benchmarks.cost._results import Results, Spread
+from benchmarks.cost._tables import DEFAULT, growth, readme
+from benchmarks.cost.plots import named, write_plots
 from benchmarks.variants import UNTRACED
 
-# By part: the figures of its table, with title and unit, and whether the ratio to the untraced one is shown.
-COLUMNS = {
-    "server": (
-        ("rps", "requests/s", 0, True),
-        ("p50_ms", "p50 ms", 2, True),
-        ("p99_ms", "p99 ms", 2, True),
-        ("cpu_us", "CPU µs", 0, True),
-        ("memory_mib", "MiB", 0, False),
-    ),
+CPU = ("cpu_us", "CPU µs", 1)
+# By part: the title; figures with their titles, digits, and whether they are compared, as ratio or difference.
+TITLES = {
+    "server": "Whole server on one core: uvicorn with uvloop and httptools",
+    "plain_server": "Whole server on one core: uvicorn with asyncio and h11",
+    "gunicorn": "Whole server on one core: gunicorn with two uvicorn workers",
+    "request": "CPU of a request",
+    "full": "CPU of a full-size request",
+    "call": "CPU of an httpx call",
+    "span": "CPU of a manual span",
+    "stream": "CPU of a streamed response",
+    "export": "Spans ended and exported",
+    "line": "CPU of a log line",
+    "startup": "Start-up",
+}
+SERVER = (
+    ("rps", "requests/s", 0, "ratio"),
+    ("p50_ms", "p50 ms", 2, "ratio"),
+    ("p99_ms", "p99 ms", 2, "ratio"),
+    ("cpu_us", "CPU µs a request", 0, "ratio"),
+    ("memory_mib", "MiB", 0, ""),
+)
+COLUMNS: dict[str, tuple[tuple[str, str, int, str], ...]] = {
+    **dict.fromkeys(whole_server.COMMANDS, SERVER),
+    **dict.fromkeys(in_process.PARTS, ((*CPU, "added"),)),
+    "line": (("cpu_us", "CPU µs", 2, "ratio"),),
+    "startup": (("cpu_ms", "CPU ms", 0, "added"), ("wall_ms", "wall ms", 0, "added")),
+    "export": (("per_s", "spans/s", 0, ""), (*CPU, "added")),
+    **dict.fromkeys(memory.PARTS, (("memory_mib", "MiB", 1, ""),)),
 }
 
 
-def percent(spread: Spread | None) -> str:
-    """A ratio with its range."""
-    return f"{spread.median:.1%} ({spread.low:.1%} to {spread.high:.1%})" if spread else ""
+def base_of(part: str) -> str:
+    """Give the variant that the others of a part are compared with."""
+    return lines.TEXT if part == lines.PART else UNTRACED
+
+
+def compared(results: Results, place: tuple[str, str, str], figure: str, how: str, digits: int) -> str:
+    """Give a ratio or a difference to the base, with its range over the rounds."""
+    part, row, variant = place
+    if not how or variant == base_of(part):
+        return ""
+    compare = results.ratio if how == "ratio" else results.added
+    spread = compare(part, row, variant, base_of(part), figure)
+    if spread is None:
+        return ""
+    if how == "ratio":
+        return f"{spread.median:.1%} ({spread.low:.0%} to {spread.high:.0%})"
+    return f"+{spread.median:.{digits}f} ({spread.low:.{digits}f} to {spread.high:.{digits}f})"
+
+
+def arrived(results: Results, part: str, row: str, variant: str) -> str:
+    """Give the share of the requests whose data arrived."""
+    served = results.values(part, row, variant, "served")
+    counts = results.values(part, row, variant, "arrived_requests")
+    return f"{min(1.0, sum(counts.values()) / sum(served.values())):.1%}" if served else ""
+
+
+def table(results: Results, part: str, row: str) -> list[list[str]]:
+    """Give the cells of one row's table, its head first."""
+    columns = COLUMNS[part]
+    head = [row]
+    for _, title, _, how in columns:
+        head += [title, *({"ratio": ["of the base"], "added": ["added"]}.get(how, []))]
+    cells = [head + ["arrived"] * (part in whole_server.COMMANDS)]
+    for variant in results.variants(part, row):
+        line = [named(variant)]
+        for figure, _, digits, how in columns:
+            spread: Spread | None = results.spread(part, row, variant, figure)
+            line.append(f"{spread.median:.{digits}f}" if spread else "")
+            if how:
+                line.append(compared(results, (part, row, variant), figure, how, digits))
+        cells.append(line + [arrived(results, part, row, variant)] * (part in whole_server.COMMANDS))
+    return cells
 
 
 def print_part(results: Results, part: str) -> None:
-    """Print one part's tables."""
+    """Print one part's tables as text."""
     for row in results.rows(part):
-        print(f"{part}: {row}")
-        for variant in results.variants(part, row):
-            cells = []
-            for figure, title, digits, compared in COLUMNS[part]:
-                spread = results.spread(part, row, variant, figure)
-                ratio = results.ratio(part, row, variant, UNTRACED, figure) if compared else None
-                if spread:
-                    cells.append(f"{title} {spread.median:.{digits}f} {percent(ratio)}")
-            served = results.values(part, row, variant, "served")
-            arrived = results.values(part, row, variant, "arrived_requests")
-            if served:
-                cells.append(f"arrived {sum(arrived.values()) / sum(served.values()):.1%}")
-            print(f"  {variant:34} " + " | ".join(cells))
+        cells = table(results, part, row)
+        widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+        print(f"\n{part}")
+        for line in cells:
+            print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def in_markdown(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Write a table in Markdown, its first line being the head."""
+    head, *body = cells
+    written = [f"| {' | '.join(head)} |", f"|---{'|--:' * (len(head) - 1)}|"]
+    return written + [f"| {' | '.join(line)} |" for line in body]
+
+
+def markdown(results: Results) -> str:
+    """Give all tables."""
+    meta = results.meta
+    written = [
+        f"{meta['date']}, {meta['machine']}; {meta['versions']}.",
+        f"Command: `{meta['command']}`.",
+        "",
+    ]
+    for part, title in TITLES.items():
+        if rows := results.rows(part):
+            written += [f"### {title}", ""]
+            for row in rows:
+                written += [*in_markdown(table(results, part, row)), ""]
+    written += ["### Growth", "", *in_markdown(growth(results)), ""]
+    for name, reason in results.skipped.items():
+        written.append(f"Not measured: {named(name)}: {reason}.")
+    return "\n".join(written).rstrip() + "\n"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the tables; draw the plots."""
+    parser = argparse.ArgumentParser(prog="benchmarks.cost.report", description=__doc__.splitlines()[0])
+    parser.add_argument("file", nargs="?", type=Path, default=DEFAULT)
+    parser.add_argument("--readme", action="store_true", help="the README's table")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw the plots into this folder")
+    given = parser.parse_args(arguments)
+    results = Results.read(given.file)
+    if not results.records:
+        parser.error(f"{given.file} has no records; python -m benchmarks.cost writes it")
+    print("\n".join(in_markdown(readme(results))) if given.readme else markdown(results))
+    if given.plots:
+        for path in write_plots(results, given.plots):
+            print(f"drawn: {path}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

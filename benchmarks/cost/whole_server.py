@@ -4,14 +4,14 @@ A uvicorn for each variant runs on the first core; `wrk` and the receiver run on
 load goes to one server after the other, round after round, so that a change of the machine's speed
 hits all alike. Between two loads each server delivers what it has queued.
 
-    python -m benchmarks.cost server [--rounds 5] [--seconds 4] [--variants ours stock]
+    python -m benchmarks.cost server [--rounds 8] [--seconds 2] [--variants ours stock]
 """
 
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import json
-import os
 import shutil
 import signal
 import socket
@@ -24,14 +24,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.cost._app import request_headers
+from benchmarks.cost._child import ROOT, environment
 from benchmarks.cost._process import cpu_s, memory_mib, on_core, wait_idle, wait_until
 from benchmarks.cost._results import Record
 from benchmarks.cost._run import Options
 from benchmarks.cost._sink import Receiver
-from benchmarks.peers import Sink, Variant, load
+from benchmarks.peers import Sink, Variant
 
-ROOT = Path(__file__).parents[2]
-PART = "server"
+APP = "benchmarks.cost._app:served"
+QUIET = ("--log-level", "warning")
+ROW = "mesh"
+# The command lines, by part. uvicorn takes uvloop and httptools where they are installed.
+UVICORN = ("uvicorn", "--factory", APP, "--port", "{port}", "--no-access-log", *QUIET)
+COMMANDS = {
+    "server": UVICORN,
+    "plain_server": (*UVICORN, "--loop", "asyncio", "--http", "h11"),
+    "gunicorn": (
+        "gunicorn",
+        f"{APP}()",
+        "-b",
+        "127.0.0.1:{port}",
+        "-w",
+        "2",
+        *QUIET,
+        "-k",
+        "uvicorn_worker.UvicornWorker",
+    ),
+}
 CONNECTIONS = 16
 # A request has its own trace id; the decision is the caller's. `wrk` itself has too little to say.
 SCRIPT = """
@@ -125,47 +144,22 @@ def wrk(script: Path, variant: Variant, port: int, seconds: int) -> dict[str, fl
     return found
 
 
-def command_of(port: int, workers: int) -> list[str]:
-    """Give the server's command line: uvicorn, or gunicorn with so many uvicorn workers."""
-    app = "benchmarks.cost._app:served"
-    if workers == 1:
-        words = [
-            "uvicorn",
-            "--factory",
-            app,
-            "--port",
-            str(port),
-            "--no-access-log",
-            "--log-level",
-            "warning",
-        ]
-    else:
-        words = [
-            "gunicorn",
-            f"{app}()",
-            "-b",
-            f"127.0.0.1:{port}",
-            "-w",
-            str(workers),
-            "--log-level",
-            "warning",
-        ]
-        words += ["-k", "uvicorn_worker.UvicornWorker"]
-    return [*on_core(0), sys.executable, "-m", *words]
+def measures(part: str, variant: Variant) -> bool:
+    """Whether a variant has a part: the other servers are a check on this library and the stock set-up."""
+    return part == "server" or (variant.peer in {"untraced", "ours", "stock"} and not variant.option)
 
 
 @contextmanager
-def serving(variant: Variant, sink: Sink, workers: int, log: Path) -> Iterator[Server]:
+def serving(part: str, variant: Variant, sink: Sink, log: Path) -> Iterator[Server]:
     """Run a server until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    dropped = ("OTEL_", "ECO2_", "DD_", "SENTRY_", "ELASTIC_", "LOGFIRE_", "BENCH_")
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-    environ |= {"BENCH_VARIANT": variant.name, "PYTHONPATH": str(ROOT)}
-    environ |= load(variant).environment(variant, sink)
+    environ = environment(variant, sink)
     with log.open("ab") as out:
-        process = subprocess.Popen(command_of(port, workers), env=environ, cwd=ROOT, stdout=out, stderr=out)
+        words = (word.format(port=port) for word in COMMANDS[part])
+        command = [*on_core(0), sys.executable, "-m", *words]
+        process = subprocess.Popen(command, env=environ, cwd=ROOT, stdout=out, stderr=out)
     try:
         yield Server(variant, port, process)
     finally:
@@ -178,45 +172,45 @@ def serving(variant: Variant, sink: Sink, workers: int, log: Path) -> Iterator[S
 
 
 def measure(options: Options) -> Iterator[Record]:
-    """Measure all variants, round after round."""
+    """Measure the parts that were asked for, one after the other."""
     if not shutil.which("wrk"):
-        print("server: skipped, `wrk` is not installed (apt-get install wrk)")
+        print("the whole server is skipped: `wrk` is not installed (apt-get install wrk)")
         return
-    variants = options.variants
-    rounds, seconds = (
-        options.rounds or (2 if options.quick else 5),
-        options.seconds or (2 if options.quick else 4),
-    )
-    row = "mesh" if options.workers == 1 else f"mesh, {options.workers} workers"
+    for part in options.parts:
+        if part == "gunicorn" and not importlib.util.find_spec("uvicorn_worker"):
+            print("gunicorn is skipped: gunicorn and uvicorn-worker are not installed")
+            continue
+        yield from measure_part(part, options)
+
+
+def measure_part(part: str, options: Options) -> Iterator[Record]:
+    """Measure all variants under one server, round after round."""
+    variants = [one for one in options.variants if measures(part, one)]
+    rounds = options.rounds or (2 if options.quick else 8)
+    seconds = options.seconds or (1 if options.quick else 2)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         script = folder / "load.lua"
         script.write_text(SCRIPT)
         receiver = stack.enter_context(Receiver(len(variants), on_core(1)))
         servers = [
-            stack.enter_context(serving(one, sink, options.workers, folder / f"{number}.log"))
+            stack.enter_context(serving(part, one, sink, folder / f"{number}.log"))
             for number, (one, sink) in enumerate(zip(variants, receiver.sinks, strict=True))
         ]
-        with _logs_on_failure(folder):
-            for server in servers:
-                wait_until(server.answers, f"the first answer of {server.variant.name!r}", 60)
-            for server in servers:
-                server.load(script, 1)
-            for number in range(rounds):
-                # In turns forwards and backwards, so that no variant always follows the same one.
-                for server in servers if number % 2 == 0 else servers[::-1]:
-                    figures = server.load(script, seconds)
-                    yield Record(PART, row, f"{options.run}.{number}", server.variant.name, figures)
-            for index, server in enumerate(servers):
-                counts = receiver.arrived(index)
-                figures = {f"arrived_{name}": float(value) for name, value in counts.items()}
-                yield Record(
-                    PART,
-                    row,
-                    f"{options.run}.all",
-                    server.variant.name,
-                    {"served": float(server.served), **figures},
-                )
+        stack.enter_context(_logs_on_failure(folder))
+        for server in servers:
+            wait_until(server.answers, f"the first answer of {server.variant.name!r}", 60)
+        for server in servers:
+            server.load(script, 1)
+        for number in range(rounds):
+            # In turns forwards and backwards, so that no variant always follows the same one.
+            for server in servers if number % 2 == 0 else servers[::-1]:
+                figures = server.load(script, seconds)
+                yield Record(part, ROW, f"{options.run}.{number}", server.variant.name, figures)
+        for index, server in enumerate(servers):
+            counts = {f"arrived_{name}": value for name, value in receiver.arrived(index).items()}
+            figures = {"served": server.served, **counts}
+            yield Record(part, ROW, f"{options.run}.all", server.variant.name, figures)
 
 
 @contextmanager

@@ -8,10 +8,10 @@ A module has `PACKAGES`, the distributions that it needs, and two functions:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -74,13 +74,30 @@ class Tracing:
         instrument: Traces the application.
         flush: Delivers what is queued; called between the rounds of in-process measurements.
         span: Opens a manual span by name, as a context manager; `None` where there is no such API.
-        httpx: Whether calls by ``httpx`` are traced.
+        database: Opens the span of a database query, as a context manager.
     """
 
     app_options: Mapping[str, Any] = field(default_factory=dict)
     instrument: Callable[[FastAPI], object] = no_op
     flush: Callable[[], object] = no_op
     span: Callable[[str], Any] | None = None
+    database: Callable[[str], Any] | None = None
+
+
+@contextmanager
+def query_span(text: str) -> Iterator[None]:
+    """Do what OpenTelemetry's `dbapi` instrumentation does around a cursor."""
+    from opentelemetry import trace
+
+    tracer = trace.get_tracer("database")
+    with tracer.start_as_current_span("SELECT", kind=trace.SpanKind.CLIENT) as span:
+        if span.is_recording():
+            span.set_attribute("db.system", "postgresql")
+            span.set_attribute("db.name", "shop")
+            span.set_attribute("db.statement", text)
+            span.set_attribute("net.peer.name", "postgres")
+            span.set_attribute("net.peer.port", 5432)
+        yield
 
 
 class Peer(Protocol):
@@ -102,6 +119,9 @@ def load(variant: Variant) -> Peer:
 
 def missing(variant: Variant) -> str:
     """Name the first package of a variant that is not installed; empty if all are."""
+    # Not at the top: the start of a process is measured, and this is slow.
+    from importlib.metadata import PackageNotFoundError, version
+
     for package in load(variant).PACKAGES:
         try:
             version(package)

@@ -23,7 +23,7 @@ def environment(variant: Variant, sink: Sink) -> dict[str, str]:
 
 
 def set_up(variant: Variant) -> Tracing:
-    import ddtrace.auto
+    import ddtrace.auto  # noqa: F401 - it patches FastAPI and httpx
     from ddtrace.trace import tracer
 
-    return Tracing(flush=tracer.flush, span=tracer.trace)
+    return Tracing(flush=tracer.flush, span=tracer.trace, database=tracer.trace)

@@ -34,4 +34,6 @@ def set_up(variant: Variant) -> Tracing:
     def instrument(app: FastAPI) -> None:
         app.add_middleware(ElasticAPM, client=client)
 
-    return Tracing(instrument=instrument, flush=client._transport.flush, span=capture_span)
+    return Tracing(
+        instrument=instrument, flush=client._transport.flush, span=capture_span, database=capture_span
+    )

@@ -7,9 +7,7 @@ https://logfire.pydantic.dev/docs/how-to-guides/distributed-tracing: inbound con
 
 from __future__ import annotations
 
-import os
-
-from benchmarks.peers import SERVICE, Sink, Tracing, Variant
+from benchmarks.peers import SERVICE, Sink, Tracing, Variant, query_span
 
 PACKAGES = (
     "logfire",
@@ -21,7 +19,6 @@ PACKAGES = (
 def environment(variant: Variant, sink: Sink) -> dict[str, str]:
     return {
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{sink.http_url}/v1/traces",
-        **({"OTEL_BSP_MAX_QUEUE_SIZE": "100000"} if os.environ.get("BENCH_IN_PROCESS") else {}),
     }
 
 
@@ -32,4 +29,9 @@ def set_up(variant: Variant) -> Tracing:
         service_name=SERVICE, send_to_logfire=False, console=False, metrics=False, distributed_tracing=True
     )
     logfire.instrument_httpx()
-    return Tracing(instrument=logfire.instrument_fastapi, flush=logfire.force_flush, span=logfire.span)
+    return Tracing(
+        instrument=logfire.instrument_fastapi,
+        flush=logfire.force_flush,
+        span=logfire.span,
+        database=query_span,
+    )

@@ -6,9 +6,7 @@ variables. Traces alone, as for the others: metrics and logs are not exported.
 
 from __future__ import annotations
 
-import os
-
-from benchmarks.peers import SERVICE, Sink, Tracing, Variant
+from benchmarks.peers import SERVICE, Sink, Tracing, Variant, query_span
 
 PACKAGES = ("fastapi", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
 
@@ -21,7 +19,6 @@ def environment(variant: Variant, sink: Sink) -> dict[str, str]:
         "OTEL_PROPAGATORS": "tracecontext,baggage,b3multi",
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
-        **({"OTEL_BSP_MAX_QUEUE_SIZE": "100000"} if os.environ.get("BENCH_IN_PROCESS") else {}),
     }
 
 
@@ -41,4 +38,5 @@ def set_up(variant: Variant) -> Tracing:
         app_options={"telemetry": {"metrics": False, "logs": False}},
         flush=flush,
         span=lambda name: trace.get_tracer(__name__).start_as_current_span(name),
+        database=query_span,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.peers import SERVICE, Sink, Tracing, Variant
+from benchmarks.peers import SERVICE, Sink, Tracing, Variant, query_span
 
 PACKAGES = ("eco2-tracing",)
 OPTIONS = {
@@ -27,4 +27,5 @@ def set_up(variant: Variant) -> Tracing:
         instrument=eco2_tracing.instrument_app,
         flush=lambda: eco2_tracing.flush_tracing(30),
         span=eco2_tracing.span,
+        database=query_span,
     )

@@ -26,4 +26,5 @@ def set_up(variant: Variant) -> Tracing:
     return Tracing(
         flush=lambda: sentry_sdk.flush(30),
         span=lambda name: sentry_sdk.start_span(op="function", name=name),
+        database=lambda text: sentry_sdk.start_span(op="db", name=text),
     )

@@ -6,9 +6,7 @@ https://opentelemetry.io/docs/languages/python/exporters/
 
 from __future__ import annotations
 
-import os
-
-from benchmarks.peers import SERVICE, Sink, Tracing, Variant
+from benchmarks.peers import SERVICE, Sink, Tracing, Variant, query_span
 
 PACKAGES = (
     "opentelemetry-sdk",
@@ -26,8 +24,6 @@ def environment(variant: Variant, sink: Sink) -> dict[str, str]:
         # What a service behind Envoy sets; the last propagator that finds a context wins.
         "OTEL_PROPAGATORS": "tracecontext,baggage,b3multi",
         "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
-        # In-process rounds queue this many; a running server stays far below it.
-        **({"OTEL_BSP_MAX_QUEUE_SIZE": "100000"} if os.environ.get("BENCH_IN_PROCESS") else {}),
     }
 
 
@@ -49,4 +45,5 @@ def set_up(variant: Variant) -> Tracing:
         instrument=lambda app: FastAPIInstrumentor.instrument_app(app, **options),
         flush=lambda: provider.force_flush(30_000),
         span=trace.get_tracer(__name__).start_as_current_span,
+        database=query_span,
     )

@@ -1,0 +1,102 @@
+"""The README's table and the table of growth: chosen figures of the records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.cost._results import Results, Spread
+from benchmarks.cost.plots import MESH
+from benchmarks.variants import UNTRACED
+
+DEFAULT = Path(__file__).parents[1] / "results" / "latest.json"
+NO_VALUE = "not measured"
+# What the README shows: the words, the part, the row, the figure's unit, and the variants without their tracer.
+COSTS = (
+    (
+        "request behind the mesh (21 headers, 100 routes), not sampled, errors kept",
+        "request",
+        MESH,
+        "unsampled",
+    ),
+    ("… sampled and exported", "request", MESH, "sampled"),
+    ("… with two calls, three queries and two log lines, not sampled, errors kept", "full", "", "unsampled"),
+    ("… the same, sampled and exported", "full", "", "sampled"),
+    ("httpx call, not sampled", "call", "", "unsampled"),
+    ("httpx call, sampled and exported", "call", "", "sampled"),
+    ("manual span, sampled and exported", "span", "", "sampled"),
+    ("response of 100 chunks, sampled and exported", "stream", "", "sampled"),
+)
+LINES = ("message", "extra= of two fields", "access line")
+
+
+def between(spread: Spread | None, digits: int = 0, unit: str = "") -> str:
+    """Write a median with its range."""
+    if spread is None:
+        return NO_VALUE
+    values = (spread.median, spread.low, spread.high)
+    middle, low, high = (f"{value:.{digits}%}" if unit == "%" else f"{value:.{digits}f}" for value in values)
+    words = "" if unit == "%" else f" {unit}".rstrip()
+    return f"{middle}{words} ({low} to {high})"
+
+
+def readme(results: Results) -> list[list[str]]:
+    """Give the cells of the README's table."""
+    cells = [["", "eco2-tracing", "stock", "share"]]
+    for words, sampling in (("not sampled, errors kept", "unsampled"), ("sampled and exported", "sampled")):
+        shares = [
+            between(results.ratio("server", "mesh", f"{one}, {sampling}", UNTRACED, "rps"), 0, "%")
+            for one in ("ours", "stock")
+        ]
+        cells.append([f"requests/s of one core, of the untraced application's, {words}", *shares, ""])
+    for words, part, row, sampling in COSTS:
+        row = row or next(iter(results.rows(part)), "")
+        added = [
+            results.added(part, row, f"{one}, {sampling}", UNTRACED, "cpu_us") for one in ("ours", "stock")
+        ]
+        share = f"{added[0].median / added[1].median:.1%}" if added[0] and added[1] else ""
+        digits = 1 if part in {"call", "span"} else 0
+        cells.append([words, *(between(one, digits, "µs") for one in added), share])
+    for row in LINES:
+        ratio = results.ratio("line", row, "configure_logging()", "text", "cpu_us")
+        cells.append([f"ECS log line against a text line: {row}", between(ratio, 2), "", ""])
+    starts = [
+        results.added("startup", "imports and configuration", f"{one}, sampled", UNTRACED, "cpu_ms")
+        for one in ("ours", "stock")
+    ]
+    share = f"{starts[0].median / starts[1].median:.0%}" if starts[0] and starts[1] else ""
+    cells.append(["start-up over `import fastapi`", *(between(one, 0, "ms") for one in starts), share])
+    return cells
+
+
+def slope(results: Results, part: str, variant: str) -> float | None:
+    """Give the CPU of one further route, header or span, in µs: between the fewest and the most."""
+    rows = results.rows(part)
+    ends = [results.added(part, row, variant, UNTRACED, "cpu_us") for row in (rows[:1] + rows[-1:])]
+    if len(ends) < 2 or not all(ends) or rows[0] == rows[-1]:
+        return None
+    first, last = ends
+    assert first is not None
+    assert last is not None
+    return (last.median - first.median) / (float(rows[-1]) - float(rows[0]))
+
+
+def growth(results: Results) -> list[list[str]]:
+    """Give the cells of the table of growth."""
+    variants = ("ours, unsampled", "ours, sampled", "stock, unsampled", "stock, sampled")
+    cells = [["", *(one.replace("ours", "eco2-tracing") for one in variants)]]
+    for part, words in (("routes", "route"), ("headers", "header"), ("spans", "span")):
+        slopes = [slope(results, part, variant) for variant in variants]
+        cells.append([f"µs a further {words}", *("" if one is None else f"{one:.3f}" for one in slopes)])
+    for part, words in (
+        ("memory", "MiB added by the last half of the load, collector down"),
+        ("trace_memory", "MiB added by the last half of the spans of one request"),
+    ):
+        rows = results.rows(part)
+        line = [words]
+        for variant in variants:
+            found = [
+                results.spread(part, row, variant, "memory_mib") for row in (rows[len(rows) // 2 :] or [""])
+            ]
+            line.append(f"{found[-1].median - found[0].median:.1f}" if found[0] and found[-1] else "")
+        cells.append(line)
+    return cells
