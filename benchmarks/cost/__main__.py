@@ -62,7 +62,6 @@ def run(parts: Sequence[str], options: Options, path: Path, results: Results) ->
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and measure."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser(prog="benchmarks.cost", description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all without")
     parser.add_argument("--quick", action="store_true", help="few and short rounds: under 4 minutes for all")
@@ -94,4 +93,5 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     main(sys.argv[1:])

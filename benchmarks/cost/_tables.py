@@ -100,3 +100,50 @@ def growth(results: Results) -> list[list[str]]:
             line.append(f"{found[-1].median - found[0].median:.1f}" if found[0] and found[-1] else "")
         cells.append(line)
     return cells
+
+
+OVERVIEW = (
+    ("requests/s, of untraced", "server", "mesh", "rps"),
+    ("p99, of untraced", "server", "mesh", "p99_ms"),
+    ("MiB over untraced", "server", "mesh", "memory_mib"),
+    ("µs a request", "request", MESH, "cpu_us"),
+    ("µs a full-size request", "full", "", "cpu_us"),
+    ("µs an httpx call", "call", "", "cpu_us"),
+    ("µs a manual span", "span", "", "cpu_us"),
+    ("µs a response of 100 chunks", "stream", "", "cpu_us"),
+)
+
+
+def tracers(results: Results) -> list[str]:
+    """Give the tracers that were measured with sampled requests, without their sampling."""
+    names = [one.variant for one in results.records if one.variant.endswith(", sampled")]
+    return list(dict.fromkeys(one.removesuffix(", sampled") for one in names))
+
+
+def overview(results: Results) -> list[list[str]]:
+    """Give one line a tracer: its figures for unsampled and for sampled requests."""
+    cells = [["unsampled / sampled", *(words for words, *_ in OVERVIEW), "ms to start"]]
+    for tracer in tracers(results):
+        line = [tracer.replace("ours", "eco2-tracing")]
+        for _, part, row, figure in OVERVIEW:
+            row = row or next(iter(results.rows(part)), "")
+            compare = results.ratio if figure in {"rps", "p99_ms"} else results.added
+            pair = [
+                compare(part, row, f"{tracer}, {sampling}", UNTRACED, figure)
+                for sampling in ("unsampled", "sampled")
+            ]
+            line.append(" / ".join(brief(one, figure) for one in pair))
+        start = results.added(
+            "startup", "imports and configuration", f"{tracer}, sampled", UNTRACED, "cpu_ms"
+        )
+        cells.append([*line, brief(start, "cpu_ms")])
+    return cells
+
+
+def brief(spread: Spread | None, figure: str) -> str:
+    """Write a median alone."""
+    if spread is None:
+        return "-"
+    if figure == "rps":
+        return f"{spread.median:.0%}"
+    return f"{spread.median:.2f}" if figure == "p99_ms" else f"{spread.median:.0f}"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.cost import in_process, lines, memory, whole_server
 from benchmarks.cost._results import Results, Spread
-from benchmarks.cost._tables import DEFAULT, growth, readme
+from benchmarks.cost._tables import DEFAULT, growth, overview, readme
 from benchmarks.cost.plots import named, write_plots
 from benchmarks.variants import UNTRACED
 
@@ -119,6 +119,7 @@ def markdown(results: Results) -> str:
         f"Command: `{meta['command']}`.",
         "",
     ]
+    written += ["### Overview", "", *in_markdown(overview(results)), ""]
     for part, title in TITLES.items():
         if rows := results.rows(part):
             written += [f"### {title}", ""]

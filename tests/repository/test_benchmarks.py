@@ -12,6 +12,7 @@ import xml.etree.ElementTree as ET
 import grpc
 import pytest
 from benchmarks.cost import guard
+from benchmarks.cost.__main__ import main
 from benchmarks.cost._results import Record, Results, Spread
 from benchmarks.cost._sink import EXPORT, Receiver
 from benchmarks.cost._svg import ticks
@@ -168,6 +169,32 @@ def test_the_receiver_counts_what_arrives():
         connection.close()
         assert receiver.arrived(0) == {"requests": 1, "spans": 2, "bytes": len(otlp())}
         assert receiver.arrived(1)["requests"] == 1 + 3 + 1 + 1 + 1
+
+
+def test_a_run_measures_in_processes_of_their_own(tmp_path, capsys):
+    """Records, a table and a plot, for a variant and the untraced application."""
+    path = tmp_path / "results.json"
+    arguments = ["call", "stream", "spans", "--variants", "ours, sampled", "--quick", "--rounds", "1"]
+    main([*arguments, "--json", str(path)])
+    found = Results.read(path)
+    assert found.variants("call", "httpx call") == [UNTRACED, "ours, sampled", "ours, sampled, no exporter"]
+    assert found.rows("spans") == ["1", "10", "50", "100"]
+    assert all(one.figures["cpu_us"] > 0 for one in found.records)
+    assert "eco2-tracing, sampled" in capsys.readouterr().out
+
+
+def test_a_part_that_does_not_exist(capsys):
+    """The error names those that do."""
+    with pytest.raises(SystemExit):
+        main(["everything"])
+    assert "there are server," in capsys.readouterr().err
+
+
+def test_without_wrk_the_server_is_skipped(monkeypatch, tmp_path, capsys):
+    """The output says why, and how to get it."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    main(["server", "--json", str(tmp_path / "results.json")])
+    assert "`wrk` is not installed" in capsys.readouterr().out
 
 
 def test_the_guard_notices_a_slowdown_of_30_percent():
