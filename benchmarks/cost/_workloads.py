@@ -113,7 +113,9 @@ def driver(
 def request(tracing: Tracing, params: Params) -> Workload:
     """A small handler, the last of ``routes`` routes; ``headers`` request headers."""
     drive = driver(tracing, params, lambda app: add_routes(app, params.get("routes", 100)))
-    return Workload(lambda: drive.requests(500), 500)
+    # Enough to fill batches, and not too many where the application itself is slow.
+    count = 500 if params.get("routes", 100) <= 100 else 100
+    return Workload(lambda: drive.requests(count), count)
 
 
 class Pool:

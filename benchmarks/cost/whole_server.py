@@ -131,6 +131,7 @@ class Server:
 def wrk(script: Path, variant: Variant, port: int, seconds: int) -> dict[str, float]:
     """Run `wrk` and give its figures."""
     headers = request_headers(21, sampled=variant.sampled)
+    del headers["host"]  # `wrk` writes its own
     flags = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
     command = [*on_core(1), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), *flags]
     ran = subprocess.run(
