@@ -91,6 +91,7 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._out.close()
 
 
 def run_round(workload: Any, flush: Callable[[], object], asked: Mapping[str, Any]) -> dict[str, float]:

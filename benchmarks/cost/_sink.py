@@ -170,6 +170,7 @@ class Receiver:
     def __exit__(self, *_exception: object) -> None:
         self._in.close()
         self._process.wait(30)
+        self._out.close()
 
 
 if __name__ == "__main__":
