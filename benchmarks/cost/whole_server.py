@@ -1,10 +1,10 @@
 """The whole server on one core, under load: requests a second, latency, CPU and memory.
 
 A uvicorn for each variant runs on the first core; `wrk` and the receiver run on the second one. The
-load goes to one server after the other, round after round, so that a change of the machine's speed
-hits all alike. Between two loads each server delivers what it has queued.
+load goes to one server after the other, and to the untraced one in between, so that what is compared
+was measured within some ten seconds. Between two loads each server delivers what it has queued.
 
-    python -m benchmarks.cost server [--rounds 8] [--seconds 2] [--variants ours stock]
+    python -m benchmarks.cost server [--rounds 6] [--seconds 2] [--variants ours stock]
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,7 @@ COMMANDS = {
     ),
 }
 CONNECTIONS = 16
+BLOCK = 4
 # A request has its own trace id; the decision is the caller's. `wrk` itself has too little to say.
 SCRIPT = """
 local requests = {}
@@ -187,7 +188,7 @@ def measure(options: Options) -> Iterator[Record]:
 def measure_part(part: str, options: Options) -> Iterator[Record]:
     """Measure all variants under one server, round after round."""
     variants = [one for one in options.variants if measures(part, one)]
-    rounds = options.rounds or (2 if options.quick else 8)
+    rounds = options.rounds or (1 if options.quick else 6)
     seconds = options.seconds or (1 if options.quick else 2)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
@@ -204,14 +205,27 @@ def measure_part(part: str, options: Options) -> Iterator[Record]:
         for server in servers:
             server.load(script, 1)
         for number in range(rounds):
-            # In turns forwards and backwards, so that no variant always follows the same one.
-            for server in servers if number % 2 == 0 else servers[::-1]:
-                figures = server.load(script, seconds)
-                yield Record(part, ROW, f"{options.run}.{number}", server.variant.name, figures)
+            for index, block in enumerate(blocks(servers, backwards=number % 2 == 1)):
+                for server in block:
+                    figures = server.load(script, seconds)
+                    yield Record(part, ROW, f"{options.run}.{number}.{index}", server.variant.name, figures)
         for index, server in enumerate(servers):
             counts = {f"arrived_{name}": value for name, value in receiver.arrived(index).items()}
             figures = {"served": server.served, **counts}
             yield Record(part, ROW, f"{options.run}.all", server.variant.name, figures)
+
+
+def blocks(servers: Sequence[Server], *, backwards: bool) -> list[list[Server]]:
+    """Put the untraced server before each four others, so that what is compared is near in time.
+
+    Args:
+        servers: All, the untraced one first.
+        backwards: The other way round, so that no variant always follows the same one.
+    """
+    untraced, *others = servers
+    if backwards:
+        others.reverse()
+    return [[untraced, *others[at : at + BLOCK]] for at in range(0, len(others), BLOCK)]
 
 
 @contextmanager
