@@ -56,7 +56,9 @@ class Arrived:
         elif path.startswith("/intake/"):  # Elastic's APM server
             self.requests += body.count(b'\n{"transaction"')
         elif path.endswith("/envelope/"):  # Sentry's ingest
-            self.requests += body.count(b'\n{"type":"transaction"')
+            # A line for the envelope, then two for each item: its header and its payload.
+            headers_of_items = body.split(b"\n")[1::2]
+            self.requests += sum(b'"type":"transaction"' in line for line in headers_of_items)
 
     def _parse_otlp(self, body: bytes) -> None:
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest

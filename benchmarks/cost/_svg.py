@@ -80,7 +80,8 @@ def document(width: float, height: float, title: str, parts: Sequence[str]) -> s
 
 def ticks(most: float, count: int = 5) -> list[float]:
     """Give round numbers from 0 to at least ``most``."""
-    rough = (most or 1) / count
+    most = most or 1
+    rough = most / count
     power = 10 ** floor(log10(rough))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
     return [step * number for number in range(ceil(most / step) + 1)]
