@@ -28,7 +28,7 @@ BASELINE = Path(__file__).with_name("guard.json")
 # A planted slowdown of 30 % is over it; two measurements on one machine differ by less than 5 %.
 LIMIT = 1.2
 PLANTED = 0.3
-TURNS = 60
+TURNS = 30
 # A figure over the limit is measured again so often: noise only ever adds.
 ATTEMPTS = 4
 Work = Callable[[], object]
@@ -204,7 +204,7 @@ def main(arguments: Sequence[str]) -> int:
     python = ".".join(platform.python_version_tuple()[:2])
     committed = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
     if given.update:
-        committed[python] = {name: round(in_loops(*one, 3 * TURNS), 3) for name, one in works().items()}
+        committed[python] = {name: round(in_loops(*one, 6 * TURNS), 3) for name, one in works().items()}
         BASELINE.write_text(json.dumps(committed, indent=2, sort_keys=True) + "\n")
         print(committed[python])
         return 0
