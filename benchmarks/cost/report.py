@@ -1,13 +1,15 @@
 """The tables and plots of a results file.
 
-    python -m benchmarks.cost.report [FILE] [--readme] [--plots FOLDER]
+    python -m benchmarks.cost.report [FILE] [--readme | --write]
 
-Prints the tables of `docs/benchmarks.md` in Markdown, or the README's table.
+Prints all tables in Markdown, or the README's table. With ``--write`` it writes the tables of the README
+and of `docs/benchmarks.md` between their marks, and draws the plots of `docs/benchmarks/`.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +20,8 @@ from benchmarks.cost._tables import DEFAULT, growth, overview, readme
 from benchmarks.cost.plots import named, write_plots
 from benchmarks.variants import UNTRACED
 
+ROOT = Path(__file__).parents[2]
+MARKS = re.compile(r"(?P<begin><!-- bench: (?P<name>\w+) -->)\n.*?(?P<end><!-- /bench -->)", re.DOTALL)
 CPU = ("cpu_us", "CPU µs", 1)
 # By part: the title; figures with their titles, digits, and whether they are compared, as ratio or difference.
 TITLES = {
@@ -131,20 +135,69 @@ def markdown(results: Results) -> str:
     return "\n".join(written).rstrip() + "\n"
 
 
+def heading(results: Results) -> list[str]:
+    """Say when, where and with what was measured."""
+    meta = results.meta
+    return [f"{meta['date']}, {meta['machine']}; {meta['versions']}. Command: `{meta['command']}`."]
+
+
+def sections(results: Results) -> dict[str, list[str]]:
+    """Give the lines between the marks ``<!-- bench: NAME -->`` and ``<!-- /bench -->`` of the documentation."""
+    server = results.rows("server")
+    return {
+        "heading": heading(results),
+        "readme": [*in_markdown(readme(results)), "", *heading(results)],
+        "server": in_markdown(table(results, "server", server[0])) if server else [],
+        "overview": in_markdown(overview(results)),
+        "lines": in_markdown(log_lines(results)) if results.rows("line") else [],
+        "growth": in_markdown(growth(results)),
+    }
+
+
+def log_lines(results: Results) -> list[list[str]]:
+    """Give the ratio of each formatter to plain text, by kind of line."""
+    rows = results.rows("line")
+    cells = [["of a plain text line", *rows]]
+    for variant in results.variants("line", rows[0]):
+        ratios = [results.ratio("line", row, variant, lines.TEXT, "cpu_us") for row in rows]
+        cells.append([variant, *(f"{one.median:.2f}" if one else "" for one in ratios)])
+    return cells
+
+
+def filled(text: str, found: dict[str, list[str]]) -> str:
+    """Write sections between the marks of a page; those without records stay as they are."""
+
+    def section(match: re.Match[str]) -> str:
+        body = found.get(match["name"])
+        return f"{match['begin']}\n{chr(10).join(body)}\n{match['end']}" if body else match[0]
+
+    return MARKS.sub(section, text)
+
+
+def write(results: Results) -> None:
+    """Write the documentation's tables and plots."""
+    found = sections(results)
+    for page in (ROOT / "README.md", ROOT / "docs" / "benchmarks.md"):
+        page.write_text(filled(page.read_text(), found))
+        print(f"written: {page}")
+    for path in write_plots(results, ROOT / "docs" / "benchmarks"):
+        print(f"drawn: {path}")
+
+
 def main(arguments: Sequence[str]) -> None:
     """Print the tables; draw the plots."""
     parser = argparse.ArgumentParser(prog="benchmarks.cost.report", description=__doc__.splitlines()[0])
     parser.add_argument("file", nargs="?", type=Path, default=DEFAULT)
     parser.add_argument("--readme", action="store_true", help="the README's table")
-    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw the plots into this folder")
+    parser.add_argument("--write", action="store_true", help="write the documentation's tables and plots")
     given = parser.parse_args(arguments)
     results = Results.read(given.file)
     if not results.records:
         parser.error(f"{given.file} has no records; python -m benchmarks.cost writes it")
-    print("\n".join(in_markdown(readme(results))) if given.readme else markdown(results))
-    if given.plots:
-        for path in write_plots(results, given.plots):
-            print(f"drawn: {path}", file=sys.stderr)
+    if given.write:
+        write(results)
+    else:
+        print("\n".join(in_markdown(readme(results))) if given.readme else markdown(results))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from benchmarks.cost._sink import EXPORT, Receiver
 from benchmarks.cost._svg import ticks
 from benchmarks.cost._tables import growth, readme
 from benchmarks.cost.plots import MESH, write_plots
-from benchmarks.cost.report import in_markdown, markdown
+from benchmarks.cost.report import filled, in_markdown, markdown, sections
 from benchmarks.peers import load, missing
 from benchmarks.variants import UNTRACED, VARIANTS, chosen
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -80,6 +80,16 @@ def test_the_readme_table_says_what_was_not_measured():
     text = "\n".join(in_markdown(readme(found)))
     assert "| … sampled and exported | 20 µs (20 to 20) | 500 µs (500 to 500) | 4.0% |" in text
     assert "not measured" in text
+
+
+def test_tables_are_written_between_the_marks():
+    """The page keeps the rest, and what was not measured."""
+    found = results({MESH: {UNTRACED: [100], "ours, sampled": [120]}})
+    page = "# A\n<!-- bench: overview -->\nold\n<!-- /bench -->\nrest\n<!-- bench: server -->\nkept\n<!-- /bench -->\n"
+    written = filled(page, sections(found))
+    assert "old" not in written
+    assert "| eco2-tracing | - / - |" in written
+    assert written.endswith("rest\n<!-- bench: server -->\nkept\n<!-- /bench -->\n")
 
 
 def test_growth_is_the_slope_between_the_ends():
@@ -198,11 +208,10 @@ def test_without_wrk_the_server_is_skipped(monkeypatch, tmp_path, capsys):
 
 
 def test_the_guard_notices_a_slowdown_of_30_percent():
-    """It is planted in each figure; the baseline is measured in the same process."""
+    """It is planted in each figure, and compared with the same work without it in the same turns."""
     command = [sys.executable, "-m", "benchmarks.cost.guard", "--self-test"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert ran.stdout.count("SLOWER") == 3
 
 
 @pytest.mark.parametrize(("baseline", "code"), [(1000.0, 0), (0.001, 1)])
@@ -210,7 +219,7 @@ def test_exit_code_of_the_guard(monkeypatch, tmp_path, baseline, code):
     """1 if a figure is over the limit."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     monkeypatch.setattr(guard, "BASELINE", tmp_path / "guard.json")
-    monkeypatch.setattr(guard, "works", lambda: {"loop": (guard.loop, 1)})
+    monkeypatch.setattr(guard, "works", lambda: {"loop": guard.loop})
     monkeypatch.setattr(guard, "TURNS", 2)
     guard.BASELINE.write_text(json.dumps({python: {"loop": baseline}}))
     assert guard.main([]) == code
@@ -219,7 +228,7 @@ def test_exit_code_of_the_guard(monkeypatch, tmp_path, baseline, code):
 def test_the_guard_without_figures_for_this_python(monkeypatch, tmp_path, capsys):
     """It is skipped, and says so; `--update` writes them."""
     monkeypatch.setattr(guard, "BASELINE", tmp_path / "guard.json")
-    monkeypatch.setattr(guard, "works", lambda: {"loop": (guard.loop, 1)})
+    monkeypatch.setattr(guard, "works", lambda: {"loop": guard.loop})
     monkeypatch.setattr(guard, "TURNS", 2)
     assert guard.main([]) == 0
     assert "skipped" in capsys.readouterr().out
