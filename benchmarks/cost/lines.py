@@ -107,12 +107,18 @@ def measure(options: Options) -> Iterator[Record]:
         rounds, count = options.rounds or (7 if options.quick else 21), 1000
         log = logging.getLogger(ACCESS if row == "access line" else "benchmark")
         log.setLevel(logging.INFO)
-        log.propagate = False
+        filters = log.filters
         records = []
         with in_request(row):
             for number in range(-1, rounds):
                 for name, handler in made.items():
-                    log.handlers = [handler]
+                    # Own lines go to the root logger's handler, through the filter of servers' loggers.
+                    own = name == OURS
+                    log.handlers, log.propagate, log.filters = (
+                        [] if own else [handler],
+                        own,
+                        filters if own else [],
+                    )
                     # What this library's record factory costs is part of its own lines alone.
                     logging.setLogRecordFactory(own_factory if name in OWN else factory)
                     figures = {"cpu_us": cpu_us(log, LINES[row], count)}

@@ -33,7 +33,7 @@ def measure(options: Options) -> Iterator[Record]:
 
 def requests(options: Options, variant: Variant) -> Iterator[Record]:
     """Send sampled requests while nothing listens at the exporter's address."""
-    step, steps = (2_000, 5) if options.quick else (5_000, 10)
+    step, steps = (2_000, 5) if options.quick else (5_000, 6)
     with Child(variant, NOBODY, on_core(0), OTEL_BSP_MAX_QUEUE_SIZE="2048") as child:
         for number in range(steps + 1):
             figures = child.run("request", {"routes": 1}, units=number * step and step, flush=False)
