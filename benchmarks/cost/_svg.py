@@ -102,7 +102,7 @@ def bars(title: str, note: str, unit: str, groups: Sequence[Sequence[Bar]], lege
         groups: Bars that belong together.
         legend: The meaning of the colours 0, 1, ….
     """
-    width, left, right, top = 760.0, 240.0, 120.0, 74.0
+    width, left, right, top = 760.0, 262.0, 110.0, 74.0
     most = ticks(max(one.high for group in groups for one in group))[-1]
     scale = (width - left - right) / most
     parts = [text(12, 22, title, kind="title"), text(12, 40, note, kind="note")]
