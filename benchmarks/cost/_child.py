@@ -99,9 +99,9 @@ def run_round(workload: Any, flush: Callable[[], object], asked: Mapping[str, An
     cpu, wall, units = time.process_time(), time.perf_counter(), 0
     while time.process_time() - cpu < asked["seconds"] or units < asked["units"]:
         workload.work()
-        # What is queued is delivered and counted: nothing is dropped, nothing is left to the next round.
-        flush()
         units += workload.units
+    # What is queued is delivered and counted: nothing is left to the next round.
+    flush()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     figures = {"cpu_us": cpu / units * 1e6, "per_s": units / wall} if units else {}
     return {**figures, "units": units, "memory_mib": memory_mib(os.getpid())}

@@ -24,7 +24,7 @@ def set_up(variant: Variant) -> Tracing:
     rate = 1.0 if variant.sampled else 0.01
     sentry_sdk.init(send_default_pii=True, traces_sample_rate=rate)
     return Tracing(
-        flush=lambda: sentry_sdk.flush(30),
+        flush=lambda: sentry_sdk.flush(2),
         span=lambda name: sentry_sdk.start_span(op="function", name=name),
         database=lambda text: sentry_sdk.start_span(op="db", name=text),
     )
