@@ -45,7 +45,7 @@ def start(variant: Variant, sink: Sink) -> dict[str, float]:
 
 def measure(options: Options) -> Iterator[Record]:
     """Measure a variant of each tracer, round after round."""
-    rounds = options.rounds or (2 if options.quick else 7)
+    rounds = options.rounds or (1 if options.quick else 7)
     variants = [one for one in options.variants if one.sampled or one.name == UNTRACED]
     with Receiver(len(variants), on_core(1)) as receiver:
         pairs = list(zip(variants, receiver.sinks, strict=True))

@@ -202,8 +202,8 @@ def measure_part(part: str, options: Options) -> Iterator[Record]:
         stack.enter_context(_logs_on_failure(folder))
         for server in servers:
             wait_until(server.answers, f"the first answer of {server.variant.name!r}", 60)
-        for server in servers:
-            server.load(script, 1)
+        for server in [] if options.quick else servers:
+            server.load(script, 1)  # warms up
         for number in range(rounds):
             for index, block in enumerate(blocks(servers, backwards=number % 2 == 1)):
                 for server in block:
