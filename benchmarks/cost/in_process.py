@@ -81,7 +81,7 @@ PARTS = tuple(dict.fromkeys(row.part for row in ROWS))
 def measure(options: Options) -> Iterator[Record]:
     """Measure the rows of the parts that were asked for, round after round."""
     rows = [row for row in ROWS if row.part in options.parts]
-    rounds, seconds = options.rounds or (2 if options.quick else 7), 0.05 if options.quick else 0.15
+    rounds, seconds = options.rounds or (1 if options.quick else 7), 0.05 if options.quick else 0.15
     with ExitStack() as stack:
         # The receiver works beside the variants; their exporting threads stay on the first core, as in a pod.
         receiver = stack.enter_context(Receiver(len(options.variants), on_core(1)))
