@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
 
 from eco2_tracing import logs
+from eco2_tracing.logs import EcsFormatter
 from tests.support.requests import begin_request, end_request
 
 UVICORN = '%s - "%s %s HTTP/%s" %d'
@@ -91,3 +93,31 @@ def test_atoms(out, name):
     assert "planted" not in str(full)
     assert bare["client.ip"] == "10.0.0.1"
     assert not {"event.duration", "user_agent.original", "url.query"} & set(bare)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("10.0.3.11:4711", "GET", "/items/7", "1.1", 200),
+        ("[::1]:80", "POST", "/", "2", 503),
+        ("", "DELETE", "/a.b/c-d/e_f~g", "1.0", 404),
+        ("10.0.3.11:4711", "GET", "/items/7", "1.1", 0),
+        ("someone:4711", "GET", "/items", "1.1", 200),
+        ("10.0.3.11:4711", "get it", "/items", "1.1", 200),
+        ("10.0.3.11:4711", "GET", "/items?token=abcdef", "1.1", 200),
+        ("10.0.3.11:4711", "GET", "/ghp_0123456789abcdefghijABCDEFGHIJ012345", "1.1", 200),
+        ("10.0.3.11:4711", 7, "/items", None, "200"),
+    ],
+    ids=str,
+)
+def test_usual_lines_are_like_others(arguments):
+    """The short way for a plain path gives the same fields as the way that all other lines take."""
+    record = logging.makeLogRecord(
+        {"name": "uvicorn.access", "levelname": "INFO", "msg": UVICORN.replace("%d", "%s"), "args": arguments}
+    )
+    record.msg = UVICORN if isinstance(arguments[-1], int) else record.msg
+    usual = json.loads(EcsFormatter().format(record))
+    other = json.loads(EcsFormatter(static_fields={"event.dataset": "x"}).format(record))
+    assert other.pop("event.dataset") == "x"
+    assert usual == other
+    assert "abcdef" not in str(usual)

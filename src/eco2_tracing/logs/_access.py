@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 from time import perf_counter_ns, time
 
+import orjson
+
 from eco2_tracing._redaction import Redactor
 from eco2_tracing.logs._json import LONGEST_VALUE, escape_surrogates
 from eco2_tracing.logs._request import RequestState
 
+UVICORN_ACCESS = "uvicorn.access"
 _LONGEST_WORD = 64
+_SERVER_ERROR = 500
+_UVICORN_FORMAT = '%s - "%s %s HTTP/%s" %d'
+_PLAIN_PATH = re.compile(r"(?:/[\w.~-]{0,15}){1,32}", re.ASCII)
+_ADDRESS = re.compile(r"[0-9a-fA-F.:\[\]]{0,64}", re.ASCII)
+_TOKENS = re.compile(r"[A-Z]{1,16} \d(?:\.\d)?", re.ASCII)
 AccessFields = Callable[[logging.LogRecord, Redactor, RequestState | None], dict[str, object]]
 
 
@@ -54,8 +63,62 @@ def atoms_fields(
     return fields
 
 
+def usual_line(record: logging.LogRecord, redactor: Redactor) -> str | None:
+    """Return the HTTP fields of a usual record of uvicorn as JSON members: a plain path without query or secrets.
+
+    They take a third of the time that a dictionary takes, and the message of such a record needs no masking. ``None``
+    stands for all other records.
+    """
+    args = record.args
+    if type(args) is not tuple or len(args) != 5 or record.msg != _UVICORN_FORMAT:
+        return None
+    address, method, target, version, status = args
+    if type(target) is not str or type(status) is not int or _PLAIN_PATH.fullmatch(target) is None:
+        return None
+    request, client = _request_members(method, version), _client_members(address)
+    if request is None or client is None or redactor.text(target) is not target:
+        return None
+    outcome = "failure" if status >= _SERVER_ERROR else "success" if status else "unknown"
+    code = f',"http.response.status_code":{status}' if status else ""
+    return f'{request[0]}{code},"url.path":"{target}"{request[1]},"event.outcome":"{outcome}"{client}'
+
+
+def request_members(record: logging.LogRecord, redactor: Redactor, request: RequestState | None) -> str:
+    """Return user agent and duration of a request as JSON members."""
+    if request is None or request.scope is None:
+        return ""
+    fields: dict[str, object] = {}
+    _add_from_scope(fields, request, redactor, record.created)
+    return _members(fields)
+
+
+def _members(fields: Mapping[str, object]) -> str:
+    return f",{orjson.dumps(fields).decode()[1:-1]}" if fields else ""
+
+
+@lru_cache(256)
+def _request_members(method: object, version: object) -> tuple[str, str] | None:
+    """Return the members of method and version; ``None`` unless both are short tokens."""
+    if not (
+        isinstance(method, str) and isinstance(version, str) and _TOKENS.fullmatch(f"{method} {version}")
+    ):
+        return None
+    return f',"http.request.method":"{method}"', f',"http.version":"{version}"'
+
+
+@lru_cache(1024)
+def _client_members(address: object) -> str | None:
+    """Return the members of the client's address; ``None`` for one that is no IP address and port."""
+    if not isinstance(address, str) or _ADDRESS.fullmatch(address) is None:
+        return None
+    host, _, port = address.rpartition(":")
+    fields: dict[str, object] = {}
+    _add_client(fields, host.strip("[]"), port)
+    return _members(fields)
+
+
 ACCESS: Mapping[str, AccessFields] = {
-    "uvicorn.access": uvicorn_fields,
+    UVICORN_ACCESS: uvicorn_fields,
     **dict.fromkeys(("gunicorn.access", "hypercorn.access"), atoms_fields),
 }
 """The functions that read access records, by logger."""
@@ -95,12 +158,18 @@ def _is_ip(host: str) -> bool:
     return True
 
 
+@lru_cache(256)
+def _agent(redactor: Redactor, value: bytes) -> str:
+    """Return a ``User-Agent`` with masked secrets. Clients repeat it, and masking takes longer than the look-up."""
+    return redactor.text(value.decode("latin-1"))
+
+
 def _add_from_scope(
     fields: dict[str, object], request: RequestState, redactor: Redactor, logged: float
 ) -> None:
     for name, value in request.scope.get("headers", ()) if request.scope else ():
         if name == b"user-agent":
-            fields["user_agent.original"] = redactor.text(value[:LONGEST_VALUE].decode("latin-1"))
+            fields["user_agent.original"] = _agent(redactor, value[:LONGEST_VALUE])
             break
     waited = max(0.0, time() - logged)  # the time that the record spent in a queue or buffer
     fields["event.duration"] = max(0, perf_counter_ns() - request.started - int(waited * 1e9))

@@ -14,7 +14,7 @@ import orjson
 
 from eco2_tracing._guard import attempt_silently
 from eco2_tracing._redaction import LONGEST_TEXT, SMALL, Budget, Redactor, printable, truncate
-from eco2_tracing.logs._access import ACCESS, AccessFields
+from eco2_tracing.logs._access import ACCESS, UVICORN_ACCESS, AccessFields, request_members, usual_line
 from eco2_tracing.logs._context import PORTABLE, LogContext, context_of, ids_fragment, ids_on
 from eco2_tracing.logs._exceptions import LONGEST_NAME, Ids, error_fields, exc_info_of, ids_of
 from eco2_tracing.logs._fields import ECS_VERSION, ExtraFields, add_fields
@@ -103,8 +103,12 @@ class EcsFormatter(logging.Formatter):
             else dict_message(record)
         )
         message = _message(record) if parts is None else printable(parts.text)
-        budget = None if len(message) <= SMALL else Budget(LONGEST_LINE - min(len(message), LONGEST_TEXT))
-        message = redactor.text(message, budget)
+        budget = usual = None
+        if is_plain and record.name == UVICORN_ACCESS and not self._static:
+            usual = usual_line(record, redactor)
+        if usual is None:
+            budget = None if len(message) <= SMALL else Budget(LONGEST_LINE - min(len(message), LONGEST_TEXT))
+            message = redactor.text(message, budget)
         if message.endswith("\n"):
             message = message.rstrip("\r\n")
         try:
@@ -135,6 +139,8 @@ class EcsFormatter(logging.Formatter):
         except AttributeError:
             context = context_of(record)
         bound = context.bound
+        if usual is not None and bound is None:
+            return f"{line}{context.fragment}{usual}{request_members(record, redactor, context.request)}}}"
         access = constant[1]
         if not is_plain or access is not None or self._static:
             if is_usual and bound is None and parts is None and access is None and not self._static:
