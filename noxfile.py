@@ -40,7 +40,7 @@ LIBRARIES = {
 EXTRAS = [
     name
     for name, requirements in PROJECT["project"]["optional-dependencies"].items()
-    if requirements[0].startswith("opentelemetry-instrumentation-")
+    if "".join(requirements[:1]).startswith("opentelemetry-instrumentation-")
 ]
 
 

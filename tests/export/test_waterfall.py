@@ -32,7 +32,7 @@ from eco2_tracing import logs as logs_module
 from eco2_tracing._console.waterfall import Waterfall
 from eco2_tracing._export.local_traces import REASON, LocalTraces
 from eco2_tracing._export.waterfall import WaterfallExporter
-from eco2_tracing.sampling._tail import exporter as tail_exporter
+from eco2_tracing.sampling._tail import local_trace as tail_exporter
 
 
 @pytest.fixture

@@ -208,8 +208,8 @@ def instrumentations() -> dict[str, str]:
     """The module of the instrumentation that each extra brings."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     found = {}
-    for extra, (requirement, *_) in project["optional-dependencies"].items():
-        package = requirement.partition(">")[0]
+    for extra, requirements in project["optional-dependencies"].items():
+        package = "".join(requirements[:1]).partition(">")[0]
         if package.startswith("opentelemetry-instrumentation-"):
             part = package.removeprefix("opentelemetry-instrumentation-").removesuffix("-python")
             found[extra] = f"opentelemetry.instrumentation.{part.replace('-', '_')}"

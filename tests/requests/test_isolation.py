@@ -11,6 +11,7 @@ import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from importlib import import_module
 from weakref import WeakSet
 
 import httpx
@@ -401,5 +402,6 @@ def test_ended_requests_are_freed(parser: str, sampled: str) -> None:
         for _ in range(20):
             connection.ask(request)
         gc.collect()
-        alive = [one for one in gc.get_objects() if type(one).__name__ == "RequestResponseCycle"]
+        cycle = import_module(f"uvicorn.protocols.http.{parser}_impl").RequestResponseCycle
+        alive = [one for one in gc.get_objects() if type(one) is cycle]
         assert len(alive) <= 3

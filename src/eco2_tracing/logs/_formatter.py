@@ -97,11 +97,8 @@ class EcsFormatter(logging.Formatter):
         redactor = self._redactor or shared.redactor
         is_usual = not (record.exc_info or record.stack_info or record.exc_text or type(record.msg) is dict)
         is_plain = is_usual and len(record.__dict__) == _STANDARD_COUNT
-        parts = (
-            None
-            if is_plain or (type(record.msg) is str and record.args is not None)
-            else dict_message(record)
-        )
+        may_have_parts = not is_plain and (type(record.msg) is not str or record.args is None)
+        parts = dict_message(record) if may_have_parts else None
         message = _message(record) if parts is None else printable(parts.text)
         budget = usual = None
         if is_plain and record.name == UVICORN_ACCESS and not self._static:
