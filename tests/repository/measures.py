@@ -133,7 +133,7 @@ def _reachable(graph: dict[str, set[str]], start: str) -> set[str]:
 
 
 def request_path() -> tuple[int, int, Counter[str]]:
-    """Serve one sampled request and count the library's calls up to the export queue.
+    """Serve one sampled request and count the library's calls up to the export queue, without those of its encoding.
 
     Returns:
         Calls, files, and the calls by file and function.
@@ -151,11 +151,16 @@ def request_path() -> tuple[int, int, Counter[str]]:
     for _ in range(3):
         asyncio.run(_serve(app))
     calls: Counter[str] = Counter()
+    encoding: list[object] = []
 
     def count(frame, event, _argument):
         module = frame.f_globals.get("__name__", "")
-        if event == "call" and module.partition(".")[0] == PACKAGE:
+        if event == "return" and encoding and encoding[-1] is frame:
+            encoding.pop()
+        if event == "call" and module.partition(".")[0] == PACKAGE and not encoding:
             calls[f"{module}.{frame.f_code.co_qualname}"] += 1
+            if frame.f_code.co_name == "encode_span":
+                encoding.append(frame)
 
     async def counted() -> None:
         sys.setprofile(count)
@@ -214,7 +219,7 @@ def table() -> list[tuple[str, str, str]]:
     thousands = lines / 1000
     cycles = [largest_cycle(modules, for_types=for_types) for for_types in (False, True)]
     return [
-        ("source lines", str(lines), "30 600 before the redesign, 3 000 fewer"),
+        ("source lines", str(lines), "31 767 before the redesign, 28 764 after it"),
         ("module median / largest, lines", f"{by_module[0]:g} / {by_module[2]}", "≤ 150 / 300"),
         (
             "function median / p90 / longest",
