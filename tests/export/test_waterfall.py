@@ -42,6 +42,8 @@ def out(monkeypatch):
 
     def configure(**variables):
         monkeypatch.setattr(sys, "stdout", stream)  # pytest sets it after the fixtures
+        for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
+            monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("OTEL_TRACES_EXPORTER", "waterfall")
         monkeypatch.setenv("ECO2_TRACING_SLOW_THRESHOLD_MS", "60000")  # a busy machine takes its time
         for name, value in variables.items():
