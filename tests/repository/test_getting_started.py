@@ -224,7 +224,8 @@ def test_jaeger(service):
         (trace,) = wait_for(lambda: jaeger.get(url)["data"])
     assert trace["traceID"].startswith(found[1])
     assert sorted(span["operationName"] for span in trace["spans"]) == sorted(names.splitlines())
-    assert begun.strip() in terminal.screen.replace(endpoint.removeprefix("http://"), "localhost:4317")
+    # The port of the default endpoint may be in use; an endpoint that is set is printed as it is.
+    assert begun.strip() in terminal.screen.replace(endpoint, "the collector at localhost:4317")
 
 
 def test_kubernetes(service, otlp_receiver):
