@@ -217,8 +217,7 @@ def test_jaeger(service):
         terminal = stack.enter_context(served(service, port, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint))
         for path, body in requests(step):
             assert get(port, path) == body
-        found = re.search(r"GET /items/3 500 +([0-9a-f]{8})", terminal.screen)
-        assert found
+        found = terminal.wait_for(r"GET /items/3 500 +([0-9a-f]{8})")
         stack.close()
         url = f"{jaeger.query}/api/traces?service=shop"
         (trace,) = wait_for(lambda: jaeger.get(url)["data"])
