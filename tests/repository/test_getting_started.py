@@ -116,6 +116,11 @@ def get(port: int, path: str) -> str:
             time.sleep(0.02)
 
 
+def whole(traces: list[dict[str, list[object]]], count: int) -> list[dict[str, list[object]]]:
+    """The traces that have so many spans."""
+    return [trace for trace in traces if len(trace["spans"]) == count]
+
+
 @contextmanager
 def served(folder: Path, port: int, **environ: str) -> Iterator[Terminal]:
     """The service of the page on a terminal, ended by Ctrl-C."""
@@ -220,7 +225,7 @@ def test_jaeger(service):
         found = terminal.wait_for(r"GET /items/3 500 +([0-9a-f]{8})")
         stack.close()
         url = f"{jaeger.query}/api/traces?service=shop"
-        (trace,) = wait_for(lambda: jaeger.get(url)["data"])
+        (trace,) = wait_for(lambda: whole(jaeger.get(url)["data"], 3))
     assert trace["traceID"].startswith(found[1])
     assert sorted(span["operationName"] for span in trace["spans"]) == sorted(names.splitlines())
     # The port of the default endpoint may be in use; an endpoint that is set is printed as it is.
