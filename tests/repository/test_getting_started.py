@@ -122,9 +122,9 @@ def whole(traces: list[dict[str, list[object]]], count: int) -> list[dict[str, l
 
 
 @contextmanager
-def served(folder: Path, port: int, **environ: str) -> Iterator[Terminal]:
-    """The service of the page on a terminal, ended by Ctrl-C."""
-    command = [*shlex.split(RUN), "--port", str(port)]
+def served(folder: Path, port: int, run: str = RUN, **environ: str) -> Iterator[Terminal]:
+    """A service on a terminal, ended by Ctrl-C."""
+    command = [*shlex.split(run), "--port", str(port)]
     with on_terminal(command, environment(**environ), folder) as terminal:
         terminal.wait_for("Uvicorn running")
         yield terminal
@@ -263,6 +263,22 @@ def test_kubernetes(service, otlp_receiver):
         assert list(line) == list(wanted)
         assert line.get("labels") == wanted.get("labels")
     assert sorted(span.name for span in otlp_receiver.spans) == sorted(of("Jaeger", "text")[1].splitlines())
+
+
+@pytest.mark.parametrize("command", ["eco2-tracing run uvicorn app:app", "uvicorn app:app"])
+def test_the_readme(command, tmp_path):
+    """Its three lines and its commands print a trace for each request."""
+    pytest.importorskip("uvicorn")
+    readme = blocks((ROOT / "README.md").read_text())
+    (program,) = [block.text for block in readme if block.kind == "python"]
+    exporter = "" if command.startswith("eco2-tracing") else "OTEL_TRACES_EXPORTER=waterfall "
+    assert f"$ {exporter}{command}\n" in [block.text for block in readme]
+    (tmp_path / "app.py").write_text(program)
+    port = free_port()
+    with served(tmp_path, port, command, OTEL_TRACES_EXPORTER="waterfall") as terminal:
+        assert get(port, "/") == '{"detail":"Not Found"}'
+        terminal.wait_for(r"\d ms +[0-9a-f]{32}")
+    assert "Traceback" not in terminal.screen
 
 
 def test_every_block_belongs_to_a_step():
