@@ -94,7 +94,7 @@ def environment(**more: str) -> dict[str, str]:
     inherited = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("OTEL_", "ECO2_")) and key not in {"NO_COLOR", "FORCE_COLOR", "CI"}
+        if not key.startswith(("OTEL_", "ECO2_")) and key not in {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "CI"}
     }
     inherited["PATH"] = f"{BIN}{os.pathsep}{inherited['PATH']}"
     return inherited | {"TERM": "xterm-256color"} | more
