@@ -208,5 +208,5 @@ class Worker:
         if stop_at is not None:
             deadline = min(deadline, stop_at)
         while queue.stop_at == stop_at and not (until_flush and queue.flush_target > flush_target):
-            if not wait(queue.wakeup, deadline - self._clock()):
+            if not wait(queue.wakeup, deadline - self._clock(), background=True):
                 return
