@@ -20,9 +20,22 @@ def set_logging_up() -> None:
         return
     _done.add("logging")
     with guarded("setting logging up"):
+        _ = eco2_tracing.logs  # imports the package without garbage collections
         from eco2_tracing.logs._configure import configure_unconfigured
 
         configure_unconfigured(os.environ.get(_SERVICE))
+
+
+def set_reloader_up() -> bool:
+    """Format the lines of the parent of a reloaded server; return False if that needs ``configure_logging``."""
+    if os.environ.get(_RUN) != "logging":
+        return False
+    from eco2_tracing._run.reloader import ReloaderLines, writes_text
+
+    is_reloader = writes_text(sys.argv)
+    if is_reloader:
+        ReloaderLines().install()
+    return is_reloader
 
 
 def set_libraries_up() -> None:

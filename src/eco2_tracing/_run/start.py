@@ -36,12 +36,13 @@ def start() -> None:
     ImportHooks(hooks).install()
 
 
-def _server_imported(_module: ModuleType) -> None:
+def _server_imported(module: ModuleType) -> None:
     """Its loggers are configured later, and its first lines are its own."""
-    from eco2_tracing._run.set_up import set_logging_up
+    from eco2_tracing._run.set_up import set_logging_up, set_reloader_up
 
-    os.environ.pop(_PROCESS, None)
-    set_logging_up()
+    is_command = os.environ.pop(_PROCESS, None) == str(os.getpid())
+    if not (is_command and module.__name__ == "uvicorn" and set_reloader_up()):
+        set_logging_up()
 
 
 def _fastapi_imported(_module: ModuleType) -> None:
