@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import socket
 import sys
 import time
 from pathlib import Path
@@ -126,7 +127,31 @@ def test_a_reload_with_no_collector(tmp_path):
         terminal.wait()
         print(f"reload: {time.monotonic() - begun:.2f} s from Ctrl-C to the end")
     assert len(started_by_us(terminal.screen)) == 1
+    for line in ("Will watch for changes", "Started reloader process"):
+        assert re.search(rf"^[\d:.]+ INFO +uvicorn.error  {line}", terminal.screen, re.MULTILINE)
     assert "OTEL_TRACES_EXPORTER to waterfall" in terminal.screen
+    assert "Traceback" not in terminal.screen
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_a_collector_that_never_answers(protocol):
+    """Ctrl-C ends the processes, and the spans are given up."""
+    pytest.importorskip("uvicorn")
+    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        environ = environment(
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{listener.getsockname()[1]}",
+            OTEL_EXPORTER_OTLP_PROTOCOL=protocol,
+            OTEL_BSP_SCHEDULE_DELAY="60000",
+        )
+        command = [*COMMAND, "uvicorn", "tests.run.plain:app", "--port", str(port)]
+        with on_terminal(command, environ, ROOT) as terminal:
+            terminal.wait_for("Application startup complete")
+            assert get(port, "/admin/users/ada") == 200
+            begun = time.monotonic()
+            terminal.press("\x03")
+            assert terminal.wait() == 0
+            print(f"{protocol}: {time.monotonic() - begun:.2f} s from Ctrl-C to the end")
     assert "Traceback" not in terminal.screen
 
 

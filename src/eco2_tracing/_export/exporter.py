@@ -55,6 +55,11 @@ class OtlpExporter(SpanExporter):
         result = self._transport.send(cast("bytes", batch.content), min(timeout_s, self._timeout_s))
         return result._replace(error=self._masked(result.error)) if result.error else result
 
+    @property
+    def is_answered(self) -> bool:
+        """True if the receiver has sent something on the present connection."""
+        return self._transport.is_answered
+
     def cancel(self) -> None:
         """Fail the running call and all later ones."""
         self._transport.cancel()

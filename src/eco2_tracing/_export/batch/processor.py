@@ -144,6 +144,10 @@ class SpanBatcher(BatchSpanProcessor):
         log_pending()
         return self._queue.close()
 
+    def is_answered(self) -> bool:
+        """Return False if the address has sent nothing on the present connection, or there is no connection."""
+        return getattr(self._batch_exporter, "is_answered", True)
+
     def stats(self) -> DeliveryStats:
         """Return the counts of this process."""
         notice_fork()

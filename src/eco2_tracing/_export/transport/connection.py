@@ -41,6 +41,7 @@ class Connection:
 
     Attributes:
         proxy: The proxy in use, if any.
+        is_answered: The peer has sent something.
     """
 
     proxy: Proxy | None = None
@@ -50,6 +51,7 @@ class Connection:
         self._clock = clock
         self._deadline = 0.0
         self._received = 0
+        self.is_answered = False
 
     def until(self, deadline: float) -> None:
         """Limit the time and the bytes received from here on."""
@@ -128,6 +130,7 @@ class Connection:
 
     def _counted(self, data: bytes) -> bytes:
         self._received += len(data)
+        self.is_answered = True
         if self._received > _MAX_RESPONSE_BYTES:
             raise ConnectionError("the answer has no end")
         return data

@@ -88,6 +88,11 @@ class PersistentTransport(ABC):
                     return result
                 resent = True
 
+    @property
+    def is_answered(self) -> bool:
+        """True if the peer has sent something on the present connection."""
+        return self._connection is not None and self._connection.is_answered
+
     def cancel(self) -> None:
         """Called by another thread: fail the running call and all later ones."""
         self._connector.abort()
