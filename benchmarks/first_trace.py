@@ -1,9 +1,13 @@
 """The same application under four tracers, on a terminal, without a collector or account.
 
-Run it as ``python -m benchmarks.first_trace PYTHON [RUNS] [--show]``. PYTHON is the interpreter of a virtual environment
-with the other tracers:
+Run it as ``python -m benchmarks.first_trace PYTHON [RUNS] [--show]``, in a virtual environment without other packages:
 
-    pip install logfire ddtrace opentelemetry-distro opentelemetry-instrumentation-{fastapi,httpx,sqlalchemy} fastapi uvicorn[standard] httpx 'sqlalchemy<2.1'
+    pip install '.[sqlalchemy]' fastapi uvicorn[standard] httpx "sqlalchemy<2.1"
+
+PYTHON is the interpreter of a virtual environment with the other tracers:
+
+    pip install logfire ddtrace opentelemetry-distro opentelemetry-instrumentation-{fastapi,httpx,sqlalchemy}
+    pip install fastapi uvicorn[standard] httpx "sqlalchemy<2.1"
 
 It prints lines of code, lines of output of a good and of a failed request, and the time from the command to the first
 trace on the screen. The request is sent as soon as the server listens.
@@ -14,6 +18,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import socket
 import sys
 import tempfile
 import threading
@@ -22,11 +27,9 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from subprocess import check_output
 from typing import NamedTuple
 
-from tests.support.servers import free_port
 from tests.support.terminal import Terminal, on_terminal
 
 APP = """\
@@ -62,6 +65,7 @@ logfire.instrument_fastapi(app)
 logfire.instrument_httpx()
 logfire.instrument_sqlalchemy(engine)
 """
+CONSOLE = "--traces_exporter console --metrics_exporter none --logs_exporter none"
 COLUMNS = 120
 QUIET_S, LIMIT_S = 1.5, 20.0
 
@@ -90,9 +94,9 @@ TRACERS = {
     "eco2-tracing run": Tracer(
         ("eco2-tracing", "run", "--exporter", "waterfall"), "", r"GET /items/\{item\} ", "eco2-tracing", is_ours=True
     ),
-    "logfire, console": Tracer((), LOGFIRE, r"GET /items/\{item\}", "logfire"),
+    "logfire, console": Tracer((), LOGFIRE, r"\.\d+ GET /items/7", "logfire"),
     "opentelemetry-instrument": Tracer(
-        tuple("opentelemetry-instrument --traces_exporter console --metrics_exporter none --logs_exporter none".split()),
+        ("opentelemetry-instrument", *CONSOLE.split()),
         "", r'"name": "GET /items/\{item\}"', "opentelemetry-distro",
     ),
     "ddtrace-run": Tracer(("ddtrace-run",), "", "", "ddtrace"),  # it needs Datadog's agent
@@ -120,6 +124,12 @@ def stock_service():
     yield f"http://127.0.0.1:{server.server_port}/stock"
     server.shutdown()
     server.server_close()
+
+
+def free_port() -> int:
+    """Give a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
 
 
 def get(port: int, path: str) -> None:
@@ -195,30 +205,33 @@ def run(
     return seconds, added
 
 
+def version_of(tracer: Tracer, python: Path) -> str:
+    """Give the version of a package in its environment."""
+    if tracer.is_ours:
+        return version(tracer.package)
+    code = f"from importlib.metadata import version; print(version({tracer.package!r}))"
+    return check_output([python, "-c", code], text=True).strip()
+
+
 def main(python: Path, runs: int, show: bool) -> None:
-    """Print the table."""
-    code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
-    print(
-        f"{'':26}{'version':>10}{'code':>6}{'good':>6}{'failed':>8}{'first trace':>14}   median of {runs} runs"
-    )
+    """Print the table. The tracers take turns, so that a busy machine slows them all alike."""
     with stock_service() as url, tempfile.TemporaryDirectory() as folder:
+        traced = {name: tracer for name, tracer in TRACERS.items() if tracer.first}
+        turns = [
+            {name: run(tracer, Path(folder), python, url, lines=False)[0] for name, tracer in traced.items()}
+            for _ in range(runs)
+        ]
+        print(
+            f"{'':26}{'version':>10}{'code':>6}{'good':>6}{'failed':>8}{'first trace':>14}   best of {runs} runs"
+        )
         for name, tracer in TRACERS.items():
             _, added = run(tracer, Path(folder), python, url, lines=True)
-            times = [
-                run(tracer, Path(folder), python, url, lines=False)[0]
-                for _ in range(runs if tracer.first else 0)
-            ]
-            taken = [each for each in times if each is not None]
-            first = f"{median(taken):.2f} s" if taken else "none"
-            given = (
-                version(tracer.package)
-                if tracer.is_ours
-                else check_output([python, "-c", code, tracer.package], text=True).strip()
-            )
-            counts = [len(each) for each in added]
+            taken = [seconds for turn in turns if (seconds := turn.get(name)) is not None]
+            first = f"{min(taken):.2f} s" if taken else "none"
+            good, failed = map(len, added)
+            code = len(tracer.code.splitlines())
             print(
-                f"{name:26}{given:>10}{len(tracer.code.splitlines()):6}{counts[0]:6}{counts[1]:8}{first:>14}",
-                flush=True,
+                f"{name:26}{version_of(tracer, python):>10}{code:6}{good:6}{failed:8}{first:>14}", flush=True
             )
             if show:
                 print(*(f"  | {line}" for each in added for line in ["", *each]), sep="\n")
