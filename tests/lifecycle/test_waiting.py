@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -146,6 +147,35 @@ def test_the_end_of_a_process_with_a_collector(monkeypatch, otlp_receiver):
     assert [span.name for span in otlp_receiver.spans] == ["sent"]
     assert flush_tracing()
     assert tracing_status().spans_sent == 1
+
+
+def test_the_end_of_a_process_with_a_slow_collector(monkeypatch, otlp_receiver):
+    """It has sent its HTTP/2 settings, so that the wait goes on beyond the time for an address that sends nothing."""
+    monkeypatch.setattr(tracing, "person_waits", lambda: True)
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp_receiver.grpc_endpoint)
+    configure_tracing("shop")
+    otlp_receiver.answer_after(waiting._SILENCE_S + 0.3)
+    with span("sent"):
+        pass
+    assert _process.tracing.flush_at_end()
+    assert [span.name for span in otlp_receiver.spans] == ["sent"]
+
+
+def test_the_end_of_a_process_whose_collector_sends_nothing(monkeypatch):
+    """The connection is accepted, and the spans are given up."""
+    monkeypatch.setattr(tracing, "person_waits", lambda: True)
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        configure_tracing("shop")
+        with span("lost"):
+            pass
+        waits = []
+        monkeypatch.setattr(_process.tracing.delivery, "flush", waits.append)
+        _process.tracing.flush_at_end()
+        assert waits == [0]
+        monkeypatch.undo()
 
 
 def test_a_processor_of_the_application(monkeypatch):
