@@ -16,10 +16,11 @@ from eco2_tracing.logs._configure import configure_unconfigured
 @pytest.fixture
 def empty(monkeypatch):
     """Empty the root logger of pytest's handlers, which the test itself has to do, and reset logging afterwards."""
-    access = logging.getLogger("uvicorn.access")
-    monkeypatch.setattr(access, "handlers", [])
-    monkeypatch.setattr(access, "propagate", True)
-    monkeypatch.setattr(access, "level", logging.INFO)
+    for name in ("uvicorn", "uvicorn.access"):  # tests of real servers in this process may have configured both
+        server = logging.getLogger(name)
+        monkeypatch.setattr(server, "handlers", [])
+        monkeypatch.setattr(server, "propagate", True)
+        monkeypatch.setattr(server, "level", logging.INFO)
 
     def without_handlers() -> logging.Logger:
         root = logging.getLogger()
