@@ -16,7 +16,10 @@ from eco2_tracing.logs._configure import configure_unconfigured
 @pytest.fixture
 def empty(monkeypatch):
     """Empty the root logger of pytest's handlers, which the test itself has to do, and reset logging afterwards."""
-    for name in ("uvicorn", "uvicorn.access"):  # tests of real servers in this process may have configured both
+    for name in (
+        "uvicorn",
+        "uvicorn.access",
+    ):  # tests of real servers in this process may have configured both
         server = logging.getLogger(name)
         monkeypatch.setattr(server, "handlers", [])
         monkeypatch.setattr(server, "propagate", True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from eco2_tracing._native import RLock
 
@@ -11,6 +12,7 @@ _MOST_TRACES = 1_000
 _MOST_CHARACTERS = 2 * 1024 * 1024
 _FIELD = '"trace.id":"'
 _ID = slice(len(_FIELD), len(_FIELD) + 32)
+_SPAN = '"span.id":"'
 
 
 class LogBuffer:
@@ -53,12 +55,28 @@ class LogBuffer:
             while len(self._lines) > traces or (self._characters > characters and self._lines):
                 self._drop(next(iter(self._lines)))
 
-    def take(self, trace_id: int) -> list[str]:
-        """Remove and return the lines of a trace, oldest first."""
+    def take(self, trace_id: int, span_ids: Iterable[int]) -> list[str]:
+        """Remove and return the lines of some spans of a trace, oldest first, and those without a span.
+
+        The others belong to another local trace of this process with the same trace id, as in a call to itself.
+        """
+        wanted = {f"{span_id:016x}" for span_id in span_ids}
         with self._lock:
-            return list(self._drop(f"{trace_id:032x}"))
+            taken: list[str] = []
+            for line in self._drop(f"{trace_id:032x}"):
+                span_id = _span_id(line)
+                if not span_id or span_id in wanted:
+                    taken.append(line)
+                else:
+                    self.add(line)
+            return taken
 
     def _drop(self, trace_id: str) -> deque[str]:
         lines = self._lines.pop(trace_id, deque())
         self._characters -= sum(map(len, lines))
         return lines
+
+
+def _span_id(line: str) -> str:
+    at = line.find(_SPAN)
+    return line[at + len(_SPAN) : at + len(_SPAN) + 16] if at >= 0 else ""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from eco2_tracing._settings import OtlpSettings, Settings
 
-    TakeLines = Callable[[int], Sequence[str]]
+    TakeLines = Callable[[int, Iterable[int]], Sequence[str]]
 
 _GROUP = "opentelemetry_traces_exporter"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -54,7 +54,7 @@ def build_processors(settings: Settings, take_lines: TakeLines | None = None) ->
 
     Args:
         settings: The settings.
-        take_lines: Removes and returns the log lines of a trace id, for the exporter ``waterfall``.
+        take_lines: Removes and returns the log lines of some spans, for the exporter ``waterfall``.
     """
     exporters = (_exporter(name, settings, take_lines) for name in dict.fromkeys(settings.traces_exporter))
     return [_batcher(exporter, settings) for exporter in exporters if exporter is not None]

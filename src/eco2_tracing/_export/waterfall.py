@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from eco2_tracing._export.result import EncodedSpan
     from eco2_tracing._settings import Settings
 
+TakeLines = Callable[[int, Iterable[int]], Sequence[str]]
+"""Removes and returns the log lines of a trace id and some span ids."""
+
 _TRACES_PER_TURN = 8
 # Jaeger and `eco2-tracing view` serve their UI on this port, beside the receiver on these ports.
 _LOCAL_UI = "http://127.0.0.1:16686/trace/{trace_id}"
@@ -37,7 +40,7 @@ class WaterfallExporter(SpanExporter):
 
     Args:
         waterfall: Formats local traces.
-        take_lines: Removes and returns the log lines of a trace id, as ECS JSON; ``None`` without any.
+        take_lines: Removes and returns the log lines of some spans of a trace, as ECS JSON; ``None`` without any.
         stream: The stream instead of stdout.
 
     Attributes:
@@ -51,7 +54,7 @@ class WaterfallExporter(SpanExporter):
     def __init__(
         self,
         waterfall: Waterfall,
-        take_lines: Callable[[int], Sequence[str]] | None,
+        take_lines: TakeLines | None,
         stream: TextIO | None = None,
     ) -> None:
         self._waterfall = waterfall
@@ -78,12 +81,15 @@ class WaterfallExporter(SpanExporter):
         written = True
         for count, trace in enumerate(traces, 1):
             with guarded("printing a trace"):
-                text = self._waterfall.text(trace, self._take_lines(trace.trace_id), screen)
+                text = self._waterfall.text(trace, self._lines_of(trace), screen)
                 if text:
                     written = self._writer.write(text) and written
             if count % _TRACES_PER_TURN == 0:
                 sleep(0.0001)  # let other threads run; `sleep(0)` would take the GIL back at once
         return written
+
+    def _lines_of(self, trace: LocalTrace) -> Sequence[str]:
+        return self._take_lines(trace.trace_id, (row.span_id for row in trace.rows))
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Print now."""
@@ -110,18 +116,16 @@ class WaterfallExporter(SpanExporter):
         return True
 
 
-def _no_lines(_trace_id: int) -> Sequence[str]:
+def _no_lines(_trace_id: int, _span_ids: Iterable[int]) -> Sequence[str]:
     return ()
 
 
-def build_waterfall(
-    settings: Settings, take_lines: Callable[[int], Sequence[str]] | None
-) -> WaterfallExporter:
+def build_waterfall(settings: Settings, take_lines: TakeLines | None) -> WaterfallExporter:
     """Build the exporter.
 
     Args:
         settings: The settings.
-        take_lines: Removes and returns the log lines of a trace id.
+        take_lines: Removes and returns the log lines of some spans of a trace.
     """
     # The tail sampler judges where a threshold is configured.
     judged = settings.slow_threshold_ms is not None or bool(settings.slow_thresholds_ms)
