@@ -211,7 +211,7 @@ def test_trees_fit_their_screen(width):
 
 
 def test_large_traces_are_bounded(monkeypatch):
-    """The number of rows left out is told; so are log lines bounded."""
+    """The number of rows left out is printed. Log lines are limited as well."""
     monkeypatch.setattr(tree_module, "MOST_ROWS", 10)
     monkeypatch.setattr(tree_module, "MOST_LINES", 3)
     trace = local_trace(server(), *[query(at, text=str(at)) for at in range(2, 40)], reason="error")

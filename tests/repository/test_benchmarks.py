@@ -158,7 +158,7 @@ def otlp() -> bytes:
 
 
 def test_the_receiver_counts_what_arrives():
-    """OTLP over gRPC and HTTP, and the protocols of the other back ends, for each variant by itself."""
+    """OTLP over gRPC and HTTP, and the protocols of the other back ends, counted for each variant."""
     with Receiver(2) as receiver:
         first, second = receiver.sinks
         with grpc.insecure_channel(f"127.0.0.1:{first.grpc}") as channel:

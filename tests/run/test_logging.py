@@ -99,7 +99,7 @@ def test_the_format_that_the_command_chooses(empty, monkeypatch, capsys):
 
 @pytest.mark.parametrize(("value", "handlers"), [("logging", 1), ("no-logging", 0)])
 def test_logging_is_set_up_when_a_server_is_imported(empty, monkeypatch, value, handlers):
-    """Once, unless the command was told to leave it alone."""
+    """Once, unless the option of the command excludes it."""
     root = empty()
     monkeypatch.setattr(set_up, "_done", set())
     monkeypatch.setenv("_ECO2_TRACING_RUN", value)

@@ -110,7 +110,7 @@ def _shebang(path: str) -> list[str]:
 
 
 class _PythonCommand(NamedTuple):
-    """What Python is told to do.
+    """The command line of a Python interpreter.
 
     Attributes:
         isolated: The option under which it ignores the environment; empty for none.

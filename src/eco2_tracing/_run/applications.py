@@ -33,7 +33,7 @@ def watch(kind: type[FastAPI]) -> None:
         with guarded("an application below eco2-tracing run"):
             _defer(self)
 
-    kind.__init__ = __init__  # type: ignore[method-assign]  # the class stays the same, whoever has imported it
+    kind.__init__ = __init__  # type: ignore[method-assign]  # modules that imported the class before keep the same one
 
 
 def _defer(app: FastAPI) -> None:

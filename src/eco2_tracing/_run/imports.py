@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ImportHooks:
-    """A finder for ``sys.meta_path``. It finds nothing by itself.
+    """A finder for ``sys.meta_path``. It finds no module.
 
     Args:
         hooks: Functions to call with a module, once it was imported, by its name. Each is called once.
