@@ -30,6 +30,7 @@ from starlette.routing import Route
 import eco2_tracing
 from eco2_tracing import TracingSettings, configure_tracing, instrument_app
 from eco2_tracing._instrumentation.common import isolation as serving_module
+from eco2_tracing._instrumentation.common.isolation import run_in
 from eco2_tracing.logs import EcsFormatter
 from tests.requests.connections import (
     LIMIT_S,
@@ -409,3 +410,35 @@ def test_ended_requests_are_freed(parser: str, sampled: str) -> None:
         cycle = import_module(f"uvicorn.protocols.http.{parser}_impl").RequestResponseCycle
         alive = [one for one in gc.get_objects() if type(one) is cycle]
         assert len(alive) <= 3
+
+
+def test_a_server_waits_in_its_own_context() -> None:
+    """`run_in` keeps the context while the server waits, and passes a cancellation on to it."""
+    variable: ContextVar[str] = ContextVar("variable", default="server")
+    seen: list[str] = []
+
+    async def send(waiting: asyncio.Event) -> None:
+        await asyncio.sleep(0)
+        seen.append(variable.get())
+        waiting.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            seen.append(f"{variable.get()} cancelled")
+            raise
+
+    async def request(waiting: asyncio.Event) -> None:
+        server = copy_context()
+        variable.set("request")
+        await run_in(server, send(waiting))
+
+    async def main() -> None:
+        waiting = asyncio.Event()
+        task = asyncio.create_task(request(waiting))
+        await waiting.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert seen == ["server", "server cancelled"]

@@ -24,6 +24,7 @@ def empty(monkeypatch):
         monkeypatch.setattr(server, "handlers", [])
         monkeypatch.setattr(server, "propagate", True)
         monkeypatch.setattr(server, "level", logging.INFO)
+        monkeypatch.setattr(server, "disabled", False)
 
     def without_handlers() -> logging.Logger:
         root = logging.getLogger()

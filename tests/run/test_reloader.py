@@ -31,6 +31,11 @@ def server(monkeypatch):
     monkeypatch.setattr(logger, "propagate", False)
     monkeypatch.setattr(lines, "level", logging.INFO)
     monkeypatch.setattr(lines, "filters", [])
+    # Other tests of this process may have changed the loggers.
+    monkeypatch.setattr(lines, "handlers", [])
+    monkeypatch.setattr(lines, "propagate", True)
+    for each in (logger, lines):
+        monkeypatch.setattr(each, "disabled", False)
     return lines
 
 
