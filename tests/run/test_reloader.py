@@ -29,14 +29,16 @@ def server(monkeypatch):
     logger, lines = logging.getLogger("uvicorn"), logging.getLogger("uvicorn.error")
     monkeypatch.setattr(logger, "handlers", [logging.StreamHandler(), logging.NullHandler()])
     monkeypatch.setattr(logger, "propagate", False)
-    monkeypatch.setattr(lines, "level", logging.INFO)
     monkeypatch.setattr(lines, "filters", [])
     # Other tests of this process may have changed the loggers.
     monkeypatch.setattr(lines, "handlers", [])
     monkeypatch.setattr(lines, "propagate", True)
     for each in (logger, lines):
         monkeypatch.setattr(each, "disabled", False)
-    return lines
+    before = lines.level
+    lines.setLevel(logging.INFO)  # unlike the attribute, it empties the loggers' caches of levels
+    yield lines
+    lines.setLevel(before)
 
 
 def test_lines_are_text(server, monkeypatch):
