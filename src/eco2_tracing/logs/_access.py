@@ -78,9 +78,10 @@ def usual_line(record: logging.LogRecord, redactor: Redactor) -> str | None:
     request, client = _request_members(method, version), _client_members(address)
     if request is None or client is None or redactor.text(target) is not target:
         return None
-    outcome = "failure" if status >= _SERVER_ERROR else "success" if status else "unknown"
     code = f',"http.response.status_code":{status}' if status else ""
-    return f'{request[0]}{code},"url.path":"{target}"{request[1]},"event.outcome":"{outcome}"{client}'
+    return (
+        f'{request[0]}{code},"url.path":"{target}"{request[1]},"event.outcome":"{_outcome(status)}"{client}'
+    )
 
 
 def request_members(record: logging.LogRecord, redactor: Redactor, request: RequestState | None) -> str:
@@ -136,9 +137,13 @@ def _http_fields(
         fields["url.query"] = escape_surrogates(redactor.query(query[:LONGEST_VALUE]))
     if version:
         fields["http.version"] = escape_surrogates(str(version)[:_LONGEST_WORD])
-    # As for the span's status, a response of 4xx is no failure of the server.
-    fields["event.outcome"] = "failure" if code >= 500 else "success" if code else "unknown"
+    fields["event.outcome"] = _outcome(code)
     return fields
+
+
+def _outcome(code: int) -> str:
+    """Return ``event.outcome``. As for the span's status, a response of 4xx is no failure of the server."""
+    return "failure" if code >= _SERVER_ERROR else "success" if code else "unknown"
 
 
 def _add_client(fields: dict[str, object], host: str, port: str) -> None:

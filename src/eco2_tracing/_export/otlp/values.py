@@ -26,7 +26,7 @@ _double = struct.Struct("<Bd").pack
 
 
 class ValueEncoder:
-    """Encodes attributes, and caches keys and frequent values. Not thread-safe: one export thread owns it.
+    """Encodes attributes, and caches keys and frequent values. Threads share it: a cache may lose an entry to another.
 
     Args:
         text_limit: Characters kept of a text; see `TEXT_LIMIT`.
