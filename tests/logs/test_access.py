@@ -105,13 +105,24 @@ def test_atoms(out, name):
         ("someone:4711", "GET", "/items", "1.1", 200),
         ("10.0.3.11:4711", "get it", "/items", "1.1", 200),
         ("10.0.3.11:4711", "GET", "/items?token=abcdef", "1.1", 200),
+        ("10.0.3.11:4711", "GET", "/items/7?full=true&page=2&sort=-name", "1.1", 200),
+        ("10.0.3.11:4711", "GET", "/items?page=&q=a~b.c", "1.1", 200),
+        ("10.0.3.11:4711", "GET", "/items?page=2&code=abcdef", "1.1", 200),
+        ("10.0.3.11:4711", "GET", "/items?DB_PASSWORD=abcdef", "1.1", 200),
+        ("10.0.3.11:4711", "GET", "/items?tokens=zyx0123", "1.1", 200),
+        ("10.0.3.11:4711", "GET", "/items?q=", "1.1", 200),
+        ("10.0.3.11:4711", "GET", "/items?", "1.1", 200),
+        ("10.0.3.11:4711", "GET", "/items?a", "1.1", 200),
+        ("10.0.3.11:4711", "GET", "/items?a=b?c=d", "1.1", 200),
+        ("10.0.3.11:4711", "GET", "/items?a=%22&b=c", "1.1", 200),
+        ("10.0.3.11:4711", "GET", "/items?q=bearer&a=abcd", "1.1", 200),
         ("10.0.3.11:4711", "GET", "/ghp_0123456789abcdefghijABCDEFGHIJ012345", "1.1", 200),
         ("10.0.3.11:4711", 7, "/items", None, "200"),
     ],
     ids=str,
 )
 def test_usual_lines_are_like_others(arguments):
-    """The short way for a plain path gives the same fields as the way that all other lines take."""
+    """The short way for a plain path and query gives the same fields as the way that all other lines take."""
     record = logging.makeLogRecord(
         {"name": "uvicorn.access", "levelname": "INFO", "msg": UVICORN.replace("%d", "%s"), "args": arguments}
     )

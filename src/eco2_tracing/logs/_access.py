@@ -20,6 +20,10 @@ _LONGEST_WORD = 64
 _SERVER_ERROR = 500
 _UVICORN_FORMAT = '%s - "%s %s HTTP/%s" %d'
 _PLAIN_PATH = re.compile(r"(?:/[\w.~-]{0,15}){1,32}", re.ASCII)
+_PLAIN_QUERY = re.compile(r"[\w.-]{1,32}=[\w.~-]{0,15}(?:&[\w.-]{1,32}=[\w.~-]{0,15}){0,15}", re.ASCII)
+_QUERY_VALUE = re.compile(r"=[^&]*")
+_SEPARATORS = str.maketrans("?=&", "///")
+_OPAQUE_SAMPLE = "=Zx9Qk3Lm7Vt2Wp8"
 _ADDRESS = re.compile(r"[0-9a-fA-F.:\[\]]{0,64}", re.ASCII)
 _TOKENS = re.compile(r"[A-Z]{1,16} \d(?:\.\d)?", re.ASCII)
 AccessFields = Callable[[logging.LogRecord, Redactor, RequestState | None], dict[str, object]]
@@ -64,7 +68,7 @@ def atoms_fields(
 
 
 def usual_line(record: logging.LogRecord, redactor: Redactor) -> str | None:
-    """Return the HTTP fields of a usual record of uvicorn as JSON members: a plain path without query or secrets.
+    """Return the HTTP fields of a usual record of uvicorn as JSON members: plain path and query, without secrets.
 
     They take a third of the time that a dictionary takes, and the message of such a record needs no masking. ``None``
     stands for all other records.
@@ -73,15 +77,33 @@ def usual_line(record: logging.LogRecord, redactor: Redactor) -> str | None:
     if type(args) is not tuple or len(args) != 5 or record.msg != _UVICORN_FORMAT:
         return None
     address, method, target, version, status = args
-    if type(target) is not str or type(status) is not int or _PLAIN_PATH.fullmatch(target) is None:
+    if type(target) is not str or type(status) is not int:
+        return None
+    path, mark, query = target.partition("?")
+    if _PLAIN_PATH.fullmatch(path) is None:
+        return None
+    words = path
+    if mark:
+        if _PLAIN_QUERY.fullmatch(query) is None:
+            return None
+        if not _has_plain_names(_QUERY_VALUE.sub(_OPAQUE_SAMPLE, query), redactor):
+            return None
+        words = target.translate(_SEPARATORS)
+    if redactor.text(words) is not words:
         return None
     request, client = _request_members(method, version), _client_members(address)
-    if request is None or client is None or redactor.text(target) is not target:
+    if request is None or client is None:
         return None
     code = f',"http.response.status_code":{status}' if status else ""
-    return (
-        f'{request[0]}{code},"url.path":"{target}"{request[1]},"event.outcome":"{_outcome(status)}"{client}'
-    )
+    url = f',"url.path":"{path}","url.query":"{query}"' if mark else f',"url.path":"{path}"'
+    return f'{request[0]}{code}{url}{request[1]},"event.outcome":"{_outcome(status)}"{client}'
+
+
+@lru_cache(256)
+def _has_plain_names(query: str, redactor: Redactor) -> bool:
+    """Return whether a query with opaque values contains no name whose value is masked."""
+    line = f"GET /?{query} HTTP/1.1"
+    return redactor.query(query) == query and redactor.text(line) == line
 
 
 def request_members(record: logging.LogRecord, redactor: Redactor, request: RequestState | None) -> str:
