@@ -38,6 +38,7 @@ LAYERS = {
     "_instrumentation": 4,
     "_lifecycle": 5,
     "": 6,  # the top level only re-exports
+    "_doctor": 6,
     "_run": 7,
     "_cli": 7,
     "testing": 7,

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from eco2_tracing._cli.doctor_options import add_doctor_options
 from eco2_tracing._cli.run import add_options
 from eco2_tracing._errors import MissingExtraError
 
@@ -20,6 +21,12 @@ def _run_demo(arguments: argparse.Namespace) -> int:
     from eco2_tracing._cli.demo import run_demo
 
     return run_demo(endpoint=arguments.endpoint, use_envoy=arguments.envoy)
+
+
+def _run_doctor(arguments: argparse.Namespace) -> int:
+    from eco2_tracing._cli.doctor import run_doctor  # other commands do not need the library
+
+    return run_doctor(arguments)
 
 
 class _Version(argparse.Action):
@@ -61,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
             "run", help="start a Python server, traced, without a line of code", allow_abbrev=False
         )
     )
+    doctor = commands.add_parser("doctor", help="check the configuration and send a test span")
+    add_doctor_options(doctor)
+    doctor.set_defaults(run=_run_doctor)
     return parser
 
 

@@ -234,6 +234,11 @@ def shutdown_tracing(timeout_s: float = 5.0) -> bool:
     return tracing.shutdown(timeout_s)
 
 
+def current_tracing() -> tuple[Tracing | None, Arguments | None]:
+    """Return the configuration in force, and the arguments of ``configure_tracing``."""
+    return _process.tracing, _process.arguments if _process.tracing is not None else None
+
+
 def tracing_status() -> TracingStatus:
     """Return the state of tracing in this process."""
     notice_fork()

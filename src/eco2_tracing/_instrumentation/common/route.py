@@ -115,6 +115,20 @@ def _flattened(routes: Iterable[Route]) -> Iterator[Route]:
         yield getattr(route, "starlette_route", None) or route
 
 
+def templates(app: Any) -> Iterator[str]:
+    """Yield the templates of an application's routes, those of included routers and mounts too."""
+    yield from _templates(getattr(app, "routes", ()), "", 0)
+
+
+def _templates(routes: Iterable[Route], prefix: str, depth: int) -> Iterator[str]:
+    for route in _flattened(routes):
+        template = getattr(route, "path_format", None) or getattr(route, "path", None) or ""
+        if not hasattr(route, "routes"):
+            yield f"{prefix}{template}"
+        elif depth < _DEPTH_LIMIT:
+            yield from _templates(_children(route), f"{prefix}{template.removesuffix(_REST)}", depth + 1)
+
+
 def _mount_template(routes: Iterable[Route], path: str, scope: ReadScope, depth: int = 0) -> str | None:
     """Return the joined templates of the mounts that match this part of the path."""
     for route, template, rest in _mounts(routes, path, scope, depth):

@@ -107,6 +107,11 @@ class TracingMiddleware:
         self._outer = OuterInstrumentation()
         self._startup: Context | None = None
 
+    @property
+    def excluded_entries(self) -> tuple[str, ...]:
+        """The excluded paths of the application's own argument, or the default."""
+        return self._excluded_paths.entries
+
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one connection. Messages between application and server are not changed, except response headers.
 

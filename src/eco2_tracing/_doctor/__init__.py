@@ -1,0 +1,1 @@
+"""The checks of `eco2-tracing doctor`."""

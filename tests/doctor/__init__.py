@@ -1,0 +1,1 @@
+"""Tests of `eco2-tracing doctor`."""
