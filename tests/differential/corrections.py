@@ -64,7 +64,7 @@ def _address(scope: Mapping[str, Any]) -> Change | None:
 CORRECTIONS = (
     Correction(
         "`server.address` has no port",
-        "The conventions have the port in `server.port`; contrib writes it into the address, unless it is 80.",
+        "contrib writes the port into the address, unless it is 80, although the conventions have `server.port`.",
         {
             f"server: {case.name}": {"server.address": change}
             for case in SERVER_CASES
@@ -73,7 +73,7 @@ CORRECTIONS = (
     ),
     Correction(
         "Full routes of mounts",
-        "contrib stops at the mount: all requests of a mounted application share one route.",
+        "contrib stops at the mount, so all requests of a mounted application share one route.",
         {
             "server: mounted FastAPI": _route(_TENANT, _TENANT + "/items/{item_id}"),
             "server: 422 in a mounted FastAPI": _route(_TENANT, _TENANT + "/items/{item_id}"),
@@ -85,12 +85,12 @@ CORRECTIONS = (
     ),
     Correction(
         "Routes without converters",
-        "`:path` is Python's part of the route; the OpenAPI document and FastAPI's own telemetry leave it out.",
+        "`:path` belongs to Python's routing, and FastAPI's OpenAPI document and telemetry leave it out too.",
         {"server: path with slashes": _FILES, "server: path that only looks encoded": _FILES},
     ),
     Correction(
         "`error.type` is the exception's class",
-        "contrib writes `500`, which the status code says already, or nothing where the response had begun.",
+        "contrib repeats the status code `500`, or writes nothing if the response had begun.",
         {
             "server: exception in an included router": _raised("RuntimeError"),
             "server: exception in a mounted FastAPI": _raised("RuntimeError"),
@@ -105,7 +105,7 @@ CORRECTIONS = (
     ),
     Correction(
         "The server span has an exception once",
-        "contrib records one twice where the response had begun, and not at all in a mounted application.",
+        "contrib records an exception twice if the response had begun, and never in a mounted application.",
         {
             "server: exception in a mounted FastAPI": {"events": ([], ["RuntimeError"])},
             "server: streaming that fails": _twice("ValueError"),
@@ -113,8 +113,8 @@ CORRECTIONS = (
         },
     ),
     Correction(
-        "A peer that leaves is no error",
-        "Starlette tells the application by an exception, whatever the code of a WebSocket's end is.",
+        "A peer that disconnects is no error",
+        "Starlette raises an exception when a peer disconnects, and contrib records it as an error.",
         {
             "server: WebSocket that the client closes": _left("WebSocketDisconnect: (1000, None)", _CLOSED),
             "server: WebSocket whose client goes away": _left("WebSocketDisconnect: (1001, None)", _CLOSED),
@@ -123,8 +123,8 @@ CORRECTIONS = (
         },
     ),
     Correction(
-        "Hostile headers are survived",
-        "contrib reads bytes that are not UTF-8 as Python escapes: it changes them, and `\\x` fails the request.",
+        "Hostile headers do no harm",
+        "contrib decodes bytes that are not UTF-8 as Python escapes, so that `\\x` fails the request.",
         {
             "server: hostile headers": {
                 "status": ("ERROR", "UNSET"),
@@ -139,7 +139,7 @@ CORRECTIONS = (
     ),
     Correction(
         "Credentials among captured headers are masked",
-        "Capturing `x-.*` is asked for easily; a header named like a credential is masked without being listed.",
+        "A pattern such as `x-.*` also captures credentials, so a credential's name is enough to mask it.",
         {
             "server: captured credentials": {
                 "http.request.header.x-captured-tokens": (["hush"], ["[REDACTED]"])
@@ -151,7 +151,7 @@ CORRECTIONS = (
     ),
     Correction(
         "Captured header values stay whole",
-        "contrib's httpx package splits values at commas, which dates and user agents contain; its server does not.",
+        "contrib's httpx package splits values at commas, which dates and user agents contain.",
         {
             "client: captured headers": {
                 "http.request.header.x-captured": (["one", "two"], ["one, two"]),
@@ -161,7 +161,7 @@ CORRECTIONS = (
     ),
     Correction(
         "A body that breaks off is an error",
-        "contrib ends the span of a call when the response begins: it does not see that the body never came.",
+        "contrib ends the span of a call when the response begins, before the body fails.",
         {
             "client: body that breaks off": {
                 "status": ("UNSET", "ERROR"),
@@ -173,7 +173,7 @@ CORRECTIONS = (
     ),
     Correction(
         "Masking changes the secret alone",
-        "contrib writes the rest of the query anew when it masks one value.",
+        "contrib also changes the rest of the query when it masks one value.",
         {
             "client: query with contrib's secrets": {
                 "url.full": (
