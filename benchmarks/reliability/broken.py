@@ -57,8 +57,7 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "broken",
-        "exports that an untrusted caller forces with requests that it breaks itself, at a head "
-        "sampling ratio of 0",
+        "untrusted callers force no exports by breaking their own requests",
         "0",
         measure,
     ),

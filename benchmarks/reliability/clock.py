@@ -56,7 +56,7 @@ def steps(variant: Variant, scale: Scale) -> Figure:
 ROWS = [
     Row(
         "clock",
-        "wall clock stepped an hour either way: durations and order inside a process",
+        "steps of the wall clock do not change durations or order inside a process",
         "unaffected",
         steps,
     ),

@@ -174,29 +174,29 @@ _OF_HTTP = {str(status): ("UNAVAILABLE", status) for status in HTTP_STATUSES}
 ROWS = [
     Row(
         "refused",
-        "collector refuses connections: requests failed; added p99; memory",
+        "a collector that refuses connections does not fail or slow requests",
         GOAL,
         partial(absent, refused),
     ),
     Row(
         "black-hole",
-        "collector accepts connections and never answers: the same",
+        "a collector that accepts connections and never answers does not fail or slow requests",
         GOAL,
         partial(absent, black_hole),
     ),
-    Row("slow", "collector answers after 3 s: the same", GOAL, slow),
+    Row("slow", "a collector that answers after 3 s does not fail or slow requests", GOAL, slow),
     Row(
         "grpc-errors",
-        "collector answers with each gRPC error: the same",
+        "a collector that answers with any gRPC error does not fail or slow requests",
         GOAL,
         partial(each_answer, _OF_GRPC, {}),
     ),
     Row(
         "http-errors",
-        "collector answers with each HTTP error: the same",
+        "a collector that answers with any HTTP error does not fail or slow requests",
         GOAL,
         partial(each_answer, _OF_HTTP, _HTTP),
     ),
-    Row("partial-success", "collector rejects a span of each request: the same", GOAL, partial_success),
-    Row("killed", "collector is killed and restarted: the same", GOAL, killed_and_back),
+    Row("partial-success", "a collector that rejects a span of each request does not fail or slow requests", GOAL, partial_success),
+    Row("killed", "a collector that is killed and restarted does not fail or slow requests", GOAL, killed_and_back),
 ]

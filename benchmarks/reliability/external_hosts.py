@@ -127,8 +127,7 @@ def missing(external: Sequence[Mapping[str, str]], internal: Sequence[Mapping[st
 ROWS = (
     Row(
         "external-hosts",
-        "baggage, tracestate and request ids sent to external hosts, by call or by redirect; trace context too when "
-        "switched off",
+        "external hosts get no baggage, tracestate or request id, and no trace context if that is switched off",
         "0 unless listed",
         measure,
     ),

@@ -86,7 +86,7 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "flood",
-        "a flood of requests that force sampling on an untrusting service, 1 000 a second",
+        "requests that force sampling do not raise the exports of a service that does not trust its callers",
         "exports within the head sampler's rate",
         measure,
     ),

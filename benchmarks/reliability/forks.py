@@ -93,7 +93,7 @@ def forks(variant: Variant, scale: Scale) -> Figure:
 ROWS = [
     Row(
         "forks",
-        "forks before and after configuration, nested, 50 children, `GRPC_ENABLE_FORK_SUPPORT` unset, 0, 1",
+        "forked processes deliver their spans and end in time",
         "all spans; exit ≤ 5 s",
         forks,
     ),

@@ -142,8 +142,7 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "isolation",
-        "requests of many callers on the same connections, with large bodies and pipelined: "
-        "responses, calls, spans and log lines with data of another caller",
+        "a request has no data of another caller on the same connection",
         "0",
         measure,
     ),

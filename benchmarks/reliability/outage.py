@@ -161,9 +161,9 @@ def back(variant: Variant, scale: Scale) -> Figure:
 ROWS = [
     Row(
         "quiet",
-        "lines logged while the collector is unavailable, and when it is back",
-        "≤ 2 a minute, drop count; 1",
+        "an outage of the collector adds few log lines",
+        "≤ 2 lines a minute with a drop count, 1 line at the return",
         lines,
     ),
-    Row("return", "time from the collector's return to delivery, after a minute", "≤ 15 s", back),
+    Row("return", "delivery resumes soon after the collector's return", "≤ 15 s", back),
 ]

@@ -259,15 +259,15 @@ def at_change(variant: Variant, scale: Scale) -> Figure:
 ROWS = [
     Row(
         "sigterm",
-        "queued spans delivered at SIGTERM, lifespan on and off",
+        "queued spans are delivered at SIGTERM",
         "all",
         partial(at_signal, signal.SIGTERM),
     ),
     Row(
         "sigint",
-        "queued spans delivered at SIGINT, lifespan on and off",
+        "queued spans are delivered at SIGINT",
         "all",
         partial(at_signal, signal.SIGINT),
     ),
-    Row("recycle", "queued spans delivered when workers are recycled or reloaded", "all", at_change),
+    Row("recycle", "queued spans are delivered when workers are recycled or reloaded", "all", at_change),
 ]

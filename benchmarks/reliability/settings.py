@@ -120,7 +120,7 @@ def measure(variant: Variant, scale: Scale) -> Figure:
 ROWS = (
     Row(
         "settings",
-        "every invalid setting, in each import order: the service starts",
+        "a service starts with every invalid setting, in each import order",
         "always, when eco2_tracing is imported first",
         measure,
     ),

@@ -201,9 +201,9 @@ def flushes(variant: Variant, scale: Scale) -> Figure:
 ROWS = [
     Row(
         "exit",
-        "signal to exit, queue full and collector unavailable, lifespan and exit together",
+        "a process ends in time with a full queue and no collector",
         "≤ 5 s",
         ends,
     ),
-    Row("flush", "a flush ends at its time limit and returns the truth", "≤ 110 %; 0 untrue", flushes),
+    Row("flush", "a flush ends at its time limit and returns the truth", "≤ 110 % of the limit, 0 untrue results", flushes),
 ]
