@@ -197,6 +197,16 @@ ROWS = [
         GOAL,
         partial(each_answer, _OF_HTTP, _HTTP),
     ),
-    Row("partial-success", "a collector that rejects a span of each request does not fail or slow requests", GOAL, partial_success),
-    Row("killed", "a collector that is killed and restarted does not fail or slow requests", GOAL, killed_and_back),
+    Row(
+        "partial-success",
+        "a collector that rejects a span of each request does not fail or slow requests",
+        GOAL,
+        partial_success,
+    ),
+    Row(
+        "killed",
+        "a collector that is killed and restarted does not fail or slow requests",
+        GOAL,
+        killed_and_back,
+    ),
 ]

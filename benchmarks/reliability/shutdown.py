@@ -205,5 +205,10 @@ ROWS = [
         "≤ 5 s",
         ends,
     ),
-    Row("flush", "a flush ends at its time limit and returns the truth", "≤ 110 % of the limit, 0 untrue results", flushes),
+    Row(
+        "flush",
+        "a flush ends at its time limit and returns the truth",
+        "≤ 110 % of the limit, 0 untrue results",
+        flushes,
+    ),
 ]

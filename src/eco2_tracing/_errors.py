@@ -15,13 +15,20 @@ class Eco2TracingError(Exception):
 
 
 class ConfigurationError(Eco2TracingError, ValueError):
-    """Wrong configuration in strict mode.
+    """Wrong configuration, raised only in strict mode (``ECO2_TRACING_STRICT=true``).
 
     Args:
         problems: One sentence for each problem: the variable, the value found, what to do.
 
     Attributes:
         problems: The same sentences, as a tuple.
+
+    Examples:
+        >>> try:
+        ...     TracingSettings(strict=True, log_level="loud")
+        ... except ConfigurationError as error:
+        ...     print(len(error.problems))
+        1
     """
 
     def __init__(self, problems: Sequence[str]) -> None:

@@ -53,7 +53,9 @@ def test_a_korean_page_follows_its_english_one(english, korean):
 def test_the_pages_are_in_two_languages(english, korean):
     """Each heading of the Korean page is in Korean, apart from names of products."""
     hangul = re.compile("[가-힣]")
-    titles = re.findall(r"^#+ (?:\d\. )?(.+)$", FENCE.sub("", (ROOT / korean).read_text("utf-8")), re.MULTILINE)
+    titles = re.findall(
+        r"^#+ (?:\d\. )?(.+)$", FENCE.sub("", (ROOT / korean).read_text("utf-8")), re.MULTILINE
+    )
     assert [title for title in titles if not hangul.search(title)] in (
         ["eco2-tracing"],
         ["Jaeger", "Kubernetes"],

@@ -79,27 +79,41 @@ def configure_tracing(
     span_processors: Sequence[SpanProcessor] = (),
     before_export: Callable[[Any], bool | None] | None = None,
 ) -> bool:
-    """Configure tracing for this process: provider, sampler, exporter, propagator and library instrumentations.
+    """Set up tracing for this process: provider, sampler, exporter, propagators and library instrumentations.
 
-    The environment takes precedence over the arguments; explicit ``settings`` take precedence over both. A second call
-    changes nothing and logs one warning if its arguments differ.
+    Call it once at start-up. The environment configures everything else: ``OTEL_EXPORTER_OTLP_ENDPOINT`` names the
+    collector, ``OTEL_TRACES_SAMPLER`` the sampler, ``OTEL_SDK_DISABLED=true`` turns tracing off. The environment takes
+    precedence over the arguments, and ``settings`` over both. A second call changes nothing. It logs one warning if its
+    arguments differ.
 
     Args:
-        service_name: ``service.name``, unless ``OTEL_SERVICE_NAME`` is set.
+        service_name: ``service.name``, unless ``OTEL_SERVICE_NAME`` is set. Default: ``unknown_service:<executable>``.
         service_version: ``service.version``, unless ``OTEL_RESOURCE_ATTRIBUTES`` sets it.
-        environment: ``deployment.environment.name``, likewise.
-        settings: Used instead of the environment.
-        resource_attributes: More resource attributes; those of the environment take precedence.
+        environment: ``deployment.environment.name``, unless ``OTEL_RESOURCE_ATTRIBUTES`` sets it.
+        settings: Settings to use instead of the environment.
+        resource_attributes: More resource attributes. Those of the environment take precedence.
         span_processors: Span processors of the application. They are called with the spans that are exported.
-        before_export: Called with each ended span before it is exported. The span has the public attributes of the
-            SDK's ``ReadableSpan`` and the methods of the API's ``Span``, which may edit it. ``False`` drops the span.
+        before_export: Called with each ended span before it is exported. It may edit the span, which has the public
+            attributes of the SDK's ``ReadableSpan`` and the methods of the API's ``Span``. ``False`` drops the span.
             Secrets are masked afterwards.
 
     Returns:
         True if spans are recorded.
 
     Raises:
-        ConfigurationError: The configuration is wrong, in strict mode (``ECO2_TRACING_STRICT=true``).
+        ConfigurationError: The configuration is wrong, and ``ECO2_TRACING_STRICT=true`` is set.
+        TypeError: ``settings`` is not a ``TracingSettings``.
+
+    Examples:
+        Import ``eco2_tracing`` before FastAPI:
+
+        >>> from eco2_tracing import configure_logging, configure_tracing, instrument_app
+        >>> from fastapi import FastAPI
+        >>> configure_logging()
+        >>> configure_tracing(service_name="auth-api", service_version="1.2.0")
+        True
+        >>> app = FastAPI()
+        >>> instrument_app(app)
     """
     given, wrong = checked_arguments(
         service_name,
@@ -163,16 +177,23 @@ def instrument_app(
 ) -> None:
     """Trace one FastAPI or Starlette application, in place, outside all its middleware.
 
-    It may be called twice, before or after ``configure_tracing``, and after the application served requests.
+    Call it before or after ``configure_tracing`` and ``add_middleware``, and as often as you like.
 
     Args:
         app: The application.
-        excluded_paths: Paths without spans; default ``health,healthz,ready,readyz,livez,metrics``.
-            ``ECO2_TRACING_EXCLUDED_PATHS`` takes precedence.
-        server_request_hook: Called with each recording server span and the ASGI scope.
+        excluded_paths: Paths without spans, as a list or a comma-separated text. ``health`` excludes ``/health``,
+            ``/health/db`` and ``/api/v1/health``; ``/internal`` excludes that prefix. Default:
+            ``health,healthz,ready,readyz,livez,metrics``. ``ECO2_TRACING_EXCLUDED_PATHS`` takes precedence.
+        server_request_hook: Called with each recording server span and the ASGI scope, before the application.
 
     Raises:
         TypeError: ``app`` is not a FastAPI or Starlette application, or the hook is not a plain function.
+
+    Examples:
+        >>> app = FastAPI()
+        >>> def add_host(span, scope):
+        ...     span.set_attribute("app.http_version", scope["http_version"])
+        >>> instrument_app(app, excluded_paths=["health", "/internal"], server_request_hook=add_host)
     """
     check_application(app, server_request_hook)
     tracing = _process.tracing
@@ -185,10 +206,10 @@ def instrument_app(
 
 
 def instrument_libraries(names: Iterable[str] | None = None) -> tuple[str, ...]:
-    """Instrument installed libraries.
+    """Trace installed libraries, such as database drivers and HTTP clients. ``configure_tracing`` calls it.
 
     Args:
-        names: Names of instrumentation entry points, such as ``redis``; ``None`` for the tested list.
+        names: Names of OpenTelemetry's instrumentation entry points, such as ``["redis"]``. Default: the tested list.
 
     Returns:
         The names of the active instrumentations.
@@ -197,13 +218,13 @@ def instrument_libraries(names: Iterable[str] | None = None) -> tuple[str, ...]:
 
 
 def flush_tracing(timeout_s: float = 5.0) -> bool:
-    """Deliver every span that is queued.
+    """Deliver every span that is queued, and keep tracing.
 
     Args:
         timeout_s: Longest time to wait, in seconds.
 
     Returns:
-        True if everything queued was delivered.
+        True if everything queued was delivered in time.
     """
     timeout_s = seconds_argument("flush_tracing", timeout_s, 5.0)
     notice_fork()
@@ -212,15 +233,13 @@ def flush_tracing(timeout_s: float = 5.0) -> bool:
 
 
 def shutdown_tracing(timeout_s: float = 5.0) -> bool:
-    """Deliver what can be delivered in time, stop every thread and undo ``configure_tracing``.
-
-    Requests are still served, without spans.
+    """Deliver queued spans, stop every thread and undo ``configure_tracing``. Requests go on without spans.
 
     Args:
-        timeout_s: Longest time to wait, in seconds.
+        timeout_s: Longest time to wait, in seconds. Spans that are not delivered in time are counted as dropped.
 
     Returns:
-        True if everything queued was delivered.
+        True if everything queued was delivered in time.
     """
     timeout_s = seconds_argument("shutdown_tracing", timeout_s, 5.0)
     notice_fork()
@@ -240,7 +259,7 @@ def current_tracing() -> tuple[Tracing | None, Arguments | None]:
 
 
 def tracing_status() -> TracingStatus:
-    """Return the state of tracing in this process."""
+    """Return the state of tracing in this process, at once: settings in use, counts of spans, the last export error."""
     notice_fork()
     tracing = _process.tracing
     return TracingStatus() if tracing is None else status_of(tracing)

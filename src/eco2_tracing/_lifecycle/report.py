@@ -26,20 +26,27 @@ _CONTRIB_CALLS = "opentelemetry-instrumentation-httpx"
 
 @dataclass(frozen=True, slots=True)
 class TracingStatus:
-    """The state of tracing in this process.
+    """The state of tracing in this process, as `tracing_status` returns it.
+
+    Counts begin at zero when the process starts or is forked.
 
     Attributes:
         enabled: True if spans are recorded.
         endpoints: Destinations of exported spans, without credentials.
-        sampler: Description of the sampler.
+        sampler: Description of the sampler in words.
         propagators: Trace header formats, in order of precedence.
-        spans_sent: Number of delivered spans.
-        spans_queued: Number of waiting spans.
-        spans_dropped: Number of lost spans by reason.
+        spans_sent: Number of spans that a receiver accepted.
+        spans_queued: Number of spans that wait or are being exported.
+        spans_dropped: Number of lost spans by reason, such as ``queue_full`` and ``export_failed``.
         traces_kept: Number of exported local traces by reason: ``head``, ``error``, ``slow``, ``upstream``.
-        last_export_error: Message of the last failed export; ``None`` if none failed.
-        last_export_error_at: Its time in UTC.
-        external_hosts: External hosts that were called.
+        last_export_error: Message of the last failed export, or ``None`` if none failed.
+        last_export_error_at: Time of that failure in UTC.
+        external_hosts: External hosts that received trace context, at most a hundred.
+
+    Examples:
+        >>> status = tracing_status()
+        >>> status.spans_sent, status.last_export_error
+        (0, None)
     """
 
     enabled: bool = False

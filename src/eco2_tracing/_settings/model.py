@@ -20,14 +20,22 @@ from eco2_tracing._settings.load import read_fields
 
 
 class TracingSettings(Settings, BaseSettings):
-    """Every setting: the arguments, else the environment, else the defaults.
+    """Every setting of the library. A setting comes from the argument, else the environment, else the default.
 
-    An argument may also be named as its variable, in either case: ``OTEL_TRACES_SAMPLER="always_off"``. Values may
-    have another type or be the text of the variable: both are read by the same rules. A value that cannot be used
-    does not raise: it is listed in `problems`, and the default is used.
+    Pass it to ``configure_tracing(settings=...)``. An argument has the name of its variable in lower case, without the
+    prefix: ``traces_sampler`` is ``OTEL_TRACES_SAMPLER``. The name and the text of the variable are accepted too, as in
+    ``OTEL_BSP_SCHEDULE_DELAY="5000"``. docs/configuration.md lists the variables with their units and defaults.
+
+    A value that cannot be used does not raise. It is listed in ``problems``, and the default is used. Settings are
+    frozen. ``repr``, ``str`` and dumps mask credentials.
 
     Raises:
-        ConfigurationError: In strict mode, with every problem.
+        ConfigurationError: In strict mode (``strict=True``), with every problem.
+
+    Examples:
+        >>> settings = TracingSettings(traces_sampler="parentbased_traceidratio", traces_sampler_arg="0.01")
+        >>> settings.traces_sampler_arg, settings.bsp_schedule_delay
+        ('0.01', 1000)
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(

@@ -44,23 +44,27 @@ def span(
     attributes: Mapping[str, AttributeValue] | None = None,
     kind: SpanKind = SpanKind.INTERNAL,
 ) -> SpanBlock:
-    """Return a context manager that creates a span around a ``with`` block.
+    """Return a context manager that makes a span around a ``with`` block. It also works while tracing is off.
 
-    An exception that leaves the block sets the span's status to ERROR and its ``error.type``, and is raised
-    again. The exception event is recorded once on the innermost manual or client span, and once on the server span.
-    Cancellation, ``GeneratorExit``, an ``HTTPException`` below 500 and Starlette's ``WebSocketDisconnect``
-    and ``ClientDisconnect`` are not errors.
+    An exception that leaves the block sets the span's status to ERROR and its ``error.type``, and is raised again.
+    These are not errors: cancellation, ``GeneratorExit``, an ``HTTPException`` below 500, and Starlette's
+    ``WebSocketDisconnect`` and ``ClientDisconnect``. The exception event is recorded once on the innermost manual or
+    client span, and once on the server span.
 
     Args:
         name: The span's name. Use few different names, without ids.
         attributes: The attributes at the start. ``set_attribute`` on the span adds more.
-        kind: The span's kind.
+        kind: The span's kind. Default: ``SpanKind.INTERNAL``.
 
     Returns:
-        A context manager whose ``with`` target is the span. It can be entered once.
+        A context manager whose ``with`` target is an OpenTelemetry ``Span``. It can be entered once.
 
     Raises:
         TypeError: ``span`` is used as a decorator. Use ``traced`` instead.
+
+    Examples:
+        >>> with span("count shelves", attributes={"shop.kind": "tea"}) as counting:
+        ...     counting.set_attribute("shelf.count", 3)
     """
     # The type is checked, because `isinstance` reads the object's `__class__`, which may raise.
     if issubclass(type(name), _DECORATED):
@@ -104,22 +108,29 @@ def traced(
     attributes: Mapping[str, AttributeValue] | None = None,
     kind: SpanKind = SpanKind.INTERNAL,
 ) -> Any:
-    """Create a span for each call of a function: ``@traced``, ``@traced()`` or ``@traced("name")``.
+    """Make a span for each call of a function: ``@traced``, ``@traced()`` or ``@traced("name")``.
 
-    Works on functions, methods, coroutine functions, generators and async generators, above or below
-    ``classmethod`` and ``staticmethod``. A generator's span starts with the first item and ends with the generator.
-    It is current only while the generator's body runs, not in the code that consumes the items.
+    It works on functions, methods, coroutine functions, generators and async generators, above or below ``classmethod``
+    and ``staticmethod``. A generator's span starts with the first item and ends with the generator. It is current only
+    while the generator's body runs, not in the code that consumes the items. Exceptions are handled as by `span`.
 
     Args:
-        name: The span's name; the default is the function's ``__qualname__``.
+        name: The span's name. Default: the function's ``__qualname__``.
         attributes: Attributes of every span, in addition to ``code.function.name``.
-        kind: The kind of the spans.
+        kind: The kind of the spans. Default: ``SpanKind.INTERNAL``.
 
     Returns:
-        The decorated function, or a decorator.
+        The decorated function with its type and signature, or a decorator.
 
     Raises:
         TypeError: The decorated object is a class or is not callable.
+
+    Examples:
+        >>> @traced("price tea", attributes={"shop.kind": "tea"})
+        ... def price(amount: int) -> int:
+        ...     return amount * 2
+        >>> price(2)
+        4
     """
     kind = _checked("traced", "", kind)
     if name is None or issubclass(type(name), str):
@@ -235,12 +246,28 @@ def _traced_async_generator(
 
 
 def current_trace_id() -> str | None:
-    """Return the id of the current trace, 32 hexadecimal digits; ``None`` outside a trace."""
+    """Return the id of the current trace as 32 hexadecimal digits.
+
+    Returns:
+        The id in lower case, or ``None`` outside a trace.
+
+    Examples:
+        >>> configure_tracing(service_name="shop")
+        True
+        >>> with span("work"):
+        ...     trace_id = current_trace_id()
+        >>> len(trace_id), current_trace_id()
+        (32, None)
+    """
     context = trace.get_current_span().get_span_context()
     return format(context.trace_id, "032x") if context.is_valid else None
 
 
 def current_span_id() -> str | None:
-    """Return the id of the current span, 16 hexadecimal digits; ``None`` outside a trace."""
+    """Return the id of the current span as 16 hexadecimal digits.
+
+    Returns:
+        The id in lower case, or ``None`` outside a trace.
+    """
     context = trace.get_current_span().get_span_context()
     return format(context.span_id, "016x") if context.is_valid else None

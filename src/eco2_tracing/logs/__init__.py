@@ -1,7 +1,7 @@
 """ECS log lines with trace ids and with masked secrets.
 
-`configure_logging` is all that most services need. The formatter, the filter and the structlog processor are for
-applications that configure their handlers themselves.
+Most services need only `configure_logging`. The formatters, the filter and the structlog processor are for applications
+that configure their handlers themselves.
 """
 
 from __future__ import annotations

@@ -133,18 +133,23 @@ def configure_logging(
     service_name: str | None = None,
     format: str | None = None,  # noqa: A002 - the name of the public contract
 ) -> None:
-    """Write every log line of this process to stdout: as ECS JSON, or as text for people.
+    """Write every log line of this process to stdout, as ECS JSON or as text for people.
 
-    The root logger gets one handler. It replaces plain stream handlers, such as those of `logging.basicConfig`;
-    handlers of other kinds stay. The loggers of uvicorn, gunicorn, hypercorn and granian propagate to it, whether they
-    are configured before or after. Warnings and uncaught exceptions become lines, too. Safe to call twice: a second
-    call repairs what `logging.config` has changed since, such as loggers that it disabled.
+    Lines carry the trace id, and secrets are masked. The root logger gets one handler. It replaces plain stream
+    handlers, such as those of `logging.basicConfig`. Handlers of other kinds stay. The loggers of uvicorn, gunicorn,
+    hypercorn and granian propagate to it, whether they are configured before or after. Warnings and uncaught exceptions
+    become lines too. A second call repairs what `logging.config` has changed since, such as loggers that it disabled.
 
     Args:
-        level: Name or number of the root logger's level; INFO by default. For an invalid one, a warning is logged.
-        service_name: `service.name`, unless the environment or `configure_tracing` sets it.
-        format: ``json``, ``text``, or ``auto``: text if stdout is a terminal, else JSON. ``ECO2_TRACING_LOG_FORMAT``
-            takes precedence; ``json`` by default. For an invalid one, a warning is logged.
+        level: Name or number of the root logger's level, such as ``"DEBUG"``. Default: INFO. An invalid one causes one
+            warning.
+        service_name: ``service.name``, unless the environment or ``configure_tracing`` sets it.
+        format: ``json``, ``text``, or ``auto``: text if stdout is a terminal, else JSON. Default: ``json``.
+            ``ECO2_TRACING_LOG_FORMAT`` takes precedence. An invalid one causes one warning.
+
+    Examples:
+        >>> configure_logging("WARNING", format="auto")
+        >>> logging.getLogger("auth").info("not written, because its level is below WARNING")
     """
     _configured.replace(is_console)
     _configure(level, service_name, format)

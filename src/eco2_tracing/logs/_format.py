@@ -63,11 +63,14 @@ def log_formatter(
     *,
     use_colors: bool | None = None,
 ) -> logging.Formatter:
-    """Return a formatter as `configure_logging` uses it, for handlers that you configure yourself.
+    """Return the formatter that `configure_logging` would use, for handlers that you configure yourself.
 
     Args:
-        format: ``json``, ``text`` or ``auto``; ``ECO2_TRACING_LOG_FORMAT`` takes precedence, ``json`` is the default.
-        use_colors: Colours of text; by default if stdout is a terminal, as ``NO_COLOR`` and ``FORCE_COLOR`` say.
+        format: ``json``, ``text`` or ``auto``. Default: ``json``. ``ECO2_TRACING_LOG_FORMAT`` takes precedence.
+        use_colors: True for colours in text. Default: as ``NO_COLOR`` and ``FORCE_COLOR`` say, else true on a terminal.
+
+    Returns:
+        An `EcsFormatter` or a `TextFormatter`.
     """
     wanted, problem = format_argument("log_formatter", format)
     try:

@@ -57,13 +57,17 @@ _Constants = tuple[Mapping[str, str], int | None, dict[tuple[str, str | None], _
 class EcsFormatter(logging.Formatter):
     """Formats records as ECS JSON: one parseable line each, with trace ids and masked secrets.
 
-    A line is concatenated from cached parts and from parts that differ between lines, because this runs for every
-    line: building and encoding a dictionary takes three times as long.
+    A line is concatenated from cached parts and from parts that differ between lines. Building and encoding a
+    dictionary takes three times as long. The fields follow the ECS logging specification.
 
     Args:
         redact_keys: More names whose values are masked, beside those of `configure_tracing`.
-        static_fields: Fields of every line, as ``{"event.dataset": "auth-api.log"}``.
-        use_colors: Ignored; uvicorn sets it on every formatter of its configuration.
+        static_fields: Fields of every line.
+        use_colors: Ignored. uvicorn sets it on every formatter of its configuration.
+
+    Examples:
+        >>> handler = logging.StreamHandler()
+        >>> handler.setFormatter(EcsFormatter(static_fields={"event.dataset": "auth-api.log"}))
     """
 
     def __init__(

@@ -175,12 +175,17 @@ stop_capturing = _installed.uninstall
 class TraceContextFilter(logging.Filter):
     """Sets `trace_id` and `span_id` on each record. Every record passes.
 
-    Add it to a handler: the filter of a logger does not see the records of the loggers below it.
-    ``%(trace_id)s`` is 32, ``%(span_id)s`` 16 hexadecimal digits. They are the ids of the log call, even if the
+    Add it to a handler, because the filter of a logger does not see the records of the loggers below it.
+    ``%(trace_id)s`` has 32 hexadecimal digits and ``%(span_id)s`` 16. They are the ids of the log call, even if the
     handler writes later or in another thread.
 
     Args:
         default: The value of both outside a trace.
+
+    Examples:
+        >>> handler = logging.StreamHandler()
+        >>> handler.setFormatter(logging.Formatter("%(levelname)s [%(trace_id)s] %(message)s"))
+        >>> handler.addFilter(TraceContextFilter())
     """
 
     def __init__(self, default: str = "-") -> None:

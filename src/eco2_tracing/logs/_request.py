@@ -96,13 +96,18 @@ def has_stale_ids() -> bool:
 
 
 def bind_log_fields(**fields: object) -> None:
-    """Put fields on every later line of the current request, or else of the current task or thread.
+    """Add fields to every later log line of the current request.
 
-    `user_id` becomes `user.id`, dotted names stay as they are, other names go to `labels`. A line's
-    own `extra` wins over them. ``None`` removes a field. Secrets are masked by name and by form.
+    Outside a request, the fields belong to the current task or thread. They end with the request. A line's own
+    ``extra`` takes precedence. Secrets are masked by name and by form.
 
     Args:
-        fields: By name; dotted ones as ``bind_log_fields(**{"order.id": 7})``.
+        **fields: Values by name. ``user_id`` becomes ``user.id``, dotted names stay, and other names go to
+            ``labels.<name>``. ``None`` removes a field.
+
+    Examples:
+        >>> bind_log_fields(user_id="550e8400", plan="free", **{"order.id": 7})
+        >>> bind_log_fields(plan=None)
     """
     request = active_request()
     if request is not None and request.is_request:

@@ -131,6 +131,14 @@ def structlog_processor(
 
     Returns:
         A new dictionary in ECS order. Any JSON encoder accepts it.
+
+    Examples:
+        >>> processors = [
+        ...     structlog.stdlib.add_log_level,
+        ...     structlog_processor,
+        ...     structlog.processors.JSONRenderer(),
+        ... ]
+        >>> structlog.configure(processors=processors)
     """
     kind: type = type(event_dict)
     if not issubclass(kind, Mapping):  # a renderer before this processor has formatted the event

@@ -15,12 +15,12 @@ from eco2_tracing.logs._formatter import EcsFormatter
 class TextFormatter(logging.Formatter):
     """Formats records for people: time, level, logger, message, fields and short trace id. Tracebacks follow in lines.
 
-    Each line is made of the ECS line, so that secrets, limits and ids are the same. Control characters are escaped.
+    Each line is made from the ECS line, so secrets, limits and ids are the same. Control characters are escaped.
 
     Args:
-        ecs: Formats records as ECS JSON; an `EcsFormatter` by default.
-        use_colors: Colours are written; by default if stdout is a terminal and ``NO_COLOR`` is not set, or with
-            ``FORCE_COLOR``. uvicorn sets it for ``--use-colors`` and ``--no-use-colors``.
+        ecs: Formats records as ECS JSON. Default: an `EcsFormatter`.
+        use_colors: True to write colours. Default: true with ``FORCE_COLOR``, and if stdout is a terminal and
+            ``NO_COLOR`` is not set. uvicorn sets it for ``--use-colors`` and ``--no-use-colors``.
     """
 
     def __init__(self, ecs: logging.Formatter | None = None, *, use_colors: bool | None = None) -> None:

@@ -12,11 +12,14 @@ def uvicorn_log_config(
     It can be written as JSON. With it, lines before the import of the application have the same format.
 
     Args:
-        format: ``json``, ``text`` or ``auto``, decided when the configuration is loaded. ``ECO2_TRACING_LOG_FORMAT``
-            takes precedence; ``json`` is the default.
+        format: ``json``, ``text`` or ``auto``, which is decided when the configuration is loaded. Default: ``json``.
+            ``ECO2_TRACING_LOG_FORMAT`` takes precedence.
 
     Returns:
         A dictionary for `logging.config.dictConfig`. Root and uvicorn's loggers write to stdout.
+
+    Examples:
+        >>> text = json.dumps(uvicorn_log_config())  # for uvicorn app:app --log-config log.json
     """
     formatter = {"()": "eco2_tracing.logs.log_formatter"} | ({} if format is None else {"format": format})
     handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "default"}

@@ -1,4 +1,8 @@
-"""Trace context between processes: extraction takes the first valid context, in the order of the propagators."""
+"""Trace context between processes.
+
+Extraction uses the first valid context, in the order of the propagators. `Propagation` extracts and injects. The other
+names are its result, its constants, and the headers that report kept traces.
+"""
 
 from __future__ import annotations
 

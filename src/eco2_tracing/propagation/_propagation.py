@@ -66,6 +66,9 @@ _CACHED_HOSTS = 1024
 class Propagation(TextMapPropagator):
     """Extracts and injects trace context. The first valid context is used, in the order of the names.
 
+    `extract_headers` and `inject_headers` take header pairs of bytes. `extract` and `inject` are the methods of an
+    OpenTelemetry propagator. The formats are those of the B3, W3C Trace Context and W3C Baggage specifications.
+
     Args:
         names: The propagators of ``OTEL_PROPAGATORS``, in any case: ``b3``, ``b3multi``, ``tracecontext``,
             ``baggage``, ``none``, or the name of an installed propagator. Unknown names are left out.
@@ -82,6 +85,19 @@ class Propagation(TextMapPropagator):
         calls: Injects into the calls of other libraries.
         external_hosts: External hosts that received trace context, in order of appearance; at most a hundred.
         replaced_headers: The lower-case names of headers that `reinject_headers` may remove; ``None`` for all.
+
+    Examples:
+        >>> propagation = Propagation(["b3", "tracecontext"], targets=["*.corp.example"])
+        >>> inbound = propagation.extract_headers(
+        ...     [(b"b3", b"463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-1")]
+        ... )
+        >>> inbound.sampled, f"{inbound.trace_id:032x}"
+        (True, '463ac35c9f6413ad48485a3953bb6124')
+        >>> (
+        ...     propagation.is_internal_host("billing.corp.example"),
+        ...     propagation.is_internal_host("api.stripe.com"),
+        ... )
+        (True, False)
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""Head samplers, by the names of ``OTEL_TRACES_SAMPLER``, and the sampling probability in ``tracestate``."""
+"""Head samplers, by the names of ``OTEL_TRACES_SAMPLER``, and the sampling probability in ``tracestate``.
+
+`build_sampler` makes a sampler from the variable's value. Every class is an SDK sampler for any ``TracerProvider``.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -171,11 +171,21 @@ def build_sampler(
 
     Args:
         name: A name of the specification, ``rate_limiting``, ``parentbased_rate_limiting``, or an entry point of the
-            group ``opentelemetry_traces_sampler``; any case.
-        arg: The argument as text; an empty text is the same as ``None``.
-        workers: The number of processes that share a rate.
+            group ``opentelemetry_traces_sampler``, in any case. Default: ``parentbased_always_on``.
+        arg: The argument as text. An empty text is the same as ``None``.
+        workers: Number of processes that share a rate. Default: 1.
         service_name: The service whose strategy is requested from a Jaeger server.
-        clock: Monotonic seconds.
+        clock: Returns monotonic seconds.
+
+    Returns:
+        The sampler with its description, problems and advice.
+
+    Examples:
+        >>> built = build_sampler("parentbased_traceidratio", "0.01")
+        >>> built.description
+        'as the caller decided, else 1 % (traceidratio)'
+        >>> build_sampler("traceidratio", "1%").root.sample(trace_id=1, name="GET /")
+        0.01
     """
     name = name.strip().lower() or DEFAULT
     kind = name.removeprefix(_PARENT_BASED)

@@ -1,4 +1,7 @@
-"""Helpers for tests: an OTLP receiver, captured spans, trace headers of a request."""
+"""Helpers for tests: an OTLP receiver, captured spans, and trace headers of a request.
+
+pytest finds the fixtures ``captured_spans``, ``otlp_receiver`` and ``clean_tracing`` by an entry point.
+"""
 
 from eco2_tracing.testing._headers import (
     SPAN_ID,

@@ -21,7 +21,7 @@ def b3_headers(
     sampled: bool | None = True,
     debug: bool = False,
 ) -> dict[str, str]:
-    """The headers that Envoy's Zipkin tracer sends to a service.
+    """Return the headers that Envoy's Zipkin tracer sends to a service.
 
     Args:
         trace_id: 16 or 32 hex digits.
@@ -31,6 +31,10 @@ def b3_headers(
 
     Returns:
         `X-B3-*` headers, for the ``headers`` argument of an HTTP client.
+
+    Examples:
+        >>> b3_headers()["X-B3-Sampled"]
+        '1'
     """
     headers = {"X-B3-TraceId": trace_id, "X-B3-SpanId": span_id}
     if debug:
@@ -43,7 +47,7 @@ def b3_headers(
 def traceparent_headers(
     trace_id: str = TRACE_ID, span_id: str = SPAN_ID, *, sampled: bool = True
 ) -> dict[str, str]:
-    """The W3C Trace Context header of the same trace.
+    """Return the W3C Trace Context header of the same trace.
 
     Args:
         trace_id: 32 hex digits.

@@ -43,6 +43,12 @@ class OtlpReceiver(SpanStore):
     Attributes:
         grpc_port: The gRPC port, after the first start.
         http_port: The HTTP port, after the first start.
+
+    Examples:
+        >>> with OtlpReceiver() as receiver:
+        ...     receiver.fail_with(http_status=503, times=2)
+        ...     len(receiver.spans)
+        0
     """
 
     def __init__(self, *, grpc_port: int = 0, http_port: int = 0, tls: TlsFiles | None = None) -> None:

@@ -179,8 +179,17 @@ def span_of_sdk(span: ReadableSpan) -> ReceivedSpan:
 class CapturedSpans(SpanStore, SpanProcessor):
     """A span processor that holds every ended span, with the query methods of a receiver.
 
-    Pass it to `configure_tracing(span_processors=...)`, where it receives the spans that would be
-    exported, or add it to any `TracerProvider`.
+    Pass it to `configure_tracing(span_processors=...)`, where it receives the spans that would be exported. Or add it
+    to any `TracerProvider`.
+
+    Examples:
+        >>> captured = CapturedSpans()
+        >>> configure_tracing(service_name="shop", span_processors=[captured])
+        True
+        >>> with span("work"):
+        ...     pass
+        >>> captured.one("work").service
+        'shop'
     """
 
     def on_end(self, span: ReadableSpan) -> None:

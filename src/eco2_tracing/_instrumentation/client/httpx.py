@@ -55,10 +55,10 @@ _patched: set[str] = set()
 
 
 def instrument_httpx() -> None:
-    """Instrument httpx and httpx2, for existing and new clients.
+    """Trace the calls of httpx and httpx2, by existing and new clients. ``configure_tracing`` calls it.
 
-    Safe to call twice, and before either package is imported. A package that is not installed is ignored.
-    ``configure_tracing`` calls this function.
+    Use it by hand if another tracer provider makes the spans. It is safe to call it twice, and before either package is
+    imported. A package that is not installed is ignored.
     """
     current.calls = True
     block_contrib_spans()

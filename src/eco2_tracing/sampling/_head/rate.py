@@ -33,15 +33,18 @@ _MAX_CORRECTION = 3.0  # natural logarithm
 
 
 class RateLimiting(HeadSampler):
-    """Samples about N new traces a second, evenly spread; services with the same load sample the same ones.
+    """Samples about N new traces a second, evenly spread. Services with the same load sample the same ones.
 
     Args:
-        per_second: N, over 0.
-        workers: The number of processes that share N equally.
-        clock: Monotonic seconds.
+        per_second: N, over 0, in traces a second.
+        workers: Number of processes that share N equally. Default: 1.
+        clock: Returns monotonic seconds.
 
     Raises:
         ValueError: N or the workers are not over 0.
+
+    Examples:
+        >>> provider = TracerProvider(sampler=ParentBased(RateLimiting(20)))
     """
 
     def __init__(

@@ -33,10 +33,10 @@ LOW_64_BITS = (1 << 64) - 1
 class HeadSampler(Sampler):
     """A sampler that decides about a new trace by its id and the name of its first span.
 
-    Subclasses implement :meth:`sample`; :meth:`should_sample` of the SDK calls it.
+    Subclasses implement `sample`, which the SDK's `should_sample` calls.
 
     Attributes:
-        needs_attributes: True if the sampler must be called by :meth:`should_sample` with the span's attributes.
+        needs_attributes: True if the sampler must be called by `should_sample` with the span's attributes.
         needs_name: True while the decision depends on the span's name, so that it must be known at the start.
     """
 
@@ -52,12 +52,12 @@ class HeadSampler(Sampler):
             name: The name of the first span.
 
         Returns:
-            :data:`NOT_CHOSEN` if the trace is not sampled. Otherwise the probability of that decision, over 0 and
-            up to 1, or :data:`UNKNOWN`, which is negative.
+            `NOT_CHOSEN` (0) if the trace is not sampled. Otherwise the probability of that decision, over 0 and up to
+            1, or `UNKNOWN` (-1).
         """
 
     def decide(self, trace_id: int, name: str) -> bool:
-        """Return True if a new trace is sampled, by :meth:`sample`."""
+        """Return True if `sample` samples a new trace."""
         return self.sample(trace_id, name) != NOT_CHOSEN
 
     @abstractmethod
@@ -177,6 +177,11 @@ class TraceIdRatio(HeadSampler):
 
     Raises:
         ValueError: The ratio is no number from 0 to 1.
+
+    Examples:
+        >>> sampler = TraceIdRatio(0.01)
+        >>> sampler.sample(trace_id=1, name="GET /")
+        0.01
     """
 
     def __init__(self, ratio: float) -> None:

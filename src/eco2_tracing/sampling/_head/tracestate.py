@@ -29,8 +29,11 @@ def threshold(probability: float) -> str | None:
         probability: Over 0, up to 1.
 
     Returns:
-        ``"0"`` for 1.0, ``"fd70a"`` for 0.01; ``None`` for a probability that is unknown
-        (:data:`~eco2_tracing.sampling.UNKNOWN`), zero or below 2**-56.
+        The value, or ``None`` for a probability that is unknown (`UNKNOWN`), zero or below 2**-56.
+
+    Examples:
+        >>> threshold(1.0), threshold(0.01)
+        ('0', 'fd70a')
     """
     if probability >= 1.0:
         return "0"
@@ -43,7 +46,11 @@ def threshold(probability: float) -> str | None:
 
 
 def randomness_value(trace_id: int) -> str:
-    """Return the ``rv`` value of a trace id: 14 hexadecimal digits."""
+    """Return the ``rv`` value of a trace id: 14 hexadecimal digits, the complement of 56 of its low 64 bits.
+
+    Args:
+        trace_id: The 128-bit trace id.
+    """
     return f"{_ALL - 1 - ((trace_id & LOW_64_BITS) >> 8):014x}"
 
 
@@ -51,11 +58,15 @@ def ot_member(probability: float, trace_id: int) -> str | None:
     """Return the value of the ``ot`` member for a trace that was sampled with a probability.
 
     Args:
-        probability: The value returned by :meth:`~eco2_tracing.sampling.HeadSampler.sample`.
+        probability: The value returned by `HeadSampler.sample`.
         trace_id: The 128-bit trace id.
 
     Returns:
-        ``th:…;rv:…``; ``th:0`` alone at 100 %; ``None`` if the probability is unknown.
+        ``th:…;rv:…``, or ``th:0`` alone at 100 %, or ``None`` if the probability is unknown.
+
+    Examples:
+        >>> ot_member(0.5, trace_id=0x1)
+        'th:8;rv:ffffffffffffff'
     """
     th = threshold(probability)
     if th is None or th == "0":
@@ -71,7 +82,7 @@ def with_probability(trace_state: TraceState | None, probability: float, trace_i
 
     Args:
         trace_state: The inherited tracestate.
-        probability: The value returned by :meth:`~eco2_tracing.sampling.HeadSampler.sample`.
+        probability: The value returned by `HeadSampler.sample`.
         trace_id: The 128-bit trace id.
 
     Returns:
