@@ -1,8 +1,19 @@
-"""Tracing for FastAPI services behind an Istio/Envoy mesh.
+"""Tracing for FastAPI services behind an Istio or Envoy mesh.
 
-Import this package before FastAPI: a bad ``OTEL_PROPAGATORS`` then cannot stop the service.
+Three calls trace a service::
 
-Each name is imported at its first use: the command ``eco2-tracing run`` uses none of them.
+    from eco2_tracing import configure_logging, configure_tracing, instrument_app  # before FastAPI
+
+    from fastapi import FastAPI
+
+    configure_logging()
+    configure_tracing(service_name="auth-api")
+    app = FastAPI()
+    instrument_app(app)
+
+Import this package before FastAPI. A bad ``OTEL_PROPAGATORS`` then cannot stop the service.
+
+Each name is imported at its first use, because the command ``eco2-tracing run`` uses none of them.
 """
 
 from eco2_tracing._early import protect_variables as _protect
