@@ -177,7 +177,7 @@ def instrument_app(
 ) -> None:
     """Trace one FastAPI or Starlette application, in place, outside all its middleware.
 
-    Call it before or after ``configure_tracing`` and ``add_middleware``, and as often as you like.
+    Call it before or after ``configure_tracing`` and ``add_middleware``. It is safe to call it twice.
 
     Args:
         app: The application.
