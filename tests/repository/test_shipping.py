@@ -61,6 +61,13 @@ def test_ci_runs_the_commands_of_the_readme():
     assert "-m pytest" in ci
 
 
+def test_the_readme_is_two_screens_long():
+    """At most 90 lines, each of which a screen can show."""
+    lines = README.splitlines()
+    assert len(lines) <= 90
+    assert [line for line in lines if len(line) > 160] == []
+
+
 def test_every_tested_library_has_its_extra():
     """The extra of a warning exists, and `all` includes each."""
     extras = PYPROJECT["project"]["optional-dependencies"]
