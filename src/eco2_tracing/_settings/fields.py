@@ -49,165 +49,106 @@ class Settings(_Declared):
     """Every setting with its default.
 
     The metadata of a field is its parser and its variables, separated by spaces or as several texts. The first
-    variable that is set is used. Sequences are tuples and collections are frozensets at run time.
+    variable that is set is used. Sequences are tuples and collections are frozensets at run time. What each field does
+    is in the table in `reference`.
     """
 
     disabled: Annotated[bool, parse.spec_boolean, "OTEL_SDK_DISABLED"] = False
-    """No spans are recorded. Trace headers are still propagated."""
     service_name: str | None = None
-    """``OTEL_SERVICE_NAME``, else ``service.name`` of ``OTEL_RESOURCE_ATTRIBUTES``."""
     service_version: str | None = None
-    """``service.version`` of ``OTEL_RESOURCE_ATTRIBUTES``."""
     environment: str | None = None
-    """``deployment.environment.name``, else ``deployment.environment``, of ``OTEL_RESOURCE_ATTRIBUTES``."""
     resource_attributes: Annotated[Mapping[str, str], parse.pairs, "OTEL_RESOURCE_ATTRIBUTES"] = {}
-    """Decoded. Credentials are masked in ``repr``, ``str`` and dumps; the attribute holds the value that was set."""
     propagators: Annotated[
         Sequence[str],
         name_list("opentelemetry_propagator", "b3", "b3multi", "tracecontext", "baggage"),
         "OTEL_PROPAGATORS",
     ] = ("b3", "tracecontext", "baggage")
-    """Names of propagators that exist, in order; ``none`` only alone."""
     traces_exporter: Annotated[
         Sequence[str],
         name_list("opentelemetry_traces_exporter", "otlp", "console", "waterfall"),
         "OTEL_TRACES_EXPORTER",
     ] = ("otlp",)
-    """Names of exporters that exist; ``none`` only alone."""
     traces_sampler: Annotated[str, str, "OTEL_TRACES_SAMPLER"] = DEFAULT_SAMPLER
-    """Name of a sampler that exists."""
     traces_sampler_arg: Annotated[str | None, str, "OTEL_TRACES_SAMPLER_ARG"] = None
-    """The sampler's argument as text; checked only for the ratio samplers."""
     id_generator: Annotated[
         str, one_name("opentelemetry_id_generator", "random"), "OTEL_PYTHON_ID_GENERATOR"
     ] = "random"
-    """Name of an id generator that exists."""
     log_level: Annotated[str | None, parse.log_level, "OTEL_LOG_LEVEL"] = None
-    """``debug``, ``info``, ``warning``, ``error`` or ``critical``, for the logger ``eco2_tracing``."""
 
     exporter_otlp_protocol: Annotated[
         Literal["grpc", "http/protobuf"], parse.one_of("grpc", "http/protobuf"), _otlp("PROTOCOL")
     ] = "grpc"
-    """OTLP over gRPC, or over HTTP."""
     exporter_otlp_endpoint: Annotated[str, str, _otlp("ENDPOINT")] = "localhost:4317"
-    """The text that was set, without credentials and query; `otlp` holds the resolved endpoint."""
     exporter_otlp_insecure: Annotated[bool | None, parse.spec_boolean, _otlp("INSECURE")] = None
-    """Plaintext for an endpoint without a scheme; with ``None`` the host decides."""
     exporter_otlp_headers: Annotated[Mapping[str, SecretStr | str], parse.headers, _otlp("HEADERS")] = {}
-    """Headers of each export request; values are masked."""
     exporter_otlp_timeout: Annotated[int, parse.timeout, _otlp("TIMEOUT")] = 10_000
-    """Milliseconds for one export, retries included."""
     exporter_otlp_compression: Annotated[
         Literal["none", "gzip"], parse.one_of("none", "gzip"), _otlp("COMPRESSION")
     ] = "none"
-    """Compression of each export request."""
     exporter_otlp_certificate: Annotated[str | None, str, _otlp("CERTIFICATE")] = None
-    """File of the certificate authorities that the server is checked against (PEM)."""
     exporter_otlp_client_certificate: Annotated[str | None, str, _otlp("CLIENT_CERTIFICATE")] = None
-    """File of the client's certificate (PEM)."""
     exporter_otlp_client_key: Annotated[str | None, str, _otlp("CLIENT_KEY")] = None
-    """File of the client's key (PEM)."""
     otlp: Annotated[OtlpSettings, _UNCHECKED] = Field(OtlpSettings(), exclude=True, init=False)
-    """The destination that the OTLP settings above resolve to."""
 
     bsp_schedule_delay: Annotated[int, parse.milliseconds, "OTEL_BSP_SCHEDULE_DELAY"] = 1000
-    """Milliseconds between two exports."""
     bsp_max_queue_size: Annotated[_Positive, "OTEL_BSP_MAX_QUEUE_SIZE"] = 2048
-    """Maximum number of spans in the queue."""
     bsp_max_export_batch_size: Annotated[_Positive, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"] = 512
-    """Maximum number of spans in one export; at most the size of the queue."""
     bsp_export_timeout: Annotated[int, parse.timeout, "OTEL_BSP_EXPORT_TIMEOUT"] = 30_000
-    """Milliseconds that an export may take."""
 
     attribute_count_limit: Annotated[_Count, _COUNT_LIMIT] = 128
-    """Attributes of a span, event or link, where the limits below are not set."""
     attribute_value_length_limit: Annotated[_Limit, _LENGTH_LIMIT] = None
-    """Characters of a value; ``None`` is no limit."""
     span_attribute_count_limit: Annotated[_Count, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", _COUNT_LIMIT] = 128
-    """Attributes of a span."""
     span_attribute_value_length_limit: Annotated[
         _Limit, "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", _LENGTH_LIMIT
     ] = None
-    """Characters of the value of a span's attribute; ``None`` is no limit."""
     span_event_count_limit: Annotated[_Count, "OTEL_SPAN_EVENT_COUNT_LIMIT"] = 128
-    """Events of a span."""
     span_link_count_limit: Annotated[_Count, "OTEL_SPAN_LINK_COUNT_LIMIT"] = 128
-    """Links of a span."""
     event_attribute_count_limit: Annotated[_Count, "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", _COUNT_LIMIT] = 128
-    """Attributes of an event."""
     link_attribute_count_limit: Annotated[_Count, "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", _COUNT_LIMIT] = 128
-    """Attributes of a link."""
 
     excluded_paths: Annotated[Sequence[str] | None, parse.items, "ECO2_TRACING_EXCLUDED_PATHS"] = None
-    """Paths without spans; ``None`` stands for the default list."""
     excluded_urls: Annotated[_Expressions, "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", _EXCLUDED_URLS] = ()
-    """Regular expressions of URLs without server spans."""
     httpx_excluded_urls: Annotated[_Expressions, "OTEL_PYTHON_HTTPX_EXCLUDED_URLS", _EXCLUDED_URLS] = ()
-    """Regular expressions of URLs without client spans."""
     http_capture_headers_server_request: Annotated[_Expressions, _captured("SERVER_REQUEST")] = ()
-    """Regular expressions of request headers that server spans record."""
     http_capture_headers_server_response: Annotated[_Expressions, _captured("SERVER_RESPONSE")] = ()
-    """Regular expressions of response headers that server spans record."""
     http_capture_headers_client_request: Annotated[_Expressions, _captured("CLIENT_REQUEST")] = ()
-    """Regular expressions of request headers that client spans record."""
     http_capture_headers_client_response: Annotated[_Expressions, _captured("CLIENT_RESPONSE")] = ()
-    """Regular expressions of response headers that client spans record."""
     http_capture_headers_sanitize_fields: Annotated[_Expressions, _captured("SANITIZE_FIELDS")] = ()
-    """Regular expressions of recorded headers whose values are masked."""
 
     error_sampling_rate: Annotated[float, parse.rate, "ECO2_TRACING_ERROR_SAMPLING_RATE"] = 1.0
-    """Share of failing traces that is kept, from 0 to 1."""
     error_sampling_rate_is_set: bool = Field(default=False, init=False)
-    """A usable error rate is set, which then applies to ``always_off`` too."""
     slow_threshold_ms: Annotated[float | None, parse.positive_ms, "ECO2_TRACING_SLOW_THRESHOLD_MS"] = None
-    """Milliseconds from which a request is kept; ``None`` is off."""
     slow_thresholds_ms: Annotated[
         Mapping[str, float], parse.thresholds, "ECO2_TRACING_SLOW_THRESHOLDS_MS"
     ] = {}
-    """Milliseconds from which a request is kept, by route."""
     max_kept_traces_per_second: Annotated[_Count, "ECO2_TRACING_MAX_KEPT_TRACES_PER_SECOND"] = 200
-    """Maximum number of unsampled local traces that one process keeps in a second."""
     workers: Annotated[_Positive, "ECO2_TRACING_WORKERS", "WEB_CONCURRENCY"] = 1
-    """Number of processes that share a sampling rate."""
 
     redact_keys: Annotated[Collection[str], parse.key_set, "ECO2_TRACING_REDACT_KEYS", _STRINGS] = frozenset()
-    """Keys whose values are masked beside the built-in ones; lower case."""
     redact_numbers: Annotated[
         Collection[str], parse.some_of(*NUMBER_KINDS), "ECO2_TRACING_REDACT_NUMBERS", _STRINGS
     ] = frozenset()
-    """Kinds of numbers that are masked in texts: ``card``, ``resident``."""
     response_header: Annotated[str | None, parse.header_name, "ECO2_TRACING_RESPONSE_HEADER"] = None
-    """Name of a response header that carries the trace id."""
     trust_inbound: Annotated[_Boolean, "ECO2_TRACING_TRUST_INBOUND"] = True
-    """Trace ids and sampling decisions of inbound requests are continued."""
     propagation_targets: Annotated[Sequence[str], parse.hosts, "ECO2_TRACING_PROPAGATION_TARGETS"] = ()
-    """Internal hosts beside those that are recognised by their name."""
     propagate_externally: Annotated[_Boolean, "ECO2_TRACING_PROPAGATE_EXTERNALLY"] = True
-    """The trace context is injected into requests to external hosts."""
     instrumentation: Annotated[
         Literal["lean", "contrib"], parse.one_of("lean", "contrib"), "ECO2_TRACING_INSTRUMENTATION"
     ] = "lean"
-    """The instrumentation of FastAPI and httpx."""
     instrumentations: Annotated[_Names, "ECO2_TRACING_INSTRUMENTATIONS"] = ()
-    """Library instrumentations that are enabled beside the tested list."""
     disabled_instrumentations: Annotated[_Names, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"] = ()
-    """Library instrumentations that are not enabled."""
     waterfall: Annotated[
         Literal["errors", "all", "tree"], parse.one_of("errors", "all", "tree"), "ECO2_TRACING_WATERFALL"
     ] = "all"
-    """What the exporter ``waterfall`` prints: failed and slow traces, all traces, or a tree of each trace."""
     trace_url: Annotated[str | None, parse.trace_url, "ECO2_TRACING_TRACE_URL"] = None
-    """Address of a trace in a viewer, with ``{trace_id}``; the exporter ``waterfall`` links to it."""
     log_format: Annotated[
         Literal["json", "text", "auto"] | None,
         parse.one_of("json", "text", "auto"),
         "ECO2_TRACING_LOG_FORMAT",
     ] = None
-    """Format of the lines of ``configure_logging``; ``None`` leaves it to the argument."""
     strict: Annotated[_Boolean, "ECO2_TRACING_STRICT"] = False
-    """Wrong configuration raises `ConfigurationError`."""
     problems: Annotated[tuple[Problem, ...], _UNCHECKED] = Field((), exclude=True, repr=False, init=False)
-    """What is wrong or doubtful in the configuration, in the order of the settings."""
+
 
 
 PREFIXES = ("OTEL_INSTRUMENTATION_", "OTEL_PYTHON_", "OTEL_", "ECO2_TRACING_")

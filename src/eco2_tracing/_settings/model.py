@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic.config import JsonDict
 from pydantic_core import InitErrorDetails, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -17,6 +18,15 @@ from pydantic_settings import (
 from eco2_tracing._settings.display import masked_reprs, shown_value
 from eco2_tracing._settings.fields import Settings
 from eco2_tracing._settings.load import read_fields
+from eco2_tracing._settings.reference import effects
+
+_EFFECTS = effects()
+
+
+def _describe(schema: JsonDict) -> None:
+    """Add the effect of each field to the JSON schema."""
+    for name, property_schema in cast("dict[str, JsonDict]", schema["properties"]).items():
+        property_schema["description"] = _EFFECTS[name]
 
 
 class TracingSettings(Settings, BaseSettings):
@@ -39,7 +49,7 @@ class TracingSettings(Settings, BaseSettings):
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        frozen=True, extra="forbid", env_file=None, hide_input_in_errors=True
+        frozen=True, extra="forbid", env_file=None, hide_input_in_errors=True, json_schema_extra=_describe
     )
 
     def model_post_init(self, _context: object, /) -> None:
@@ -78,3 +88,7 @@ class _Variables(InitSettingsSource):
         """Return the values of all fields that are not at their default."""
         keywords = dict(self.init_kwargs)
         return read_fields(environ=keywords.pop("_environ", os.environ), keywords=keywords)
+
+
+for _name, _field in TracingSettings.model_fields.items():
+    _field.description = _EFFECTS[_name]

@@ -1,0 +1,1 @@
+"""Generates parts of the documentation's site. `mkdocs.yml` is its configuration."""
