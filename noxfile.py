@@ -154,9 +154,11 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST, requires=["build"])
 def docs(session: nox.Session) -> None:
-    """Run every snippet of the README and of `docs/`."""
-    session.install(wheel("[all,demo]"), *group("docs"))
-    session.run("pytest", "tests/repository/test_docs.py", *session.posargs)
+    """Build the site with warnings as errors, run every snippet, and compare the reference pages with the code."""
+    session.install(wheel("[all,demo]"), *group("docs", "test"))
+    session.run("mkdocs", "build", "--strict")
+    names = ("docs", "getting_started", "prose", "references", "site")
+    session.run("pytest", *(f"tests/repository/test_{name}.py" for name in names), *session.posargs)
 
 
 @nox.session(python=OLDEST, requires=["build"])

@@ -1,31 +1,30 @@
-"""Every Python snippet of README and `docs/` runs, and every link has a target."""
+"""Every snippet of README and `docs/` runs or parses, and every link has a target."""
 
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests.repository.shell import Page, commands, reason, wrong_extras
+from tests.repository.snippets import PAGES, SHELLS, Block, blocks, name, of, require
 from tests.repository.sources import ROOT
 
-PAGES = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NEEDS = re.compile(r"^<!-- needs: (.*) -->$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+# Its commands are those of `test_getting_started`, which compares their output too.
+RUN_ELSEWHERE = {ROOT / "docs" / "getting-started.md"}
 
 
-def snippets(text: str) -> list[tuple[int, str]]:
-    """The Python blocks of a page, each with its first line number."""
-    return [
-        (text.count("\n", 0, found.start(2)) + 1, found[2])
-        for found in FENCE.finditer(text)
-        if found[1] in {"python", "py"}
-    ]
+def snippets(page: Path) -> list[tuple[int, str]]:
+    """The Python blocks of a page that are run, each with its first line number."""
+    return [(block.line, block.text) for block in of(page, "python") if not block.not_run]
 
 
 def script(page: str, blocks: list[tuple[int, str]]) -> str:
@@ -45,19 +44,12 @@ def run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def name(page: Path) -> str:
-    """A page's path in the repository."""
-    return str(page.relative_to(ROOT))
-
-
-@pytest.mark.parametrize("page", [page for page in PAGES if snippets(page.read_text())], ids=name)
+@pytest.mark.parametrize("page", [page for page in PAGES if snippets(page)], ids=name)
 def test_snippets_run(page, tmp_path):
     """The blocks of a page run in order, if the packages that the page needs are installed."""
-    for needed in NEEDS.findall(page.read_text()):
-        for module in needed.split(", "):
-            pytest.importorskip(module)
-    blocks = [block for block in snippets(page.read_text()) if "def test_" not in block[1]]
-    (tmp_path / "snippets.py").write_text(script(name(page), blocks))
+    require(page)
+    programs = [block for block in snippets(page) if "def test_" not in block[1]]
+    (tmp_path / "snippets.py").write_text(script(name(page), programs))
     done = run([sys.executable, "snippets.py"], tmp_path)
     assert done.returncode == 0, done.stderr
 
@@ -65,7 +57,7 @@ def test_snippets_run(page, tmp_path):
 @pytest.mark.parametrize("page", [page for page in PAGES if "\ndef test_" in page.read_text()], ids=name)
 def test_snippets_that_are_tests_pass(page, tmp_path):
     """The blocks with tests pass under pytest, with the library's plugin alone."""
-    for line, text in snippets(page.read_text()):
+    for line, text in snippets(page):
         if "def test_" in text:
             (tmp_path / f"test_line_{line}.py").write_text(text)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
@@ -78,13 +70,6 @@ def test_links_have_targets(page):
     """A relative link names a file of the repository."""
     targets = [target for target in LINK.findall(page.read_text()) if "://" not in target]
     assert [target for target in targets if not (page.parent / target).exists()] == []
-
-
-def test_every_page_is_in_the_index():
-    """The index links to each page."""
-    index = (ROOT / "docs" / "index.md").read_text()
-    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
-    assert {page for page in pages if f"({page})" not in index} == set()
 
 
 def test_every_decision_is_in_its_list():
@@ -120,7 +105,7 @@ def test_every_program_imports_the_library_first():
     programs = {
         f"{name(page)}:{line}": text
         for page in PAGES
-        for line, text in snippets(page.read_text())
+        for line, text in snippets(page)
         if "import" in text
     }
     programs |= {name(path): path.read_text() for path in sorted((ROOT / "examples").rglob("*.py"))}
@@ -128,6 +113,55 @@ def test_every_program_imports_the_library_first():
     assert late("from fastapi import FastAPI\nfrom eco2_tracing import span\n")
 
 
-def test_only_python_blocks_are_snippets():
-    """They have their line numbers and no prose."""
-    assert snippets("a\n```python\nx = 1\n```\n```console\n$ x\n```\n") == [(3, "x = 1\n")]
+SHELL_PAGES = [page for page in PAGES if page not in RUN_ELSEWHERE and of(page, *SHELLS)]
+
+
+@pytest.mark.parametrize("page", SHELL_PAGES, ids=name)
+def test_shell_snippets_run(page, tmp_path):
+    """The commands of a page run in order, but for those that `NOT_RUN` or a comment above them leaves out."""
+    require(page)
+    with Page(tmp_path) as shell:
+        print("\n".join(shell.run(page.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if of(page, "json", "toml", "yaml")], ids=name)
+def test_data_snippets_parse(page):
+    """Each JSON, TOML and YAML block can be read."""
+    for block in of(page, "json", "toml", "yaml"):
+        try:
+            if block.kind == "json":
+                read_json(block.text)
+            elif block.kind == "toml":
+                tomllib.loads(block.text)
+            else:
+                list(pytest.importorskip("yaml").safe_load_all(block.text))
+        except ValueError as error:
+            pytest.fail(f"line {block.line}: {error}")
+
+
+def read_json(text: str) -> None:
+    """Read one document, or one a line."""
+    try:
+        json.loads(text)
+    except ValueError:
+        for line in text.splitlines():
+            json.loads(line)
+
+
+def test_blocks():
+    """Each has its line, its language, and the comments above it."""
+    text = "a\n```python\nx = 1\n```\n\n<!-- file: a.py -->\n```py\ny\n```\n- b\n\n    <!-- not run: slow -->\n    ```sh\n    z\n    ```\n"
+    assert list(blocks(text)) == [
+        Block(3, "python", "x = 1\n"),
+        Block(8, "python", "y\n", file="a.py"),
+        Block(14, "sh", "z\n", not_run="slow"),
+    ]
+
+
+def test_commands():
+    """Lines after prompts are commands, the others output; a backslash joins lines."""
+    assert list(commands(Block(1, "console", "$ a \\\n  b\nout\n$ c\n"))) == ["a    b", "c"]
+    assert list(commands(Block(1, "sh", "# no command\na\n\nb\n"))) == ["a", "b"]
+    assert reason("OTEL_SDK_DISABLED=true .venv/bin/pip install x")
+    assert not reason("uvicorn app:app")
+    assert wrong_extras("pip install 'eco2-tracing[redis,nothing]'") == {"nothing"}
