@@ -33,9 +33,9 @@ def page() -> str:
 
 def commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser, str]]:
     """The name, the parser and the line of help of each command."""
-    for action in parser._actions:  # noqa: SLF001 - argparse has no public list of its commands
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
-            summaries = {choice.dest: choice.help or "" for choice in action._choices_actions}  # noqa: SLF001 - as above
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            summaries = {choice.dest: choice.help or "" for choice in action._choices_actions}
             for name, found in action.choices.items():
                 yield name, found, summaries.get(name, "")
 
@@ -47,7 +47,7 @@ def command(name: str, parser: argparse.ArgumentParser, summary: str) -> Iterato
     usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
     yield f"```text\n{usage}\n```\n"
     yield "| option | effect |\n|---|---|"
-    for action in parser._actions:  # noqa: SLF001 - as above
+    for action in parser._actions:
         if action.dest != "help":
             yield f"| {', '.join(f'`{each}`' for each in flags(action))} | {cell(action.help or '')} |"
     yield ""
@@ -57,7 +57,11 @@ def command(name: str, parser: argparse.ArgumentParser, summary: str) -> Iterato
 
 def flags(action: argparse.Action) -> list[str]:
     """How an option is written, with its value."""
-    value = f"{{{','.join(map(str, action.choices))}}}" if action.choices else (action.metavar if isinstance(action.metavar, str) else action.dest.upper())
+    value = (
+        f"{{{','.join(map(str, action.choices))}}}"
+        if action.choices
+        else (action.metavar if isinstance(action.metavar, str) else action.dest.upper())
+    )
     if not action.option_strings:
         return [value]
     return [option if action.nargs == 0 else f"{option} {value}" for option in action.option_strings]

@@ -27,7 +27,9 @@ text { font: 13px system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-s
 
 def svg(title: str, height: int, parts: Iterator[str]) -> str:
     """One picture."""
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" role="img">'
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" role="img">'
+    )
     return "\n".join([head, f"<title>{title}</title>", STYLE, *parts, "</svg>\n"])
 
 
@@ -41,9 +43,7 @@ def box(x: int, y: int, width: int, lines: str, *, height: int = 44) -> str:
     words = lines.split("|")
     first = y + height / 2 + 4.5 - 8 * (len(words) - 1)
     kinds = ("m t", "m s")
-    made = [
-        text(x + width / 2, first + 16 * at, each, kinds[min(at, 1)]) for at, each in enumerate(words)
-    ]
+    made = [text(x + width / 2, first + 16 * at, each, kinds[min(at, 1)]) for at, each in enumerate(words)]
     return f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="6" class="box"/>' + "".join(made)
 
 
@@ -116,7 +116,12 @@ def login() -> str:
     left, scale, row = 330, 26.0, 27
 
     def parts() -> Iterator[str]:
-        legend = (("proxy", "Envoy"), ("service", "your services"), ("call", "outgoing call"), ("data", "database, cache"))
+        legend = (
+            ("proxy", "Envoy"),
+            ("service", "your services"),
+            ("call", "outgoing call"),
+            ("data", "database, cache"),
+        )
         for at, (kind, name) in enumerate(legend):
             yield f'<rect x="{20 + 150 * at}" y="14" width="13" height="13" rx="3" class="{kind}"/>'
             yield text(40 + 150 * at, 25, name, "s")
@@ -136,12 +141,18 @@ def login() -> str:
     return svg("The trace of a login behind an Istio mesh", 346, parts())
 
 
+def dot(x: float, y: int, kind: str) -> str:
+    """A request."""
+    radius = {"lost": 2.6, "missed": 2.6, "dropped": 2.1}.get(kind, 3.2)
+    return f'<circle cx="{x:.1f}" cy="{y}" r="{radius}" class="{kind}"/>'
+
+
 FAILED, SLOW, DOTS, COLUMNS = 30, 4, 1000, 50
 
 
 def kept() -> str:
     """A thousand requests at a sampling ratio of 1 %, with and without tail sampling."""
-    random = Random(20)
+    random = Random(20)  # noqa: S311 - the same dots in each run
     places = list(range(DOTS))
     random.shuffle(places)
     failed, slow = set(places[:FAILED]), set(places[FAILED : FAILED + SLOW])
@@ -163,11 +174,13 @@ def kept() -> str:
         for at in range(DOTS):
             if (found := kind(at)) != "dropped":
                 x, y = left + 3.5 + at % COLUMNS * 7, 64 + at // COLUMNS * 9
-                yield f'<circle cx="{x:.1f}" cy="{y}" r="{2.6 if found in {"lost", "missed"} else 3.2}" class="{found}"/>'
+                yield dot(x, y, found)
 
     def parts() -> Iterator[str]:
         yield from panel(20, "1 % head sampling", "10 of 1 000 requests, failed ones by chance", head_only)
-        yield from panel(400, "eco2-tracing at 1 %", "the same 10, every failed and every slow request", with_tail)
+        yield from panel(
+            400, "eco2-tracing at 1 %", "the same 10, every failed and every slow request", with_tail
+        )
         names = (
             ("head", "sampled by the head"),
             ("failed", "failed, kept"),
@@ -177,7 +190,7 @@ def kept() -> str:
             ("dropped", "dropped"),
         )
         for (found, name), x in zip(names, (24, 182, 300, 406, 524, 628), strict=True):
-            yield f'<circle cx="{x}" cy="272" r="{2.5 if found in {"lost", "missed", "dropped"} else 3.6}" class="{found}"/>'
+            yield dot(x, 272, found)
             yield text(x + 9, 276, name, "s")
 
     return svg("What is kept of 1 000 requests at 1 % sampling", 292, parts())

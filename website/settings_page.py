@@ -19,9 +19,9 @@ settings = TracingSettings(traces_sampler="parentbased_traceidratio", traces_sam
 configure_tracing(settings=settings)
 ```
 
-The environment overrides the arguments of `configure_tracing`; explicit `settings=` override the environment.
-[Configuration](../configuration.md) explains precedence and wrong values. `true` is the only word for true in variables of
-the specification; those of eco2-tracing take `1`, `yes` and `on` too.
+The environment overrides the arguments of `configure_tracing`, and explicit `settings=` override the environment.
+[Configuration](../configuration.md) explains precedence and wrong values. Variables of the specification take `true` as
+the only word for true. Those of eco2-tracing take `1`, `yes` and `on` too.
 
 <!-- Written by `python -m website` from src/eco2_tracing/_settings/reference. -->
 """
@@ -40,7 +40,7 @@ def overview() -> Iterator[str]:
     for rows in SECTIONS.values():
         for row in rows:
             for variable in row.variables[:1]:
-                yield f"| [`{variable}`](#{variable.lower()}) | {row.shown_default or '–'} |"
+                yield f"| [`{variable}`](#{variable.lower()}) | {row.shown_default or 'none'} |"
     yield ""
 
 
@@ -61,7 +61,9 @@ def entry(row: Setting) -> Iterator[str]:
     variable, *others = row.variables
     yield f"### {variable}\n\n{row.effect}\n"
     facts = {
-        "Default": " ".join(filter(None, (row.shown_default or "–", row.unit if row.shown_default else ""))),
+        "Default": " ".join(
+            filter(None, (row.shown_default or "none", row.unit if row.shown_default else ""))
+        ),
         "Unit": "" if row.shown_default else row.unit,
         "Example": f"`{row.example}`" if row.example else "",
         "Also": ", ".join(f"`{other}`, which overrides it" for other in others),
@@ -71,4 +73,3 @@ def entry(row: Setting) -> Iterator[str]:
     }
     yield from (f"- **{name}**: {value}" for name, value in facts.items() if value)
     yield ""
-

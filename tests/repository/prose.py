@@ -1,7 +1,7 @@
 """The sentences of README and `docs/`, measured: `python -m tests.repository.prose [REVISION] [--show N] [PAGE…]`.
 
-With a revision, the pages of that commit are measured first: `python -m tests.repository.prose c4a67dc`. `--show 10` adds
-the longest sentences, and those that are passive or have no subject. Code, headings and tables are left out.
+With a revision, the pages of that commit are measured first. `--show 10` adds the longest sentences, and those that are
+passive or have no subject. Code, headings and tables are left out.
 
 The measures are rules of thumb. A sentence is passive if a form of "be" and a participle follow each other. It has no
 subject if it begins with a participle or an inflected verb, or has no verb at all. An imperative has its subject.
@@ -31,54 +31,71 @@ MARKER = re.compile(r"^ *(?:[-*+>]|\d+\.) +")
 END = re.compile(r"(?<=[.!?])[\"')*_]*\s+(?=[\"'(*_`\[]*[A-Z0-9`])|(?<=:)\s*$")
 ABBREVIATIONS = re.compile(r"\b(?:e\.g|i\.e|etc|vs|cf|Mr|No)\.")
 LINK = re.compile(r"\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])?")
-WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*|\d[\w.,%]*|`")
+WORD = re.compile(r"[A-Za-z][A-Za-z'-]*|\d[\w.,%]*|`")
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
 
 BE = r"(?:am|is|are|was|were|be|been|being|isn't|aren't|gets?|got)"
-IRREGULAR = (
+IRREGULAR = _words(
     "begun bound bought brought built chosen cut done drawn driven fed forgotten found given gone had heard held "
     "hidden hit kept known laid left lost made meant met overridden overwritten paid put read reset rewritten run said "
     "seen sent set shown shut split spent stuck sunk taken thrown told understood undone unset withdrawn withheld won "
     "worn written"
-).split()
-ADVERB = r"(?:\s+(?:\w+ly|not|never|also|still|then|only|always|already|thus|first|too|again|both|all|even|just))*"
+)
+ADVERB = (
+    r"(?:\s+(?:\w+ly|not|never|also|still|then|only|always|already|thus|first|too|again|both|all|even|just))*"
+)
 PARTICIPLE = rf"(?:\w+ed|{'|'.join(IRREGULAR)})"
 PASSIVE = re.compile(rf"\b{BE}{ADVERB}\s+{PARTICIPLE}\b", re.IGNORECASE)
 # Adjectives, and verbs whose participle describes the subject.
-NO_PASSIVE = re.compile(rf"\b{BE}{ADVERB}\s+(?:need|red|speed|embed|hundred|indeed|limited|related|nested)\b", re.IGNORECASE)
-AUXILIARY = "am is are was were be been has have had do does did can cannot could may might must shall should will would".split()
-VERBS = (
-    "accept accepts act acts add adds allow allows answer answers appear appears append appends apply applies arrive "
-    "arrives ask asks assert asserts become becomes begin begins behave behaves belong belongs bind binds block blocks "
-    "break breaks bring brings build builds buffer buffers call calls carry carries cause causes change changes check "
-    "checks choose chooses close closes come comes compare compares configure configures connect connects contain "
-    "contains continue continues copy copies cost costs count counts cover covers create creates decide decides define "
-    "defines delete deletes deliver delivers depend depends describe describes differ differs disable disables "
-    "discard discards do drop drops enable enables encode encodes end ends exclude excludes exist exists expect expects "
-    "export exports extract extracts fail fails fall falls fill fills filter filters find finds finish finishes fit fits "
-    "flush flushes follow follows forward forwards get gets give gives go goes grow grows hand hands handle handles happen "
-    "happens help helps hide hides hold holds ignore ignores import imports include includes inherit inherits inject "
-    "injects install installs instrument instruments join joins keep keeps know knows lack lacks last lasts lead leads "
-    "leave leaves let lets limit limits link links list lists listen listens load loads log logs look looks lose loses "
-    "make makes map maps mask masks match matches matter matters mean means measure measures merge merges miss misses "
-    "move moves name names need needs occur occurs offer offers open opens overlap overrides override own owns parse "
-    "parses pass passes patch patches pause pauses pay pays poll polls precede precedes print prints process produce "
-    "produces propagate propagates protect protects prove proves provide provides pull put puts queue raise raises reach "
-    "reaches read reads receive receives record records refuse refuses reject rejects remain remains remove removes "
-    "rename renames repeat repeats replace replaces report reports require requires reset resets respond responds "
-    "restart restarts restore restores return returns run runs sample samples saturate save saves say says search see "
-    "seem sees send sends serve serves set sets share shares show shows skip skips sleep sleeps sort sorts stand stands "
-    "start starts state states stay stays stop stops store stores strip strips submit survive survives switch switches "
-    "take takes tell tells test tests think time trace traces travel treat treats trust trusts try tries turn turns "
-    "type understand unset use uses wait waits want wants warn warns work works wrap wraps write writes yield yields"
-).split()
+NO_PASSIVE = re.compile(
+    rf"\b{BE}{ADVERB}\s+(?:need|red|speed|embed|hundred|indeed|limited|related|nested)\b", re.IGNORECASE
+)
+AUXILIARY = _words(
+    "am is are was were be been has have had do does did can cannot could may might must shall should will would"
+)
+VERBS = _words(
+    "accept accepts act acts add adds allow allows answer answers appear appears append appends apply applies "
+    "arrive arrives ask asks assert asserts become becomes begin begins behave behaves belong belongs bind binds "
+    "block blocks break breaks bring brings build builds buffer buffers call calls carry carries cause causes "
+    "change changes check checks choose chooses close closes come comes compare compares configure configures "
+    "connect connects contain contains continue continues copy copies cost costs count counts cover covers create "
+    "creates decide decides define defines delete deletes deliver delivers depend depends describe describes differ "
+    "differs disable disables discard discards do drop drops enable enables encode encodes end ends exclude "
+    "excludes exist exists expect expects export exports extract extracts fail fails fall falls fill fills filter "
+    "filters find finds finish finishes fit fits flush flushes follow follows forward forwards get gets give gives "
+    "go goes grow grows hand hands handle handles happen happens help helps hide hides hold holds ignore ignores "
+    "import imports include includes inherit inherits inject injects install installs instrument instruments join "
+    "joins keep keeps know knows lack lacks last lasts lead leads leave leaves let lets limit limits link links "
+    "list lists listen listens load loads log logs look looks lose loses make makes map maps mask masks match "
+    "matches matter matters mean means measure measures merge merges miss misses move moves name names need needs "
+    "occur occurs offer offers open opens overlap overrides override own owns parse parses pass passes patch "
+    "patches pause pauses pay pays poll polls precede precedes print prints process produce produces propagate "
+    "propagates protect protects prove proves provide provides pull put puts queue raise raises reach reaches read "
+    "reads receive receives record records refuse refuses reject rejects remain remains remove removes rename "
+    "renames repeat repeats replace replaces report reports require requires reset resets respond responds restart "
+    "restarts restore restores return returns run runs sample samples saturate save saves say says search see seem "
+    "sees send sends serve serves set sets share shares show shows skip skips sleep sleeps sort sorts stand stands "
+    "start starts state states stay stays stop stops store stores strip strips submit survive survives switch "
+    "switches take takes tell tells test tests think time trace traces travel treat treats trust trusts try tries "
+    "turn turns type understand unset use uses wait waits want wants warn warns work works wrap wraps write writes "
+    "yield yields"
+)
 FINITE = frozenset({*AUXILIARY, *VERBS, "doesn't", "don't", "isn't", "aren't", "can't", "won't"})
-INFLECTED = frozenset({word for word in VERBS if word.endswith("s")} | {"is", "are", "was", "were", "has", "does"})
+INFLECTED = frozenset(
+    {word for word in VERBS if word.endswith("s")} | {"is", "are", "was", "were", "has", "does"}
+)
 # Words that end like an inflected verb or a participle, and begin a sentence as its subject.
 NOUNS = frozenset(
-    "answers calls changes checks costs counts exports imports links lists logs names needs processes queues reads "
-    "records reports requests returns runs samples sets settings shares starts states stores tests traces types uses "
-    "limits matches measures need unrelated builds copies covers ends filters forwards guarantees listed loads "
-    "nested passes patches polls restarts searches".split()
+    _words(
+        "answers calls changes checks costs counts exports imports links lists logs names needs processes queues reads "
+        "records reports requests returns runs samples sets settings shares starts states stores tests traces types "
+        "uses limits matches measures need unrelated builds copies covers ends filters forwards guarantees "
+        "listed loads nested passes patches polls restarts searches"
+    )
 )
 
 
@@ -102,7 +119,8 @@ class Sentence:
     def has_no_subject(self) -> bool:
         words = [word.lower() for word in self.words]
         first, has_verb = words[0], any(word in FINITE or re.fullmatch(r"\w{3,}ed", word) for word in words)
-        if first not in NOUNS and (first in INFLECTED or re.fullmatch(PARTICIPLE, first)):
+        is_participle = re.fullmatch(PARTICIPLE, first) and first not in VERBS  # "set" is an imperative
+        if first not in NOUNS and (first in INFLECTED or is_participle):
             return not any(word in FINITE for word in words[1:]) or first in INFLECTED
         return not has_verb and not self.text.endswith(":")  # a label is no sentence
 

@@ -1,8 +1,8 @@
 """Runs the shell blocks of a page, in order and in one folder.
 
-A server's command is started on a free port and ended at the next one, or at the end of the page; `curl` asks the server
-that runs. `uvicorn shop:app` serves the last Python block with an `app`, or the example of that name. What cannot run
-without a network or another program is in `NOT_RUN`, with the reason.
+A server's command is started on a free port and ended at the next one, or at the end of the page. `curl` asks the
+server that runs. `uvicorn shop:app` serves the last Python block with an `app`, or the example of that name. What
+cannot run without a network or another program is in `NOT_RUN`, with the reason.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import pytest
 
@@ -63,7 +64,7 @@ TARGET = re.compile(r"^(?:app=)?([a-zA-Z_][\w.]*):([a-zA-Z_]\w*)(?:\(\))?$")
 
 
 def commands(block: Block) -> Iterator[str]:
-    """The commands of a block: the lines after prompts, else all; without what follows a backslash as a line of its own."""
+    """The commands of a block: the lines after prompts, else all; a backslash joins two lines."""
     text = block.text.replace("\\\n", " ")
     lines = text.splitlines()
     prompted = [line[2:] for line in lines if line.startswith(("$ ", "# "))]
@@ -81,7 +82,14 @@ def reason(command: str) -> str:
     while words and re.fullmatch(r"[A-Z_0-9]+=\S*|sudo", words[0]):
         words.pop(0)
     plain = re.sub(r"^\S*/bin/", "", " ".join(words))
-    return next((why for start, why in NOT_RUN.items() if (plain + " ").startswith((start + " ", start + ".", start + "/"))), "")
+    return next(
+        (
+            why
+            for start, why in NOT_RUN.items()
+            if (plain + " ").startswith((start + " ", start + ".", start + "/"))
+        ),
+        "",
+    )
 
 
 def wrong_extras(command: str) -> set[str]:
@@ -113,10 +121,12 @@ class Page:
         self.port = 0
         self.python: list[str] = []
 
-    def __enter__(self) -> Page:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
         self.stop()
 
     def run(self, text: str) -> list[str]:

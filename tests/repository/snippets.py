@@ -1,7 +1,7 @@
 """The fenced blocks of README and `docs/`, and the comments above them.
 
-`<!-- needs: structlog -->` anywhere skips a page's blocks where a module is absent. `<!-- file: shop.py -->` above a block
-names the file that it stands for. `<!-- not run: reason -->` above a block leaves it out.
+`<!-- needs: structlog -->` anywhere skips a page's blocks where a module is absent. `<!-- file: shop.py -->` above a
+block names the file that it stands for. `<!-- not run: reason -->` above a block leaves it out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from tests.repository.sources import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(
-    r"^(?P<indent> *)(?P<fence>`{3,})(?P<kind>[\w-]*)[^\n]*\n(?P<text>.*?)^(?P=indent)(?P=fence)$", re.MULTILINE | re.DOTALL
+    r"^(?P<indent> *)(?P<fence>`{3,})(?P<kind>[\w-]*)[^\n]*\n(?P<text>.*?)^(?P=indent)(?P=fence)$",
+    re.MULTILINE | re.DOTALL,
 )
 NEEDS = re.compile(r"^<!-- needs: (.*) -->$", re.MULTILINE)
 NOTE = re.compile(r"<!-- (file|not run): (.*?) -->\s*\Z")

@@ -103,10 +103,7 @@ def late(text: str) -> bool:
 def test_every_program_imports_the_library_first():
     """Each snippet and example imports it before FastAPI, whose import an invalid `OTEL_PROPAGATORS` breaks."""
     programs = {
-        f"{name(page)}:{line}": text
-        for page in PAGES
-        for line, text in snippets(page)
-        if "import" in text
+        f"{name(page)}:{line}": text for page in PAGES for line, text in snippets(page) if "import" in text
     }
     programs |= {name(path): path.read_text() for path in sorted((ROOT / "examples").rglob("*.py"))}
     assert [where for where, text in programs.items() if late(text)] == []
@@ -150,7 +147,8 @@ def read_json(text: str) -> None:
 
 def test_blocks():
     """Each has its line, its language, and the comments above it."""
-    text = "a\n```python\nx = 1\n```\n\n<!-- file: a.py -->\n```py\ny\n```\n- b\n\n    <!-- not run: slow -->\n    ```sh\n    z\n    ```\n"
+    text = "a\n```python\nx = 1\n```\n\n<!-- file: a.py -->\n```py\ny\n```\n"
+    text += "- b\n\n    <!-- not run: slow -->\n    ```sh\n    z\n    ```\n"
     assert list(blocks(text)) == [
         Block(3, "python", "x = 1\n"),
         Block(8, "python", "y\n", file="a.py"),

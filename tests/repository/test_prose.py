@@ -60,7 +60,7 @@ def test_passive(text, is_passive):
     [
         ("Measured on two cores.", True),
         ("Replaces the default list.", True),
-        ("One span in a trace of its own.", True),
+        ("Other servers and more than one core.", True),
         ("Set the variable in the Deployment.", False),
         ("Requests join the trace of their caller.", False),
         ("The variables, highest first:", False),
@@ -74,4 +74,6 @@ def test_without_subject(text, has_none):
 def test_measures():
     """Longest, mean, and the share of both kinds."""
     line = measures([of("Spans are exported by a thread."), of("It sends them.")])
-    assert line.startswith("2 sentences, longest 6 words, mean 4.5, over 25 words 0, passive or without subject 50%")
+    assert line.startswith(
+        "2 sentences, longest 6 words, mean 4.5, over 25 words 0, passive or without subject 50%"
+    )

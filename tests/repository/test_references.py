@@ -18,10 +18,10 @@ from website.__main__ import PAGES
 
 REFERENCE = ROOT / "docs" / "reference"
 NAMESPACES = (
-    "client code container db deployment eco2 error event exception host http k8s log messaging network process rpc "
-    "sampler server service span telemetry trace url user user_agent"
-).split()
-ATTRIBUTE = re.compile(rf"(?:{'|'.join(NAMESPACES)})(?:\.[a-z0-9_]+)+")
+    "client|code|container|db|deployment|eco2|error|event|exception|host|http|k8s|log|messaging|network|process|rpc|"
+    "sampler|server|service|span|telemetry|trace|url|user|user_agent"
+)
+ATTRIBUTE = re.compile(rf"(?:{NAMESPACES})(?:\.[a-z0-9_]+)+")
 # Types of ASGI messages, modules, a setting of Kafka's clients, and an attribute that is only read.
 NO_ATTRIBUTES = re.compile(
     r"http\.(?:client|disconnect|request|response\.(?:start|body|pathsend|trailers)|status_code)|client\.id"
@@ -83,7 +83,10 @@ def messages() -> Iterator[tuple[str, str]]:
     """The templates that the code logs, each with its place."""
     for module in library():
         for node in ast.walk(module.tree):
-            if isinstance(node, ast.Call) and (at := LOGGED.get(ast.unparse(node.func).rpartition(".")[2])) is not None:
+            if (
+                isinstance(node, ast.Call)
+                and (at := LOGGED.get(ast.unparse(node.func).rpartition(".")[2])) is not None
+            ):
                 yield from ((f"{module.name}:{node.lineno}", text) for text in _texts(node.args[at : at + 1]))
             elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "message":
                 yield from ((f"{module.name}:{node.lineno}", text) for text in _texts([node.value]))

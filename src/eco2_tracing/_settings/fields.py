@@ -150,7 +150,6 @@ class Settings(_Declared):
     problems: Annotated[tuple[Problem, ...], _UNCHECKED] = Field((), exclude=True, repr=False, init=False)
 
 
-
 PREFIXES = ("OTEL_INSTRUMENTATION_", "OTEL_PYTHON_", "OTEL_", "ECO2_TRACING_")
 SERVICE_NAME, ENVIRONMENT = "OTEL_SERVICE_NAME", "deployment.environment.name"
 # The variable or resource attributes of each; names with a dot are set by OTEL_RESOURCE_ATTRIBUTES.

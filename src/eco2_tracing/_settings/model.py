@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
-from pydantic.config import JsonDict
 from pydantic_core import InitErrorDetails, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -19,6 +18,9 @@ from eco2_tracing._settings.display import masked_reprs, shown_value
 from eco2_tracing._settings.fields import Settings
 from eco2_tracing._settings.load import read_fields
 from eco2_tracing._settings.reference import effects
+
+if TYPE_CHECKING:
+    from pydantic.config import JsonDict
 
 _EFFECTS = effects()
 

@@ -64,7 +64,11 @@ EXPORT: dict[str, tuple[Setting, ...]] = {
             "/etc/otel/ca.pem",
             default="the system's authorities",
         ),
-        _S("exporter_otlp_client_certificate", "The file of the client's certificate (PEM).", "/etc/otel/client.pem"),
+        _S(
+            "exporter_otlp_client_certificate",
+            "The file of the client's certificate (PEM).",
+            "/etc/otel/client.pem",
+        ),
         _S("exporter_otlp_client_key", "The file of the client's key (PEM).", "/etc/otel/client.key"),
         _S(
             "bsp_schedule_delay",
@@ -73,7 +77,12 @@ EXPORT: dict[str, tuple[Setting, ...]] = {
             unit="milliseconds",
             specified="5000",
         ),
-        _S("bsp_max_queue_size", "The maximum number of spans that wait for their export.", "8192", unit="spans"),
+        _S(
+            "bsp_max_queue_size",
+            "The maximum number of spans that wait for their export.",
+            "8192",
+            unit="spans",
+        ),
         _S(
             "bsp_max_export_batch_size",
             "The maximum number of spans in one export, at most the size of the queue.",
@@ -88,14 +97,14 @@ EXPORT: dict[str, tuple[Setting, ...]] = {
         ),
         _S(
             "HTTPS_PROXY",
-            "The proxy to the collector. `grpc_proxy`, `http_proxy` and `all_proxy` are read too, in either case, as gRPC "
-            "and `urllib` read them.",
+            "The proxy to the collector. `grpc_proxy`, `http_proxy` and `all_proxy` are read too, in either case, as "
+            "gRPC and `urllib` read them.",
             "http://proxy.example:3128",
             origin="curl, gRPC",
         ),
         _S(
             "NO_PROXY",
-            "Hosts, domains and address ranges that are reached without the proxy; `no_grpc_proxy` precedes it for gRPC.",
+            "Hosts, domains and address ranges that need no proxy. `no_grpc_proxy` precedes it for gRPC.",
             "otel-collector,10.0.0.0/8",
             origin="curl, gRPC",
         ),
@@ -136,8 +145,8 @@ EXPORT: dict[str, tuple[Setting, ...]] = {
         ),
         _S(
             "waterfall",
-            "What the exporter `waterfall` prints: `errors` (what failed or was slow), `all`, or `tree` (a tree of each "
-            "trace).",
+            "What the exporter `waterfall` prints: `errors` (what failed or was slow), `all`, or `tree` (a tree of "
+            "each trace).",
             "errors",
         ),
         _S(
@@ -167,7 +176,10 @@ EXPORT: dict[str, tuple[Setting, ...]] = {
             "`OTEL_RESOURCE_ATTRIBUTES`.",
         ),
         _S("otlp", "The destination that the OTLP settings resolve to."),
-        _S("error_sampling_rate_is_set", "Whether a usable error rate is set; it then applies to `always_off` too."),
+        _S(
+            "error_sampling_rate_is_set",
+            "Whether a usable error rate is set; it then applies to `always_off` too.",
+        ),
         _S("problems", "What is wrong or doubtful in the configuration, in the order of the settings."),
     ),
     "Not supported": (

@@ -27,8 +27,8 @@ REQUESTS: dict[str, tuple[Setting, ...]] = {
     "Switches": (
         _S(
             "disabled",
-            "`true` turns tracing off: no spans, threads or exporter. Trace headers are still propagated, and log lines "
-            "carry the caller's trace id.",
+            "`true` turns tracing off: no spans, threads or exporter. Trace headers are still propagated, and log "
+            "lines carry the caller's trace id.",
             "true",
         ),
         _S(
@@ -43,7 +43,12 @@ REQUESTS: dict[str, tuple[Setting, ...]] = {
             default="the level of the root logger",
         ),
         _S("id_generator", "The generator of trace ids and span ids; any installed one.", "random"),
-        _S("OTEL_ENABLED", "The older name of `OTEL_SDK_DISABLED`: `false` turns tracing off.", "false", origin=OWN),
+        _S(
+            "OTEL_ENABLED",
+            "The older name of `OTEL_SDK_DISABLED`: `false` turns tracing off.",
+            "false",
+            origin=OWN,
+        ),
     ),
     "Propagation": (
         _S(
@@ -79,8 +84,8 @@ REQUESTS: dict[str, tuple[Setting, ...]] = {
     "Sampling": (
         _S(
             "traces_sampler",
-            "The head sampler: `always_on`, `always_off`, `traceidratio`, `rate_limiting` or `jaeger_remote`, each also "
-            "as `parentbased_…`, or any installed sampler.",
+            "The head sampler: `always_on`, `always_off`, `traceidratio`, `rate_limiting` or `jaeger_remote`, each "
+            "also as `parentbased_…`, or any installed sampler.",
             "parentbased_traceidratio",
         ),
         _S(
@@ -145,8 +150,17 @@ REQUESTS: dict[str, tuple[Setting, ...]] = {
             "health,metrics,/internal",
             default="`health,healthz,ready,readyz,livez,metrics`",
         ),
-        _S("excluded_urls", _PATTERNS.format("A request", "server") + " A bare word is a path.", "/private/.*"),
+        _S(
+            "excluded_urls",
+            _PATTERNS.format("A request", "server") + " A bare word is a path.",
+            "/private/.*",
+        ),
         _S("httpx_excluded_urls", _PATTERNS.format("An httpx call", "client"), "telemetry.example"),
+        _S(
+            "OTEL_PYTHON_EXCLUDED_URLS",
+            "The same for requests and for httpx calls, where the two variables above are not set.",
+            "/private/.*",
+        ),
         _S("http_capture_headers_server_request", _HEADERS.format("request", "server"), "x-tenant,cf-.*"),
         _S("http_capture_headers_server_response", _HEADERS.format("response", "server"), "x-cache"),
         _S("http_capture_headers_client_request", _HEADERS.format("request", "client"), "x-tenant"),
@@ -173,7 +187,8 @@ REQUESTS: dict[str, tuple[Setting, ...]] = {
         ),
         _S(
             "redact_numbers",
-            "Kinds of numbers that are masked in texts: `card` (payment cards), `resident` (Korean resident registration).",
+            "Kinds of numbers that are masked in texts: `card` (payment cards), `resident` (Korean resident "
+            "registration).",
             "card,resident",
         ),
     ),

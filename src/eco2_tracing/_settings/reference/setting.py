@@ -7,7 +7,12 @@ from typing import NamedTuple
 from eco2_tracing._settings.fields import SERVICE_NAME, SOURCES, Settings
 
 SPECIFICATION, PYTHON, OWN = "the OpenTelemetry specification", "OpenTelemetry Python", "eco2-tracing"
-_ORIGINS = {"OTEL_PYTHON_": PYTHON, "OTEL_INSTRUMENTATION_": PYTHON, "OTEL_": SPECIFICATION, "ECO2_TRACING_": OWN}
+_ORIGINS = {
+    "OTEL_PYTHON_": PYTHON,
+    "OTEL_INSTRUMENTATION_": PYTHON,
+    "OTEL_": SPECIFICATION,
+    "ECO2_TRACING_": OWN,
+}
 
 
 class Setting(NamedTuple):
