@@ -1,8 +1,9 @@
 """Runs the shell blocks of a page, in order and in one folder.
 
 A server's command is started on a free port and ended at the next one, or at the end of the page. `curl` asks the
-server that runs. `uvicorn shop:app` serves the last Python block with an `app`, or the example of that name. What
-cannot run without a network or another program is in `NOT_RUN`, with the reason.
+server that runs. `uvicorn shop:app` serves the last Python block above it with an `app`, else the first one below, else
+the example of that name, else an application without routes. What cannot run without a network or another program is
+in `NOT_RUN`, with the reason.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,6 +30,7 @@ from tests.repository.sources import PYPROJECT, ROOT
 from tests.support.servers import answers, free_port
 
 LIMIT_S = 60
+END_S = 10
 NETWORK = "installs from a package registry"
 NOT_RUN = {
     "apt-get": NETWORK,
@@ -44,6 +48,7 @@ NOT_RUN = {
     "python benchmarks/": "takes minutes",
     "python -m pip": NETWORK,
     "python -m pytest": "is the suite itself",
+    "python -m tests": "is the suite itself",
     "python -m venv": NETWORK,
     "python3.11 -m venv": NETWORK,
     "tar": "unpacks a download",
@@ -60,6 +65,7 @@ PORT_OPTIONS = {
     "uwsgi": "--http",
 }
 HERE = "127.0.0.1"
+EMPTY = "from fastapi import FastAPI\n\n{} = FastAPI()\n"
 TARGET = re.compile(r"^(?:app=)?([a-zA-Z_][\w.]*):([a-zA-Z_]\w*)(?:\(\))?$")
 
 
@@ -117,9 +123,10 @@ class Page:
             "PYTHONPATH": str(ROOT / "examples"),
             "no_proxy": "*",
         }
-        self.server: subprocess.Popen[str] | None = None
+        self.server: subprocess.Popen[bytes] | None = None
         self.port = 0
-        self.python: list[str] = []
+        self.above: list[str] = []
+        self.below: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -132,16 +139,15 @@ class Page:
     def run(self, text: str) -> list[str]:
         """Run the shell blocks of a page; return the commands that ran."""
         ran: list[str] = []
+        self.below = [block.text for block in blocks(text) if block.kind == "python"]
         for block in blocks(text):
-            if block.not_run:
-                continue
             if block.file:
                 path = self.folder / block.file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(block.text, encoding="utf-8")
             if block.kind == "python":
-                self.python.append(block.text)
-            if block.kind in SHELLS:
+                self.above.insert(0, self.below.pop(0))
+            if block.kind in SHELLS and not block.not_run:
                 ran += [command for command in commands(block) if self._run(command, block)]
         return ran
 
@@ -187,7 +193,7 @@ class Page:
         self._write_module(words)
         with (self.folder / "server.log").open("w") as log:
             self.server = subprocess.Popen(
-                bound(words, self.port), cwd=self.folder, env=environ, stdout=log, stderr=log, text=True
+                bound(words, self.port), cwd=self.folder, env=environ, stdout=log, stderr=log, process_group=0
             )
         ready, end = answers(self.port), time.monotonic() + LIMIT_S
         while not ready():
@@ -197,20 +203,27 @@ class Page:
             time.sleep(0.02)
 
     def _write_module(self, words: list[str]) -> None:
-        """Write the last Python block that has the application, unless the module exists."""
+        """Write the module that a server is told to load, unless there is one."""
         for word in words:
-            if (target := TARGET.match(word)) is not None:
-                path = self.folder / (target[1].replace(".", "/") + ".py")
-                programs = [text for text in self.python if re.search(rf"^{target[2]}\b", text, re.MULTILINE)]
-                if programs and not path.exists():
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_text(programs[-1], encoding="utf-8")
+            target = TARGET.match(word)
+            path = self.folder / f"{target[1].replace('.', '/')}.py" if target else None
+            if target is None or path is None or path.exists():
+                continue
+            defines = re.compile(rf"^(?:{target[2]} *=|(?:async )?def {target[2]}\b)", re.MULTILINE)
+            programs = [text for text in (*self.above, *self.below) if defines.search(text)]
+            if programs or not (ROOT / "examples" / f"{target[1]}.py").exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text((*programs, EMPTY.format(target[2]))[0], encoding="utf-8")
 
     def stop(self) -> None:
         """End the server that runs."""
         if self.server is not None:
             self.server.terminate()
-            self.server.wait(LIMIT_S)
+            with suppress(subprocess.TimeoutExpired):
+                self.server.wait(END_S)
+            with suppress(ProcessLookupError):
+                os.killpg(self.server.pid, signal.SIGKILL)
+            self.server.wait()
             self.server = None
 
 

@@ -117,6 +117,9 @@ SHELL_PAGES = [page for page in PAGES if page not in RUN_ELSEWHERE and of(page, 
 def test_shell_snippets_run(page, tmp_path):
     """The commands of a page run in order, but for those that `NOT_RUN` or a comment above them leaves out."""
     require(page)
+    if any(".write_text(" in text for _, text in snippets(page)):  # files that commands name
+        (tmp_path / "snippets.py").write_text(script(name(page), snippets(page)))
+        run([sys.executable, "snippets.py"], tmp_path)
     with Page(tmp_path) as shell:
         print("\n".join(shell.run(page.read_text(encoding="utf-8"))))
 

@@ -28,7 +28,10 @@ SLOW = ("mesh", "messaging", "libraries", "e2e", "lifecycle", "cli", "tail_sampl
 # Tests that share databases or brokers, by what their ids begin with.
 SHARED = ("tests/libraries/", "tests/messaging/test_brokers.py", "tests/messaging/test_celery.py")
 # Tests that start all that they need, each for itself.
-ALONE = ("tests/lifecycle/", "tests/export/test_processes.py", "tests/logs/test_servers.py")
+ALONE = (
+    *("tests/lifecycle/", "tests/export/test_processes.py", "tests/logs/test_servers.py"),
+    "tests/repository/test_docs.py",
+)
 _found = pytest.StashKey[set[str]]()
 
 
