@@ -110,18 +110,23 @@ class Search:
         builder.ref("location")
         builder.field("title", boost=1000)
         builder.field("text", boost=1)
-        separator = re.compile(index["config"]["separator"])
+        self.separator = re.compile(index["config"]["separator"])
         for each in self.docs:
             texts = {field: re.sub(r"<[^>]+>", " ", each[field]) for field in ("title", "text")}
-            words = {field: [word for word in separator.split(text) if word] for field, text in texts.items()}
+            words = {field: self.words(text) for field, text in texts.items()}
             builder.add({"location": each["location"], **words}, {"boost": each.get("boost", 1)})
         self.index = builder.build()
 
-    def __call__(self, words: str) -> Iterator[Hit]:
+    def words(self, text: str) -> list[str]:
+        """The words of a text or of a query."""
+        return [word.lower() for word in self.separator.split(text) if word]
+
+    def __call__(self, query: str) -> Iterator[Hit]:
         """The pages that match, best first, each at its best section."""
-        terms = [term for term in words.lower().split() if term not in self.common]
+        words = self.words(query)
+        terms = [term for term in words if term not in self.common]
         found: list[tuple[float, str]] = []
-        for each in self.index.search(" ".join(f"{term}*" for term in words.split())):
+        for each in self.index.search(" ".join(f"{word}*" for word in words)):
             tokens = each["match_data"].metadata
             matched = sum(any(token.startswith(term) for token in tokens) for term in terms) / len(terms)
             preference = matched + ("#" not in each["ref"])
