@@ -1,0 +1,339 @@
+"""The pages of `docs/start/`, `docs/how-to/` and `docs/troubleshooting/` do what they say, with real servers."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from eco2_tracing import TracingSettings
+from tests.support.pages import DOCS, blocks, commands, environment, files, lines, of, output, read
+from tests.support.redis import redis_server
+from tests.support.servers import free_port
+
+LIMIT_S = 60.0
+PAGES = [
+    str(path.relative_to(DOCS))
+    for folder in ("start", "how-to", "troubleshooting")
+    for path in sorted((DOCS / folder).glob("*.md"))
+]
+GET = """
+from fastapi.testclient import TestClient
+with TestClient({app}, raise_server_exceptions=False) as client:
+    client.{method}("{path}", headers={headers})
+from eco2_tracing import flush_tracing
+flush_tracing()
+"""
+
+
+def get(path: str, *, app: str = "app", method: str = "get", headers: Mapping[str, str] | None = None) -> str:
+    """Code that sends a request to an application of a page."""
+    return GET.format(app=app, method=method, path=path, headers=dict(headers or {}))
+
+
+def exported(page: str, more: str, receiver, cwd: Path, **environ: str):
+    """The spans that the programs of a page export."""
+    more_environ = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.grpc_endpoint}
+    output(page, more, cwd, **(more_environ | environ))
+    return receiver.spans
+
+
+# Settings.
+
+
+def variables(page: str) -> Iterator[dict[str, str]]:
+    """The variables of each list in YAML, and of each command."""
+    for text in of(page, "yaml"):
+        listed = re.findall(r"- name: ([A-Z][A-Z0-9_]+)\n +value: *(.+)", text)
+        yield {name: value.split("  #")[0].strip().strip('"') for name, value in listed}
+    for command in commands(page):
+        yield dict(re.findall(r"\b((?:OTEL|ECO2)_[A-Z0-9_]+)=(\S+)", command))
+    for name, value in re.findall(r"`((?:OTEL|ECO2)_[A-Z0-9_]+)=([^`\s…<]+)`", read(page)):
+        yield {name: value}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_settings_are_valid(page, monkeypatch):
+    """Every variable with a value on a page is accepted in strict mode."""
+    for found in variables(page):
+        with monkeypatch.context() as patch:
+            for name, value in found.items():
+                patch.setenv(name, value)
+            assert TracingSettings(strict=True).problems == (), found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_begins_with_the_answer(page):
+    """Each page has one title, and a snippet or a table within its first 30 lines."""
+    text = (DOCS / page).read_text()
+    assert len(re.findall(r"^# ", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S), re.M)) == 1
+    assert re.search(r"^(```|\|)", "\n".join(text.splitlines()[:12]), re.MULTILINE), page
+    assert len(text.splitlines()) <= 80
+
+
+# Log lines.
+
+
+@pytest.mark.parametrize(
+    ("page", "more", "environ"),
+    [
+        ("how-to/log-json.md", get("/items/7"), {}),
+        ("how-to/add-fields.md", get("/orders/7"), {}),
+        ("how-to/use-structlog.md", "", {}),
+        ("how-to/use-loguru.md", "", {}),
+    ],
+)
+def test_log_lines_are_as_shown(page, more, environ, tmp_path):
+    """The first line with the message of the page has its fields, in the same order, and its values."""
+    (shown,) = lines("".join(of(page, "json")))
+    printed = lines(output(page, more, tmp_path, OTEL_TRACES_EXPORTER="none", **environ))
+    found = next(line for line in printed if line["message"] == shown["message"])
+    assert [key for key in found if key != "service.node.name"] == [
+        key for key in shown if key != "service.node.name"
+    ]
+    for key in ("log.level", "log.logger", "service.name", "user.id", "labels", "process.thread.name"):
+        assert found.get(key) == shown.get(key), key
+
+
+def test_structlog_without_the_standard_library(tmp_path):
+    """It prints the same fields, without the logger's name."""
+    page = "how-to/use-structlog.md"
+    (shown,) = lines("".join(of(page, "json")))
+    printed = lines(output(page, "", tmp_path, OTEL_TRACES_EXPORTER="none"))[-1]
+    ours = {"log.logger", "process.pid", "process.thread.name", "service.node.name"}
+    assert set(printed) - ours == set(shown) - ours
+    assert "log.logger" not in printed
+
+
+def test_the_span_and_the_access_line_have_the_bound_field(otlp_receiver, tmp_path):
+    """The user of `add-fields.md`."""
+    environ = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.grpc_endpoint}
+    output("how-to/add-fields.md", get("/orders/7"), tmp_path, **environ)
+    assert otlp_receiver.one("GET /orders/{order}").attributes["user.id"] == "mina"
+
+
+# Spans.
+
+
+def test_filters(otlp_receiver, tmp_path):
+    """`before_export` drops, renames and edits; the hook adds a field from a header."""
+    more = """
+@app.get("/internal/jobs")
+def jobs(): pass
+from eco2_tracing import span
+with span("connect"), span("kept"):
+    pass
+"""
+    more += get("/internal/jobs") + get("/orders", app="orders", headers={"x-tenant-id": "blue"})
+    spans = exported("how-to/filter-spans.md", more, otlp_receiver, tmp_path)
+    assert sorted(each.name for each in spans) == ["GET /orders", "internal request", "kept"]
+    assert {each.attributes["team"] for each in spans} == {"billing"}
+    assert otlp_receiver.one("GET /orders").attributes["tenant.id"] == "blue"
+
+
+def test_a_span_processor(otlp_receiver, tmp_path):
+    """The one of `filter-spans.md` sets an attribute on each span of a request with baggage."""
+    more = """
+trace.get_tracer_provider().add_span_processor(processors[0])
+"""
+    headers = {"baggage": "tenant=blue"}
+    more = "from opentelemetry import trace" + more + get("/orders", app="orders", headers=headers)
+    exported("how-to/filter-spans.md", more, otlp_receiver, tmp_path)
+    assert otlp_receiver.one("GET /orders").attributes["tenant.id"] == "blue"
+
+
+def test_an_error_by_hand_is_kept(otlp_receiver, tmp_path):
+    """A response of 200 with the status `ERROR` is exported at a ratio of 0, with its reason."""
+    environ = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}
+    exported("how-to/keep-errors.md", get("/pay"), otlp_receiver, tmp_path, **environ)
+    (paid,) = otlp_receiver.spans
+    assert paid.attributes["http.response.status_code"] == 200
+    assert paid.attributes["eco2.sampling.reason"] == "error"
+
+
+def test_functions(otlp_receiver, tmp_path):
+    """The spans of `trace-functions.md`, with their names and parents."""
+    more = "import asyncio; asyncio.run(reserve(3)); configured = configure_tracing()" + get("/", app="FastAPI()")
+    more = "from fastapi import FastAPI\nprice(1)\nasyncio = __import__('asyncio')\nasyncio.run(reserve(3))\n"
+    more += "from eco2_tracing import flush_tracing\nflush_tracing()"
+    exported("how-to/trace-functions.md", more, otlp_receiver, tmp_path)
+    assert {"price", "reserve stock", "count shelves", "write report"} <= {
+        each.name for each in otlp_receiver.spans
+    }
+    stock, shelves = otlp_receiver.one("reserve stock"), otlp_receiver.one("count shelves")
+    assert shelves.parent_span_id == stock.span_id
+    assert (stock.attributes["shop.kind"], shelves.attributes["shelf.count"]) == ("tea", 3)
+
+
+def test_queries(otlp_receiver, tmp_path):
+    """The spans of `databases.md`, in their tree."""
+    exported("how-to/databases.md", get("/items"), otlp_receiver, tmp_path)
+    assert otlp_receiver.one("GET /items")
+    assert tree(otlp_receiver) == shown_tree("how-to/databases.md")
+
+
+def test_a_bare_decision_samples(otlp_receiver, tmp_path):
+    """The header of `no-spans.md` begins a sampled trace at a ratio of 0."""
+    (command,) = [each for each in commands("troubleshooting/no-spans.md") if each.startswith("curl ")]
+    name, value = re.search(r"-H '([^:]+): ([^']+)'", command).groups()
+    environ = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}
+    more = get("/items/1") + get("/items/1", headers={name: value})
+    exported("how-to/uvicorn.md", more, otlp_receiver, tmp_path, **environ)
+    assert [each.name for each in otlp_receiver.spans] == ["GET /items/{item}"]
+
+
+def test_the_id_of_the_caller(tmp_path):
+    """The command of `different-trace-ids.md` shows its trace id in the log line."""
+    (command,) = [each for each in commands("troubleshooting/different-trace-ids.md") if each.startswith("curl ")]
+    headers = dict(re.findall(r"-H '([^:]+): ([^']+)'", command))
+    printed = lines(output("how-to/log-json.md", get("/items/1", headers=headers), tmp_path))
+    (line,) = [each for each in printed if each["message"] == "reading an item"]
+    assert line["trace.id"] == headers["X-B3-TraceId"]
+
+
+def test_the_warning_of_a_refused_connection(tmp_path):
+    """It is the one of `connection-refused.md`."""
+    (shown,) = of("troubleshooting/connection-refused.md", "text")
+    port = free_port()
+    code = "from eco2_tracing import flush_tracing\nflush_tracing(0.5)"
+    printed = output("how-to/log-json.md", get("/items/1") + code, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://localhost:{port}")
+    (line,) = [each["message"] for each in lines(printed) if each["message"].startswith("Spans do not reach")]
+    assert line.replace(str(port), "4317") == shown.strip()
+
+
+# Servers.
+
+
+def shown_tree(page: str) -> list[tuple[int, str]]:
+    """The tree of a page: depth and name of each span."""
+    text = next(each for each in of(page, "text") if "└─ " in each)
+    found = []
+    for line in text.splitlines():
+        indent, name = re.match(r"([ │├└─]*)(.*)", line).groups()
+        found.append((len(indent) // 3, re.split(r" {2,}", name)[0]))
+    return found
+
+
+def tree(receiver) -> list[tuple[int, str]]:
+    """The only trace of a receiver in the same form."""
+    (trace,) = receiver.traces()
+    return [(depth, each.name) for depth, each in trace.walk()]
+
+
+@contextmanager
+def serving(page: str, command: str, cwd: Path, port: int, **environ: str) -> Iterator[subprocess.Popen[str]]:
+    """A command of a page in a folder with the page's files; it has ended by SIGTERM when the block has."""
+    for name, text in files(page).items():
+        (cwd / name).write_text(text)
+    arguments = shlex.split(command.replace("0.0.0.0:8000", f"127.0.0.1:{port}"))
+    while "=" in arguments[0]:
+        name, _, value = arguments.pop(0).partition("=")
+        environ[name] = value
+    arguments = [argument.replace("0.0.0.0", "127.0.0.1") for argument in arguments]
+    if "--port" in arguments:
+        arguments[arguments.index("--port") + 1] = str(port)
+    elif "uvicorn" in arguments and "gunicorn" not in arguments:
+        arguments += ["--port", str(port)]
+    process = subprocess.Popen(
+        arguments,
+        cwd=cwd,
+        env=environment(PYTHONWARNINGS="ignore", **environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.written = process.communicate(timeout=LIMIT_S)[0]
+
+
+def request(port: int, path: str, method: str = "GET") -> str:
+    """The body of a response, once the server listens."""
+    end = time.monotonic() + LIMIT_S
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while True:
+        try:
+            url = f"http://127.0.0.1:{port}{path}"
+            with opener.open(urllib.request.Request(url, method=method), timeout=LIMIT_S) as response:
+                return response.read().decode()
+        except urllib.error.HTTPError:
+            raise
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+SERVED = [
+    ("start/without-code.md", "eco2-tracing run uvicorn app:app", "/items/{item}"),
+    ("how-to/uvicorn.md", "uvicorn app:app --host 0.0.0.0 --port 8000", "/items/{item}"),
+    ("how-to/uvicorn.md", "WEB_CONCURRENCY=4 uvicorn app:app --host 0.0.0.0 --port 8000", "/items/{item}"),
+    ("how-to/uvicorn.md", "uvicorn app:app --log-config log.json", "/items/{item}"),
+    ("how-to/gunicorn.md", "gunicorn app:app -k uvicorn_worker.UvicornWorker -w 4 -b 0.0.0.0:8000", "/items/{item}"),
+    ("how-to/flask.md", "gunicorn app:app -w 4 -b 0.0.0.0:8000", "/items/<int:item>"),
+]
+
+
+@pytest.mark.parametrize(("page", "command", "route"), SERVED, ids=[" ".join(case[:2]) for case in SERVED])
+def test_servers(page, command, route, otlp_receiver, tmp_path):
+    """The command of a page serves its app: the span is exported, and every line is JSON, one with the trace id."""
+    for module in ("gunicorn", "uvicorn", "uvicorn_worker"):
+        pytest.importorskip(module)
+    assert command in commands(page)
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.grpc_endpoint}
+    if "log.json" in command:
+        (write,) = [each for each in commands(page) if each.endswith("> log.json")]
+        subprocess.run(["bash", "-c", write], cwd=tmp_path, env=environment(), check=True)
+    port = free_port()
+    with serving(page, command, tmp_path, port, **environ) as process:
+        assert json.loads(request(port, "/items/7")) == {"item": 7}
+    (span,) = otlp_receiver.spans
+    assert span.name == f"GET {route}"
+    (access,) = [each for each in lines(process.written) if each.get("url.path") == "/items/7"] or [None]
+    if "flask" not in page:
+        assert access["trace.id"] == span.trace_id
+    others = [each for each in process.written.splitlines() if not each.startswith("{")]
+    assert [each for each in others if "log.json" in command or "gunicorn" in page] == []
+
+
+@pytest.mark.parametrize("page", ["how-to/uvicorn.md", "how-to/gunicorn.md"])
+def test_dockerfiles(page):
+    """The command of the image is that of the page, and copies the files of the page."""
+    (text,) = of(page, "dockerfile")
+    arguments = json.loads(re.search(r"^CMD (.+)$", text, re.MULTILINE)[1])
+    assert any(set(arguments) <= set(shlex.split(command)) for command in commands(page))
+    for name in files(page):
+        assert name in text
+
+
+def test_celery(otlp_receiver, tmp_path):
+    """A task of the page is part of the trace of the request that sent it, over Redis."""
+    page = "how-to/celery.md"
+    pytest.importorskip("redis")
+    with redis_server() as redis:
+        environ = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.grpc_endpoint,
+            "BROKER_URL": f"redis://127.0.0.1:{redis}/0",
+            # The worker's own connections are no part of the trace.
+            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "redis",
+        }
+        port = free_port()
+        assert "celery -A tasks worker" in commands(page)
+        with serving(page, "celery -A tasks worker", tmp_path, port, **environ):
+            with serving(page, f"uvicorn shop:api --port {port}", tmp_path, port, **environ):
+                assert "task" in json.loads(request(port, "/orders", "POST"))
+            otlp_receiver.wait_for(4, timeout_s=LIMIT_S)
+    assert tree(otlp_receiver) == shown_tree(page)
+    assert {each.service for each in otlp_receiver.find("boil water")} == {"kitchen"}
+    assert {each.service for each in otlp_receiver.find("POST /orders")} == {"shop"}
