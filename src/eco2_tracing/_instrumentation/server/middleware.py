@@ -214,7 +214,8 @@ class TracingMiddleware:
         else:
             request = begun
             if self._hook is not None or instrumenter.factory.on_start is not None:
-                self._call_start_hooks(instrumenter, span, scope, base)
+                parent = base if inbound is None else state.propagation.context(inbound, base)
+                self._call_start_hooks(instrumenter, span, scope, parent)
             if scope.get("method") != "GET":
                 receive = begun.watch(receive)
         return serve(self.app, request, scope, receive, base, Context(values))
@@ -239,8 +240,8 @@ class TracingMiddleware:
         header = trace_id_header(state.response_header, 0 if inbound is None else inbound.trace_id)
         return serve(self.app, ServedRequest(scope, send, header), scope, receive, base, context)
 
-    def _call_start_hooks(self, instrumenter: Instrumenter, span: Any, scope: Scope, base: Context) -> None:
+    def _call_start_hooks(self, instrumenter: Instrumenter, span: Any, scope: Scope, parent: Context) -> None:
         if instrumenter.factory.on_start is not None:
-            instrumenter.factory.on_start(span, base)
+            instrumenter.factory.on_start(span, parent)
         if self._hook is not None:
             call_hook(self._hook, span, scope)
