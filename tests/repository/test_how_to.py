@@ -301,9 +301,11 @@ def tree(receiver) -> list[tuple[int, str]]:
 
 
 @contextmanager
-def serving(page: str, command: str, cwd: Path, port: int, **environ: str) -> Iterator[subprocess.Popen[str]]:
-    """A command of a page in a folder with the page's files; it has ended by SIGTERM when the block has."""
-    for name, text in files(page).items():
+def serving(
+    programs: Mapping[str, str], command: str, cwd: Path, port: int, **environ: str
+) -> Iterator[subprocess.Popen[str]]:
+    """A command in a folder with Python files; it has ended by SIGTERM when the block has."""
+    for name, text in programs.items():
         (cwd / name).write_text(text)
     # Two workers show what four do.
     command = command.replace("-w 4", "-w 2").replace("WEB_CONCURRENCY=4", "WEB_CONCURRENCY=2")
@@ -372,7 +374,7 @@ def test_servers(page, command, route, otlp_receiver, tmp_path):
         (write,) = [each for each in commands(page) if each.endswith("> log.json")]
         subprocess.run(["bash", "-c", write], cwd=tmp_path, env=environment(), check=True)
     port = free_port()
-    with serving(page, command, tmp_path, port, **environ) as process:
+    with serving(files(page), command, tmp_path, port, **environ) as process:
         assert json.loads(request(port, "/items/7")) == {"item": 7}
     (span,) = otlp_receiver.spans
     assert span.name == f"GET {route}"
@@ -381,6 +383,29 @@ def test_servers(page, command, route, otlp_receiver, tmp_path):
         assert access["trace.id"] == span.trace_id
     others = [each for each in process.written.splitlines() if not each.startswith("{")]
     assert [each for each in others if "log.json" in command or "gunicorn" in page] == []
+
+
+OWN = sorted(
+    {command for page in PAGES for command in commands(page) if re.search("uvicorn (app|shop):app", command)}
+)
+
+
+@pytest.mark.parametrize("command", [each for each in OWN if each not in {case[1] for case in SERVED}])
+def test_commands_for_the_readers_app(command, otlp_receiver, tmp_path):
+    """Those of all pages serve an app: with `run` one without tracing, else one that configures it."""
+    pytest.importorskip("uvicorn")
+    page = "start/without-code.md" if "eco2-tracing run" in command else "how-to/uvicorn.md"
+    (text,) = files(page).values()
+    port = free_port()
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.grpc_endpoint}
+    command = command.replace("http://localhost:4317", otlp_receiver.grpc_endpoint)
+    with serving({"app.py": text, "shop.py": text}, command, tmp_path, port, **environ) as process:
+        assert json.loads(request(port, "/items/7")) == {"item": 7}
+    exported = (
+        ["GET /items/{item}"] if "DISABLED" not in command and "EXPORTER=waterfall" not in command else []
+    )
+    assert [each.name for each in otlp_receiver.spans] == exported
+    assert ("GET /items/{item} " in process.written) is ("EXPORTER=waterfall" in command)
 
 
 @pytest.mark.parametrize("page", ["how-to/uvicorn.md", "how-to/gunicorn.md"])
@@ -406,8 +431,8 @@ def test_celery(otlp_receiver, tmp_path):
         }
         port = free_port()
         assert "celery -A tasks worker" in commands(page)
-        with serving(page, "celery -A tasks worker", tmp_path, port, **environ):
-            with serving(page, f"uvicorn shop:api --port {port}", tmp_path, port, **environ):
+        with serving(files(page), "celery -A tasks worker", tmp_path, port, **environ):
+            with serving(files(page), f"uvicorn shop:api --port {port}", tmp_path, port, **environ):
                 assert "task" in json.loads(request(port, "/orders", "POST"))
             otlp_receiver.wait_for(4, timeout_s=LIMIT_S)
     assert tree(otlp_receiver) == shown_tree(page)
