@@ -119,6 +119,13 @@ def test_log_lines_are_as_shown(page, more, environ, tmp_path):
         assert found.get(key) == shown.get(key), key
 
 
+def test_lokis_derived_field():
+    """The expression of `tempo.md` finds the trace id in a line of `log-json.md`."""
+    (expression,) = re.findall(r"regular expression `([^`]+)`", read("how-to/tempo.md"))
+    (line,) = of("how-to/log-json.md", "json")
+    assert re.search(expression, line)[1] == json.loads(line)["trace.id"]
+
+
 def test_structlog_without_the_standard_library(tmp_path):
     """It prints the same fields, without the logger's name."""
     page = "how-to/use-structlog.md"
