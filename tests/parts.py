@@ -26,10 +26,17 @@ PARTS = {
     "rotel and otelcol": ("tests.e2e.test_collector",),
     "otelcol": ("tests.e2e.test_go_collector",),
     "Envoy, the mesh": ("tests.mesh.", "tests.tail_sampling.test_gateway"),
+    "proxies": ("tests.proxies.",),
     "databases, brokers": ("tests.libraries.", "tests.messaging."),
     "servers, processes": ("tests.lifecycle.",),
 }
-PATHS = ("tests/e2e", "tests/mesh", "tests/sampling/test_jaeger.py", "tests/tail_sampling/test_gateway.py")
+PATHS = (
+    "tests/e2e",
+    "tests/mesh",
+    "tests/proxies",
+    "tests/sampling/test_jaeger.py",
+    "tests/tail_sampling/test_gateway.py",
+)
 
 
 def run(way: str, arguments: list[str]) -> tuple[int, list[ET.Element]]:

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -66,16 +66,24 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def running(arguments: Sequence[str], ready: Callable[[], bool], home: Path) -> Iterator[None]:
+def running(
+    arguments: Sequence[str],
+    ready: Callable[[], bool],
+    home: Path,
+    environ: Mapping[str, str] | None = None,
+) -> Iterator[None]:
     """Run a server until the block ends.
 
     Args:
         arguments: Its command line.
         ready: Whether it answers.
         home: Its working folder; its output goes to ``log`` there.
+        environ: Its whole environment; `None` is that of the tests.
     """
     with (home / "log").open("wb") as log:
-        process = subprocess.Popen(arguments, cwd=home, stdout=log, stderr=log, user=unprivileged())
+        process = subprocess.Popen(
+            arguments, cwd=home, env=environ, stdout=log, stderr=log, user=unprivileged()
+        )
         try:
             end = time.monotonic() + START_S
             while not ready():
