@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +31,8 @@ def spans_of(request: str) -> Callable[[Recording], str]:
 
     def fact(recording: Recording) -> str:
         spans = recording["requests"][request]
-        return ", ".join(f"{code(span['name'])} {span['kind']}" for span in spans) or NOTHING
+        found = Counter(f"{code(span['name'])} {span['kind']}" for span in spans)
+        return ", ".join(text + f" ({times}×)" * (times > 1) for text, times in found.items()) or NOTHING
 
     return fact
 
@@ -52,10 +54,7 @@ def continued(request: str) -> Callable[[Recording], str]:
     """Whether a caller's trace was continued."""
 
     def fact(recording: Recording) -> str:
-        span = top(recording, request)
-        if span is None:
-            return NOTHING
-        return "continued" if span["parent"] == "remote" else "a new trace"
+        return "continued" if any(span["continued"] for span in recording["requests"][request]) else "a new trace"
 
     return fact
 
@@ -75,7 +74,8 @@ FACTS: dict[str, Callable[[Recording], str]] = {
     "`GET /health-records`": spans_of("health records"),
     "a caller's `X-B3-*`": continued("b3"),
     "a caller's `traceparent`": continued("w3c"),
-    "an unsampled caller's `X-B3-*`": spans_of("unsampled"),
+    "an unsampled caller's `X-B3-*`": spans_of("unsampled b3"),
+    "an unsampled caller's `traceparent`": spans_of("unsampled w3c"),
 }
 
 
@@ -85,15 +85,15 @@ def facts(before: Recording, after: Recording) -> list[list[str]]:
 
 
 def attributes(recording: Recording) -> dict[str, str]:
-    """Attributes of the server span of a request, with their values; without those of sampling."""
+    """Attributes of the server span of a request, with their values."""
     span = top(recording, "item")
     assert span is not None
-    return {name: value for name, value in span["attributes"].items() if not name.startswith("eco2.sampling")}
+    return dict(span["attributes"])
 
 
 def pairs(before: Recording, after: Recording) -> list[list[str]]:
     """Rows: an attribute before, the one with the same name or else the same value after."""
-    old, new = attributes(before), dict(attributes(after))
+    old, new = attributes(before), attributes(after)
     rows = []
     for name, value in old.items():
         same = name if name in new else next((key for key in new if new[key] == value and key not in old), None)

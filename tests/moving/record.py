@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.moving import old_tracing
 from tests.moving.readers import READERS, OpenTelemetryReader, Reader
@@ -32,7 +33,8 @@ REQUESTS = {
     "health records": ("/health-records", {}),
     "b3": ("/items/7", b3_headers()),
     "w3c": ("/items/7", traceparent_headers()),
-    "unsampled": ("/items/7", b3_headers(sampled=False)),
+    "unsampled b3": ("/items/7", b3_headers(sampled=False)),
+    "unsampled w3c": ("/items/7", traceparent_headers(sampled=False)),
 }
 # Headers that httpx itself sends.
 PLAIN = {"host", "accept", "accept-encoding", "connection", "user-agent"}
@@ -142,7 +144,9 @@ def record(name: str, side: str) -> dict[str, Any]:
         for request, (path, headers) in REQUESTS.items():
             asyncio.run(send(module.app, path, headers))
             found[request] = reader.take()
-    return {"requests": found, "sent": sorted(received[0].keys() - PLAIN)}
+    made = {"requests": found, "sent": sorted(received[0].keys() - PLAIN)}
+    masked: dict[str, Any] = json.loads(json.dumps(made).replace(urlsplit(url).netloc, "stock:8000"))
+    return masked
 
 
 if __name__ == "__main__":
