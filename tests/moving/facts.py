@@ -32,7 +32,7 @@ def spans_of(request: str) -> Callable[[Recording], str]:
     def fact(recording: Recording) -> str:
         spans = recording["requests"][request]
         found = Counter(f"{code(span['name'])} {span['kind']}" for span in spans)
-        return ", ".join(text + f" ({times}×)" * (times > 1) for text, times in found.items()) or NOTHING
+        return ", ".join(text + f" ({times} times)" * (times > 1) for text, times in found.items()) or NOTHING
 
     return fact
 
@@ -54,7 +54,11 @@ def continued(request: str) -> Callable[[Recording], str]:
     """Whether a caller's trace was continued."""
 
     def fact(recording: Recording) -> str:
-        return "continued" if any(span["continued"] for span in recording["requests"][request]) else "a new trace"
+        return (
+            "continued"
+            if any(span["continued"] for span in recording["requests"][request])
+            else "a new trace"
+        )
 
     return fact
 
@@ -96,8 +100,10 @@ def pairs(before: Recording, after: Recording) -> list[list[str]]:
     old, new = attributes(before), attributes(after)
     rows = []
     for name, value in old.items():
-        same = name if name in new else next((key for key in new if new[key] == value and key not in old), None)
+        same = (
+            name if name in new else next((key for key in new if new[key] == value and key not in old), None)
+        )
         if same is not None:
             del new[same]
-        rows.append([code(name), code(same) if same else "–"])
-    return rows + [["–", code(name)] for name in new]
+        rows.append([code(name), code(same) if same else "none"])
+    return rows + [["none", code(name)] for name in new]

@@ -1,4 +1,4 @@
-"""Spans of each tracer as plain data: name, kind, whether the caller's trace was continued, failure, events, attributes."""
+"""Spans of each tracer as plain data: name, kind, failure, events, attributes, and whether the trace is the caller's."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Any, Protocol
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
-from tests.differential.record import Collector
 
 from eco2_tracing.testing import TRACE_ID, OtlpReceiver
+from tests.differential.record import Collector
 
 Span = dict[str, Any]
 
@@ -84,7 +84,6 @@ class OpenTelemetryReader:
             )
             for span in self._taken()
         ]
-
 
     def _taken(self) -> list[ReadableSpan]:
         """The spans since the last call; logfire also ends a pending copy of each, which its server hides."""
@@ -239,7 +238,9 @@ class ElasticReader:
 
     def _is_whole(self) -> bool:
         made = [event for event in self.events if event.keys() & {"transaction", "span"}]
-        wanted = sum(event["transaction"]["span_count"]["started"] for event in made if "transaction" in event)
+        wanted = sum(
+            event["transaction"]["span_count"]["started"] for event in made if "transaction" in event
+        )
         return any("transaction" in event for event in made) and len(made) > wanted
 
 

@@ -6,23 +6,24 @@ Usage: ``python -m tests.moving.record NAME before|after``, behind the command o
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 import os
 import sys
-import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
+from eco2_tracing.testing import b3_headers, traceparent_headers
 from tests.moving import old_tracing
 from tests.moving.readers import READERS, OpenTelemetryReader, Reader
 from tests.support.sections import Page
-
-from eco2_tracing.testing import b3_headers, traceparent_headers
 
 REQUESTS = {
     "item": ("/items/7", {}),
@@ -127,16 +128,21 @@ async def send(app: Any, path: str, headers: dict[str, str]) -> None:
         logging.getLogger("record").debug("%s failed", path)
 
 
+def imported(text: str, folder: str) -> Any:
+    """The application as a module `shop` in a file, because tracers read the source of their callers."""
+    Path(folder, "shop.py").write_text(text, encoding="utf-8")
+    sys.path.insert(0, folder)
+    return importlib.import_module("shop")
+
+
 def record(name: str, side: str) -> dict[str, Any]:
     """Run the application; return the spans of each request and the trace headers of the call."""
     reader: Reader = READERS.get(name, OpenTelemetryReader)() if side == "before" else OpenTelemetryReader()
     reader.prepare()
     sys.modules["tracing"] = old_tracing
-    module = types.ModuleType("shop")
-    sys.modules["shop"] = module
-    exec(compile(code(name, side), f"docs/moving/{name}.md", "exec"), module.__dict__)
     found: dict[str, Any] = {}
-    with called_service() as (url, received):
+    with called_service() as (url, received), TemporaryDirectory() as folder:
+        module = imported(code(name, side), folder)
         add_routes(module.app, url)
         asyncio.run(send(module.app, "/health", {}))  # `eco2-tracing run` configures at the first request
         reader.attach(module.__dict__)

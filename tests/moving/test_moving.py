@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from tests.moving.facts import facts, pairs
 from tests.support import programs
 from tests.support.sections import DOCS, Page, row

@@ -30,7 +30,11 @@ def google(client: Client) -> dict[str, str]:
 
 def azure(client: Client) -> dict[str, str]:
     """Front Door, "Protocol support for HTTP headers": headers pass, and it adds a reference."""
-    return {**client.headers, "Via": "1.1 Azure", "X-Azure-Ref": "0zxV+XAAAAABKMMOjBv2NT4TY6SQVjC0zV1NURURHRTA2"}
+    return {
+        **client.headers,
+        "Via": "1.1 Azure",
+        "X-Azure-Ref": "0zxV+XAAAAABKMMOjBv2NT4TY6SQVjC0zV1NURURHRTA2",
+    }
 
 
 def cloudflare(client: Client) -> dict[str, str]:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from eco2_tracing.testing import OtlpReceiver
 from tests.support.envoy import GATEWAY, start_gateway
 from tests.support.istio import PROVIDERS
 from tests.support.sections import Page
 from tests.support.servers import answers, command, folder, free_port, running
-
-from eco2_tracing.testing import OtlpReceiver
 
 PAGE = Page("proxies.md")
 DEFAULT = "b3,tracecontext,baggage"
@@ -196,4 +195,3 @@ FRONTS = (
     Front("HAProxy", haproxy, 0, "", DEFAULT),
     Front("HAProxy that removes headers", haproxy, 1, "", DEFAULT),
 )
-

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 from opentelemetry.trace import SpanKind
+
+from eco2_tracing.testing import ReceivedSpan
+from tests.proxies.app import app
 from tests.proxies.clients import CLIENTS, DENY, JOINED, NOTHING, Client, Seen, outcome
 from tests.proxies.clouds import CLOUDS, SPAN, TRACE, amazon, google
 from tests.proxies.fronts import PAGE, dotenv
 from tests.support.sections import row
-from tests.proxies.app import app
-
-from eco2_tracing.testing import ReceivedSpan
 
 
 def capturing(request, monkeypatch, setting):
@@ -88,7 +88,9 @@ def test_id_is_recorded(title, request, monkeypatch):
 
 def test_xray_parent_is_continued(request, monkeypatch):
     """With the propagator `xray`, a header that has a parent and a decision is continued, as from API Gateway."""
-    pytest.importorskip("opentelemetry.propagators.aws", reason="pip install opentelemetry-propagator-aws-xray")
+    pytest.importorskip(
+        "opentelemetry.propagators.aws", reason="pip install opentelemetry-propagator-aws-xray"
+    )
     *_, setting = map(dotenv, PAGE.blocks("dotenv", "AWS ALB"))
     capturing(request, monkeypatch, setting)
     header = amazon(Client(NOTHING, 1))["X-Amzn-Trace-Id"]

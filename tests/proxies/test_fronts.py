@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import httpx
 import pytest
+
+from eco2_tracing.testing import OtlpReceiver, ReceivedSpan
 from tests.proxies.clients import CLIENTS, DENY, JOINED, NOTHING, ONE, TORN, Client, Seen, outcome
 from tests.proxies.fronts import DEFAULT, FRONTS, PAGE, Front, dotenv
 from tests.support.sections import row
-
-from eco2_tracing.testing import OtlpReceiver, ReceivedSpan
 
 NUMBERS = count(1)
 TABLE = "What a client's own headers do"
