@@ -55,6 +55,7 @@ MOVES = (
     Move("ddtrace", ("ddtrace",), "ddtrace-run", RUN),
     Move("logfire", ("logfire",)),
 )
+VARIABLE = re.compile(r"\b(?:OTEL|ECO2_TRACING)_[A-Z_]+[A-Z]\b")
 # Nothing leaves the process, and nothing is looked for in the network.
 QUIET = {
     "OTEL_METRICS_EXPORTER": "none",
@@ -134,6 +135,16 @@ def test_both_sides_are_traced(moved):
         server, manual, *_ = side["requests"]["item"]
         assert "/items/" in server["name"]
         assert "price" in manual["name"]
+
+
+@pytest.mark.parametrize("move", MOVES, ids=lambda move: move.name)
+def test_settings_exist(move):
+    """Each variable that a page says to set is one of this library's."""
+    title = "Arguments" if move.name == "fastapi-instrumentor" else "Settings"
+    known = set(VARIABLE.findall(Page("configuration.md").text))
+    named = {name for cells in move.page.rows(title) for name in VARIABLE.findall(cells[-1])}
+    assert named
+    assert named - known == set()
 
 
 def test_every_page_is_tried():
