@@ -7,6 +7,8 @@ from eco2_tracing import instrument_app  # isort: split
 from fastapi import FastAPI, Request
 from opentelemetry import trace
 
+from eco2_tracing.propagation import TRACE_HEADERS
+
 app = FastAPI()
 instrument_app(app)
 
@@ -22,4 +24,5 @@ def read_item(item: int, request: Request) -> dict[str, object]:
         "parent": None if parent is None else f"{parent.span_id:016x}",
         "sampled": context.trace_flags.sampled,
         "request_id": request.headers.get("x-request-id"),
+        "received": sorted(name for name in request.headers if name.encode() in TRACE_HEADERS),
     }

@@ -65,6 +65,7 @@ class Seen:
         parent: The span id of its parent.
         sampled: Its decision.
         request_id: The `x-request-id` that it received.
+        received: The names of the trace headers that it received.
     """
 
     trace: str
@@ -72,6 +73,7 @@ class Seen:
     parent: str | None
     sampled: bool
     request_id: str | None = None
+    received: Collection[str] = ()
 
 
 def outcome(client: Client, seen: Seen, spans: Collection[ReceivedSpan] = ()) -> str:

@@ -78,7 +78,6 @@ class Cloud:
         title: Its name on the page.
         forward: The headers that arrive at the service.
         setting: The variables of the service.
-        records: The attribute of the server span that the section names, empty if none.
         exports: Whether its spans are in the same back end.
     """
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from fnmatch import fnmatch
+
 import pytest
 from fastapi.testclient import TestClient
 from opentelemetry.trace import SpanKind
 
 from eco2_tracing.testing import ReceivedSpan
 from tests.proxies.app import app
-from tests.proxies.clients import CLIENTS, DENY, JOINED, NOTHING, Client, Seen, outcome
+from tests.proxies.clients import B3_MULTI, CLIENTS, DENY, JOINED, NOTHING, W3C, Client, Seen, outcome
 from tests.proxies.clouds import CLOUDS, SPAN, TRACE, amazon, google
 from tests.proxies.fronts import PAGE, dotenv
 from tests.support.sections import row
+
+CLOUD_TITLES = {cloud.title for cloud in CLOUDS}
 
 
 def capturing(request, monkeypatch, setting):
@@ -72,6 +77,26 @@ def test_decision_is_that_of_the_continued_context(cloud, request, monkeypatch):
         second = send(cloud.forward(unsampled))
         follows = outcome(sampled, first, exported(cloud, cloud.forward(sampled))) == JOINED
         assert second.sampled is not follows, kind
+
+
+def sent_by(cloud):
+    """The headers that it adds for a client without trace headers, or else for each client that has some."""
+    names = set(cloud.forward(Client(NOTHING, 1)))
+    return names or {name for kind in (W3C, B3_MULTI) for name in cloud.forward(Client(kind, 1))}
+
+
+@pytest.mark.parametrize(
+    "cells", PAGE.first_rows[6:], ids=lambda cells: cells[0].partition("]")[0].strip("[")
+)
+def test_first_table_has_what_it_sends_and_what_to_set(cells):
+    """Each header of the first table is sent, and the setting is a row of the table of emulations."""
+    link, sends, setting, _ = cells
+    section = next(title for title in CLOUD_TITLES if f"(#{title.lower().replace(' ', '-')})" in link)
+    rows = [cloud for cloud in CLOUDS if cloud.title == section]
+    assert setting in {cloud.shown for cloud in rows}
+    sent = sorted(name.lower() for name in sent_by(rows[0]))
+    for name in re.findall("`([^`]+)`", sends):
+        assert any(fnmatch(one, name.lower()) for one in sent), name
 
 
 @pytest.mark.parametrize("title", ["AWS ALB", "Azure Front Door", "Cloudflare"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import count
 from typing import NamedTuple
@@ -11,11 +12,13 @@ import pytest
 
 from eco2_tracing.testing import OtlpReceiver, ReceivedSpan
 from tests.proxies.clients import CLIENTS, DENY, JOINED, NOTHING, ONE, TORN, Client, Seen, outcome
-from tests.proxies.fronts import DEFAULT, FRONTS, PAGE, Front, dotenv
+from tests.proxies.fronts import DEFAULT, FRONTS, PAGE, W3C_FIRST, Front, dotenv
 from tests.support.sections import row
 
 NUMBERS = count(1)
 TABLE = "What a client's own headers do"
+FIRST_TABLE = PAGE.first_rows
+TITLE = re.compile(r"\[([^]]*)]\([^)]*\)(, \w+)?.*")
 
 
 class Sent(NamedTuple):
@@ -80,14 +83,17 @@ def spans_of(client: Client, spans: tuple[ReceivedSpan, ...], service: str) -> l
 def requests(front: Front, upstream: str, receiver: OtlpReceiver) -> list[Sent]:
     """Send requests of every client, sampled and not, through a proxy."""
     clients = [Client(kind, next(NUMBERS), sampled) for sampled in (True, False) for kind in CLIENTS]
-    last = Client(NOTHING, next(NUMBERS))
     with front.run(upstream, receiver) as url:
-        seen = send(url, [*clients, last])
-        if front.exports:
-            receiver.wait_for(lambda spans: spans_of(last, spans, front.exports))
+        seen = send(url, clients)
+        recorded = [client for client, found in zip(clients, seen, strict=True) if found.sampled]
+        if front.exports:  # a proxy records what the service behind it records
+            receiver.wait_for(
+                lambda spans: all(spans_of(client, spans, front.exports) for client in recorded),
+                timeout_s=20,
+            )
     return [
         Sent(client, found, spans_of(client, receiver.spans, front.exports))
-        for client, found in zip(clients, seen, strict=False)
+        for client, found in zip(clients, seen, strict=True)
     ]
 
 
@@ -149,6 +155,21 @@ def test_page_shows_the_tree(behind):
     """The section of a proxy that exports spans has the tree of a request without trace headers."""
     assert behind.tree in PAGE.section(behind.front.section) or not behind.front.exports
     assert behind.tree.endswith("shop  GET /items/{item}\n")
+
+
+def test_first_table_has_what_it_sends_and_what_to_set(behind):
+    """The trace headers of a request whose client sends none, and the recommended setting."""
+    found = [cells for cells in FIRST_TABLE if re.sub(TITLE, r"\1\2", cells[0]) == behind.front.title]
+    if not found:
+        pytest.skip("the first table has a row for each program, not for each of its settings")
+    ((_, sends, setting, _),) = found
+    (first, *_) = behind.by_propagators[DEFAULT]
+    formats = {"x-b3-traceid": "`X-B3-*`", "traceparent": "`traceparent`"}
+    words = [formats[name] for name in first.seen.received if name in formats]
+    assert sends == (", ".join(words) or "what the client sends")
+    assert setting == (
+        "nothing" if behind.front.recommended == DEFAULT else f"`OTEL_PROPAGATORS={W3C_FIRST}`"
+    )
 
 
 def test_page_shows_the_setting(behind):

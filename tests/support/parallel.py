@@ -24,7 +24,19 @@ sys.dont_write_bytecode = False
 
 WORKERS_PER_CORE = 2
 # The folders whose tests start programs, the slowest first: what begins late is waited for at the end.
-SLOW = ("mesh", "messaging", "libraries", "e2e", "lifecycle", "cli", "tail_sampling", "logs", "export")
+SLOW = (
+    "mesh",
+    "messaging",
+    "libraries",
+    "e2e",
+    "lifecycle",
+    "cli",
+    "tail_sampling",
+    "logs",
+    "export",
+    "proxies",
+    "moving",
+)
 # Tests that share databases or brokers, by what their ids begin with.
 SHARED = ("tests/libraries/", "tests/messaging/test_brokers.py", "tests/messaging/test_celery.py")
 # Tests that start all that they need, each for itself.
