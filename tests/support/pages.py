@@ -1,58 +1,86 @@
-"""Pages of the documentation: their sections, blocks and tables."""
+"""Parts of the pages of `docs/`: their programs, files, commands and outputs."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from functools import cached_property
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-DOCS = Path(__file__).parents[2] / "docs"
-SECTION = re.compile(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+import pytest
 
+from tests.support import programs
 
-class Page:
-    """A page.
-
-    Args:
-        name: Its path below `docs/`.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    @cached_property
-    def text(self) -> str:
-        """All of it."""
-        return (DOCS / self.name).read_text(encoding="utf-8")
-
-    def section(self, title: str) -> str:
-        """The text below a heading of the second level."""
-        found = dict(SECTION.findall(self.text))
-        assert title in found, f"docs/{self.name} has no section {title!r}, only {sorted(found)}"
-        return found[title]
-
-    def blocks(self, kind: str, title: str | None = None) -> list[str]:
-        """The fenced blocks of a language, of one section or of the whole page."""
-        text = self.text if title is None else self.section(title)
-        return [block for language, block in BLOCK.findall(text) if language == kind]
-
-    @property
-    def first_rows(self) -> list[list[str]]:
-        """The rows of the table above the first heading of the second level."""
-        return cells(self.text.partition("\n## ")[0])
-
-    def rows(self, title: str) -> list[list[str]]:
-        """The rows of a section's first table."""
-        return cells(self.section(title))
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+BIN = Path(sys.executable).parent
+_FENCE = re.compile(r"^```(?P<kind>\S*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_NEEDS = re.compile(r"^<!-- needs: (.*) -->$", re.MULTILINE)
+_FILE = re.compile(r"`([\w.]+\.py)`[^\n]*\n+```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def cells(text: str) -> list[list[str]]:
-    """The cells of each row of a table, without its head."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    kind: str
+    text: str
 
 
-def row(cells: list[str]) -> str:
-    """A row of a table as it stands on a page."""
-    return f"| {' | '.join(cells)} |"
+def read(page: str) -> str:
+    """The text of a page, named by its path in `docs/`; skips if a module that it needs is missing."""
+    text = (DOCS / page).read_text()
+    for needed in _NEEDS.findall(text):
+        for module in needed.split(", "):
+            pytest.importorskip(module)
+    return text
+
+
+def blocks(text: str) -> list[Block]:
+    """The fenced blocks of a page."""
+    return [Block(found["kind"], found["text"]) for found in _FENCE.finditer(text)]
+
+
+def of(page: str, kind: str) -> list[str]:
+    """The texts of the blocks of a kind."""
+    return [block.text for block in blocks(read(page)) if block.kind == kind]
+
+
+def files(page: str) -> dict[str, str]:
+    """The Python files that a page shows, by the name that stands above each."""
+    return dict(_FILE.findall(read(page)))
+
+
+def commands(page: str) -> list[str]:
+    """The commands of a page, without the prompt."""
+    return [
+        line.removeprefix("$ ")
+        for text in of(page, "console")
+        for line in text.splitlines()
+        if line.startswith("$ ")
+    ]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a shell in which the virtual environment of the tests is active."""
+    inherited = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("OTEL_", "ECO2_")) and key != "WEB_CONCURRENCY"
+    }
+    return inherited | {"PATH": f"{BIN}{os.pathsep}{inherited['PATH']}"} | more
+
+
+def output(page: str, more: str, cwd: Path, **environ: str) -> str:
+    """What the Python blocks of a page print, in one program that ends with more code."""
+    program = "\n".join([*of(page, "python"), more])
+    done = programs.run([sys.executable, "-c", program], env=environment(**environ), cwd=cwd, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def lines(text: str) -> list[Mapping[str, object]]:
+    """The JSON lines of an output."""
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]

@@ -37,10 +37,20 @@ class Page:
         text = self.text if title is None else self.section(title)
         return [block for language, block in BLOCK.findall(text) if language == kind]
 
+    @property
+    def first_rows(self) -> list[list[str]]:
+        """The rows of the table above the first heading of the second level."""
+        return cells(self.text.partition("\n## ")[0])
+
     def rows(self, title: str) -> list[list[str]]:
-        """The cells of each row of a section's first table, without its head."""
-        lines = [line for line in self.section(title).splitlines() if line.startswith("|")]
-        return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+        """The rows of a section's first table."""
+        return cells(self.section(title))
+
+
+def cells(text: str) -> list[list[str]]:
+    """The cells of each row of a table, without its head."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
 
 def row(cells: list[str]) -> str:
