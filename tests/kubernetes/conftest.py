@@ -42,7 +42,9 @@ def go_modules() -> Path:
     go = shutil.which("go")
     if go is None:
         pytest.skip("no go on PATH")
-    done = subprocess.run([go, "list", "-deps", "."], cwd=VALIDATORS, env=OFFLINE, capture_output=True, check=False)
+    done = subprocess.run(
+        [go, "list", "-deps", "."], cwd=VALIDATORS, env=OFFLINE, capture_output=True, check=False
+    )
     if done.returncode:
         pytest.skip(f"run `go mod download` in {VALIDATORS.relative_to(ROOT)}")
     return VALIDATORS
@@ -56,7 +58,9 @@ def validate(go_modules, tmp_path_factory):
 
     def run(kind: str, document: object) -> str:
         given = json.dumps(document)
-        return subprocess.run([program, kind], input=given, capture_output=True, text=True, check=False).stderr
+        return subprocess.run(
+            [program, kind], input=given, capture_output=True, text=True, check=False
+        ).stderr
 
     return run
 
@@ -66,12 +70,16 @@ def istio_errors(go_modules):
     """A function that yields what is wrong with a resource of Istio."""
     jsonschema = pytest.importorskip("jsonschema", reason="no jsonschema: pip install --group kubernetes")
     command = ["go", "list", "-m", "-f", "{{.Dir}}", "istio.io/api"]
-    folder = subprocess.run(command, cwd=go_modules, env=OFFLINE, capture_output=True, text=True, check=True).stdout
+    folder = subprocess.run(
+        command, cwd=go_modules, env=OFFLINE, capture_output=True, text=True, check=True
+    ).stdout
     schemas = crd_schemas(Path(folder.strip()))
 
     def errors(resource):
         schema = schemas[resource["apiVersion"], resource["kind"]]
-        return (error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(resource["spec"]))
+        return (
+            error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(resource["spec"])
+        )
 
     return errors
 
@@ -110,7 +118,11 @@ def jaeger_errors(tmp_path_factory):
         path.write_text(text)
         environ = os.environ | {"ES_USERNAME": "jaeger", "ES_PASSWORD": "x"}
         done = subprocess.run(
-            [program, "validate", f"--config={path}"], env=environ, capture_output=True, text=True, check=False
+            [program, "validate", f"--config={path}"],
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         return done.stderr if done.returncode else ""
 

@@ -136,6 +136,19 @@ class Kit:
             raise ValueError(f"{overlay}: {done.stderr.strip()}")
         return [document for document in yaml.load_all(done.stdout, yaml.CSafeLoader) if document]
 
+    def users(self, folder: str) -> list[str]:
+        """The overlays that a folder belongs to, itself among them."""
+        return [overlay for overlay in self.overlays if folder in self._parts(overlay)]
+
+    def _parts(self, folder: str) -> set[str]:
+        file = self.read(f"{folder}/kustomization.yaml")
+        found = {folder}
+        for entry in [*file.get("resources", []), *file.get("components", [])]:
+            if not entry.endswith(".yaml"):
+                part = (self.folder / folder / entry).resolve().relative_to(self.folder.resolve())
+                found |= self._parts(str(part))
+        return found
+
     def resources(self, *kinds: str, under: str = "") -> Iterator[Resource]:
         """The resources of all overlays, by kind and by the beginning of the overlay's path."""
         for overlay in self.overlays:

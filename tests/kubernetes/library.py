@@ -90,7 +90,9 @@ def ports(kit: Kit) -> Iterator[str]:
                     yield f"{service}: no port {port}, to which the library exports"
     for _, workload in _services(kit):
         if "jaeger_remote" in workload.environ.get("OTEL_TRACES_SAMPLER", ""):
-            argument = dict(part.split("=", 1) for part in workload.environ["OTEL_TRACES_SAMPLER_ARG"].split(","))
+            argument = dict(
+                part.split("=", 1) for part in workload.environ["OTEL_TRACES_SAMPLER_ARG"].split(",")
+            )
             url = urlsplit(argument["endpoint"])
             if (url.port, url.path) != (strategies.port, strategies.path):
                 yield f"{workload}: strategies are not at {url.port}{url.path}"

@@ -77,7 +77,11 @@ def _addresses(kit: Kit, workload: Workload) -> Iterator[tuple[str, int, str]]:
     for resource in kit.render(workload.resource.overlay):
         if resource.kind == "ConfigMap" and resource.name in used:
             texts += [text for file, text in resource.data["data"].items() if file.endswith(".yaml")]
-        if resource.kind == "Telemetry" and resource.spec.get("selector") and workload.resource.overlay.startswith("service/"):
+        if (
+            resource.kind == "Telemetry"
+            and resource.spec.get("selector")
+            and workload.resource.overlay.startswith("service/")
+        ):
             for entry in resource.spec["tracing"]:
                 for provider in entry["providers"]:
                     if target := tracing(kit.providers().get(provider["name"], {})):
@@ -99,7 +103,9 @@ def _servers(kit: Kit, host: str, port: int) -> Iterator[tuple[Pods, int]]:
                 {"matchLabels": service.spec["selector"]}, workload.labels
             ):
                 target = next((p["targetPort"] for p in service.spec["ports"] if p["port"] == port), None)
-                numbers = {p["name"]: p["containerPort"] for c in workload.containers for p in c.get("ports", [])}
+                numbers = {
+                    p["name"]: p["containerPort"] for c in workload.containers for p in c.get("ports", [])
+                }
                 if target in numbers:
                     yield Pods(service.namespace, workload.labels), numbers[target]
 
@@ -107,7 +113,9 @@ def _servers(kit: Kit, host: str, port: int) -> Iterator[tuple[Pods, int]]:
 def egress(kit: Kit) -> Iterator[str]:
     """A workload with egress rules may open every connection that it needs, DNS among them."""
     for workload in kit.workloads():
-        rules = _rules(kit.render(workload.resource.overlay), workload.resource.namespace, workload.labels, "Egress")
+        rules = _rules(
+            kit.render(workload.resource.overlay), workload.resource.namespace, workload.labels, "Egress"
+        )
         if rules is None:
             continue
         for flow in flows(kit, workload):
@@ -128,7 +136,9 @@ def ingress(kit: Kit) -> Iterator[str]:
                     yield f"{overlay}: no ingress from {workload} to {flow.protocol} {flow.port}: {flow.why}"
 
 
-def _rules(resources: list[Resource], namespace: str, labels: Mapping[str, str], way: str) -> list[Document] | None:
+def _rules(
+    resources: list[Resource], namespace: str, labels: Mapping[str, str], way: str
+) -> list[Document] | None:
     policies = [
         resource
         for resource in resources

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,14 +18,15 @@ ROOT_ALLOWED = {"fluent-bit"}
 ELSEWHERE = ({"istio": "ingressgateway"},)
 SECRET = re.compile(r"(?:PASSWORD|TOKEN|SECRET|API_KEY)", re.IGNORECASE)
 SECRET_LINE = re.compile(
-    r"(?im)^\s*[\w.\-\"]*(?:password|passwd|token|secret|api_?key)\"?\s*[:=]\s*[\"']?(?!\s*$|[\"']?\$)(?P<value>[^\s,}]+)"
+    r"(?im)(?:^|[\s{,])[\w.\-\"]*(?:password|passwd|token|secret|api_?key)\"?\s*[:=]\s*"
+    r"[\"']?(?!\s*$|[\"']?\$)(?P<value>[^\s,}]+)"
 )
 
 
 def images(kit: Kit) -> Iterator[str]:
     """Each image has the tag of the list, each entry of the list is used, and the list has its date."""
     listed = yaml.safe_load((kit.folder.parent / IMAGES).read_text())
-    if not isinstance(listed.get("date"), datetime.date):
+    if not isinstance(listed.get("date"), dt.date):
         yield f"{IMAGES}: no date"
     used: dict[str, str] = {}
     for name, reference in _images(kit):
@@ -34,10 +36,14 @@ def images(kit: Kit) -> Iterator[str]:
             yield f"{name}: {reference} has no fixed tag"
         elif listed["images"].get(image) != tag:
             yield f"{name}: {reference} is not in {IMAGES}"
-    text = "".join(path.read_text() for path in kit.folder.parent.rglob("*") if path.suffix in {".yaml", ""} and path.is_file() and path.name != IMAGES)
+    text = "".join(path.read_text() for path in sorted(kit.folder.parent.rglob("*")) if _names_images(path))
     for image in listed["images"].keys() - used.keys():
         if f"{image}:" not in text:
             yield f"{IMAGES}: {image} is not used"
+
+
+def _names_images(path: Path) -> bool:
+    return path.is_file() and path.name != IMAGES and (path.suffix == ".yaml" or path.name == "Dockerfile")
 
 
 def _images(kit: Kit) -> Iterator[tuple[str, str]]:
@@ -124,7 +130,9 @@ def _selected(resource: Resource, pods: list[Workload]) -> Iterator[str]:
     else:
         return
     labels = selector.get("matchLabels")
-    found = [pod for pod in pods if pod.resource.namespace == resource.namespace and matches(selector, pod.labels)]
+    found = [
+        pod for pod in pods if pod.resource.namespace == resource.namespace and matches(selector, pod.labels)
+    ]
     if labels and not found and labels not in ELSEWHERE and pods:
         yield f"{resource}: selects no pod"
     if resource.kind == "Service":
@@ -139,11 +147,17 @@ def volumes(kit: Kit) -> Iterator[str]:
     """Each ConfigMap of a volume is in the overlay, and has the files that the arguments name."""
     for workload in kit.workloads():
         overlay = workload.resource.overlay
-        maps = {found.name: found.data.get("data", {}) for found in kit.render(overlay) if found.kind == "ConfigMap"}
+        maps = {
+            found.name: found.data.get("data", {})
+            for found in kit.render(overlay)
+            if found.kind == "ConfigMap"
+        }
         files = set()
         for container in workload.containers:
             for mount in container.get("volumeMounts", []):
-                volume = next((v for v in workload.pod.get("volumes", []) if v["name"] == mount["name"]), None)
+                volume = next(
+                    (v for v in workload.pod.get("volumes", []) if v["name"] == mount["name"]), None
+                )
                 if volume is not None and "configMap" in volume:
                     name = volume["configMap"]["name"]
                     if name not in maps:

@@ -35,7 +35,9 @@ def strict(schema: Any) -> Any:
         return [strict(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
-    made = {key: value if key in {"oneOf", "anyOf", "not"} else strict(value) for key, value in schema.items()}
+    made = {
+        key: value if key in {"oneOf", "anyOf", "not"} else strict(value) for key, value in schema.items()
+    }
     if isinstance(schema.get("properties"), Mapping):
         made.setdefault("additionalProperties", False)
     if schema.get("x-kubernetes-preserve-unknown-fields"):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from eco2_tracing._cli.envoy import find_envoy
-from tests.kubernetes.kit import FOLDER
 from tests.repository.sources import ROOT
 
 KUBERNETES = "1.37"
+NO_SCHEMAS = "no kubernetes-validate: pip install --group kubernetes"
 OURS = ("istio.io/", "opentelemetry.io/", "kiali.io/")
 ENVOY_FILES = [
     path
@@ -21,7 +19,9 @@ ENVOY_FILES = [
     if "static_resources" in (yaml.safe_load(path.read_text()) if "@type" in path.read_text() else {})
 ]
 COMPOSE_FILES = sorted((ROOT / "examples").rglob("compose*.yaml"))
-JAEGER_FILES = [path for path in sorted((ROOT / "examples").rglob("*.yaml")) if "jaeger_storage:" in path.read_text()]
+JAEGER_FILES = [
+    path for path in sorted((ROOT / "examples").rglob("*.yaml")) if "jaeger_storage:" in path.read_text()
+]
 
 
 def short(path: Path) -> str:
@@ -31,9 +31,10 @@ def short(path: Path) -> str:
 
 def test_kubernetes(kit):
     """Every resource of Kubernetes is valid for its schema, which has no unknown field."""
-    schemas = pytest.importorskip("kubernetes_validate", reason="no kubernetes-validate: pip install --group kubernetes")
+    schemas = pytest.importorskip("kubernetes_validate", reason=NO_SCHEMAS)
+    different = {json.dumps(resource.data): resource for resource in kit.resources()}
     findings = []
-    for resource in kit.resources():
+    for resource in different.values():
         if not any(group in resource.data["apiVersion"] for group in OURS):
             try:
                 schemas.validate(resource.data, KUBERNETES, strict=True)
@@ -44,10 +45,12 @@ def test_kubernetes(kit):
 
 def test_a_wrong_field_of_kubernetes_is_found(kit):
     """A field that a Deployment does not have is refused."""
-    schemas = pytest.importorskip("kubernetes_validate", reason="no kubernetes-validate: pip install --group kubernetes")
+    schemas = pytest.importorskip("kubernetes_validate", reason=NO_SCHEMAS)
     deployment = next(kit.resources("Deployment"))
     with pytest.raises(schemas.ValidationError, match="replica"):
-        schemas.validate({**deployment.data, "spec": {**deployment.spec, "replica": 2}}, KUBERNETES, strict=True)
+        schemas.validate(
+            {**deployment.data, "spec": {**deployment.spec, "replica": 2}}, KUBERNETES, strict=True
+        )
 
 
 def test_istio(kit, istio_errors):
@@ -77,7 +80,8 @@ def test_mesh_config(kit, validate):
     """The meshConfig has no unknown field, and neither have the proxies' configurations of the Deployments."""
     assert validate("mesh", kit.mesh_config) == ""
     annotations = {
-        workload.template["metadata"]["annotations"]["proxy.istio.io/config"] for workload in kit.workloads("service/")
+        workload.template["metadata"]["annotations"]["proxy.istio.io/config"]
+        for workload in kit.workloads("service/")
     }
     for text in annotations:
         assert validate("proxy", yaml.safe_load(text)) == ""
@@ -106,7 +110,9 @@ def test_envoy(path, envoy):
 
 def test_access_log(kit, envoy):
     """Envoy accepts every format string of the access log that the meshConfig has, and refuses a wrong one."""
-    (log,) = (p["envoyFileAccessLog"] for p in kit.mesh_config["extensionProviders"] if "envoyFileAccessLog" in p)
+    (log,) = (
+        p["envoyFileAccessLog"] for p in kit.mesh_config["extensionProviders"] if "envoyFileAccessLog" in p
+    )
     labels = log["logFormat"]["labels"]
     assert envoy(bootstrap(labels)) == ""
     assert "TRACE" in envoy(bootstrap({"trace.id": "%TRACE%"}))
@@ -124,7 +130,9 @@ def bootstrap(labels) -> dict:
         "stat_prefix": "inbound",
         "route_config": {},
         "access_log": [{"name": "stdout", "typed_config": log}],
-        "http_filters": [{"name": "router", "typed_config": {"@type": f"{package}.filters.http.router.v3.Router"}}],
+        "http_filters": [
+            {"name": "router", "typed_config": {"@type": f"{package}.filters.http.router.v3.Router"}}
+        ],
     }
     listener = {
         "name": "inbound",

@@ -13,7 +13,10 @@ from tests.kubernetes.mesh import serves
 from tests.kubernetes.network import ADDRESS
 
 README_SECTIONS = ("## Apply", "## Verify", "## Remove", "## What it costs")
-TIERS = {"otel-agent": "collector/plain/agent-config.yaml", "otel-gateway": "collector/plain/gateway-config.yaml"}
+TIERS = {
+    "otel-agent": "collector/plain/agent-config.yaml",
+    "otel-gateway": "collector/plain/gateway-config.yaml",
+}
 JAEGER = "jaeger/production/collector-config.yaml", "jaeger/production/query-config.yaml"
 PORTS = {4317: "grpc", 5778: "http", 16685: "grpc", 16686: "http", 3200: "http"}
 
@@ -56,18 +59,27 @@ def tiers(kit: Kit) -> Iterator[str]:
 def policies(kit: Kit) -> Iterator[str]:
     """The second tier keeps every error, what is as slow as in the production overlay, and as much of the rest."""
     config = kit.read(TIERS["otel-gateway"])
-    kept = {policy["type"]: policy[policy["type"]] for policy in config["processors"]["tail_sampling"]["policies"]}
+    kept = {
+        policy["type"]: policy[policy["type"]] for policy in config["processors"]["tail_sampling"]["policies"]
+    }
     overlay = "service/overlays/production"
     (environ,) = (pod.environ for pod in kit.workloads(overlay) if pod.resource.overlay == overlay)
     if kept.get("status_code", {}).get("status_codes") != ["ERROR"]:
         yield "collector: errors are not kept"
     if str(kept["latency"]["threshold_ms"]) != environ["ECO2_TRACING_SLOW_THRESHOLD_MS"]:
         yield "collector: another threshold than ECO2_TRACING_SLOW_THRESHOLD_MS of production"
-    if abs(kept["probabilistic"]["sampling_percentage"] - 100 * float(environ["OTEL_TRACES_SAMPLER_ARG"])) > 1e-9:
+    if (
+        abs(kept["probabilistic"]["sampling_percentage"] - 100 * float(environ["OTEL_TRACES_SAMPLER_ARG"]))
+        > 1e-9
+    ):
         yield "collector: another share than OTEL_TRACES_SAMPLER_ARG of production"
     for pipeline in config["service"]["pipelines"].values():
         order = pipeline["processors"]
-        if "tail_sampling" in order and "batch" in order and order.index("batch") < order.index("tail_sampling"):
+        if (
+            "tail_sampling" in order
+            and "batch" in order
+            and order.index("batch") < order.index("tail_sampling")
+        ):
             yield "collector: batch stands before the sampler"
 
 
@@ -97,7 +109,9 @@ def retention(kit: Kit) -> Iterator[str]:
 
 def links(kit: Kit) -> Iterator[str]:
     """Log lines and traces link to each other by the same hosts, index and data view; data sources exist."""
-    objects = [json.loads(line) for line in (kit.folder / "kibana/saved-objects.ndjson").read_text().splitlines()]
+    objects = [
+        json.loads(line) for line in (kit.folder / "kibana/saved-objects.ndjson").read_text().splitlines()
+    ]
     (view,) = (each for each in objects if each["type"] == "index-pattern")
     (jaeger_url,) = re.findall(r"https://[\w.-]+", view["attributes"]["fieldFormatMap"])
     template = json.loads(view["attributes"]["fieldFormatMap"])["trace.id"]["params"]["urlTemplate"]
@@ -119,8 +133,10 @@ def links(kit: Kit) -> Iterator[str]:
         if f"index:{view['id']}," not in pattern["url"] or "trace.id" not in pattern["url"]:
             yield f"jaeger: the link {pattern['text']} does not look for trace.id in {view['id']}"
     known = {source["uid"] for source in sources}
-    text = (kit.folder / "grafana/datasources.yaml").read_text() + (kit.folder / "grafana/dashboard.json").read_text()
-    for uid in set(re.findall(r'(?:datasourceUid: |"uid": ")(eco2-[\w-]+)', text)) - known - {"eco2-services"}:
+    files = ("grafana/datasources.yaml", "grafana/dashboard.json")
+    text = "".join((kit.folder / file).read_text() for file in files)
+    used = set(re.findall(r'(?:datasourceUid: |"uid": ")(eco2-[\w-]+)', text)) - {"eco2-services"}
+    for uid in sorted(used - known):
         yield f"grafana: there is no data source {uid}"
 
 
@@ -142,8 +158,7 @@ def dashboard(kit: Kit) -> Iterator[str]:
 
 def _expressions(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
-        if isinstance(value.get("expr"), str):
-            yield value["expr"]
+        yield from (value[key] for key in ("expr", "query") if "traces_" in str(value.get(key)))
         for item in value.values():
             yield from _expressions(item)
     elif isinstance(value, list):
