@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import trustme
 
 from eco2_tracing._cli.envoy import find_envoy
 from tests.kubernetes.kit import FOLDER, Kit
@@ -18,6 +17,8 @@ from tests.kubernetes.schemas import crd_schemas
 from tests.repository.sources import ROOT
 
 VALIDATORS = Path(__file__).parent / "validators"
+ISTIO = "kubernetes/customresourcedefinitions.gen.yaml"
+CRDS = "ECO2_TEST_CRDS"
 OFFLINE = {**os.environ, "GOPROXY": "off", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
 
 
@@ -52,7 +53,7 @@ def go_modules() -> Path:
 
 @pytest.fixture(scope="session")
 def validate(go_modules, tmp_path_factory):
-    """A function that returns what is wrong with a configuration of `mesh`, `proxy` or `compose`; empty if nothing."""
+    """A function that returns what is wrong with a configuration of `mesh` or `proxy`; empty if nothing."""
     program = tmp_path_factory.mktemp("validators") / "validate"
     subprocess.run(["go", "build", "-o", program, "."], cwd=go_modules, env=OFFLINE, check=True)
 
@@ -65,15 +66,9 @@ def validate(go_modules, tmp_path_factory):
     return run
 
 
-@pytest.fixture(scope="session")
-def istio_errors(go_modules):
-    """A function that yields what is wrong with a resource of Istio."""
+def errors_by(schemas):
+    """A function that yields what is wrong with a resource by its schema."""
     jsonschema = pytest.importorskip("jsonschema", reason="no jsonschema: pip install --group kubernetes")
-    command = ["go", "list", "-m", "-f", "{{.Dir}}", "istio.io/api"]
-    folder = subprocess.run(
-        command, cwd=go_modules, env=OFFLINE, capture_output=True, text=True, check=True
-    ).stdout
-    schemas = crd_schemas(Path(folder.strip()))
 
     def errors(resource):
         schema = schemas[resource["apiVersion"], resource["kind"]]
@@ -82,6 +77,25 @@ def istio_errors(go_modules):
         )
 
     return errors
+
+
+@pytest.fixture(scope="session")
+def istio_errors(go_modules):
+    """A function that yields what is wrong with a resource of Istio."""
+    command = ["go", "list", "-m", "-f", "{{.Dir}}", "istio.io/api"]
+    done = subprocess.run(command, cwd=go_modules, env=OFFLINE, capture_output=True, text=True, check=True)
+    return errors_by(crd_schemas([Path(done.stdout.strip()) / ISTIO]))
+
+
+@pytest.fixture(scope="session")
+def operator_errors():
+    """A function that yields what is wrong with a resource of the Operators."""
+    folders = [Path(folder) for folder in os.environ.get(CRDS, "").split(os.pathsep) if folder]
+    if not folders:
+        pytest.skip(
+            f"{CRDS} names no folders with the definitions of opentelemetry-operator and kiali-operator"
+        )
+    return errors_by(crd_schemas(path for folder in folders for path in sorted(folder.glob("*.yaml"))))
 
 
 @pytest.fixture(scope="session")
@@ -96,34 +110,6 @@ def envoy(tmp_path_factory):
         path.write_text(json.dumps(document))
         command = [program, "--mode", "validate", "--log-level", "error", "-c", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.stderr if done.returncode else ""
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def jaeger_errors(tmp_path_factory):
-    """A function that returns what Jaeger says of a configuration; empty if it accepts it."""
-    program = shutil.which("jaeger")
-    if program is None:
-        pytest.skip("no command `jaeger` on PATH")
-    folder = tmp_path_factory.mktemp("jaeger")
-    (folder / "ca.crt").write_text(trustme.CA().cert_pem.bytes().decode())
-    shutil.copy(FOLDER / "jaeger" / "ui" / "ui.json", folder)
-
-    def run(text: str) -> str:
-        for mounted in ("/etc/elasticsearch-ca", "/etc/jaeger-ui"):
-            text = text.replace(mounted, str(folder))
-        path = folder / "config.yaml"
-        path.write_text(text)
-        environ = os.environ | {"ES_USERNAME": "jaeger", "ES_PASSWORD": "x"}
-        done = subprocess.run(
-            [program, "validate", f"--config={path}"],
-            env=environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
         return done.stderr if done.returncode else ""
 
     return run

@@ -1,28 +1,27 @@
-"""Strict JSON schemas of Istio's resources, from its CustomResourceDefinitions."""
+"""Strict JSON schemas of custom resources, from their definitions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-_DEFINITIONS = "kubernetes/customresourcedefinitions.gen.yaml"
 
-
-def crd_schemas(module: Path) -> dict[tuple[str, str], Any]:
-    """The schemas by `apiVersion` and kind.
+def crd_schemas(files: Iterable[Path]) -> dict[tuple[str, str], Any]:
+    """The schemas of `spec` by `apiVersion` and kind.
 
     Args:
-        module: The folder of the Go module `istio.io/api`.
+        files: Files of CustomResourceDefinitions.
     """
     found = {}
-    for crd in yaml.load_all((module / _DEFINITIONS).read_text(), yaml.CSafeLoader):
-        spec = crd["spec"]
-        for version in spec["versions"]:
-            key = f"{spec['group']}/{version['name']}", spec["names"]["kind"]
-            found[key] = strict(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
+    for file in files:
+        for crd in yaml.load_all(file.read_text(), yaml.CSafeLoader):
+            spec = crd["spec"]
+            for version in spec["versions"]:
+                key = f"{spec['group']}/{version['name']}", spec["names"]["kind"]
+                found[key] = strict(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
     return found
 
 

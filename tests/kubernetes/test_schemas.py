@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.repository.sources import ROOT
-
 KUBERNETES = "1.37"
 NO_SCHEMAS = "no kubernetes-validate: pip install --group kubernetes"
 OURS = ("istio.io/", "opentelemetry.io/", "kiali.io/")
-ENVOY_FILES = [
-    path
-    for path in sorted((ROOT / "examples").rglob("*.yaml"))
-    if "static_resources" in (yaml.safe_load(path.read_text()) if "@type" in path.read_text() else {})
-]
-COMPOSE_FILES = sorted((ROOT / "examples").rglob("compose*.yaml"))
-JAEGER_FILES = [
-    path for path in sorted((ROOT / "examples").rglob("*.yaml")) if "jaeger_storage:" in path.read_text()
-]
-
-
-def short(path: Path) -> str:
-    """A path in the examples."""
-    return str(path.relative_to(ROOT / "examples"))
 
 
 def test_kubernetes(kit):
@@ -58,6 +41,16 @@ def test_istio(kit, istio_errors):
     resources = [resource for resource in kit.resources() if "istio.io/" in resource.data["apiVersion"]]
     assert {resource.kind for resource in resources} == {"Telemetry", "ServiceEntry", "Sidecar"}
     assert [f"{resource}: {error}" for resource in resources for error in istio_errors(resource.data)] == []
+
+
+def test_operators(kit, operator_errors):
+    """Every resource of the Operators is valid for its CustomResourceDefinition, and a misspelled field is found."""
+    resources = list(kit.resources("OpenTelemetryCollector", "Instrumentation", "Kiali"))
+    assert [
+        f"{resource}: {error}" for resource in resources for error in operator_errors(resource.data)
+    ] == []
+    for resource in resources:
+        assert list(operator_errors({**resource.data, "spec": {**resource.spec, "imagine": 1}}))
 
 
 @pytest.mark.parametrize(
@@ -93,21 +86,6 @@ def test_a_wrong_field_of_the_mesh_config_is_found(kit, validate):
     assert "traceContextOption" in validate("mesh", json.loads(text.replace("Option", "Options")))
 
 
-@pytest.mark.parametrize("path", COMPOSE_FILES, ids=short)
-def test_compose(path, validate):
-    """A Compose file is valid for its schema; a misspelled field is refused."""
-    file = yaml.safe_load(path.read_text())
-    assert validate("compose", file) == ""
-    next(iter(file["services"].values()))["imagine"] = "x"
-    assert "imagine" in validate("compose", file)
-
-
-@pytest.mark.parametrize("path", ENVOY_FILES, ids=short)
-def test_envoy(path, envoy):
-    """Envoy accepts a configuration that the examples have."""
-    assert envoy(yaml.safe_load(path.read_text())) == ""
-
-
 def test_access_log(kit, envoy):
     """Envoy accepts every format string of the access log that the meshConfig has, and refuses a wrong one."""
     (log,) = (
@@ -140,11 +118,3 @@ def bootstrap(labels) -> dict:
         "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
     }
     return {"static_resources": {"listeners": [listener]}}
-
-
-@pytest.mark.parametrize("path", JAEGER_FILES, ids=short)
-def test_jaeger(path, jaeger_errors):
-    """Jaeger accepts its configuration, and refuses a key that it does not know."""
-    text = path.read_text()
-    assert jaeger_errors(text) == ""
-    assert "jaeger_store" in jaeger_errors(text.replace("jaeger_storage:", "jaeger_store:"))

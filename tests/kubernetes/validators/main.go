@@ -1,14 +1,12 @@
-// Validates JSON from standard input: "mesh" and "proxy" against Istio's configuration, "compose" against the schema of
-// Compose files. Unknown fields are errors.
+// Validates JSON from standard input as Istio's meshConfig ("mesh") or as a proxy's configuration ("proxy").
+// Unknown fields are errors.
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 
-	"github.com/compose-spec/compose-go/v2/schema"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	mesh "istio.io/api/mesh/v1alpha1"
@@ -26,21 +24,6 @@ func main() {
 }
 
 func validate(kind string, given []byte) error {
-	switch kind {
-	case "mesh":
-		return strict(given, &mesh.MeshConfig{})
-	case "proxy":
-		return strict(given, &mesh.ProxyConfig{})
-	case "compose":
-		var file map[string]any
-		if err := json.Unmarshal(given, &file); err != nil {
-			return err
-		}
-		return schema.Validate(file)
-	}
-	return fmt.Errorf("unknown kind %q", kind)
-}
-
-func strict(given []byte, message proto.Message) error {
-	return protojson.UnmarshalOptions{DiscardUnknown: false}.Unmarshal(given, message)
+	messages := map[string]proto.Message{"mesh": &mesh.MeshConfig{}, "proxy": &mesh.ProxyConfig{}}
+	return protojson.UnmarshalOptions{DiscardUnknown: false}.Unmarshal(given, messages[kind])
 }
