@@ -81,7 +81,9 @@ def _config(host: str, ports: dict[str, int], folder: str, tls: TlsFiles | None)
             "grpc": at("sampling_grpc"),
         },
     }
-    otlp = {"protocols": {"grpc": at("otlp_grpc") | secured, "http": at("otlp_http") | secured}}
+    # Pages of this machine may export too.
+    pages = {"cors": {"allowed_origins": ["http://127.0.0.1:*"]}}
+    otlp = {"protocols": {"grpc": at("otlp_grpc") | secured, "http": at("otlp_http") | secured | pages}}
     pipeline = {"receivers": ["otlp", "zipkin"], "processors": [], "exporters": ["jaeger_storage_exporter"]}
     return json.dumps(
         {

@@ -1,0 +1,35 @@
+"""packing: consumes the topic `orders`. The processing of a message is in the trace of the request that sent it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+
+from eco2_tracing import bind_log_fields, configure_logging, configure_tracing, span
+
+configure_logging()
+configure_tracing(service_name="packing", service_version="1.0.0")
+
+# isort: split
+from kafka import KafkaConsumer
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    servers = os.environ["KAFKA_SERVERS"].split(",")
+    consumer = KafkaConsumer(
+        "orders", bootstrap_servers=servers, group_id="packing", auto_offset_reset="earliest"
+    )
+    log.info("Waiting for orders")
+    # The loop's span ends when the next message is asked for.
+    for message in consumer:
+        order = json.loads(message.value)
+        bind_log_fields(order_id=order["id"])
+        with span("pack order", attributes={"order.id": order["id"]}):
+            log.info("Order packed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+module eco2-tracing.example/ext-authz
+
+go 1.26
