@@ -27,11 +27,15 @@ PARTS = {
     "otelcol": ("tests.e2e.test_go_collector",),
     "Envoy, the mesh": ("tests.mesh.", "tests.tail_sampling.test_gateway"),
     "proxies": ("tests.proxies.",),
+    "Compose": ("tests.compose.",),
+    "Go, Flask, a browser": ("tests.interop.",),
     "databases, brokers": ("tests.libraries.", "tests.messaging."),
     "servers, processes": ("tests.lifecycle.",),
 }
 PATHS = (
+    "tests/compose",
     "tests/e2e",
+    "tests/interop",
     "tests/mesh",
     "tests/proxies",
     "tests/sampling/test_jaeger.py",

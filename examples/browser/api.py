@@ -6,6 +6,10 @@ import os
 
 from eco2_tracing import configure_logging, configure_tracing, instrument_app
 
+# isort: split
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
 configure_logging()
 configure_tracing(
     service_name="shop-api",
@@ -13,10 +17,6 @@ configure_tracing(
     # A preflight request has no trace headers, so its span would be a trace of its own.
     before_export=lambda span: span.name != "OPTIONS",
 )
-
-# isort: split
-from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 
 app = FastAPI(title="shop-api")
 instrument_app(app)

@@ -9,14 +9,14 @@ from string import Template
 
 from eco2_tracing import configure_logging, configure_tracing, instrument_app
 
-configure_logging()
-configure_tracing(service_name="shop-page", service_version="1.0.0")
-
 # isort: split
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+configure_logging()
+configure_tracing(service_name="shop-page", service_version="1.0.0")
 
 HERE = Path(__file__).parent
 INDEX = Template((HERE / "index.html").read_text())

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import logging
 
-# Before the instrumentation of Flask, which then follows the stable semantic conventions.
 from eco2_tracing import bind_log_fields, configure_logging, configure_tracing, span
-
-configure_logging()
-configure_tracing(service_name="orders", service_version="1.0.0")
 
 # isort: split
 import stores
 from flask import Flask, Response, jsonify, request
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
+
+configure_logging()
+# Before instrument_app of Flask, which then follows the stable semantic conventions.
+configure_tracing(service_name="orders", service_version="1.0.0")
 
 log = logging.getLogger(__name__)
 app = Flask(__name__)

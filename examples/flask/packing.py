@@ -8,11 +8,11 @@ import os
 
 from eco2_tracing import bind_log_fields, configure_logging, configure_tracing, span
 
-configure_logging()
-configure_tracing(service_name="packing", service_version="1.0.0")
-
 # isort: split
 from kafka import KafkaConsumer
+
+configure_logging()
+configure_tracing(service_name="packing", service_version="1.0.0")
 
 log = logging.getLogger(__name__)
 

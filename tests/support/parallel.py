@@ -29,6 +29,7 @@ SLOW = (
     "messaging",
     "libraries",
     "e2e",
+    "interop",
     "lifecycle",
     "cli",
     "tail_sampling",
@@ -36,6 +37,8 @@ SLOW = (
     "export",
     "proxies",
     "moving",
+    "compose",
+    "doctor",
 )
 # Tests that share databases or brokers, by what their ids begin with.
 SHARED = ("tests/libraries/", "tests/messaging/test_brokers.py", "tests/messaging/test_celery.py")

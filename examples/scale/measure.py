@@ -1,0 +1,153 @@
+"""Measure the inputs of estimate.py on this machine: sizes of spans, and what a collector spends on them.
+
+python measure.py sizes
+python measure.py load --to 127.0.0.1:4317 --pid 1234
+
+The second sends spans to a running collector as fast as it takes them, and reads the CPU and memory of its process
+from /proc. It needs: pip install 'eco2-tracing[demo]'
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import time
+from pathlib import Path
+
+from eco2_tracing import TracingSettings, configure_tracing, flush_tracing, instrument_app, span
+from eco2_tracing.testing import OtlpReceiver
+
+# isort: split
+import grpc
+import httpx
+from fastapi import FastAPI
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+BATCH = 512
+
+
+def service() -> FastAPI:
+    """A service that calls itself and makes two spans for each request."""
+    app = FastAPI()
+    instrument_app(app)
+
+    @app.get("/api/v1/auth/users/{user_id}")
+    async def outer(user_id: str) -> str:
+        transport = httpx.ASGITransport(app)
+        with span("verify credentials", attributes={"app.provider": "kakao"}):
+            pass
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://character-api.character.svc"
+        ) as client:
+            return (await client.get(f"/api/v1/characters/{user_id}")).json()
+
+    @app.get("/api/v1/characters/{user_id}")
+    async def inner(user_id: str) -> str:
+        with span(
+            "SELECT characters", attributes={"db.system.name": "postgresql", "db.operation.name": "SELECT"}
+        ):
+            return user_id
+
+    return app
+
+
+async def send(app: FastAPI, count: int) -> None:
+    """Send requests with the headers of a browser behind a gateway."""
+    agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+    headers = {"user-agent": agent, "x-forwarded-for": "203.0.113.7", "x-request-id": "a" * 36}
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://auth-api.auth.svc") as client:
+        for number in range(count):
+            await client.get(f"/api/v1/auth/users/{number}?fields=name,badges", headers=headers)
+
+
+def size_of_spans(requests: int = 1000) -> float:
+    """The mean bytes of a span that the library exports, its share of the resource and scope included."""
+    with OtlpReceiver() as receiver:
+        settings = TracingSettings(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.grpc_endpoint)
+        configure_tracing("auth-api", "1.2.0", "production", settings=settings)
+        asyncio.run(send(service(), requests))
+        flush_tracing()
+        received = receiver.requests
+        return sum(one.size for one in received) / sum(one.spans for one in received)
+
+
+def batch(spans_of_trace: int = 8) -> ExportTraceServiceRequest:
+    """One export of a service, with as many attributes as its spans have on average."""
+    request = ExportTraceServiceRequest()
+    resource = request.resource_spans.add()
+    for key in ("service.name", "service.version", "k8s.pod.name", "k8s.namespace.name"):
+        resource.resource.attributes.add(key=key).value.string_value = "auth-api-7c9f"
+    scope = resource.scope_spans.add()
+    scope.scope.name = "eco2_tracing"
+    now = time.time_ns()
+    for number in range(BATCH):
+        made = scope.spans.add(name="GET /api/v1/users/{user_id}", kind=2)
+        made.trace_id = (number // spans_of_trace).to_bytes(16, "big")
+        made.span_id = (number + 1).to_bytes(8, "big")
+        made.start_time_unix_nano, made.end_time_unix_nano = now, now + 5_000_000
+        for key in ("http.request.method", "url.path", "http.route", "server.address", "network.protocol.version"):
+            made.attributes.add(key=key).value.string_value = "/api/v1/users/12345"
+        made.attributes.add(key="http.response.status_code").value.int_value = 200
+    return request
+
+
+def renewed(request: ExportTraceServiceRequest, spans_of_trace: int = 8) -> bytes:
+    """The request with new trace ids, which the collector has not seen."""
+    spans = request.resource_spans[0].scope_spans[0].spans
+    for begin in range(0, len(spans), spans_of_trace):
+        trace_id = os.urandom(16)
+        for one in spans[begin : begin + spans_of_trace]:
+            one.trace_id = trace_id
+    return request.SerializeToString()
+
+
+def cpu_s(pid: int) -> float:
+    """The CPU seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(pid: int) -> int:
+    """The bytes of memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def load(to: str, pid: int, seconds: float) -> str:
+    """Send for some seconds; return what the process spent."""
+    request, sent, size = batch(), 0, 0
+    cpu, memory = cpu_s(pid), resident(pid)
+    with grpc.insecure_channel(to) as channel:
+        export = channel.unary_unary(EXPORT)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            body = renewed(request)
+            export(body, timeout=30)
+            sent, size = sent + BATCH, size + len(body)
+    used, grown = cpu_s(pid) - cpu, resident(pid) - memory
+    return (
+        f"{sent} spans of {size / sent:.0f} bytes: {1e6 * used / sent:.1f} µs of CPU a span, so "
+        f"{sent / used:,.0f} spans a second and core; memory grew by {grown / sent:.0f} bytes a span"
+    )
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Measure the inputs of estimate.py.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("sizes")
+    loading = commands.add_parser("load")
+    loading.add_argument("--to", default="127.0.0.1:4317", help="host and port of the OTLP gRPC receiver")
+    loading.add_argument("--pid", type=int, required=True, help="the collector's process")
+    loading.add_argument("--seconds", type=float, default=10)
+    options = parser.parse_args()
+    if options.command == "sizes":
+        print(f"{size_of_spans():.0f} bytes a span")
+    else:
+        print(load(options.to, options.pid, options.seconds))
+
+
+if __name__ == "__main__":
+    main()
