@@ -16,9 +16,7 @@ import redis
 from kafka import KafkaProducer
 
 Order = dict[str, Any]
-_TABLE = (
-    "CREATE TABLE IF NOT EXISTS orders.orders (id INT AUTO_INCREMENT PRIMARY KEY, item VARCHAR(80), quantity INT)"
-)
+_TABLE = "CREATE TABLE IF NOT EXISTS orders.orders (id INT AUTO_INCREMENT PRIMARY KEY, item VARCHAR(80), quantity INT)"
 
 
 def _connect(database: str | None = "orders") -> pymysql.Connection | None:

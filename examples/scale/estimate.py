@@ -77,11 +77,11 @@ def limits(inputs: Inputs, requests: list[Request]) -> list[str]:
     share = inputs.failing * inputs.kept_cap / kept if kept else 1.0
     spans = inputs.rps * sum(one.services for one in requests) / len(requests) / processes
     when = f"reached if {100 * share:.3g} % of the requests fail" if share < 1 else "never reached"
+    held = inputs.rps * inputs.decision_wait
     return [
         f"kept traces a second and process: {number(kept)}; the cap of {number(inputs.kept_cap)} is {when}",
         f"spans a second and process, sampled at the collector: {number(spans)}",
-        f"traces that collectors hold: {number(inputs.rps * inputs.decision_wait)}; "
-        f"{number(inputs.num_traces)} a pod at most",
+        f"traces that collectors hold: {number(held)}; {number(inputs.num_traces)} a pod at most",
     ]
 
 
@@ -94,11 +94,12 @@ def report(inputs: Inputs) -> str:
     of_services, of_proxies = (
         sum(getattr(one, name) for one in requests) / len(requests) for name in ("services", "proxies")
     )
+    processes = number(inputs.services * inputs.pods)
+    half, most = quantile(counts, 0.5), quantile(counts, 0.99)
     lines = [
-        f"{number(inputs.services)} services, {number(inputs.services * inputs.pods)} processes, "
-        f"{number(inputs.rps)} requests a second",
-        f"spans of a request: {number(of_services)} of services and {number(of_proxies)} of proxies on average; "
-        f"half have at most {quantile(counts, 0.5)}, 99 % at most {quantile(counts, 0.99)}",
+        f"{number(inputs.services)} services, {processes} processes, {number(inputs.rps)} requests a second",
+        f"spans of a request: on average {number(of_services)} of services and {number(of_proxies)} of proxies",
+        f"half of the requests have at most {half}, 99 % at most {most}",
         "",
         *(
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

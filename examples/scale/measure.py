@@ -88,7 +88,13 @@ def batch(spans_of_trace: int = 8) -> ExportTraceServiceRequest:
         made.trace_id = (number // spans_of_trace).to_bytes(16, "big")
         made.span_id = (number + 1).to_bytes(8, "big")
         made.start_time_unix_nano, made.end_time_unix_nano = now, now + 5_000_000
-        for key in ("http.request.method", "url.path", "http.route", "server.address", "network.protocol.version"):
+        for key in (
+            "http.request.method",
+            "url.path",
+            "http.route",
+            "server.address",
+            "network.protocol.version",
+        ):
             made.attributes.add(key=key).value.string_value = "/api/v1/users/12345"
         made.attributes.add(key="http.response.status_code").value.int_value = 200
     return request

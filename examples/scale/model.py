@@ -25,7 +25,9 @@ class Inputs:
     pods: float = option(4, "pods of a service, each with one process")
     rps: float = option(50_000, "requests a second at the gateways")
     services_per_request: float = option(6, "mean number of services that a request passes")
-    inner_spans: float = option(3, "mean number of database, cache and manual spans a service makes for a request")
+    inner_spans: float = option(
+        3, "mean number of database, cache and manual spans a service makes for a request"
+    )
     failing: float = option(0.002, "share of the requests in which a service fails")
     slow: float = option(0.005, "share of the requests that the collector keeps as slow")
     head_rate: float = option(0.01, "sampling at the gateway: randomSamplingPercentage / 100")
@@ -36,7 +38,9 @@ class Inputs:
     proxy_span_bytes: float = option(900, "bytes of a proxy's span as Zipkin JSON; measured")
     span_cpu: float = option(10, "microseconds of CPU that a service spends for an exported span; measured")
     passing_rate: float = option(30_000, "spans a second that one core of a collector passes on; measured")
-    deciding_rate: float = option(30_000, "spans a second that one core of a tail-sampling collector takes; measured")
+    deciding_rate: float = option(
+        30_000, "spans a second that one core of a tail-sampling collector takes; measured"
+    )
     held_bytes: float = option(2_000, "bytes of memory for a span that a collector holds; measured")
     num_traces: float = option(100_000, "traces that a tail-sampling collector holds at most: num_traces")
     stored_bytes: float = option(400, "bytes of a span on disk in Elasticsearch, one copy; see README.md")

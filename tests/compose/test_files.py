@@ -10,10 +10,10 @@ from importlib.util import find_spec
 
 import pytest
 import yaml
-from tests.repository.sources import ROOT
-from tests.support.compose import read_compose
 
 from eco2_tracing._cli.envoy import find_envoy
+from tests.repository.sources import ROOT
+from tests.support.compose import read_compose
 
 EXAMPLES = ROOT / "examples"
 IMAGES = EXAMPLES / "images.yaml"
@@ -25,7 +25,9 @@ STACKS = {
     "flask": [EXAMPLES / "flask" / "compose.yaml"],
 }
 ENVOY = [
-    path for path in sorted(EXAMPLES.glob("*/*.yaml")) if "static_resources" in yaml.safe_load(path.read_text())
+    path
+    for path in sorted(EXAMPLES.glob("*/*.yaml"))
+    if "static_resources" in yaml.safe_load(path.read_text())
 ]
 BUILT = "eco2-tracing-"  # built by the Compose files, so without a published tag
 

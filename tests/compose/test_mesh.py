@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import httpx
 import pytest
+
+from eco2_tracing.testing import b3_headers, traceparent_headers
 from tests.repository.sources import ROOT
 from tests.support.compose import composed_with_store
 from tests.support.jaeger import wait_for, wait_for_trace
 from tests.support.proxies import json_lines
 from tests.support.trees import assert_shown, drawn
-
-from eco2_tracing.testing import b3_headers, traceparent_headers
 
 PAGE = "examples/compose/README.md"
 SPANS = 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from tests.support.kafka import kafka
 from tests.support.mariadb import mariadb
 from tests.support.redis import redis_server

@@ -8,6 +8,7 @@ import subprocess
 
 import httpx
 import pytest
+
 from tests.repository.sources import ROOT
 from tests.support.compose import composed_with_store
 from tests.support.jaeger import wait_for_trace

@@ -7,12 +7,12 @@ from importlib.util import find_spec
 
 import httpx
 import pytest
+
+from eco2_tracing.testing import OtlpReceiver, b3_headers
 from tests.repository.sources import ROOT
 from tests.support.compose import composed
 from tests.support.jaeger import wait_for, wait_for_trace
 from tests.support.trees import assert_shown
-
-from eco2_tracing.testing import OtlpReceiver, b3_headers
 
 EXAMPLE = ROOT / "examples" / "flask"
 PAGE = "docs/interop.md"
@@ -89,7 +89,9 @@ def test_each_server(server, spans, tmp_path, request):
 @pytest.fixture(scope="module")
 def whole(mysql, redis, broker, tmp_path_factory):
     """The example with all of its servers."""
-    with shop(tmp_path_factory.mktemp("flask"), {"mysql": mysql, "redis": redis, "broker": broker}) as running:
+    with shop(
+        tmp_path_factory.mktemp("flask"), {"mysql": mysql, "redis": redis, "broker": broker}
+    ) as running:
         yield running
 
 

@@ -9,6 +9,7 @@ from dataclasses import fields
 from importlib import import_module
 
 import pytest
+
 from tests.repository.sources import ROOT
 
 FOLDER = ROOT / "examples" / "scale"

@@ -201,13 +201,17 @@ def composed(
     addresses = Addresses(services, dict(ports or {}))
     runner = _Runner(paths, code, programs or {}, folder, addresses, unset)
     made = Composed(addresses)
-    order = TopologicalSorter({name: set(service.get("depends_on", ())) for name, service in services.items()})
+    order = TopologicalSorter(
+        {name: set(service.get("depends_on", ())) for name, service in services.items()}
+    )
     with ExitStack() as stack:
         for name in order.static_order():
             if name not in started:
                 continue
             program, arguments = runner.arguments(name)
-            child = stack.enter_context(Child(name, arguments, runner.environ(name, environ or {}), grace_s=5))
+            child = stack.enter_context(
+                Child(name, arguments, runner.environ(name, environ or {}), grace_s=5)
+            )
             child.wait_for_line((ready or {}).get(name) or _READY[program], 60)
             made.children[name] = child
         yield made
