@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from eco2_tracing import TracingSettings, configure_tracing, flush_tracing, instrument_app, span
@@ -25,7 +27,7 @@ from fastapi import FastAPI
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-BATCH = 512
+SPANS_OF_TRACE = 8
 
 
 def service() -> FastAPI:
@@ -74,40 +76,48 @@ def size_of_spans(requests: int = 1000) -> float:
         return sum(one.size for one in received) / sum(one.spans for one in received)
 
 
-def batch(spans_of_trace: int = 8) -> ExportTraceServiceRequest:
-    """One export of a service, with as many attributes as its spans have on average."""
+def otlp(count: int) -> Callable[[], bytes]:
+    """A function that returns one export of a service, with as many attributes as its spans have on average."""
     request = ExportTraceServiceRequest()
     resource = request.resource_spans.add()
     for key in ("service.name", "service.version", "k8s.pod.name", "k8s.namespace.name"):
         resource.resource.attributes.add(key=key).value.string_value = "auth-api-7c9f"
-    scope = resource.scope_spans.add()
-    scope.scope.name = "eco2_tracing"
+    spans = resource.scope_spans.add().spans
     now = time.time_ns()
-    for number in range(BATCH):
-        made = scope.spans.add(name="GET /api/v1/users/{user_id}", kind=2)
-        made.trace_id = (number // spans_of_trace).to_bytes(16, "big")
-        made.span_id = (number + 1).to_bytes(8, "big")
+    for number in range(count):
+        made = spans.add(name="GET /api/v1/users/{user_id}", kind=2, span_id=(number + 1).to_bytes(8, "big"))
         made.start_time_unix_nano, made.end_time_unix_nano = now, now + 5_000_000
-        for key in (
-            "http.request.method",
-            "url.path",
-            "http.route",
-            "server.address",
-            "network.protocol.version",
-        ):
+        for key in ("http.request.method", "url.path", "http.route", "server.address", "network.protocol.version"):
             made.attributes.add(key=key).value.string_value = "/api/v1/users/12345"
         made.attributes.add(key="http.response.status_code").value.int_value = 200
-    return request
 
-
-def renewed(request: ExportTraceServiceRequest, spans_of_trace: int = 8) -> bytes:
-    """The request with new trace ids, which the collector has not seen."""
-    spans = request.resource_spans[0].scope_spans[0].spans
-    for begin in range(0, len(spans), spans_of_trace):
-        trace_id = os.urandom(16)
-        for one in spans[begin : begin + spans_of_trace]:
+    def renewed() -> bytes:
+        for number, one in enumerate(spans):
+            if number % SPANS_OF_TRACE == 0:
+                trace_id = os.urandom(16)
             one.trace_id = trace_id
-    return request.SerializeToString()
+        return request.SerializeToString()
+
+    return renewed
+
+
+def zipkin(count: int) -> Callable[[], bytes]:
+    """A function that returns one export of an Envoy sidecar of Istio."""
+    tags = {f"istio.{key}": "auth-api" for key in ("canonical_service", "canonical_revision", "mesh_id", "namespace")}
+    tags |= {"http.method": "GET", "http.protocol": "HTTP/1.1", "http.status_code": "200", "component": "proxy"}
+    tags |= {"http.url": "http://auth-api.auth.svc.cluster.local/api/v1/users/12345", "response_flags": "-"}
+    tags |= {"guid:x-request-id": "a" * 36, "user_agent": "Mozilla/5.0 (X11; Linux x86_64)", "response_size": "20"}
+    tags |= {"upstream_cluster": "inbound|8000||", "node_id": "sidecar~10.0.0.1~auth-api-7c9f.auth"}
+    span = {"name": "auth-api.auth.svc.cluster.local:80/*", "kind": "SERVER", "duration": 5000, "tags": tags}
+    span |= {"localEndpoint": {"serviceName": "auth-api.auth", "ipv4": "10.0.0.1", "port": 15006}}
+    now = time.time_ns() // 1000
+
+    def renewed() -> bytes:
+        ids = [os.urandom(16).hex() for _ in range(count // SPANS_OF_TRACE + 1)]
+        made = ({"traceId": ids[n // SPANS_OF_TRACE], "id": f"{n + 1:016x}", "timestamp": now} for n in range(count))
+        return json.dumps([one | span for one in made]).encode()
+
+    return renewed
 
 
 def cpu_s(pid: int) -> float:
@@ -121,18 +131,23 @@ def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def load(to: str, pid: int, seconds: float) -> str:
+def load(options: argparse.Namespace) -> str:
     """Send for some seconds; return what the process spent."""
-    request, sent, size = batch(), 0, 0
-    cpu, memory = cpu_s(pid), resident(pid)
-    with grpc.insecure_channel(to) as channel:
+    renewed = (zipkin if options.zipkin else otlp)(options.spans)
+    sent = size = 0
+    cpu, memory = cpu_s(options.pid), resident(options.pid)
+    with grpc.insecure_channel(options.to) as channel, httpx.Client(trust_env=False, timeout=30) as client:
         export = channel.unary_unary(EXPORT)
-        end = time.monotonic() + seconds
+        end = time.monotonic() + options.seconds
         while time.monotonic() < end:
-            body = renewed(request)
-            export(body, timeout=30)
-            sent, size = sent + BATCH, size + len(body)
-    used, grown = cpu_s(pid) - cpu, resident(pid) - memory
+            body = renewed()
+            if options.zipkin:
+                headers = {"content-type": "application/json"}
+                client.post(f"http://{options.to}/api/v2/spans", content=body, headers=headers).raise_for_status()
+            else:
+                export(body, timeout=30)
+            sent, size = sent + options.spans, size + len(body)
+    used, grown = cpu_s(options.pid) - cpu, resident(options.pid) - memory
     return (
         f"{sent} spans of {size / sent:.0f} bytes: {1e6 * used / sent:.1f} µs of CPU a span, so "
         f"{sent / used:,.0f} spans a second and core; memory grew by {grown / sent:.0f} bytes a span"
@@ -147,12 +162,14 @@ def main() -> None:
     loading = commands.add_parser("load")
     loading.add_argument("--to", default="127.0.0.1:4317", help="host and port of the OTLP gRPC receiver")
     loading.add_argument("--pid", type=int, required=True, help="the collector's process")
+    loading.add_argument("--spans", type=int, default=128, help="spans of an export")
     loading.add_argument("--seconds", type=float, default=10)
+    loading.add_argument("--zipkin", action="store_true", help="send as Envoy does; --to is the Zipkin receiver")
     options = parser.parse_args()
     if options.command == "sizes":
         print(f"{size_of_spans():.0f} bytes a span")
     else:
-        print(load(options.to, options.pid, options.seconds))
+        print(load(options))
 
 
 if __name__ == "__main__":
