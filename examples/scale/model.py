@@ -19,7 +19,7 @@ def option(default: float, text: str) -> float:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The options. Defaults that are measured say so; README.md of this folder has how and when."""
+    """The options. docs/scale.md has how and when the measured defaults were measured."""
 
     services: float = option(300, "services in the cluster")
     pods: float = option(4, "pods of a service, each with one process")
@@ -34,16 +34,17 @@ class Inputs:
     tail_rate: float = option(0.01, "sampling at the collector, of what neither failed nor was slow")
     decision_wait: float = option(10, "seconds that the collector holds a trace: decision_wait")
     kept_cap: float = option(200, "ECO2_TRACING_MAX_KEPT_TRACES_PER_SECOND, per process")
-    service_span_bytes: float = option(330, "bytes of a service's span as OTLP; measured")
-    proxy_span_bytes: float = option(900, "bytes of a proxy's span as Zipkin JSON; measured")
-    span_cpu: float = option(10, "microseconds of CPU that a service spends for an exported span; measured")
-    passing_rate: float = option(30_000, "spans a second that one core of a collector passes on; measured")
-    deciding_rate: float = option(
-        30_000, "spans a second that one core of a tail-sampling collector takes; measured"
-    )
-    held_bytes: float = option(2_000, "bytes of memory for a span that a collector holds; measured")
+    service_span_bytes: float = option(360, "bytes of a service's span as OTLP; measured")
+    proxy_span_bytes: float = option(1000, "bytes of a proxy's span as Zipkin JSON; measured")
+    span_cpu: float = option(22, "microseconds of CPU that a service spends on an exported span; measured")
+    otlp_cpu: float = option(10, "microseconds of a collector on a span that comes as OTLP; measured")
+    zipkin_cpu: float = option(37, "microseconds of a collector on a span that comes as Zipkin JSON; measured")
+    deciding_cpu: float = option(5, "microseconds of a collector with tail sampling on a span; measured")
+    writing_cpu: float = option(27, "microseconds of Jaeger on a span that it writes to Elasticsearch; measured")
+    indexing_cpu: float = option(170, "microseconds of Elasticsearch on a span, one copy; measured on OpenSearch")
+    held_bytes: float = option(1_250, "bytes of memory for a span that a collector holds; measured")
     num_traces: float = option(100_000, "traces that a tail-sampling collector holds at most: num_traces")
-    stored_bytes: float = option(400, "bytes of a span on disk in Elasticsearch, one copy; see README.md")
+    stored_bytes: float = option(400, "bytes of a span on disk, one copy; measured on OpenSearch")
     copies: float = option(2, "copies of each span in storage: one replica")
     utilisation: float = option(0.5, "share of cores and memory that is planned to be used")
     cores: float = option(2, "cores of a collector's pod")
@@ -159,10 +160,11 @@ class Plan:
         agents: Cores of the collectors on the nodes, which send all spans of a trace to one pod.
         deciding: Pods of the collector that decides.
         writing: Pods of the collector that writes to storage.
+        indexing: Cores of the storage for what is written.
         week: Bytes of storage for everything for 7 days.
         month: The same for 30 days.
         kit: The same for everything for 7 days, and failed requests in an index of their own for 30.
-        cost: A month of collectors and of the kit's storage.
+        cost: A month of collectors and of the storage, in the unit of the prices.
     """
 
     cores: float
@@ -170,6 +172,7 @@ class Plan:
     agents: float
     deciding: int
     writing: int
+    indexing: float
     week: float
     month: float
     kit: float
@@ -178,7 +181,7 @@ class Plan:
 
 def deciding_pods(inputs: Inputs, flow: Flow) -> int:
     """The pods that tail sampling needs for its CPU, its memory and its number of traces."""
-    cpu = flow.exported / inputs.deciding_rate / inputs.cores / inputs.utilisation
+    cpu = flow.exported * inputs.deciding_cpu / 1e6 / inputs.cores / inputs.utilisation
     held = flow.exported * inputs.decision_wait * inputs.held_bytes
     memory = held / GIB / inputs.pod_gib / inputs.utilisation
     return max(2, ceil(max(cpu, memory, inputs.rps * inputs.decision_wait / inputs.num_traces)))
@@ -192,20 +195,23 @@ def plan(inputs: Inputs, flow: Flow, *, decides: bool) -> Plan:
         flow: Spans a second.
         decides: Whether collectors hold traces to decide about them.
     """
-    passing = inputs.passing_rate * inputs.utilisation
-    agents = flow.exported / passing if decides else 0.0
-    deciding = deciding_pods(inputs, flow) if decides else 0
-    writing = max(2, ceil(flow.stored / passing / inputs.cores))
+    arriving = (flow.services * inputs.otlp_cpu + flow.proxies * inputs.zipkin_cpu) / 1e6 / inputs.utilisation
+    agents, deciding = (arriving, deciding_pods(inputs, flow)) if decides else (0.0, 0)
+    # Without agents the spans of the proxies arrive as Zipkin at the collector that writes.
+    writing = flow.stored * inputs.writing_cpu / 1e6 / inputs.utilisation + (0 if decides else arriving)
+    pods = deciding + (writers := max(2, ceil(writing / inputs.cores)))
+    indexing = flow.stored * inputs.indexing_cpu * inputs.copies / 1e6 / inputs.utilisation
     a_day = DAY_S * inputs.stored_bytes * inputs.copies
     kit = a_day * (7 * flow.stored + 30 * flow.stored_errors)
-    pods = deciding + writing
-    hourly = (agents + pods * inputs.cores) * inputs.vcpu_price + pods * inputs.pod_gib * inputs.memory_price
+    cores = agents + pods * inputs.cores + indexing
+    hourly = cores * inputs.vcpu_price + pods * inputs.pod_gib * inputs.memory_price
     return Plan(
         cores=flow.services * inputs.span_cpu / 1e6,
         traffic=flow.services * inputs.service_span_bytes + flow.proxies * inputs.proxy_span_bytes,
         agents=agents,
         deciding=deciding,
-        writing=writing,
+        writing=writers,
+        indexing=indexing,
         week=7 * a_day * flow.stored,
         month=30 * a_day * flow.stored,
         kit=kit,
