@@ -74,8 +74,9 @@ def rows(inputs: Inputs, requests: list[Request]) -> list[tuple[str, ...]]:
 def limits(inputs: Inputs, requests: list[Request]) -> list[str]:
     """Where the settings stop to suffice."""
     processes = inputs.services * inputs.pods
-    kept = inputs.rps * sum(one.kept_traces for one in requests) / len(requests) / processes
-    share = inputs.failing * inputs.kept_cap / kept if kept else 1.0
+    traces = sum(one.kept_traces for one in requests) / len(requests)
+    kept = inputs.rps * inputs.failing * traces / processes
+    share = inputs.kept_cap * processes / inputs.rps / traces
     spans = inputs.rps * sum(one.services for one in requests) / len(requests) / processes
     when = f"reached if {100 * share:.3g} % of the requests fail" if share < 1 else "never reached"
     held = inputs.rps * inputs.decision_wait

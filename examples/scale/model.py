@@ -63,16 +63,14 @@ class Request:
     Attributes:
         services: Spans of services.
         proxies: Spans of gateway and sidecars.
-        kept: Spans of the services that failed, and of their callers up to the first.
-        kept_traces: The number of those services: each keeps its own part.
-        failed: Whether any service failed.
+        kept: If one of its services fails, the spans of that one and of its callers, up to the first.
+        kept_traces: The number of these services: each keeps its own part.
     """
 
     services: int = 0
     proxies: int = 2  # the gateway's, and that of its attempt
     kept: int = 0
     kept_traces: int = 0
-    failed: bool = False
 
 
 def poisson(mean: float, source: random.Random) -> int:
@@ -87,19 +85,16 @@ def poisson(mean: float, source: random.Random) -> int:
 def simulate_one(inputs: Inputs, source: random.Random) -> Request:
     """One request: each service that it passes is called by a random one of those before it."""
     count = 1 + poisson(inputs.services_per_request - 1, source)
-    caller = [source.randrange(place) if place else 0 for place in range(count)]
-    failed = [source.random() < inputs.failing / inputs.services_per_request for _ in range(count)]
-    made = Request(failed=any(failed))
-    for place in reversed(range(count)):
-        calls = sum(other == place for other in caller[1:])
-        spans = 1 + calls + poisson(inputs.inner_spans, source)
-        made.services += spans
-        made.proxies += 1 + calls  # the sidecar: one inbound, one for each call
-        if failed[place]:
-            # A service that fails tells its caller, which keeps its part of the trace too.
-            failed[caller[place]] = True
-            made.kept += spans
-            made.kept_traces += 1
+    caller = [source.randrange(place) if place else None for place in range(count)]
+    spans = [1 + caller.count(place) + poisson(inputs.inner_spans, source) for place in range(count)]
+    # The sidecars: one inbound span for each service, one outbound span for each call.
+    made = Request(services=sum(spans), proxies=2 + count + count - 1)
+    # A service that fails tells its caller, which keeps its part of the trace too.
+    place: int | None = source.randrange(count)
+    while place is not None:
+        made.kept += spans[place]
+        made.kept_traces += 1
+        place = caller[place]
     return made
 
 
@@ -139,10 +134,10 @@ def flows(inputs: Inputs, requests: list[Request]) -> dict[str, Flow]:
         return scale * sum(map(count, requests))
 
     services, proxies = rate(lambda one: one.services), rate(lambda one: one.proxies)
+    failed = (services + proxies) * inputs.failing
     # At the gateway: a whole trace if it is sampled, else the parts that failed, which have no proxies' spans.
-    kept = rate(lambda one: one.kept) * (1 - inputs.head_rate)
-    failed = rate(lambda one: (one.services + one.proxies) * one.failed)
     head = inputs.head_rate
+    kept = rate(lambda one: one.kept) * inputs.failing * (1 - head)
     gateway = Flow(
         services * head + kept, proxies * head, (services + proxies) * head + kept, failed * head + kept
     )
