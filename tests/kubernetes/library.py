@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ from eco2_tracing import TracingSettings
 from eco2_tracing._instrumentation.common.excluded import DEFAULT_EXCLUDED_PATHS, ExcludedPaths
 from eco2_tracing._resource.build import kubernetes_facts
 from eco2_tracing._settings.otlp import _OTLP_PORT
+from eco2_tracing.logs import EcsFormatter
 from eco2_tracing.logs._fields import ECS_VERSION, RESERVED
 from eco2_tracing.propagation._formats import REQUEST_ID
 from eco2_tracing.sampling._build import DEFAULT_ENDPOINT
@@ -119,4 +123,27 @@ def names(kit: Kit) -> Iterator[str]:
         yield f"meshConfig: http.request.id is not {REQUEST_ID.decode()}"
 
 
-CHECKS = (settings, variables, probes, ports, names)
+def log_lines(kit: Kit) -> Iterator[str]:
+    """Fluent Bit joins what containerd cuts, reads the time of our lines, and keeps the names of fields."""
+    pipeline = kit.read("fluent-bit/fluent-bit.yaml")["pipeline"]
+    (parser,) = kit.read("fluent-bit/parsers.yaml")["parsers"]
+    if [tail.get("multiline.parser") for tail in pipeline["inputs"]] != ["cri"]:
+        yield "fluent-bit: lines of containerd are not joined"
+    if (
+        parser["name"] not in {step.get("parser") for step in pipeline["filters"]}
+        or parser["format"] != "json"
+    ):
+        yield "fluent-bit: no filter reads the JSON of a line"
+    line = json.loads(EcsFormatter().format(logging.makeLogRecord({"msg": "x", "levelname": "INFO"})))
+    try:
+        dt.datetime.strptime(line[parser["time_key"]], parser["time_format"].replace("%L", "%f"))
+    except (KeyError, ValueError) as error:
+        yield f"fluent-bit: the time of a line cannot be read: {error}"
+    (output,) = pipeline["outputs"]
+    if parser["time_keep"] or output["time_key"] != parser["time_key"]:
+        yield "fluent-bit: a document has @timestamp twice, or not at all"
+    if output["replace_dots"]:
+        yield "fluent-bit: trace.id gets another name"
+
+
+CHECKS = (settings, variables, probes, ports, names, log_lines)
