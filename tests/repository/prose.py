@@ -20,6 +20,7 @@ from statistics import mean
 from tests.repository.sources import ROOT
 
 NAMED = "README.md docs"
+KOREAN = ".ko.md"  # the rules are those of English
 # What is no prose: front matter, comments, code, headings, tables, pictures, titles of tabs and admonitions.
 NO_PROSE = re.compile(
     r"\A---\n.*?^---$|<!--.*?-->|^(?P<indent> *)(?P<fence>`{3,})[^\n]*\n.*?^(?P=indent)(?P=fence)`*[ \t]*$"
@@ -58,35 +59,39 @@ AUXILIARY = _words(
     "am is are was were be been has have had do does did can cannot could may might must shall should will would"
 )
 VERBS = _words(
-    "accept accepts act acts add adds allow allows answer answers appear appears append appends apply applies "
-    "arrive arrives ask asks assert asserts become becomes begin begins behave behaves belong belongs bind binds "
-    "block blocks break breaks bring brings build builds buffer buffers call calls carry carries cause causes "
-    "change changes check checks choose chooses close closes come comes compare compares configure configures "
-    "connect connects contain contains continue continues copy copies cost costs count counts cover covers create "
-    "creates decide decides define defines delete deletes deliver delivers depend depends describe describes differ "
-    "differs disable disables discard discards do drop drops enable enables encode encodes end ends exclude "
-    "excludes exist exists expect expects export exports extract extracts fail fails fall falls fill fills filter "
-    "filters find finds finish finishes fit fits flush flushes follow follows forward forwards get gets give gives "
-    "go goes grow grows hand hands handle handles happen happens help helps hide hides hold holds ignore ignores "
-    "import imports include includes inherit inherits inject injects install installs instrument instruments join "
-    "joins keep keeps know knows lack lacks last lasts lead leads leave leaves let lets limit limits link links "
-    "list lists listen listens load loads log logs look looks lose loses make makes map maps mask masks match "
-    "matches matter matters mean means measure measures merge merges miss misses move moves name names need needs "
-    "occur occurs offer offers open opens overlap overrides override own owns parse parses pass passes patch "
-    "patches pause pauses pay pays poll polls precede precedes print prints process produce produces propagate "
-    "propagates protect protects prove proves provide provides pull put puts queue raise raises reach reaches read "
-    "reads receive receives record records refuse refuses reject rejects remain remains remove removes rename "
-    "renames repeat repeats replace replaces report reports require requires reset resets respond responds restart "
-    "restarts restore restores return returns run runs sample samples saturate save saves say says search see seem "
-    "sees send sends serve serves set sets share shares show shows skip skips sleep sleeps sort sorts stand stands "
-    "start starts state states stay stays stop stops store stores strip strips submit survive survives switch "
-    "switches take takes tell tells test tests think time trace traces travel treat treats trust trusts try tries "
-    "turn turns type understand unset use uses wait waits want wants warn warns work works wrap wraps write writes "
-    "yield yields"
+    "accept accepts act acts add adds allow allows answer answers appear appears append appends applies apply "
+    "arrive arrives ask asks assert asserts avoid avoids become becomes begin begins behave behaves belong belongs "
+    "bind binds block blocks break breaks bring brings buffer buffers build builds call calls came cancel cancels "
+    "capture captures carries carry cause causes change changes check checks choose chooses close closes come comes "
+    "compare compares configure configures connect connects consider considers contain contains continue continues "
+    "copies copy cost costs count counts cover covers create creates decide decides decode decodes define defines "
+    "delete deletes deliver delivers depend depends describe describes detect detects differ differs disable "
+    "disables discard discards disconnect disconnects display displays do drop drops enable enables encode encodes "
+    "end ends escape escapes exclude excludes exist exists expect expects explain explains export exports extract "
+    "extracts fail fails fall falls fill fills filter filters find finds finish finishes fit fits flush flushes "
+    "follow follows format formats forward forwards found gave get gets give gives go goes grow grows hand handle "
+    "handles hands happen happens help helps hid hide hides hold holds ignore ignores import imports include "
+    "includes inherit inherits inject injects install installs instrument instruments interpret interprets join "
+    "joins keep keeps kill kills knew know knows lack lacks last lasts lead leads leave leaves let lets limit "
+    "limits link links list listen listens lists load loads log logs look looks lose loses make makes map maps mask "
+    "masks match matches matter matters mean means measure measures mention mentions merge merges miss misses move "
+    "moves name names need needs occur occurs offer offers open opens overlap override overrides own owns parse "
+    "parses pass passes patch patches pause pauses pay pays place places poll polls precede precedes prefer prefers "
+    "print prints process produce produces propagate propagates protect protects prove proves provide provides pull "
+    "put puts queue quote quotes raise raises ran reach reaches read reads receive receives record records refuse "
+    "refuses reject rejects remain remains remove removes rename renames render renders repeat repeats replace "
+    "replaces report reports request requests require requires reset resets resolve resolves respect respects "
+    "respond responds restart restarts restore restores retries retry return returns rotate rotates run runs sample "
+    "samples saturate save saves saw say says search see seem sees send sends sent serialize serializes serve "
+    "serves set sets share shares show shows skip skips sleep sleeps sort sorts stand stands start starts state "
+    "states stay stays stop stops store stores strip strips submit suggest suggests support supports survive "
+    "survives switch switches take takes tell tells test tests think time took trace traces travel treat treats "
+    "tries truncate truncates trust trusts try turn turns type understand unset use uses verifies verify wait waits "
+    "want wants warn warns weight weights went win wins work works wrap wraps write writes yield yields"
 )
 FINITE = frozenset({*AUXILIARY, *VERBS, "doesn't", "don't", "isn't", "aren't", "can't", "won't"})
 INFLECTED = frozenset(
-    {word for word in VERBS if word.endswith("s")} | {"is", "are", "was", "were", "has", "does"}
+    {word for word in VERBS if re.search("[^s]s$", word)} | {"is", "are", "was", "were", "has", "does"}
 )
 # Words that end like an inflected verb or a participle, and begin a sentence as its subject.
 NOUNS = frozenset(
@@ -150,12 +155,13 @@ def pages(revision: str | None, only: Iterable[str]) -> Iterator[Sentence]:
         return
     names = _git("ls-tree", "-r", "--name-only", revision, "--", *wanted).splitlines()
     for name in names:
-        if name.endswith(".md"):
+        if name.endswith(".md") and not name.endswith(KOREAN):
             yield from sentences(name, _git("show", f"{revision}:{name}"))
 
 
 def _files(path: Path) -> list[Path]:
-    return sorted(path.rglob("*.md")) if path.is_dir() else [path]
+    found = sorted(path.rglob("*.md")) if path.is_dir() else [path]
+    return [each for each in found if not each.name.endswith(KOREAN)]
 
 
 def _git(*arguments: str) -> str:
