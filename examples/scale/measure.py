@@ -87,7 +87,13 @@ def otlp(count: int) -> Callable[[], bytes]:
     for number in range(count):
         made = spans.add(name="GET /api/v1/users/{user_id}", kind=2, span_id=(number + 1).to_bytes(8, "big"))
         made.start_time_unix_nano, made.end_time_unix_nano = now, now + 5_000_000
-        for key in ("http.request.method", "url.path", "http.route", "server.address", "network.protocol.version"):
+        for key in (
+            "http.request.method",
+            "url.path",
+            "http.route",
+            "server.address",
+            "network.protocol.version",
+        ):
             made.attributes.add(key=key).value.string_value = "/api/v1/users/12345"
         made.attributes.add(key="http.response.status_code").value.int_value = 200
 
@@ -103,10 +109,22 @@ def otlp(count: int) -> Callable[[], bytes]:
 
 def zipkin(count: int) -> Callable[[], bytes]:
     """A function that returns one export of an Envoy sidecar of Istio."""
-    tags = {f"istio.{key}": "auth-api" for key in ("canonical_service", "canonical_revision", "mesh_id", "namespace")}
-    tags |= {"http.method": "GET", "http.protocol": "HTTP/1.1", "http.status_code": "200", "component": "proxy"}
+    tags = {
+        f"istio.{key}": "auth-api"
+        for key in ("canonical_service", "canonical_revision", "mesh_id", "namespace")
+    }
+    tags |= {
+        "http.method": "GET",
+        "http.protocol": "HTTP/1.1",
+        "http.status_code": "200",
+        "component": "proxy",
+    }
     tags |= {"http.url": "http://auth-api.auth.svc.cluster.local/api/v1/users/12345", "response_flags": "-"}
-    tags |= {"guid:x-request-id": "a" * 36, "user_agent": "Mozilla/5.0 (X11; Linux x86_64)", "response_size": "20"}
+    tags |= {
+        "guid:x-request-id": "a" * 36,
+        "user_agent": "Mozilla/5.0 (X11; Linux x86_64)",
+        "response_size": "20",
+    }
     tags |= {"upstream_cluster": "inbound|8000||", "node_id": "sidecar~10.0.0.1~auth-api-7c9f.auth"}
     span = {"name": "auth-api.auth.svc.cluster.local:80/*", "kind": "SERVER", "duration": 5000, "tags": tags}
     span |= {"localEndpoint": {"serviceName": "auth-api.auth", "ipv4": "10.0.0.1", "port": 15006}}
@@ -114,7 +132,10 @@ def zipkin(count: int) -> Callable[[], bytes]:
 
     def renewed() -> bytes:
         ids = [os.urandom(16).hex() for _ in range(count // SPANS_OF_TRACE + 1)]
-        made = ({"traceId": ids[n // SPANS_OF_TRACE], "id": f"{n + 1:016x}", "timestamp": now} for n in range(count))
+        made = (
+            {"traceId": ids[n // SPANS_OF_TRACE], "id": f"{n + 1:016x}", "timestamp": now}
+            for n in range(count)
+        )
         return json.dumps([one | span for one in made]).encode()
 
     return renewed
@@ -143,7 +164,9 @@ def load(options: argparse.Namespace) -> str:
             body = renewed()
             if options.zipkin:
                 headers = {"content-type": "application/json"}
-                client.post(f"http://{options.to}/api/v2/spans", content=body, headers=headers).raise_for_status()
+                client.post(
+                    f"http://{options.to}/api/v2/spans", content=body, headers=headers
+                ).raise_for_status()
             else:
                 export(body, timeout=30)
             sent, size = sent + options.spans, size + len(body)
@@ -164,7 +187,9 @@ def main() -> None:
     loading.add_argument("--pid", type=int, required=True, help="the collector's process")
     loading.add_argument("--spans", type=int, default=128, help="spans of an export")
     loading.add_argument("--seconds", type=float, default=10)
-    loading.add_argument("--zipkin", action="store_true", help="send as Envoy does; --to is the Zipkin receiver")
+    loading.add_argument(
+        "--zipkin", action="store_true", help="send as Envoy does; --to is the Zipkin receiver"
+    )
     options = parser.parse_args()
     if options.command == "sizes":
         print(f"{size_of_spans():.0f} bytes a span")

@@ -38,10 +38,16 @@ class Inputs:
     proxy_span_bytes: float = option(1000, "bytes of a proxy's span as Zipkin JSON; measured")
     span_cpu: float = option(22, "microseconds of CPU that a service spends on an exported span; measured")
     otlp_cpu: float = option(10, "microseconds of a collector on a span that comes as OTLP; measured")
-    zipkin_cpu: float = option(37, "microseconds of a collector on a span that comes as Zipkin JSON; measured")
+    zipkin_cpu: float = option(
+        37, "microseconds of a collector on a span that comes as Zipkin JSON; measured"
+    )
     deciding_cpu: float = option(5, "microseconds of a collector with tail sampling on a span; measured")
-    writing_cpu: float = option(27, "microseconds of Jaeger on a span that it writes to Elasticsearch; measured")
-    indexing_cpu: float = option(170, "microseconds of Elasticsearch on a span, one copy; measured on OpenSearch")
+    writing_cpu: float = option(
+        27, "microseconds of Jaeger on a span that it writes to Elasticsearch; measured"
+    )
+    indexing_cpu: float = option(
+        170, "microseconds of Elasticsearch on a span, one copy; measured on OpenSearch"
+    )
     held_bytes: float = option(1_250, "bytes of memory for a span that a collector holds; measured")
     num_traces: float = option(100_000, "traces that a tail-sampling collector holds at most: num_traces")
     stored_bytes: float = option(400, "bytes of a span on disk, one copy; measured on OpenSearch")

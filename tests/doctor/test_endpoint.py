@@ -209,7 +209,7 @@ def test_the_age_of_the_certificate(doctor, authority, trusted, days, kind):
 
 def test_an_invalid_certificate(doctor, authority, trusted, monkeypatch):
     """A verification error of another kind is reported in the words of the TLS library."""
-    monkeypatch.setattr("eco2_tracing._doctor.endpoint._EXPIRED", -1)
+    monkeypatch.setattr("eco2_tracing._doctor.tls._EXPIRED", -1)
     until = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     with HttpReceiver(context=server_context(authority.issue_cert("127.0.0.1", not_after=until))) as receiver:
         environ = {ENDPOINT: f"https://127.0.0.1:{receiver.port}", CERTIFICATE: trusted}

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.repository.snippets import FENCE
 from tests.repository.sources import ROOT
-from tests.repository.test_docs import FENCE
 
 PAIRS = [("README.md", "README.ko.md"), ("docs/getting-started.md", "docs/getting-started.ko.md")]
 HEADING = re.compile(r"^(#+) ", re.MULTILINE)

@@ -38,7 +38,7 @@ LAYERS = {
     "_instrumentation": 4,
     "_lifecycle": 5,
     "": 6,  # the top level only re-exports
-    "_doctor": 6,
+    "_doctor": 7,
     "_run": 7,
     "_cli": 7,
     "testing": 7,
@@ -66,7 +66,7 @@ PARTS = {
     "sampling": 3,
 }
 # (importer, imported): the demo shows what the testing helpers receive.
-ALLOWED = {("_cli", "testing")}
+ALLOWED = {("_cli", "testing"), ("_cli", "_doctor")}
 # Optional or slow packages: imported by the function or module that needs them.
 LAZY = {
     "google",
@@ -81,7 +81,7 @@ LAZY = {
     "uvicorn",
 }
 # An edge is imported by name, with its extra installed.
-EDGES = {"_cli", "_run", "testing", "__main__"}
+EDGES = {"_cli", "_doctor", "_run", "testing", "__main__"}
 
 
 @dataclass(frozen=True)

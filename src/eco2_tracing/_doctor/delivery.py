@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from eco2_tracing._doctor.endpoint import PAGE, SUBJECT, EndpointCheck, client_certificate_required
-from eco2_tracing._doctor.finding import Facts, Finding
+from eco2_tracing._doctor.endpoint import EndpointCheck
+from eco2_tracing._doctor.finding import PAGE, SUBJECT, Facts, Finding
+from eco2_tracing._doctor.tls import client_certificate_required
 from eco2_tracing._export.factory import build_otlp
 from eco2_tracing._export.result import EncodedBatch, ExportResult
 from eco2_tracing._resource import build_resource

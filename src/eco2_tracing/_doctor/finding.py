@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+SUBJECT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+"""The subject of most findings about the connection."""
+
+PAGE = "docs/delivery.md"
+"""Their page."""
+
 LIMIT_S = 15.0
 """Seconds in which all checks end."""
 

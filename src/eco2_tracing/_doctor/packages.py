@@ -94,7 +94,7 @@ def _other_tracer(name: str, found: str) -> Finding:
             "two-sdks", "error", "TracerProvider", found,
             "Two OpenTelemetry SDKs run: sampling and export are those of the one that is installed first.",
             "Remove the other set-up. With the Operator, use inject-sdk in place of inject-python.",
-            "docs/kubernetes.md",
+            "docs/how-to/deploy-a-cluster.md",
         )  # fmt: skip
     return Finding(
         "other-agent", "warning", name, found,
