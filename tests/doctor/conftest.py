@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from eco2_tracing._cli import main
+from tests.support.jaeger import jaeger
+
+__all__ = ["jaeger"]
 from tests.export.receivers import GrpcReceiver, HttpReceiver
 
 Doctor = Callable[..., dict[str, Any]]

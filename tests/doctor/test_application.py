@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from eco2_tracing._doctor.application import Target, import_application, target_of
@@ -145,9 +147,9 @@ def test_an_injected_sdk(doctor, collector):
 def test_a_factory_and_a_file(shop, tmp_path):
     """An application may be made by a function, and be in a file."""
     shop("from fastapi import FastAPI\ndef make(): return FastAPI()\napp = make()")
-    assert import_application(Target("shop:make", "", True), {})["is_application"]
-    assert import_application(Target(f"{tmp_path}/shop.py"), {})["is_application"]
-    assert "error" in import_application(Target(f"{tmp_path}/none.py"), {})
+    assert import_application(Target("shop:make", "", True), os.environ)["is_application"]
+    assert import_application(Target(f"{tmp_path}/shop.py"), os.environ)["is_application"]
+    assert "error" in import_application(Target(f"{tmp_path}/none.py"), os.environ)
 
 
 def test_an_import_that_takes_long(shop):

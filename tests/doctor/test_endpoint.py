@@ -86,11 +86,12 @@ def test_an_address_that_does_not_answer(doctor, monkeypatch):
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_a_server_that_does_not_answer(doctor, protocol):
+def test_a_server_that_does_not_answer(doctor, protocol, monkeypatch):
     """A server accepts the connection and says nothing."""
+    monkeypatch.setattr("eco2_tracing._doctor.delivery._SEND_S", 0.3)
     with BlackHole() as hole:
         environ = {ENDPOINT: f"http://127.0.0.1:{hole.port}", PROTOCOL: protocol}
-        only(doctor(**environ, OTEL_EXPORTER_OTLP_TIMEOUT=300), "no-answer")
+        only(doctor(**environ, OTEL_EXPORTER_OTLP_TIMEOUT=200), "no-answer")
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
@@ -233,6 +234,23 @@ def test_a_client_certificate_is_missing(doctor, authority, trusted, version):
         environ = {ENDPOINT: f"https://127.0.0.1:{receiver.port}", CERTIFICATE: trusted}
         finding = only(doctor(**environ, **HTTP), "client-certificate")
         assert "CLIENT_KEY" in finding["cure"]
+
+
+def test_a_client_certificate(doctor, authority, trusted, tmp_path):
+    """With a client certificate, such a server accepts the span."""
+    certificate, key = tmp_path / "client.pem", tmp_path / "client.key"
+    client = authority.issue_cert("auth-api.auth")
+    client.cert_chain_pems[0].write_to_path(str(certificate))
+    client.private_key_pem.write_to_path(str(key))
+    with HttpReceiver(
+        context=server_context(authority.issue_cert("127.0.0.1"), client_ca=trusted)
+    ) as receiver:
+        environ = {ENDPOINT: f"https://127.0.0.1:{receiver.port}", CERTIFICATE: trusted, **HTTP}
+        environ |= {
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": certificate,
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY": key,
+        }
+        assert doctor(**environ)["ok"]
 
 
 def test_a_server_that_ends_the_handshake(doctor):

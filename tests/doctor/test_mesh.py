@@ -11,6 +11,7 @@ import pytest
 
 from eco2_tracing._cli import main
 from tests.export.receivers import Scripted
+from tests.support.proxies import PROVIDERS, Backend, Port, Proxy
 
 TRACE_ID = "463ac35c9f6413ad48485a3953bb6124"
 B3 = f"X-B3-TraceId: {TRACE_ID}\nX-B3-SpanId: a2fb4a1d1a96d312\nX-B3-Sampled: 0\n"
@@ -106,6 +107,26 @@ def test_the_configuration_of_envoy(doctor, collector, configuration, environ, k
     """The sidecar's admin interface shows what the mesh sends."""
     with envoy(configuration) as url:
         assert doctor("--envoy", url, **collector, **environ)["ids"] == kinds
+
+
+@pytest.mark.parametrize(
+    ("provider", "environ", "kinds"),
+    [
+        ("Zipkin", {"OTEL_PROPAGATORS": W3C_FIRST}, ["w3c-first-behind-b3"]),
+        ("Zipkin with W3C", {}, []),
+        ("OpenTelemetry", {}, ["b3-first-behind-w3c"]),
+        ("OpenTelemetry", RATIO | {"OTEL_TRACES_SAMPLER_ARG": "0.5", "OTEL_PROPAGATORS": W3C_FIRST},
+         ["ratio-has-no-effect"]),
+    ],
+)  # fmt: skip
+def test_a_real_envoy(doctor, collector, otlp_receiver, provider, environ, kinds):
+    """The configuration dump of a real Envoy, as Istio configures it, is understood."""
+    ports = {"inbound": Port("http://127.0.0.1:9", "auth-api.auth:80/*", "INBOUND")}
+    with Proxy(
+        "auth-api.auth", PROVIDERS[provider], Backend.of_receiver(otlp_receiver), ports, sampling=1.0
+    ) as proxy:
+        admin = proxy.wait_for_line(r"admin address: (\S+)").group(1)
+        assert doctor("--envoy", f"http://{admin}", **collector, **environ)["ids"] == kinds
 
 
 def test_something_else_at_the_port_of_envoy(doctor, collector):

@@ -124,6 +124,12 @@ def test_looking_in_jaeger(doctor, collector, monkeypatch, status, body, kinds):
         assert doctor("--jaeger", f"http://127.0.0.1:{server.port}/", **collector)["ids"] == kinds
 
 
+def test_a_real_jaeger(doctor, jaeger):
+    """A real Jaeger has the test span."""
+    report = doctor("--jaeger", jaeger.query, OTEL_EXPORTER_OTLP_ENDPOINT=jaeger.otlp_grpc)
+    assert report["ok"], report["findings"]
+
+
 def test_a_jaeger_that_is_not_there(doctor, collector):
     """Jaeger's address does not answer."""
     assert doctor("--jaeger", "http://127.0.0.1:1", **collector)["ids"] == ["jaeger-unreachable"]

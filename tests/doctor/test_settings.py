@@ -24,6 +24,12 @@ from eco2_tracing._settings import load_settings
         ("OTEL_BSP_SCHEDULE_DELAY", "soon", "bad-value", "OTEL_BSP_SCHEDULE_DELAY=1000"),
         ("OTEL_TRACES_SAMPLER", "sometimes", "bad-sampler", "parentbased_always_on"),
         ("OTEL_SAMPLING_RATE", "0.5", "alias", "OTEL_SAMPLING_RATE"),
+        (
+            "OTEL_TRACES_SAMPLER_ARG",
+            "0.5",
+            "ignored-variable",
+            "OTEL_TRACES_SAMPLER=parentbased_traceidratio",
+        ),
         ("OTEL_CONFIG_FILE", "/otel.yaml", "unread-variable", "remove OTEL_CONFIG_FILE"),
         ("ENVIRONMENT", "prod", "unread-variable", "deployment.environment"),
     ],

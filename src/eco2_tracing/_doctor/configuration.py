@@ -42,6 +42,8 @@ def _of_problem(problem: Problem) -> Finding:
 
 def _kind(problem: Problem) -> str:
     name = problem.variable
+    if "takes no argument" in problem.message or "is set and wins" in problem.message:
+        return "ignored-variable"
     if name in ALIASES:
         return "alias"
     if name not in VARIABLES and name.isupper():

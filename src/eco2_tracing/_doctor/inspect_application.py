@@ -7,7 +7,6 @@ library is imported after the application, because importing it first changes wh
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import os
 import sys
@@ -32,13 +31,8 @@ _ENTRIES = "excluded_entries"
 def load(name: str, is_factory: bool) -> object:
     """Import the application."""
     if name.endswith(".py"):
-        spec = importlib.util.spec_from_file_location(Path(name).stem, name)
-        if spec is None or spec.loader is None:
-            raise ImportError(name)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module.__name__] = module
-        spec.loader.exec_module(module)
-        return module.app
+        sys.path.insert(0, str(Path(name).resolve().parent))
+        return importlib.import_module(Path(name).stem).app
     path, _, attribute = name.removesuffix("()").partition(":")
     found: Any = reduce(getattr, attribute.split("."), importlib.import_module(path))
     return found() if is_factory else found

@@ -13,6 +13,7 @@ from eco2_tracing._doctor.finding import Facts, Finding
 _PAGE = "docs/mesh.md"
 _ADMIN_S = 1.0
 _B3 = ("b3", "b3multi")
+_TRACER = re.compile(r'"provider":\s*\{\s*"name":\s*"envoy\.tracers\.(\w+)"')
 
 
 @dataclass(slots=True)
@@ -79,10 +80,11 @@ def of_envoy(url: str, limit_s: float) -> Mesh | None:
         return None
     text = answer.body.decode("utf-8", "replace")
     mesh = Mesh(f"Envoy's configuration at {url}")
-    if "envoy.tracers.zipkin" in text:
+    tracers = set(_TRACER.findall(text))  # the dump lists the names of all extensions, too
+    if "zipkin" in tracers:
         mesh.b3, mesh.decides = "multi", True
         mesh.w3c = "USE_B3_WITH_W3C_PROPAGATION" in text
-    elif "envoy.tracers.opentelemetry" in text:
+    elif "opentelemetry" in tracers:
         mesh.w3c = mesh.decides = True
     else:
         return None

@@ -56,9 +56,10 @@ class TlsCheck:
                 sock.settimeout(self._facts.left(_HANDSHAKE_S))
                 sock.connect(self._sockaddr)
                 with context.wrap_socket(sock, server_hostname=host) as secure:
+                    certificate = secure.getpeercert() or {}
                     if otlp.client_certificate is None:
                         _wait_for_alert(secure)
-                    yield from self._of_certificate(host, secure.getpeercert() or {})
+            yield from self._of_certificate(host, certificate)
         except ssl.SSLCertVerificationError as error:
             yield self._of_verification(host, error)
         except ssl.SSLError as error:
