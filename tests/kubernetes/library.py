@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
+import yaml
+
 from eco2_tracing import TracingSettings
 from eco2_tracing._instrumentation.common.excluded import DEFAULT_EXCLUDED_PATHS, ExcludedPaths
 from eco2_tracing._resource.build import kubernetes_facts
@@ -78,7 +80,11 @@ def probes(kit: Kit) -> Iterator[str]:
                     yield f"{workload}: {probe} asks {path}, which is traced"
             drain = container["lifecycle"]["preStop"]["sleep"]["seconds"]
             (graceful,) = re.findall(r"--timeout-graceful-shutdown=(\d+)", " ".join(container["command"]))
-            needed = drain + int(graceful) + EXIT_BUDGET
+            proxy = yaml.safe_load(workload.template["metadata"]["annotations"]["proxy.istio.io/config"])
+            sidecar = int(proxy["proxyMetadata"]["MINIMUM_DRAIN_DURATION"].removesuffix("s"))
+            if sidecar <= drain:
+                yield f"{workload}: its sidecar may end before the service begins to"
+            needed = drain + int(graceful) + EXIT_BUDGET + sidecar
             if workload.pod["terminationGracePeriodSeconds"] < needed:
                 yield f"{workload}: is killed after less than the {needed} s that its end may take"
 

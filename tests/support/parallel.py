@@ -28,6 +28,7 @@ SLOW = (
     "mesh",
     "messaging",
     "libraries",
+    "kubernetes",
     "e2e",
     "interop",
     "lifecycle",
@@ -40,8 +41,13 @@ SLOW = (
     "compose",
     "doctor",
 )
-# Tests that share databases or brokers, by what their ids begin with.
-SHARED = ("tests/libraries/", "tests/messaging/test_brokers.py", "tests/messaging/test_celery.py")
+# Tests that share databases, brokers or rendered files, by what their ids begin with.
+SHARED = (
+    "tests/kubernetes/",
+    "tests/libraries/",
+    "tests/messaging/test_brokers.py",
+    "tests/messaging/test_celery.py",
+)
 # Tests that start all that they need, each for itself.
 ALONE = (
     *("tests/lifecycle/", "tests/export/test_processes.py", "tests/logs/test_servers.py"),
