@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.kubernetes import library, mesh, network, pods, tools
+from tests.kubernetes import library, mesh, network, pages, pods, tools
 from tests.kubernetes.kit import FOLDER, Kit
 
 
@@ -17,7 +17,7 @@ def name(check) -> str:
     return f"{check.__module__.rpartition('.')[2]}.{check.__name__}"
 
 
-MODULES = (pods, mesh, network, tools, library)
+MODULES = (pods, mesh, network, tools, pages, library)
 CHECKS = {name(check): check for module in MODULES for check in module.CHECKS}
 BREAKAGES = yaml.safe_load(Path(__file__).with_name("breakages.yaml").read_text())
 

@@ -12,7 +12,6 @@ from tests.kubernetes.kit import Kit
 from tests.kubernetes.mesh import serves
 from tests.kubernetes.network import ADDRESS
 
-README_SECTIONS = ("## Apply", "## Verify", "## Remove", "## What it costs")
 TIERS = {
     "otel-agent": "collector/plain/agent-config.yaml",
     "otel-gateway": "collector/plain/gateway-config.yaml",
@@ -166,14 +165,4 @@ def _expressions(value: Any) -> Iterator[str]:
             yield from _expressions(item)
 
 
-def readmes(kit: Kit) -> Iterator[str]:
-    """Each folder has a README that says how to apply, verify and remove it, and what it costs."""
-    for folder in sorted(path for path in kit.folder.iterdir() if path.is_dir()):
-        page = folder / "README.md"
-        text = page.read_text() if page.exists() else ""
-        for section in README_SECTIONS:
-            if section not in text:
-                yield f"{folder.name}: the README has no section {section}"
-
-
-CHECKS = (addresses, tiers, policies, retention, links, dashboard, readmes)
+CHECKS = (addresses, tiers, policies, retention, links, dashboard)
