@@ -1,4 +1,4 @@
-"""Spans of each tracer as plain data: name, kind, whose trace, failure, attributes, events."""
+"""What reads the spans of each tracer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import importlib
 import json
 import os
 import threading
-import time
 import zlib
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,10 +15,9 @@ from typing import Any, Protocol
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 
-from eco2_tracing.testing import TRACE_ID, OtlpReceiver
+from eco2_tracing.testing import OtlpReceiver
 from tests.differential.record import Collector
-
-Span = dict[str, Any]
+from tests.moving.spans import Span, flat, plain, until
 
 
 class Reader(Protocol):
@@ -33,27 +31,6 @@ class Reader(Protocol):
 
     def take(self) -> list[Span]:
         """The spans since the last call, ordered by start."""
-
-
-def plain(
-    name: str, kind: str, trace_id: str, *, failed: bool, attributes: Mapping[str, Any], events: list[str]
-) -> Span:
-    """A span of any tracer; the lower half of a trace id is what every tracer keeps."""
-    return {
-        "name": name,
-        "kind": kind,
-        "continued": trace_id[-16:] == TRACE_ID[-16:],
-        "failed": failed,
-        "attributes": {key: str(value) for key, value in sorted(attributes.items())},
-        "events": events,
-    }
-
-
-def until(condition: Any, limit_s: float = 5.0) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + limit_s
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
 
 
 class OpenTelemetryReader:
@@ -242,15 +219,6 @@ class ElasticReader:
             event["transaction"]["span_count"]["started"] for event in made if "transaction" in event
         )
         return any("transaction" in event for event in made) and len(made) > wanted
-
-
-def flat(value: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """A nested mapping with dotted keys."""
-    found: dict[str, Any] = {}
-    for key, item in value.items():
-        name = f"{prefix}.{key}"
-        found |= flat(item, name) if isinstance(item, dict) else {name: item}
-    return found
 
 
 class DatadogReader:

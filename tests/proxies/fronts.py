@@ -6,18 +6,19 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from eco2_tracing.testing import OtlpReceiver
 from tests.support.envoy import GATEWAY, start_gateway
 from tests.support.istio import PROVIDERS
 from tests.support.sections import Page
-from tests.support.servers import answers, folder, free_port, running
+from tests.support.servers import folder, free_port, running
 
 PAGE = Page("proxies.md")
 DEFAULT = "b3,tracecontext,baggage"
@@ -134,6 +135,17 @@ def haproxy(place: Place, number: int) -> Started:
     return [command, "-db", "-f", "haproxy.cfg"], _environ()
 
 
+def serves(url: str) -> Callable[[], bool]:
+    """A check of whether a proxy has its routes: Traefik listens before that."""
+
+    def check() -> bool:
+        with suppress(httpx.HTTPError):
+            return httpx.get(f"{url}/items/0", trust_env=False).status_code == 200
+        return False
+
+    return check
+
+
 @contextmanager
 def started(
     start: Callable[[Place, int], Started], number: int, upstream: str, receiver: OtlpReceiver
@@ -154,8 +166,9 @@ def started(
         port = free_port()
         place = Place(home, port, upstream, collector, f":{port}" if start is caddy else f"127.0.0.1:{port}")
         arguments, environ = start(place, number)
-        with running(arguments, answers(place.port), home, environ):
-            yield f"http://127.0.0.1:{place.port}"
+        url = f"http://127.0.0.1:{port}"
+        with running(arguments, serves(url), home, environ):
+            yield url
 
 
 @contextmanager
