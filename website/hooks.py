@@ -35,7 +35,7 @@ LANGUAGES = {
 
 def expanded(nav: list[object], pages: list[str]) -> list[object]:
     """Return a navigation in which each pattern is replaced by the pages that no other entry names."""
-    named = set(entries(nav))
+    taken = {entry for entry in entries(nav) if "*" not in entry}
 
     def expand(items: list[object]) -> Iterator[object]:
         for item in items:
@@ -45,7 +45,9 @@ def expanded(nav: list[object], pages: list[str]) -> list[object]:
                     for title, value in item.items()
                 }
             elif isinstance(item, str) and "*" in item:
-                yield from (page for page in pages if page not in named and matches(page, item))
+                found = [page for page in pages if page not in taken and matches(page, item)]
+                taken.update(found)
+                yield from found
             else:
                 yield item
 

@@ -57,6 +57,7 @@ def test_patterns_of_the_navigation():
     nav = ["index.md", {"How to": ["how-to/b.md", "how-to/*.md"]}, {"None": ["none/*.md"]}, "*.md"]
     pages = ["a.md", "how-to/a.md", "how-to/b.md", "how-to/c/d.md", "index.md"]
     assert hooks.expanded(nav, pages) == ["index.md", {"How to": ["how-to/b.md", "how-to/a.md"]}, "a.md"]
+    assert hooks.expanded(["a*.md", "*.md"], ["ab.md", "b.md"]) == ["ab.md", "b.md"]
 
 
 def test_links_to_files_outside_docs():
