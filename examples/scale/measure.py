@@ -65,7 +65,7 @@ async def send(app: FastAPI, count: int) -> None:
             await client.get(f"/api/v1/auth/users/{number}?fields=name,badges", headers=headers)
 
 
-def size_of_spans(requests: int = 1000) -> float:
+def size_of_spans(requests: int = 300) -> float:
     """The mean bytes of a span that the library exports, its share of the resource and scope included."""
     with OtlpReceiver() as receiver:
         settings = TracingSettings(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.grpc_endpoint)
@@ -76,8 +76,8 @@ def size_of_spans(requests: int = 1000) -> float:
         return sum(one.size for one in received) / sum(one.spans for one in received)
 
 
-def otlp(count: int) -> Callable[[], bytes]:
-    """A function that returns one export of a service, with as many attributes as its spans have on average."""
+def otlp(count: int, attributes: int) -> Callable[[], bytes]:
+    """A function that returns one export of a service."""
     request = ExportTraceServiceRequest()
     resource = request.resource_spans.add()
     for key in ("service.name", "service.version", "k8s.pod.name", "k8s.namespace.name"):
@@ -87,15 +87,10 @@ def otlp(count: int) -> Callable[[], bytes]:
     for number in range(count):
         made = spans.add(name="GET /api/v1/users/{user_id}", kind=2, span_id=(number + 1).to_bytes(8, "big"))
         made.start_time_unix_nano, made.end_time_unix_nano = now, now + 5_000_000
-        for key in (
-            "http.request.method",
-            "url.path",
-            "http.route",
-            "server.address",
-            "network.protocol.version",
-        ):
-            made.attributes.add(key=key).value.string_value = "/api/v1/users/12345"
-        made.attributes.add(key="http.response.status_code").value.int_value = 200
+        for key in range(attributes):
+            made.attributes.add(
+                key=f"http.request.attribute.{key}"
+            ).value.string_value = "/api/v1/users/12345"
 
     def renewed() -> bytes:
         for number, one in enumerate(spans):
@@ -154,7 +149,7 @@ def resident(pid: int) -> int:
 
 def load(options: argparse.Namespace) -> str:
     """Send for some seconds; return what the process spent."""
-    renewed = (zipkin if options.zipkin else otlp)(options.spans)
+    renewed = zipkin(options.spans) if options.zipkin else otlp(options.spans, options.attributes)
     sent = size = 0
     cpu, memory = cpu_s(options.pid), resident(options.pid)
     with grpc.insecure_channel(options.to) as channel, httpx.Client(trust_env=False, timeout=30) as client:
@@ -186,6 +181,9 @@ def main() -> None:
     loading.add_argument("--to", default="127.0.0.1:4317", help="host and port of the OTLP gRPC receiver")
     loading.add_argument("--pid", type=int, required=True, help="the collector's process")
     loading.add_argument("--spans", type=int, default=128, help="spans of an export")
+    loading.add_argument(
+        "--attributes", type=int, default=6, help="attributes of an OTLP span; Envoy's have 17"
+    )
     loading.add_argument("--seconds", type=float, default=10)
     loading.add_argument(
         "--zipkin", action="store_true", help="send as Envoy does; --to is the Zipkin receiver"

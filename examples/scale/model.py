@@ -35,9 +35,12 @@ class Inputs:
     decision_wait: float = option(10, "seconds that the collector holds a trace: decision_wait")
     kept_cap: float = option(200, "ECO2_TRACING_MAX_KEPT_TRACES_PER_SECOND, per process")
     service_span_bytes: float = option(360, "bytes of a service's span as OTLP; measured")
-    proxy_span_bytes: float = option(1000, "bytes of a proxy's span as Zipkin JSON; measured")
+    proxy_span_bytes: float = option(1000, "bytes of a proxy's span as Zipkin JSON or OTLP; measured")
     span_cpu: float = option(22, "microseconds of CPU that a service spends on an exported span; measured")
-    otlp_cpu: float = option(10, "microseconds of a collector on a span that comes as OTLP; measured")
+    otlp_cpu: float = option(10, "microseconds of a collector on a service's span; measured")
+    proxy_otlp_cpu: float = option(
+        15, "microseconds of a collector on a proxy's span that comes as OTLP; measured"
+    )
     zipkin_cpu: float = option(
         37, "microseconds of a collector on a span that comes as Zipkin JSON; measured"
     )
@@ -196,9 +199,11 @@ def plan(inputs: Inputs, flow: Flow, *, decides: bool) -> Plan:
         flow: Spans a second.
         decides: Whether collectors hold traces to decide about them.
     """
-    arriving = (flow.services * inputs.otlp_cpu + flow.proxies * inputs.zipkin_cpu) / 1e6 / inputs.utilisation
+    # The production overlay has Istio's Zipkin provider, the one with a deciding collector that of OpenTelemetry.
+    of_proxy = inputs.proxy_otlp_cpu if decides else inputs.zipkin_cpu
+    arriving = (flow.services * inputs.otlp_cpu + flow.proxies * of_proxy) / 1e6 / inputs.utilisation
     agents, deciding = (arriving, deciding_pods(inputs, flow)) if decides else (0.0, 0)
-    # Without agents the spans of the proxies arrive as Zipkin at the collector that writes.
+    # Without agents all spans arrive at the collector that writes.
     writing = flow.stored * inputs.writing_cpu / 1e6 / inputs.utilisation + (0 if decides else arriving)
     pods = deciding + (writers := max(2, ceil(writing / inputs.cores)))
     indexing = flow.stored * inputs.indexing_cpu * inputs.copies / 1e6 / inputs.utilisation

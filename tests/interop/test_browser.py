@@ -45,10 +45,10 @@ def example(tmp_path_factory) -> Path:
     for name in BUILT:
         source = EXAMPLE / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-    install = (npm, "ci", "--no-audit", "--no-fund", "--prefer-offline")
+    install = (npm, "ci", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=0")
     done = subprocess.run(install, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode:
-        pytest.skip(f"npm ci: {done.stderr.strip().splitlines()[-1]}")
+        pytest.skip(f"npm ci: {done.stderr.strip().splitlines()[0]}")
     done = subprocess.run(
         (npm, "run", "build"), cwd=folder, capture_output=True, text=True, check=False, timeout=60
     )

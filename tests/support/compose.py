@@ -209,8 +209,10 @@ def composed(
             if name not in started:
                 continue
             program, arguments = runner.arguments(name)
+            # Envoy and Jaeger take seconds to end, and their data is not needed any more.
+            grace_s = 1.0 if program in {"envoy", "jaeger"} else 5.0
             child = stack.enter_context(
-                Child(name, arguments, runner.environ(name, environ or {}), grace_s=5)
+                Child(name, arguments, runner.environ(name, environ or {}), grace_s=grace_s)
             )
             child.wait_for_line((ready or {}).get(name) or _READY[program], 60)
             made.children[name] = child
