@@ -1,0 +1,46 @@
+"""The tree of a login through the kit's mesh."""
+
+from __future__ import annotations
+
+from eco2_tracing.testing import ReceivedSpan, ReceivedTrace
+from tests.support.istio_mesh import AUTH, CHARACTER, GATEWAY
+
+# The depth of each span of a login, its service, and its name if it is an application's.
+Row = tuple[int, str, str | None]
+LOGIN: list[Row] = [
+    (0, "gateway", None),
+    (1, "gateway", None),
+    (2, "auth proxy", None),
+    (3, AUTH, "POST /api/v1/auth/login"),
+    (4, AUTH, "verify credentials"),
+    (4, AUTH, "GET"),
+    (5, "auth proxy", None),
+    (6, "character proxy", None),
+    (7, CHARACTER, "GET /api/v1/characters/{user_id}"),
+    (8, CHARACTER, "load character"),
+]
+# The proxies' service names, by provider: `serviceAttributeEnrichment` names a proxy like its workload.
+NAMES = {
+    "zipkin": {
+        "gateway": "istio-ingressgateway.istio-system",
+        "auth proxy": "auth-api.auth",
+        "character proxy": "character-api.character",
+    },
+    "otel": {"gateway": GATEWAY, "auth proxy": AUTH, "character proxy": CHARACTER},
+}
+
+
+def is_proxy(span: ReceivedSpan) -> bool:
+    """Whether a proxy made a span."""
+    return span.attributes.get("component") == "proxy"
+
+
+def shape(trace: ReceivedTrace) -> list[Row]:
+    """Depth, service and name of each span; proxies' names are left out."""
+    return [(depth, one.service, None if is_proxy(one) else one.name) for depth, one in trace.walk()]
+
+
+def login(provider: str) -> list[Row]:
+    """The tree of a login, by provider."""
+    names = NAMES[provider]
+    return [(depth, names.get(service, service), name) for depth, service, name in LOGIN]
