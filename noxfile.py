@@ -102,6 +102,21 @@ def parts(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST, requires=["build"])
+def kit(session: nox.Session) -> None:
+    """The deployment kit in real programs: API server, istioctl, collectors, Jaeger on OpenSearch, Compose."""
+    session.install(wheel("[all,demo]"), *group("test"))
+    session.run("python", "-m", "tests.support.namespaces", "-rs", "tests/kit_programs", *session.posargs)
+
+
+@nox.session(python=OLDEST, requires=["build"])
+def istiod(session: nox.Session) -> None:
+    """The deployment kit's mesh: a real istiod configures real Envoys, and mistakes are made on purpose."""
+    session.install(wheel("[all,demo]"), *group("test"))
+    install_programs(session)
+    session.run("python", "-m", "tests.support.namespaces", "-rs", "tests/istiod", *session.posargs)
+
+
+@nox.session(python=OLDEST, requires=["build"])
 @nox.parametrize("fastapi", list(FASTAPI), ids=list(FASTAPI))
 def tests_fastapi(session: nox.Session, fastapi: str) -> None:
     """The suite on the oldest FastAPI, the last without spans of its own, and the newest."""

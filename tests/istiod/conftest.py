@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.support import namespaces
-from tests.support.istio_mesh import running_cluster, running_jaeger, running_mesh
+from tests.support.cluster import running_jaeger
+from tests.support.istio_mesh import running_cluster, running_mesh
 from tests.support.kit import KIT, rendered
 from tests.support.kit_variants import PROVIDERS
 

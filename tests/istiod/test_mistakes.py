@@ -5,55 +5,133 @@ If a test fails, Istio or Envoy has changed, and the page must be updated.
 
 from __future__ import annotations
 
-import pytest
+import copy
+import json
 
-from tests.istiod.trees import shape
-from tests.support.istio_mesh import AUTH, CHARACTER, running_mesh
-from tests.support.jaeger_client import wait_for_trace
-from tests.support.kit_variants import PROVIDERS
+import httpx
+import pytest
+from tests.istiod.trees import LOGIN, NAMES, is_proxy, login, shape
+from tests.support.cluster import AUTH, CHARACTER
+from tests.support.istio_mesh import GATEWAY, running_mesh
+from tests.support.jaeger_client import wait_for, wait_for_trace
+from tests.support.kit import KIT, rendered
+from tests.support.kit_variants import PROVIDERS, documents
 
 MISSING = "jaeger-of-another-cluster"
-SERVICES = [
-    (0, AUTH, "POST /api/v1/auth/login"),
-    (1, AUTH, "verify credentials"),
-    (1, AUTH, "GET"),
-    (2, CHARACTER, "GET /api/v1/characters/{user_id}"),
-    (3, CHARACTER, "load character"),
-]
+SERVICES = [row for row in LOGIN if row[2] is not None]
 
 
-def telemetries(documents):
+def telemetries(resources):
     """The Telemetry resources."""
-    return [one for one in documents if one["kind"] == "Telemetry"]
+    return [one for one in resources if one["kind"] == "Telemetry"]
 
 
-def name_a_missing_provider(documents):
+def name_a_missing_provider(resources):
     """Every Telemetry resource names a provider that the mesh configuration lacks."""
-    for one in telemetries(documents):
+    for one in telemetries(resources):
         one["spec"]["tracing"][0]["providers"] = [{"name": MISSING}]
 
 
-def hide_the_collector(documents):
+def hide_the_collector(resources):
     """No Sidecar resource lists the namespace of the collector."""
-    for one in documents:
+    for one in resources:
         if one["kind"] == "Sidecar":
             for egress in one["spec"]["egress"]:
                 egress["hosts"] = [host for host in egress["hosts"] if host != "observability/*"]
 
 
+def names(trace):
+    """The applications' spans in order."""
+    return [(service, name) for _, service, name in shape(trace) if name is not None]
+
+
+EXPECTED = [(service, name) for _, service, name in SERVICES]
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_provider_that_the_mesh_configuration_lacks(cluster, jaeger, provider):
-    """No proxy has a span, istiod logs nothing, and the services begin a trace of their own."""
+    """No proxy has a span, istiod logs nothing, and the service begins a trace of its own."""
     with running_mesh(cluster, jaeger, provider, edit=name_a_missing_provider) as mesh:
-        trace_id = mesh.log_in()
-        trace = wait_for_trace(jaeger, trace_id, len(SERVICES))
+        trace = wait_for_trace(jaeger, mesh.log_in(), len(SERVICES))
         print(trace)
-        assert shape(trace) == SERVICES, str(trace)
+        assert names(trace) == EXPECTED, str(trace)
+        assert [one.parent_span_id for one in trace.tops] == [None], str(trace)
         assert [line for line in cluster.istiod.lines if MISSING in line] == []
 
 
 def test_sidecar_that_hides_the_collector_from_opentelemetry(cluster, jaeger):
-    """The proxies' spans are lost: the services' spans have a parent that nobody has."""
+    """The sidecars' spans are lost, and nothing says so: the services' spans have parents that nobody has."""
     with running_mesh(cluster, jaeger, "otel", edit=hide_the_collector) as mesh:
+        trace = wait_for_trace(jaeger, mesh.log_in(), len(SERVICES) + 2)
+        print(trace)
+        assert names(trace) == EXPECTED, str(trace)
+        assert {one.service for one in trace.spans if is_proxy(one)} == {GATEWAY}
+
+
+def test_sidecar_that_hides_the_collector_from_zipkin(cluster, jaeger):
+    """A new sidecar rejects its listeners, and its Pod refuses connections."""
+    with running_mesh(cluster, jaeger, "zipkin", edit=hide_the_collector) as mesh:
+        rejected = mesh.proxy(AUTH).stats("listener_manager.lds.update_rejected")
+        print(rejected, *[line for line in mesh.proxy(AUTH).lines if "zipkin" in line.lower()], sep="\n")
+        assert min(rejected.values()) > 0
+        answer = mesh.send("POST", "/api/v1/auth/login", json={"user_id": "mina"})
+        print(answer.status_code, answer.text)
+        assert answer.status_code == 503
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"http://{mesh.cluster.workloads[AUTH].pod.network.address}:8000/health", trust_env=False)
+
+
+def test_running_sidecar_from_which_the_collector_is_hidden(cluster, jaeger):
+    """With the Zipkin provider it rejects the change, and goes on with what it had until it starts anew."""
+    with running_mesh(cluster, jaeger, "zipkin") as mesh:
+        changed = [copy.deepcopy(one) for one in documents("zipkin", "dev")[0] if one["kind"] == "Sidecar"]
+        hide_the_collector(changed)
+        cluster.apply(changed)
+        for name in (AUTH, CHARACTER):
+            wait_for(lambda name=name: any(mesh.proxy(name).stats("lds.update_rejected").values()))
+        trace = wait_for_trace(jaeger, mesh.log_in(), len(LOGIN))
+        assert shape(trace) == login("zipkin"), str(trace)
+
+
+@pytest.fixture
+def undeclared(cluster, jaeger):
+    """Jaeger's Service without a word that its OTLP port is gRPC."""
+    (service,) = [one for one in rendered(KIT / "jaeger" / "dev") if one["metadata"]["name"] == "jaeger-collector"]
+    changed = copy.deepcopy(service)
+    (port,) = [one for one in changed["spec"]["ports"] if one["port"] == 4317]
+    port["name"] = "otlp"
+    del port["appProtocol"]
+    cluster.apply([changed])
+    cluster.pods.publish()
+    yield
+    cluster.apply([service])
+    cluster.pods.publish()
+
+
+def test_otlp_port_that_is_not_declared_grpc(cluster, jaeger, undeclared):
+    """The proxies send HTTP/1.1, which Jaeger refuses; their counter says that the spans were sent."""
+    with running_mesh(cluster, jaeger, "otel") as mesh:
         trace = wait_for_trace(jaeger, mesh.log_in(), len(SERVICES))
         print(trace)
+        for name in (GATEWAY, AUTH, CHARACTER):
+            wait_for(lambda name=name: any(mesh.proxy(name).stats("opentelemetry.spans_sent").values()))
+            print(name, mesh.proxy(name).stats("opentelemetry"), mesh.proxy(name).stats("4317.*upstream_(rq|cx)_"))
+        assert names(trace) == EXPECTED, str(trace)
+        assert not any(is_proxy(one) for one in jaeger.trace(trace.trace_id).spans)
+
+
+def test_provider_that_changes_while_proxies_run(cluster, jaeger):
+    """They export by the old provider until they start anew."""
+    with running_mesh(cluster, jaeger, "zipkin") as mesh:
+        assert mesh.log_in()
+        cluster.apply(telemetries([*documents("otel", "dev")[0], *documents("otel", "dev")[1]]))
+        for name in (GATEWAY, AUTH):
+            wait_for(lambda name=name: "OpenTelemetryConfig" in dump(mesh.proxy(name)))
+        trace = wait_for_trace(jaeger, mesh.log_in(), len(SERVICES) + 5)
+        print(trace)
+        assert {one.service for one in trace.spans if is_proxy(one)} & set(NAMES["zipkin"].values())
+
+
+def dump(proxy):
+    """The listeners of a proxy, as text."""
+    return json.dumps(proxy.admin("config_dump?resource=dynamic_listeners"))

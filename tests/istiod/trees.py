@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from eco2_tracing.testing import ReceivedSpan, ReceivedTrace
-from tests.support.istio_mesh import AUTH, CHARACTER, GATEWAY
+from tests.support.cluster import AUTH, CHARACTER
+from tests.support.istio_mesh import GATEWAY
 
 # The depth of each span of a login, its service, and its name if it is an application's.
 Row = tuple[int, str, str | None]

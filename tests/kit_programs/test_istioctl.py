@@ -1,19 +1,69 @@
-"""istioctl's findings for the kit, and the mistakes that it finds and does not find."""
+"""istioctl's findings for the kit, and which mistakes it finds."""
 
 from __future__ import annotations
 
+import copy
 import json
 
-from tests.support.kit import program, run
+import pytest
+
+from tests.support.kit import KIT, name, overlays, program, rendered, run
+from tests.support.kit_variants import PROVIDERS, documents
 
 ISTIOCTL = "istioctl of Istio 1.32"
+ISTIO = (".istio.io/",)
 
 
-def analyze(folder, documents):
-    """Findings by their codes, without a cluster."""
-    path = folder / "documents.json"
-    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}))
+def analyze(folder, resources):
+    """Codes, levels and origins of findings, without a cluster."""
+    path = folder / "resources.json"
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": list(resources)}))
     options = ("--all-namespaces", "--use-kube=false", "--output=json")
     done = run(program("istioctl", ISTIOCTL), "analyze", *options, str(path))
     assert done.stdout, done.stderr
     return [(one["code"], one["level"], one.get("origin")) for one in json.loads(done.stdout)]
+
+
+def applied(provider, environment):
+    """What a cluster has."""
+    mesh, service = documents(provider, environment)
+    folders = [KIT / "namespaces", KIT / "jaeger" / "dev"]
+    return [*(one for folder in folders for one in rendered(folder)), *mesh, *service]
+
+
+@pytest.mark.parametrize("environment", ["dev", "production"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_no_finding(tmp_path, provider, environment):
+    """`istioctl analyze -A` has nothing to say."""
+    assert analyze(tmp_path, applied(provider, environment)) == []
+
+
+@pytest.mark.parametrize("folder", overlays(), ids=name)
+def test_resources_are_valid(tmp_path, folder):
+    """By `istioctl validate`."""
+    resources = [one for one in rendered(folder) if one["apiVersion"].partition("/")[0].endswith(".istio.io")]
+    if not resources:
+        pytest.skip("no resource of Istio")
+    path = tmp_path / "resources.json"
+    path.write_text("\n---\n".join(map(json.dumps, resources)))
+    done = run(program("istioctl", ISTIOCTL), "validate", "--filename", str(path))
+    assert done.returncode == 0, done.stderr
+
+
+def test_two_telemetries_without_selector(tmp_path):
+    """They are found: which one wins is not defined."""
+    resources = applied("zipkin", "dev")
+    (telemetry,) = [one for one in resources if one["metadata"]["name"] == "mesh-default"]
+    second = copy.deepcopy(telemetry)
+    second["metadata"]["name"] = "second"
+    found = analyze(tmp_path, [*resources, second])
+    assert {code for code, _, _ in found} == {"IST0160"}, found
+
+
+def test_missing_provider_is_not_found(tmp_path):
+    """Istioctl does not compare a Telemetry resource with the mesh configuration; tests/kubernetes does."""
+    resources = copy.deepcopy(applied("zipkin", "dev"))
+    for one in resources:
+        if one["kind"] == "Telemetry":
+            one["spec"]["tracing"][0]["providers"] = [{"name": "jaeger-of-another-cluster"}]
+    assert analyze(tmp_path, resources) == []

@@ -77,8 +77,8 @@ def jaegers(opensearch, tmp_path_factory):
             process = Child(name, network.command([jaeger, f"--config={path}"]), os.environ, grace_s=3.0)
             stack.enter_context(process)
             made.append(at_host(network.address, PORTS, None))
-            wait_for(lambda: is_ready(made[-1]) or process._ended, 60.0)
-            assert is_ready(made[-1]), "\n".join(process.lines[-20:])
+            process.wait_for_line("Everything is ready", 60.0)
+            wait_for(lambda: is_ready(made[-1]))
         yield made
 
 

@@ -154,7 +154,8 @@ def _certificates(folder: Path) -> None:
 
 
 def _kubeconfig(folder: Path, port: int) -> None:
-    cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(folder / "ca.crt")}
+    host = NODE if inside() else "127.0.0.1"
+    cluster = {"server": f"https://{host}:{port}", "certificate-authority": str(folder / "ca.crt")}
     document = {
         "apiVersion": "v1",
         "kind": "Config",

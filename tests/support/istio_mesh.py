@@ -3,43 +3,34 @@
 from __future__ import annotations
 
 import copy
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
 
-from eco2_tracing._cli.processes import Child
 from tests.support import crds
-from tests.support.api_server import ApiServer, running_api_server
 from tests.support.api_server import namespaces as namespaces_of
+from tests.support.api_server import running_api_server
+from tests.support.cluster import TRACE_HEADER, Cluster, Workload, start_service
 from tests.support.istiod import ROOT_NAMESPACE, Istiod, PodProxy
-from tests.support.jaeger import PORTS
-from tests.support.jaeger_client import Jaeger, at_host, is_ready, wait_for
-from tests.support.kit import KIT, ROOT, program, rendered
+from tests.support.jaeger_client import Jaeger, wait_for
 from tests.support.kit_variants import character_api, documents
-from tests.support.pods import Pod, Pods, environment
+from tests.support.pods import Pod, Pods
 
 Document = dict[str, Any]
-TRACE_HEADER = "x-trace-id"
-GATEWAY, AUTH, CHARACTER = "istio-ingressgateway", "auth-api", "character-api"
-# What the tests change of a service: spans are exported soon, and the response has the trace id.
-VARIABLES = {
-    "OTEL_BSP_SCHEDULE_DELAY": "50",
-    "ECO2_TRACING_RESPONSE_HEADER": TRACE_HEADER,
-    "PYTHONPATH": str(ROOT / "examples"),
-    "PYTHONUNBUFFERED": "1",
-}
+GATEWAY = "istio-ingressgateway"
 _LABELS = {"app": GATEWAY, "istio": "ingressgateway"}
 # The gateway is a part of Istio's installation, and not of the kit.
 _GATEWAY_POD: Document = {
     "metadata": {"labels": _LABELS},
     "spec": {"containers": [{"name": "proxy", "image": "proxy", "ports": [{"containerPort": 8080}]}]},
+}
+_ISTIOD_POD: Document = {
+    "metadata": {"labels": {"app": "istiod"}},
+    "spec": {"containers": [{"name": "discovery", "image": "pilot"}]},
 }
 _GATEWAY: list[Document] = [
     {
@@ -84,64 +75,23 @@ _GATEWAY: list[Document] = [
 
 
 @dataclass
-class Workload:
-    """A running Pod: the service and its sidecar, or the gateway alone."""
+class IstioCluster(Cluster):
+    """A cluster with an istiod."""
 
-    name: str
-    pod: Pod
-    proxy: PodProxy | None = None
-    process: Child | None = None
+    istiod: Istiod = field(kw_only=True)
 
-    def stop(self) -> None:
-        """End its processes, the service first."""
-        for one in (self.process, self.proxy):
-            if one is not None:
-                one.stop()
+    def sidecar(self, pod: Pod) -> PodProxy:
+        """Start a Pod's sidecar, to which all its connections are redirected."""
+        pod.network.redirect()
+        return PodProxy("sidecar", pod.document, pod.network, self.istiod)
 
-
-@dataclass
-class Cluster:
-    """An API server with the kit's namespaces, and the Pods on its node."""
-
-    server: ApiServer
-    pods: Pods
-    istiod: Istiod
-    workloads: dict[str, Workload] = field(default_factory=dict)
-
-    def start(
-        self,
-        name: str,
-        namespace: str,
-        template: Document,
-        proxy: str = "",
-        command: Callable[[Pod], Child] | None = None,
-    ) -> Workload:
-        """Start a Pod and its processes: the proxy first, then the service."""
-        made = Workload(name, self.pods.start(namespace, name, template))
-        self.workloads[name] = made
-        self.pods.publish()
-        if proxy == "sidecar":
-            made.pod.network.redirect()
-        if proxy:
-            made.proxy = PodProxy(proxy, made.pod.document, made.pod.network, self.istiod)
-        if command:
-            made.process = command(made.pod)
-        return made
-
-    def stop(self, *names: str) -> None:
-        """End Pods and their processes."""
-        for name in names:
-            workload = self.workloads.pop(name)
-            workload.stop()
-            self.pods.stop(workload.pod)
-
-    def apply(self, documents: list[Document] | tuple[Document, ...]) -> None:
-        """Apply documents."""
-        self.server.apply("--filename=-", given=list(documents))
+    def gateway(self, pod: Pod) -> PodProxy:
+        """Start a gateway."""
+        return PodProxy("router", pod.document, pod.network, self.istiod)
 
 
 @contextmanager
-def running_cluster(root: tuple[Document, ...]) -> Iterator[Cluster]:
+def running_cluster(root: tuple[Document, ...]) -> Iterator[IstioCluster]:
     """An API server and an istiod without any Pod.
 
     Args:
@@ -155,32 +105,17 @@ def running_cluster(root: tuple[Document, ...]) -> Iterator[Cluster]:
         server.apply("--filename=-", given=namespaces_of(root))
         server.apply("--filename=-", given=list(root))
         server.apply("--filename=-", given=_GATEWAY)
-        istiod = stack.enter_context(Istiod(server, "eco2-mesh"))
-        cluster = Cluster(server, Pods(server), istiod)
+        pods = Pods(server)
+        pod = pods.start(ROOT_NAMESPACE, "istiod", _ISTIOD_POD)
+        istiod = stack.enter_context(Istiod(server, pod.network, "eco2-mesh"))
+        cluster = IstioCluster(server, pods, istiod=istiod)
         stack.callback(lambda: cluster.stop(*cluster.workloads))
         yield cluster
 
 
-def start_gateway(cluster: Cluster) -> Workload:
+def start_gateway(cluster: IstioCluster) -> Workload:
     """Start the gateway."""
-    return cluster.start(GATEWAY, ROOT_NAMESPACE, _GATEWAY_POD, "router")
-
-
-def start_service(cluster: Cluster, documents: tuple[Document, ...]) -> Workload:
-    """Start the Pod of a service's Deployment with its own command and environment, and a sidecar."""
-    (deployment,) = [one for one in documents if one["kind"] == "Deployment"]
-    name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
-    template = deployment["spec"]["template"]
-    (container,) = template["spec"]["containers"]
-
-    def command(pod: Pod) -> Child:
-        outside = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "ECO2_TRACING_"))}
-        environ = outside | environment(container, pod.document, {}) | VARIABLES
-        process = Child(name, pod.network.command(container["command"]), environ)
-        process.wait_for_line("running on")
-        return process
-
-    return cluster.start(name, namespace, template, "sidecar", command)
+    return cluster.start(GATEWAY, ROOT_NAMESPACE, _GATEWAY_POD, cluster.gateway)
 
 
 @dataclass(frozen=True)
@@ -193,7 +128,7 @@ class KitMesh:
         provider: The name of the kit's components.
     """
 
-    cluster: Cluster
+    cluster: IstioCluster
     jaeger: Jaeger
     provider: str
 
@@ -214,42 +149,13 @@ class KitMesh:
     def proxy(self, name: str) -> PodProxy:
         """The proxy of a workload."""
         proxy = self.cluster.workloads[name].proxy
-        assert proxy is not None
+        assert isinstance(proxy, PodProxy)
         return proxy
 
 
 @contextmanager
-def running_jaeger(cluster: Cluster) -> Iterator[Jaeger]:
-    """The kit's Jaeger for development, with its own configuration, behind its Services."""
-    jaeger = program("jaeger", "Jaeger 2.20")
-    documents = rendered(KIT / "jaeger" / "dev")
-    cluster.apply(documents)
-    (deployment,) = [one for one in documents if one["kind"] == "Deployment"]
-    with tempfile.TemporaryDirectory(prefix="eco2-jaeger-") as name:
-        folder = Path(name)
-        text = (KIT / "jaeger" / "dev" / "config.yaml").read_text()
-        # Where the Deployment mounts the UI's configuration.
-        (folder / "config.yaml").write_text(text.replace("/etc/jaeger-ui", str(KIT / "jaeger" / "ui")))
-
-        def command(pod: Pod) -> Child:
-            return Child(
-                "jaeger", pod.network.command([jaeger, f"--config={folder}/config.yaml"]), os.environ
-            )
-
-        template = deployment["spec"]["template"]
-        workload = cluster.start("jaeger", "observability", template, command=command)
-        found = at_host(workload.pod.network.address, PORTS, None)
-        try:
-            wait_for(lambda: is_ready(found), 60.0)
-        except AssertionError:
-            print(*(workload.process.lines[-20:] if workload.process else ()), sep="\n")
-            raise
-        yield found
-
-
-@contextmanager
 def running_mesh(
-    cluster: Cluster,
+    cluster: IstioCluster,
     jaeger: Jaeger,
     provider: str,
     environment: str = "dev",
@@ -271,8 +177,8 @@ def running_mesh(
     cluster.apply(applied)
     with ExitStack() as stack:
         for start in (
-            partial(start_service, cluster, character),
-            partial(start_service, cluster, auth),
+            partial(start_service, cluster, character, cluster.sidecar),
+            partial(start_service, cluster, auth, cluster.sidecar),
             partial(start_gateway, cluster),
         ):
             workload = start()

