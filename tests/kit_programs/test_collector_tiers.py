@@ -6,13 +6,13 @@ import os
 
 import httpx
 import pytest
+
+from eco2_tracing._cli.processes import Child
 from tests.support.cluster import AUTH, CHARACTER, TRACE_HEADER, Cluster, running_jaeger, start_service
 from tests.support.jaeger_client import wait_for_trace
 from tests.support.kit import KIT, program, rendered
 from tests.support.kit_variants import character_api
 from tests.support.pods import Pods
-
-from eco2_tracing._cli.processes import Child
 
 PLAIN = KIT / "collector" / "plain"
 FAILURES, SUCCESSES = 10, 60

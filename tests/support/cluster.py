@@ -49,11 +49,19 @@ class Workload:
 
 @dataclass
 class Cluster:
-    """An API server with the kit's namespaces, and the Pods on its node."""
+    """An API server with the kit's namespaces, and the Pods on its node.
+
+    Attributes:
+        server: The API server.
+        pods: Its Pods.
+        workloads: Running Pods by name.
+        policies: The NetworkPolicies that the node enforces.
+    """
 
     server: ApiServer
     pods: Pods
     workloads: dict[str, Workload] = field(default_factory=dict)
+    policies: list[Document] = field(default_factory=list)
 
     def start(
         self,
@@ -67,6 +75,7 @@ class Cluster:
         made = Workload(name, self.pods.start(namespace, name, template))
         self.workloads[name] = made
         self.pods.publish()
+        self.enforce(self.policies)
         if proxy:
             made.proxy = proxy(made.pod)
         if command:
@@ -81,7 +90,8 @@ class Cluster:
             self.pods.stop(workload.pod)
 
     def enforce(self, policies: Sequence[Document]) -> None:
-        """Let the node forward only what NetworkPolicies allow; everything if there is none."""
+        """Let the node forward only what NetworkPolicies allow, to later Pods too; everything if there is none."""
+        self.policies = list(policies)
         pods, spaces = (self.server.documents(kind) for kind in ("pods", "namespaces"))
         restrict(*(rules(direction, policies, pods, spaces) for direction in ("Egress", "Ingress")))
 

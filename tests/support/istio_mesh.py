@@ -160,6 +160,8 @@ def running_mesh(
     provider: str,
     environment: str = "dev",
     edit: Callable[[list[Document]], None] = lambda documents: None,
+    *,
+    policies: bool = False,
 ) -> Iterator[KitMesh]:
     """Apply the kit's overlays, and run a gateway and two services until the block ends.
 
@@ -169,6 +171,7 @@ def running_mesh(
         provider: The name of the components of the overlays: ``zipkin`` or ``otel``.
         environment: The name of the overlays.
         edit: Changes the objects before they are applied.
+        policies: Whether the node enforces the NetworkPolicies.
     """
     mesh, auth = documents(provider, environment)
     character = character_api(auth)
@@ -176,6 +179,8 @@ def running_mesh(
     edit(applied)
     cluster.apply(applied)
     with ExitStack() as stack:
+        stack.callback(cluster.enforce, [])
+        cluster.enforce(cluster.server.documents("networkpolicies") if policies else [])
         for start in (
             partial(start_service, cluster, character, cluster.sidecar),
             partial(start_service, cluster, auth, cluster.sidecar),

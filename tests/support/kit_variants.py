@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,15 @@ def documents(provider: str, environment: str) -> tuple[tuple[Document, ...], tu
         return made[0], made[1]
 
 
-def character_api(service: tuple[Document, ...]) -> tuple[Document, ...]:
-    """The same objects for character-api: the kit has one service, and a cluster one such folder for each."""
+def character_api(service: Sequence[Document]) -> tuple[Document, ...]:
+    """The same objects for character-api, which auth-api calls: the kit has the folder of one service."""
     text = json.dumps(service).replace("auth-api", "character-api").replace("auth_api", "character_api")
-    return tuple(json.loads(text.replace('"namespace": "auth"', '"namespace": "character"')))
+    made = json.loads(text.replace('"namespace": "auth"', '"namespace": "character"'))
+    caller = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "auth"}},
+        "podSelector": {"matchLabels": {"app": "auth-api"}},
+    }
+    for one in made:
+        if one["kind"] == "NetworkPolicy" and "ingress" in one["spec"]:
+            one["spec"]["ingress"][0]["from"] = [caller]
+    return tuple(made)
