@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from eco2_tracing._settings import TracingSettings
     from eco2_tracing._spans.manual import current_span_id, current_trace_id, span, traced
     from eco2_tracing.logs import bind_log_fields, configure_logging
+    from eco2_tracing.metrics import current_exemplar, record_metric
 del TYPE_CHECKING
 
 __all__ = [
@@ -45,12 +46,14 @@ __all__ = [
     "bind_log_fields",
     "configure_logging",
     "configure_tracing",
+    "current_exemplar",
     "current_span_id",
     "current_trace_id",
     "flush_tracing",
     "instrument_app",
     "instrument_httpx",
     "instrument_libraries",
+    "record_metric",
     "shutdown_tracing",
     "span",
     "traced",
@@ -68,6 +71,7 @@ _MODULES = {
     "_settings": ("TracingSettings",),
     "_spans.manual": ("current_span_id", "current_trace_id", "span", "traced"),
     "logs": ("bind_log_fields", "configure_logging"),
+    "metrics": ("current_exemplar", "record_metric"),
     "propagation": (),
     "sampling": (),
 }  # fmt: skip

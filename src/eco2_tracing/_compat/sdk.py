@@ -13,3 +13,11 @@ class WithoutForkHook:
 
     def _handle_fork(self) -> None:
         return
+
+
+def console_log_exporter() -> type:
+    """Return the SDK's exporter of log records to the console, whose public name changed in 1.39."""
+    from opentelemetry.sdk._logs import export
+
+    found: type = getattr(export, "ConsoleLogRecordExporter", None) or export.ConsoleLogExporter
+    return found

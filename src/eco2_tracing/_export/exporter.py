@@ -1,4 +1,4 @@
-"""The OTLP exporter: encoder and transport."""
+"""The OTLP exporters: an encoder, and the channel of a signal."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from eco2_tracing._export.result import EncodedBatch, EncodedSpan, ExportResult
-    from eco2_tracing._export.transport.persistent import PersistentTransport
+    from eco2_tracing._export.transport.persistent import Channel
 
 _ERROR_LENGTH = 300
 
 
-class OtlpExporter(SpanExporter):
-    """Exports spans over OTLP.
-
-    `SpanBatcher` calls `encode` and `send`, counts and retries. `export`, the SDK's interface, tries once.
+class OtlpSender:
+    """Sends encoded requests of one signal over OTLP.
 
     Args:
         transport: Sends the requests.
@@ -33,7 +31,7 @@ class OtlpExporter(SpanExporter):
 
     def __init__(
         self,
-        transport: PersistentTransport,
+        transport: Channel,
         *,
         endpoint: str,
         timeout_s: float = 10.0,
@@ -47,8 +45,7 @@ class OtlpExporter(SpanExporter):
         self._reset()
 
     def _reset(self) -> None:
-        encoder = SpanEncoder()
-        self.encode_span, self.encode = encoder.encode_span, encoder.encode
+        """Begin anew, at the start and in a forked child."""
 
     def send(self, batch: EncodedBatch, timeout_s: float) -> ExportResult:
         """Send one encoded request."""
@@ -68,12 +65,34 @@ class OtlpExporter(SpanExporter):
         """Close the connection."""
         self._transport.close()
 
-    shutdown = close
-
     def after_fork(self) -> None:
         """In a forked child: close our copy of the connection. The parent's stays open."""
-        self._transport.close()
+        self._transport.after_fork()
         self._reset()
+
+    def _masked(self, error: str) -> str:
+        """Remove secrets and line breaks from text that a server may have sent."""
+        for secret in self._secrets:
+            error = error.replace(secret, "***")
+        return "".join(c if c.isprintable() else " " for c in error[:_ERROR_LENGTH])
+
+
+class OtlpExporter(OtlpSender, SpanExporter):
+    """Exports spans over OTLP.
+
+    `SpanBatcher` calls `encode` and `send`, counts and retries. `export`, the SDK's interface, tries once.
+
+    Args:
+        transport, endpoint, timeout_s, secrets: As for `OtlpSender`.
+    """
+
+    def _reset(self) -> None:
+        encoder = SpanEncoder()
+        self.encode_span, self.encode = encoder.encode_span, encoder.encode
+
+    def shutdown(self) -> None:
+        """Close the connection."""
+        self.close()
 
     def export(self, spans: Sequence[ReadableSpan | EncodedSpan]) -> SpanExportResult:
         """Send spans now, with one try for each request."""
@@ -85,9 +104,3 @@ class OtlpExporter(SpanExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Return True: nothing is buffered here."""
         return True
-
-    def _masked(self, error: str) -> str:
-        """Remove secrets and line breaks from text that a server may have sent."""
-        for secret in self._secrets:
-            error = error.replace(secret, "***")
-        return "".join(c if c.isprintable() else " " for c in error[:_ERROR_LENGTH])

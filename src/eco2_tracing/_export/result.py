@@ -106,6 +106,7 @@ class DeliveryStats(NamedTuple):
             ``unencodable``, ``shutdown``.
         last_error: Latest failure, or ``None``.
         last_error_at: Its time (UTC), or ``None``.
+        failures: Failed requests, those included that were retried or not logged.
     """
 
     endpoint: str
@@ -114,6 +115,7 @@ class DeliveryStats(NamedTuple):
     dropped: Mapping[str, int]
     last_error: str | None
     last_error_at: datetime | None
+    failures: int = 0
 
 
 def failed(error: str) -> ExportResult:

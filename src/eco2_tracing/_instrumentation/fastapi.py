@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, WeakSet
 
 from starlette.middleware import Middleware
 
@@ -214,3 +215,45 @@ def disable_native_telemetry(app: Starlette) -> None:
             "eco2-tracing creates this application's server spans; FastAPI(telemetry=...) creates none"
         )
     config["tracing"] = False
+    native.add(app)
+
+
+class _NativeSignals:
+    """FastAPI's own metrics and logs (since 0.142) of the instrumented applications.
+
+    They are off while this library has the same ones. Applications with a provider of their own keep them.
+    """
+
+    def __init__(self) -> None:
+        self._apps: WeakSet[Starlette] = WeakSet()
+        self._off: dict[str, str] = {}
+        self._before: WeakKeyDictionary[Starlette, dict[str, bool]] = WeakKeyDictionary()
+
+    def add(self, app: Starlette) -> None:
+        """Add an instrumented application."""
+        self._apps.add(app)
+        self._apply(app)
+
+    def switch_off(self, *signals: str) -> None:
+        """Switch signals off: ``metrics``, ``logs``. None switches on again what was switched off."""
+        for app, before in list(self._before.items()):
+            app._telemetry.update(before)  # type: ignore[attr-defined] # FastAPI's
+        self._before.clear()
+        self._off = {signal: _PROVIDERS[signal] for signal in signals}
+        for app in list(self._apps):
+            self._apply(app)
+
+    def _apply(self, app: Starlette) -> None:
+        config: dict[str, Any] = app._telemetry  # type: ignore[attr-defined] # FastAPI's
+        wanted = {
+            signal: config[signal]
+            for signal, provider in self._off.items()
+            if config.get(signal) and config.get(provider) is None
+        }
+        if wanted:
+            self._before[app] = wanted
+            config.update(dict.fromkeys(wanted, False))
+
+
+_PROVIDERS = {"metrics": "meter_provider", "logs": "logger_provider"}
+native = _NativeSignals()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from eco2_tracing._export import DeliveryStats, SpanBatcher
+    from eco2_tracing._export.batch.batcher import Batcher
+    from eco2_tracing._lifecycle.signals import OtherSignals
     from eco2_tracing._native import RLock
 
 
@@ -105,7 +107,13 @@ class Delivery:
     """Our exporters, which respect time limits, and processors of the application, which may not.
 
     An external tracer provider is flushed, and never shut down.
+
+    Attributes:
+        exporters: The queues of spans.
+        others: Metrics and logs; ``None`` before they are built.
     """
+
+    others: OtherSignals | None = None
 
     def __init__(
         self,
@@ -118,23 +126,39 @@ class Delivery:
         self._external_provider = external_provider
 
     def __bool__(self) -> bool:
-        """True if there are exporters or processors."""
+        """True if there are exporters, of any signal, or processors."""
+        return bool(self.queues or self.processors)
+
+    @property
+    def exports_spans(self) -> bool:
+        """True if spans leave this process, or processors of the application get them."""
         return bool(self.exporters or self.processors)
+
+    @property
+    def queues(self) -> tuple[Batcher, ...]:
+        """The queues of all signals."""
+        return self.exporters if self.others is None else (*self.exporters, *self.others.batchers)
 
     def flush(self, timeout_s: float) -> bool:
         """Deliver everything that is queued; return True if all of it was delivered in time."""
         others = self.processors if self._external_provider is None else [self._external_provider]
         # An object without `force_flush` may be used as a processor.
         flushes = [flush for other in others if (flush := getattr(other, "force_flush", None)) is not None]
-        return _call_all([exporter.force_flush for exporter in self.exporters], flushes, timeout_s)
+        bounded = [exporter.force_flush for exporter in self.exporters]
+        return _call_all(
+            [*bounded, *([] if self.others is None else self.others.flushes())], flushes, timeout_s
+        )
 
     def shutdown(self, timeout_s: float) -> bool:
         """Deliver what can be delivered in time, then shut everything down; return True if all was delivered."""
         ends = [partial(_end, processor) for processor in self.processors]
-        return _call_all([exporter.shutdown for exporter in self.exporters], ends, timeout_s)
+        bounded = [exporter.shutdown for exporter in self.exporters]
+        return _call_all(
+            [*bounded, *([] if self.others is None else self.others.shutdowns())], ends, timeout_s
+        )
 
     def stats(self) -> list[DeliveryStats]:
-        """Return the counts of each exporter."""
+        """Return the counts of each exporter of spans."""
         return [exporter.stats() for exporter in self.exporters]
 
 

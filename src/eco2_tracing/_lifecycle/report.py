@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from eco2_tracing._export import OtlpExporter
 from eco2_tracing._guard import logger
 from eco2_tracing._instrumentation.libraries.registry import unusable_instrumentations
+from eco2_tracing._lifecycle.counts import delivered
 from eco2_tracing._settings import Problem, shown, withhold_expressions
 
 if TYPE_CHECKING:
+    from eco2_tracing._export.batch.batcher import Batcher
     from eco2_tracing._lifecycle.tracing import Tracing
     from eco2_tracing._settings import Settings
 
@@ -22,6 +24,29 @@ if TYPE_CHECKING:
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 _SAMPLER = "OTEL_TRACES_SAMPLER"
 _CONTRIB_CALLS = "opentelemetry-instrumentation-httpx"
+
+
+@dataclass(frozen=True, slots=True)
+class SignalStatus:
+    """The delivery of metrics or of log records in this process.
+
+    Attributes:
+        endpoints: Destinations, without credentials.
+        sent: Number of delivered log records; for metrics, of delivered exports.
+        queued: Number of waiting ones.
+        dropped: Number of lost ones by reason.
+        last_export_error: Message of the last failed export; ``None`` if none failed.
+        last_export_error_at: Its time in UTC.
+        export_failures: Number of failed export requests, retried ones and those that were not logged included.
+    """
+
+    endpoints: tuple[str, ...] = ()
+    sent: int = 0
+    queued: int = 0
+    dropped: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    last_export_error: str | None = None
+    last_export_error_at: datetime | None = None
+    export_failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +67,9 @@ class TracingStatus:
         last_export_error: Message of the last failed export, or ``None`` if none failed.
         last_export_error_at: Time of that failure in UTC.
         external_hosts: External hosts that received trace context, at most a hundred.
+        export_failures: Number of failed export requests of spans, retried ones and those not logged included.
+        metrics: Delivery of metrics; ``None`` while they are off.
+        logs: Delivery of log records; ``None`` while they are off.
 
     Examples:
         >>> status = tracing_status()
@@ -60,12 +88,16 @@ class TracingStatus:
     last_export_error: str | None = None
     last_export_error_at: datetime | None = None
     external_hosts: tuple[str, ...] = ()
+    export_failures: int = 0
+    metrics: SignalStatus | None = None
+    logs: SignalStatus | None = None
 
 
 def further_problems(tracing: Tracing) -> list[Problem]:
     """Return the problems of the sampler, the instrumentations and contrib's variables, before the installation."""
     settings = tracing.settings
-    return [*_sampler_problems(tracing), *_strict_problems(settings), *_withheld(settings)]
+    others = [] if tracing.others is None else tracing.others.problems
+    return [*_sampler_problems(tracing), *_strict_problems(settings), *_withheld(settings), *others]
 
 
 def _sampler_problems(tracing: Tracing) -> list[Problem]:
@@ -95,13 +127,9 @@ def _strict_problems(settings: Settings) -> list[Problem]:
 def status_of(tracing: Tracing) -> TracingStatus:
     """Return the current state."""
     tail_sampler = tracing.tail_sampler
-    dropped: dict[str, int] = dict(tail_sampler.buffer.dropped) if tail_sampler is not None else {}
-    if tracing.pipeline is not None:
-        dropped.update(tracing.pipeline.dropped)
     stats = tracing.delivery.stats()
-    for one in stats:
-        for reason, count in one.dropped.items():
-            dropped[reason] = dropped.get(reason, 0) + count
+    counts = tracing.span_counts()
+    others = tracing.others
     failed = [(one.last_error_at, one.last_error) for one in stats if one.last_error_at is not None]
     last_at, last_error = max(failed, key=lambda pair: pair[0], default=(None, None))
     return TracingStatus(
@@ -109,13 +137,32 @@ def status_of(tracing: Tracing) -> TracingStatus:
         endpoints=tuple(one.endpoint for one in stats),
         sampler=_sampler(tracing),
         propagators=tracing.propagation.names,
-        spans_sent=sum(one.sent for one in stats),
-        spans_queued=sum(one.queued for one in stats),
-        spans_dropped=dropped,
+        spans_sent=counts.sent,
+        spans_queued=counts.queued,
+        spans_dropped=counts.dropped,
         traces_kept=dict(tail_sampler.buffer.kept) if tail_sampler is not None else {},
         last_export_error=last_error,
         last_export_error_at=last_at,
         external_hosts=tuple(tracing.state.external_hosts),
+        export_failures=sum(one.failures for one in stats),
+        metrics=None if others is None or others.metrics is None else _signal(others.metrics.batchers),
+        logs=None if others is None or others.logs is None else _signal(others.logs.batchers),
+    )
+
+
+def _signal(batchers: Iterable[Batcher]) -> SignalStatus:
+    stats = [batcher.stats() for batcher in batchers]
+    counts = delivered(stats)
+    failed = [(one.last_error_at, one.last_error) for one in stats if one.last_error_at is not None]
+    last_at, last_error = max(failed, key=lambda pair: pair[0], default=(None, None))
+    return SignalStatus(
+        endpoints=tuple(one.endpoint for one in stats),
+        sent=counts.sent,
+        queued=counts.queued,
+        dropped=counts.dropped,
+        last_export_error=last_error,
+        last_export_error_at=last_at,
+        export_failures=sum(one.failures for one in stats),
     )
 
 

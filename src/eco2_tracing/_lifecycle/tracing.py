@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import get_current_span
 
 from eco2_tracing._compat.api import global_provider
 from eco2_tracing._console.buffer import LogBuffer
 from eco2_tracing._export import build_processors
+from eco2_tracing._export.destinations import Destinations
 from eco2_tracing._forks import notice_fork
 from eco2_tracing._guard import guarded
 from eco2_tracing._instrumentation.build import build_instrumenter, build_state, use_external
 from eco2_tracing._instrumentation.common.state import InstrumentationState, current
 from eco2_tracing._lifecycle import global_state
+from eco2_tracing._lifecycle.counts import delivered
 from eco2_tracing._lifecycle.delivery import Delivery, ExitBudget
 from eco2_tracing._lifecycle.external_sampler import ExternalPropagation
 from eco2_tracing._lifecycle.processes import TerminationHandler, prepare_host, run_off_loop
+from eco2_tracing._lifecycle.signals import OtherSignals
 from eco2_tracing._lifecycle.waiting import Patience, person_waits
 from eco2_tracing._native import RLock
 from eco2_tracing._redaction import Redactor
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 
     from eco2_tracing._settings import Settings
     from eco2_tracing._spans.pipeline import BeforeExport
+    from eco2_tracing.metrics._health import Delivered
     from eco2_tracing.propagation import Inbound
     from eco2_tracing.sampling import BuiltSampler
 
@@ -76,6 +81,8 @@ class Tracing:
         self.service_name = settings.service_name
         self.state: InstrumentationState = build_state(settings, self.propagation, self.redactor)
         self.delivery = Delivery((), (), external)
+        self.destinations = Destinations()
+        self._resource = Resource({})
         self._lines: LogBuffer | None = None
         self.contrib_calls = False
         self.unused: list[str] = []
@@ -89,6 +96,41 @@ class Tracing:
             use_external(self.state, external)
         elif not settings.disabled:
             self._build_recording(resource_attributes, span_processors, before_export)
+        self.others: OtherSignals | None = None
+        if not settings.disabled:
+            self.others = self.delivery.others = self._build_others(resource_attributes)
+
+    def _build_others(self, resource_attributes: Mapping[str, AttributeValue] | None) -> OtherSignals:
+        """Build metrics and logs, which have the resource of the spans, also under an external tracer provider."""
+        settings, sampler = self.settings, self.tail_sampler
+        if self.provider is None and not {"none"}.issuperset(
+            {*settings.metrics_exporter, *settings.logs_exporter}
+        ):
+            self._resource = build_resource(settings, resource_attributes, redactor=self.redactor)
+        others = OtherSignals(
+            settings,
+            self._present_resource,
+            self.redactor,
+            self.destinations,
+            counts=self.span_counts,
+            kept=lambda: {} if sampler is None else dict(sampler.buffer.kept),
+            flush=self.flush,
+        )
+        for exporter in self.delivery.exporters:
+            others.observe(exporter)
+        return others
+
+    def span_counts(self) -> Delivered:
+        """Return how many spans were sent, wait, and were dropped by reason."""
+        lost: dict[str, int] = {}
+        if self.tail_sampler is not None:
+            lost.update(self.tail_sampler.buffer.dropped)
+        if self.pipeline is not None:
+            lost.update(self.pipeline.dropped)
+        return delivered(self.delivery.stats(), lost)
+
+    def _present_resource(self) -> Resource:
+        return self._resource if self.provider is None else self.provider.resource
 
     def _build_recording(
         self,
@@ -107,7 +149,8 @@ class Tracing:
         )
         if "waterfall" in settings.traces_exporter:
             self._lines = LogBuffer()
-        exporters = build_processors(settings, None if self._lines is None else self._lines.take)
+        take_lines = None if self._lines is None else self._lines.take
+        exporters = build_processors(settings, take_lines, self.destinations)
         processors = list(span_processors)
         self.delivery = Delivery(exporters, processors)
         pipeline = self.pipeline = Pipeline(self.redactor, processors, exporters, before_export)
@@ -152,6 +195,9 @@ class Tracing:
         if self._lines is not None:
             tap_log_lines(self._lines.add)
         self._name_service()
+        if self.others is not None:
+            exports_spans = self.external_provider is not None or self.delivery.exports_spans
+            self.others.install(self.state, exports_spans=exports_spans)
         self._install_signal_handlers()
         if self.delivery:
             prepare_host()
@@ -160,6 +206,8 @@ class Tracing:
         """Undo ``install``."""
         current.state = None
         tap_log_lines(None)
+        if self.others is not None:
+            self.others.uninstall(self.state)
         self.signals.remove()
         global_state.uninstall(self.provider, self._former_propagator)
 
@@ -194,6 +242,8 @@ class Tracing:
 
     def _on_worker_start(self) -> None:
         reassert_logging()
+        if self.others is not None:
+            self.others.start()
         self._install_signal_handlers()
 
     async def _on_lifespan_shutdown(self) -> None:
@@ -211,7 +261,7 @@ class Tracing:
             return left_s
         if self.tail_sampler is not None:
             self.tail_sampler.buffer.release_sampled()
-        return self.patience.useful_seconds(self.delivery.exporters, left_s)
+        return self.patience.useful_seconds(self.delivery.queues, left_s)
 
     def shutdown_at_end(self) -> bool:
         """Shut down, within the rest of the exit budget."""
@@ -245,6 +295,7 @@ class Tracing:
         self.state.read = self._first_read
         if self._lines is not None:
             self._lines.reset()
+        self._resource = after_fork_resource(self._resource)
         if self.tail_sampler is None or self.provider is None:
             return
         self.tail_sampler.after_fork()

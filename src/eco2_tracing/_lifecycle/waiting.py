@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from eco2_tracing._export import SpanBatcher
+    from eco2_tracing._export.batch.batcher import Batcher
 
 _SLICE_S = 0.02
 _SILENCE_S = 0.5
@@ -50,11 +50,11 @@ class Patience:
     def __init__(self) -> None:
         self._hopeless_until = 0.0
 
-    def useful_seconds(self, exporters: Sequence[SpanBatcher], limit_s: float) -> float:
+    def useful_seconds(self, exporters: Sequence[Batcher], limit_s: float) -> float:
         """Deliver what is queued as long as that may succeed, and return the seconds that are left.
 
         Args:
-            exporters: The exporters.
+            exporters: The exporters of all signals.
             limit_s: Longest time to wait, in seconds.
 
         Returns:
@@ -73,7 +73,7 @@ class Patience:
         return max(0.0, limit_s - (monotonic() - begun))
 
 
-def _is_hopeless(exporter: SpanBatcher, since: datetime, waited_s: float) -> bool:
+def _is_hopeless(exporter: Batcher, since: datetime, waited_s: float) -> bool:
     stats = exporter.stats()
     if stats.last_error_at is None or stats.last_error_at < since:
         return waited_s > _SILENCE_S and not exporter.is_answered()

@@ -98,7 +98,7 @@ def shown_mapping(values: Mapping[str, object]) -> dict[str, object]:
 def shown_value(name: str, value: object) -> object:
     """Return the value of the setting of this name, of any type, with its credentials masked."""
     match value:
-        case str() if name == "exporter_otlp_endpoint":
+        case str() if name.startswith("exporter_otlp_") and name.endswith("endpoint"):
             return shown_endpoint(value)
         case str():
             # Versions and names of pods look random, and are no tokens.

@@ -6,7 +6,7 @@ Annotations are evaluated, because the tables below read their metadata.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, GetPydanticSchema, SecretStr
 from pydantic_core import core_schema
@@ -17,11 +17,7 @@ from eco2_tracing._settings.expressions import patterns
 from eco2_tracing._settings.names import DEFAULT_SAMPLER, name_list, one_name
 from eco2_tracing._settings.otlp import OtlpSettings
 from eco2_tracing._settings.problem import Problem
-
-if TYPE_CHECKING:
-    from pydantic_settings import BaseSettings as _Declared
-else:
-    _Declared = object
+from eco2_tracing._settings.signals import SignalSettings
 
 
 def _otlp(name: str) -> str:
@@ -45,7 +41,7 @@ _COUNT_LIMIT, _LENGTH_LIMIT = "OTEL_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_VALU
 _EXCLUDED_URLS = "OTEL_PYTHON_EXCLUDED_URLS"
 
 
-class Settings(_Declared):
+class Settings(SignalSettings):
     """Every setting with its default.
 
     The metadata of a field is its parser and its variables, separated by spaces or as several texts. The first
@@ -150,6 +146,7 @@ class Settings(_Declared):
     problems: Annotated[tuple[Problem, ...], _UNCHECKED] = Field((), exclude=True, repr=False, init=False)
 
 
+OF_SIGNALS = ("exporter_otlp_metrics_", "exporter_otlp_logs_")
 PREFIXES = ("OTEL_INSTRUMENTATION_", "OTEL_PYTHON_", "OTEL_", "ECO2_TRACING_")
 SERVICE_NAME, ENVIRONMENT = "OTEL_SERVICE_NAME", "deployment.environment.name"
 # The variable or resource attributes of each; names with a dot are set by OTEL_RESOURCE_ATTRIBUTES.
@@ -170,7 +167,7 @@ class Source(NamedTuple):
 
 
 def _sources() -> Iterator[tuple[str, Source]]:
-    for field, annotation in Settings.__annotations__.items():
+    for field, annotation in (Settings.__annotations__ | SignalSettings.__annotations__).items():
         parse, *others = getattr(annotation, "__metadata__", (str,))
         if names := " ".join(name for name in others if isinstance(name, str)).split():
             yield field, Source(parse, tuple(names))
@@ -192,8 +189,9 @@ def _keywords() -> dict[str, str]:
         prefix = next((prefix for prefix in PREFIXES if variable.startswith(prefix)), "")
         found.setdefault(variable.removeprefix(prefix).lower(), variable)
     for field, source in SOURCES.items():
-        # A keyword of OTLP is the general form: a path is appended to its endpoint.
-        found[field] = source.variables[-1 if field.startswith("exporter_otlp") else 0]
+        # A keyword of OTLP without a signal is the general form: a path is appended to its endpoint.
+        is_general = field.startswith("exporter_otlp") and not field.startswith(OF_SIGNALS)
+        found[field] = source.variables[-1 if is_general else 0]
     return found
 
 

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from eco2_tracing._early import removed
 from eco2_tracing._guard import attempt_silently, warn_once
+from eco2_tracing._settings.destinations import resolve_otlp
 from eco2_tracing._settings.display import masked_reprs
 from eco2_tracing._settings.fields import (
     ENVIRONMENT,
@@ -24,7 +25,6 @@ from eco2_tracing._settings.fields import (
 )
 from eco2_tracing._settings.names import SAMPLER, Level, read_sampler, translate_aliases
 from eco2_tracing._settings.near_misses import is_generic, is_superfluous, report_near_misses
-from eco2_tracing._settings.otlp import resolve_otlp
 from eco2_tracing._settings.parse import pairs
 from eco2_tracing._settings.probable import unquoted
 from eco2_tracing._settings.problem import (
@@ -162,12 +162,14 @@ class _Reader:
 
     def _fit_batch(self, values: dict[str, Any]) -> None:
         """Keep a batch within the queue: OTEL_BSP_MAX_EXPORT_BATCH_SIZE "must be less than or equal"."""
-        queue: int = values.get("bsp_max_queue_size", Settings.bsp_max_queue_size)
-        if values.get("bsp_max_export_batch_size", Settings.bsp_max_export_batch_size) > queue:
-            values["bsp_max_export_batch_size"] = queue
-            if found := self._found(["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"]):
-                complaint = f"a batch cannot be larger than the queue (OTEL_BSP_MAX_QUEUE_SIZE={queue})"
-                self._findings.replaced(*found, complaint, queue)
+        for kind in ("bsp", "blrp"):
+            size, batch = f"{kind}_max_queue_size", f"{kind}_max_export_batch_size"
+            queue: int = values.get(size, getattr(Settings, size))
+            if values.get(batch, getattr(Settings, batch)) > queue:
+                values[batch] = queue
+                if found := self._found([f"OTEL_{batch.upper()}"]):
+                    complaint = f"a batch cannot be larger than the queue (OTEL_{size.upper()}={queue})"
+                    self._findings.replaced(*found, complaint, queue)
 
     def _doubt_workers(self, text: str, complaint: str) -> None:
         """Report a bad WEB_CONCURRENCY, which servers read too, only where a rate is shared by processes."""

@@ -1,26 +1,25 @@
-"""Resolves the OTLP variables to one destination, and reports what looks like a mistake in them.
+"""Resolves OTLP endpoints, and says what looks like a mistake in them.
 
 Rules: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 """
 
 from __future__ import annotations
 
-import os
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from eco2_tracing._settings.display import is_credential, masked_reprs, shown_endpoint
+from eco2_tracing._settings.display import is_credential, shown_endpoint
 from eco2_tracing._settings.hosts import InternalHosts, is_host, is_target, parse_target, without_escaped_zone
 from eco2_tracing._settings.parse import SecretHeaders
-from eco2_tracing._settings.problem import BadValueError, Findings
+from eco2_tracing._settings.problem import BadValueError
 
 Protocol = Literal["grpc", "http/protobuf"]
 
-_PATH = "/v1/traces"
+_PATHS: Mapping[str, str] = {"TRACES": "/v1/traces", "METRICS": "/v1/metrics", "LOGS": "/v1/logs"}
 _OTLP_PORT: Mapping[str, int] = {"grpc": 4317, "http/protobuf": 4318}
 _OTHER_PORT: Mapping[str, int] = {"grpc": 4318, "http/protobuf": 4317}
 
@@ -66,10 +65,16 @@ class Reading(NamedTuple):
     """The other variables that the meaning of an endpoint depends on."""
 
     protocol: Protocol
-    traces_form: bool = False  # the endpoint is set in its `_TRACES_` form, which is used as it is
+    signal_form: bool = False  # the endpoint is set in its `_TRACES_` form, which is used as it is
     insecure: bool | None = None  # `OTEL_EXPORTER_OTLP_INSECURE`, where it is set
     guarded: bool = False  # OTLP headers or certificates are set, so plaintext is not the default
     targets: Sequence[str] = ()  # more internal hosts
+    signal: str = "TRACES"
+
+    @property
+    def path(self) -> str:
+        """The path of the signal, for HTTP."""
+        return _PATHS[self.signal]
 
     def plaintext(self, *hosts: str) -> bool:
         """Return whether an endpoint without a scheme is plaintext: as set, else on internal hosts alone."""
@@ -78,9 +83,9 @@ class Reading(NamedTuple):
         return not self.guarded and all(map(InternalHosts(self.targets).includes, hosts))
 
 
-def default_endpoint(protocol: Protocol) -> Endpoint:
+def default_endpoint(protocol: Protocol, signal: str = "TRACES") -> Endpoint:
     """Return the endpoint of a collector on this host."""
-    address = "localhost:4317" if protocol == "grpc" else f"http://localhost:4318{_PATH}"
+    address = "localhost:4317" if protocol == "grpc" else f"http://localhost:4318{_PATHS[signal]}"
     return Endpoint(address, insecure=True, text=address)
 
 
@@ -103,7 +108,7 @@ def read_endpoint(text: str, reading: Reading) -> Endpoint:
     clean = text.replace(f"{parts.netloc.rpartition('@')[0]}@", "", 1) if "@" in parts.netloc else text
     address = netloc
     if reading.protocol != "grpc":
-        path = (parts.path or "/") if reading.traces_form else parts.path.rstrip("/") + _PATH
+        path = (parts.path or "/") if reading.signal_form else parts.path.rstrip("/") + reading.path
         address = urlunsplit(("http" if insecure else "https", netloc, path, parts.query, ""))
     return Endpoint(address, insecure, clean.partition("?")[0], _basic(parts), _doubt(parts, port, reading))
 
@@ -170,85 +175,13 @@ def _doubt(parts: SplitResult, port: int | None, reading: Reading) -> str:
             doubts.append(f"gRPC has no use for the path {shown_endpoint(path)!r}, it is ignored")
         if parts.port is None and port == 80:
             doubts.append("no port is given, so port 80 is called; OTLP over gRPC is usually on 4317")
-    elif path.endswith(_PATH) and not reading.traces_form:
+    elif path.endswith(reading.path) and not reading.signal_form:
         doubts.append(
-            f"{_PATH} is appended to it, as specified: leave the path out, or use the _TRACES_ variable"
+            f"{reading.path} is appended to it, as specified: "
+            f"leave the path out, or use the _{reading.signal}_ variable"
         )
-    elif not path and reading.traces_form:
-        doubts.append(f"the _TRACES_ variable is used as it is, without {_PATH}, as specified")
+    elif not path and reading.signal_form:
+        doubts.append(
+            f"the _{reading.signal}_ variable is used as it is, without {reading.path}, as specified"
+        )
     return "; ".join(doubts)
-
-
-Find = Callable[[Iterable[str]], "tuple[str, str] | None"]
-_FILES = ("certificate", "client_certificate", "client_key")
-
-
-def resolve_otlp(values: Mapping[str, Any], find: Find, findings: Findings) -> dict[str, object]:
-    """Return the fields that depend on several OTLP variables: on the values read so far, and on their texts."""
-    headers = SecretHeaders(values.get("exporter_otlp_headers") or {})
-    files = {name: values.get(f"exporter_otlp_{name}") for name in _FILES}
-    if bool(files["client_certificate"]) != bool(files["client_key"]):
-        for found in map(find, (_names("CLIENT_CERTIFICATE"), _names("CLIENT_KEY"))):
-            if found:
-                complaint = "a client certificate and its key go together, the other is not set"
-                findings.replaced(*found, complaint, None)
-        files["client_certificate"] = files["client_key"] = None
-    _check_files(files, find, findings)
-    endpoint = _endpoint(values, find, findings, guarded=bool(headers) or any(files.values()))
-    if endpoint.authorization:
-        headers.setdefault("authorization", endpoint.authorization)
-    otlp = OtlpSettings(
-        protocol=values.get("exporter_otlp_protocol", "grpc"),
-        endpoint=endpoint.address,
-        insecure=endpoint.insecure,
-        headers=headers,
-        timeout_s=_timeout_s(values, find, findings),
-        compression=values.get("exporter_otlp_compression", "none"),
-        **masked_reprs(files),
-    )
-    return {"otlp": otlp, "exporter_otlp_headers": headers, "exporter_otlp_endpoint": endpoint.text}
-
-
-def _names(name: str) -> tuple[str, str]:
-    return f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}"
-
-
-def _endpoint(values: Mapping[str, Any], find: Find, findings: Findings, *, guarded: bool) -> Endpoint:
-    protocol = values.get("exporter_otlp_protocol", "grpc")
-    found = find(_names("ENDPOINT"))
-    if found is None:
-        return default_endpoint(protocol)
-    variable, text = found
-    reading = Reading(
-        protocol=protocol,
-        traces_form="_TRACES_" in variable,
-        insecure=values.get("exporter_otlp_insecure"),
-        guarded=guarded,
-        targets=values.get("propagation_targets", ()),
-    )
-    try:
-        endpoint = read_endpoint(text, reading)
-    except BadValueError as bad:
-        endpoint = default_endpoint(protocol)
-        findings.replaced(variable, text, bad.complaint, endpoint.address)
-    if endpoint.doubt:
-        findings.doubted(variable, text, endpoint.doubt)
-    return endpoint
-
-
-def _timeout_s(values: Mapping[str, Any], find: Find, findings: Findings) -> float:
-    milliseconds: int = values.get("exporter_otlp_timeout", 10_000)
-    found = find(_names("TIMEOUT"))
-    if found is not None and milliseconds < 100:
-        complaint = f"it means {milliseconds} milliseconds, as specified"
-        other = f"stock Python reads {milliseconds} seconds, which would be {milliseconds}000 here"
-        findings.doubted(*found, f"{complaint}; {other}")
-    return milliseconds / 1000
-
-
-def _check_files(files: Mapping[str, str | None], find: Find, findings: Findings) -> None:
-    for name, path in files.items():
-        found = find(_names(name.upper()))
-        # A path that exists with a slash behind it is a directory.
-        if path and found and (os.access(f"{path}/", os.F_OK) or not os.access(path, os.R_OK)):
-            findings.doubted(*found, "there is no such file that can be read")

@@ -79,6 +79,14 @@ milliseconds = integer(1, " of milliseconds")
 _milliseconds_or_none = integer(0, " of milliseconds")
 
 
+def port(value: str) -> int:
+    """Parse the number of a port."""
+    number = positive(value)
+    if number > 65_535:
+        raise BadValueError("expected a port from 1 to 65535")
+    return number
+
+
 def timeout(value: str) -> int:
     """Parse milliseconds; 0 means no limit, which is the largest number here, as is every larger one."""
     if re.fullmatch("[0-9]+", value) and int(value.lstrip("0")[:11] or 0) > MAX_INT:

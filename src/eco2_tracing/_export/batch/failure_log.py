@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from eco2_tracing._export.signal import TRACES, Signal
 from eco2_tracing._guard import guarded, warn
 
 if TYPE_CHECKING:
@@ -14,18 +15,17 @@ if TYPE_CHECKING:
 
 _DROPPED = "they are dropped, as sending them again would not help: look at"
 _CURES = (
-    "start a collector there, set OTEL_EXPORTER_OTLP_ENDPOINT to one that runs, or set OTEL_TRACES_EXPORTER to "
-    "waterfall, which prints traces, or to none"
+    "start a collector there, set OTEL_EXPORTER_OTLP_ENDPOINT to one that runs, or set {exporter} to {others}"
 )
 _REPORTS: dict[Reason | None, tuple[str, str]] = {
-    None: ("Spans do not reach %s", f"retrying: {_CURES}"),
-    "export_failed": ("Spans do not reach %s", f"they are dropped: {_CURES}"),
+    None: ("{Items} do not reach {endpoint}", f"retrying: {_CURES}"),
+    "export_failed": ("{Items} do not reach {endpoint}", f"they are dropped: {_CURES}"),
     "rejected": (
-        "%s refuses spans",
+        "{endpoint} refuses {items}",
         f"{_DROPPED} OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL, or at the receiver's own log",
     ),
     "unauthenticated": (
-        "%s does not accept the credentials that spans are sent with",
+        "{endpoint} does not accept the credentials that {items} are sent with",
         "they are dropped: look at OTEL_EXPORTER_OTLP_HEADERS and OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
     ),
 }
@@ -40,8 +40,11 @@ class FailureLog:
     It writes at most one line a minute about failures and one about their end.
     """
 
-    def __init__(self, endpoint: str, queue: SpanQueue, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, endpoint: str, queue: SpanQueue, clock: Callable[[], float], signal: Signal = TRACES
+    ) -> None:
         self._endpoint = endpoint
+        self._signal = signal
         self._queue = queue
         self._clock = clock
         self._failing_since: float | None = None
@@ -67,10 +70,10 @@ class FailureLog:
         if not self._may_log(now):
             return
         self._failure_logged = True
-        headline, consequence = _REPORTS[reason]
+        headline, consequence = (self._worded(text) for text in _REPORTS[reason])
         _log(
             "%s: %s (%d queued, %d dropped so far); %s; next report in %d s at the earliest",
-            headline % self._endpoint,
+            headline,
             error,
             self._queue.queued() - lost,
             self._queue.lost() + lost,
@@ -84,7 +87,7 @@ class FailureLog:
         if self._failing_since is not None:
             self.delivered()
         elif self._may_log(self._clock()):
-            _log("%s accepts the spans with a message: %s", self._endpoint, message)
+            _log("%s accepts the %s with a message: %s", self._endpoint, self._signal.items, message)
 
     def delivered(self) -> None:
         """Record a request that was accepted. Log the end of a failure, or spans lost to a full queue."""
@@ -93,7 +96,8 @@ class FailureLog:
         if self._failing_since is not None:
             if self._failure_logged:
                 _log(
-                    "Spans reach %s again after %.0f s (%d queued, %d dropped so far)",
+                    "%s reach %s again after %.0f s (%d queued, %d dropped so far)",
+                    self._signal.items.capitalize(),
                     self._endpoint,
                     now - self._failing_since,
                     self._queue.queued(),
@@ -105,15 +109,30 @@ class FailureLog:
             dropped, shortened = self._overflow
             self._overflow = overflow
             _log(
-                "%d spans were dropped and %d shortened: spans end faster than %s takes them "
-                "(OTEL_BSP_MAX_QUEUE_SIZE is %d: the queue holds that many spans, and %d KiB of long texts; "
-                "a shorter OTEL_BSP_SCHEDULE_DELAY helps against bursts)",
+                "%d %s were dropped and %d shortened: %s faster than %s takes them "
+                "(%s is %d: the queue holds that many %s, and %d KiB of long texts; "
+                "a shorter %s helps against bursts)",
                 overflow[0] - dropped,
+                self._signal.items,
                 overflow[1] - shortened,
+                self._signal.produced,
                 self._endpoint,
+                self._signal.queue_size,
                 self._queue.size,
+                self._signal.items,
                 self._queue.byte_limit // 1024,
+                self._signal.schedule_delay,
             )
+
+    def _worded(self, text: str) -> str:
+        signal = self._signal
+        return text.format(
+            Items=signal.items.capitalize(),
+            items=signal.items,
+            endpoint=self._endpoint,
+            exporter=signal.exporter,
+            others=signal.others,
+        )
 
     def _may_log(self, now: float) -> bool:
         if now < self._quiet_until:

@@ -1,4 +1,4 @@
-"""The bounded queue of spans and the counts of their outcomes."""
+"""The bounded queue of spans, or of items of another signal, and the counts of their outcomes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from eco2_tracing._readable_span import SMALL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.sdk._logs import ReadableLogRecord
     from opentelemetry.sdk.trace import ReadableSpan
 
     from eco2_tracing._export.result import EncodedSpan
 
-    Queued = ReadableSpan | EncodedSpan
+    Queued = ReadableSpan | EncodedSpan | ReadableLogRecord | bytes
 
 BYTES_PER_SPAN = 2 * 1024
 """Bytes for large spans per span of the queue's capacity: 4 MiB by default."""
@@ -32,15 +33,15 @@ NEVER = 1 << 62
 """Value of `SpanQueue.wake_at` while the worker does not wait."""
 
 
-class LargeSpan(NamedTuple):
-    """A span whose size counts against the byte limit.
+class LargeItem(NamedTuple):
+    """An item whose size counts against the byte limit.
 
     Attributes:
-        span: The span, encoded or not.
+        item: The span or the item of another signal.
         size: Bytes reserved for it.
     """
 
-    span: Queued
+    item: Queued
     size: int
 
 
@@ -52,7 +53,7 @@ class SpanQueue:
     """
 
     def __init__(self, capacity: int, batch_size: int, clock: Callable[[], float]) -> None:
-        self.spans: deque[Queued | LargeSpan] = deque()
+        self.spans: deque[Queued | LargeItem] = deque()
         self.size = self.capacity = capacity  # `capacity` becomes 0 when the queue is stopped
         self.byte_limit = max(capacity * BYTES_PER_SPAN, LEAST_BYTES)
         self.bytes_waiting = 0
@@ -69,6 +70,7 @@ class SpanQueue:
         self.finished = 0
         self.sent = 0
         self.dropped: dict[Reason, int] = dict.fromkeys(REASONS, 0)
+        self.failures = 0
         self.last_error: str | None = None
         self.last_error_at: datetime | None = None
         self._clock = clock
@@ -96,16 +98,25 @@ class SpanQueue:
             self.bytes_waiting += reserved
             return reserved
 
+    def reserve_all(self, size: int) -> bool:
+        """Reserve bytes for an item that cannot be pruned; return False if it exceeds the free bytes."""
+        with self._lock:
+            free = self.byte_limit - self.bytes_waiting - self.bytes_taken
+            if size > min(free, self.byte_limit // SHARES):
+                return False
+            self.bytes_waiting += size
+            return True
+
     def take(self) -> list[Queued]:
         """Take the next batch, oldest spans first. Large spans make it shorter: encoding copies their bytes."""
         batch: list[Queued] = []
         with self._lock:
             for _ in range(min(self.waiting(), self.batch_size)):
                 item = self.spans.popleft()
-                if isinstance(item, LargeSpan):
+                if isinstance(item, LargeItem):
                     self.bytes_taken += item.size
                     self.bytes_waiting -= item.size
-                    item = item.span
+                    item = item.item
                 batch.append(item)
                 if self.bytes_taken > self.byte_limit // SHARES:
                     break
@@ -125,8 +136,9 @@ class SpanQueue:
             self._wake_flushes()
 
     def record_error(self, error: str) -> None:
-        """Store the latest error for `stats`."""
+        """Count a failure, and store the latest error for `stats`."""
         with self._lock:
+            self.failures += 1
             self.last_error, self.last_error_at = error, datetime.now(UTC)
 
     def flush(self, deadline: float) -> bool:
@@ -207,7 +219,7 @@ class SpanQueue:
                 self._drop_all()  # another thread may have appended a span during the shutdown
             dropped = {str(reason): count for reason, count in self.dropped.items()}
             error = self.last_error, self.last_error_at
-            return DeliveryStats(endpoint, self.sent, self.queued(), dropped, *error)
+            return DeliveryStats(endpoint, self.sent, self.queued(), dropped, *error, self.failures)
 
     def _wake_flushes(self) -> None:
         for changed in list(self._flushes):

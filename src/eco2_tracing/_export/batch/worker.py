@@ -9,6 +9,7 @@ from opentelemetry.context import attach, detach
 
 from eco2_tracing._export.batch.failure_log import FailureLog
 from eco2_tracing._export.batch.queue import NEVER, SpanQueue
+from eco2_tracing._export.signal import TRACES, Signal
 from eco2_tracing._guard import guarded, internal_failure
 from eco2_tracing._native import wait
 from eco2_tracing._untraced import SUPPRESSED
@@ -37,11 +38,8 @@ class BatchExporter(Protocol):
 
     endpoint: str
 
-    def encode_span(self, span: ReadableSpan) -> Queued:
-        """Encode an ended span, in the thread that ended it; return the span itself if that fails."""
-
-    def encode(self, spans: Sequence[Queued]) -> tuple[list[EncodedBatch], int]:
-        """Build the requests of a batch. Return them, and the number of spans that cannot be encoded."""
+    def encode(self, items: Sequence[Queued], /) -> tuple[list[EncodedBatch], int]:
+        """Build the requests of a batch. Return them, and the number of items that cannot be encoded."""
 
     def send(self, batch: EncodedBatch, timeout_s: float) -> ExportResult:
         """Send within the timeout."""
@@ -56,6 +54,13 @@ class BatchExporter(Protocol):
         """In a forked child: release the parent's connections without sending anything on them."""
 
 
+class SpanEncoding(Protocol):
+    """The part of an exporter of spans that runs in the threads that end them."""
+
+    def encode_span(self, span: ReadableSpan, /) -> Queued:
+        """Encode an ended span; return the span itself if that fails."""
+
+
 class Worker:
     """Delivers queued spans until the queue is stopped."""
 
@@ -67,13 +72,16 @@ class Worker:
         schedule_delay_s: float,
         export_timeout_s: float,
         clock: Callable[[], float],
+        signal: Signal = TRACES,
+        observer: Callable[[float, ExportResult], None] | None = None,
     ) -> None:
+        self._observer = observer
         self._queue = queue
         self._exporter = exporter
         self._schedule_delay_s = schedule_delay_s
         self._export_timeout_s = export_timeout_s
         self._clock = clock
-        self._failure_log = FailureLog(exporter.endpoint, queue, clock)
+        self._failure_log = FailureLog(exporter.endpoint, queue, clock, signal)
         self._given_up = False
 
     def run(self) -> None:
@@ -142,6 +150,8 @@ class Worker:
             if timeout_s <= 0:
                 break
             result = self._exporter.send(batch, timeout_s)
+            if self._observer is not None:
+                self._observer(self._clock() - started, result)
             if self._is_final(batch, result, started):
                 return
             tries += 1

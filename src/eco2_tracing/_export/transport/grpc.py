@@ -24,7 +24,6 @@ _SETTINGS_WAIT_S = 1.0
 """Seconds that the first request waits for the server's SETTINGS."""
 _EIGHT_DIGITS = 100_000_000
 _NO_LIMIT_MARGIN_S = 86_400.0
-_PATH = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 
 class GrpcTransport(PersistentTransport):
@@ -42,11 +41,12 @@ class GrpcTransport(PersistentTransport):
     ) -> None:
         super().__init__(connector, options.compress)
         self._session: Http2Session | None = None
-        self._headers = (
+        self._head = (
             (":method", "POST"),
             (":scheme", "https" if secure else "http"),
             (":authority", authority),
-            (":path", _PATH),
+        )
+        self._headers = (
             ("te", "trailers"),
             ("content-type", "application/grpc"),
             ("user-agent", options.user_agent),
@@ -59,14 +59,16 @@ class GrpcTransport(PersistentTransport):
         self._session = None
         super().close()
 
-    def _exchange(self, body: bytes, deadline: float, *, resent: bool) -> ExportResult | None:
+    def _exchange(self, path: str, body: bytes, deadline: float, *, resent: bool) -> ExportResult | None:
         session = self._ready(deadline)
         # A server that refused the first request may have sent its SETTINGS late.
         left = deadline - self._clock()
         session.await_settings(left / 2 if resent else min(_SETTINGS_WAIT_S, left / 2))
         framed = (b"\x01" if self._compress else b"\x00") + len(body).to_bytes(4, "big") + body
         timeout = grpc_timeout(deadline - self._clock())
-        headers = (*self._headers, ("grpc-timeout", timeout)) if timeout else self._headers
+        headers = (*self._head, (":path", path), *self._headers)
+        if timeout:
+            headers = (*headers, ("grpc-timeout", timeout))
         response = session.call(headers, framed)
         if not response.reusable:
             self.close()

@@ -27,16 +27,21 @@ _BAD_REQUEST = 400
 
 
 class HttpTransport(PersistentTransport):
-    """Posts requests to a URL. Redirects are not followed: headers may hold credentials."""
+    """Posts requests to a server. Redirects are not followed: headers may hold credentials.
+
+    Args:
+        url: A URL of the server. Its path is not used.
+        connector: Opens connections.
+        options: What every request carries.
+    """
 
     def __init__(self, url: str, connector: Connector, options: RequestOptions) -> None:
         super().__init__(connector, options.compress)
         parts = urlsplit(url)
-        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         # A zone is not sent (RFC 6874, section 4).
         host = re.sub(r"%[^\]]*\]", "]", parts.netloc.rpartition("@")[2])
         self._secure = parts.scheme == "https"
-        self._url = f"{parts.scheme}://{host}{self._path}"
+        self._origin = f"{parts.scheme}://{host}"
         self._headers = {
             "Host": host,
             "User-Agent": options.user_agent,
@@ -50,7 +55,7 @@ class HttpTransport(PersistentTransport):
             self.close()
         return self._connected(deadline)
 
-    def _exchange(self, body: bytes, deadline: float, *, resent: bool) -> ExportResult:
+    def _exchange(self, path: str, body: bytes, deadline: float, *, resent: bool) -> ExportResult:
         connection = self._ready(deadline)
         client = HTTPConnection("unused")
         client.sock = sock = KeptSocket(connection)
@@ -58,7 +63,7 @@ class HttpTransport(PersistentTransport):
         # A proxy that forwards plaintext needs the whole URL (RFC 9112, 3.2.2); TLS goes through a tunnel.
         proxy = None if self._secure else connection.proxy
         client.putrequest(
-            "POST", self._url if proxy else self._path, skip_host=True, skip_accept_encoding=True
+            "POST", self._origin + path if proxy else path, skip_host=True, skip_accept_encoding=True
         )
         for name, value in self._headers.items():
             client.putheader(name, value.encode("latin-1", "replace"))

@@ -11,6 +11,12 @@ from opentelemetry.trace import INVALID_SPAN
 from eco2_tracing._context import otel_context
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation.client.call import begin_call
+from eco2_tracing._instrumentation.client.measured import (
+    MeasuredCall,
+    begin_measuring,
+    record_call,
+    record_failed_call,
+)
 from eco2_tracing._instrumentation.client.transports import delegating
 from eco2_tracing._instrumentation.common.http_attributes import Request
 from eco2_tracing._instrumentation.common.outgoing_headers import inject_headers, response_header_items
@@ -26,7 +32,7 @@ if TYPE_CHECKING:
     from eco2_tracing._instrumentation.client.call import ClientCall
     from eco2_tracing._instrumentation.common.state import ExternalAttempt, InstrumentationState
 
-    Attempt = ClientCall | ExternalAttempt
+    Attempt = ClientCall | ExternalAttempt | MeasuredCall
     Begun = tuple[Attempt, Token[Context], "OuterCall | None"]
 
 
@@ -135,6 +141,8 @@ def begin(request: Request, in_process: bool, outer_kind: type | None = None) ->
         attempt = _begin(state, request, context)
         if attempt is None:
             return None
+        if state.metrics is not None:
+            begin_measuring(attempt)
         inside = Context(context)  # one copy, which is changed before it is attached
         dict.__setitem__(inside, SPAN_KEY, attempt.span)
         outer = None
@@ -159,6 +167,8 @@ def _begin(state: InstrumentationState, request: Request, context: Context) -> A
             elif state.call_external is not None:
                 attempt = state.call_external(state, context, request)
                 injected = attempt.span.get_span_context()
+            if attempt is None and state.metrics is not None:
+                attempt = MeasuredCall(state, request, parent_span)
         inject_headers(state, request, injected, context)
     except Exception:  # noqa: BLE001 - the call is sent; the attempt is returned if it has begun
         internal_failure("an outgoing call")
@@ -177,7 +187,11 @@ def _begin_below(state: InstrumentationState, outer: OuterCall, request: Request
         attempt = _begin(state, request, context)
         if attempt is None:
             return None
+        if state.metrics is not None:
+            begin_measuring(attempt)
     else:
+        if state.metrics is not None:
+            begin_measuring(attempt)
         attempt.restart(request)
         inject_headers(state, request, span.get_span_context(), context)
     return attempt, otel_context.set(Context({**context, SPAN_KEY: attempt.span})), None
@@ -220,6 +234,8 @@ def answered(attempt: Attempt, response: Response, watch: Watch) -> None:
             captured = [(item[1], item[2]) for item in items]
         status = response.status_code
         attempt.answered(status, response.extensions, captured)
+        if state.metrics is not None:
+            record_call(state.metrics, attempt, status, response.extensions.get("http_version"))
         if response.is_closed or status == _SWITCHING_PROTOCOLS:
             finished(attempt)  # the body has been read, or there is none
         else:
@@ -249,5 +265,7 @@ def raised(attempt: Attempt, exception: BaseException) -> None:
     """End the span of an attempt that got no response or an incomplete body."""
     try:
         attempt.raised(exception)
+        if attempt.state.metrics is not None and isinstance(exception, Exception):
+            record_failed_call(attempt.state.metrics, attempt, exception)
     except Exception:  # noqa: BLE001 - the application must get the original exception
         internal_failure("reading a failed call")

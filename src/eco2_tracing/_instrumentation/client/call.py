@@ -45,6 +45,8 @@ class ClientCall:
     Attributes:
         start_time: Nanoseconds since the epoch.
         span: The span, set after construction; ``None`` when the attempt has ended.
+        measured_from: `perf_counter_ns` at the begin of a measured attempt, 0 if it is not measured.
+        measured_span: The span of a measured attempt, also when it has ended.
     """
 
     _status_code: int | None = None
@@ -53,6 +55,8 @@ class ClientCall:
     _answered_time: int | None = None
     _request_headers: Iterable[tuple[bytes, bytes]] | None = None
     _response_headers: Iterable[tuple[bytes, bytes]] | None = None
+    measured_from = 0
+    measured_span: Span | None = None
     span: Span | None
     url: Url
 
@@ -60,13 +64,13 @@ class ClientCall:
         self.state = state
         self.local = local
         self.start_time = local.now()
-        self._method, self.url = request.method, request.url
+        self.method, self.url = request.method, request.url
         if state.client_request_headers is not None:
             self._request_headers = request.headers.raw
 
     def restart(self, request: Request) -> None:
         """Restart the span at the inner transport that sends the request."""
-        self._method, self.url = request.method, request.url
+        self.method, self.url = request.method, request.url
         if self.state.client_request_headers is not None:
             self._request_headers = request.headers.raw
         span = self.span
@@ -132,12 +136,12 @@ class ClientCall:
 
     def describe_name(self, attributes: Attributes | None = None) -> str:
         """Return the name of the span: the method."""
-        return call_name(self._method)
+        return call_name(self.method)
 
     def describe_attributes(self) -> dict[str, AttributeValue]:
         """Return the stable HTTP attributes of the request, and of the response if there is one."""
         state = self.state
-        attributes = call_attributes(self._method, self.url, state.redactor)
+        attributes = call_attributes(self.method, self.url, state.redactor)
         status = self._status_code
         if status is not None:
             attributes["http.response.status_code"] = status

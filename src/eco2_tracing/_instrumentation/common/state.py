@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from eco2_tracing._instrumentation.common.excluded import url_of
+from eco2_tracing._instrumentation.common.served_request import serve
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from eco2_tracing._instrumentation.common.excluded import ExcludedPaths, ExcludedUrls
     from eco2_tracing._instrumentation.common.http_attributes import (
+        ASGIApp,
         HeaderCapture,
         Hook,
         ReadScope,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from eco2_tracing._redaction import Redactor
     from eco2_tracing._spans.read_side import SpanSource
     from eco2_tracing._spans.tracer import SpanFactory
+    from eco2_tracing.metrics._http import HttpMetrics
     from eco2_tracing.propagation import Inbound, Propagation
     from eco2_tracing.sampling import HeadSampler
     from eco2_tracing.sampling._tail.sampler import TailSampler
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     ]
     """Returns the request, the ``receive`` to use, and the context that the application runs in."""
     CallExternal = Callable[["InstrumentationState", Context, Request], "ExternalAttempt"]
+    Serve = Callable[[ASGIApp, ServedRequest, Scope, Receive, Context, Context], Awaitable[None]]
 
 SERVER_SCOPE, CLIENT_SCOPE = "eco2_tracing.fastapi", "eco2_tracing.httpx"
 """Names of the instrumentation scopes of server and client spans."""
@@ -49,7 +53,10 @@ class ExternalAttempt(Protocol):
     span: Span
     state: InstrumentationState
     local: None
+    method: str
     url: Url
+    measured_from: int
+    measured_span: Span | None
 
     def restart(self, request: Request) -> None:
         """Restart the span at the inner transport that sends the request."""
@@ -114,6 +121,8 @@ class InstrumentationState:
         shutdown: Awaited when a lifespan has ended.
         has_reported: True if another instrumentation of httpx has been reported.
         external_hosts: External hosts that calls were sent to with trace context, in order of appearance.
+        metrics: Measures requests and calls; ``None`` while metrics are off.
+        serve: Serves a request that is traced; measures it while metrics are on.
         excludes_more: True if there are ``excluded_words`` or ``excluded_urls``.
         reads_responses: True if successful responses must be inspected.
         read: Cached `Propagation.extract_headers`.
@@ -138,6 +147,8 @@ class InstrumentationState:
     shutdown: Callable[[], Awaitable[None]] | None = None
     has_reported: bool = False
     external_hosts: dict[str, None] = field(default_factory=dict)
+    metrics: HttpMetrics | None = None
+    serve: Serve = serve
     excludes_more: bool = field(init=False)
     reads_responses: bool = field(init=False)
     read: Callable[[Iterable[tuple[bytes, bytes]]], Inbound | None] = field(init=False)

@@ -147,15 +147,19 @@ class ExternalCall:
     local = None
     """There is no local trace: the external provider samples."""
 
-    def __init__(self, state: InstrumentationState, span: Span, url: Url) -> None:
+    measured_from = 0
+    measured_span: Span | None = None
+
+    def __init__(self, state: InstrumentationState, span: Span, method: str, url: Url) -> None:
         self.state = state
         self.span = span
+        self.method = method
         self.url = url
         self._answered_time: int | None = None
 
     def restart(self, request: Request) -> None:
         """Restart the attempt at the inner transport that sends the request."""
-        self.url = request.url
+        self.method, self.url = request.method, request.url
         self.span.set_attributes(call_attributes(request.method, request.url, self.state.redactor))
 
     def answered(
@@ -198,4 +202,4 @@ def call_external(
     if state.client_request_headers is not None:
         attributes.update(state.client_request_headers.attributes(request.headers.raw))
     span = tracer.start_span(call_name(request.method), context, SpanKind.CLIENT, attributes)
-    return ExternalCall(state, span, request.url)
+    return ExternalCall(state, span, request.method, request.url)

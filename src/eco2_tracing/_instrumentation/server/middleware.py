@@ -163,7 +163,7 @@ class TracingMiddleware:
             request, receive, context = state.begin_external(
                 state, scope, receive, send, base, inbound, self._hook
             )
-            return serve(self.app, request, scope, receive, base, context)
+            return state.serve(self.app, request, scope, receive, base, context)
         if (
             inbound is not None
             and inbound.refused
@@ -178,12 +178,14 @@ class TracingMiddleware:
                     return self._traced(state, instrumenter, scope, receive, send, base, inbound)
                 span = UnrecordedSpan(instrumenter.factory, inbound)
                 context = Context({SPAN_KEY: span, INBOUND_KEY: inbound})
-                return serve(self.app, UnrecordedRequest(scope, send, span), scope, receive, base, context)
+                return state.serve(
+                    self.app, UnrecordedRequest(scope, send, span), scope, receive, base, context
+                )
             lazy = begin_lazily(state, instrumenter, inbound, scope, send, self._owner)
             if scope.get("method") != "GET":  # a WebSocket, or a request that may have a body
                 receive = lazy.watch(receive)
             context = Context({SPAN_KEY: lazy.span, INBOUND_KEY: inbound})
-            return serve(self.app, lazy, scope, receive, base, context)
+            return state.serve(self.app, lazy, scope, receive, base, context)
         return self._traced(state, instrumenter, scope, receive, send, base, inbound)
 
     def _traced(
@@ -218,7 +220,7 @@ class TracingMiddleware:
                 self._call_start_hooks(instrumenter, span, scope, parent)
             if scope.get("method") != "GET":
                 receive = begun.watch(receive)
-        return serve(self.app, request, scope, receive, base, Context(values))
+        return state.serve(self.app, request, scope, receive, base, Context(values))
 
     def _untraced(
         self,
