@@ -69,7 +69,7 @@ def test_shutdown_while_a_connection_is_opened(scheme: str, open_batcher: Open) 
         endpoint = host if scheme == "grpc" else f"http://{host}/v1/traces"
         batcher = open_batcher(endpoint, timeout_s=3600, batcher={"export_timeout_s": 3600})
         batcher.on_end(make_span())
-        connector = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
+        connector = batcher._batch_exporter._transport._shared.transport._connector  # type: ignore[attr-defined]  # that of both transports
         eventually(lambda: connector._race.pending)
         assert not batcher.shutdown(100)
         assert batcher.stats().dropped["shutdown"] == 1
@@ -124,7 +124,7 @@ def test_shutdown_during_a_handshake(protocol: str, open_batcher: Open) -> None:
         endpoint = host if protocol == "grpc" else f"https://{host}/v1/traces"
         batcher = open_batcher(endpoint, timeout_s=3600, insecure=False, batcher={"export_timeout_s": 3600})
         batcher.on_end(make_span())
-        connector = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
+        connector = batcher._batch_exporter._transport._shared.transport._connector  # type: ignore[attr-defined]  # that of both transports
         eventually(lambda: connector._opening is not None and connector._opening.is_secure)
         assert not batcher.shutdown(100)
         eventually(lambda: not [t for t in threading.enumerate() if t.name == "eco2-tracing-export"])
@@ -137,7 +137,7 @@ def test_a_fork_during_a_handshake(open_batcher: Open) -> None:
             f"127.0.0.1:{hole.port}", timeout_s=3600, insecure=False, batcher={"export_timeout_s": 3600}
         )
         batcher.on_end(make_span())
-        connector = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
+        connector = batcher._batch_exporter._transport._shared.transport._connector  # type: ignore[attr-defined]  # that of both transports
         eventually(lambda: connector._opening is not None and connector._opening.is_secure)
         opening = connector._opening
         batcher._batch_exporter.after_fork()
@@ -152,7 +152,7 @@ def test_an_abort_behind_the_connection(scheme: str, open_batcher: Open) -> None
     with BlackHole() as hole:
         host = f"127.0.0.1:{hole.port}"
         batcher = open_batcher(host if scheme == "grpc" else f"http://{host}/v1/traces", timeout_s=3600)
-        connector = batcher._batch_exporter._transport._connector  # type: ignore[attr-defined]  # that of both transports
+        connector = batcher._batch_exporter._transport._shared.transport._connector  # type: ignore[attr-defined]  # that of both transports
         connect = connector._race.connect
 
         def connect_and_abort(*args: Any) -> Any:

@@ -34,6 +34,7 @@ LAYERS = {
     "sampling": 3,
     "_export": 3,
     "logs": 3,
+    "metrics": 3,
     "_spans": 3,
     "_instrumentation": 4,
     "_lifecycle": 5,
@@ -48,6 +49,7 @@ LAYERS = {
 PARTS = {
     "_export.gil": 1,
     "_export.result": 1,
+    "_export.signal": 1,
     "_export.otlp": 2,
     "_export.transport": 2,
     "_export.batch": 2,
@@ -75,6 +77,7 @@ LAZY = {
     "httpcore",
     "httpx",
     "httpx2",
+    "prometheus_client",
     "pytest",
     "requests",
     "urllib3",

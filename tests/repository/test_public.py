@@ -19,18 +19,20 @@ TOP_LEVEL = [
     "bind_log_fields",
     "configure_logging",
     "configure_tracing",
+    "current_exemplar",
     "current_span_id",
     "current_trace_id",
     "flush_tracing",
     "instrument_app",
     "instrument_httpx",
     "instrument_libraries",
+    "record_metric",
     "shutdown_tracing",
     "span",
     "traced",
     "tracing_status",
 ]
-SUBMODULES = ["logs", "propagation", "sampling", "testing"]
+SUBMODULES = ["logs", "metrics", "propagation", "sampling", "testing"]
 PUBLIC = ["eco2_tracing", *(f"eco2_tracing.{name}" for name in SUBMODULES)]
 
 

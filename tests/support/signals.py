@@ -159,7 +159,10 @@ def _http_server(received: Received) -> ThreadingHTTPServer:
                 body = gzip.decompress(body)
             headers = {key.lower(): value for key, value in self.headers.items()}
             answer = received.add(
-                self.path.rpartition("/")[2], body, headers, f"{self.client_address[0]}:{self.client_address[1]}"
+                self.path.rpartition("/")[2],
+                body,
+                headers,
+                f"{self.client_address[0]}:{self.client_address[1]}",
             )
             self.send_response(200)
             self.send_header("content-length", str(len(answer)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from eco2_tracing._instrumentation.fastapi import native
 from eco2_tracing._instrumentation.server.measured import MeasuredServing
@@ -31,6 +31,18 @@ if TYPE_CHECKING:
 _PROMETHEUS = "prometheus"
 
 
+class Counts(NamedTuple):
+    """What this library's own metrics show.
+
+    Attributes:
+        spans: Returns the counts of spans.
+        kept: Returns the number of exported local traces by reason.
+    """
+
+    spans: Callable[[], Delivered]
+    kept: Callable[[], Mapping[str, int]]
+
+
 class OtherSignals:
     """Metrics and logs. Without an exporter of either, nothing is built.
 
@@ -39,8 +51,7 @@ class OtherSignals:
         resource: Returns the resource of this process.
         redactor: Masks secrets.
         destinations: Connections that signals share.
-        counts: Returns the counts of spans.
-        kept: Returns the number of exported local traces by reason.
+        counts: Return what this library's own metrics show.
         flush: Flushes every signal within a number of seconds.
     """
 
@@ -50,9 +61,7 @@ class OtherSignals:
         resource: Callable[[], Resource],
         redactor: Redactor,
         destinations: Destinations,
-        *,
-        counts: Callable[[], Delivered],
-        kept: Callable[[], Mapping[str, int]],
+        counts: Counts,
         flush: Callable[[float], bool],
     ) -> None:
         self._settings = settings
@@ -67,10 +76,9 @@ class OtherSignals:
         if _is_on(self._usable_metrics()):
             from eco2_tracing._lifecycle.metrics import build_metrics
 
-            self._health = Health(self._all_counts, kept)
+            self._health = Health(self._all_counts, counts.kept)
             self.metrics = build_metrics(settings, resource, redactor, destinations, self._health)
-            for batcher in self.batchers:
-                self.observe(batcher)
+            self.observe(*self.batchers)
 
     def _usable_metrics(self) -> tuple[str, ...]:
         names = tuple(self._settings.metrics_exporter)
@@ -80,17 +88,18 @@ class OtherSignals:
             return tuple(name for name in names if name != _PROMETHEUS)
         return names
 
-    def observe(self, batcher: Batcher) -> None:
-        """Record the durations of the requests that a batcher sends."""
+    def observe(self, *batchers: Batcher) -> None:
+        """Record the durations of the requests that the queues send."""
         if self.metrics is not None:
-            batcher.observer = partial(self._exported, batcher.signal.name)
+            for batcher in batchers:
+                batcher.observer = partial(self._exported, batcher.signal.name)
 
     def _exported(self, signal: str, seconds: float, result: ExportResult) -> None:
         error = None if result.outcome == "sent" else result.reason
         self._health.exported(signal, seconds, error)
 
     def _all_counts(self) -> Mapping[str, Delivered]:
-        found = {"spans": self._counts()}
+        found = {"spans": self._counts.spans()}
         if self.logs is not None:
             found["log_records"] = delivered(batcher.stats() for batcher in self.logs.batchers)
         return found
@@ -150,6 +159,11 @@ class OtherSignals:
         if self.logs is not None:
             self.logs.uninstall()
         native.switch_off()
+
+
+def is_any_on(settings: Settings) -> bool:
+    """Return whether metrics or log records are exported."""
+    return _is_on(settings.metrics_exporter) or _is_on(settings.logs_exporter)
 
 
 def _is_on(names: Sequence[str]) -> bool:

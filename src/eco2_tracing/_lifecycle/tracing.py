@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.trace import get_current_span
 
 from eco2_tracing._compat.api import global_provider
 from eco2_tracing._console.buffer import LogBuffer
@@ -18,10 +17,11 @@ from eco2_tracing._instrumentation.build import build_instrumenter, build_state,
 from eco2_tracing._instrumentation.common.state import InstrumentationState, current
 from eco2_tracing._lifecycle import global_state
 from eco2_tracing._lifecycle.counts import delivered
+from eco2_tracing._lifecycle.decisions import caller_decision, tail_rules
 from eco2_tracing._lifecycle.delivery import Delivery, ExitBudget
 from eco2_tracing._lifecycle.external_sampler import ExternalPropagation
 from eco2_tracing._lifecycle.processes import TerminationHandler, prepare_host, run_off_loop
-from eco2_tracing._lifecycle.signals import OtherSignals
+from eco2_tracing._lifecycle.signals import Counts, OtherSignals, is_any_on
 from eco2_tracing._lifecycle.waiting import Patience, person_waits
 from eco2_tracing._native import RLock
 from eco2_tracing._redaction import Redactor
@@ -30,13 +30,12 @@ from eco2_tracing._spans.pipeline import Pipeline
 from eco2_tracing._spans.provider import TracerProvider, build_factory, tracers
 from eco2_tracing.logs._configure import reassert_logging, tap_log_lines
 from eco2_tracing.logs._shared import set_redactor, set_service
-from eco2_tracing.propagation import Propagation, inbound_of
+from eco2_tracing.propagation import Propagation
 from eco2_tracing.sampling import build_sampler
-from eco2_tracing.sampling._tail.limits import TailLimits, TailRules
-from eco2_tracing.sampling._tail.sampler import CallerDecision, ProviderSampler, TailSampler
+from eco2_tracing.sampling._tail.limits import TailLimits
+from eco2_tracing.sampling._tail.sampler import ProviderSampler, TailSampler
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.util.types import AttributeValue
 
@@ -62,7 +61,7 @@ class Tracing:
         self.tail_sampler: TailSampler | None = None
         self.sampler: BuiltSampler | None = None
         self.pipeline: Pipeline | None = None
-        self.rules = _rules(settings)
+        self.rules = tail_rules(settings)
         self.budget = ExitBudget(RLock())
         self.patience = Patience()
         self.signals = TerminationHandler(self.flush_at_end)
@@ -103,21 +102,18 @@ class Tracing:
     def _build_others(self, resource_attributes: Mapping[str, AttributeValue] | None) -> OtherSignals:
         """Build metrics and logs, which have the resource of the spans, also under an external tracer provider."""
         settings, sampler = self.settings, self.tail_sampler
-        if self.provider is None and not {"none"}.issuperset(
-            {*settings.metrics_exporter, *settings.logs_exporter}
-        ):
+        if self.provider is None and is_any_on(settings):
             self._resource = build_resource(settings, resource_attributes, redactor=self.redactor)
+        kept = dict[str, int] if sampler is None else lambda: dict(sampler.buffer.kept)
         others = OtherSignals(
             settings,
-            self._present_resource,
+            lambda: self._resource if self.provider is None else self.provider.resource,
             self.redactor,
             self.destinations,
-            counts=self.span_counts,
-            kept=lambda: {} if sampler is None else dict(sampler.buffer.kept),
-            flush=self.flush,
+            Counts(self.span_counts, kept),
+            self.flush,
         )
-        for exporter in self.delivery.exporters:
-            others.observe(exporter)
+        others.observe(*self.delivery.exporters)
         return others
 
     def span_counts(self) -> Delivered:
@@ -128,9 +124,6 @@ class Tracing:
         if self.pipeline is not None:
             lost.update(self.pipeline.dropped)
         return delivered(self.delivery.stats(), lost)
-
-    def _present_resource(self) -> Resource:
-        return self._resource if self.provider is None else self.provider.resource
 
     def _build_recording(
         self,
@@ -302,23 +295,3 @@ class Tracing:
         self.provider.factory.resource = after_fork_resource(self.provider.resource)
         tracers.after_fork()
         self._name_service()
-
-
-def _rules(settings: Settings) -> TailRules:
-    rate = settings.error_sampling_rate
-    slow, by_route = settings.slow_threshold_ms, settings.slow_thresholds_ms
-    if settings.traces_sampler.endswith("always_off") and not settings.error_sampling_rate_is_set:
-        rate, slow, by_route = 0.0, None, {}
-    return TailRules(error_rate=rate, slow_ms=slow, slow_ms_by_route=by_route)
-
-
-def caller_decision(context: Context) -> CallerDecision:
-    """Return the sampling decision of the inbound headers that a context was made from."""
-    inbound = inbound_of(context)
-    if inbound is None:
-        return CallerDecision(deferred=False, denied=False)
-    caller = get_current_span(context).get_span_context()
-    if caller.is_valid and caller.trace_id != inbound.trace_id:
-        # The context has another parent than the request's headers, as in a consumer.
-        return CallerDecision(deferred=False, denied=inbound.denied)
-    return CallerDecision(inbound.sampled is None, inbound.denied, inbound.sampled is True)

@@ -24,13 +24,12 @@ _FILES = ("certificate", "client_certificate", "client_key")
 def resolve_otlp(values: Mapping[str, Any], find: Find, findings: Findings) -> dict[str, object]:
     """Return the fields that depend on several OTLP variables: on the values read so far, and on their texts.
 
-    The destinations of metrics and logs are resolved only if they are exported over OTLP.
+    Problems of metrics and logs are reported only if these are exported over OTLP.
     """
     found = _Destination("TRACES", "", values, find, findings).fields()
     for signal in ("metrics", "logs"):
-        if "otlp" in values.get(f"{signal}_exporter", ()):
-            # What is wrong with a general variable has been reported for the traces.
-            found |= _Destination(signal.upper(), f"_{signal}", values, find, findings).fields()
+        reported = findings if "otlp" in values.get(f"{signal}_exporter", ()) else Findings()
+        found |= _Destination(signal.upper(), f"_{signal}", values, find, reported).fields()
     return found
 
 

@@ -34,8 +34,8 @@ _OF_OTHERS = (
 # Names that exist elsewhere: other signals and languages, the Operator, contrib's instrumentations, and the links
 # that Kubernetes sets for a Service called otel-something. Compiled by `re` at the first unknown name.
 _EXISTING = r"""(?x)
-    OTEL_(?: METRICS?_ | LOGS?_ | LOGRECORD_ | BLRP_ | PROFILES?_ | ENTITIES | EVENT_NAME | SERVICE_PEER
-      | EXPORTER_(?: OTLP_(?:METRICS?|LOGS?|PROFILES)_ | PROMETHEUS | LOGGING | CONSOLE | OTLP_FILE )
+    OTEL_(?: METRICS_PRODUCERS | PROFILES?_ | ENTITIES | EVENT_NAME | SERVICE_PEER
+      | EXPORTER_(?: OTLP_PROFILES_ | PROMETHEUS_(?!HOST|PORT) | LOGGING | CONSOLE | OTLP_FILE )
       | RESOURCE_(?: ATTRIBUTES_ | PROVIDERS_ | DISABLED_ ) | EXPERIMENTAL_ | IMR_ | TRACES_SAMPLER_JAEGER
       | JAVA | NODE_ | GO_ | DOTNET_ | PHP_ | RUBY_ | RUST_ | CPP_ | ERLANG_ | SWIFT_ | JS_ | BROWSER_ | SPRING
       | POD_ | K8S_ | INJECTOR_ | OPERATOR_ | LAMBDA_ | AWS_ | AZURE_ | GCP_ | EBPF_ | CLI_ | HELM_ | HOST_IP

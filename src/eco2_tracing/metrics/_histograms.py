@@ -7,8 +7,9 @@ added to the data that the SDK collects, in the SDK's own types.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from time import time_ns
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eco2_tracing._forks import renew_in_child
 from eco2_tracing._native import RLock
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 MOST_SERIES = 2000
 """Sets of attributes of one instrument: the default cardinality limit of the specification."""
+
+MOST_PENDING = 128
+"""Measurements of one instrument that wait to be aggregated."""
 
 OVERFLOW: Mapping[str, AttributeValue] = {"otel.metric.overflow": True}
 """The attributes of all measurements beyond the limit."""
@@ -83,7 +87,37 @@ class Store:
         self.since = time_ns()
 
 
-class Durations:
+class _Pending:
+    """Measurements that have not been aggregated.
+
+    A measurement is appended without a lock, which also a signal handler or a destructor may do. Aggregating many at
+    once takes a third of the time that it takes one by one.
+    """
+
+    def __init__(self) -> None:
+        self._items: deque[Any] = deque()
+        self._lock = RLock()
+        renew_in_child(self)
+
+    def _appended(self) -> None:
+        """Aggregate if enough measurements wait, unless another thread is doing so."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._drain()
+            finally:
+                self._lock.release()
+
+    def _drain(self) -> None:
+        """Aggregate every measurement."""
+        raise NotImplementedError
+
+    def after_fork(self) -> None:
+        """In a forked child: drop the parent's measurements."""
+        self._lock = RLock()
+        self._items.clear()
+
+
+class Durations(_Pending):
     """A histogram of seconds.
 
     Args:
@@ -96,13 +130,12 @@ class Durations:
     def __init__(
         self, named: Named, bounds: tuple[float, ...], describe: Describe, *, has_exemplars: bool = True
     ) -> None:
-        self._has_exemplars = has_exemplars
+        super().__init__()
         self.named = named
         self.bounds = bounds
         self._describe = describe
+        self._has_exemplars = has_exemplars
         self._stores: tuple[Store, ...] = ()
-        self._lock = RLock()  # re-entrant: a signal handler or a destructor may end a request
-        renew_in_child(self)
 
     def add_store(self, *, is_delta: bool, keeps_exemplars: bool = False) -> Store:
         """Return a new store of everything that is recorded from now on."""
@@ -118,20 +151,34 @@ class Durations:
             seconds: The duration.
             exported: The context of the span if its trace is exported.
         """
+        items = self._items
+        if exported is None or not self._has_exemplars:
+            items.append((key, seconds, None))
+        else:
+            items.append((key, seconds, (seconds, time_ns(), exported.span_id, exported.trace_id)))
+        if len(items) >= MOST_PENDING:
+            self._appended()
+
+    def _drain(self) -> None:
         # Flat: this runs for every request and call.
-        index = bisect_left(self.bounds, seconds)
-        with self._lock:
-            for store in self._stores:
-                cell = store.cells.get(key)
-                if cell is None:
-                    cell = self._new_cell(store, key)
-                cell.count += 1
-                cell.total += seconds
-                cell.buckets[index] += 1
-                cell.least = min(cell.least, seconds)
-                cell.greatest = max(cell.greatest, seconds)
-                if exported is not None and self._has_exemplars:
-                    cell.exemplars[index] = (seconds, time_ns(), exported.span_id, exported.trace_id)
+        popleft, bounds, stores = self._items.popleft, self.bounds, self._stores
+        try:
+            while True:
+                key, seconds, exemplar = popleft()
+                index = bisect_left(bounds, seconds)
+                for store in stores:
+                    cell = store.cells.get(key)
+                    if cell is None:
+                        cell = self._new_cell(store, key)
+                    cell.count += 1
+                    cell.total += seconds
+                    cell.buckets[index] += 1
+                    cell.least = min(cell.least, seconds)
+                    cell.greatest = max(cell.greatest, seconds)
+                    if exemplar is not None:
+                        cell.exemplars[index] = exemplar
+        except IndexError:  # there are no more
+            pass
 
     def _new_cell(self, store: Store, key: Key) -> Cell:
         if len(store.cells) >= MOST_SERIES - 1:
@@ -145,6 +192,7 @@ class Durations:
     def collect(self, store: Store) -> list[tuple[Mapping[str, AttributeValue], Cell]]:
         """Return attributes and data of each series of a store."""
         with self._lock:
+            self._drain()
             cells = [(key, cell.copy()) for key, cell in store.cells.items()]
             if store.is_delta:
                 store.clear()
@@ -155,12 +203,12 @@ class Durations:
 
     def after_fork(self) -> None:
         """In a forked child: begin anew."""
-        self._lock = RLock()
+        super().after_fork()
         for store in self._stores:
             store.clear()
 
 
-class ActiveCount:
+class ActiveCount(_Pending):
     """The number of requests that are being served, by their attributes.
 
     Args:
@@ -169,29 +217,39 @@ class ActiveCount:
     """
 
     def __init__(self, named: Named, describe: Describe) -> None:
+        super().__init__()
         self.named = named
         self._describe = describe
-        self._lock = RLock()
         self._counts: dict[Key, int] = {}
         self.since = time_ns()
-        renew_in_child(self)
 
     def add(self, key: Key, change: int) -> None:
         """Add 1 at the begin of a request, and -1 at its end."""
-        with self._lock:
-            counts = self._counts
-            if key in counts:
-                counts[key] += change
-            elif change > 0:  # a child process may end a request that its parent began
-                counts[key] = change
+        items = self._items
+        items.append((key, change))
+        if len(items) >= MOST_PENDING:
+            self._appended()
+
+    def _drain(self) -> None:
+        popleft, counts = self._items.popleft, self._counts
+        try:
+            while True:
+                key, change = popleft()
+                if key in counts:
+                    counts[key] += change
+                elif change > 0:  # a child process may end a request that its parent began
+                    counts[key] = change
+        except IndexError:  # there are no more
+            pass
 
     def collect(self) -> list[tuple[Mapping[str, AttributeValue], int]]:
         """Return attributes and number of each series."""
         with self._lock:
+            self._drain()
             counts = list(self._counts.items())
         return [(self._describe(key), count) for key, count in counts]
 
     def after_fork(self) -> None:
         """In a forked child: the requests being served are the parent's."""
-        self._lock = RLock()
+        super().after_fork()
         self._counts, self.since = {}, time_ns()

@@ -53,6 +53,7 @@ class ServedRequest(RequestState):
     response_end = 0
     server_context: contextvars.Context | None = None
     _trace_id_header: tuple[bytes, bytes] | None = None
+    _status_code: int | None = None  # stored by the subclasses that need it
 
     def __init__(self, scope: Scope, send: Send, trace_id_header: tuple[bytes, bytes] | None = None) -> None:
         self.scope = scope
