@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
 from eco2_tracing._export.batch.batcher import Batcher
+from eco2_tracing._export.batch.queue import SHARES
 from eco2_tracing._export.exporter import OtlpSender
 from eco2_tracing._export.otlp.encoder import MAX_REQUEST_BYTES
 from eco2_tracing._export.result import EncodedBatch
@@ -54,6 +55,7 @@ class MetricsExporter:
             max_queue_size=MOST_WAITING,
             max_batch_size=1,  # a request is complete: it does not wait for others
             export_timeout_s=settings.metric_export_timeout / 1000,
+            byte_limit=SHARES * MAX_REQUEST_BYTES,
             signal=METRICS,
         )
 

@@ -61,7 +61,8 @@ class _ServiceOfTests:
         Args:
             processor: Gets the spans.
         """
-        settings = _settings.TracingSettings(traces_exporter=("none",))
+        none = ("none",)
+        settings = _settings.TracingSettings(traces_exporter=none, metrics_exporter=none, logs_exporter=none)
 
         def replacement(given: Arguments) -> Arguments:
             self.given = given

@@ -12,7 +12,7 @@ from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricsData
 
 from eco2_tracing._compat.api import forget_global_meter_provider, global_meter_provider
 from eco2_tracing._export.metrics import MetricsExporter
-from eco2_tracing._guard import internal_failure, logger
+from eco2_tracing._guard import internal_failure, logger, result_or_error
 from eco2_tracing._instrumentation.common.state import CLIENT_SCOPE, SERVER_SCOPE
 from eco2_tracing._settings import shown_endpoint
 from eco2_tracing.metrics._attributes import shared
@@ -78,7 +78,10 @@ class ExternalMetrics:
     def flush(self, timeout_millis: int) -> bool:
         """Flush the provider; return True if it has delivered everything in time."""
         flush = getattr(self._provider, "force_flush", None)
-        return flush is None or flush(timeout_millis) is not False
+        if flush is None or timeout_millis <= 0:
+            return flush is None
+        # The SDK raises where the time is over.
+        return result_or_error(flush, timeout_millis) is True
 
     def shutdown(self, timeout_millis: int) -> bool:
         """Flush the provider, which is the application's."""
@@ -139,7 +142,7 @@ class OwnMetrics:
     def install(self) -> None:
         """Make the API and ``record_metric`` use the pipeline."""
         shared.redactor = self._redactor
-        self.pipeline.install()
+        self.pipeline.install(lambda seconds: self.flush(int(seconds * 1000)))
         metrics.set_meter_provider(meters)
         recording.use(meters.get_meter(APPLICATION_SCOPE))
         if self._endpoint is not None:

@@ -156,9 +156,14 @@ class Pipeline:
     def _http_meter(scope: str) -> Meter:
         return meters.get_meter(scope, schema_url=HTTP_SCHEMA)
 
-    def install(self) -> None:
-        """Pass the measurements of the application on to this pipeline."""
-        meters.bind(self.provider, self.start, self.flush)
+    def install(self, flush: Callable[[float], bool]) -> None:
+        """Pass the measurements of the application on to this pipeline.
+
+        Args:
+            flush: Exports everything within a number of seconds.
+        """
+        self._flush_all = flush
+        meters.bind(self.provider, self.start, flush)
 
     def uninstall(self) -> None:
         """Undo ``install``."""
@@ -200,7 +205,7 @@ class Pipeline:
         was_installed = meters.is_bound_to(self.provider)
         self._make_provider()
         if was_installed:
-            self.install()
+            self.install(self._flush_all)
 
 
 def _reader(output: Output) -> InMemoryMetricReader:

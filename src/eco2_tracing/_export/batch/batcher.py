@@ -34,6 +34,7 @@ class Batcher:
         clock: Monotonic seconds.
         signal: The signal that the items belong to.
         external: The exporter is of another package and expects the application's kind of thread.
+        byte_limit: Bytes of large items that may wait; 0 is the default of the queue.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Batcher:
         clock: Callable[[], float] = time.monotonic,
         signal: Signal = TRACES,
         external: bool = False,
+        byte_limit: int = 0,
     ) -> None:
         self._batch_exporter = exporter
         self._schedule_delay_s = schedule_delay_s
@@ -55,6 +57,7 @@ class Batcher:
         self._export_timeout_s = export_timeout_s
         self._clock = clock
         self._external = external
+        self._byte_limit = byte_limit
         self.signal = signal
         self.observer: Callable[[float, ExportResult], None] | None = None
         """Called with the seconds and the result of each request."""
@@ -62,7 +65,9 @@ class Batcher:
         renew_in_child(self)
 
     def _reset(self) -> None:
-        self._queue = SpanQueue(self._max_queue_size, self._max_batch_size, self._clock)
+        self._queue = SpanQueue(
+            self._max_queue_size, self._max_batch_size, self._clock, self._byte_limit
+        )
         self._starting = Lock()
         self._thread: NativeThread | None = None
 

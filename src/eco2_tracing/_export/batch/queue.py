@@ -52,10 +52,12 @@ class SpanQueue:
     may flush while the same thread flushes. Code that holds it never waits, logs or calls other packages.
     """
 
-    def __init__(self, capacity: int, batch_size: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, capacity: int, batch_size: int, clock: Callable[[], float], byte_limit: int = 0
+    ) -> None:
         self.spans: deque[Queued | LargeItem] = deque()
         self.size = self.capacity = capacity  # `capacity` becomes 0 when the queue is stopped
-        self.byte_limit = max(capacity * BYTES_PER_SPAN, LEAST_BYTES)
+        self.byte_limit = byte_limit or max(capacity * BYTES_PER_SPAN, LEAST_BYTES)
         self.bytes_waiting = 0
         self.bytes_taken = 0
         self.shortened = 0
