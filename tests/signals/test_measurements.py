@@ -71,8 +71,10 @@ def test_attributes_are_clean(configure, received):
     found = [attributes for attributes, _ in received.points("a")]
     assert len(found) == 5
     assert found[0]["password"] == "REDACTED"
-    assert "hunter2" not in str(found) and "abcdefghijk" not in str(found)
-    assert len(found[1]["long"]) <= 1024 and set(found[1]) == {"long", "\ufffd"}
+    assert "hunter2" not in str(found)
+    assert "abcdefghijk" not in str(found)
+    assert len(found[1]["long"]) <= 1024
+    assert set(found[1]) == {"long", "\ufffd"}
     assert found[2]["list"][:2] == ["x", 1]
     assert len(found[3]) == 32
     assert found[4] == {}
@@ -184,7 +186,9 @@ def test_health(configure, received, client):
     assert sent.as_int >= 1
     ((_, queued),) = received.points("eco2_tracing.spans.queued")
     assert queued.as_int == 0
-    dropped = {found["reason"]: point.as_int for found, point in received.points("eco2_tracing.spans.dropped")}
+    dropped = {
+        found["reason"]: point.as_int for found, point in received.points("eco2_tracing.spans.dropped")
+    }
     assert dropped["queue_full"] == 0
     ((reason, kept),) = received.points("eco2_tracing.traces.kept")
     assert (reason, kept.as_int) == ({"reason": "head"}, 1)
@@ -239,9 +243,11 @@ def test_the_providers_of_the_application(configure, received, client, caplog, f
         for scope in resource.scope_metrics
         for metric in scope.metrics
     }
-    assert {"http.server.request.duration", "http.client.request.duration", "http.server.active_requests"} < set(
-        found
-    )
+    assert {
+        "http.server.request.duration",
+        "http.client.request.duration",
+        "http.server.active_requests",
+    } < set(found)
     assert "eco2_tracing.spans.sent" in found
     assert found["orders"][0].attributes == {"password": "REDACTED"}
     (exemplar,) = found["http.server.request.duration"][0].exemplars

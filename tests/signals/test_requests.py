@@ -22,7 +22,11 @@ SERVER, ACTIVE, CLIENT = (
 def routes(received, name=SERVER):
     """Route, status and error of each series, with its count."""
     return {
-        (found.get("http.route"), found.get("http.response.status_code"), found.get("error.type")): point.count
+        (
+            found.get("http.route"),
+            found.get("http.response.status_code"),
+            found.get("error.type"),
+        ): point.count
         for found, point in received.points(name)
     }
 

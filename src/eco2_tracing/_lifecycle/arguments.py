@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eco2_tracing._guard import attempt_silently, warn_once
 from eco2_tracing._settings import (
+    OF_SIGNALS,
     Problem,
     names_argument,
     report_arguments,
@@ -164,7 +165,9 @@ def _described(name: str, before: Any, after: Any) -> str:
         if type(before) is not type(after):
             return name
         differing = [key for key in type(after).model_fields if getattr(before, key) != getattr(after, key)]
-        return f"settings ({', '.join(key for key in differing if key != 'otlp')})"
+        # General variables of OTLP fill the fields of each signal, too.
+        derived = (*OF_SIGNALS, "otlp")
+        return f"settings ({', '.join(key for key in differing if not key.startswith(derived))})"
     if isinstance(after, str):
         instead = "" if before is None else f" instead of {shown(name, str(before))!r}"
         return f"{name}={shown(name, after)!r}{instead}"

@@ -96,7 +96,7 @@ class TracingStatus:
 def further_problems(tracing: Tracing) -> list[Problem]:
     """Return the problems of the sampler, the instrumentations and contrib's variables, before the installation."""
     settings = tracing.settings
-    others = [] if tracing.others is None else tracing.others.problems
+    others = tracing.others.problems
     return [*_sampler_problems(tracing), *_strict_problems(settings), *_withheld(settings), *others]
 
 
@@ -145,8 +145,8 @@ def status_of(tracing: Tracing) -> TracingStatus:
         last_export_error_at=last_at,
         external_hosts=tuple(tracing.state.external_hosts),
         export_failures=sum(one.failures for one in stats),
-        metrics=None if others is None or others.metrics is None else _signal(others.metrics.batchers),
-        logs=None if others is None or others.logs is None else _signal(others.logs.batchers),
+        metrics=None if others.metrics is None else _signal(others.metrics.batchers),
+        logs=None if others.logs is None else _signal(others.logs.batchers),
     )
 
 

@@ -69,6 +69,8 @@ class OtherSignals:
         self.metrics: OwnMetrics | ExternalMetrics | None = None
         self.logs: ExportedLogs | None = None
         self.problems: list[Problem] = []
+        if settings.disabled:
+            return
         if _is_on(settings.logs_exporter):
             from eco2_tracing._lifecycle.logs import ExportedLogs
 
@@ -163,7 +165,7 @@ class OtherSignals:
 
 def is_any_on(settings: Settings) -> bool:
     """Return whether metrics or log records are exported."""
-    return _is_on(settings.metrics_exporter) or _is_on(settings.logs_exporter)
+    return not settings.disabled and (_is_on(settings.metrics_exporter) or _is_on(settings.logs_exporter))
 
 
 def _is_on(names: Sequence[str]) -> bool:

@@ -95,9 +95,7 @@ class Tracing:
             use_external(self.state, external)
         elif not settings.disabled:
             self._build_recording(resource_attributes, span_processors, before_export)
-        self.others: OtherSignals | None = None
-        if not settings.disabled:
-            self.others = self.delivery.others = self._build_others(resource_attributes)
+        self.others = self.delivery.others = self._build_others(resource_attributes)
 
     def _build_others(self, resource_attributes: Mapping[str, AttributeValue] | None) -> OtherSignals:
         """Build metrics and logs, which have the resource of the spans, also under an external tracer provider."""
@@ -188,9 +186,8 @@ class Tracing:
         if self._lines is not None:
             tap_log_lines(self._lines.add)
         self._name_service()
-        if self.others is not None:
-            exports_spans = self.external_provider is not None or self.delivery.exports_spans
-            self.others.install(self.state, exports_spans=exports_spans)
+        exports_spans = self.external_provider is not None or self.delivery.exports_spans
+        self.others.install(self.state, exports_spans=exports_spans)
         self._install_signal_handlers()
         if self.delivery:
             prepare_host()
@@ -199,8 +196,7 @@ class Tracing:
         """Undo ``install``."""
         current.state = None
         tap_log_lines(None)
-        if self.others is not None:
-            self.others.uninstall(self.state)
+        self.others.uninstall(self.state)
         self.signals.remove()
         global_state.uninstall(self.provider, self._former_propagator)
 
@@ -235,8 +231,7 @@ class Tracing:
 
     def _on_worker_start(self) -> None:
         reassert_logging()
-        if self.others is not None:
-            self.others.start()
+        self.others.start()
         self._install_signal_handlers()
 
     async def _on_lifespan_shutdown(self) -> None:

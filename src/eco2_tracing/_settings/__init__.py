@@ -11,7 +11,7 @@ protect_variables()
 
 from eco2_tracing._settings.display import shown_endpoint, shown_text  # noqa: E402
 from eco2_tracing._settings.expressions import withhold_expressions  # noqa: E402
-from eco2_tracing._settings.fields import Settings  # noqa: E402
+from eco2_tracing._settings.fields import OF_SIGNALS, Settings  # noqa: E402
 from eco2_tracing._settings.hosts import InternalHosts  # noqa: E402
 from eco2_tracing._settings.load import load_settings, report_problems  # noqa: E402
 from eco2_tracing._settings.otlp import OtlpSettings  # noqa: E402
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from eco2_tracing._settings.model import TracingSettings
 
 __all__ = [
+    "OF_SIGNALS",
     "InternalHosts",
     "OtlpSettings",
     "Problem",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 
 from eco2_tracing._context import otel_context
 from eco2_tracing._guard import internal_failure, logger
+from eco2_tracing._redaction import printable, truncate
 from eco2_tracing._untraced import is_suppressed
 from eco2_tracing.logs._context import context_of
 from eco2_tracing.logs._formatter import EcsFormatter
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AnyValue
 
 _OWN = logger.name
+_is_emitting: ContextVar[bool] = ContextVar("eco2_emitting_log_record", default=False)
 _NO_SPAN = Context({"eco2_no_span": True})  # the API replaces an empty context by the current one
 # Fields that the record's own fields, its scope and the resource have.
 _ELSEWHERE = frozenset(
@@ -56,7 +59,8 @@ class OtelHandler(logging.Handler):
     """Emits each record as a log record of OpenTelemetry, with the fields of the ECS line.
 
     Records of this library are left out, and those of our own export threads: an export that fails must not cause
-    records that are exported.
+    records that are exported. So are records that are logged while another one is emitted: the SDK warns about
+    attributes, each time.
 
     Args:
         get_logger: Returns the logger of OpenTelemetry for a name.
@@ -78,14 +82,20 @@ class OtelHandler(logging.Handler):
         """Emit one record. Never raises."""
         try:
             name = record.name
-            if name == _OWN or name.startswith("eco2_tracing.") or is_suppressed(otel_context.get()):
+            if _is_emitting.get() or name == _OWN or name.startswith("eco2_tracing."):
+                return
+            if is_suppressed(otel_context.get()):
                 return
             found = self._loggers.get(name)
             if found is None:
                 if len(self._loggers) >= 1000:  # names that contain data
                     self._loggers.clear()
                 found = self._loggers[name] = self._get_logger(name)
-            found.emit(self._converted(record))
+            token = _is_emitting.set(True)
+            try:
+                found.emit(self._converted(record))
+            finally:
+                _is_emitting.reset(token)
         except Exception:  # noqa: BLE001 - every log call passes here
             internal_failure("exporting a log record")
 
@@ -96,7 +106,7 @@ class OtelHandler(logging.Handler):
         converted = CleanRecord(
             timestamp=int(record.created * 1e9),
             context=_context(record, fields),
-            severity_text=_SEVERITY_TEXTS.get(record.levelname, record.levelname)[:_LONGEST_LEVEL],
+            severity_text=_severity_text(record.levelname),
             severity_number=_severity(record.levelno),
             body=fields["message"],
             attributes=dict(islice(attributes.items(), self._most_attributes)),
@@ -117,6 +127,11 @@ def _attributes(record: logging.LogRecord, fields: Mapping[str, AnyValue]) -> di
         elif name not in _ELSEWHERE:
             attributes[_RENAMED.get(name, name)] = value
     return attributes
+
+
+def _severity_text(level: object) -> str:
+    text = truncate(printable(level), _LONGEST_LEVEL)
+    return _SEVERITY_TEXTS.get(text, text)
 
 
 def _severity(level: object) -> SeverityNumber:

@@ -65,9 +65,7 @@ class Batcher:
         renew_in_child(self)
 
     def _reset(self) -> None:
-        self._queue = SpanQueue(
-            self._max_queue_size, self._max_batch_size, self._clock, self._byte_limit
-        )
+        self._queue = SpanQueue(self._max_queue_size, self._max_batch_size, self._clock, self._byte_limit)
         self._starting = Lock()
         self._thread: NativeThread | None = None
 
