@@ -76,9 +76,7 @@ def test_compose_go_accepts(stack):
         return
     docker = shutil.which("docker")
     if docker is None or run(docker, "compose", "version"):
-        pytest.skip(
-            "no docker compose, and no compose-go on PATH"
-        )
+        pytest.skip("no docker compose, and no compose-go on PATH")
     named = [word for file in files for word in ("-f", file)]
     assert run(docker, "compose", *named, "config", "--quiet") == ""
 

@@ -11,7 +11,7 @@ import json
 import httpx
 import pytest
 
-from tests.istiod.trees import LOGIN, NAMES, is_proxy
+from tests.istiod.trees import LOGIN, NAMES, is_on_the_page, is_proxy
 from tests.support.cluster import AUTH, CHARACTER, TRACE_HEADER
 from tests.support.istio_mesh import GATEWAY, running_mesh
 from tests.support.jaeger_client import wait_for, wait_for_trace

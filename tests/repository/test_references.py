@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from eco2_tracing._export.batch import failure_log
+from eco2_tracing._export.signal import TRACES
 from eco2_tracing._export.transport import mismatch
 from eco2_tracing._instrumentation.common.served_request import NOT_AWAITED
 from tests.repository.sources import ROOT, Module, library
@@ -28,6 +29,7 @@ NO_ATTRIBUTES = re.compile(
 )
 # What only reads spans, or names other things.
 NO_SOURCES = ("_cli", "_console", "_redaction", "_run", "_settings", "testing", "_lifecycle", "propagation")
+NO_SOURCES += ("_doctor", "metrics")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -90,9 +92,11 @@ def messages() -> Iterator[tuple[str, str]]:
                 yield from ((f"{module.name}:{node.lineno}", text) for text in _texts(node.args[at : at + 1]))
             elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "message":
                 yield from ((f"{module.name}:{node.lineno}", text) for text in _texts([node.value]))
+    said = {"Items": "Spans", "items": TRACES.items, "endpoint": "…"}
+    said |= {"exporter": TRACES.exporter, "others": TRACES.others}
     for headline, consequence in failure_log._REPORTS.values():
-        yield "failure_log", f"{headline}: …"
-        yield "failure_log", consequence
+        yield "failure_log", f"{headline.format(**said)}: …"
+        yield "failure_log", consequence.format(**said)
     yield "served_request", NOT_AWAITED
     for name in ("_TLS_EXPECTED", "_NO_HTTP2", "_HTTP2", "_NO_HTTP"):
         yield "mismatch", getattr(mismatch, name)

@@ -37,6 +37,10 @@ INTERNAL = {
 COMPANIONS = {
     "exporter_otlp_client_certificate": ["exporter_otlp_client_key"],
     "exporter_otlp_client_key": ["exporter_otlp_client_certificate"],
+    "exporter_otlp_metrics_client_certificate": ["exporter_otlp_metrics_client_key"],
+    "exporter_otlp_metrics_client_key": ["exporter_otlp_metrics_client_certificate"],
+    "exporter_otlp_logs_client_certificate": ["exporter_otlp_logs_client_key"],
+    "exporter_otlp_logs_client_key": ["exporter_otlp_logs_client_certificate"],
 }
 """Settings that are used together alone."""
 

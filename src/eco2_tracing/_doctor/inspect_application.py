@@ -69,7 +69,7 @@ def inspect(app: object) -> dict[str, object]:
 
 def _agents() -> Iterator[str]:
     for module, name in _AGENTS.items():
-        if module in sys.modules and os.environ.get("DD_TRACE_ENABLED", "true").lower() not in ("0", "false"):
+        if module in sys.modules:
             yield name
     sentry = sys.modules.get("sentry_sdk")
     if sentry is not None and sentry.get_client().options.get("traces_sample_rate"):

@@ -8,10 +8,11 @@ from __future__ import annotations
 from eco2_tracing._settings.reference.export import EXPORT
 from eco2_tracing._settings.reference.requests import REQUESTS
 from eco2_tracing._settings.reference.setting import Setting
+from eco2_tracing._settings.reference.signals import SIGNALS
 
 __all__ = ["SECTIONS", "Setting", "effects"]
 
-SECTIONS: dict[str, tuple[Setting, ...]] = {**REQUESTS, **EXPORT}
+SECTIONS: dict[str, tuple[Setting, ...]] = {**REQUESTS, **EXPORT, **SIGNALS}
 """The rows, by the heading under which the page has them."""
 
 

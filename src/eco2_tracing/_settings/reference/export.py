@@ -175,7 +175,9 @@ EXPORT: dict[str, tuple[Setting, ...]] = {
             "The environment of the service: `deployment.environment.name`, else `deployment.environment`, of "
             "`OTEL_RESOURCE_ATTRIBUTES`.",
         ),
-        _S("otlp", "The destination that the OTLP settings resolve to."),
+        _S("otlp", "The destination of spans that the OTLP settings resolve to."),
+        _S("otlp_metrics", "The destination of metrics that the OTLP settings resolve to."),
+        _S("otlp_logs", "The destination of log records that the OTLP settings resolve to."),
         _S(
             "error_sampling_rate_is_set",
             "Whether a usable error rate is set; it then applies to `always_off` too.",

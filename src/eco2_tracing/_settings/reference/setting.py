@@ -7,6 +7,7 @@ from typing import NamedTuple
 from eco2_tracing._settings.fields import SERVICE_NAME, SOURCES, Settings
 
 SPECIFICATION, PYTHON, OWN = "the OpenTelemetry specification", "OpenTelemetry Python", "eco2-tracing"
+_OF_ONE_SIGNAL = ("exporter_otlp_metrics_", "exporter_otlp_logs_")
 _ORIGINS = {
     "OTEL_PYTHON_": PYTHON,
     "OTEL_INSTRUMENTATION_": PYTHON,
@@ -46,7 +47,8 @@ class Setting(NamedTuple):
         if self.name not in SOURCES:
             return ()
         variables = SOURCES[self.name].variables
-        return variables[::-1] if self.name.startswith("exporter_otlp") else variables[:1]
+        is_shared = self.name.startswith("exporter_otlp") and not self.name.startswith(_OF_ONE_SIGNAL)
+        return variables[::-1] if is_shared else variables[:1]
 
     @property
     def shown_default(self) -> str:
