@@ -363,6 +363,17 @@ def test_dns_that_does_not_answer(doctor, monkeypatch):
     gate.set()
 
 
+@pytest.mark.parametrize("signal", ["METRICS", "LOGS"])
+def test_the_endpoint_of_another_signal(doctor, collector, signal):
+    """Metrics and log records may go to an address of their own, which is checked too."""
+    environ = {
+        f"OTEL_{signal}_EXPORTER": "otlp",
+        f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT": f"http://127.0.0.1:{closed_port()}",
+    }
+    only(doctor(**collector, **environ), "connection-refused")
+    assert doctor(**{f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT": ""})["ok"]
+
+
 def test_a_unix_socket(doctor, tmp_path: Path):
     """A Unix socket has no port that could be checked: the test span shows whether it works."""
     with GrpcReceiver(address=f"unix:{tmp_path}/otlp.sock"):

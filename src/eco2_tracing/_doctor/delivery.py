@@ -58,7 +58,7 @@ def check_delivery(facts: Facts) -> Iterator[Finding]:
     took_ms = (facts.clock() - begun) * 1000
     finding = _of_result(facts, result)
     if finding is not None:
-        if finding.id in _UNCLEAR and otlp.insecure and EndpointCheck(facts).speaks_tls():
+        if finding.id in _UNCLEAR and otlp.insecure and EndpointCheck(facts, otlp).speaks_tls():
             finding = _mismatch(_TLS_PORT, finding.found)
         yield finding
     elif facts.sends:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from eco2_tracing._doctor.finding import PAGE, SUBJECT, Facts, Finding
 from eco2_tracing._doctor.tls import TlsCheck
 from eco2_tracing._export.transport.proxies import Proxy, ProxyError, grpc_proxy, http_proxy
-from eco2_tracing._settings import shown_endpoint
+from eco2_tracing._settings import OtlpSettings, shown_endpoint
 from eco2_tracing._settings.hosts import OTLP_GRPC_PORT, Address, parse_target, without_zone
 
 _NAME_S, _ADDRESS_S = 4.0, 2.0
@@ -32,11 +32,12 @@ class EndpointCheck:
 
     Args:
         facts: The settings.
+        otlp: The destination.
     """
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, otlp: OtlpSettings) -> None:
         self._facts = facts
-        self._otlp = facts.settings.otlp
+        self._otlp = otlp
         self.problems: list[Finding] = []
 
     def run(self) -> Iterator[Finding]:
@@ -94,7 +95,9 @@ class EndpointCheck:
             if reached.silent:
                 yield self._of_silent(address, reached)
             if not self._otlp.insecure:
-                yield from TlsCheck(self._facts, without_zone(address.host), *reached.open[0]).run()
+                yield from TlsCheck(
+                    self._facts, self._otlp, without_zone(address.host), *reached.open[0]
+                ).run()
 
     def _proxy(self, address: Address) -> Proxy | None:
         environ = self._facts.environ

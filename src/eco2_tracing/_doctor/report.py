@@ -11,7 +11,7 @@ from eco2_tracing._doctor.application import check_application
 from eco2_tracing._doctor.delivery import check_delivery
 from eco2_tracing._doctor.endpoint import EndpointCheck
 from eco2_tracing._doctor.finding import Facts, Finding, by_severity
-from eco2_tracing._settings import shown_endpoint
+from eco2_tracing._settings import OtlpSettings, shown_endpoint
 
 _CHECKS = (
     configuration.check_settings,
@@ -33,12 +33,30 @@ def run_checks(facts: Facts, spans_per_second: float | None = None) -> list[Find
     """Return what all checks have found, the gravest first."""
     found = [finding for check in _CHECKS for finding in check(facts)]
     found += configuration.check_queue(facts, spans_per_second)
-    if not facts.settings.disabled and "otlp" in facts.settings.traces_exporter:
-        endpoint = EndpointCheck(facts)
+    for number, otlp in enumerate(_destinations(facts)):
+        endpoint = EndpointCheck(facts, otlp)
         found += endpoint.run()
-        if not endpoint.problems:
+        if not endpoint.problems and not number and "otlp" in facts.settings.traces_exporter:
             found += check_delivery(facts)
     return by_severity(dict.fromkeys(found))
+
+
+def _destinations(facts: Facts) -> list[OtlpSettings]:
+    """Return the OTLP destinations of all signals, that of spans first; equal connections are one."""
+    settings = facts.settings
+    if settings.disabled:
+        return []
+    signals = (
+        (settings.traces_exporter, settings.otlp),
+        (settings.metrics_exporter, settings.otlp_metrics),
+        (settings.logs_exporter, settings.otlp_logs),
+    )
+    found: dict[tuple[str, str, bool], OtlpSettings] = {}
+    for exporters, otlp in signals:
+        if "otlp" in exporters:
+            place = otlp.endpoint.rpartition("/v1/")[0] or otlp.endpoint
+            found.setdefault((otlp.protocol, place, otlp.insecure), otlp)
+    return list(found.values())
 
 
 def is_ok(findings: Iterable[Finding]) -> bool:

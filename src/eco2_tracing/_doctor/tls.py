@@ -11,7 +11,7 @@ from typing import Any
 
 from eco2_tracing._doctor.finding import PAGE, SUBJECT, Facts, Finding
 from eco2_tracing._export.transport.connect import Credentials
-from eco2_tracing._settings import shown_endpoint
+from eco2_tracing._settings import OtlpSettings, shown_endpoint
 
 _HANDSHAKE_S, _ALERT_S = 4.0, 0.3
 _SOON_S = 14 * 86_400
@@ -25,14 +25,15 @@ class TlsCheck:
 
     Args:
         facts: The settings.
+        otlp: The destination.
         host: The name that the certificate must have.
         family: The address family.
         sockaddr: The address, which accepts connections.
     """
 
-    def __init__(self, facts: Facts, host: str, family: int, sockaddr: Any) -> None:
+    def __init__(self, facts: Facts, otlp: OtlpSettings, host: str, family: int, sockaddr: Any) -> None:
         self._facts = facts
-        self._otlp = facts.settings.otlp
+        self._otlp = otlp
         self._host = host
         self._family = family
         self._sockaddr = sockaddr
