@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +15,7 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import SpanKind, StatusCode
 from starlette.testclient import TestClient
+from tests.support import programs
 from tests.support.redis import redis_server
 
 from eco2_tracing import TracingSettings, configure_tracing, instrument_app, shutdown_tracing, span
@@ -24,7 +23,6 @@ from eco2_tracing.testing import CapturedSpans, OtlpReceiver
 
 TRACE_ID = "463ac35c9f6413ad48485a3953bb6124"
 HEADERS = {"x-b3-traceid": TRACE_ID, "x-b3-spanid": "a2fb4a1d1a96d312"}
-ROOT = Path(__file__).parents[2]
 WAIT_S = 60
 
 celery = pytest.importorskip("celery")
@@ -62,17 +60,17 @@ def worker(environment, *arguments):
         "1",
         *arguments,
     ]
-    process = subprocess.Popen(
-        command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        yield
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=WAIT_S)
-        assert process.returncode == 0, errors
-    finally:
-        process.kill()
-        process.communicate()
+    with tempfile.TemporaryFile("w+") as log:
+        process = programs.start(command, env=environment, stdout=log, stderr=log)
+        try:
+            yield
+            process.terminate()
+            code = process.wait(WAIT_S)
+            log.seek(0)
+            assert code == 0, log.read()
+        finally:
+            process.kill()
+            process.wait()
 
 
 def idle(app):

@@ -84,7 +84,7 @@ def recorded(move, side):
         beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
         words[0] = shutil.which(words[0], path=beside) or words[0]
     command = [*words, sys.executable, "-m", "tests.moving.record", move.name, side]
-    done = programs.run(command, env={**kept, **QUIET}, new=True, timeout=120)
+    done = programs.run(command, env={**kept, **QUIET}, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout[done.stdout.index('{"requests"') :])
 

@@ -27,6 +27,7 @@ import pytest
 from eco2_tracing._cli import _parser
 from tests.repository.snippets import SHELLS, Block, blocks
 from tests.repository.sources import PYPROJECT, ROOT
+from tests.support import programs
 from tests.support.servers import answers, free_port
 
 LIMIT_S = 60
@@ -123,7 +124,7 @@ class Page:
             "PYTHONPATH": str(ROOT / "examples"),
             "no_proxy": "*",
         }
-        self.server: subprocess.Popen[bytes] | None = None
+        self.server: programs.Process | None = None
         self.port = 0
         self.above: list[str] = []
         self.below: list[str] = []
@@ -192,8 +193,13 @@ class Page:
             environ[name] = value
         self._write_module(words)
         with (self.folder / "server.log").open("w") as log:
-            self.server = subprocess.Popen(
-                bound(words, self.port), cwd=self.folder, env=environ, stdout=log, stderr=log, process_group=0
+            self.server = programs.start(
+                bound(words, self.port),
+                cwd=self.folder,
+                env=environ,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         ready, end = answers(self.port), time.monotonic() + LIMIT_S
         while not ready():
@@ -218,7 +224,8 @@ class Page:
     def stop(self) -> None:
         """End the server that runs."""
         if self.server is not None:
-            self.server.terminate()
+            # uWSGI reloads at SIGTERM
+            self.server.send_signal(signal.SIGINT if "uwsgi" in self.server.args else signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 self.server.wait(END_S)
             with suppress(ProcessLookupError):

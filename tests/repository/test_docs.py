@@ -16,6 +16,7 @@ import pytest
 from tests.repository.shell import Page, commands, reason, wrong_extras
 from tests.repository.snippets import PAGES, SHELLS, Block, blocks, name, of, require
 from tests.repository.sources import ROOT
+from tests.support import programs
 
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Its commands are those of `test_getting_started`, which compares their output too.
@@ -39,17 +40,15 @@ def run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a program that does not export and inherits no configuration."""
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "ECO2_"))}
     environ |= {"OTEL_TRACES_EXPORTER": "none"}
-    return subprocess.run(
-        command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=120, check=False
-    )
+    return programs.run(command, cwd=cwd, env=environ, timeout=120)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if snippets(page)], ids=name)
 def test_snippets_run(page, tmp_path):
     """The blocks of a page run in order, if the packages that the page needs are installed."""
     require(page)
-    programs = [block for block in snippets(page) if "def test_" not in block[1]]
-    (tmp_path / "snippets.py").write_text(script(name(page), programs))
+    blocks = [block for block in snippets(page) if "def test_" not in block[1]]
+    (tmp_path / "snippets.py").write_text(script(name(page), blocks))
     done = run([sys.executable, "snippets.py"], tmp_path)
     assert done.returncode == 0, done.stderr
 
@@ -105,11 +104,11 @@ def late(text: str) -> bool:
 
 def test_every_program_imports_the_library_first():
     """Each snippet and example imports it before FastAPI, whose import an invalid `OTEL_PROPAGATORS` breaks."""
-    programs = {
+    texts = {
         f"{name(page)}:{line}": text for page in PAGES for line, text in snippets(page) if "import" in text
     }
-    programs |= {name(path): path.read_text() for path in sorted((ROOT / "examples").rglob("*.py"))}
-    assert [where for where, text in programs.items() if late(text)] == []
+    texts |= {name(path): path.read_text() for path in sorted((ROOT / "examples").rglob("*.py"))}
+    assert [where for where, text in texts.items() if late(text)] == []
     assert late("from fastapi import FastAPI\nfrom eco2_tracing import span\n")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import signal
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -20,6 +20,7 @@ from opentelemetry.trace import StatusCode
 
 from eco2_tracing import TracingSettings, configure_tracing, flush_tracing, span
 from tests.e2e.collector import go_collector
+from tests.support import programs
 from tests.support.jaeger import running_jaeger, wait_for
 from tests.support.pages import DOCS, commands, environment, files, lines, of, output, read
 from tests.support.redis import redis_server
@@ -309,10 +310,10 @@ def tree(receiver) -> list[tuple[int, str]]:
 
 @contextmanager
 def serving(
-    programs: Mapping[str, str], command: str, cwd: Path, port: int, **environ: str
-) -> Iterator[subprocess.Popen[str]]:
+    modules: Mapping[str, str], command: str, cwd: Path, port: int, **environ: str
+) -> Iterator[programs.Process]:
     """A command in a folder with Python files; it has ended by SIGTERM when the block has."""
-    for name, text in programs.items():
+    for name, text in modules.items():
         (cwd / name).write_text(text)
     # Two workers show what four do.
     command = command.replace("-w 4", "-w 2").replace("WEB_CONCURRENCY=4", "WEB_CONCURRENCY=2")
@@ -325,19 +326,16 @@ def serving(
         arguments[arguments.index("--port") + 1] = str(port)
     elif "uvicorn" in arguments and "gunicorn" not in arguments:
         arguments += ["--port", str(port)]
-    process = subprocess.Popen(
-        arguments,
-        cwd=cwd,
-        env=environment(PYTHONWARNINGS="ignore", **environ),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.written = process.communicate(timeout=LIMIT_S)[0]
+    with tempfile.TemporaryFile("w+") as log:
+        more = environment(PYTHONWARNINGS="ignore", **environ)
+        process = programs.start(arguments, cwd=cwd, env=more, stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(LIMIT_S)
+            log.seek(0)
+            process.written = log.read()
 
 
 def request(port: int, path: str, method: str = "GET") -> str:

@@ -1,8 +1,9 @@
 """Python programs in processes of their own, forked from one that has imported third-party packages already.
 
 Importing takes longer than most programs work. FastAPI is imported unless the modules of OpenTelemetry that it imports
-would read the program's environment. A program runs in a new interpreter if its test is about imports, if the
-interpreter has options or variables of its own, or if the system has no `os.pidfd_open`.
+would read the program's environment. The commands of the virtual environment are forked, too. A program runs in a new
+interpreter if its test is about imports, if the interpreter has options or variables of its own, or if the system has
+no `os.pidfd_open`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import atexit
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -64,17 +66,47 @@ class _Zygote:
             socket.send_fds(self.control or self.start(), [json.dumps(told).encode()], descriptors)
 
 
-_PLAIN = ("asyncio", "orjson", "pydantic_settings", "starlette.applications", "uvicorn.server")
+_PLAIN = [
+    "asyncio",
+    "h2.connection",
+    "orjson",
+    "pydantic_settings",
+    "starlette.applications",
+    "uvicorn.server",
+    "wrapt",
+]
+if sys.version_info < (3, 14):
+    _PLAIN.append("pydantic.v1")  # FastAPI imports it with the first route
+_SHEBANG = f"#!{sys.executable}\n".encode()
 _plain = _Zygote(*_PLAIN)
 _fastapi = _Zygote(*_PLAIN, "fastapi")
 
 
-def _zygote(arguments: Sequence[str], environ: Mapping[str, str]) -> _Zygote | None:
+# Variables that a forked program reads itself: `tests.support.zygote.enter`.
+_OF_ZYGOTE = {"PYTHONPATH", "PYTHONWARNINGS"}
+
+
+def _words(arguments: Sequence[str], environ: Mapping[str, str]) -> Sequence[str]:
+    """What follows `python`; empty for what it does not run, and for its options."""
+    if arguments[0] == sys.executable:
+        return arguments[1:] if arguments[1] in {"-c", "-m"} or arguments[1].endswith(".py") else ()
+    found = Path(shutil.which(arguments[0], path=environ.get("PATH")) or "")
+    if found.parent != Path(sys.executable).parent or not found.read_bytes().startswith(_SHEBANG):
+        return ()
+    return (str(found), *arguments[1:])
+
+
+def _zygote(environ: Mapping[str, str]) -> _Zygote | None:
     """The process from which a program can be forked."""
-    if not hasattr(os, "pidfd_open") or arguments[0] != sys.executable or arguments[1] not in {"-c", "-m"}:
+    if not hasattr(os, "pidfd_open"):
         return None
-    ours = {name for name in environ.keys() | os.environ.keys() if name.startswith("PYTHON")}
+    ours = {name for name in environ.keys() | os.environ.keys() if name.startswith("PYTHON")} - _OF_ZYGOTE
     if any(environ.get(name) != os.environ.get(name) for name in ours):
+        return None
+    if any(
+        Path(folder, "sitecustomize.py").exists()
+        for folder in environ.get("PYTHONPATH", "").split(os.pathsep)
+    ):
         return None
     early = any(name.startswith(("OTEL_PROPAGATORS", "OTEL_PYTHON_")) for name in environ)
     return _plain if early else _fastapi
@@ -98,7 +130,12 @@ class Forked:
         self.returncode: int | None = None
         report, theirs = os.pipe()
         self._report = os.fdopen(report)
-        told = {"argv": arguments[1:], "env": dict(env), "cwd": str(cwd), "session": start_new_session}
+        told = {
+            "argv": _words(arguments, env),
+            "env": dict(env),
+            "cwd": str(cwd),
+            "session": start_new_session,
+        }
         with Path(os.devnull).open() as nothing:
             zygote.fork(told, [nothing.fileno(), stdout.fileno(), stderr.fileno(), theirs])
         os.close(theirs)
@@ -147,7 +184,7 @@ def start(
     new: bool = False,
 ) -> Process:
     """Start a program, as `subprocess.Popen` does; a `new` one in a process that has imported nothing."""
-    zygote = None if new else _zygote(arguments, env)
+    zygote = None if new or not _words(arguments, env) else _zygote(env)
     how = subprocess.Popen[bytes] if zygote is None else partial(Forked, zygote)
     return how(arguments, stdout=stdout, stderr=stderr, env=env, cwd=cwd, start_new_session=start_new_session)
 

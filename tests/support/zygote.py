@@ -7,6 +7,7 @@ and, when the program has ended, its status as of `os.waitpid`. The process ends
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -15,6 +16,7 @@ import selectors
 import socket
 import sys
 import types
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,18 +25,25 @@ MESSAGE_LIMIT = 1 << 18
 
 
 def run(argv: list[str]) -> None:
-    """Run the arguments of `python`: ``-c code`` or ``-m module``, and what follows."""
-    how, what, *rest = argv
+    """Run the arguments of `python`: ``-c code``, ``-m module`` or a file, and what follows."""
+    how, what, *rest = argv if argv[0].startswith("-") else ("", *argv)
     sys.orig_argv = [sys.executable, *argv]
     if how == "-m":
         sys.path[0] = str(Path.cwd())
         sys.argv = ["-m", *rest]
         runpy.run_module(what, run_name="__main__", alter_sys=True)
         return
-    sys.path[0] = ""
-    sys.argv = ["-c", *rest]
     main = sys.modules["__main__"] = types.ModuleType("__main__")
-    exec(compile(what, "<string>", "exec"), main.__dict__)
+    if how == "-c":
+        sys.path[0] = ""
+        sys.argv = ["-c", *rest]
+        code = compile(what, "<string>", "exec")
+    else:
+        sys.path[0] = str(Path(what).resolve().parent)
+        sys.argv = [what, *rest]
+        main.__file__ = what
+        code = compile(Path(what).read_bytes(), what, "exec")
+    exec(code, main.__dict__)
 
 
 def enter(told: dict[str, Any], streams: list[int]) -> None:
@@ -47,8 +56,13 @@ def enter(told: dict[str, Any], streams: list[int]) -> None:
         os.dup2(stream, number)
         os.close(stream)
     os.chdir(told["cwd"])
+    before = os.environ.get("PYTHONPATH")
     os.environ.clear()
     os.environ.update(told["env"])
+    if (folders := os.environ.get("PYTHONPATH", "")) != before:
+        sys.path[1:1] = filter(None, folders.split(os.pathsep))
+    if action := os.environ.get("PYTHONWARNINGS"):
+        warnings.simplefilter(action)  # type: ignore[arg-type] - tests give an action alone
 
 
 class Zygote:
@@ -111,4 +125,7 @@ class Zygote:
 if __name__ == "__main__":
     for module in sys.argv[1:]:
         importlib.import_module(module)
+    # A child's garbage collector would write to, and so copy, every page of these modules: at its end, too.
+    gc.collect()
+    gc.freeze()
     Zygote(socket.socket(fileno=os.dup(0))).serve()()

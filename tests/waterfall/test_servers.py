@@ -9,7 +9,6 @@ import re
 import select
 import signal
 import struct
-import subprocess
 import sys
 import termios
 import threading
@@ -21,7 +20,7 @@ import httpx2
 import pytest
 
 from eco2_tracing._console.terminal import cells
-from tests.repository.sources import ROOT
+from tests.support import programs
 from tests.support.servers import free_port
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -95,11 +94,9 @@ def serving(arguments, width=None, **variables):
     else:
         reads, writes = pty.openpty()
         fcntl.ioctl(writes, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, stdout=writes,
-        stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
-    os.close(writes)
+    command = [sys.executable, *arguments]
+    with os.fdopen(writes, "wb") as out:
+        process = programs.start(command, env=environ, stdout=out, stderr=out, start_new_session=True)
     output = Output(reads)
     try:
         wait_until_it_answers(port, process, output)
