@@ -47,9 +47,10 @@ def command(name: str, parser: argparse.ArgumentParser, summary: str) -> Iterato
     usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
     yield f"```text\n{usage}\n```\n"
     yield "| option | effect |\n|---|---|"
+    expand = parser._get_formatter()._expand_help  # puts defaults into the texts
     for action in parser._actions:
         if action.dest != "help":
-            yield f"| {', '.join(f'`{each}`' for each in flags(action))} | {cell(action.help or '')} |"
+            yield f"| {', '.join(f'`{each}`' for each in flags(action))} | {cell(expand(action))} |"
     yield ""
     if parser.epilog:
         yield f"```text\n{parser.epilog.strip()}\n```\n"

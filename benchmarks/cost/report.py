@@ -138,7 +138,7 @@ def markdown(results: Results) -> str:
 def heading(results: Results) -> list[str]:
     """Say when, where and with what was measured."""
     meta = results.meta
-    return [f"{meta['date']}, {meta['machine']}; {meta['versions']}. Command: `{meta['command']}`."]
+    return [f"{meta['date']}, {meta['machine']}, `{meta['versions']}`. Command: `{meta['command']}`."]
 
 
 def sections(results: Results) -> dict[str, list[str]]:

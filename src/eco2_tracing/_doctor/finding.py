@@ -15,7 +15,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 SUBJECT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 """The subject of most findings about the connection."""
 
-PAGE = "docs/delivery.md"
+PAGE = "docs/troubleshooting/connection-refused.md"
 """Their page."""
 
 LIMIT_S = 15.0
