@@ -54,14 +54,14 @@ def rendered(folder: Path) -> tuple[Document, ...]:
     """The objects of an overlay."""
     done = run(program("kubectl", "kubectl 1.32 or newer"), "kustomize", str(folder))
     assert done.returncode == 0, done.stderr
-    return tuple(filter(None, yaml.safe_load_all(done.stdout)))
+    return tuple(filter(None, yaml.load_all(done.stdout, yaml.CSafeLoader)))
 
 
 def _documents() -> Iterator[tuple[Path, Document]]:
-    for path in sorted([*KIT.rglob("*.yaml"), *KIT.rglob("*.yml")]):
-        for document in yaml.safe_load_all(path.read_text()):
-            if isinstance(document, dict):
-                yield path, document
+    for path in sorted(KIT.rglob("*.yaml")):
+        text = path.read_text()
+        if "pipelines:" in text:
+            yield from ((path, document) for document in yaml.load_all(text, yaml.CSafeLoader))
 
 
 def _is_collector(document: Document) -> bool:
