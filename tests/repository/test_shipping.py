@@ -75,7 +75,7 @@ def test_every_tested_library_has_its_extra():
         (requirement,) = extras[library.extra]
         assert requirement.partition(">=")[0] == library.package
     everything = {name for line in extras["all"] for name in line.partition("[")[2].rstrip("]").split(",")}
-    others = {"all", "cli", "demo", "json-logger", "testing"}
+    others = {"all", "cli", "demo", "json-logger", "prometheus", "testing"}
     assert everything == {library.extra for library in TESTED} == set(extras) - others
 
 

@@ -15,6 +15,7 @@ from opentelemetry.sdk._logs import (
     ReadableLogRecord,
     ReadWriteLogRecord,
 )
+from opentelemetry.sdk.resources import Resource
 
 from eco2_tracing._compat.sdk import WithoutForkHook
 from eco2_tracing._context import otel_context
@@ -27,9 +28,9 @@ from eco2_tracing.logs._otel import CleanRecord
 from eco2_tracing.logs._shared import shared
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.resources import Resource
     from opentelemetry.util.types import Attributes
 
+_NO_RESOURCE = Resource({})
 Put = Callable[[ReadableLogRecord, int], None]
 """Queues a log record of so many bytes."""
 
@@ -91,7 +92,8 @@ class LoggerProvider(_logs.LoggerProvider):
         renew_in_child(self)
 
     def _make(self) -> None:
-        self._sdk = _SdkProvider(shutdown_on_exit=False, log_record_limits=self._limits)
+        # The records get their resource in the processor. Without one the SDK would detect it in a thread pool.
+        self._sdk = _SdkProvider(_NO_RESOURCE, shutdown_on_exit=False, log_record_limits=self._limits)
         self._sdk.add_log_record_processor(self._processor)
 
     def bind(
