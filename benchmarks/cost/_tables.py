@@ -47,7 +47,9 @@ def readme(results: Results) -> list[list[str]]:
             between(results.ratio("server", "mesh", f"{one}, {sampling}", UNTRACED, "rps"), 0, "%")
             for one in ("ours", "stock")
         ]
-        cells.append([f"requests/s of one core, in percent of the untraced application, {words}", *shares, ""])
+        cells.append(
+            [f"requests/s of one core, in percent of the untraced application, {words}", *shares, ""]
+        )
     for words, part, row, sampling in COSTS:
         row = row or next(iter(results.rows(part)), "")
         added = [

@@ -50,6 +50,10 @@ def current_exemplar() -> dict[str, str] | None:
     Returns:
         ``{"trace_id": …, "span_id": …}``, or ``None`` where the trace is not exported. A failing request that was not
         sampled is kept at its end: until then it has no exemplar.
+
+    Examples:
+        >>> current_exemplar() is None  # outside of a trace
+        True
     """
     found: SpanContext | None = attempt_silently(exported_context, default=None)
     if found is None:

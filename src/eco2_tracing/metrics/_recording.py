@@ -70,6 +70,10 @@ def record_metric(
         attributes: What the measurement is about, with few different values. Secrets are masked.
         kind: ``counter``, ``histogram`` or ``gauge``; always the same for one name.
         unit: Unit in UCUM, such as ``s`` or ``{order}``; always the same for one name.
+
+    Examples:
+        >>> record_metric("orders.created", 1, {"shop": "seoul"}, unit="{order}")
+        >>> record_metric("basket.size", 3, kind="histogram")
     """
     meter = recording.meter
     if meter is None:
