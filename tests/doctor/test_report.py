@@ -26,7 +26,7 @@ def test_a_healthy_report_fits_a_screen(doctor, collector, capsys):
     text = "\n".join(lines)
     assert "auth-api" in text
     assert (
-        "of 1 000 requests that arrive without a decision, about 10 are exported; 100% of the failed" in text
+        "of 1 000 requests that arrive without a decision, about 10 are exported; of those that fail, 100%" in text
     )
     assert "accepted in" in text
     assert lines[-1] == "No problem found."
@@ -46,7 +46,7 @@ def test_findings_for_a_person(doctor, capsys):
     ("sampler", "words"),
     [
         ("always_on", "of 1 000 requests, all are exported"),
-        ("parentbased_always_off", "none is exported; 100% of the failed ones"),
+        ("parentbased_always_off", "none is exported; of those that fail, 100%"),
         ("rate_limiting", "those that rate_limiting chooses"),
     ],
 )

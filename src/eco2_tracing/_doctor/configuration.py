@@ -190,7 +190,7 @@ def sampler_in_words(facts: Facts) -> str:
     kept = ""
     keeps = settings.error_sampling_rate_is_set or not kind.endswith("always_off")
     if settings.error_sampling_rate and keeps and not kind.endswith("always_on"):
-        kept = f"; {settings.error_sampling_rate:.0%} of the failed ones are kept beside them"
+        kept = f"; of those that fail, {settings.error_sampling_rate:.0%}"
     if kind.endswith("always_on"):
         exported = "all are exported"
     elif kind.endswith("always_off"):
