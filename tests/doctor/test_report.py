@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from eco2_tracing._settings import load_settings
 from tests.export.receivers import GrpcReceiver, HttpReceiver, Scripted
 from tests.support.programs import run
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_a_healthy_report_fits_a_screen(doctor, collector, capsys):
     """When all is well, the report says what is in force, on one screen."""
@@ -25,11 +28,17 @@ def test_a_healthy_report_fits_a_screen(doctor, collector, capsys):
     assert len(lines) <= 24
     text = "\n".join(lines)
     assert "auth-api" in text
-    assert (
-        "of 1 000 requests that arrive without a decision, about 10 are exported; of those that fail, 100%" in text
-    )
+    wanted = "requests that arrive without a decision, about 10 are exported; of those that fail, 100%"
+    assert f"of 1 000 {wanted}" in text
     assert "accepted in" in text
+    assert _number_of_settings(text) == _number_of_settings((ROOT / "docs" / "doctor.md").read_text())
     assert lines[-1] == "No problem found."
+
+
+def _number_of_settings(report: str) -> int:
+    """Count the settings that a report lists, and those that it only counts."""
+    (others,) = re.findall(r"^  (\d+) other settings", report, re.MULTILINE)
+    return int(others) + len(re.findall(r"^  \w+=.*\)$", report, re.MULTILINE))
 
 
 def test_findings_for_a_person(doctor, capsys):

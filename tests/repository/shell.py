@@ -161,7 +161,7 @@ class Page:
         program = next((word for word in words if not re.fullmatch(r"[A-Z_0-9]+=.*", word)), "")
         if program == "export" or not program:
             self.environ.update(word.split("=", 1) for word in words if "=" in word)
-        elif program == "eco2-tracing" and "run" not in words:
+        elif program == "eco2-tracing" and words[words.index(program) + 1] != "run":
             _parser().parse_args(words[words.index(program) + 1 :])  # what they do is tested elsewhere
         elif any(word in PORT_OPTIONS for word in words):
             self._serve(words, where)

@@ -150,19 +150,18 @@ def check_queue(facts: Facts, spans_per_second: float | None = None) -> Iterator
 
 
 def setting_rows(facts: Facts) -> list[dict[str, str]]:
-    """Return name, value and source of each setting; values are masked."""
-    rows = [_service_row(facts, field, names) for field, names in SERVICE_NAMES.items()]
+    """Return name, value and source of each setting; values are masked. A variable of several settings has one row."""
+    rows = {names[0]: _service_row(facts, field, names) for field, names in SERVICE_NAMES.items()}
     for field, source in SOURCES.items():
         name = next((each for each in source.variables if facts.environ.get(each, "").strip()), None)
         alias = _alias_of(field, facts)
         value = str(getattr(facts.settings, field))
         if name is not None:
-            rows.append(_row(name, facts.environ[name], "environment"))
-        elif alias is not None:
-            rows.append(_row(source.variables[-1], value, f"alias {alias}"))
-        else:
-            rows.append(_row(source.variables[-1], value, "default"))
-    return rows
+            rows.setdefault(name, _row(name, facts.environ[name], "environment"))
+            continue
+        name = next((each for each in reversed(source.variables) if each not in rows), source.variables[0])
+        rows.setdefault(name, _row(name, value, f"alias {alias}" if alias else "default"))
+    return list(rows.values())
 
 
 def _service_row(facts: Facts, field: str, names: tuple[str, ...]) -> dict[str, str]:
