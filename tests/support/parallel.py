@@ -7,6 +7,7 @@ what is expensive to start are run by one worker, which begins early with it.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Generator
@@ -92,6 +93,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the mark."""
     config.addinivalue_line("markers", "quiet: runs while no other test does, because it depends on timing.")
     config.stash[_found] = set()
+    gc.disable()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -118,6 +120,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.workeroutput["quiet"] = [item.nodeid for item in quiet]
     elif found := config.stash[_found]:
         items[:] = [item for item in items if item.nodeid in found]
+
+
+def pytest_collection_finish() -> None:
+    """Let no garbage collection visit what the collection of tests has made, which lives until the end."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
