@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from types import FunctionType, MethodType, ModuleType
@@ -105,6 +105,25 @@ def leave_out_searches(redis: ModuleType) -> None:
 
 def _nothing(*_arguments: object) -> None:
     return
+
+
+def show_keys(redis: ModuleType, util: ModuleType, text: Callable[[Sequence[object]], str]) -> None:
+    """Replace the function that writes the text of a Redis command. Safe to call twice.
+
+    Args:
+        redis: ``opentelemetry.instrumentation.redis``.
+        util: Its module ``util``. A version without the private function keeps its text, which has no keys.
+        text: Returns the text of a command's arguments.
+    """
+    for module in (redis, util):
+        if hasattr(module, "_format_command_args"):
+            module._format_command_args = text  # type: ignore[attr-defined]  # a private name
+
+
+def span_of(execution: Any) -> Span | None:
+    """Return the span of SQLAlchemy's execution of a statement; ``None`` if it has none, or with other private names."""
+    found: Span | None = getattr(execution, "_otel_span", None)
+    return found
 
 
 def wrap_server_spans(interceptor: Any, around: Callable[[Span], AbstractContextManager[object]]) -> None:

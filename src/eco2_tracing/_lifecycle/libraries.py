@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from eco2_tracing._guard import guarded
 from eco2_tracing._instrumentation.client.httpx import instrument_httpx, uninstrument_httpx
+from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._instrumentation.contrib import switch
 from eco2_tracing._instrumentation.instrument import instrument_libraries, uninstrument_libraries
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 def instrument_by(settings: Settings) -> bool:
     """Instrument httpx and other libraries; return True if contrib's httpx instrumentation keeps client spans."""
     contrib_calls = False
+    current.rows = "rows" in settings.capture
     with guarded("switching library instrumentations on"):
         contrib_calls = settings.instrumentation != "contrib" and _contrib_traces_httpx()
         if settings.instrumentation == "contrib":
@@ -38,6 +40,7 @@ def _contrib_traces_httpx() -> bool:
 
 def uninstrument_by(settings: Settings) -> None:
     """Undo ``instrument_by``."""
+    current.rows = False
     with guarded("switching library instrumentations off"):
         uninstrument_httpx()
         if settings.instrumentation == "contrib":

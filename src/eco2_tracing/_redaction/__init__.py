@@ -20,6 +20,7 @@ from eco2_tracing._redaction.limits import (
     truncate_front,
 )
 from eco2_tracing._redaction.messages import is_validation_error
+from eco2_tracing._redaction.redis import command_text
 from eco2_tracing._redaction.redactor import Redactor, has_special_form
 from eco2_tracing._redaction.values import is_secret_pair, secret_fields
 
@@ -31,6 +32,7 @@ __all__ = [
     "SMALL",
     "Budget",
     "Redactor",
+    "command_text",
     "has_special_form",
     "is_secret_pair",
     "is_uncertain",

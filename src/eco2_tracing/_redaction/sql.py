@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from eco2_tracing._redaction.lazy import lazy
 from eco2_tracing._redaction.limits import CHEAP, OMITTED, PLACE, Budget
+from eco2_tracing._redaction.redis import mask_commands
 
 _MASK = "?"
 _MOST_TOKENS = 768  # literals, quoted names and comments of one statement; the rest is omitted
@@ -60,7 +61,9 @@ def mask_literals(statement: str, budget: Budget, system: str = "", *, numbers: 
 
     It is SQL of any dialect, a JSON query or a command. ``system`` is the database's name in the conventions, if known.
     """
-    if system in ("redis", "memcached"):
+    if system == "redis":
+        return mask_commands(statement)
+    if system == "memcached":
         return _WORD.sub(_MASK, statement)
     if "\\'" in statement or '\\"' in statement:
         # A backslash escapes a quote in some dialects only, so all from the first quote to the last is masked.

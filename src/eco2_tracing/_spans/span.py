@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace import Event
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
 from eco2_tracing._guard import internal_failure
+from eco2_tracing._spans.database_errors import STATUS_CODE, status_code_of
 from eco2_tracing._spans.exceptions import exception_attributes, record_error
 from eco2_tracing._spans.read_side import ReadSide
 from eco2_tracing._spans.sanitize import (
@@ -148,6 +149,10 @@ class Span(ReadSide, trace.Span):
             recorded = exception_attributes(exception, escaped=escaped)
             recorded.update(sanitized_attributes(attributes, self._copies))
             self.add_event("exception", recorded, timestamp)
+            if self._given is not None and "db.system.name" in self._given:
+                code = status_code_of(exception)
+                if code is not None:
+                    self._put(STATUS_CODE, code)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

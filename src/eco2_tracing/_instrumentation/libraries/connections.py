@@ -21,10 +21,14 @@ from weakref import WeakSet
 from opentelemetry import metrics, trace
 from wrapt import FunctionWrapper, wrap_function_wrapper
 
+from eco2_tracing._compat.contrib import span_of
 from eco2_tracing._compat.sqlalchemy import original_engine
 from eco2_tracing._guard import guarded
 from eco2_tracing._instrumentation.common.replacement import Adjustment
+from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._instrumentation.libraries.hooks import found_classes, protect_cursors
+from eco2_tracing._instrumentation.libraries.rows import record, rows_of_cursor
+from eco2_tracing._spans.database_errors import STATUS_CODE, status_code_of
 
 if TYPE_CHECKING:
     from eco2_tracing._instrumentation.common.replacement import Args, Instance, Instrumentor, Kwargs, Wrapped
@@ -198,6 +202,7 @@ class EarlyEngines(Adjustment):
     def __init__(self) -> None:
         self._trace: Callable[[Instance], object] | None = None
         self._known: WeakSet[Instance] = WeakSet()
+        self._counts = False
 
     def prepare(self) -> None:
         """Register the engines that the instrumentation will trace.
@@ -224,13 +229,18 @@ class EarlyEngines(Adjustment):
         usage = metrics.get_meter(_PACKAGE).create_up_down_counter(_USAGE, "connections")
         tracer = trace.get_tracer(_PACKAGE)
         self._trace = lambda engine: make_tracer(tracer, engine, usage)
-        _listen("listen", self._connected)
+        _listen("listen", "engine_connect", self._connected)
+        _listen("listen", "handle_error", _failed)
 
     def end(self) -> None:
         """Stop listening; the instrumentation removes the listeners of engines."""
         self._trace = None
         self._known.clear()
-        _listen("remove", self._connected)
+        _listen("remove", "engine_connect", self._connected)
+        _listen("remove", "handle_error", _failed)
+        if self._counts:
+            self._counts = False
+            _listen("remove", "after_cursor_execute", _executed)
 
     def _connected(self, connection: Instance) -> None:
         """Trace the connection's engine. For a known engine this is one look-up."""
@@ -239,11 +249,33 @@ class EarlyEngines(Adjustment):
             if engine not in self._known and self._trace is not None:
                 self._known.add(engine)
                 self._trace(engine)
+            if current.rows and not self._counts:
+                self._counts = True
+                _listen("listen", "after_cursor_execute", _executed)
 
 
-def _listen(verb: str, listener: Callable[[Instance], None]) -> None:
+def _listen(verb: str, name: str, listener: Callable[..., None]) -> None:
+    """Add or remove a listener of all engines. It is called before those of the instrumentation, which end spans."""
     event, engine = import_module("sqlalchemy.event"), import_module("sqlalchemy.engine")
-    getattr(event, verb)(engine.Engine, "engine_connect", listener)
+    getattr(event, verb)(engine.Engine, name, listener)
+
+
+def _executed(
+    _connection: Instance, cursor: Instance, _statement: str, _values: object, execution: Instance, _many: bool
+) -> None:
+    """Record the rows of a query on its span."""
+    span = span_of(execution)
+    if span is not None and current.rows:
+        record(span, rows_of_cursor, None, cursor)
+
+
+def _failed(failure: Instance) -> None:
+    """Record the status code of a failed statement on its span."""
+    with guarded("reading the error of a statement"):
+        span = span_of(failure.execution_context)
+        code = None if span is None else status_code_of(failure.original_exception)
+        if span is not None and code is not None:
+            span.set_attribute(STATUS_CODE, code)
 
 
 early_engines = EarlyEngines()

@@ -13,20 +13,23 @@ of that thread become its children.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from importlib import import_module
 from inspect import iscoroutine
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
 from opentelemetry import context as otel_context
 from wrapt import FunctionWrapper
 
-from eco2_tracing._compat.contrib import leave_out_searches
+from eco2_tracing._compat.contrib import leave_out_searches, show_keys
 from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation.common.replacement import Adjustment
+from eco2_tracing._instrumentation.common.state import current
+from eco2_tracing._instrumentation.libraries.rows import ASYNCPG, Count, counted, rows_of_cursor
+from eco2_tracing._redaction import command_text
 
 if TYPE_CHECKING:
     from eco2_tracing._instrumentation.common.replacement import Args, Instance, Instrumentor, Kwargs, Wrapped
@@ -60,14 +63,18 @@ class _Call:
 _call: ContextVar[_Call | None] = ContextVar("eco2-driver-call", default=None)
 
 
-def _marked(function: Callable[..., _Result]) -> Callable[..., _Result]:
-    """Return a driver's function that reports its call to the current `_Call`."""
+def _marked(
+    function: Callable[..., _Result], count: Count | None = None, cursor: Instance = None
+) -> Callable[..., _Result]:
+    """Return a driver's function that reports its call to the current `_Call`, and its rows to the current span."""
 
     @functools.wraps(function)
     def driver(*args: object, **kwargs: object) -> _Result:
         call = _call.get()
         if call is not None:
             call.began = True
+            if count is not None and current.rows:
+                return counted(count, function(*args, **kwargs), cursor)  # type: ignore[no-any-return]  # the result
         return function(*args, **kwargs)
 
     return driver
@@ -102,7 +109,7 @@ def _call_method(hook: Instance, _: Instance, args: Args, kwargs: Kwargs) -> Ins
 def _call_cursor(hook: Wrapped, _: Instance, args: Args, kwargs: Kwargs) -> Instance:
     """Protect ``CursorTracer.traced_execution(cursor, method, *arguments)``."""
     cursor, method, *rest = args
-    traced = functools.partial(hook, cursor, _marked(method), *rest, **kwargs)
+    traced = functools.partial(hook, cursor, _marked(method, rows_of_cursor, cursor), *rest, **kwargs)
     return _protected(traced, functools.partial(method, *rest, **kwargs))
 
 
@@ -111,10 +118,12 @@ class DriverHooks(Adjustment):
 
     Args:
         classes: ``module:class`` of each; those that do not exist are left out.
+        counts: Return the rows of a call, by the method's name.
     """
 
-    def __init__(self, *classes: str) -> None:
+    def __init__(self, *classes: str, counts: Mapping[str, Count] = MappingProxyType({})) -> None:
         self._classes = classes
+        self._counts = counts
         self._hooks: list[tuple[type, str, Instance]] = []
 
     def begin(self, _instrumentor: Instrumentor) -> None:
@@ -122,11 +131,13 @@ class DriverHooks(Adjustment):
         for kind in found_classes(self._classes):
             for name, hook in list(vars(kind).items()):
                 if isinstance(hook, FunctionWrapper):
-                    hook.__wrapped__ = _marked(hook.__wrapped__)
+                    hook.__wrapped__ = _marked(hook.__wrapped__, self._counts.get(name))
                     setattr(kind, name, FunctionWrapper(hook, _call_method))
                     self._hooks.append((kind, name, hook))
         if self._classes[0].startswith("redis."):
-            leave_out_searches(import_module(_REDIS))
+            redis = import_module(_REDIS)
+            leave_out_searches(redis)
+            show_keys(redis, import_module(f"{_REDIS}.util"), _command_text)
 
     def end(self) -> None:
         """Restore the instrumentation's hooks, which it removes without us."""
@@ -134,6 +145,14 @@ class DriverHooks(Adjustment):
             hook.__wrapped__ = hook.__wrapped__.__wrapped__
             setattr(kind, name, hook)
         self._hooks.clear()
+
+
+def _command_text(arguments: Sequence[object]) -> str:
+    """Return the text of a Redis command. Without a provider that masks its keys, it has none."""
+    state = current.state
+    if state is None or state.instrumenter is None:
+        return " ".join([str(name) for name in arguments[:1]] + ["?"] * (len(arguments) - 1))
+    return command_text(arguments)
 
 
 def found_classes(names: tuple[str, ...]) -> list[type]:
@@ -165,6 +184,7 @@ DRIVER_HOOKS = {
         "asyncpg.cursor:Cursor",
         "asyncpg.cursor:CursorIterator",
         "asyncpg.prepared_stmt:PreparedStatement",
+        counts=ASYNCPG,
     ),
     "redis": DriverHooks(
         "redis.client:Redis",

@@ -170,6 +170,12 @@ REQUESTS: dict[str, tuple[Setting, ...]] = {
             "Regular expressions, separated by commas, select the recorded headers whose values are masked.",
             ".*session.*",
         ),
+        _S(
+            "capture",
+            "Counts that spans record beside the default attributes: `sizes` (bodies of HTTP requests, responses and "
+            "messages), `rows` (rows that queries return). A list is allowed.",
+            "sizes,rows",
+        ),
         _S("instrumentation", "The instrumentation of FastAPI and httpx: `lean` or `contrib`.", "contrib"),
         _S("instrumentations", "Libraries that are traced beside the tested ones.", "sqlite3,jinja2"),
         _S("disabled_instrumentations", "Libraries that are not traced.", "redis,sqlalchemy"),
