@@ -53,7 +53,7 @@ def test_literals(key, statement, masked):
         ("mysql", 'SELECT "secret", concat("a", "b")', "SELECT ?, concat(?, ?)"),
         ("mariadb", 'WHERE "secret" = x', "WHERE ? = x"),
         ("postgresql", 'SELECT "userName" FROM "Users"', 'SELECT "userName" FROM "Users"'),
-        ("redis", "SET session:1 secret EX 60\nGET session:1", "SET ? ? ? ?\nGET ?"),
+        ("redis", "SET session:1 secret EX 60\nGET session:1", "SET session:1 ? ? ?\nGET session:1"),
         ("memcached", "set key", "set ?"),
         (5, "SELECT 'secret'", "SELECT ?"),
     ],

@@ -121,7 +121,7 @@ def show_keys(redis: ModuleType, util: ModuleType, text: Callable[[Sequence[obje
 
 
 def span_of(execution: Any) -> Span | None:
-    """Return the span of SQLAlchemy's execution of a statement; ``None`` if it has none, or with other private names."""
+    """Return the span of a statement that SQLAlchemy executes; ``None`` without one or with other private names."""
     found: Span | None = getattr(execution, "_otel_span", None)
     return found
 

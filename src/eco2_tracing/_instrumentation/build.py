@@ -49,7 +49,6 @@ def build_state(settings: Settings, propagation: Propagation, redactor: Redactor
         server_response_headers=capture("response", settings.http_capture_headers_server_response),
         client_request_headers=capture("request", settings.http_capture_headers_client_request),
         client_response_headers=capture("response", settings.http_capture_headers_client_response),
-        sizes="sizes" in settings.capture,
         excluded_paths=ExcludedPaths(paths) if paths is not None else None,
         excluded_words=ExcludedPaths(words) if words else None,
         excluded_urls=ExcludedUrls(regexes) if regexes else None,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def instrument_by(settings: Settings) -> bool:
     """Instrument httpx and other libraries; return True if contrib's httpx instrumentation keeps client spans."""
     contrib_calls = False
-    current.rows = "rows" in settings.capture
+    current.rows, current.sizes = "rows" in settings.capture, "sizes" in settings.capture
     with guarded("switching library instrumentations on"):
         contrib_calls = settings.instrumentation != "contrib" and _contrib_traces_httpx()
         if settings.instrumentation == "contrib":
@@ -40,7 +40,7 @@ def _contrib_traces_httpx() -> bool:
 
 def uninstrument_by(settings: Settings) -> None:
     """Undo ``instrument_by``."""
-    current.rows = False
+    current.rows = current.sizes = False
     with guarded("switching library instrumentations off"):
         uninstrument_httpx()
         if settings.instrumentation == "contrib":

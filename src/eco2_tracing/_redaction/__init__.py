@@ -20,8 +20,8 @@ from eco2_tracing._redaction.limits import (
     truncate_front,
 )
 from eco2_tracing._redaction.messages import is_validation_error
-from eco2_tracing._redaction.redis import command_text
 from eco2_tracing._redaction.redactor import Redactor, has_special_form
+from eco2_tracing._redaction.redis import command_text
 from eco2_tracing._redaction.values import is_secret_pair, secret_fields
 
 __all__ = [

@@ -31,6 +31,7 @@ from eco2_tracing._redaction.limits import (
     printable,
     truncate,
 )
+from eco2_tracing._redaction.redis import has_plain_keys, mask_commands
 from eco2_tracing._redaction.scanner import Scanner
 from eco2_tracing._redaction.sql import mask_literals
 from eco2_tracing._redaction.text import lowered
@@ -218,6 +219,10 @@ class Redactor(Scanner):
 
     def _statement(self, text: str, attributes: _Attributes, budget: Budget | None) -> str:
         system = attributes.get("db.system.name") or attributes.get("db.system")
+        if system == "redis" and not self._numbers:
+            masked = mask_commands(text)
+            if has_plain_keys(masked, self.is_secret):  # keys differ too much for the cache
+                return text if masked == text else masked
         key = (text, system if isinstance(system, str) else "")
         cached = self._statements.get(key)
         if cached is None:

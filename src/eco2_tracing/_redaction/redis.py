@@ -7,16 +7,21 @@ known by the command. The arguments of all other commands are masked, because th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from eco2_tracing._redaction.kinds import is_opaque
 from eco2_tracing._redaction.lazy import lazy
+
+if TYPE_CHECKING:
+    import re
 
 _LONGEST_KEY = 256
 _LONGEST_TEXT = 1000
 _SHORTEST_OPAQUE = 16
 _UUID = lazy(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _PART = lazy(r"[^:|/{}@#,;]+")
+_PLAIN = lazy(r"[A-Za-z][\w.]{0,31}(?:[ ][\w:.?-]{1,64}){0,8}")
+_NAME = lazy(r"[A-Za-z_]\w*(?=:)")
 
 _ONE_KEY = (
     "append bitcount bitfield bitfield_ro bitpos decr decrby dump expire expireat expiretime geoadd geodist geohash "
@@ -31,9 +36,7 @@ _ONE_KEY = (
     "zscan zscore json.arrappend json.arrlen json.clear json.del json.get json.merge json.numincrby json.set json.type"
 )
 _TWO_KEYS = "blmove copy geosearchstore lcs lmove rename renamenx rpoplpush smove zrangestore"
-_ALL_KEYS = (
-    "del exists mget pfcount pfmerge sdiff sdiffstore sinter sinterstore sunion sunionstore touch unlink watch"
-)
+_ALL_KEYS = "del exists mget pfcount pfmerge sdiff sdiffstore sinter sinterstore sunion sunionstore touch unlink watch"
 # By the command: how many of its first arguments are keys.
 _KEYS = {
     **dict.fromkeys(_ONE_KEY.upper().split(), 1),
@@ -79,7 +82,9 @@ def _shown(key: object) -> str:
 
 def mask_commands(text: str) -> str:
     """Return commands, one a line, with `?` for each value and for the parts of keys that look generated."""
-    return "\n".join(map(_masked_command, text.split("\n")))
+    if "\n" in text:
+        return "\n".join(map(_masked_command, text.split("\n")))
+    return _masked_command(text)
 
 
 def _masked_command(line: str) -> str:
@@ -89,7 +94,15 @@ def _masked_command(line: str) -> str:
 
 def _masked_key(key: str) -> str:
     """Mask the ids of sessions and tokens in a key."""
-    return _PART.sub(
-        lambda part: "?" if len(part[0]) >= _SHORTEST_OPAQUE and is_opaque(part[0]) else part[0],
-        _UUID.sub("?", key),
-    )
+    if len(key) < _SHORTEST_OPAQUE:
+        return key
+    return _PART.sub(_masked_part, _UUID.sub("?", key))
+
+
+def _masked_part(part: re.Match[str]) -> str:
+    return "?" if len(part[0]) >= _SHORTEST_OPAQUE and is_opaque(part[0]) else part[0]
+
+
+def has_plain_keys(text: str, is_secret: Callable[[str], bool]) -> bool:
+    """Return True if masked commands hold only short keys without the name of a secret, so that no search is needed."""
+    return _PLAIN.fullmatch(text) is not None and not any(map(is_secret, _NAME.findall(text)))

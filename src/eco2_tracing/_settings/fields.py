@@ -111,9 +111,9 @@ class Settings(SignalSettings):
     http_capture_headers_client_response: Annotated[_Expressions, _captured("CLIENT_RESPONSE")] = ()
     http_capture_headers_sanitize_fields: Annotated[_Expressions, _captured("SANITIZE_FIELDS")] = ()
 
-    capture: Annotated[
-        Collection[str], parse.some_of("sizes", "rows"), "ECO2_TRACING_CAPTURE", _STRINGS
-    ] = frozenset()
+    capture: Annotated[Collection[str], parse.some_of("sizes", "rows"), "ECO2_TRACING_CAPTURE", _STRINGS] = (
+        frozenset()
+    )
 
     error_sampling_rate: Annotated[float, parse.rate, "ECO2_TRACING_ERROR_SAMPLING_RATE"] = 1.0
     error_sampling_rate_is_set: bool = Field(default=False, init=False)

@@ -10,13 +10,14 @@ from opentelemetry.trace import INVALID_SPAN
 
 from eco2_tracing._context import otel_context
 from eco2_tracing._guard import internal_failure
-from eco2_tracing._instrumentation.client.call import begin_call
+from eco2_tracing._instrumentation.client.begin import begin_call
 from eco2_tracing._instrumentation.client.measured import (
     MeasuredCall,
     begin_measuring,
     record_call,
     record_failed_call,
 )
+from eco2_tracing._instrumentation.client.sized import SizedCall
 from eco2_tracing._instrumentation.client.transports import delegating
 from eco2_tracing._instrumentation.common.http_attributes import Request
 from eco2_tracing._instrumentation.common.outgoing_headers import inject_headers, response_header_items
@@ -230,7 +231,7 @@ def answered(attempt: Attempt, response: Response, watch: Watch) -> None:
         if kept is not None and local is not None:
             _keep_as_callee(attempt.state, local, attempt.url.host, kept)
         captured = None
-        if state.client_response_headers is not None:
+        if state.client_response_headers is not None or current.sizes:
             captured = [(item[1], item[2]) for item in items]
         status = response.status_code
         attempt.answered(status, response.extensions, captured)
@@ -239,6 +240,8 @@ def answered(attempt: Attempt, response: Response, watch: Watch) -> None:
         if response.is_closed or status == _SWITCHING_PROTOCOLS:
             finished(attempt)  # the body has been read, or there is none
         else:
+            if current.sizes and isinstance(attempt, SizedCall):
+                attempt.count(response)
             watch(response, attempt, encoded)
     except Exception:  # noqa: BLE001 - the application must get the response
         internal_failure("reading a response")

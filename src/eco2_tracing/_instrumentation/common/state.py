@@ -113,7 +113,6 @@ class InstrumentationState:
         server_response_headers: Captures headers of responses to inbound requests.
         client_request_headers: Captures headers of outgoing requests.
         client_response_headers: Captures headers of responses to outgoing requests.
-        sizes: True if spans record the sizes of HTTP bodies and of messages.
         excluded_paths: From the environment; ``None`` if the argument of ``instrument_app`` is used.
         excluded_words: Bare words of contrib's lists; they are excluded paths, too.
         excluded_urls: contrib's regular expressions.
@@ -126,7 +125,6 @@ class InstrumentationState:
         serve: Serves a request that is traced; measures it while metrics are on.
         excludes_more: True if there are ``excluded_words`` or ``excluded_urls``.
         reads_responses: True if successful responses must be inspected.
-        reads_answers: True if the headers of responses to outgoing requests must be read.
         read: Cached `Propagation.extract_headers`.
     """
 
@@ -141,7 +139,6 @@ class InstrumentationState:
     server_response_headers: HeaderCapture | None = None
     client_request_headers: HeaderCapture | None = None
     client_response_headers: HeaderCapture | None = None
-    sizes: bool = False
     excluded_paths: ExcludedPaths | None = None
     excluded_words: ExcludedPaths | None = None
     excluded_urls: ExcludedUrls | None = None
@@ -154,13 +151,11 @@ class InstrumentationState:
     serve: Serve = serve
     excludes_more: bool = field(init=False)
     reads_responses: bool = field(init=False)
-    reads_answers: bool = field(init=False)
     read: Callable[[Iterable[tuple[bytes, bytes]]], Inbound | None] = field(init=False)
 
     def __post_init__(self) -> None:
         self.excludes_more = (self.excluded_words or self.excluded_urls) is not None
         self.reads_responses = (self.response_header or self.server_response_headers) is not None
-        self.reads_answers = self.sizes or self.client_response_headers is not None
         self.read = self.propagation.extract_headers
 
 
@@ -172,15 +167,16 @@ class Current:
         calls: True if httpx is instrumented.
         configured: True if ``configure_tracing`` has been called, even if it failed.
         rows: True if the spans of queries record the number of returned rows.
+        sizes: True if spans record the sizes of HTTP bodies and of messages.
     """
 
-    __slots__ = ("calls", "configured", "rows", "state")
+    __slots__ = ("calls", "configured", "rows", "sizes", "state")
 
     def __init__(self) -> None:
         self.state: InstrumentationState | None = None
         self.calls = False
         self.configured = False
-        self.rows = False
+        self.rows = self.sizes = False
 
 
 current = Current()

@@ -261,7 +261,12 @@ def _listen(verb: str, name: str, listener: Callable[..., None]) -> None:
 
 
 def _executed(
-    _connection: Instance, cursor: Instance, _statement: str, _values: object, execution: Instance, _many: bool
+    _connection: Instance,
+    cursor: Instance,
+    _statement: str,
+    _values: object,
+    execution: Instance,
+    _many: bool,
 ) -> None:
     """Record the rows of a query on its span."""
     span = span_of(execution)

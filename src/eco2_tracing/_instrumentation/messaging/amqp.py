@@ -19,7 +19,8 @@ from eco2_tracing._compat.pika import UNKNOWN, Address
 from eco2_tracing._compat.pika import address as pika_address
 from eco2_tracing._guard import attempt, guarded
 from eco2_tracing._instrumentation.common.outgoing_headers import outgoing
-from eco2_tracing._instrumentation.messaging.model import Client, Message, without_empty
+from eco2_tracing._instrumentation.common.state import current
+from eco2_tracing._instrumentation.messaging.model import BODY_SIZE, Client, Message, size_of, without_empty
 from eco2_tracing._instrumentation.messaging.spans import (
     closing,
     handed,
@@ -67,14 +68,15 @@ def queue_name(name: str) -> str:
     return _ANONYMOUS if not name or name.startswith(_SERVER_NAMED) else name
 
 
-def details(routing_key: str, properties: object, tag: int | None = None) -> dict[str, AttributeValue]:
-    """Return the attributes of an AMQP message."""
+def details(key: str, properties: object, body: object, tag: int | None = None) -> dict[str, AttributeValue]:
+    """Return the attributes of an AMQP message with a routing key."""
     return without_empty(
         {
-            "messaging.rabbitmq.destination.routing_key": routing_key,
+            "messaging.rabbitmq.destination.routing_key": key,
             "messaging.rabbitmq.message.delivery_tag": tag,
             "messaging.message.id": getattr(properties, "message_id", None),
             "messaging.message.conversation_id": getattr(properties, "correlation_id", None),
+            BODY_SIZE: size_of(body) if current.sizes else None,
         }
     )
 
@@ -124,7 +126,7 @@ def _pika_publish(
     exchange, routing_key = str(given.get("exchange") or ""), str(given.get("routing_key") or "")
     client, properties = _client(pika_address, channel.connection), given.get("properties")
     target, destination = published(exchange, routing_key)
-    with sending(client, "publish", target, destination, details(routing_key, properties)):
+    with sending(client, "publish", target, destination, details(routing_key, properties, given.get("body"))):
         with guarded("writing the headers of a message"):
             # A copy: the application may use the object again, in another thread too.
             properties = make_properties() if properties is None else copy.copy(properties)
@@ -135,8 +137,8 @@ def _pika_publish(
             return wrapped(*args, **kwargs)
 
 
-def _pika_message(queue: str, method: Instance, properties: Instance) -> Message:
-    attributes = details(method.routing_key, properties, method.delivery_tag)
+def _pika_message(queue: str, method: Instance, properties: Instance, body: bytes) -> Message:
+    attributes = details(method.routing_key, properties, body, method.delivery_tag)
     headers = getattr(properties, "headers", None)
     return consumed(queue, method.exchange, method.routing_key, headers, attributes)
 
@@ -152,9 +154,8 @@ def _pika_basic_consume(
 
     @wraps(callback, updated=())
     def traced(channel: Instance, method: Instance, properties: Instance, body: bytes) -> object:
-        work = handed(
-            lambda: (_client(pika_address, channel.connection), _pika_message(queue, method, properties))
-        )
+        describe = partial(_pika_message, queue, method, properties, body)
+        work = handed(lambda: (_client(pika_address, channel.connection), describe()))
         if work is None:
             return callback(channel, method, properties, body)
         with work:
@@ -170,10 +171,8 @@ def _pika_queue(args: Args, kwargs: Kwargs) -> str:
 
 
 def _pika_describe(channel: Instance, queue: str, found: Found) -> tuple[Client, list[Message]]:
-    method, properties, _ = found
-    return _client(pika_address, channel.connection), [] if method is None else [
-        _pika_message(queue, method, properties)
-    ]
+    messages = [] if found[0] is None else [_pika_message(queue, *found)]
+    return _client(pika_address, channel.connection), messages
 
 
 def _pika_basic_get(wrapped: Wrapped, channel: Instance, args: Args, kwargs: Kwargs) -> object:
@@ -201,8 +200,7 @@ def _pika_consume(
         yield found
 
 
-_QUEUE = "_eco2_queue"
-"""The attribute of an iterator with its queue, which it keeps in a private one."""
+_QUEUE = "_eco2_queue"  # the attribute of an iterator with its queue, which it keeps in a private one
 
 
 def instrument_aio_pika(patches: Patches) -> None:
@@ -232,7 +230,9 @@ async def _aio_pika_publish(wrapped: Wrapped, exchange: Instance, args: Args, kw
     message, routing_key = given.get("message"), str(given.get("routing_key") or "")
     client = _client(aio_pika_address, exchange.channel)
     target, destination = published(exchange.name, routing_key)
-    with sending(client, "publish", target, destination, details(routing_key, message)):
+    with sending(
+        client, "publish", target, destination, details(routing_key, message, getattr(message, "body", None))
+    ):
         with guarded("writing the headers of a message"):
             # A copy: the application may publish the object again, at the same time too.
             sent: Instance = copy.copy(message)
@@ -242,14 +242,14 @@ async def _aio_pika_publish(wrapped: Wrapped, exchange: Instance, args: Args, kw
 
 
 def _aio_pika_message(queue: Instance, message: Instance) -> Message:
-    attributes = details(message.routing_key, message, message.delivery_tag)
+    body = message.body if current.sizes else None
+    attributes = details(message.routing_key, message, body, message.delivery_tag)
     return consumed(queue.name, message.exchange, message.routing_key, message.headers, attributes, message)
 
 
 def _aio_pika_describe(queue: Instance, message: Instance) -> tuple[Client, list[Message]]:
-    return _client(aio_pika_address, queue.channel), [] if message is None else [
-        _aio_pika_message(queue, message)
-    ]
+    messages = [] if message is None else [_aio_pika_message(queue, message)]
+    return _client(aio_pika_address, queue.channel), messages
 
 
 async def _aio_pika_consume(

@@ -13,7 +13,16 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from eco2_tracing._instrumentation.messaging.kafka import client_of, known, message, topic_of, with_headers
+from eco2_tracing._instrumentation.common.state import current
+from eco2_tracing._instrumentation.messaging.kafka import (
+    client_of,
+    known,
+    message,
+    sent_details,
+    topic_of,
+    with_headers,
+)
+from eco2_tracing._instrumentation.messaging.model import size_of
 from eco2_tracing._instrumentation.messaging.spans import end_work, received, sending, suppressed
 
 if TYPE_CHECKING:
@@ -72,7 +81,7 @@ class _Producer(_Configured):
         if suppressed():
             return parent.produce(*args, **kwargs)
         topic = topic_of(args, kwargs)
-        with sending(self._eco2_client, "send", topic, topic, {}):
+        with sending(self._eco2_client, "send", topic, topic, sent_details(args, kwargs, 3)):
             args, kwargs = with_headers(args, kwargs, 6, self._eco2_client.host)
             return parent.produce(*args, **kwargs)
 
@@ -100,7 +109,13 @@ class _Consumer(_Configured):
 
     def _described(self, found: list[Instance]) -> tuple[Client, list[Message]]:
         messages = [
-            message(one.topic(), one.partition(), one.offset(), one.headers())
+            message(
+                one.topic(),
+                one.partition(),
+                one.offset(),
+                one.headers(),
+                size_of(one.value()) if current.sizes else None,
+            )
             for one in found
             if one is not None and one.error() is None
         ]

@@ -14,7 +14,8 @@ from weakref import WeakKeyDictionary
 
 from eco2_tracing._guard import attempt, guarded
 from eco2_tracing._instrumentation.common.outgoing_headers import outgoing
-from eco2_tracing._instrumentation.messaging.model import Client, Message
+from eco2_tracing._instrumentation.common.state import current
+from eco2_tracing._instrumentation.messaging.model import BODY_SIZE, Client, Message
 from eco2_tracing._instrumentation.messaging.spans import (
     closing,
     received,
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from eco2_tracing._instrumentation.common.replacement import Args, Instance, Kwargs, Patches, Wrapped
 
 
+_PARTITION = "messaging.destination.partition.id"
+
+
 class Record(Protocol):
     """A record of kafka-python and aiokafka."""
 
@@ -37,6 +41,7 @@ class Record(Protocol):
     partition: int
     offset: int
     headers: Headers
+    serialized_value_size: int
 
 
 def client_of(
@@ -63,18 +68,28 @@ def _host_and_port(server: str) -> tuple[str | None, int | None]:
     return host.strip("[]"), int(port)
 
 
-def message(topic: str, partition: int, offset: int, headers: Headers | None) -> Message:
-    """Describe a message without its key, which may be a person's name."""
-    details: dict[str, AttributeValue] = {
-        "messaging.destination.partition.id": str(partition),
-        "messaging.kafka.offset": offset,
-    }
+def message(
+    topic: str, partition: int, offset: int, headers: Headers | None, size: int | None = None
+) -> Message:
+    """Describe a message without its key, which may be a person's name. Only a ``size`` above 0 is recorded."""
+    details: dict[str, AttributeValue] = {_PARTITION: str(partition), "messaging.kafka.offset": offset}
+    if size is not None and size >= 0:
+        details[BODY_SIZE] = size
     return Message(topic, topic, headers, details)
 
 
 def messages_of(records: Iterable[Record]) -> list[Message]:
     """Describe records."""
-    return [message(record.topic, record.partition, record.offset, record.headers) for record in records]
+    return [
+        message(
+            record.topic,
+            record.partition,
+            record.offset,
+            record.headers,
+            record.serialized_value_size if current.sizes else None,
+        )
+        for record in records
+    ]
 
 
 def grouped(found: Mapping[object, Iterable[Record]]) -> list[Message]:
@@ -100,6 +115,22 @@ def with_headers(args: Args, kwargs: Kwargs, position: int, host: str | None) ->
             return (*args[:position], headers, *args[position + 1 :]), kwargs
         return args, {**kwargs, "headers": headers}
     return args, kwargs
+
+
+def sent_details(args: Args, kwargs: Kwargs, position: int) -> dict[str, AttributeValue]:
+    """Return the attributes of a call that sends: the partition, if the call names one, and the size of bytes.
+
+    Another partition and the offset are known when the span has ended. Other values are serialized later.
+    """
+    partition = args[position] if len(args) > position else kwargs.get("partition")
+    known: dict[str, AttributeValue] = {}
+    if type(partition) is int and partition >= 0:
+        known[_PARTITION] = str(partition)
+    if current.sizes:
+        value = args[1] if len(args) > 1 else kwargs.get("value")
+        if isinstance(value, bytes | bytearray):
+            known[BODY_SIZE] = len(value)
+    return known
 
 
 def topic_of(args: Args, kwargs: Kwargs) -> str:
@@ -130,7 +161,7 @@ def _kafka_python_send(wrapped: Wrapped, instance: Instance, args: Args, kwargs:
     if suppressed():
         return wrapped(*args, **kwargs)
     client, topic = known(partial(_kafka_python_client, instance)), topic_of(args, kwargs)
-    with sending(client, "send", topic, topic, {}):
+    with sending(client, "send", topic, topic, sent_details(args, kwargs, 4)):
         args, kwargs = with_headers(args, kwargs, 3, client.host)
         return wrapped(*args, **kwargs)
 
@@ -186,7 +217,7 @@ async def _aiokafka_send(wrapped: Wrapped, instance: Instance, args: Args, kwarg
     if suppressed():
         return await wrapped(*args, **kwargs)
     client, topic = known(partial(_aiokafka_client, instance)), topic_of(args, kwargs)
-    with sending(client, "send", topic, topic, {}):
+    with sending(client, "send", topic, topic, sent_details(args, kwargs, 3)):
         args, kwargs = with_headers(args, kwargs, 5, client.host)
         return await wrapped(*args, **kwargs)
 

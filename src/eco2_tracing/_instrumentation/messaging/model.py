@@ -13,6 +13,7 @@ from opentelemetry.util.types import AttributeValue
 if TYPE_CHECKING:
     from eco2_tracing._instrumentation.common.outgoing_headers import Headers
 
+BODY_SIZE = "messaging.message.body.size"
 Details = Mapping[str, AttributeValue | None]
 """Attributes; those without a value are left out."""
 
@@ -20,6 +21,13 @@ Details = Mapping[str, AttributeValue | None]
 def without_empty(details: Details) -> dict[str, AttributeValue]:
     """Return the attributes that have a value."""
     return {name: value for name, value in details.items() if value is not None and value != ""}
+
+
+def size_of(body: object) -> int | None:
+    """Return the size of a message's body in bytes; ``None`` if it is not known. Text is sent as UTF-8."""
+    if isinstance(body, str):
+        body = body.encode("utf-8", "replace")
+    return len(body) if isinstance(body, bytes | bytearray) else None
 
 
 @dataclass(frozen=True, slots=True)

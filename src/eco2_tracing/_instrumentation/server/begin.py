@@ -16,7 +16,9 @@ from eco2_tracing._guard import guarded
 from eco2_tracing._instrumentation.common.http_attributes import request_attributes, span_method
 from eco2_tracing._instrumentation.common.route import operation_of
 from eco2_tracing._instrumentation.common.served_request import ServedRequest, store_ids, unsampled_context
+from eco2_tracing._instrumentation.common.state import current
 from eco2_tracing._instrumentation.server.recorded import RecordedRequest
+from eco2_tracing._instrumentation.server.sized import SizedRequest
 from eco2_tracing._spans.read_side import creation
 from eco2_tracing._spans.span import Span
 from eco2_tracing.propagation._inbound import FLAGS, NO_STATE, Inbound
@@ -109,7 +111,9 @@ def begin_lazily(
     app: Starlette,
 ) -> RecordedRequest:
     """Return a request that the upstream did not sample, with its span. Ids and local trace are created on demand."""
-    request = RecordedRequest(state, instrumenter, inbound, scope, send, app)
+    request = (SizedRequest if current.sizes else RecordedRequest)(
+        state, instrumenter, inbound, scope, send, app
+    )
     request.span = Span(
         instrumenter.server, None, SpanKind.SERVER, request.start_time, None, None, None, request, request
     )
@@ -162,7 +166,9 @@ def begin(
     )
     if local is None:
         return UnrecordedSpan(factory, upstream, context)
-    request = RecordedRequest(state, instrumenter, inbound, scope, send, app)
+    request = (SizedRequest if current.sizes else RecordedRequest)(
+        state, instrumenter, inbound, scope, send, app
+    )
     request.start_time, request.started = local.wall, local.monotonic
     span = request.span = Span(
         instrumenter.server, None, SpanKind.SERVER, local.wall, context, local, None, request, request
