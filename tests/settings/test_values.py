@@ -280,3 +280,23 @@ def test_settings_are_frozen():
     """Settings are frozen."""
     with pytest.raises(ValueError, match="frozen"):
         TracingSettings(_environ={}).disabled = True
+
+
+@pytest.mark.parametrize(
+    ("text", "used", "complaint"),
+    [
+        ("sizes,rows", {"sizes", "rows"}, None),
+        (" ROWS ", {"rows"}, None),
+        (",", set(), None),
+        ("size", set(), "did you mean 'sizes'?"),
+        ("sizes,headers", {"sizes"}, "expected some of sizes, rows"),
+    ],
+)
+def test_captured_counts(monkeypatch, text, used, complaint):
+    """`ECO2_TRACING_CAPTURE` is a list of words. Another word is one problem, and the others are used."""
+    assert TracingSettings().capture == frozenset()
+    monkeypatch.setenv("ECO2_TRACING_CAPTURE", text)
+    settings = TracingSettings()
+    assert settings.capture == used
+    found = [str(problem) for problem in settings.problems]
+    assert (len(found), complaint is None or complaint in found[0]) == (int(complaint is not None), True)

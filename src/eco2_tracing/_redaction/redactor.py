@@ -219,10 +219,8 @@ class Redactor(Scanner):
 
     def _statement(self, text: str, attributes: _Attributes, budget: Budget | None) -> str:
         system = attributes.get("db.system.name") or attributes.get("db.system")
-        if system == "redis" and not self._numbers:
-            masked = mask_commands(text)
-            if has_plain_keys(masked, self.is_secret):  # keys differ too much for the cache
-                return text if masked == text else masked
+        if system == "redis":
+            return self._commands(text, budget)
         key = (text, system if isinstance(system, str) else "")
         cached = self._statements.get(key)
         if cached is None:
@@ -235,6 +233,17 @@ class Redactor(Scanner):
                     self._statements.clear()
                 self._statements[key] = cached
         return text if cached == text else cached
+
+    def _commands(self, text: str, budget: Budget | None) -> str:
+        """Mask commands of Redis. Keys differ too much for a cache."""
+        masked = mask_commands(text)
+        if self._numbers:
+            masked = self._without_numbers(masked)
+        if not has_plain_keys(masked, self.is_secret):
+            budget = budget or Budget(SEARCHES)
+            masked = mask_userinfo(masked, budget)
+            masked = self._free.mask(masked, lowered(masked), budget)
+        return text if masked == text else masked
 
 
 def has_special_form(name: str) -> bool:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from eco2_tracing._redaction.lazy import lazy
 from eco2_tracing._redaction.limits import CHEAP, OMITTED, PLACE, Budget
-from eco2_tracing._redaction.redis import mask_commands
 
 _MASK = "?"
 _MOST_TOKENS = 768  # literals, quoted names and comments of one statement; the rest is omitted
@@ -61,8 +60,6 @@ def mask_literals(statement: str, budget: Budget, system: str = "", *, numbers: 
 
     It is SQL of any dialect, a JSON query or a command. ``system`` is the database's name in the conventions, if known.
     """
-    if system == "redis":
-        return mask_commands(statement)
     if system == "memcached":
         return _WORD.sub(_MASK, statement)
     if "\\'" in statement or '\\"' in statement:

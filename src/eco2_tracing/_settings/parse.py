@@ -190,7 +190,8 @@ def some_of(*allowed: str) -> Callable[[str], frozenset[str]]:
     def parse(value: str) -> frozenset[str]:
         found = key_set(value)
         if not found <= {*allowed}:
-            raise BadValueError(f"expected some of {', '.join(allowed)}", found & {*allowed})
+            close = "".join(did_you_mean(word, allowed) for word in sorted(found - {*allowed})[:1])
+            raise BadValueError(f"expected some of {', '.join(allowed)}{close}", found & {*allowed})
         return found
 
     return parse
