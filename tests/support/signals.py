@@ -157,9 +157,15 @@ def _http_server(received: Received) -> ThreadingHTTPServer:
             body = self.rfile.read(int(self.headers["content-length"]))
             if self.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
+            signal = self.path.rpartition("/")[2]
+            if signal not in SERVICES:
+                self.send_response(404)
+                self.send_header("content-length", "0")
+                self.end_headers()
+                return
             headers = {key.lower(): value for key, value in self.headers.items()}
             answer = received.add(
-                self.path.rpartition("/")[2],
+                signal,
                 body,
                 headers,
                 f"{self.client_address[0]}:{self.client_address[1]}",

@@ -94,5 +94,9 @@ def _halves(data: MetricsData) -> Iterator[MetricsData]:
     metrics = [(scope, metric) for scope in resource.scope_metrics for metric in scope.metrics]
     middle = len(metrics) // 2
     for part in (metrics[:middle], metrics[middle:]) if middle else ():
-        scopes = [replace(scope, metrics=[metric]) for scope, metric in part]
+        # The encoder takes the last of two entries of one scope.
+        scopes = [
+            replace(scope, metrics=[metric for of, metric in part if of is scope])
+            for scope in {id(scope): scope for scope, _ in part}.values()
+        ]
         yield replace(data, resource_metrics=[replace(resource, scope_metrics=scopes)])

@@ -57,18 +57,23 @@ class MeasuredServing:
         if scope["type"] != "http":
             await serve(app, request, scope, receive, base, context)
             return
-        method, scheme = scope.get("method", ""), scope.get("scheme", "http")
-        active = (
-            method if method in KNOWN_METHODS else method_of(method),
-            scheme if scheme in _SCHEMES else "_OTHER",
-        )
-        version, owner = scope.get("http_version"), scope.get("app")
-        arrived: ReadScope = _UNMOUNTED
-        if "app_root_path" in scope:
-            arrived = {"app_root_path": scope["app_root_path"], "root_path": scope.get("root_path")}
-        if type(request) is UnrecordedRequest:  # the others store the status themselves
-            request.send = _Response(request).send  # type: ignore[method-assign] # of this request alone
-        self._active.add(active, 1)
+        try:
+            method, scheme = scope.get("method", ""), scope.get("scheme", "http")
+            active = (
+                method if method in KNOWN_METHODS else method_of(method),
+                scheme if scheme in _SCHEMES else "_OTHER",
+            )
+            version, owner = scope.get("http_version"), scope.get("app")
+            arrived: ReadScope = _UNMOUNTED
+            if "app_root_path" in scope:
+                arrived = {"app_root_path": scope["app_root_path"], "root_path": scope.get("root_path")}
+            if type(request) is UnrecordedRequest:  # the others store the status themselves
+                request.send = _Response(request).send  # type: ignore[method-assign] # of this request alone
+            self._active.add(active, 1)
+        except Exception:  # noqa: BLE001 - as below; the request is served, and not measured
+            internal_failure("measuring a request")
+            await serve(app, request, scope, receive, base, context)
+            return
         error: str | None = None
         try:
             await serve(app, request, scope, receive, base, context)
