@@ -6,6 +6,7 @@ nox skips the sessions of an absent one and says so, unless `CI` is set.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import nox
@@ -69,6 +70,14 @@ def install_programs(session: nox.Session) -> None:
         session.run(*command, success_codes=[0, 1], silent=True)
 
 
+def fetch_for_the_kit(session: nox.Session) -> None:
+    """Let Go and Maven download what the tests of the kit read; without it those tests are skipped."""
+    maven = ("mvn", "-q", "-B", "-f", "tests/kit_programs/opensearch/pom.xml", "dependency:build-classpath")
+    for command in (("go", "mod", "download", "istio.io/api@v1.32.0"), maven):
+        if shutil.which(command[0]):
+            session.run(*command, external=True, success_codes=range(256), silent=True)
+
+
 @nox.session
 def build(session: nox.Session) -> None:
     """Build the wheel once, with the Python that runs nox; all other sessions test it as it is installed."""
@@ -105,6 +114,7 @@ def parts(session: nox.Session) -> None:
 def kit(session: nox.Session) -> None:
     """The deployment kit in real programs: API server, istioctl, collectors, Jaeger on OpenSearch, Compose."""
     session.install(wheel("[all,demo]"), *group("test"))
+    fetch_for_the_kit(session)
     session.run("python", "-m", "tests.support.namespaces", "-rs", "tests/kit_programs", *session.posargs)
 
 
@@ -113,6 +123,7 @@ def istiod(session: nox.Session) -> None:
     """The deployment kit's mesh: a real istiod configures real Envoys, and mistakes are made on purpose."""
     session.install(wheel("[all,demo]"), *group("test"))
     install_programs(session)
+    fetch_for_the_kit(session)
     session.run("python", "-m", "tests.support.namespaces", "-rs", "tests/istiod", *session.posargs)
 
 

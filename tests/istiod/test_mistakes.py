@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import copy
 import json
+import uuid
 
 import httpx
 import pytest
 
+from eco2_tracing.testing import b3_headers
 from tests.istiod.trees import LOGIN, NAMES, is_on_the_page, is_proxy
 from tests.support.cluster import AUTH, CHARACTER, TRACE_HEADER
 from tests.support.istio_mesh import GATEWAY, running_mesh
 from tests.support.jaeger_client import wait_for, wait_for_trace
 from tests.support.kit import KIT, rendered
 from tests.support.kit_variants import PROVIDERS, documents
+from tests.support.proxies import json_lines
 
 COLLECTOR = "outbound|9411||jaeger-collector.observability.svc.cluster.local"
 MISSING = "jaeger-of-another-cluster"
@@ -83,6 +86,27 @@ def test_running_sidecar_from_which_the_collector_is_hidden(cluster, jaeger):
             wait_for(lambda name=name: COLLECTOR not in str(mesh.proxy(name).admin("clusters?format=json")))
         trace = wait_for_trace(jaeger, mesh.log_in(), len(SERVICES) + 2)
         assert is_on_the_page(trace)
+
+
+def put_b3_first(resources):
+    """The services extract B3 first, as if the provider were Zipkin."""
+    for one in resources:
+        if one["kind"] == "Deployment":
+            (container,) = one["spec"]["template"]["spec"]["containers"]
+            (variable,) = [each for each in container["env"] if each["name"] == "OTEL_PROPAGATORS"]
+            variable["value"] = "b3,tracecontext,baggage"
+
+
+def test_propagators_of_the_other_provider(cluster, jaeger):
+    """A client's B3 headers pass the proxies unchanged, and the services follow them into another trace."""
+    with running_mesh(cluster, jaeger, "otel", edit=put_b3_first) as mesh:
+        stale = uuid.uuid4().hex
+        assert mesh.log_in(b3_headers(stale, "c" * 16)) == stale
+        trace = wait_for_trace(jaeger, stale, len(SERVICES) + 2)
+        (line,) = wait_for(lambda: json_lines(mesh.proxy(GATEWAY)))
+        others = wait_for_trace(jaeger, line["trace.id"], 3)
+        assert is_on_the_page(trace)
+        assert is_on_the_page(others)
 
 
 @pytest.fixture

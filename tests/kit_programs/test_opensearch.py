@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
 from contextlib import ExitStack
@@ -77,7 +76,9 @@ def jaegers(opensearch, tmp_path_factory):
             process = Child(name, network.command([jaeger, f"--config={path}"]), os.environ, grace_s=3.0)
             stack.enter_context(process)
             made.append(at_host(network.address, PORTS, None))
-            process.wait_for_line("Everything is ready", 60.0)
+            found = process.wait_for_line("Everything is ready|does not support sampling store", 60.0)
+            if "sampling" in found.group():
+                pytest.skip("this Jaeger cannot hold sampling rates on Elasticsearch: use 2.20")
             wait_for(lambda: is_ready(made[-1]))
         yield made
 
@@ -105,7 +106,6 @@ def test_week_and_month(opensearch, jaegers, monkeypatch):
     day = time.strftime("%Y-%m-%d", time.gmtime())
     assert wait_for(lambda: trace_ids(opensearch, f"eco2-jaeger-span-{day}")) == {sound, failed}
     assert wait_for(lambda: trace_ids(opensearch, f"eco2-failures-jaeger-span-{day}")) == {failed}
-    assert shutil.which("jaeger")
 
 
 def trace_ids(url, index):

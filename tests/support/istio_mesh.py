@@ -173,9 +173,9 @@ def running_mesh(
         edit: Changes the objects before they are applied.
         policies: Whether the node enforces the NetworkPolicies.
     """
-    mesh, auth = documents(provider, environment)
+    mesh, auth = copy.deepcopy(documents(provider, environment))
     character = character_api(auth)
-    applied = [copy.deepcopy(one) for part in (mesh, auth, character) for one in part]
+    applied = [*mesh, *auth, *character]
     edit(applied)
     cluster.apply(applied)
     with ExitStack() as stack:

@@ -82,11 +82,6 @@ class Istiod(Child):
                 raise
             stack.pop_all()
 
-    def debug(self, path: str) -> Any:
-        """A page of istiod's debug interface, parsed."""
-        with _opener.open(f"{self._web}/debug/{path}", timeout=10) as response:
-            return json.load(response)
-
 
 def _answers(url: str) -> bool:
     try:

@@ -61,7 +61,7 @@ class SizedCall(ClientCall):
         sent = self._sent.passed if self._request_size is None else self._request_size
         if sent is not None:
             attributes[REQUEST_SIZE] = sent
-        if has_response_body(self._method, self._status_code):
+        if has_response_body(self.method, self._status_code):
             counted = self._received
             received = content_length(self._response_headers) if counted is None else counted.passed
             if received is not None:
