@@ -19,6 +19,8 @@ from tests.repository.sources import ROOT
 from tests.support import programs
 
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+# `test_korean` holds that the blocks of Korean pages are those of the English ones.
+RUN = [page for page in PAGES if not page.name.endswith(".ko.md")]
 # Its commands are those of `test_getting_started`, which compares their output too.
 RUN_ELSEWHERE = {ROOT / "docs" / "getting-started.md"}
 
@@ -43,7 +45,7 @@ def run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     return programs.run(command, cwd=cwd, env=environ, timeout=120)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if snippets(page)], ids=name)
+@pytest.mark.parametrize("page", [page for page in RUN if snippets(page)], ids=name)
 def test_snippets_run(page, tmp_path):
     """The blocks of a page run in order, if the packages that the page needs are installed."""
     require(page)
@@ -53,7 +55,7 @@ def test_snippets_run(page, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "\ndef test_" in page.read_text()], ids=name)
+@pytest.mark.parametrize("page", [page for page in RUN if "\ndef test_" in page.read_text()], ids=name)
 def test_snippets_that_are_tests_pass(page, tmp_path):
     """The blocks with tests pass under pytest, with the library's plugin alone."""
     for line, text in snippets(page):
@@ -112,7 +114,7 @@ def test_every_program_imports_the_library_first():
     assert late("from fastapi import FastAPI\nfrom eco2_tracing import span\n")
 
 
-SHELL_PAGES = [page for page in PAGES if page not in RUN_ELSEWHERE and of(page, *SHELLS)]
+SHELL_PAGES = [page for page in RUN if page not in RUN_ELSEWHERE and of(page, *SHELLS)]
 
 
 @pytest.mark.parametrize("page", SHELL_PAGES, ids=name)
