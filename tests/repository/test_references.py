@@ -23,9 +23,9 @@ NAMESPACES = (
     "sampler|server|service|span|telemetry|trace|url|user|user_agent"
 )
 ATTRIBUTE = re.compile(rf"(?:{NAMESPACES})(?:\.[a-z0-9_]+)+")
-# Types of ASGI messages, modules, a setting of Kafka's clients, and an attribute that is only read.
+# Types of ASGI messages, modules, a setting of Kafka's clients, and attributes that are only read.
 NO_ATTRIBUTES = re.compile(
-    r"http\.(?:client|disconnect|request|response\.(?:start|body|pathsend|trailers)|status_code)|client\.id"
+    r"http\.(?:client|disconnect|request|response\.(?:start|body|pathsend|trailers)|status_code)|client\.id|db\.system\.name"
 )
 # What only reads spans, or names other things.
 NO_SOURCES = ("_cli", "_console", "_redaction", "_run", "_settings", "testing", "_lifecycle", "propagation")
