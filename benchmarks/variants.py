@@ -22,9 +22,10 @@ _ALL = [
     *_both("ours", "ours"),
     Variant("ours, sampled, no exporter", "ours", "no exporter", sampled=True),
     *_both("ours contrib", "ours", "contrib"),
-    # Add `*_both("ours with metrics", "ours", "metrics")` once the library has metrics.
+    *_both("ours with metrics", "ours", "metrics"),
     *_both("stock", "stock"),
     *_both("stock without send/receive", "stock", "no send/receive"),
+    *_both("stock with metrics", "stock", "metrics"),
     *_both("FastAPI native", "native"),
     *_both("logfire", "logfire"),
     *_both("ddtrace", "ddtrace"),

@@ -35,15 +35,26 @@ def set_up(variant: Variant) -> Tracing:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    if variant.option == "metrics":
+        _export_metrics()
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
     HTTPXClientInstrumentor().instrument()
     # "Exclude the send and receive spans": without them each request has one span instead of three or more.
-    options = {"exclude_spans": ["receive", "send"]} if variant.option == "no send/receive" else {}
+    options = {"exclude_spans": ["receive", "send"]} if variant.option else {}
     return Tracing(
         instrument=lambda app: FastAPIInstrumentor.instrument_app(app, **options),
         flush=lambda: provider.force_flush(30_000),
         span=trace.get_tracer(__name__).start_as_current_span,
         database=query_span,
     )
+
+
+def _export_metrics() -> None:
+    from opentelemetry import metrics
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+    metrics.set_meter_provider(MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())]))

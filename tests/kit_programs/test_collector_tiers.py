@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import copy
-import os
 
 import httpx
 import pytest
 
-from eco2_tracing._cli.processes import Child
 from tests.support.cluster import AUTH, CHARACTER, TRACE_HEADER, Cluster, running_jaeger, start_service
+from tests.support.collector_tiers import start_tiers
 from tests.support.jaeger_client import wait_for, wait_for_trace
-from tests.support.kit import KIT, program, rendered
+from tests.support.kit import KIT, rendered
 from tests.support.kit_variants import character_api
 from tests.support.pods import Pods
 
-PLAIN = KIT / "collector" / "plain"
 FAILURES, SUCCESSES = 10, 60
 NAMES = {"POD_NAME", "POD_NAMESPACE", "NODE_NAME"}
 BADGES = [
@@ -23,20 +21,6 @@ BADGES = [
     (1, AUTH, "GET"),
     (2, CHARACTER, "GET /api/v1/characters/{user_id}/badges"),
 ]
-
-
-def start_collector(cluster, name, kind, number, environ, *options):
-    """Start one Pod of a tier with its own configuration."""
-    (workload,) = [one for one in rendered(PLAIN) if (one["kind"], one["metadata"]["name"]) == (kind, name)]
-
-    def command(pod):
-        config = f"--config={PLAIN}/{name.removeprefix('otel-')}-config.yaml"
-        line = [program("otelcol", "the OpenTelemetry collector 0.158.0"), config, *options]
-        process = Child(name, pod.network.command(line), environ | {"KUBE_NODE_NAME": "node-1"}, grace_s=3.0)
-        process.wait_for_line("Everything is ready")
-        return process
-
-    return cluster.start(f"{name}-{number}", "observability", workload["spec"]["template"], command=command)
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +33,9 @@ def cluster(server):
 
 @pytest.fixture(scope="module")
 def jaeger(cluster):
-    """Jaeger behind the collectors: an agent, and two members of the second tier, which decide after a second."""
-    program("otelcol", "the OpenTelemetry collector 0.158.0")
+    """Jaeger behind both tiers."""
     with running_jaeger(cluster) as running:
-        cluster.apply(rendered(PLAIN))
-        soon = "--set=processors.tail_sampling.decision_wait=1s"
-        for number in (1, 2):
-            start_collector(cluster, "otel-gateway", "Deployment", number, os.environ, soon)
-        account = cluster.server.inside_a_pod("observability", "otel-agent")
-        start_collector(cluster, "otel-agent", "DaemonSet", 1, os.environ | account)
+        start_tiers(cluster)
         yield running
 
 

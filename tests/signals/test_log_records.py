@@ -9,7 +9,7 @@ import pytest
 from opentelemetry import _logs
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import attach, detach
-from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 
 from eco2_tracing import (
@@ -309,3 +309,13 @@ def test_a_trace_its_logs_and_its_exemplar(configure, received, client):
     assert not point.exemplars
     record, _ = only(received)
     assert record.trace_id.hex() == "1" * 32
+
+
+@pytest.mark.skipif(not hasattr(LogRecordLimits, "UNSET"), reason="before 1.45 the SDK reads them itself")
+def test_bad_limits(configure, received):
+    """The SDK would raise for them; the defaults are used."""
+    configure(OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT="many", OTEL_ATTRIBUTE_COUNT_LIMIT="-1")
+    logging.getLogger("shop").warning("sold")
+    assert flush_tracing()
+    _, attributes = only(received)
+    assert len(attributes) == 4

@@ -32,7 +32,9 @@ def documents(provider: str, environment: str) -> tuple[tuple[Document, ...], tu
             overlay = folder / part / "overlays" / environment
             file = overlay / "kustomization.yaml"
             text = file.read_text()
-            assert "zipkin]" in text, f"{file} does not name the component"
+            assert any(f"{one}]" in text for one in ("zipkin", provider)), (
+                f"{file} does not name the component"
+            )
             file.write_text(text.replace("zipkin]", f"{provider}]"))
             made.append(rendered(overlay))
         return made[0], made[1]

@@ -19,12 +19,14 @@ from eco2_tracing import (
     bind_log_fields,
     configure_logging,
     configure_tracing,
+    current_exemplar,
     current_span_id,
     current_trace_id,
     flush_tracing,
     instrument_app,
     instrument_httpx,
     instrument_libraries,
+    record_metric,
     shutdown_tracing,
     span,
     traced,
@@ -134,3 +136,10 @@ async def use() -> None:
     assert_type(await asynchronous(1), str)
     async for number in async_generator(1):
         assert_type(number, int)
+
+
+record_metric("orders.created", 1)
+record_metric("order.price", 12.5, {"channel": "web"}, kind="histogram", unit="EUR")
+record_metric("orders.created", "1")  # type: ignore[arg-type]
+record_metric("orders.created", 1, kind="summary")  # type: ignore[arg-type]
+assert_type(current_exemplar(), dict[str, str] | None)

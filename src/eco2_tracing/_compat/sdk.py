@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+_Provider = TypeVar("_Provider")
+
 
 class WithoutForkHook:
     """A base for a tracer provider that detects nothing anew in a forked child.
@@ -21,3 +26,31 @@ def console_log_exporter() -> type:
 
     found: type = getattr(export, "ConsoleLogRecordExporter", None) or export.ConsoleLogExporter
     return found
+
+
+def with_limits(make: Callable[..., _Provider], limits: object) -> _Provider:
+    """Call a class of logger providers with limits. Before 1.45 it took none, and read them from the environment."""
+    try:
+        return make(log_record_limits=limits)
+    except TypeError:
+        return make()
+
+
+def record_limits(count: int, length: int | None, kind: Any = None) -> object:
+    """Return the SDK's limits of log records; ``None`` before 1.45, whose limits have no value for "none".
+
+    What is not given the SDK would read from the environment, and raise for a bad value.
+
+    Args:
+        count: Attributes of a record.
+        length: Characters of a value; ``None`` is no limit.
+        kind: The class, for tests.
+    """
+    from opentelemetry.sdk._logs import LogRecordLimits
+
+    kind = kind or LogRecordLimits
+    unlimited = getattr(kind, "UNSET", None)
+    if unlimited is None:
+        return None
+    most = unlimited if length is None else length
+    return kind(count, most, count, most)

@@ -8,10 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import _logs
-from opentelemetry.sdk._logs import LogRecordLimits, ReadableLogRecord
 
 from eco2_tracing._compat.api import forget_global_logger_provider, global_logger_provider
-from eco2_tracing._compat.sdk import console_log_exporter
+from eco2_tracing._compat.sdk import console_log_exporter, record_limits
 from eco2_tracing._export.logs import build_logs
 from eco2_tracing._guard import internal_failure, logger
 from eco2_tracing._settings import shown_endpoint
@@ -20,6 +19,7 @@ from eco2_tracing.logs._provider import loggers
 from eco2_tracing.logs._root import RootHandler
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk._logs import ReadableLogRecord
     from opentelemetry.sdk.resources import Resource
 
     from eco2_tracing._export.batch.batcher import Batcher
@@ -83,17 +83,11 @@ class ExportedLogs:
                 kind.__qualname__,
             )
             return
-        limits = self._settings
-        length = limits.logrecord_attribute_value_length_limit
-        loggers.bind(
-            tuple(self._puts),
-            self._resource,
-            self._flush,
-            LogRecordLimits(
-                max_log_record_attributes=limits.logrecord_attribute_count_limit,
-                max_log_record_attribute_length=LogRecordLimits.UNSET if length is None else length,
-            ),
+        settings = self._settings
+        limits = record_limits(
+            settings.logrecord_attribute_count_limit, settings.logrecord_attribute_value_length_limit
         )
+        loggers.bind(tuple(self._puts), self._resource, self._flush, limits)
         _logs.set_logger_provider(loggers)
         self._root.install()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import _logs
@@ -10,14 +11,13 @@ from opentelemetry.sdk._logs import (
     LoggerProvider as SdkLoggerProvider,
 )
 from opentelemetry.sdk._logs import (
-    LogRecordLimits,
     LogRecordProcessor,
     ReadableLogRecord,
     ReadWriteLogRecord,
 )
 from opentelemetry.sdk.resources import Resource
 
-from eco2_tracing._compat.sdk import WithoutForkHook
+from eco2_tracing._compat.sdk import WithoutForkHook, record_limits, with_limits
 from eco2_tracing._context import otel_context
 from eco2_tracing._forks import renew_in_child
 from eco2_tracing._guard import internal_failure
@@ -87,13 +87,14 @@ class LoggerProvider(_logs.LoggerProvider):
 
     def __init__(self) -> None:
         self._processor = _Processor()
-        self._limits: LogRecordLimits | None = None
+        self._limits = record_limits(128, None)
         self._make()
         renew_in_child(self)
 
     def _make(self) -> None:
         # The records get their resource in the processor. Without one the SDK would detect it in a thread pool.
-        self._sdk = _SdkProvider(_NO_RESOURCE, shutdown_on_exit=False, log_record_limits=self._limits)
+        make = partial(_SdkProvider, _NO_RESOURCE, shutdown_on_exit=False)
+        self._sdk: SdkLoggerProvider = with_limits(make, self._limits)
         self._sdk.add_log_record_processor(self._processor)
 
     def bind(
@@ -101,7 +102,7 @@ class LoggerProvider(_logs.LoggerProvider):
         puts: tuple[Put, ...],
         resource: Callable[[], Resource],
         flush: Callable[[float], bool],
-        limits: LogRecordLimits,
+        limits: object,
     ) -> None:
         """Queue log records.
 

@@ -51,7 +51,8 @@ def _masked(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValu
 def _value(value: AttributeValue) -> AttributeValue:
     if isinstance(value, list | tuple):
         items: Sequence[AnyValue] = value[:_MOST_ATTRIBUTES]
-        return [item if type(item) in _NUMBERS else _text(item, _LONGEST_VALUE) for item in items]
+        # A tuple, because older SDKs look attributes up by their hash.
+        return tuple(item if type(item) in _NUMBERS else _text(item, _LONGEST_VALUE) for item in items)
     return _text(value, _LONGEST_VALUE)
 
 

@@ -5,6 +5,7 @@ Source: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from opentelemetry.context import Context
@@ -14,7 +15,7 @@ from eco2_tracing.metrics._histograms import MOST_SERIES, OVERFLOW, ActiveCount,
 from eco2_tracing.metrics._meters import meters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.metrics import Meter
     from opentelemetry.trace import SpanContext
@@ -69,10 +70,15 @@ class DurationRecorder(Protocol):
 
 
 class ActiveRecorder(Protocol):
-    """Counts active requests: `ActiveCount`, or an instrument of the API."""
+    """Counts active requests: `ActiveCount`, or an instrument of the API.
 
-    def add(self, key: Key, change: int) -> None:
-        """Add 1 at the begin of a request, and -1 at its end."""
+    Attributes:
+        began: Called with the key of a request that begins.
+        ended: Called with the key of a request that ends.
+    """
+
+    began: Callable[[Key], None]
+    ended: Callable[[Key], None]
 
 
 class InstrumentDurations:
@@ -111,9 +117,10 @@ class InstrumentCount:
     def __init__(self, meter: Meter, named: Named, describe: Describe) -> None:
         self._counter = meter.create_up_down_counter(*named)
         self._attributes = _AttributesOf(describe)
+        self.began: Callable[[Key], None] = partial(self._add, 1)
+        self.ended: Callable[[Key], None] = partial(self._add, -1)
 
-    def add(self, key: Key, change: int) -> None:
-        """Add 1 at the begin of a request, and -1 at its end."""
+    def _add(self, change: int, key: Key) -> None:
         self._counter.add(change, self._attributes[key], Context())
 
 
@@ -151,10 +158,14 @@ class HttpMetrics(NamedTuple):
 
 def aggregated(*, has_exemplars: bool) -> tuple[Durations, ActiveCount, Durations]:
     """Return recorders that aggregate themselves, for the readers of our own provider."""
+    active = ActiveCount(SERVER_ACTIVE, active_attributes)
+    buckets = DURATION_BUCKETS
     return (
-        Durations(SERVER_DURATION, DURATION_BUCKETS, server_attributes, has_exemplars=has_exemplars),
-        ActiveCount(SERVER_ACTIVE, active_attributes),
-        Durations(CLIENT_DURATION, DURATION_BUCKETS, client_attributes, has_exemplars=has_exemplars),
+        Durations(
+            SERVER_DURATION, buckets, server_attributes, has_exemplars=has_exemplars, also=active.drain
+        ),
+        active,
+        Durations(CLIENT_DURATION, buckets, client_attributes, has_exemplars=has_exemplars),
     )
 
 

@@ -42,7 +42,8 @@ class MeasuredServing:
     """
 
     def __init__(self, metrics: HttpMetrics) -> None:
-        self._duration, self._active, _ = metrics
+        self._record = metrics.server.record
+        self._began, self._ended = metrics.active.began, metrics.active.ended
 
     async def serve(
         self,
@@ -69,7 +70,7 @@ class MeasuredServing:
                 arrived = {"app_root_path": scope["app_root_path"], "root_path": scope.get("root_path")}
             if type(request) is UnrecordedRequest:  # the others store the status themselves
                 request.send = _Response(request).send  # type: ignore[method-assign] # of this request alone
-            self._active.add(active, 1)
+            self._began(active)
         except Exception:  # noqa: BLE001 - as below; the request is served, and not measured
             internal_failure("measuring a request")
             await serve(app, request, scope, receive, base, context)
@@ -82,7 +83,7 @@ class MeasuredServing:
             raise
         finally:
             try:
-                self._active.add(active, -1)
+                self._ended(active)
                 status: int | None = request._status_code
                 if error is None and status is not None and status >= SERVER_ERROR:
                     error = str(status)
@@ -91,7 +92,7 @@ class MeasuredServing:
                 seconds = ((request.response_end or perf_counter_ns()) - request.started) / 1e9
                 span: Any = context.get(SPAN_KEY)
                 exported = None if type(span) is UnrecordedSpan else exported_span(span)
-                self._duration.record((*active, route, status, version, error), seconds, exported)
+                self._record((*active, route, status, version, error), seconds, exported)
             except Exception:  # noqa: BLE001 - runs for every request: a try costs less than `guarded`
                 internal_failure("measuring a request")
 
