@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,12 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 IMAGES = "images.yaml"  # beside the folder
 
 Document = Mapping[str, Any]
+
+
+@cache
+def parsed(text: str) -> Any:
+    """The only document of a YAML or JSON text, which copies of the kit share: do not change it."""
+    return yaml.load(text, LOADER)
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ class Kit:
         return sorted(
             str(path.parent.relative_to(self.folder))
             for path in self.folder.rglob("kustomization.yaml")
-            if yaml.safe_load(path.read_text())["kind"] == "Kustomization"
+            if parsed(path.read_text())["kind"] == "Kustomization"
         )
 
     def render(self, overlay: str) -> list[Resource]:
@@ -166,7 +172,7 @@ class Kit:
 
     def read(self, path: str) -> Any:
         """A YAML or JSON file of the kit."""
-        return yaml.safe_load((self.folder / path).read_text())
+        return parsed((self.folder / path).read_text())
 
     @cached_property
     def mesh_config(self) -> Document:

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
-import yaml
-
 from eco2_tracing import TracingSettings
 from eco2_tracing._instrumentation.common.excluded import DEFAULT_EXCLUDED_PATHS, ExcludedPaths
 from eco2_tracing._resource.build import kubernetes_facts
@@ -22,7 +20,7 @@ from eco2_tracing.logs._fields import ECS_VERSION, RESERVED
 from eco2_tracing.propagation._formats import REQUEST_ID
 from eco2_tracing.sampling._build import DEFAULT_ENDPOINT
 from eco2_tracing.sampling._tail.local_trace import ERROR, PROBABILITY, REASON, SLOW, UPSTREAM
-from tests.kubernetes.kit import Kit, Workload
+from tests.kubernetes.kit import Kit, Workload, parsed
 from tests.kubernetes.mesh import environ_of
 
 RATES = {"dev": 1.0, "staging": 0.1, "production": 0.01, "operator": 0.01}
@@ -80,7 +78,7 @@ def probes(kit: Kit) -> Iterator[str]:
                     yield f"{workload}: {probe} asks {path}, which is traced"
             drain = container["lifecycle"]["preStop"]["sleep"]["seconds"]
             (graceful,) = re.findall(r"--timeout-graceful-shutdown=(\d+)", " ".join(container["command"]))
-            proxy = yaml.safe_load(workload.template["metadata"]["annotations"]["proxy.istio.io/config"])
+            proxy = parsed(workload.template["metadata"]["annotations"]["proxy.istio.io/config"])
             sidecar = int(proxy["proxyMetadata"]["MINIMUM_DRAIN_DURATION"].removesuffix("s"))
             if sidecar <= drain:
                 yield f"{workload}: its sidecar may end before the service begins to"

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from tests.kubernetes.kit import IMAGES, Document, Kit, Resource, Workload, matches
+from tests.kubernetes.kit import IMAGES, Document, Kit, Resource, Workload, matches, parsed
 
 # Reads the log files of the node, as its README says.
 ROOT_ALLOWED = {"fluent-bit"}
@@ -25,7 +23,7 @@ SECRET_LINE = re.compile(
 
 def images(kit: Kit) -> Iterator[str]:
     """Each image has the tag of the list, each entry of the list is used, and the list has its date."""
-    listed = yaml.safe_load((kit.folder.parent / IMAGES).read_text())
+    listed = parsed((kit.folder.parent / IMAGES).read_text())
     if not isinstance(listed.get("date"), dt.date):
         yield f"{IMAGES}: no date"
     used: dict[str, str] = {}

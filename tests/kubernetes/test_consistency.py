@@ -6,10 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.kubernetes import library, mesh, network, pages, pods, tools
-from tests.kubernetes.kit import FOLDER, Kit
+from tests.kubernetes.kit import FOLDER, Kit, parsed
 
 
 def name(check) -> str:
@@ -19,7 +18,7 @@ def name(check) -> str:
 
 MODULES = (pods, mesh, network, tools, pages, library)
 CHECKS = {name(check): check for module in MODULES for check in module.CHECKS}
-BREAKAGES = yaml.safe_load(Path(__file__).with_name("breakages.yaml").read_text())
+BREAKAGES = parsed(Path(__file__).with_name("breakages.yaml").read_text())
 
 
 @pytest.mark.parametrize("check", CHECKS)
