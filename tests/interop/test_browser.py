@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from eco2_tracing._cli.processes import Child
 from tests.repository.sources import ROOT
+from tests.support.children import Child
 from tests.support.jaeger import jaeger, wait_for, wait_for_trace
 from tests.support.servers import free_port
 from tests.support.trees import assert_shown

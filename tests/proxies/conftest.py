@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from eco2_tracing._cli.processes import Child
 from eco2_tracing.testing import OtlpReceiver
+from tests.support.children import Child
 
 ROOT = Path(__file__).parents[2]
 SHOP = "shop"

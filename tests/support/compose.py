@@ -22,8 +22,8 @@ import pytest
 import yaml
 
 from eco2_tracing._cli.envoy import find_envoy
-from eco2_tracing._cli.processes import Child
 from eco2_tracing.testing import OtlpReceiver
+from tests.support.children import Child
 from tests.support.jaeger import PORTS, Holds, missing
 from tests.support.jaeger_client import at_host
 from tests.support.servers import free_port

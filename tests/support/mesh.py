@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from eco2_tracing._cli.envoy import find_envoy
-from eco2_tracing._cli.processes import Child
+from tests.support.children import Child
 from tests.support.proxies import GATEWAY, Backend, Port, Provider, Proxy
 from tests.support.servers import free_port
 

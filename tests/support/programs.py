@@ -83,7 +83,7 @@ _fastapi = _Zygote(*_PLAIN, "fastapi")
 
 
 # Variables that a forked program reads itself: `tests.support.zygote.enter`.
-_OF_ZYGOTE = {"PYTHONPATH", "PYTHONWARNINGS"}
+_OF_ZYGOTE = {"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONWARNINGS"}
 
 
 def _words(arguments: Sequence[str], environ: Mapping[str, str]) -> Sequence[str]:

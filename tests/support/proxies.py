@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from eco2_tracing._cli.envoy import RUNTIME, Config, Envoy, cluster, find_envoy, typed
-from eco2_tracing._cli.processes import Child
 from eco2_tracing.testing import OtlpReceiver, TlsFiles
+from tests.support.children import Child
 from tests.support.istio import GATEWAY, PROVIDERS, Provider, manager, route
 from tests.support.jaeger import Holds, Jaeger
 

@@ -61,6 +61,8 @@ def enter(told: dict[str, Any], streams: list[int]) -> None:
     os.environ.update(told["env"])
     if (folders := os.environ.get("PYTHONPATH", "")) != before:
         sys.path[1:1] = filter(None, folders.split(os.pathsep))
+    if os.environ.get("PYTHONUNBUFFERED"):
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] - of the interpreter
     if action := os.environ.get("PYTHONWARNINGS"):
         warnings.simplefilter(action)  # type: ignore[arg-type] - tests give an action alone
 

@@ -32,7 +32,14 @@ class Child:
         self._lines: list[str] = []
         self._ended = False
         self._changed = threading.Condition()
-        self._process = subprocess.Popen(
+        self._process, self._output = self._start(command, environ)
+        self._reader = threading.Thread(target=self._read, name=f"read-{name}", daemon=True)
+        self._reader.start()
+
+    def _start(
+        self, command: Sequence[str], environ: Mapping[str, str]
+    ) -> tuple[subprocess.Popen[str], IO[str]]:
+        process = subprocess.Popen(
             command,
             env=dict(environ),
             stdin=subprocess.DEVNULL,
@@ -43,9 +50,7 @@ class Child:
             errors="replace",
             start_new_session=True,  # Ctrl-C reaches this process alone, which then stops its children
         )
-        self._output = cast("IO[str]", self._process.stdout)
-        self._reader = threading.Thread(target=self._read, name=f"read-{name}", daemon=True)
-        self._reader.start()
+        return process, cast("IO[str]", process.stdout)
 
     def _read(self) -> None:
         for line in self._output:
