@@ -29,6 +29,18 @@ def test_command_is_required(capsys):
     assert "usage: eco2-tracing" in capsys.readouterr().err
 
 
+def test_a_reader_that_ends(tmp_path):
+    """A closed pipe ends the command without a traceback."""
+    command = [sys.executable, "-m", "eco2_tracing", "doctor", "--no-send", "--envoy", "http://127.0.0.1:9"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr as errors:
+        assert errors.read() == b""
+    assert process.wait() == 1
+
+
 @pytest.mark.parametrize("package", ["uvicorn", "httpx"])
 def test_missing_package_names_its_extra(package, monkeypatch, capsys):
     """The message has the command to run."""

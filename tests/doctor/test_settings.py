@@ -58,6 +58,13 @@ def test_a_bad_endpoint(doctor):
     assert "bad-endpoint" in report["ids"]
 
 
+def test_the_port_of_another_protocol(doctor):
+    """The port is doubted where it is not tried, which shows what is there."""
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+    assert doctor(**environ, OTEL_TRACES_EXPORTER="console")["ids"] == ["bad-endpoint"]
+    assert "bad-endpoint" not in doctor(OTEL_TRACES_EXPORTER="otlp")["ids"]
+
+
 @pytest.mark.parametrize(
     ("environ", "kind"),
     [

@@ -53,7 +53,7 @@ def run_doctor(arguments: argparse.Namespace) -> int:
         deadline=begun + LIMIT_S,
     )
     findings = run_checks(facts, arguments.spans_per_second)
-    print(as_json(facts, findings) if arguments.json else as_text(facts, findings))
+    print(as_json(facts, findings) if arguments.json else as_text(facts, findings), flush=True)
     return 0 if is_ok(findings) else 1
 
 

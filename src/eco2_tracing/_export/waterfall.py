@@ -28,7 +28,7 @@ TakeLines = Callable[[int, Iterable[int]], Sequence[str]]
 """Removes and returns the log lines of a trace id and some span ids."""
 
 _TRACES_PER_TURN = 8
-# Jaeger and `eco2-tracing view` serve their UI on this port, beside the receiver on these ports.
+# Jaeger serves its UI on this port, beside the receiver on these ports.
 _LOCAL_UI = "http://127.0.0.1:16686/trace/{trace_id}"
 _LOCAL_RECEIVER = re.compile(r"(?:https?://)?(?:localhost|127\.0\.0\.1|\[::1\]):431[78](?:/.*)?")
 
