@@ -32,7 +32,10 @@ SLOW = (
     "kubernetes",
     "e2e",
     "interop",
+    "repository",
     "lifecycle",
+    "run",
+    "waterfall",
     "cli",
     "tail_sampling",
     "logs",
@@ -52,7 +55,7 @@ SHARED = (
 # Tests that start all that they need, each for itself.
 ALONE = (
     *("tests/lifecycle/", "tests/export/test_processes.py", "tests/logs/test_servers.py"),
-    "tests/repository/test_docs.py",
+    *("tests/repository/test_docs.py", "tests/repository/test_how_to.py"),
 )
 _found = pytest.StashKey[set[str]]()
 
