@@ -19,6 +19,7 @@ from starlette.routing import Mount
 from eco2_tracing import flush_tracing, instrument_app, record_metric, span, tracing_status
 from eco2_tracing._compat.api import forget_global_provider
 from eco2_tracing._forks import mark
+from eco2_tracing._instrumentation.client.measured import MeasuredCall
 from eco2_tracing._instrumentation.server import measured
 from eco2_tracing._lifecycle import configure as lifecycle
 from eco2_tracing.logs import _root
@@ -200,3 +201,34 @@ def test_spans_are_exported_without_an_exporter_by_processors(configure):
     assert not lifecycle._process.tracing.delivery.exports_spans
     with span("work"):
         pass
+
+
+def test_a_body_that_breaks_off(configure, received):
+    """The call was measured when its response began; it is not measured again."""
+    configure()
+
+    class Broken(httpx.SyncByteStream):
+        def __iter__(self):
+            yield b"a"
+            raise httpx.ReadError("broken off")
+
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, stream=Broken()))
+    with span("work"), httpx.Client(transport=transport) as client, pytest.raises(httpx.ReadError):
+        client.get("http://stock.svc/")
+    assert flush_tracing()
+    ((found, point),) = received.points(CLIENT)
+    assert (found["http.response.status_code"], point.count) == (200, 1)
+
+
+def test_an_attempt_without_a_span_is_restarted():
+    """It is measured as the request of the inner transport."""
+    call = MeasuredCall(SimpleNamespace(), httpx.Request("GET", "http://a/"), trace.INVALID_SPAN)
+    call.restart(httpx.Request("PUT", "http://b/"))
+    assert (call.method, call.url.host) == ("PUT", "b")
+
+
+def test_a_child_closes_its_copy_of_the_port():
+    """The parent goes on serving."""
+    closed = []
+    _prometheus.Served(SimpleNamespace(server_close=lambda: closed.append(True))).forget()
+    assert closed == [True]
