@@ -51,14 +51,14 @@ def fields(message: bytes) -> Iterator[tuple[int, int | float | bytes]]:
     """
     at, end = 0, len(message)
     while at < end:
-        key, at = _read_varint(message, at)
+        key, at = read_varint(message, at)
         number, kind = key >> 3, key & 7
         if kind == 0:
-            value, at = _read_varint(message, at)
+            value, at = read_varint(message, at)
             yield number, value
             continue
         if kind == 2:
-            size, at = _read_varint(message, at)
+            size, at = read_varint(message, at)
         elif kind in (1, 5):
             size = 8 if kind == 1 else 4
         else:
@@ -77,7 +77,8 @@ def nested(value: object) -> bytes:
     return value
 
 
-def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+def read_varint(message: bytes, at: int) -> tuple[int, int]:
+    """Return the base-128 varint at a position, and the position behind it."""
     number = 0
     for shift, byte in enumerate(message[at : at + 10]):
         number |= (byte & 127) << 7 * shift

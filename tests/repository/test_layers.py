@@ -42,6 +42,7 @@ LAYERS = {
     "_doctor": 7,
     "_run": 7,
     "_cli": 7,
+    "_view": 7,
     "testing": 7,
     "__main__": 8,
 }
@@ -67,8 +68,8 @@ PARTS = {
     "sampling._tail": 2,
     "sampling": 3,
 }
-# (importer, imported): the demo shows what the testing helpers receive.
-ALLOWED = {("_cli", "testing"), ("_cli", "_doctor")}
+# (importer, imported): the demo shows what the testing helpers receive, and the viewer receives with their servers.
+ALLOWED = {("_cli", "testing"), ("_cli", "_doctor"), ("_cli", "_view"), ("_view", "testing")}
 # Optional or slow packages: imported by the function or module that needs them.
 LAZY = {
     "google",
@@ -84,7 +85,7 @@ LAZY = {
     "uvicorn",
 }
 # An edge is imported by name, with its extra installed.
-EDGES = {"_cli", "_doctor", "_run", "testing", "__main__"}
+EDGES = {"_cli", "_doctor", "_run", "_view", "testing", "__main__"}
 
 
 @dataclass(frozen=True)

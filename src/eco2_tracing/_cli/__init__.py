@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 from eco2_tracing._cli.doctor_options import add_doctor_options
 from eco2_tracing._cli.run import add_options
+from eco2_tracing._cli.view_options import add_export_options, add_show_options, add_view_options
 from eco2_tracing._errors import MissingExtraError
 
 _CANNOT_RUN = 2  # also the exit code of argparse
@@ -28,6 +29,24 @@ def _run_doctor(arguments: argparse.Namespace) -> int:
     from eco2_tracing._cli.doctor import run_doctor  # other commands do not need the library
 
     return run_doctor(arguments)
+
+
+def _run_view(arguments: argparse.Namespace) -> int:
+    from eco2_tracing._cli.view import run_view
+
+    return run_view(arguments)
+
+
+def _run_show(arguments: argparse.Namespace) -> int:
+    from eco2_tracing._cli.show import run_show
+
+    return run_show(arguments)
+
+
+def _run_export(arguments: argparse.Namespace) -> int:
+    from eco2_tracing._cli.show import run_export
+
+    return run_export(arguments)
 
 
 class _Version(argparse.Action):
@@ -69,6 +88,17 @@ def _parser() -> argparse.ArgumentParser:
             "run", help="start a Python server, traced, without a line of code", allow_abbrev=False
         )
     )
+    view = commands.add_parser(
+        "view", help="receive spans on this machine and show the traces", allow_abbrev=False
+    )
+    add_view_options(view)
+    view.set_defaults(run=_run_view)
+    show = commands.add_parser("show", help="print one trace")
+    add_show_options(show)
+    show.set_defaults(run=_run_show)
+    export = commands.add_parser("export", help="write one trace as OTLP JSON, Jaeger JSON or Markdown")
+    add_export_options(export)
+    export.set_defaults(run=_run_export)
     doctor = commands.add_parser("doctor", help="check the configuration and send a test span")
     add_doctor_options(doctor)
     doctor.set_defaults(run=_run_doctor)

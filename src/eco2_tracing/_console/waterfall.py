@@ -11,7 +11,7 @@ from eco2_tracing._console.lines import parse_lines
 from eco2_tracing._console.rows import LocalTrace, duration
 from eco2_tracing._console.summary import SummaryLine
 from eco2_tracing._console.terminal import DIM, RED, UNLIMITED, YELLOW, Screen, escaped, fitted
-from eco2_tracing._console.tree import Tree
+from eco2_tracing._console.tree import Tree, service_colours
 
 Detail = Literal["errors", "all", "tree"]
 """Which traces are printed, and how: see `Waterfall`."""
@@ -57,7 +57,8 @@ class Waterfall:
             colour=False, width=(screen.width or UNLIMITED) - len(self._indent), links=screen.links
         )
         inner.paint = screen.paint
-        drawn = Tree(trace.rows, parse_lines(lines), inner).draw()
+        services = dict.fromkeys(row.service for row in trace.rows if row.service)
+        drawn = Tree(trace.rows, parse_lines(lines), inner, service_colours(tuple(services))).draw()
         drawn += self._below(trace, inner, slow=slow)
         return "\n".join([summary, *(f"{self._indent}{line}" for line in drawn), ""])
 

@@ -33,20 +33,22 @@ _ZIPKIN_KINDS = {
 }
 
 
-def _value(value: AnyValue) -> object:
+def plain_value(value: AnyValue) -> object:
+    """Return a value of OTLP as a plain Python value."""
     which = value.WhichOneof("value")
     if which is None:
         return None
     if which == "array_value":
-        return tuple(_value(item) for item in value.array_value.values)
+        return tuple(plain_value(item) for item in value.array_value.values)
     if which == "kvlist_value":
-        return _attributes(value.kvlist_value.values)
+        return plain_attributes(value.kvlist_value.values)
     plain: object = getattr(value, which)
     return plain
 
 
-def _attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
-    return {pair.key: _value(pair.value) for pair in pairs}
+def plain_attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
+    """Return attributes of OTLP as plain Python values."""
+    return {pair.key: plain_value(pair.value) for pair in pairs}
 
 
 def _span(span: Span, resource: dict[str, object], scoped: ScopeSpans) -> ReceivedSpan:
@@ -56,19 +58,19 @@ def _span(span: Span, resource: dict[str, object], scoped: ScopeSpans) -> Receiv
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
         parent_span_id=span.parent_span_id.hex() or None,
-        attributes=_attributes(span.attributes),
+        attributes=plain_attributes(span.attributes),
         resource=resource,
         status=_STATUSES.get(span.status.code, StatusCode.UNSET),
         status_description=span.status.message,
         events=tuple(
-            ReceivedEvent(event.name, event.time_unix_nano, _attributes(event.attributes))
+            ReceivedEvent(event.name, event.time_unix_nano, plain_attributes(event.attributes))
             for event in span.events
         ),
         links=tuple(
             ReceivedLink(
                 link.trace_id.hex(),
                 link.span_id.hex(),
-                _attributes(link.attributes),
+                plain_attributes(link.attributes),
                 link.trace_state,
             )
             for link in span.links
@@ -87,7 +89,7 @@ def spans_of_request(request: ExportTraceServiceRequest) -> list[ReceivedSpan]:
     """The spans of one export request, in order."""
     received: list[ReceivedSpan] = []
     for group in request.resource_spans:
-        resource = _attributes(group.resource.attributes)
+        resource = plain_attributes(group.resource.attributes)
         for scoped in group.scope_spans:
             received.extend(_span(span, resource, scoped) for span in scoped.spans)
     return received

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Self
 
 from eco2_tracing._errors import MissingExtraError
 from eco2_tracing.testing._convert import spans_of_zipkin
+from eco2_tracing.testing._faults import Fault, FaultPlan
 from eco2_tracing.testing._servers import (
     LOOPBACK,
     OK,
     Export,
     ExportHandler,
-    Fault,
-    FaultPlan,
     ReceivedRequest,
     TlsFiles,
     serve_grpc,

@@ -1,22 +1,28 @@
-"""The servers of a receiver: HTTP by the standard library, gRPC by grpcio; the faults that they inject."""
+"""The servers of a receiver: HTTP by the standard library, gRPC by grpcio."""
 
 from __future__ import annotations
 
 import contextlib
-import gzip
+import json
 import socket
 import ssl
 import threading
+import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from eco2_tracing.testing._faults import Fault
+
 OK = "ok"  # the recorded answer to a request without a fault
 LOOPBACK = "127.0.0.1"
-_PROTOBUF = "application/x-protobuf"
+_PROTOBUF, _JSON = "application/x-protobuf", "application/json"
+MOST_BYTES = 64 * 1024 * 1024
+"""The largest body of a request over HTTP, uncompressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,54 +45,6 @@ class ReceivedRequest:
     compression: str
     spans: int
     answer: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """The fault of one response, of gRPC and of HTTP; the default is none.
-
-    `retry_after_s` is sent in `Retry-After` (HTTP) and `RetryInfo` (gRPC), after a delay. `rejected` spans, counted
-    from the end, are rejected by partial success.
-    """
-
-    grpc_code: str | None = None
-    http_status: int | None = None
-    message: str = ""
-    retry_after_s: float | None = None
-    delay_s: float = 0.0
-    rejected: int = 0
-
-
-class FaultPlan:
-    """The fault of the next requests: for a number of them, or until it is replaced."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._fault = Fault()
-        self._left: int | None = None
-        self._released = threading.Event()
-
-    def set(self, fault: Fault, times: int | None) -> None:
-        """Inject a fault into a number of responses; `None` means until the next call."""
-        with self._lock:
-            self._fault, self._left = fault, times
-            self._released = threading.Event()
-
-    def take(self) -> tuple[Fault, threading.Event]:
-        """The fault of a new request, and the event that ends its delay early."""
-        with self._lock:
-            if self._left is None:
-                return self._fault, self._released
-            if self._left == 0:
-                return Fault(), self._released
-            self._left -= 1
-            return self._fault, self._released
-
-    def clear(self) -> None:
-        """Remove the fault; delayed responses are sent now."""
-        with self._lock:
-            self._fault, self._left = Fault(), None
-            self._released.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +85,23 @@ def _error_status(fault: Fault) -> bytes:
     return encoded
 
 
+def _checked(size: int) -> int:
+    """Return the size of a body; raise `ValueError` if it is too large."""
+    if not 0 <= size <= MOST_BYTES:
+        raise ValueError(f"a body of {size} bytes; the limit is {MOST_BYTES}")
+    return size
+
+
+def _gunzip(body: bytes) -> bytes:
+    """Return an uncompressed body, decompressing no more than the limit."""
+    unzip = zlib.decompressobj(wbits=31)
+    plain = unzip.decompress(body, MOST_BYTES + 1)
+    _checked(len(plain))
+    if not unzip.eof:
+        raise ValueError("the gzip stream is truncated")
+    return plain
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -138,29 +113,34 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body = self._read_body(headers)
             if headers.get("content-encoding") == "gzip":
-                body = gzip.decompress(body)
+                body = _gunzip(body)
             export = self.server.handle("http", self.path, headers, body)
         except Exception as error:  # noqa: BLE001 - zlib, protobuf and JSON share no class for malformed bodies
             export = Fault("INVALID_ARGUMENT", 400, repr(error)), b""
-        self._respond(*export)
+            self.close_connection = True  # the rest of the body may not have been read
+            self.server.on_refused()
+        self._respond(*export, is_json=headers.get("content-type", "").startswith(_JSON))
 
     def _read_body(self, headers: Mapping[str, str]) -> bytes:
         if headers.get("transfer-encoding") != "chunked":
-            return self.rfile.read(int(headers.get("content-length", "0")))
+            return self.rfile.read(_checked(int(headers.get("content-length", "0"))))
         # RFC 9112, section 7.1: size in hex, data, CRLF; the last chunk has size 0.
-        chunks = []
+        chunks: list[bytes] = []
+        total = 0
         while size := int(self.rfile.readline().partition(b";")[0], 16):
+            total = _checked(total + _checked(size))
             chunks.append(self.rfile.read(size))
             self.rfile.readline()
         while self.rfile.readline().strip():
             continue  # trailers
         return b"".join(chunks)
 
-    def _respond(self, fault: Fault, body: bytes) -> None:
+    def _respond(self, fault: Fault, body: bytes, *, is_json: bool) -> None:
         if fault.http_status is not None:
-            body = _error_status(fault)
+            # OTLP: the response has the encoding of the request.
+            body = json.dumps({"message": fault.message}).encode() if is_json else _error_status(fault)
         self.send_response(fault.http_status or 200)
-        self.send_header("content-type", _PROTOBUF)
+        self.send_header("content-type", _JSON if is_json else _PROTOBUF)
         self.send_header("content-length", str(len(body)))
         if fault.retry_after_s is not None:
             self.send_header("retry-after", f"{fault.retry_after_s:g}")
@@ -175,8 +155,11 @@ class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, port: int, handle: ExportHandler, tls: TlsFiles | None) -> None:
+    def __init__(
+        self, port: int, handle: ExportHandler, tls: TlsFiles | None, on_refused: Callable[[], None]
+    ) -> None:
         self.handle = handle
+        self.on_refused = on_refused
         self._tls = None if tls is None else _ssl_context(tls)
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -216,12 +199,19 @@ def _ssl_context(tls: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-def serve_http(port: int, handle: ExportHandler, tls: TlsFiles | None) -> tuple[int, Callable[[], None]]:
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def serve_http(
+    port: int, handle: ExportHandler, tls: TlsFiles | None, on_refused: Callable[[], None] = _nothing
+) -> tuple[int, Callable[[], None]]:
     """Serve OTLP/HTTP on a loopback port, 0 for a free one; return the port, and a function that stops the server.
 
-    `handle` is called for each request, from several threads.
+    `handle` is called for each request, and `on_refused` after a request whose body cannot be read, from several
+    threads.
     """
-    server = _HttpServer(port, handle, tls)
+    server = _HttpServer(port, handle, tls, on_refused)
     thread = threading.Thread(
         target=server.serve_forever, args=(0.05,), name="otlp-receiver-http", daemon=True
     )
@@ -236,29 +226,45 @@ def serve_http(port: int, handle: ExportHandler, tls: TlsFiles | None) -> tuple[
     return int(server.server_address[1]), stop
 
 
-def serve_grpc(port: int, handle: ExportHandler, tls: TlsFiles | None) -> tuple[int, Callable[[], None]]:
-    """Serve OTLP/gRPC on loopback; arguments and result as of `serve_http`."""
+_TRACES, _LOGS = "trace.v1.TraceService", "logs.v1.LogsService"
+
+
+def serve_grpc(
+    port: int,
+    handle: ExportHandler,
+    tls: TlsFiles | None,
+    *,
+    logs: bool = False,
+    most_bytes: int | None = None,
+) -> tuple[int, Callable[[], None]]:
+    """Serve OTLP/gRPC on loopback; arguments and result as of `serve_http`.
+
+    `logs` serves the service of log records too. `most_bytes` is the largest message, else that of grpcio.
+    """
     import grpc
 
-    def export(body: bytes, context: Any) -> bytes:
+    def export(path: str, body: bytes, context: Any) -> bytes:
         metadata = context.invocation_metadata()
         headers = {key: value for key, value in metadata if isinstance(value, str)}
-        fault, response = handle("grpc", "/v1/traces", headers, body)
+        fault, response = handle("grpc", path, headers, body)
         if fault.grpc_code is not None:
             context.set_trailing_metadata((("grpc-status-details-bin", _error_status(fault)),))
             context.abort(grpc.StatusCode[fault.grpc_code], fault.message)
         return response
 
-    method = grpc.unary_unary_rpc_method_handler(export)
+    services = {_TRACES: "/v1/traces"} | ({_LOGS: "/v1/logs"} if logs else {})
+    limit = () if most_bytes is None else (("grpc.max_receive_message_length", most_bytes),)
     server = grpc.server(
         ThreadPoolExecutor(max_workers=8, thread_name_prefix="otlp-receiver-grpc"),
-        handlers=(
+        handlers=tuple(
             grpc.method_handlers_generic_handler(
-                "opentelemetry.proto.collector.trace.v1.TraceService", {"Export": method}
-            ),
+                f"opentelemetry.proto.collector.{name}",
+                {"Export": grpc.unary_unary_rpc_method_handler(partial(export, path))},
+            )
+            for name, path in services.items()
         ),
         # A port in use is an error; SO_REUSEPORT would share it.
-        options=(("grpc.so_reuseport", 0),),
+        options=(("grpc.so_reuseport", 0), *limit),
     )
     address = f"{LOOPBACK}:{port}"
     if tls is None:

@@ -1,0 +1,1 @@
+"""The local trace viewer: receives, stores, searches, prints and exports traces."""
