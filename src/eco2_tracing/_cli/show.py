@@ -46,11 +46,11 @@ def run_export(arguments: argparse.Namespace) -> int:
     """
     try:
         traces = _load(arguments)
-        if len(traces) > 1:
-            listed = ", ".join(trace.trace_id for trace in traces[:5])
-            raise _NotFoundError(f"{arguments.trace} has {len(traces)} traces: {listed}")
     except (_NotFoundError, StoreError, OSError, ValueError) as error:
         return _fail("export", error)
+    if len(traces) > 1:
+        listed = ", ".join(trace.trace_id for trace in traces[:5])
+        return _fail("export", ValueError(f"{arguments.trace} has {len(traces)} traces: {listed}"))
     _write(exported(traces[0], arguments.format))
     return 0
 

@@ -18,6 +18,8 @@ from eco2_tracing._view.trace import StoredTrace
 FORMATS = ("otlp", "jaeger", "md")
 """The formats of an exported trace."""
 
+_NEITHER = "neither OTLP JSON nor Jaeger's JSON"
+
 
 def traces_of(body: bytes) -> list[StoredTrace]:
     """Return the traces of a file, in its order.
@@ -29,12 +31,8 @@ def traces_of(body: bytes) -> list[StoredTrace]:
         ValueError: It is neither.
     """
     text = body.decode("utf-8", "replace").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
-    try:
-        documents = [orjson.loads(text)]
-    except ValueError:
-        documents = [orjson.loads(line) for line in text.splitlines() if line.strip()]
     found: dict[str, StoredTrace] = {}
-    for document in documents:
+    for document in _documents(text):
         for part in _parts(document):
             trace = found.get(part.trace_id)
             if trace is None:
@@ -43,9 +41,20 @@ def traces_of(body: bytes) -> list[StoredTrace]:
     return list(found.values())
 
 
+def _documents(text: str) -> list[object]:
+    try:
+        return [orjson.loads(text)]
+    except ValueError:
+        pass
+    try:
+        return [orjson.loads(line) for line in text.splitlines() if line.strip()]
+    except ValueError:
+        raise ValueError(_NEITHER) from None
+
+
 def _parts(document: object) -> Sequence[Part]:
     if not isinstance(document, dict) or not document.keys() & {"resourceSpans", "resourceLogs", "data"}:
-        raise ValueError("neither OTLP JSON nor Jaeger's JSON")
+        raise ValueError(_NEITHER)
     if "data" in document:
         return split_traces(request_of_jaeger(document))[0]
     logs = {"resourceLogs": document.pop("resourceLogs", [])}

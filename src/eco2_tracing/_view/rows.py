@@ -26,7 +26,7 @@ class Forest:
     Attributes:
         spans: The spans without repetitions, ordered by their start.
         parents: The index of each span's parent; -1 for the top of a tree.
-        remarks: What is wrong with the trace, one sentence each.
+        remarks: What is wrong with the trace, with the number of spans.
     """
 
     spans: Sequence[ReceivedSpan]
@@ -45,22 +45,22 @@ def forest_of(trace: StoredTrace) -> Forest:
     parents = [_parent(at, spans, by_id) for at in range(len(spans))]
     cycles = _cut_cycles(parents)
     counted = (
-        (len(trace.received) - len(spans), "span was received more than once"),
-        (len(spans) - len(by_id), "span has the id of another"),
-        (cycles, "cycle of parents was cut"),
+        (len(trace.received) - len(spans), "repetitions of spans"),
+        (len(spans) - len(by_id), "spans with the id of another"),
+        (cycles, "cycles of parents, which are cut"),
         (
             sum(1 for at, span in enumerate(spans) if parents[at] < 0 and span.parent_span_id is not None)
             - cycles,
-            "span has a parent that was not received",
+            "spans whose parent was not received",
         ),
-        (max(sum(span.parent_span_id is None for span in spans) - 1, 0), "more root than one"),
+        (max(sum(span.parent_span_id is None for span in spans) - 1, 0), "roots beside the first"),
         (
             sum(1 for at, up in enumerate(parents) if up >= 0 and spans[at].start_ns < spans[up].start_ns),
-            "span starts before its parent: the clocks of hosts differ",
+            "spans that start before their parent, as with clocks that differ",
         ),
-        (sum(span.end_ns < span.start_ns for span in spans), "span ends before its start"),
+        (sum(span.end_ns < span.start_ns for span in spans), "spans that end before their start"),
     )
-    return Forest(spans, parents, [f"{count} times: {text}" for count, text in counted if count > 0])
+    return Forest(spans, parents, [f"{text}: {count}" for count, text in counted if count > 0])
 
 
 def _parent(at: int, spans: Sequence[ReceivedSpan], by_id: Mapping[str, Sequence[int]]) -> int:

@@ -49,11 +49,11 @@ class StoredTrace:
     @cached_property
     def spans(self) -> Sequence[ReceivedSpan]:
         """The spans without repetitions, ordered by their start."""
-        distinct = {
-            (one.span_id, one.parent_span_id, one.kind, one.name, one.start_ns, one.end_ns): one
-            for one in reversed(self.received)
-        }
-        return sorted(distinct.values(), key=lambda span: span.start_ns)
+        distinct: dict[object, ReceivedSpan] = {}
+        for one in self.received:
+            key = (one.span_id, one.parent_span_id, one.kind, one.name, one.start_ns, one.end_ns)
+            distinct.setdefault(key, one)
+        return sorted(distinct.values(), key=lambda span: (span.start_ns, -span.end_ns))
 
     @cached_property
     def lines(self) -> Sequence[LogLine]:
