@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from eco2_tracing._view.store import Store
 
 _EVERY_S = 0.1
+_WAIT_S = 0.5
 _KEEP_ALIVE_S = 15.0
 _MOST_PER_EVENT = 200
 
@@ -45,9 +46,9 @@ async def events(store: Store, is_over: Callable[[], bool]) -> AsyncIterator[byt
         silent_s = 0.0
         while not is_over():
             try:
-                await asyncio.wait_for(wakeup.wait(), 1)
+                await asyncio.wait_for(wakeup.wait(), _WAIT_S)
             except TimeoutError:
-                silent_s += 1
+                silent_s += _WAIT_S
                 if silent_s >= _KEEP_ALIVE_S:
                     silent_s = 0.0
                     yield b": nothing new\n\n"

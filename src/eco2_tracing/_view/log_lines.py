@@ -21,7 +21,6 @@ _NAMES = {
     "exception.message": "error.message",
     "exception.stacktrace": "error.stack_trace",
 }
-_LATEST_S = 253_402_300_799  # the end of the year 9999
 
 
 def lines_of(logs: ExportLogsServiceRequest) -> list[LogLine]:
@@ -38,9 +37,8 @@ def lines_of(logs: ExportLogsServiceRequest) -> list[LogLine]:
 
 
 def _line(record: LogRecord, moment: int, logger: str, service: object) -> LogLine:
-    seconds = min(moment / 1e9, _LATEST_S)
     line: LogLine = {
-        "@timestamp": datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds"),
+        "@timestamp": datetime.fromtimestamp(moment / 1e9, UTC).isoformat(timespec="microseconds"),
         "log.level": _level(record),
         "message": str(plain_value(record.body) or "")[:_LONGEST],
         "log.logger": logger,

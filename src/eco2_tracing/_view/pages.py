@@ -46,7 +46,7 @@ def _form(query: Query) -> str:
 
 
 def _row(found: Summary) -> str:
-    started = datetime.fromtimestamp(min(found.start_ns / 1e9, 253_402_214_400)).astimezone()
+    started = datetime.fromtimestamp(found.start_ns / 1e9).astimezone()
     link = f'<a href="/trace/{found.trace_id}">{_text(found.name or found.trace_id)}</a>'
     cells = (
         _text(found.service),
