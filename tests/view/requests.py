@@ -70,7 +70,9 @@ def request(*spans, service="shop", into=None):
             attributes(
                 event.attributes.add, {"exception.type": "ValueError", "exception.message": "no coupon"}
             )
-        attributes(each.attributes.add, {key.replace("__", "."): value for key, value in one["attributes"].items()})
+        attributes(
+            each.attributes.add, {key.replace("__", "."): value for key, value in one["attributes"].items()}
+        )
     return made
 
 
@@ -83,7 +85,9 @@ def shop(trace=TRACE, status=200, start=0, error=False):
         span(2, 1, "GET", kind=CLIENT, start=start + 10, end=start + 60, trace=trace, url__full="http://stock/stock/7",
              http__request__method="GET"),
     )  # fmt: skip
-    call = span(3, 2, "GET /stock", kind=SERVER, start=start + 12, end=start + 50, trace=trace, item="blue chair")
+    call = span(
+        3, 2, "GET /stock", kind=SERVER, start=start + 12, end=start + 50, trace=trace, item="blue chair"
+    )
     return request(call, service="stock", into=made)
 
 

@@ -49,7 +49,12 @@ def test_the_list(client):
 
 def test_search(client):
     """The conditions are parameters; invalid ones are 422."""
-    given = {"service": "stock", "status": "error", "min_ms": 1, "attribute": ["item=blue chair", "http.route"]}
+    given = {
+        "service": "stock",
+        "status": "error",
+        "min_ms": 1,
+        "attribute": ["item=blue chair", "http.route"],
+    }
     assert [one["trace_id"] for one in client.get("/api/traces", params=given).json()["traces"]] == [OTHER]
     assert client.get("/api/traces", params={"sort": "colour"}).status_code == 422
     assert client.get("/api/traces", params={"limit": 0}).status_code == 422

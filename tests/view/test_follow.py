@@ -54,7 +54,12 @@ def test_a_failed_trace_is_a_tree(terminal):
     terminal.store.add_traces(shop(error=True))
     terminal.store.add_logs(logs())
     text = terminal.after(1)
-    for expected in ("shop GET /cart/{item}", "stock GET /stock", "the cart is empty", "ValueError: no coupon"):
+    for expected in (
+        "shop GET /cart/{item}",
+        "stock GET /stock",
+        "the cart is empty",
+        "ValueError: no coupon",
+    ):
         assert expected in text
 
 

@@ -12,6 +12,7 @@ import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from eco2_tracing._protobuf import block, varint
 from eco2_tracing._view.decode import document_of, message_of, parse
 from eco2_tracing._view.receiver import PortError, Receiver
 from eco2_tracing._view.search import Query
@@ -24,7 +25,8 @@ PROTOBUF = {"content-type": "application/x-protobuf"}
 ZIPKIN = [
     {
         "traceId": TRACE[16:], "id": "1", "name": "edge", "kind": "SERVER", "timestamp": 1_700_000_000_000_000,
-        "duration": 5000, "localEndpoint": {"serviceName": "gateway"}, "tags": {"http.status_code": "503", "error": "x"},
+        "duration": 5000, "localEndpoint": {"serviceName": "gateway"}, 
+        "tags": {"http.status_code": "503", "error": "x"},
         "annotations": [{"timestamp": 1_700_000_000_000_100, "value": "retry"}],
         "remoteEndpoint": {"serviceName": "client", "ipv4": "10.0.0.7", "port": 99, "other": 1},
     },
@@ -98,7 +100,10 @@ def test_zipkin(receiver):
     first, second = sorted(receiver.store.get(TRACE[16:].rjust(32, "0")).spans, key=lambda one: one.span_id)
     assert (first.name, first.kind.name, first.service, first.is_error) == ("edge", "SERVER", "gateway", True)
     assert first.attributes["peer.service"] == "client"
-    assert (first.attributes["network.peer.address"], first.attributes["network.peer.port"]) == ("10.0.0.7", 99)
+    assert (first.attributes["network.peer.address"], first.attributes["network.peer.port"]) == (
+        "10.0.0.7",
+        99,
+    )
     assert (first.duration_ms, first.events[0].name) == (5.0, "retry")
     assert second.parent_span_id == first.span_id
 
@@ -173,7 +178,11 @@ def test_pages_of_other_hosts_are_refused(receiver):
 def test_other_paths_are_not_found(receiver):
     """The error is in the encoding of the request."""
     status, kind, answer = post(receiver.http_port, "/v1/metrics", b"{}", JSON)
-    assert (status, kind, json.loads(answer)) == (404, "application/json", {"message": "nothing is at /v1/metrics"})
+    assert (status, kind, json.loads(answer)) == (
+        404,
+        "application/json",
+        {"message": "nothing is at /v1/metrics"},
+    )
 
 
 def test_a_port_in_use_is_named(receiver):
@@ -184,7 +193,10 @@ def test_a_port_in_use_is_named(receiver):
         ((0, 0, receiver.zipkin_port), "--zipkin-port"),
         ((receiver.grpc_port, 0, 0), "--grpc-port"),
     ):
-        with pytest.raises(PortError, match=f"port {max(ports)} is in use.*{option} 0"), Receiver(store, *ports):
+        with (
+            pytest.raises(PortError, match=f"port {max(ports)} is in use.*{option} 0"),
+            Receiver(store, *ports),
+        ):
             pass
     store.close()
 
@@ -206,6 +218,16 @@ def test_invalid_utf8_is_replaced(receiver):
     assert [one.trace_id for one in stored] == [OTHER]
     kept = receiver.store.get(OTHER).spans[0]
     assert (kept.attributes["number"], kept.attributes["raw"], kept.flags) == (1.5, b"\xff\xfe", 257)
+
+
+def test_values_that_are_too_deep_are_refused():
+    """With invalid UTF-8 too."""
+    value = b"\x0a\x01\xff"
+    for _ in range(200):
+        value = b"\x2a" + varint(len(block(b"\x0a", value))) + block(b"\x0a", value)
+    resource = block(b"\x0a", b"\x0a\x01a" + block(b"\x12", value))
+    with pytest.raises(ValueError, match="not an OTLP message"):
+        parse(type(shop()), block(b"\x0a", block(b"\x0a", resource)), is_json=False)
 
 
 def test_a_truncated_message_with_invalid_utf8_is_refused():

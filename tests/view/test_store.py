@@ -43,7 +43,9 @@ def test_a_server_stands_for_a_root_that_has_not_arrived(store):
     """Among spans with a parent, the first server's is the root; without a server's, the first."""
     store.add_traces(request(span(2, 9, "inner", start=1)))
     assert store.search(Query())[0].name == "inner"
-    store.add_traces(request(span(3, 9, "server", kind=2, start=5), span(4, 9, "later", kind=2, start=6, http__route="/x")))
+    store.add_traces(
+        request(span(3, 9, "server", kind=2, start=5), span(4, 9, "later", kind=2, start=6, http__route="/x"))
+    )
     assert store.search(Query())[0].name == "server"
     assert store.search(Query())[0].route == "/x"
 
@@ -73,6 +75,7 @@ def test_a_request_that_is_sent_again_counts_once(store):
         ({"attributes": ("item", "http.response.status_code=500")}, [OTHER]),
         ({"attributes": ("item=chair",)}, []),
         ({"attributes": ("nothing",)}, []),
+        ({"attributes": ("raw=01ff", 'many=["a","b"]')}, [OTHER, TRACE]),
         ({"attributes": ("host.name=box",), "limit": 1}, [OTHER]),
         ({"text": "BLUE Chair"}, [OTHER, TRACE]),
         ({"text": "no coupon"}, [OTHER]),
@@ -84,8 +87,13 @@ def test_a_request_that_is_sent_again_counts_once(store):
 )
 def test_search(store, query, expected):
     """By each condition."""
-    store.add_traces(shop())
-    store.add_traces(shop(OTHER, status=500, start=1000, error=True))
+    store.add_traces(request(span(8, 1, raw=b"\1\xff", many=["a", "b"]), into=shop()))
+    store.add_traces(
+        request(
+            span(8, 1, start=1001, end=1002, trace=OTHER, raw=b"\1\xff", many=["a", "b"]),
+            into=shop(OTHER, status=500, start=1000, error=True),
+        )
+    )
     assert found(store, **query) == expected
 
 
@@ -105,12 +113,28 @@ def test_log_records_belong_to_their_trace(store):
     store.add_traces(shop())
     assert store.search(Query(text="cart is empty"))[0].logs == 1
     (line,) = store.get(TRACE).lines
-    assert (line["message"], line["log.level"], line["service.name"]) == ("the cart is empty", "warning", "shop")
+    assert (line["message"], line["log.level"], line["service.name"]) == (
+        "the cart is empty",
+        "warning",
+        "shop",
+    )
+
+
+def test_log_records_of_one_trace_are_one_part(store):
+    """They have one resource; a status that is no number and no text is none."""
+    made = logs()
+    made.resource_logs[0].scope_logs[0].log_records.append(made.resource_logs[0].scope_logs[0].log_records[0])
+    store.add_logs(made)
+    assert len(store.get(TRACE).logs.resource_logs) == 1
+    store.add_traces(request(span(1, http__response__status_code=0.5)))
+    assert (store.search(Query())[0].status, store.search(Query())[0].logs) == ("", 2)
 
 
 def test_what_is_refused_is_counted(store):
     """Invalid ids, and log records without a trace id."""
-    assert store.add_traces(request(span(0, name="no id"), span(1, trace="00" * 16), span(2, name="fine"))) == 2
+    assert (
+        store.add_traces(request(span(0, name="no id"), span(1, trace="00" * 16), span(2, name="fine"))) == 2
+    )
     store.add_logs(logs(trace="00" * 16))
     assert store.counts()["refused"] == {"spans with an invalid id": 2, "log records without a trace id": 1}
     assert store.counts()["spans"] == 1

@@ -30,7 +30,9 @@ def test_the_text_of_a_trace():
     first, *rest = text.splitlines()
     assert "GET /cart/{item}" in first
     assert "200" in first
-    assert [word in text for word in ("shop GET /cart/{item}", "stock GET /stock", "the cart is empty")] == [True] * 3
+    assert [word in text for word in ("shop GET /cart/{item}", "stock GET /stock", "the cart is empty")] == [
+        True
+    ] * 3
     assert "  ValueError: no coupon" in rest
 
 
@@ -45,7 +47,9 @@ def test_log_records_become_log_lines():
     """Levels, bodies of any type, exceptions, and the latest time."""
     made = logs(**{"exception.type": "ValueError", "message": "other", "size": 7, "long": "x" * 20_000})
     records = made.resource_logs[0].scope_logs[0].log_records
-    records.add(trace_id=bytes.fromhex(TRACE), time_unix_nano=2**64 - 1, severity_text="LOUD").body.int_value = 5
+    records.add(
+        trace_id=bytes.fromhex(TRACE), time_unix_nano=2**64 - 1, severity_text="LOUD"
+    ).body.int_value = 5
     records.add(trace_id=bytes.fromhex(TRACE), observed_time_unix_nano=BEGIN, severity_number=1)
     debug, first, last = opened(made).lines
     assert (first["error.type"], first["labels.message"], first["size"], len(first["long"])) == (
@@ -117,7 +121,18 @@ def test_texts_are_escaped_and_cut():
 def test_json_has_every_kind_of_value():
     """Numbers that JavaScript has not exactly are texts."""
     made = request(
-        span(1, whole=7, large=2**60, nan=float("nan"), half=0.5, yes=True, raw=b"\x01", many=["a"], map={"k": 1}, no=None)
+        span(
+            1,
+            whole=7,
+            large=2**60,
+            nan=float("nan"),
+            half=0.5,
+            yes=True,
+            raw=b"\x01",
+            many=["a"],
+            map={"k": 1},
+            no=None,
+        )
     )
     each = made.resource_spans[0].scope_spans[0].spans[0]
     each.links.add(trace_id=b"\1" * 16, span_id=b"\2" * 8)

@@ -37,7 +37,7 @@ def parse(kind: type[M], body: bytes, *, is_json: bool) -> M:
         if is_json:
             return message_of(kind, orjson.loads(body.decode("utf-8", "replace")))
         return _of_protobuf(kind, body)
-    except (DecodeError, RecursionError) as error:
+    except DecodeError as error:
         raise ValueError(f"not an OTLP message: {error}") from None
 
 

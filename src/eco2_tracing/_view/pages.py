@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from eco2_tracing._console.rows import duration
 from eco2_tracing._console.terminal import UNLIMITED, Screen, escaped
@@ -29,9 +29,8 @@ def list_page(found: Sequence[Summary], query: Query, counts: Mapping[str, objec
         f"{counts['traces']} traces with {counts['spans']} spans are held. "
         f"{counts['removed_traces']} older traces were removed to stay below the limit."
     )
-    refused = counts["refused"]
-    if isinstance(refused, dict):
-        held += "".join(f" Refused: {count} {reason}." for reason, count in refused.items())
+    refused = cast("Mapping[str, int]", counts["refused"])
+    held += "".join(f" Refused: {count} {reason}." for reason, count in refused.items())
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     return _page("Traces", f"<h1>Traces</h1>{_form(query)}<p>{_text(held)}</p>{table}")
 

@@ -152,9 +152,9 @@ class Store:
             return
         run = self._database.execute
         removed = 0
-        for trace_id, size in run("SELECT trace_id, bytes FROM traces ORDER BY seq").fetchall():
-            if self._bytes <= self._most_bytes * _KEPT_SHARE:
-                break
+        oldest = iter(run("SELECT trace_id, bytes FROM traces ORDER BY seq").fetchall())
+        while self._bytes > self._most_bytes * _KEPT_SHARE:
+            trace_id, size = next(oldest)
             for statement in DELETE_TRACE:
                 run(statement, (trace_id,))
             self._bytes -= size

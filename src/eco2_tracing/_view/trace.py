@@ -62,13 +62,7 @@ class StoredTrace:
 
 
 def shown(value: object) -> str:
-    """Return the value of an attribute as a text: a text as it is, others as JSON."""
+    """Return the value of an attribute as a text: a text as it is, bytes in hex, others as JSON."""
     if isinstance(value, str):
         return value
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, bytes):
-        return value.hex()
-    return str(value)
+    return value.hex() if isinstance(value, bytes) else orjson.dumps(value, default=bytes.hex).decode()
