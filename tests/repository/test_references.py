@@ -29,7 +29,7 @@ NO_ATTRIBUTES = re.compile(
 )
 # What only reads spans, or names other things.
 NO_SOURCES = ("_cli", "_console", "_redaction", "_run", "_settings", "testing", "_lifecycle", "propagation")
-NO_SOURCES += ("_doctor", "metrics")
+NO_SOURCES += ("_doctor", "_view", "metrics")
 
 
 @pytest.mark.parametrize("name", PAGES)

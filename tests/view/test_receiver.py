@@ -25,7 +25,7 @@ PROTOBUF = {"content-type": "application/x-protobuf"}
 ZIPKIN = [
     {
         "traceId": TRACE[16:], "id": "1", "name": "edge", "kind": "SERVER", "timestamp": 1_700_000_000_000_000,
-        "duration": 5000, "localEndpoint": {"serviceName": "gateway"}, 
+        "duration": 5000, "localEndpoint": {"serviceName": "gateway"},
         "tags": {"http.status_code": "503", "error": "x"},
         "annotations": [{"timestamp": 1_700_000_000_000_100, "value": "retry"}],
         "remoteEndpoint": {"serviceName": "client", "ipv4": "10.0.0.7", "port": 99, "other": 1},
