@@ -20,7 +20,7 @@ REPLACED = {
 """What gevent or eventlet replaces, by module."""
 
 OWN = {"eco2_tracing._native"}
-EDGES = ("eco2_tracing._cli", "eco2_tracing._doctor", "eco2_tracing.testing")
+EDGES = ("eco2_tracing._cli", "eco2_tracing._doctor", "eco2_tracing._view", "eco2_tracing.testing")
 """Programs and helpers of their own, which no service loads."""
 
 

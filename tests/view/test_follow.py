@@ -31,8 +31,9 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal():
+def terminal(monkeypatch):
     """A follower of a store."""
+    monkeypatch.delenv("COLUMNS", raising=False)  # a narrow terminal shows a part of the ids
     made = Terminal()
     yield made
     made.store.close()
