@@ -93,8 +93,8 @@ def _used(module: Module) -> Iterator[str]:
                 yield str(name.value)
 
 
-DOCUMENTED = {"_logs"}
-"""Underscored names that their package documents: OpenTelemetry's API for logs is the module `opentelemetry._logs`."""
+DOCUMENTED = {"_exit", "_logs"}
+"""Underscored names that their package documents: `os._exit`, and OpenTelemetry's API for logs, `opentelemetry._logs`."""
 
 
 def _is_private(name: str) -> bool:
