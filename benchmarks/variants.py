@@ -21,6 +21,7 @@ _ALL = [
     Variant("ours, unsampled, errors not kept", "ours", "errors not kept"),
     *_both("ours", "ours"),
     Variant("ours, sampled, no exporter", "ours", "no exporter", sampled=True),
+    *_both("ours with sizes and rows", "ours", "sizes and rows"),
     *_both("ours contrib", "ours", "contrib"),
     *_both("ours with metrics", "ours", "metrics"),
     *_both("stock", "stock"),

@@ -11,6 +11,7 @@ OPTIONS = {
     "contrib": {"ECO2_TRACING_INSTRUMENTATION": "contrib"},
     # To see what exporting costs: everything up to the exporter runs.
     "no exporter": {"OTEL_TRACES_EXPORTER": "none"},
+    "sizes and rows": {"ECO2_TRACING_CAPTURE": "sizes,rows"},
     "metrics": {"OTEL_METRICS_EXPORTER": "otlp"},
 }
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from eco2_tracing._guard import guarded
+from eco2_tracing._guard import internal_failure
 from eco2_tracing._instrumentation.common.body_sizes import (
     REQUEST_SIZE,
     RESPONSE_SIZE,
@@ -23,14 +23,19 @@ if TYPE_CHECKING:
     from eco2_tracing._instrumentation.common.http_attributes import Message, Receive
 
 _WHAT = "reading the size of a body"
+_MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
+"""What a message or a header raises that ASGI does not allow. `guarded` would cost more."""
 
 
 class SizedRequest(RecordedRequest):
     """A request whose bodies are counted where they have no `content-length`."""
 
     _received: BodySize | None = None
-    _sent: BodySize | None = None
     _declared: int | None = None
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._sent = BodySize()
 
     def watch(self, receive: Receive) -> Receive:
         """Record disconnects of the peer, and count the body; return the ``receive`` to use."""
@@ -40,22 +45,24 @@ class SizedRequest(RecordedRequest):
 
         async def counted() -> Message:
             message = await receive()
-            with guarded(_WHAT):
+            try:
                 size.add(message.get("body"))
+            except _MALFORMED:
+                internal_failure(_WHAT)
             return message
 
         return super().watch(counted)
 
     def send(self, message: Message) -> Awaitable[None]:
         """Count a message of the application, and send it."""
-        with guarded(_WHAT):
-            if message["type"] == "http.response.body":
-                if self._sent is None:
-                    self._sent = BodySize()
-                self._sent.add(message.get("body"))
-            elif message["type"] == "http.response.start":
+        try:
+            if message["type"] == "http.response.start":
                 make_headers_reusable(message)
                 self._declared = content_length(message.get("headers"))
+            elif self._declared is None:
+                self._sent.add(message.get("body"))
+        except _MALFORMED:
+            internal_failure(_WHAT)
         return super().send(message)
 
     def describe_attributes(self) -> dict[str, AttributeValue]:
