@@ -129,6 +129,8 @@ def test_each_attempt_has_its_own_sizes(one, callee):
     module = one.module
 
     class Repeated(module.SyncByteStream):
+        parts = PARTS
+
         def __iter__(self):
             yield from PARTS
 
@@ -156,6 +158,7 @@ def test_each_attempt_has_its_own_sizes(one, callee):
         )
         client.send(request)
         client.send(request)
+        assert request.stream.parts == PARTS
         request.stream.close()
 
     inside(work)

@@ -190,15 +190,17 @@ def test_malformed_messages_reach_the_server():
     outcomes = []
 
     async def broken(_scope, receive, send):
-        assert await receive() == {"type": "http.request", "body": None}
+        assert [await receive(), await receive()] == [{"type": "http.request", "body": None}, None]
         await send({"type": "http.response.start", "status": 200, "headers": [7]})
         await send({"type": "http.response.body", "body": None})
 
     shop.app.mount("/broken", broken)
 
     async def exchange():
+        messages = [None, {"type": "http.request", "body": None}]
+
         async def receive():
-            return {"type": "http.request", "body": None}
+            return messages.pop()
 
         async def send(message):
             outcomes.append(message)
