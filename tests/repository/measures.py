@@ -94,7 +94,7 @@ def _used(module: Module) -> Iterator[str]:
 
 
 DOCUMENTED = {"_exit", "_logs"}
-"""Underscored names that their package documents: `os._exit`, and OpenTelemetry's API for logs, `opentelemetry._logs`."""
+"""Underscored names that their packages document: `os._exit`, and OpenTelemetry's module for logs."""
 
 
 def _is_private(name: str) -> bool:
