@@ -141,7 +141,7 @@ def test_both_sides_are_traced(moved):
 def test_settings_exist(move):
     """Each variable that a page says to set is one of this library's."""
     title = "Arguments" if move.name == "fastapi-instrumentor" else "Settings"
-    known = set(VARIABLE.findall(Page("configuration.md").text))
+    known = set(VARIABLE.findall(Page("reference/settings.md").text))
     named = {name for cells in move.page.rows(title) for name in VARIABLE.findall(cells[-1])}
     assert named
     assert named - known == set()

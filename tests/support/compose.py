@@ -25,8 +25,8 @@ from eco2_tracing._cli.envoy import find_envoy
 from eco2_tracing.testing import OtlpReceiver
 from tests.support.children import Child
 from tests.support.jaeger import PORTS, Holds, missing
-from tests.support.jaeger_client import at_host
-from tests.support.servers import free_port
+from tests.support.jaeger_client import at_host, wait_for
+from tests.support.servers import answers, free_port
 
 Model = dict[str, Any]
 _LOCAL = ("0.0.0.0", "127.0.0.1", "localhost")
@@ -117,8 +117,11 @@ class Composed:
     children: dict[str, Child] = field(default_factory=dict)
 
     def url(self, service: str, port: int) -> str:
-        """The URL of a port that the Compose files publish."""
-        return f"http://127.0.0.1:{self.addresses.port(service, port, service)}"
+        """The URL of a port that the Compose files publish, once it accepts connections."""
+        found = self.addresses.port(service, port, service)
+        if service in self.children:
+            wait_for(answers(found))  # Envoy listens some time after it says that its workers start
+        return f"http://127.0.0.1:{found}"
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,9 @@ def enter(told: dict[str, Any], streams: list[int]) -> None:
         os.dup2(stream, number)
         os.close(stream)
     os.chdir(told["cwd"])
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None:  # where spawned children look for modules: read when it is imported
+        process.ORIGINAL_DIR = told["cwd"]
     before = os.environ.get("PYTHONPATH")
     os.environ.clear()
     os.environ.update(told["env"])
