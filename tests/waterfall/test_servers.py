@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -63,8 +64,8 @@ class Output:
 
     @property
     def text(self) -> str:
-        """The text so far, with the line ends of a file."""
-        return self._data.decode().replace("\r\n", "\n")
+        """The text so far, with the line ends of a file, and without a character whose last bytes are to come."""
+        return codecs.getincrementaldecoder("utf-8")().decode(self._data).replace("\r\n", "\n")
 
     def wait_for(self, condition) -> str:
         """Wait until the text satisfies a condition; return it."""
