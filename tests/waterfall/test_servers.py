@@ -209,8 +209,14 @@ def test_workers(command, width):
     with serving(command, width, NO_COLOR="1") as (url, output):
         with ThreadPoolExecutor(12) as pool:
             list(pool.map(lambda number: httpx2.get(f"{url}/fail/{number}"), range(count)))
-        output.wait_for(lambda text: text.count("\n  curl ") == count)
-    lines = output.text.splitlines()
+        text = output.wait_for(
+            lambda text: (
+                text.count("\n  curl ") == count
+                and text.count('"message":"step ') == 20 * count
+                and text.endswith("\n")
+            )
+        )
+    lines = text.splitlines()
     logs = [line for line in lines if line.startswith("{")]
     assert all(line.endswith("}") for line in logs)
     steps = [re.search(r'"message":"step (\d+) of request (\d+)"', line) for line in logs]
