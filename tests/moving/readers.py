@@ -34,7 +34,7 @@ class Reader(Protocol):
 
 
 class OpenTelemetryReader:
-    """Spans of the global provider, whoever installed it."""
+    """Spans of the global provider, of this library or another package."""
 
     def __init__(self) -> None:
         self.collector = Collector()
