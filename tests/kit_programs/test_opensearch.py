@@ -57,8 +57,9 @@ def configuration(name, url, folder):
     text = (PRODUCTION / name).read_text().replace("/etc/jaeger-ui", str(KIT / "jaeger" / "ui"))
     config = yaml.safe_load(text)
     for backend in config["extensions"]["jaeger_storage"]["backends"].values():
-        backend["elasticsearch"]["server_urls"] = [url]
-        del backend["elasticsearch"]["auth"], backend["elasticsearch"]["tls"]
+        if store := backend.get("elasticsearch"):  # the rates of adaptive sampling are in memory
+            store["server_urls"] = [url]
+            del store["auth"], store["tls"]
     if "tail_sampling" in config.get("processors", {}):
         config["processors"]["tail_sampling"]["decision_wait"] = "1s"
     path = folder / name
