@@ -109,8 +109,8 @@ def test_a_queue_that_is_too_small(doctor, collector):
     assert report["ids"] == ["queue-too-small"]
     assert "OTEL_BSP_MAX_QUEUE_SIZE=8192" in report["findings"][0]["cure"]
     assert doctor("--spans-per-second", "100", **collector)["ok"]
-    facts = Facts({}, load_settings(environ={"OTEL_BSP_MAX_QUEUE_SIZE": "8192"}))
-    assert not list(check_queue(facts, 5000))
+    facts = Facts({}, load_settings(environ={"OTEL_BSP_MAX_QUEUE_SIZE": "8192"}), spans_per_second=5000)
+    assert not list(check_queue(facts))
 
 
 def test_sources_and_secrets(doctor, collector, shop):

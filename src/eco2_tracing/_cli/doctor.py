@@ -50,9 +50,10 @@ def run_doctor(arguments: argparse.Namespace) -> int:
         envoy=arguments.envoy,
         jaeger=arguments.jaeger,
         sends=not arguments.no_send,
+        spans_per_second=arguments.spans_per_second,
         deadline=begun + LIMIT_S,
     )
-    findings = run_checks(facts, arguments.spans_per_second)
+    findings = run_checks(facts)
     print(as_json(facts, findings) if arguments.json else as_text(facts, findings), flush=True)
     return 0 if is_ok(findings) else 1
 

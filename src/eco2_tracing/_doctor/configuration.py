@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 _PAGE = "docs/configuration.md"
 _MOST_SPANS = "OTEL_BSP_MAX_QUEUE_SIZE"
+_ALIASES = {
+    "disabled": "OTEL_ENABLED",
+    "traces_sampler": "OTEL_SAMPLING_RATE",
+    "traces_sampler_arg": "OTEL_SAMPLING_RATE",
+}
 
 
 def check_settings(facts: Facts) -> Iterator[Finding]:
@@ -126,24 +131,19 @@ def check_service_name(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def check_queue(facts: Facts, spans_per_second: float | None = None) -> Iterator[Finding]:
-    """Yield a finding if the queue is smaller than the spans that end between two exports.
-
-    Args:
-        facts: The settings.
-        spans_per_second: The expected rate of exported spans; ``None`` if it is not known.
-    """
+def check_queue(facts: Facts) -> Iterator[Finding]:
+    """Yield a finding if the queue is smaller than the spans that end between two exports."""
     settings = facts.settings
-    delay_s = settings.bsp_schedule_delay / 1000
-    if spans_per_second and spans_per_second * delay_s > settings.bsp_max_queue_size:
-        needed = 1 << int(spans_per_second * delay_s).bit_length()
+    rate = facts.spans_per_second or 0.0
+    ending = rate * settings.bsp_schedule_delay / 1000
+    if ending > settings.bsp_max_queue_size:
+        needed = 1 << int(ending).bit_length()
         yield Finding(
             "queue-too-small",
             "warning",
             _MOST_SPANS,
             f"{_MOST_SPANS}={settings.bsp_max_queue_size}, OTEL_BSP_SCHEDULE_DELAY={settings.bsp_schedule_delay}",
-            f"At {spans_per_second:g} spans a second, {spans_per_second * delay_s:g} end between two exports. "
-            "What does not fit is dropped.",
+            f"At {rate:g} spans a second, {ending:g} end between two exports. What does not fit is dropped.",
             f"Set {_MOST_SPANS}={needed}, or a shorter OTEL_BSP_SCHEDULE_DELAY.",
             "docs/delivery.md",
         )
@@ -173,8 +173,7 @@ def _service_row(facts: Facts, field: str, names: tuple[str, ...]) -> dict[str, 
 
 
 def _alias_of(field: str, facts: Facts) -> str | None:
-    alias = {"disabled": "OTEL_ENABLED", "traces_sampler": "OTEL_SAMPLING_RATE"}.get(field)
-    alias = alias or {"traces_sampler_arg": "OTEL_SAMPLING_RATE"}.get(field)
+    alias = _ALIASES.get(field)
     return alias if alias and facts.environ.get(alias, "").strip() else None
 
 

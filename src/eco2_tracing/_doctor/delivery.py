@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from eco2_tracing._doctor.endpoint import EndpointCheck
-from eco2_tracing._doctor.finding import PAGE, SUBJECT, Facts, Finding
+from eco2_tracing._doctor.endpoint import EndpointCheck, proxy_unreachable
+from eco2_tracing._doctor.finding import PAGE, SUBJECT, Facts, Finding, connection_error
 from eco2_tracing._export.factory import build_otlp
 from eco2_tracing._export.result import EncodedBatch, ExportResult
 from eco2_tracing._resource import build_resource
@@ -92,29 +92,28 @@ def _of_result(facts: Facts, result: ExportResult) -> Finding | None:
     for text, kind in _MISMATCHES.items():
         if text in result.error:
             return _mismatch(kind, error)
-    lower = result.error.lower()
     if "the proxy" in result.error:
-        return Finding(
-            "proxy-unreachable", "error", "HTTPS_PROXY or grpc_proxy", error,
-            "Spans go through this proxy and do not arrive.",
-            "Correct the variable of the proxy, or add the collector's host to no_proxy.", PAGE,
-        )  # fmt: skip
-    if "timed out" in lower or "DEADLINE_EXCEEDED" in result.error:
-        return Finding(
-            "no-answer", "error", SUBJECT, error,
+        return proxy_unreachable(otlp, error)
+    if "timed out" in result.error.lower() or "DEADLINE_EXCEEDED" in result.error:
+        return connection_error(
+            "no-answer",
+            error,
             "The server accepts connections and does not answer the request.",
-            f"Look at the collector's log, or correct {SUBJECT}.", PAGE,
-        )  # fmt: skip
+            f"Look at the collector's log, or correct {SUBJECT}.",
+        )
     if "HTTP 404" in result.error or "UNIMPLEMENTED" in result.error:
-        return Finding(
-            "not-otlp", "error", SUBJECT, error,
+        return connection_error(
+            "not-otlp",
+            error,
             "The server has no receiver for traces at this address.",
-            f"Correct host, port and path in {SUBJECT}. /v1/traces is appended to it with http/protobuf.", PAGE,
-        )  # fmt: skip
-    return Finding(
-        "not-accepted", "error", SUBJECT, error,
-        "The receiver does not accept the spans.", "Look at the receiver's log.", PAGE,
-    )  # fmt: skip
+            f"Correct host, port and path in {SUBJECT}. /v1/traces is appended to it with http/protobuf.",
+        )
+    return connection_error(
+        "not-accepted",
+        error,
+        "The receiver does not accept the spans.",
+        "Look at the receiver's log.",
+    )
 
 
 _TLS_PORT = "plaintext-to-tls-port"
@@ -145,36 +144,46 @@ _CURES = {
 
 
 def _mismatch(kind: str, found: str) -> Finding:
-    return Finding(kind, "error", SUBJECT, found, *_CURES[kind], PAGE)
+    return connection_error(kind, found, *_CURES[kind])
 
 
 def _of_sent(error: str, result: ExportResult) -> Finding | None:
     if result.rejected:
-        return Finding(
-            "partial-success", "error", SUBJECT, error,
+        return connection_error(
+            "partial-success",
+            error,
             "The collector answers with success and drops the spans.",
-            "Look at the collector's log: a processor or a limit drops them.", PAGE,
-        )  # fmt: skip
+            "Look at the collector's log: a processor or a limit drops them.",
+        )
     if result.error:
         return Finding(
-            "collector-message", "warning", SUBJECT, error,
-            "The collector accepts the spans with a message.", "Look at the collector's log.", PAGE,
-        )  # fmt: skip
+            "collector-message",
+            "warning",
+            SUBJECT,
+            error,
+            "The collector accepts the spans with a message.",
+            "Look at the collector's log.",
+            PAGE,
+        )
     return None
 
 
 def _of_credentials(facts: Facts, error: str) -> Finding:
     if facts.settings.otlp.headers:
-        return Finding(
-            "wrong-credentials", "error", _HEADERS, error,
+        return connection_error(
+            "wrong-credentials",
+            error,
             f"The receiver does not accept the credentials in {_HEADERS}.",
-            f"Renew the token in {_HEADERS}. Its form is authorization=Bearer%20<token>.", PAGE,
-        )  # fmt: skip
-    return Finding(
-        "missing-credentials", "error", _HEADERS, error,
+            f"Renew the token in {_HEADERS}. Its form is authorization=Bearer%20<token>.",
+            subject=_HEADERS,
+        )
+    return connection_error(
+        "missing-credentials",
+        error,
         "The receiver asks for credentials, and none are set.",
-        f"Set {_HEADERS}=authorization=Bearer%20<token>, from a Secret.", PAGE,
-    )  # fmt: skip
+        f"Set {_HEADERS}=authorization=Bearer%20<token>, from a Secret.",
+        subject=_HEADERS,
+    )
 
 
 class _Answer(NamedTuple):
@@ -214,22 +223,28 @@ def _find_in_jaeger(facts: Facts, trace_id: str) -> Iterator[Finding]:
             answer = get(url, facts.left(_ANSWER_S))
         except (OSError, ValueError) as error:
             yield Finding(
-                "jaeger-unreachable", "error", "--jaeger", f"{facts.jaeger}: {error}",
+                "jaeger-unreachable",
+                "error",
+                "--jaeger",
+                f"{facts.jaeger}: {error}",
                 "The test span was accepted and cannot be looked for.",
                 "Give the address of Jaeger's query service, usually http://<host>:16686.",
                 "docs/troubleshooting/index.md",
-            )  # fmt: skip
+            )
             return
         if answer.status == 200 and _holds(answer.body):
             facts.test_span += ", found in Jaeger"
             return
         time.sleep(_PAUSE_S)
     yield Finding(
-        "span-not-found", "error", "--jaeger", f"{url}: HTTP {answer.status}",
+        "span-not-found",
+        "error",
+        "--jaeger",
+        f"{url}: HTTP {answer.status}",
         "The collector accepted the test span, and Jaeger does not have it.",
         "Look at the exporters and the sampling of the collector: it may send traces to another backend.",
         "docs/troubleshooting/index.md",
-    )  # fmt: skip
+    )
 
 
 def _holds(body: bytes) -> bool:
@@ -255,8 +270,11 @@ def _check_clock(facts: Facts) -> Iterator[Finding]:
     if abs(skew_s) > _SKEW_S:
         ahead = "behind" if skew_s > 0 else "ahead of"
         yield Finding(
-            "clock-skew", "warning", "clock",
+            "clock-skew",
+            "warning",
+            "clock",
             f"this clock is {abs(skew_s):.0f} s {ahead} that of {shown_endpoint(url)}",
             "Spans stand at the wrong time: searches for the last hour miss them, and children begin before parents.",
-            "Synchronize the clocks of the nodes (NTP).", "docs/troubleshooting/index.md",
-        )  # fmt: skip
+            "Synchronize the clocks of the nodes (NTP).",
+            "docs/troubleshooting/index.md",
+        )

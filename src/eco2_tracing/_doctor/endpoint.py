@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from eco2_tracing._doctor.finding import PAGE, SUBJECT, Facts, Finding
+from eco2_tracing._doctor.finding import PAGE, SUBJECT, Facts, Finding, connection_error
 from eco2_tracing._doctor.tls import TlsCheck
 from eco2_tracing._export.transport.proxies import Proxy, ProxyError, grpc_proxy, http_proxy
 from eco2_tracing._settings import OtlpSettings, shown_endpoint
@@ -38,6 +38,7 @@ class EndpointCheck:
     def __init__(self, facts: Facts, otlp: OtlpSettings) -> None:
         self._facts = facts
         self._otlp = otlp
+        self._shown = shown_endpoint(otlp.endpoint)
         self.problems: list[Finding] = []
 
     def run(self) -> Iterator[Finding]:
@@ -78,13 +79,13 @@ class EndpointCheck:
         try:
             proxy = self._proxy(address)
         except ProxyError as error:
-            yield self._of_proxy(str(error))
+            yield proxy_unreachable(self._otlp, str(error))
             return
         if proxy is not None:
             reached = self._reach(proxy.address)
             if isinstance(reached, str) or not reached.open:
                 why = reached if isinstance(reached, str) else "it does not accept connections"
-                yield self._of_proxy(f"the proxy {proxy.name} cannot be reached: {why}")
+                yield proxy_unreachable(self._otlp, f"the proxy {proxy.name} cannot be reached: {why}")
             return  # the test span goes through the proxy
         reached = self._reach(address)
         if isinstance(reached, str):
@@ -126,24 +127,8 @@ class EndpointCheck:
                 reached.errors.append(f"{shown}: {error.strerror or error}")
         return reached
 
-    def _finding(self, kind: str, found: str, problem: str, cure: str, subject: str = SUBJECT) -> Finding:
-        return Finding(kind, "error", subject, found, problem, cure, PAGE)
-
-    def _shown(self) -> str:
-        return shown_endpoint(self._otlp.endpoint)
-
-    def _of_proxy(self, found: str) -> Finding:
-        variables = "grpc_proxy, https_proxy or http_proxy"
-        return self._finding(
-            "proxy-unreachable",
-            found,
-            "Spans go through this proxy and do not arrive.",
-            f"Correct {variables}, or add the collector's host to no_proxy.",
-            subject=variables if self._otlp.protocol == "grpc" else "HTTP_PROXY or HTTPS_PROXY",
-        )
-
     def _of_name(self, address: Address, error: str) -> Finding:
-        return self._finding(
+        return connection_error(
             "host-not-found",
             f"{address.host}: {error}",
             "The name has no address, so no span leaves the process.",
@@ -153,21 +138,21 @@ class EndpointCheck:
 
     def _of_closed(self, address: Address, reached: _Reached) -> Finding:
         if reached.refused and not reached.silent:
-            return self._finding(
+            return connection_error(
                 "connection-refused",
                 f"{', '.join(reached.refused)}: connection refused",
                 "Nothing listens there.",
-                f"Start a collector at {self._shown()}, or correct {SUBJECT}. Collectors listen on 4317 (gRPC) and "
+                f"Start a collector at {self._shown}, or correct {SUBJECT}. Collectors listen on 4317 (gRPC) and "
                 "4318 (HTTP).",
             )
         if reached.silent:
-            return self._finding(
+            return connection_error(
                 "no-answer",
                 f"{', '.join(reached.silent)}: no answer in {_ADDRESS_S:g} s",
                 "Packets are dropped on the way: by a firewall, a NetworkPolicy, or an address that nobody has.",
                 f"Correct {SUBJECT}, or allow egress to {address.host} port {address.port}.",
             )
-        return self._finding(
+        return connection_error(
             "unreachable",
             "; ".join(reached.errors),
             "The address cannot be reached.",
@@ -184,6 +169,18 @@ class EndpointCheck:
             "Remove the address from DNS, or allow it in the firewall.",
             PAGE,
         )
+
+
+def proxy_unreachable(otlp: OtlpSettings, found: str) -> Finding:
+    """Return the finding for a proxy that does not work."""
+    variables = "grpc_proxy, https_proxy or http_proxy"
+    return connection_error(
+        "proxy-unreachable",
+        found,
+        "Spans go through this proxy and do not arrive.",
+        f"Correct {variables}, or add the collector's host to no_proxy.",
+        subject=variables if otlp.protocol == "grpc" else "HTTP_PROXY or HTTPS_PROXY",
+    )
 
 
 def _resolve(address: Address, limit_s: float) -> list[tuple[int, Any]] | str:

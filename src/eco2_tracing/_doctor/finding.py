@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ class Finding:
     page: str = "docs/configuration.md"
 
 
+def connection_error(kind: str, found: str, problem: str, cure: str, subject: str = SUBJECT) -> Finding:
+    """Return an error of the connection to a collector."""
+    return Finding(kind, "error", subject, found, problem, cure, PAGE)
+
+
 @dataclass(slots=True)
 class Facts:
     """What the checks read.
@@ -59,6 +64,7 @@ class Facts:
         envoy: Address of Envoy's admin interface.
         jaeger: Address of Jaeger's query service; ``None`` if not given.
         sends: A test span may be sent.
+        spans_per_second: The expected rate of exported spans; ``None`` if it is not known.
         deadline: Reading of the clock at which all checks end.
         clock: Monotonic seconds.
         test_span: What became of the test span, in words; set by the check that sends it.
@@ -73,8 +79,9 @@ class Facts:
     envoy: str = "http://127.0.0.1:15000"
     jaeger: str | None = None
     sends: bool = True
+    spans_per_second: float | None = None
     clock: Callable[[], float] = time.monotonic
-    deadline: float = field(default=0.0)
+    deadline: float = 0.0
     test_span: str = ""
 
     def left(self, most_s: float) -> float:

@@ -17,6 +17,7 @@ _CHECKS = (
     configuration.check_settings,
     configuration.check_switches,
     configuration.check_service_name,
+    configuration.check_queue,
     check_application,
     packages.check_versions,
     packages.check_launchers,
@@ -29,10 +30,9 @@ _CHECKS = (
 _WIDTH = 110
 
 
-def run_checks(facts: Facts, spans_per_second: float | None = None) -> list[Finding]:
+def run_checks(facts: Facts) -> list[Finding]:
     """Return what all checks have found, the gravest first."""
     found = [finding for check in _CHECKS for finding in check(facts)]
-    found += configuration.check_queue(facts, spans_per_second)
     for number, otlp in enumerate(_destinations(facts)):
         endpoint = EndpointCheck(facts, otlp)
         found += endpoint.run()

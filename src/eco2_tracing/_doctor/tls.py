@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from eco2_tracing._doctor.finding import PAGE, SUBJECT, Facts, Finding
+from eco2_tracing._doctor.finding import PAGE, SUBJECT, Facts, Finding, connection_error
 from eco2_tracing._export.transport.connect import Credentials
 from eco2_tracing._settings import OtlpSettings, shown_endpoint
 
@@ -34,6 +34,7 @@ class TlsCheck:
     def __init__(self, facts: Facts, otlp: OtlpSettings, host: str, family: int, sockaddr: Any) -> None:
         self._facts = facts
         self._otlp = otlp
+        self._shown = shown_endpoint(otlp.endpoint)
         self._host = host
         self._family = family
         self._sockaddr = sockaddr
@@ -44,7 +45,7 @@ class TlsCheck:
         try:
             context = Credentials(otlp.certificate, otlp.client_certificate, otlp.client_key).context()
         except OSError as error:
-            yield self._finding(
+            yield connection_error(
                 "certificate-file",
                 str(error),
                 "TLS cannot start.",
@@ -66,17 +67,17 @@ class TlsCheck:
         except ssl.SSLError as error:
             yield self._of_handshake(error)
         except OSError as error:
-            yield self._finding(
+            yield connection_error(
                 "tls-failed",
-                f"{self._shown()}: {error}",
+                f"{self._shown}: {error}",
                 "The server closed the connection during the TLS handshake.",
                 f"Write http:// in {SUBJECT} if the collector expects plaintext.",
             )
 
     def _of_verification(self, host: str, error: ssl.SSLCertVerificationError) -> Finding:
-        found = f"{self._shown()}: {error.verify_message}"
+        found = f"{self._shown}: {error.verify_message}"
         if error.verify_code in _UNKNOWN_CA:
-            return self._finding(
+            return connection_error(
                 "unknown-ca",
                 found,
                 "The certificate is signed by an authority that is not trusted here, so no span is sent.",
@@ -84,20 +85,20 @@ class TlsCheck:
                 subject="OTEL_EXPORTER_OTLP_CERTIFICATE",
             )
         if error.verify_code in (_WRONG_NAME, _WRONG_ADDRESS):
-            return self._finding(
+            return connection_error(
                 "certificate-name",
                 found,
                 f"The certificate is not for {host}, so no span is sent.",
                 f"Write a host in {SUBJECT} that the certificate names, or issue one for {host}.",
             )
         if error.verify_code in (_EXPIRED, _NOT_YET_VALID):
-            return self._finding(
+            return connection_error(
                 "certificate-expired",
                 found,
                 "The certificate is not valid today, so no span is sent.",
                 "Renew the certificate of the collector, and check the clock of this host.",
             )
-        return self._finding(
+        return connection_error(
             "certificate-invalid",
             found,
             "The certificate is not accepted, so no span is sent.",
@@ -107,10 +108,10 @@ class TlsCheck:
     def _of_handshake(self, error: ssl.SSLError) -> Finding:
         reason = error.reason or str(error)
         if "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
-            return client_certificate_required(self._shown(), reason)
-        return self._finding(
+            return client_certificate_required(self._shown, reason)
+        return connection_error(
             "tls-to-plaintext-port",
-            f"{self._shown()}: {reason.lower().replace('_', ' ')}",
+            f"{self._shown}: {reason.lower().replace('_', ' ')}",
             "The endpoint is called with TLS, and the server there does not speak TLS.",
             f"Write http:// in {SUBJECT}, or set OTEL_EXPORTER_OTLP_INSECURE=true.",
         )
@@ -128,12 +129,6 @@ class TlsCheck:
                 PAGE,
             )
 
-    def _finding(self, kind: str, found: str, problem: str, cure: str, subject: str = SUBJECT) -> Finding:
-        return Finding(kind, "error", subject, found, problem, cure, PAGE)
-
-    def _shown(self) -> str:
-        return shown_endpoint(self._otlp.endpoint)
-
 
 def _wait_for_alert(secure: ssl.SSLSocket) -> None:
     """Let a server of TLS 1.3 say that it requires a client certificate: it does so after the handshake.
@@ -148,12 +143,10 @@ def _wait_for_alert(secure: ssl.SSLSocket) -> None:
 
 def client_certificate_required(endpoint: str, reason: str) -> Finding:
     """Return the finding for a server that asks for a client certificate."""
-    return Finding(
+    return connection_error(
         "client-certificate",
-        "error",
-        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
         f"{endpoint}: {reason.lower().replace('_', ' ')}",
         "The server accepts only clients with a certificate of its authority.",
         "Set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY to such a certificate and key.",
-        PAGE,
+        subject="OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
     )
