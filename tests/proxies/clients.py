@@ -1,4 +1,4 @@
-"""Trace headers that a client sends by itself, and words for what becomes of them."""
+"""Trace headers of a client, and words for the contexts that services continue."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ class Page:
             time.sleep(0.02)
 
     def _write_module(self, words: list[str]) -> None:
-        """Write the module that a server is told to load, unless there is one."""
+        """Write the module that a server's command names, unless there is one."""
         for word in words:
             target = TARGET.match(word)
             path = self.folder / f"{target[1].replace('.', '/')}.py" if target else None

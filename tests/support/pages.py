@@ -8,44 +8,25 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
-import pytest
-
+from tests.repository import snippets
 from tests.support import programs
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 BIN = Path(sys.executable).parent
-_FENCE = re.compile(r"^```(?P<kind>\S*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-_NEEDS = re.compile(r"^<!-- needs: (.*) -->$", re.MULTILINE)
 _FILE = re.compile(r"`([\w.]+\.py)`[^\n]*\n+```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-class Block(NamedTuple):
-    """A fenced block of a page."""
-
-    kind: str
-    text: str
 
 
 def read(page: str) -> str:
     """The text of a page, named by its path in `docs/`; skips if a module that it needs is missing."""
-    text = (DOCS / page).read_text()
-    for needed in _NEEDS.findall(text):
-        for module in needed.split(", "):
-            pytest.importorskip(module)
-    return text
-
-
-def blocks(text: str) -> list[Block]:
-    """The fenced blocks of a page."""
-    return [Block(found["kind"], found["text"]) for found in _FENCE.finditer(text)]
+    snippets.require(DOCS / page)
+    return (DOCS / page).read_text(encoding="utf-8")
 
 
 def of(page: str, kind: str) -> list[str]:
-    """The texts of the blocks of a kind."""
-    return [block.text for block in blocks(read(page)) if block.kind == kind]
+    """The texts of the blocks of a kind; skips as `read` does."""
+    return [block.text for block in snippets.blocks(read(page)) if block.kind == kind]
 
 
 def files(page: str) -> dict[str, str]:

@@ -6,9 +6,10 @@ import re
 from functools import cached_property
 from pathlib import Path
 
+from tests.repository import snippets
+
 DOCS = Path(__file__).parents[2] / "docs"
 SECTION = re.compile(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Page:
@@ -35,7 +36,7 @@ class Page:
     def blocks(self, kind: str, title: str | None = None) -> list[str]:
         """The fenced blocks of a language, of one section or of the whole page."""
         text = self.text if title is None else self.section(title)
-        return [block for language, block in BLOCK.findall(text) if language == kind]
+        return [block.text for block in snippets.blocks(text) if block.kind == kind]
 
     @property
     def first_rows(self) -> list[list[str]]:

@@ -70,7 +70,7 @@ def encoded(
     limit: int = MAX_REQUEST_BYTES,
     encode: Callable[[MetricsData], bytes] = lambda data: encode_metrics(data).SerializeToString(),
 ) -> Iterator[bytes]:
-    """Yield requests of limited size. A metric that cannot be encoded, or is too large by itself, is left out.
+    """Yield requests of limited size. A metric that cannot be encoded, or exceeds the limit alone, is left out.
 
     Args:
         data: The metrics of one resource.
