@@ -191,6 +191,8 @@ class Page:
         while "=" in words[0]:
             name, _, value = words.pop(0).partition("=")
             environ[name] = value
+        if shutil.which(words[0], path=self.environ["PATH"]) is None:
+            pytest.skip(f"no command {words[0]} on PATH")
         self._write_module(words)
         with (self.folder / "server.log").open("w") as log:
             self.server = programs.start(

@@ -95,7 +95,7 @@ def test_an_exception(configure, received):
 @pytest.mark.parametrize(
     ("level", "text", "number"),
     [
-        (5, "Level 5", 0),
+        (4, "Level 4", 0),  # uvicorn names level 5
         (10, "DEBUG", 5),
         (20, "INFO", 9),
         (25, "Level 25", 12),

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests.support.servers import answers, command, folder, free_port, running, unprivileged
+from tests.support.servers import command, folder, free_port, running, unprivileged
+
+READY = "ready to accept connections"
 
 
 @dataclass(frozen=True)
@@ -35,5 +37,7 @@ def postgres() -> Iterator[Postgres]:
         create = [initdb, "-D", str(home / "data"), "-U", "postgres", "-A", "trust", "--no-sync"]
         subprocess.run(create, check=True, capture_output=True, cwd=home, user=unprivileged())
         arguments = [server, "-D", str(home / "data"), "-p", str(port), "-k", str(home)]
-        with running([*arguments, "-h", "127.0.0.1", "-F"], answers(port), home):
+        log = home / "log"
+        # It listens before it is ready, and refuses connections until then.
+        with running([*arguments, "-h", "127.0.0.1", "-F"], lambda: READY in log.read_text(), home):
             yield Postgres(port)

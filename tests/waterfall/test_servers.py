@@ -43,7 +43,7 @@ class Output:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._data = b""
+        self._data = bytearray()
         self._changed = threading.Condition()
         self._ended = False
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -65,15 +65,23 @@ class Output:
     @property
     def text(self) -> str:
         """The text so far, with the line ends of a file, and without a character whose last bytes are to come."""
-        return codecs.getincrementaldecoder("utf-8")().decode(self._data).replace("\r\n", "\n")
+        return codecs.getincrementaldecoder("utf-8")().decode(bytes(self._data)).replace("\r\n", "\n")
 
     def wait_for(self, condition) -> str:
-        """Wait until the text satisfies a condition; return it."""
-        with self._changed:
-            done = self._changed.wait_for(lambda: condition(self.text) or self._ended, LIMIT_S)
-            assert done, self.text
-            assert condition(self.text), self.text
-            return self.text
+        """Wait until the text satisfies a condition; return it.
+
+        The condition is evaluated without the lock. A server whose pipe is not read would write parts of lines.
+        """
+        end, seen, has_ended = time.monotonic() + LIMIT_S, -1, False
+        while not condition(text := self.text):
+            assert not has_ended, text
+            with self._changed:
+                left = max(0.0, end - time.monotonic())
+                assert self._changed.wait_for(
+                    lambda seen=seen: len(self._data) != seen or self._ended, left
+                ), text
+                seen, has_ended = len(self._data), self._ended
+        return text
 
 
 @contextmanager
