@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import logging
+import os
 import sys
 import threading
 
@@ -13,6 +14,7 @@ import pytest
 
 from eco2_tracing import logs
 from tests.logs.conftest import STDOUT
+from tests.support import programs
 
 log = logging.getLogger("stdout")
 
@@ -170,3 +172,38 @@ def test_pytests_capture_begins_after_the_configuration(request):
     capsys = request.getfixturevalue("capsys")
     log.info("m")
     assert json.loads(capsys.readouterr().out)["message"] == "m"
+
+
+WRITES_LONG_LINES = """
+import logging, threading, eco2_tracing
+eco2_tracing.configure_logging()
+logger = logging.getLogger("long")
+def write():
+    for number in range(100):
+        logger.error("%s %d", "x" * 9000, number)
+threads = [threading.Thread(target=write) for _ in range(2)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+def test_long_lines_of_several_processes():
+    """Those of workers whose common pipe is full are whole, such as lines with stack traces."""
+    reads, writes = os.pipe()
+    with os.fdopen(writes, "wb") as out:
+        command = [sys.executable, "-c", WRITES_LONG_LINES]
+        processes = [programs.start(command, stdout=out, stderr=out, env=os.environ) for _ in range(3)]
+    with os.fdopen(reads, "rb") as pipe:
+        lines = pipe.readlines()
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    numbers = [json.loads(line)["message"].split()[1] for line in lines]
+    assert sorted(map(int, numbers)) == sorted([*range(100)] * 6)
+
+
+def test_a_long_line_without_a_descriptor(monkeypatch):
+    """It is written as others are."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    logs.configure_logging()
+    log.error("y" * 5000)
+    assert json.loads(stream.getvalue())["message"] == "y" * 5000

@@ -22,6 +22,7 @@ LAYERS = {
     "_readable_span": 0,
     "_early": 0,
     "_errors": 1,
+    "_pipes": 1,
     "_protobuf": 1,
     "_redaction": 1,
     "_tls": 1,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
-import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TextIO
 
 from eco2_tracing._native import RLock, original, poll
+from eco2_tracing._pipes import PIPE_BUF, is_pipe, long_text
 
-_PIPE_BUF = select.PIPE_BUF
 _PATIENCE_MS = 5_000
 _STEP_MS = 50
 # For streams whose encoding has no box-drawing characters.
@@ -25,7 +22,7 @@ class LineWriter:
 
     The kernel does not mix the data of two calls for terminals and regular files, whatever their size. For pipes it
     guarantees so only up to `PIPE_BUF` bytes. A longer text is written to a pipe in pieces of whole lines; a lock that
-    processes share keeps pieces of others out, but not log lines. No line is torn.
+    processes share keeps other long texts and long log lines out, but not short log lines.
 
     Args:
         stream: The stream; ``None`` in a process without stdout.
@@ -74,10 +71,10 @@ class LineWriter:
     def _write_lines(self, descriptor: int, data: bytes) -> None:
         if self._torn:
             self._torn, data = False, b"\n" + data
-        if len(data) <= _PIPE_BUF or not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        if len(data) <= PIPE_BUF or not is_pipe(descriptor):
             self._write_all(descriptor, data)
             return
-        with _among_processes(descriptor):
+        with long_text(descriptor):
             for piece in _pieces(data):
                 self._write_all(descriptor, piece)
 
@@ -122,22 +119,8 @@ def _pieces(data: bytes) -> Iterator[bytes]:
     """Yield pieces of whole lines that are at most `PIPE_BUF` long; a longer line is a piece of its own."""
     piece = b""
     for line in data.splitlines(keepends=True):
-        if len(piece) + len(line) > _PIPE_BUF and piece:
+        if len(piece) + len(line) > PIPE_BUF and piece:
             yield piece
             piece = b""
         piece += line
     yield piece
-
-
-@contextmanager
-def _among_processes(descriptor: int) -> Iterator[None]:
-    """Hold a lock that other processes with the same pipe respect, if the system has it for pipes."""
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX)
-    except OSError:
-        yield
-        return
-    try:
-        yield
-    finally:
-        fcntl.lockf(descriptor, fcntl.LOCK_UN)

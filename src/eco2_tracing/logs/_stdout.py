@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from contextlib import nullcontext
 from typing import TextIO
 
+from eco2_tracing._pipes import PIPE_BUF, is_pipe, long_text
 from eco2_tracing.logs._formatter import EcsFormatter
 
 _PYTEST = "_pytest.capture"
 _MOST_NESTED = 3
+# Characters of a line with its end that have at most `PIPE_BUF` bytes in UTF-8.
+_SHORT = PIPE_BUF // 4 - 1
 
 
 class StdoutHandler(logging.StreamHandler[TextIO]):
@@ -61,8 +65,11 @@ class StdoutHandler(logging.StreamHandler[TextIO]):
             if not self._is_given and stream is not sys.stdout:
                 stream = self._replacement(stream)
             try:
-                stream.write(line + "\n")
-                stream.flush()
+                if len(line) <= _SHORT:
+                    stream.write(line + "\n")
+                    stream.flush()
+                else:
+                    _write_long(line, stream)
             except ValueError as error:
                 self._write_again(line, stream, error)
         except Exception:  # noqa: BLE001 - every line passes here; a full disk or a closed pipe must not fail the request
@@ -104,6 +111,22 @@ class StdoutHandler(logging.StreamHandler[TextIO]):
                 self._stdout.write(self._outer[0] + "\n")
                 self._stdout.flush()
         return True
+
+
+def _write_long(line: str, stream: TextIO) -> None:
+    """Write a line that the kernel may mix with lines of other processes, such as one with a stack trace."""
+    descriptor = _pipe_of(stream)
+    with nullcontext() if descriptor is None else long_text(descriptor):
+        stream.write(line + "\n")
+        stream.flush()
+
+
+def _pipe_of(stream: TextIO) -> int | None:
+    try:
+        descriptor = stream.fileno()
+        return descriptor if is_pipe(descriptor) else None
+    except (OSError, AttributeError):  # without a descriptor; `io.UnsupportedOperation` is an OSError
+        return None
 
 
 def _ascii(line: str) -> str:
