@@ -8,14 +8,19 @@ import signal
 import socket
 import subprocess
 import sys
+import webbrowser
 
 import httpx
 import pytest
+from tests.view.requests import wait_until
 
 from eco2_tracing._cli import demo as demo_module
+from eco2_tracing._cli import demo_viewer, main
 from eco2_tracing._cli import services as services_module
 from eco2_tracing._cli.demo import run_demo
 from eco2_tracing._cli.envoy import GATEWAY, find_envoy
+from eco2_tracing._cli.page import open_in_browser
+from eco2_tracing._cli.processes import Child
 from eco2_tracing._cli.services import examples, service_environ, start_service
 from eco2_tracing._cli.story import STEPS, check_delivery
 from eco2_tracing.testing import OtlpReceiver
@@ -62,6 +67,7 @@ def test_one_trace_through_the_gateway_and_both_services():
     assert "User login successful" in login
     assert "Character found" in login
     assert "\x1b" not in output
+    assert output.endswith("eco2-tracing view -- uvicorn main:app --reload\n")
 
 
 def test_without_a_gateway_the_trace_begins_at_the_first_service():
@@ -137,6 +143,62 @@ def test_endpoint_without_a_zipkin_port(monkeypatch, capsys):
     with OtlpReceiver() as backend:
         assert run_demo(endpoint=backend.grpc_endpoint) == 0
     assert f"no Zipkin receiver at 127.0.0.1:{port}" in capsys.readouterr().out
+
+
+def test_the_page_of_the_demo(tmp_path):
+    """It is opened at a trace, has the spans and log lines of both services, and stays until Ctrl-C."""
+    opened = tmp_path / "opened"
+    script = tmp_path / "browser.py"
+    script.write_text(f"import sys, pathlib\npathlib.Path({str(opened)!r}).write_text(sys.argv[1])\n")
+    environ = {**os.environ, "NO_COLOR": "1", "BROWSER": f"{sys.executable} {script} %s"}
+    with Child("demo", [sys.executable, "-m", "eco2_tracing", "demo", "--view"], environ) as child:
+        address = child.wait_for_line("A trace in the browser: (.*)", 60).group(1)
+        page, trace_id = address.split("/trace/")
+        found = httpx.get(f"{page}/api/traces/{trace_id}", trust_env=False).json()
+        assert {"auth-api", "character-api"} <= {span["service"] for span in found["spans"]}
+        assert any("No badges" in line["message"] for line in found["logs"])
+        assert httpx.get(f"{page}/api/traces", trust_env=False).json()["counts"]["traces"] >= 4
+        wait_until(opened.exists)
+        child._process.send_signal(signal.SIGINT)
+        assert child._process.wait(20) == 0
+    wait_until(lambda: opened.read_text() == address)
+    assert all(line.startswith("✔") for line in checks("\n".join(child.lines)))
+
+
+def test_the_page_of_the_demo_at_another_port(monkeypatch):
+    """The usual port may be in use; the end of the server ends the demo."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setattr(demo_viewer, "VIEW_PORT", taken.getsockname()[1])
+        with demo_viewer.DemoViewer() as viewer:
+            assert httpx.get(f"{viewer.address}/api/traces", trust_env=False).json()["traces"] == []
+            viewer._stopped.set()
+            viewer.stay()
+
+
+@pytest.mark.parametrize(
+    ("environ", "platform", "opens"),
+    [({}, "linux", False), ({"DISPLAY": ":0"}, "linux", True), ({}, "darwin", True)],
+)
+def test_a_browser_is_opened_where_there_is_a_display(monkeypatch, environ, platform, opens):
+    """A browser in the terminal would hide the output; that none can be opened is no error."""
+    addresses = []
+
+    def open_page(address):
+        addresses.append(address)
+        raise webbrowser.Error
+
+    monkeypatch.setattr(webbrowser, "open", open_page)
+    open_in_browser("http://page", environ, platform)
+    assert addresses == ["http://page"] * opens
+
+
+def test_the_demo_may_leave_the_browser_closed(monkeypatch):
+    """With `--no-browser`."""
+    monkeypatch.setattr(demo_module, "open_in_browser", lambda _: pytest.fail("it was opened"))
+    monkeypatch.setattr(demo_viewer.DemoViewer, "stay", lambda _: None)
+    assert main(["demo", "--view", "--no-browser", "--no-envoy"]) == 0
+    with pytest.raises(SystemExit):
+        main(["demo", "--view", "--endpoint", "http://localhost:4317"])
 
 
 def test_service_that_does_not_start(monkeypatch, tmp_path, capsys):

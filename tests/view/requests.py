@@ -50,11 +50,13 @@ def span(span_id, parent="", name="", start=0, end=10, kind=1, error=False, trac
     }
 
 
-def request(*spans, service="shop", into=None):
+def request(*spans, service="shop", into=None, instance="", version=""):
     """A request with spans of one service; ids are given by a number."""
     made = ExportTraceServiceRequest() if into is None else into
     group = made.resource_spans.add()
     attributes(group.resource.attributes.add, {"service.name": service, "host.name": "box"})
+    build = {"service.instance.id": instance, "service.version": version}
+    attributes(group.resource.attributes.add, {key: value for key, value in build.items() if value})
     scope = group.scope_spans.add()
     scope.scope.name, scope.scope.version = "tests", "1"
     for one in spans:

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from eco2_tracing._view import live
 from eco2_tracing._view.app import build_app
 from eco2_tracing._view.local_only import LocalOnly
+from eco2_tracing._view.static_files import StaticFiles
 from eco2_tracing._view.store import Store
 from tests.view.requests import OTHER, TRACE, logs, request, shop, span
 
@@ -39,11 +40,11 @@ def test_the_list(client):
     found = client.get("/api/traces").json()
     assert [one["trace_id"] for one in found["traces"]] == [OTHER, TRACE]
     assert found["traces"][1] == {
-        "trace_id": TRACE, "service": "shop", "name": "GET /cart/{item}", "route": "/cart/{item}", "status": "200",
+        "trace_id": TRACE, "service": "shop", "name": "GET /cart/{item}", "route": "GET /cart/{item}", "status": "200",
         "start_ns": "1700000000000000000", "duration_ms": 90.0, "spans": 3, "errors": 0, "logs": 1,
         "services": ["shop", "stock"],
     }  # fmt: skip
-    assert found["counts"]["traces"] == 2
+    assert found["counts"]["traces"] == found["found"] == 2
     assert client.get("/api/services").json() == ["shop", "stock"]
 
 
@@ -70,6 +71,63 @@ def test_one_trace(client):
     assert client.get("/api/traces/9999").status_code == 404
 
 
+def test_how_many_are_found(client):
+    """All that match, whatever the limit."""
+    for given in ({}, {"text": "chair"}, {"attribute": "item"}):
+        found = client.get("/api/traces", params={"limit": 1, **given}).json()
+        assert (len(found["traces"]), found["found"]) == (1, 2)
+    for given, expected in (({"text": "nothing"}, 0), ({"attribute": "http.response.status_code=500"}, 1)):
+        assert client.get("/api/traces", params=given).json()["found"] == expected
+
+
+def test_the_map(client, store):
+    """It takes the parameters of the list, and more traces."""
+    found = client.get("/api/map").json()
+    assert {one["name"] for one in found["nodes"]} == {"shop", "stock"}
+    assert (found["calls"][0]["from"], found["calls"][0]["to"], found["calls"][0]["count"]) == (
+        "shop",
+        "stock",
+        2,
+    )
+    assert (found["traces"], found["found"], found["seconds"]) == (2, 2, 1.09)
+    found = client.get("/api/map", params={"limit": 1}).json()
+    assert (found["traces"], found["found"]) == (1, 2)
+    assert client.get("/api/map", params={"text": "nothing"}).json()["nodes"] == []
+    store.add_traces(request(*[span(1, trace=f"{at:032x}") for at in range(1, 101)]))
+    assert client.get("/api/map").json()["traces"] == 102
+
+
+def test_a_comparison_of_traces(client, store):
+    """By their ids or the beginnings; a trace of log records alone has nothing to compare."""
+    found = client.get("/api/compare", params={"left": TRACE[:6], "right": OTHER}).json()
+    assert (found["left"]["trace_id"], found["right"]["trace_id"]) == (TRACE, OTHER)
+    assert [one["delta_ms"] for one in found["rows"]] == [0.0, 0.0, 0.0]
+    assert client.get("/api/compare", params={"left": TRACE, "right": "9999"}).status_code == 404
+    assert client.get("/api/compare", params={"left": TRACE}).status_code == 422
+    store.add_logs(logs(trace="7" * 32))
+    assert client.get("/api/compare", params={"left": "7" * 32, "right": OTHER}).status_code == 404
+
+
+def test_a_comparison_of_builds(client, store):
+    """The two newest ones of a service, or given ones."""
+    assert client.get("/api/builds").json() == {"builds": []}
+    for at, instance in enumerate("ab"):
+        one = span(1, "", "job", at * 100, at * 100 + 7 + at, trace=f"{at + 1:032x}")
+        store.add_traces(request(one, instance=instance, version="1"))
+    newest, _ = client.get("/api/builds", params={"service": "shop"}).json()["builds"]
+    assert newest == {
+        "service": "shop", "instance": "b", "version": "1", "first_ns": "1700000000100000000",
+        "last_ns": "1700000000108000000", "traces": 1,
+    }  # fmt: skip
+    found = client.get("/api/compare-builds", params={"service": "shop"}).json()
+    assert (found["left"]["instance"], found["right"]) == ("a", newest)
+    (route,) = found["routes"]
+    assert (route["name"], route["left"]["p50_ms"], route["right"]["p50_ms"]) == ("job", 7.0, 8.0)
+    found = client.get("/api/compare-builds", params={"service": "shop", "right": "a"}).json()
+    assert (found["left"], found["right"]["instance"]) == (None, "a")
+    assert client.get("/api/compare-builds", params={"service": "shop", "left": "x"}).status_code == 404
+
+
 @pytest.mark.parametrize(("form", "begin"), [("otlp", "{"), ("jaeger", "{"), ("md", "### GET")])
 def test_export(client, form, begin):
     """As a file to save."""
@@ -79,19 +137,41 @@ def test_export(client, form, begin):
     assert client.get("/api/traces/9999/export").status_code == 404
 
 
-def test_pages(client, store):
-    """The list with its search, a trace, and one that is not held; texts are no markup."""
-    store.add_traces(request(span(1, trace="6" * 32, name='<script>alert("1")</script>')))
-    store.refuse("spans with an invalid id", 3)
-    page = client.get("/").text
-    assert f'<a href="/trace/{TRACE}">GET /cart/{{item}}</a>' in page
-    assert "<script" not in page
-    assert "&lt;script&gt;" in page
-    assert "Refused: 3 spans with an invalid id." in page
-    assert "No trace found" in client.get("/", params={"text": "nothing"}).text
-    assert "<script" not in client.get("/trace/" + "6" * 32).text
-    assert "stock GET /stock" in client.get(f"/trace/{TRACE}").text
-    assert client.get("/trace/9999").status_code == 404
+@pytest.mark.parametrize(
+    "path", ["/", "/?status=error", "/map", "/compare", "/builds", f"/trace/{TRACE[:6]}"]
+)
+def test_the_page(client, path):
+    """It is the same at each of its paths. Its script and its styles are files of their own."""
+    response = client.get(path)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/html")
+    assert "/page/main.js" in response.text
+    policy = response.headers["content-security-policy"]
+    assert "script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'" in policy
+
+
+def test_the_page_of_a_trace_that_is_not_held(client):
+    """It is 404, and still the page, which says why."""
+    response = client.get("/trace/9999")
+    assert response.status_code == 404
+    assert "/page/main.js" in response.text
+
+
+def test_other_files_are_not_served(tmp_path):
+    """The page has files of some types only."""
+    for name in ("main.js", "notes.txt"):
+        (tmp_path / name).write_text("1;")
+    files = StaticFiles(tmp_path)
+    assert files.get("main.js") == (b"1;", "text/javascript; charset=utf-8")
+    assert files.get("notes.txt") is None
+
+
+def test_the_files_of_the_page(client):
+    """They have their types; the path of a request opens no other file."""
+    assert client.get("/page/main.js").headers["content-type"].startswith("text/javascript")
+    assert client.get("/page/style.css").headers["content-type"].startswith("text/css")
+    for name in ("app.py", "..%2Fapp.py", "%2e%2e/app.py", "/etc/passwd", "main.js%00"):
+        assert client.get(f"/page/{name}").status_code == 404
 
 
 @pytest.mark.parametrize(

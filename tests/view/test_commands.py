@@ -22,6 +22,7 @@ from eco2_tracing._view.store import Store
 from tests.view.requests import OTHER, TRACE, request, shop, span, wait_until
 from tests.view.test_trace import opened
 
+RELOADS = 2
 FREE = ["--grpc-port", "0", "--http-port", "0", "--zipkin-port", "0"]
 APP = """
 import logging
@@ -85,16 +86,19 @@ def get(url):
         return response.read()
 
 
-def build_of(service):
-    """The build that answers; 0 while none listens."""
+def ask(service, sent):
+    """Return the build that answers, and keep the id of the trace; 0 while none listens."""
     try:
-        return json.loads(get(f"{service}/items/7"))["build"]
+        with build_opener(ProxyHandler({})).open(f"{service}/items/7", timeout=20) as response:
+            build = json.load(response)["build"]
     except OSError:
         return 0
+    sent.append(response.headers["x-trace"])
+    return build
 
 
 def test_view_outlives_reloads(folder, capsys):
-    """The traces of both builds are held, and `show` reads them from the running viewer."""
+    """The traces of each build are held, and `show` reads them from the running viewer."""
     command = [sys.executable, "-m", "eco2_tracing", "view", "--port", "0", *FREE, "--"]
     command += ["uvicorn", "shop:app", "--port", "0", "--reload"]
     with Child(
@@ -102,17 +106,21 @@ def test_view_outlives_reloads(folder, capsys):
     ) as child:
         page = child.wait_for_line(r"traces at (http://127\.0\.0\.1:\d+); OTLP").group(1)
         service = child.wait_for_line(r"running on (http://127\.0\.0\.1:\d+)").group(1)
-        for build in (1, 2):
-            wait_until(lambda: build_of(service) == build)  # noqa: B023 - called at once
-            (folder / "shop.py").write_text(APP.replace('"build": 1', '"build": 2'))
+        sent = []
+        for build in range(1, RELOADS + 2):
+            wait_until(lambda: ask(service, sent) == build)  # noqa: B023 - called at once
+            for _ in range(10):  # their spans are queued when the service reloads
+                ask(service, sent)
+            (folder / "shop.py").write_text(APP.replace('"build": 1', f'"build": {build + 1}'))
             os.utime(folder / "shop.py", (time.time() + build * 10,) * 2)
 
         def found():
-            return json.loads(get(f"{page}/api/traces?text=looking"))["traces"]
+            return json.loads(get(f"{page}/api/traces?text=looking&limit=1000"))["traces"]
 
-        wait_until(lambda: len(found()) >= 2)
-        (first, *_) = found()
-        assert (first["service"], first["route"], first["status"]) == ("shop", "/items/{item}", "200")
+        wait_until(lambda: set(sent) <= {one["trace_id"] for one in found()})
+        assert len(sent) >= 11 * (RELOADS + 1)
+        first = next(one for one in found() if one["trace_id"] == sent[0])
+        assert (first["service"], first["route"], first["status"]) == ("shop", "GET /items/{item}", "200")
         port = page.rpartition(":")[2]
         assert main(["show", first["trace_id"], "--port", port]) == 0
         assert "looking for 7" in capsys.readouterr().out
@@ -120,6 +128,9 @@ def test_view_outlives_reloads(folder, capsys):
         assert "has no trace, or several" in capsys.readouterr().err
         child._process.send_signal(signal.SIGTERM)
         child._process.wait(20)
+    own = [line for line in child.lines if '"log.logger":"eco2_tracing"' in line]
+    assert any("sampling: all (always_on)" in line for line in own)
+    assert [line for line in own if '"log.level":"info"' not in line] == []
 
 
 def test_view_stops_at_a_signal(folder, capfd):
@@ -188,7 +199,7 @@ def test_show_a_file(tmp_path, capsys):
         assert "stock GET /stock" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("form", ["otlp", "jaeger", "md"])
+@pytest.mark.parametrize("form", ["otlp", "jaeger", "html", "md"])
 def test_export(stored, capfdbinary, form):
     """The bytes of each format."""
     assert main(["export", TRACE, "--format", form, "--store", stored]) == 0

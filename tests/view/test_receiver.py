@@ -13,12 +13,13 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from eco2_tracing._protobuf import block, varint
+from eco2_tracing._view import receiver as receiver_module
 from eco2_tracing._view.decode import document_of, message_of, parse
 from eco2_tracing._view.receiver import PortError, Receiver
 from eco2_tracing._view.search import Query
 from eco2_tracing._view.store import Store
 from eco2_tracing.testing import _servers
-from tests.view.requests import OTHER, TRACE, logs, request, shop, span
+from tests.view.requests import OTHER, TRACE, logs, request, shop, span, wait_until
 
 JSON = {"content-type": "application/json"}
 PROTOBUF = {"content-type": "application/x-protobuf"}
@@ -144,6 +145,21 @@ def test_what_cannot_be_decoded_is_refused_and_counted(receiver, path, body, hea
     """With 400, so that no exporter sends it again."""
     found = refused(receiver, receiver.http_port, path, body, headers, "requests that could not be decoded")
     assert found[:2] == (400, 1)
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
+def test_large_messages_over_grpc_are_refused_and_counted(monkeypatch, compression):
+    """With the status of grpcio; a call without a message is refused too."""
+    monkeypatch.setattr(receiver_module, "MOST_BYTES", 1000)
+    store = Store()
+    with Receiver(store, 0, 0, 0) as own, grpc.insecure_channel(f"127.0.0.1:{own.grpc_port}") as channel:
+        path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+        with pytest.raises(grpc.RpcError, match="RESOURCE_EXHAUSTED"):
+            channel.unary_unary(path)(bytes(2000), compression=compression, timeout=20)
+        with pytest.raises(grpc.RpcError, match="INVALID_ARGUMENT"):
+            channel.stream_unary(path)(iter(()), timeout=20)
+        wait_until(lambda: sum(store.counts()["refused"].values()) == 2)
+    assert store.counts()["refused"] == {"messages over gRPC that are too large or incomplete": 2}
 
 
 def test_large_bodies_are_refused_and_counted(receiver, monkeypatch):

@@ -32,7 +32,7 @@ def test_a_trace_has_a_summary(store):
     for part in reversed(parts):
         store.add_traces(part)
     (summary,) = store.search(Query())
-    assert (summary.service, summary.name, summary.route) == ("shop", "GET /cart/{item}", "/cart/{item}")
+    assert (summary.service, summary.name, summary.route) == ("shop", "GET /cart/{item}", "GET /cart/{item}")
     assert (summary.status, summary.spans, summary.errors) == ("200", 3, 0)
     assert summary.duration_ns == 90_000_000
     assert summary.services == ("shop", "stock")
@@ -81,6 +81,9 @@ def test_a_request_that_is_sent_again_counts_once(store):
         ({"text": "no coupon"}, [OTHER]),
         ({"text": TRACE[:8]}, [TRACE]),
         ({"trace_id": OTHER[:5].upper()}, [OTHER]),
+        ({"trace_id": "zz"}, []),
+        ({"attributes": ("item=blue chair", "item")}, [OTHER, TRACE]),
+        ({"attributes": ("item=blue chair", "item=red chair")}, []),
         ({"limit": 1}, [OTHER]),
         ({"sort": "oldest"}, [TRACE, OTHER]),
     ],
@@ -168,12 +171,12 @@ def test_one_trace_cannot_take_all():
 def test_a_file_is_opened_again(tmp_path):
     """With its traces and the number of removed ones."""
     path = str(tmp_path / "traces.db")
-    store = Store(path, most_bytes=4000)
+    store = Store(path, most_bytes=8000)
     for number in range(1, 9):
         store.add_traces(request(span(1, trace=f"{number:032x}", text="x" * 300)))
     before = store.counts()
     store.close()
-    store = Store(path, most_bytes=4000)
+    store = Store(path, most_bytes=8000)
     assert store.counts() == before
     assert before["removed_traces"]
     assert store.ids("000") == [f"{number:032x}" for number in range(8, 8 - before["traces"], -1)]
@@ -191,6 +194,26 @@ def test_a_file_of_another_program_is_left_alone(tmp_path):
     path.write_text("no database " * 100)
     with pytest.raises(StoreError, match=r"other\.db cannot be used"):
         Store(str(path))
+
+
+def test_a_file_of_another_version_is_left_alone(tmp_path):
+    """Its tables differ; the message says what to do."""
+    path = str(tmp_path / "traces.db")
+    Store(path).close()
+    with sqlite3.connect(path) as file:
+        file.execute("PRAGMA user_version = 1")
+    file.close()
+    with pytest.raises(
+        StoreError, match=r"another version of eco2-tracing .* choose another file, or remove"
+    ):
+        Store(path)
+
+
+def test_summaries_of_given_traces(store):
+    """Those that are held and have spans."""
+    store.add_traces(shop())
+    store.add_logs(logs(trace=OTHER))
+    assert [one.trace_id for one in store.summaries([OTHER, TRACE, "7" * 32])] == [TRACE]
 
 
 def test_listeners_are_called_until_they_end(store):

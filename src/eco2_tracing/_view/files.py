@@ -9,13 +9,14 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from eco2_tracing._view.decode import document_of, message_of
+from eco2_tracing._view.html_file import html_of
 from eco2_tracing._view.jaeger_read import request_of_jaeger
 from eco2_tracing._view.jaeger_write import jaeger_of
 from eco2_tracing._view.markdown import markdown_of
 from eco2_tracing._view.parts import Part, split_logs, split_traces
 from eco2_tracing._view.trace import StoredTrace
 
-FORMATS = ("otlp", "jaeger", "md")
+FORMATS = ("otlp", "jaeger", "html", "md")
 """The formats of an exported trace."""
 
 _NEITHER = "neither OTLP JSON nor Jaeger's JSON"
@@ -69,8 +70,9 @@ def exported(trace: StoredTrace, form: str) -> bytes:
         trace: The trace.
         form: One of `FORMATS`.
     """
-    if form == "md":
-        return markdown_of(trace).encode("utf-8", "replace")
+    if form in ("html", "md"):
+        text = html_of(trace) if form == "html" else markdown_of(trace)
+        return text.encode("utf-8", "replace")
     document = jaeger_of(trace) if form == "jaeger" else document_of(trace.request)
     if form == "otlp" and trace.logs.resource_logs:
         document |= document_of(trace.logs)

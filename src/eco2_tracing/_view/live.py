@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import orjson
 
 from eco2_tracing._view.json_views import summary_view
-from eco2_tracing._view.search import Query
 
 if TYPE_CHECKING:
     from eco2_tracing._view.store import Store
@@ -66,5 +65,5 @@ async def events(store: Store, is_over: Callable[[], bool]) -> AsyncIterator[byt
 def _event(store: Store, ids: Sequence[str]) -> bytes:
     if len(ids) > _MOST_PER_EVENT:
         return b"event: reload\ndata: {}\n\n"
-    found = [summary_view(one) for each in ids for one in store.search(Query(trace_id=each))]
+    found = [summary_view(one) for one in store.summaries(ids)]
     return b"event: traces\ndata: " + orjson.dumps(found) + b"\n\n"

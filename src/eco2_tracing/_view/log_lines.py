@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from eco2_tracing._view.log_records import LINE_SOURCE
 from eco2_tracing.testing._convert import plain_attributes, plain_value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-    from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+    from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ScopeLogs
 
     from eco2_tracing._console.lines import LogLine
 
@@ -23,17 +27,34 @@ _NAMES = {
 }
 
 
-def lines_of(logs: ExportLogsServiceRequest) -> list[LogLine]:
-    """Return log records as log lines, by time."""
+def lines_of(logs: ExportLogsServiceRequest) -> list[tuple[int, LogLine]]:
+    """Return log records as log lines, by time, each with its nanoseconds since the epoch.
+
+    One that was sent and is in a followed file too is there once.
+    """
     found: list[tuple[int, LogLine]] = []
+    sent: Counter[object] = Counter()
+    # Those of files last: they are left out if they were sent.
+    for is_of_file, scoped, service in sorted(_scopes(logs), key=lambda scope: scope[0]):
+        for record in scoped.log_records:
+            moment = record.time_unix_nano or record.observed_time_unix_nano
+            line = _line(record, moment, scoped.scope.name, service)
+            key = moment // 1_000_000, line["span.id"], line["log.level"], line["message"]
+            if is_of_file and sent[key]:
+                sent[key] -= 1
+                continue
+            sent[key] += not is_of_file
+            found.append((moment, line))
+    found.sort(key=lambda pair: pair[0])
+    return found
+
+
+def _scopes(logs: ExportLogsServiceRequest) -> Iterator[tuple[bool, ScopeLogs, object]]:
+    """Yield the scopes, each with its service and whether its records were lines of a file."""
     for group in logs.resource_logs:
         service = plain_attributes(group.resource.attributes).get("service.name", "")
         for scoped in group.scope_logs:
-            for record in scoped.log_records:
-                moment = record.time_unix_nano or record.observed_time_unix_nano
-                found.append((moment, _line(record, moment, scoped.scope.name, service)))
-    found.sort(key=lambda pair: pair[0])
-    return [line for _, line in found]
+            yield any(pair.key == LINE_SOURCE for pair in scoped.scope.attributes), scoped, service
 
 
 def _line(record: LogRecord, moment: int, logger: str, service: object) -> LogLine:

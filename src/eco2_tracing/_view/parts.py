@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
 MOST_NS = 2**63 - 1  # SQLite's largest integer
-_LONGEST = 512
+_LONGEST, _LONGEST_NAME = 512, 256
+_BUILD = ("service.name", "service.instance.id", "service.version")
 _SERVER, _CONSUMER, _ERROR = 2, 5, 2
+_METHOD = ("http.request.method", "http.method")
 _STATUS = ("http.response.status_code", "http.status_code", "rpc.grpc.status_code")
 
 
@@ -33,13 +35,13 @@ class Part:
         service: Its service.
         name: Its name.
         status: Its status code, or an empty text.
-        route: The first ``http.route``.
+        route: Method and route of the first span with ``http.route``.
         start: The first start of a span, in nanoseconds.
         end: The last end of a span, in nanoseconds.
         spans: The number of spans.
         errors: The number of spans with the status ERROR.
         logs: The number of log records.
-        services: The services of the spans.
+        builds: The first start and the last end of the spans of each service, instance and version.
     """
 
     trace_id: str
@@ -55,7 +57,7 @@ class Part:
     spans: int = 0
     errors: int = 0
     logs: int = 0
-    services: set[str] = field(default_factory=set)
+    builds: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
 
 
 def split_traces(request: ExportTraceServiceRequest) -> tuple[list[Part], int]:
@@ -63,7 +65,7 @@ def split_traces(request: ExportTraceServiceRequest) -> tuple[list[Part], int]:
     parts: dict[bytes, Part] = {}
     refused = 0
     for group in request.resource_spans:
-        service = _texts(group.resource.attributes, ("service.name",)).get("service.name", "")
+        build = build_of(_texts(group.resource.attributes, _BUILD))
         for scoped in group.scope_spans:
             scopes: dict[bytes, ScopeSpans] = {}
             for span in scoped.spans:
@@ -80,14 +82,21 @@ def split_traces(request: ExportTraceServiceRequest) -> tuple[list[Part], int]:
                     made.resource.CopyFrom(group.resource)
                     scope = scopes[trace_id] = made.scope_spans.add(schema_url=scoped.schema_url)
                     scope.scope.CopyFrom(scoped.scope)
-                    part.services.add(service)
                 scope.spans.append(span)
-                _count(part, span, service)
+                _count(part, span, build)
     return list(parts.values()), refused
 
 
-def _count(part: Part, span: Span, service: str) -> None:
+def build_of(resource: Mapping[str, object]) -> tuple[str, str, str]:
+    """Return service, instance and version of a resource, shortened. Without an instance, the version stands for it."""
+    service, instance, version = (str(resource.get(key, ""))[:_LONGEST_NAME] for key in _BUILD)
+    return service, instance or version, version
+
+
+def _count(part: Part, span: Span, build: tuple[str, str, str]) -> None:
     start, end = min(span.start_time_unix_nano, MOST_NS), min(span.end_time_unix_nano, MOST_NS)
+    first, last = part.builds.get(build, (MOST_NS, 0))
+    part.builds[build] = min(first, start), max(last, start, end)
     part.spans += 1
     part.errors += span.status.code == _ERROR
     part.start = min(part.start, start)
@@ -97,10 +106,12 @@ def _count(part: Part, span: Span, service: str) -> None:
     first = rank > part.rank or (rank == part.rank and start < part.root_start)
     if not first and (part.route or not is_server):
         return
-    found = _texts(span.attributes, ("http.route", *_STATUS)) if rank else {}
-    part.route = part.route or found.get("http.route", "")
+    found = _texts(span.attributes, ("http.route", *_METHOD, *_STATUS)) if rank else {}
+    if not part.route and "http.route" in found:
+        method = next((found[key] for key in _METHOD if key in found), "")
+        part.route = f"{method} {found['http.route']}".strip()
     if first:
-        part.rank, part.root_start, part.service, part.name = rank, start, service, span.name[:_LONGEST]
+        part.rank, part.root_start, part.service, part.name = rank, start, build[0], span.name[:_LONGEST]
         part.status = next((found[key] for key in _STATUS if key in found), "")
 
 

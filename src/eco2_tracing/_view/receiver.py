@@ -71,10 +71,14 @@ class Receiver:
         Raises:
             PortError: One of them is in use.
         """
-        http = partial(
-            serve_http, on_refused=partial(self._store.refuse, "requests that could not be decoded")
+        refuse = self._store.refuse
+        http = partial(serve_http, on_refused=partial(refuse, "requests that could not be decoded"))
+        grpc = partial(
+            serve_grpc,
+            logs=True,
+            most_bytes=MOST_BYTES,
+            on_refused=partial(refuse, "messages over gRPC that are too large or incomplete"),
         )
-        grpc = partial(serve_grpc, logs=True, most_bytes=MOST_BYTES)
         self.http_port = self._serve(http, self.http_port, "--http-port")
         self.zipkin_port = self._serve(http, self.zipkin_port, "--zipkin-port")
         self.grpc_port = self._serve(grpc, self.grpc_port, "--grpc-port")

@@ -5,8 +5,12 @@ from __future__ import annotations
 APPLICATION_ID = 0x65636F32
 """Marks a file as a store; its digits are ``eco2`` in ASCII."""
 
+VERSION = 2
+"""The version of the tables, which is in the file."""
+
 PREPARE = f"""
 PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {VERSION};
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 PRAGMA busy_timeout = 5000;
@@ -18,10 +22,12 @@ CREATE TABLE IF NOT EXISTS traces (
     rank INTEGER, root_start INTEGER, service TEXT, name TEXT, status TEXT, route TEXT,
     start INTEGER, end INTEGER, spans INTEGER, errors INTEGER, logs INTEGER, bytes INTEGER
 );
+CREATE INDEX IF NOT EXISTS traces_by_start ON traces (start);
 CREATE TABLE IF NOT EXISTS services (
-    trace_id TEXT, service TEXT, PRIMARY KEY (trace_id, service)
+    trace_id TEXT, service TEXT, instance TEXT, version TEXT, first INTEGER, last INTEGER,
+    PRIMARY KEY (trace_id, service, instance)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS services_by_name ON services (service);
+CREATE INDEX IF NOT EXISTS services_by_name ON services (service, instance, first);
 CREATE TABLE IF NOT EXISTS chunks (
     id INTEGER PRIMARY KEY, trace_id TEXT, kind TEXT, digest BLOB, data BLOB, UNIQUE (trace_id, kind, digest)
 );
@@ -30,7 +36,10 @@ INSERT OR IGNORE INTO counts VALUES ('removed', 0);
 """
 
 INSERT_CHUNK = "INSERT OR IGNORE INTO chunks (trace_id, kind, digest, data) VALUES (?, ?, ?, ?)"
-INSERT_SERVICE = "INSERT OR IGNORE INTO services VALUES (?, ?)"
+UPSERT_SERVICE = """
+INSERT INTO services VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last)
+"""
 DELETE_TRACE = (
     "DELETE FROM traces WHERE trace_id = ?",
     "DELETE FROM services WHERE trace_id = ?",

@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from eco2_tracing._view.builds import Build, builds_of, traces_of_build
 from eco2_tracing._view.parts import Part, split_logs, split_traces
 from eco2_tracing._view.schema import (
     APPLICATION_ID,
     DELETE_TRACE,
     INSERT_CHUNK,
-    INSERT_SERVICE,
     PREPARE,
     SCHEMA,
+    UPSERT_SERVICE,
     UPSERT_TRACE,
+    VERSION,
 )
-from eco2_tracing._view.search import Query, Summary, find_summaries
+from eco2_tracing._view.search import WITH_PREFIX, Found, Query, Summary, find_summaries, summaries_of
 from eco2_tracing._view.trace import StoredTrace
 
 if TYPE_CHECKING:
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 MOST_BYTES = 128 * 1024 * 1024
-_PER_CHUNK = 256  # what a row and its indexes take beside its data
-_KEPT_SHARE = 0.95  # of the limit, after the oldest traces were removed
+_PER_CHUNK = (
+    640  # what the rows of a chunk and their indexes take beside its data, measured with five spans in each
+)
+_KEPT_SHARE = 0.995  # of the limit, after the oldest traces were removed: so few that it does not take long
 _LARGEST_SHARE = 4  # one trace may take this part of the limit
 _MOST_SERVICES = 1000
 
@@ -68,6 +72,13 @@ class Store:
         if tables and found != APPLICATION_ID:
             self._database.close()
             raise sqlite3.DatabaseError("it is another program's database")
+        version = run("PRAGMA user_version").fetchone()[0]
+        if tables and version != VERSION:
+            self._database.close()
+            raise sqlite3.DatabaseError(
+                f"it was made by another version of eco2-tracing (tables of version {version}, not {VERSION}): "
+                "choose another file, or remove this one"
+            )
         self._database.executescript(PREPARE)
         self._database.executescript(SCHEMA)
         self._database.create_function("contains", 2, _contains, deterministic=True)
@@ -99,6 +110,12 @@ class Store:
         parts, invalid = split_logs(request)
         self._add("logs", parts, "log records without a trace id", invalid)
         return 0
+
+    def add_log_lines(self, requests: Iterable[ExportLogsServiceRequest]) -> None:
+        """Hold log records that were lines, one of each request. A line that is held already is not held twice."""
+        split = [split_logs(request) for request in requests]
+        parts = [part for found, _ in split for part in found]
+        self._add("logs", parts, "log records without a trace id", sum(invalid for _, invalid in split))
 
     def refuse(self, reason: str, count: int = 1) -> None:
         """Count what was not stored."""
@@ -137,12 +154,12 @@ class Store:
         if not run(INSERT_CHUNK, (part.trace_id, kind, digest, data)).rowcount:
             return True  # an exporter sends a batch again if it did not get the response
         values = (
-            part.trace_id, part.rank, part.root_start, _text(part.service), part.name, part.status, part.route,
+            part.trace_id, part.rank, part.root_start, part.service, part.name, part.status, part.route,
             part.start, part.end, part.spans, part.errors, part.logs, size,
         )  # fmt: skip
         run(UPSERT_TRACE, values)
-        for service in part.services:
-            run(INSERT_SERVICE, (part.trace_id, _text(service)))
+        for build, times in part.builds.items():
+            run(UPSERT_SERVICE, (part.trace_id, *build, *times))
         self._bytes += size
         return True
 
@@ -152,19 +169,37 @@ class Store:
             return
         run = self._database.execute
         removed = 0
-        oldest = iter(run("SELECT trace_id, bytes FROM traces ORDER BY seq").fetchall())
         while self._bytes > self._most_bytes * _KEPT_SHARE:
-            trace_id, size = next(oldest)
+            trace_id, size = run("SELECT trace_id, bytes FROM traces ORDER BY seq LIMIT 1").fetchone()
             for statement in DELETE_TRACE:
                 run(statement, (trace_id,))
             self._bytes -= size
             removed += 1
         run("UPDATE counts SET count = count + ? WHERE name = 'removed'", (removed,))
 
-    def search(self, query: Query) -> list[Summary]:
-        """Return the traces that a query finds, in its order."""
+    def find(self, query: Query) -> Found:
+        """Return the traces that a query finds, and how many there are."""
         with self._lock:
             return find_summaries(self._database, query, self.get)
+
+    def search(self, query: Query) -> Sequence[Summary]:
+        """Return the traces that a query finds, in its order."""
+        return self.find(query).summaries
+
+    def summaries(self, trace_ids: Iterable[str]) -> list[Summary]:
+        """Return the summaries of traces that are held and have spans, in any order."""
+        with self._lock:
+            return summaries_of(self._database, trace_ids)
+
+    def builds(self, service: str = "") -> list[Build]:
+        """Return the builds of a service, or of all, the newest first."""
+        with self._lock:
+            return builds_of(self._database, service)
+
+    def traces_of(self, build: Build) -> list[str]:
+        """Return the ids of the newest traces of a build."""
+        with self._lock:
+            return traces_of_build(self._database, build)
 
     def get(self, trace_id: str) -> StoredTrace | None:
         """Return a trace, or ``None``."""
@@ -178,8 +213,8 @@ class Store:
         """Return the ids of traces that begin with some hex digits, the newest first."""
         with self._lock:
             rows = self._database.execute(
-                "SELECT trace_id FROM traces WHERE substr(trace_id, 1, ?) = ? ORDER BY seq DESC LIMIT ?",
-                (len(prefix), prefix.lower(), most),
+                f"SELECT trace_id FROM traces WHERE {WITH_PREFIX} ORDER BY seq DESC LIMIT ?",  # noqa: S608 - a constant
+                (prefix.lower(), prefix.lower(), most),
             ).fetchall()
         return [row[0] for row in rows]
 
@@ -208,10 +243,6 @@ class Store:
                 "removed_traces": removed,
                 "refused": dict(self._refused),
             }
-
-
-def _text(value: str) -> str:
-    return value[:256]
 
 
 def _contains(data: bytes, text: bytes) -> bool:

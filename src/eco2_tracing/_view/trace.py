@@ -56,9 +56,14 @@ class StoredTrace:
         return sorted(distinct.values(), key=lambda span: (span.start_ns, -span.end_ns))
 
     @cached_property
+    def timed_lines(self) -> Sequence[tuple[int, LogLine]]:
+        """The log records as log lines, by time, each with its nanoseconds since the epoch."""
+        return lines_of(self.logs)
+
+    @property
     def lines(self) -> Sequence[LogLine]:
         """The log records as log lines, by time."""
-        return lines_of(self.logs)
+        return [line for _, line in self.timed_lines]
 
 
 def shown(value: object) -> str:

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -236,6 +236,7 @@ def serve_grpc(
     *,
     logs: bool = False,
     most_bytes: int | None = None,
+    on_refused: Callable[[], None] = _nothing,
 ) -> tuple[int, Callable[[], None]]:
     """Serve OTLP/gRPC on loopback; arguments and result as of `serve_http`.
 
@@ -243,7 +244,14 @@ def serve_grpc(
     """
     import grpc
 
-    def export(path: str, body: bytes, context: Any) -> bytes:
+    def export(path: str, messages: Iterator[bytes], context: Any) -> bytes:
+        body = b""
+        try:
+            body = next(messages)
+        except (grpc.RpcError, StopIteration):
+            # grpcio has refused the message as too large, or the client has cancelled.
+            on_refused()
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no message")
         metadata = context.invocation_metadata()
         headers = {key: value for key, value in metadata if isinstance(value, str)}
         fault, response = handle("grpc", path, headers, body)
@@ -259,7 +267,8 @@ def serve_grpc(
         handlers=tuple(
             grpc.method_handlers_generic_handler(
                 f"opentelemetry.proto.collector.{name}",
-                {"Export": grpc.unary_unary_rpc_method_handler(partial(export, path))},
+                # The handler of a unary method is not called for a message that is too large.
+                {"Export": grpc.stream_unary_rpc_method_handler(partial(export, path))},
             )
             for name, path in services.items()
         ),
