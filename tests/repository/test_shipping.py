@@ -30,7 +30,7 @@ def test_one_version():
 
 
 def test_wheel_is_complete(tmp_path):
-    """It has every module, the type marker and the license, in one package."""
+    """It has every module, the files of the viewer's page, the type marker and the license, in one package."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
         cwd=ROOT,
@@ -39,7 +39,7 @@ def test_wheel_is_complete(tmp_path):
     )
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    sources = (ROOT / "src").rglob("*.py")
+    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "src/eco2_tracing/_view/page").iterdir()]
     assert {str(path.relative_to(ROOT / "src")) for path in sources} <= set(names)
     assert "eco2_tracing/py.typed" in names
     assert {f"eco2_tracing/_cli/_examples/{path.name}" for path in (ROOT / "examples").glob("*.py")} <= set(
