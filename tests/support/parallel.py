@@ -31,6 +31,7 @@ SLOW = (
     "libraries",
     "kubernetes",
     "e2e",
+    "browser",
     "interop",
     "repository",
     "lifecycle",
@@ -45,8 +46,9 @@ SLOW = (
     "compose",
     "doctor",
 )
-# Tests that share databases, brokers or rendered files, by what their ids begin with.
+# Tests that share databases, brokers, rendered files or a browser, by what their ids begin with.
 SHARED = (
+    "tests/browser/",
     "tests/kubernetes/",
     "tests/libraries/",
     "tests/messaging/test_brokers.py",
