@@ -1,0 +1,1 @@
+"""What `eco2-tracing view` takes of a machine."""
