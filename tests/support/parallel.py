@@ -35,6 +35,7 @@ SLOW = (
     "interop",
     "repository",
     "lifecycle",
+    "requests",
     "run",
     "waterfall",
     "cli",
@@ -57,6 +58,7 @@ SHARED = (
 # Tests that start all that they need, each for itself.
 ALONE = (
     *("tests/lifecycle/", "tests/export/test_processes.py", "tests/logs/test_servers.py"),
+    "tests/requests/test_ends.py",
     *("tests/repository/test_docs.py", "tests/repository/test_how_to.py"),
 )
 _found = pytest.StashKey[set[str]]()
