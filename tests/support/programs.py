@@ -1,9 +1,9 @@
 """Python programs in processes of their own, forked from one that has imported third-party packages already.
 
-Importing takes longer than most programs work. FastAPI is imported unless the modules of OpenTelemetry that it imports
-would read the program's environment. The commands of the virtual environment are forked, too. A program runs in a new
-interpreter if its test is about imports, if the interpreter has options or variables of its own, or if the system has
-no `os.pidfd_open`.
+Importing takes longer than most programs work. FastAPI and OpenTelemetry's SDK are imported unless modules of
+OpenTelemetry would read the program's environment. The commands of the virtual environment are forked, too. A program
+runs in a new interpreter if its test is about imports, if the interpreter has options or variables of its own, or if
+the system has no `os.pidfd_open`.
 """
 
 from __future__ import annotations
@@ -79,7 +79,18 @@ if sys.version_info < (3, 14):
     _PLAIN.append("pydantic.v1")  # FastAPI imports it with the first route
 _SHEBANG = f"#!{sys.executable}\n".encode()
 _plain = _Zygote(*_PLAIN)
-_fastapi = _Zygote(*_PLAIN, "fastapi")
+# What this library imports of the SDK, whose modules read no variable when they are imported.
+_SDK = [
+    "concurrent.futures.thread",
+    "ctypes",
+    "encodings.idna",
+    "gzip",
+    "opentelemetry.instrumentation.utils",
+    "opentelemetry.sdk.resources",
+    "opentelemetry.sdk.trace.export",
+    "opentelemetry.semconv.attributes.error_attributes",
+]
+_fastapi = _Zygote(*_PLAIN, "fastapi", *_SDK)
 
 
 # Variables that a forked program reads itself: `tests.support.zygote.enter`.
