@@ -159,10 +159,10 @@ def test_the_page_of_the_demo(tmp_path):
         assert any("No badges" in line["message"] for line in found["logs"])
         assert httpx.get(f"{page}/api/traces", trust_env=False).json()["counts"]["traces"] >= 4
         wait_until(opened.exists)
+        assert all(line.startswith("✔") for line in checks("\n".join(child.lines))), "\n".join(child.lines)
         child._process.send_signal(signal.SIGINT)
-        assert child._process.wait(20) == 0
+        assert child._process.wait(20) == 0, "\n".join(child.lines)
     wait_until(lambda: opened.read_text() == address)
-    assert all(line.startswith("✔") for line in checks("\n".join(child.lines)))
 
 
 def test_the_page_of_the_demo_at_another_port(monkeypatch):

@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -40,14 +41,16 @@ def _ports() -> Iterator[int]:
 
 
 _port = _ports()
+_port_lock = threading.Lock()
 
 
 def free_port() -> int:
     """A port that is not in use, and that no connection and no other worker takes before a server does."""
-    for port in _port:
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+    with _port_lock:
+        for port in _port:
+            with socket.socket() as probe, suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
     raise AssertionError
 
 

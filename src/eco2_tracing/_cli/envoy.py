@@ -67,7 +67,9 @@ def zipkin_tracer() -> Config:
 
 
 def _connection_manager() -> Config:
-    route = {"match": {"prefix": "/"}, "route": {"cluster": "app"}, "decorator": {"operation": _OPERATION}}
+    # uvicorn closes a connection after an exception. Envoy may have sent the next request on it.
+    target = {"cluster": "app", "retry_policy": {"retry_on": "connect-failure,reset", "num_retries": 2}}
+    route = {"match": {"prefix": "/"}, "route": target, "decorator": {"operation": _OPERATION}}
     router = typed("extensions.filters.http.router.v3.Router")
     return typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
