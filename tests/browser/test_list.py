@@ -121,13 +121,13 @@ def test_live_arrival_and_pause(browser):
 def test_keys_and_back(page):
     """Arrows choose a row and Enter opens it; Back returns to it. `e` goes to the next failed trace."""
     page.keyboard.press("e")
-    row = page.get_by_role("row").filter(has_text="POST /checkout")
+    row = page.get_by_role("grid", name="Traces").get_by_role("row").filter(has_text="POST /checkout")
     expect(row).to_be_focused()
     page.keyboard.press("ArrowDown")
     expect(row).not_to_be_focused()
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/trace/*")
+    expect(page.get_by_role("treegrid", name="Spans")).to_be_visible()
     page.go_back()
     expect(row).to_be_visible()
     page.keyboard.press("?")

@@ -7,11 +7,11 @@ import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from tests.browser.chromium import need_browser, running_browser
 from tests.repository.sources import ROOT
 from tests.support.children import Child
 from tests.support.jaeger import jaeger, wait_for, wait_for_trace
@@ -26,14 +26,9 @@ BUILT = ("package.json", "package-lock.json", ".npmrc", "src", "index.html", "pa
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    """The path of a Chromium, and Playwright; skips if either is absent."""
-    if find_spec("playwright") is None:
-        pytest.skip("playwright is not here: pip install playwright")
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if (found := shutil.which(name)) is not None:
-            return found
-    return pytest.skip("no command chromium on PATH; Debian has it in chromium")
+def chromium() -> None:
+    """Skip without a Chromium or Playwright."""
+    need_browser()
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +72,7 @@ def page_url(example, jaeger):
 
 def test_page_load_click_and_fetch(page_url, chromium, jaeger):
     """They are in the trace of the page's own request, and the API's span is below the call."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium) as browser:
+    with running_browser() as browser:
         page = browser.new_page()
         problems = []
         page.on("console", lambda message: problems.append(message.text))

@@ -11,6 +11,7 @@ from opentelemetry.trace import SpanKind
 from tests.messaging.services import WAYS
 
 from eco2_tracing import TracingSettings, configure_tracing
+from eco2_tracing._instrumentation.messaging.model import size_of
 from eco2_tracing.testing import CapturedSpans
 
 SIZE, PARTITION, OFFSET = (
@@ -59,3 +60,11 @@ def test_without_sizes(way, exchange):
     assert SIZE not in sent
     assert SIZE not in processed
     assert (OFFSET in processed) is (way.broker == "kafka")
+
+
+@pytest.mark.parametrize(
+    ("body", "size"), [("\N{EURO SIGN}", 3), (b"ab", 2), (bytearray(4), 4), (None, None), (7, None)]
+)
+def test_size_of_bodies(body, size):
+    """Texts are sent as UTF-8; of others than bytes none is known."""
+    assert size_of(body) == size

@@ -172,6 +172,7 @@ BAD = [
     ("ECO2_TRACING_INSTRUMENTATION", "fast", "instrumentation", "lean"),
     ("ECO2_TRACING_INSTRUMENTATIONS", f"redis,{'x' * 1000},[a", "instrumentations", ("redis",)),
     ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "*,re dis", "disabled_instrumentations", ("*",)),
+    ("OTEL_EXPORTER_PROMETHEUS_PORT", "65536", "exporter_prometheus_port", 9464),
 ]
 
 
