@@ -76,14 +76,14 @@ def test_log_lines():
     ],
 )
 def test_hops(attributes, parent, service, expected):
-    """Proxies are told by what Envoy and Istio set, and a proxy at the top of a trace is a gateway."""
+    """Envoy and Istio mark their spans by attributes. At the top of a trace such a span is a gateway's."""
     spans = [span(9, "", "client")] if parent else []
     made = request(*spans, span(1, parent, "hop", 1, **attributes), service=service)
     assert view(made)["spans"][-1]["hop"] == expected
 
 
 def test_hops_of_other_proxies():
-    """Traefik is told by its scope, Caddy by its resource."""
+    """The scope names Traefik, the resource names Caddy."""
     made = request(span(1, "", "GET"), service="traefik")
     made.resource_spans[0].scope_spans[0].scope.name = "github.com/traefik/traefik"
     request(span(2, 1, "caddy", 1), service="caddy", into=made)
