@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 
@@ -17,6 +18,15 @@ pytest_plugins = ["tests.support.parallel"]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores SIGINT, and so would the processes that a test starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+LOGGERS_OF_SERVERS = (
+    "uvicorn",
+    "uvicorn.error",
+    "uvicorn.access",
+    "uvicorn.asgi",
+    "gunicorn.error",
+    "gunicorn.access",
+)
 
 campaign = os.environ.get("HYPOTHESIS_EXAMPLES")
 hypothesis.settings.register_profile(
@@ -33,6 +43,22 @@ hypothesis.settings.load_profile("suite")
 @pytest.fixture(autouse=True)
 def _clean_state(clean_tracing):
     """Reset provider, propagator, instrumentations and once-only warnings."""
+
+
+@pytest.fixture(autouse=True)
+def _loggers_of_servers():
+    """Restore the loggers that uvicorn and gunicorn configure for the whole process."""
+    loggers = [logging.getLogger(name) for name in LOGGERS_OF_SERVERS]
+    states = [
+        (logger.level, logger.propagate, logger.disabled, logger.handlers[:], logger.filters[:])
+        for logger in loggers
+    ]
+    yield
+    for logger, (level, logger.propagate, logger.disabled, handlers, filters) in zip(
+        loggers, states, strict=True
+    ):
+        logger.setLevel(level)
+        logger.handlers[:], logger.filters[:] = handlers, filters
 
 
 @pytest.fixture(autouse=True)

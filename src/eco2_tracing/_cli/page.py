@@ -39,8 +39,9 @@ def serve_page(store: Store, port: int, stopped: threading.Event) -> Iterator[st
     except OSError:
         raise port_error(port, "--port") from None
     app = build_app(store, stopped.is_set)
+    # Loggers are left as they are, because the demo serves the page in a process with other log lines.
     config = uvicorn.Config(
-        app, log_level="warning", lifespan="off", timeout_graceful_shutdown=2, server_header=False
+        app, log_config=None, lifespan="off", timeout_graceful_shutdown=2, server_header=False
     )
     server = uvicorn.Server(config)
 
