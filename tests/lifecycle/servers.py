@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support import programs
+from tests.support.gunicorn import wait_for_workers
 from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +119,7 @@ class Served:
 
     def stop(self, number: signal.Signals) -> tuple[int, float]:
         """Send a signal, SIGINT as a terminal does to the whole group; return the exit status and the seconds."""
+        wait_for_workers(self.process)
         begun = time.monotonic()
         if number == signal.SIGINT:
             os.killpg(self.process.pid, number)
@@ -146,5 +148,6 @@ def serving(command: list[str], log: Path, environ: dict[str, str]) -> Iterator[
             yield served
         finally:
             if process.poll() is None:
+                wait_for_workers(process)
                 process.terminate()
                 process.wait(LIMIT_S)

@@ -28,6 +28,7 @@ from eco2_tracing._cli import _parser
 from tests.repository.snippets import SHELLS, Block, blocks
 from tests.repository.sources import PYPROJECT, ROOT
 from tests.support import programs
+from tests.support.gunicorn import wait_for_workers
 from tests.support.servers import answers, free_port
 
 LIMIT_S = 60
@@ -226,6 +227,7 @@ class Page:
     def stop(self) -> None:
         """End the server that runs."""
         if self.server is not None:
+            wait_for_workers(self.server)
             # uWSGI reloads at SIGTERM
             self.server.send_signal(signal.SIGINT if "uwsgi" in self.server.args else signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):

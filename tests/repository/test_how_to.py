@@ -21,6 +21,7 @@ from opentelemetry.trace import StatusCode
 from eco2_tracing import TracingSettings, configure_tracing, flush_tracing, span
 from tests.e2e.collector import go_collector
 from tests.support import programs
+from tests.support.gunicorn import wait_for_workers
 from tests.support.jaeger import running_jaeger, wait_for
 from tests.support.pages import DOCS, commands, environment, files, lines, of, output, read
 from tests.support.redis import redis_server
@@ -326,6 +327,7 @@ def serving(
         try:
             yield process
         finally:
+            wait_for_workers(process)
             process.terminate()
             process.wait(LIMIT_S)
             log.seek(0)

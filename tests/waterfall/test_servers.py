@@ -22,6 +22,7 @@ import pytest
 
 from eco2_tracing._console.terminal import cells
 from tests.support import programs
+from tests.support.gunicorn import wait_for_workers
 from tests.support.servers import free_port
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -111,6 +112,7 @@ def serving(arguments, width=None, **variables):
         wait_until_it_answers(port, process, output)
         yield f"http://127.0.0.1:{port}", output
     finally:
+        wait_for_workers(process)
         process.send_signal(signal.SIGTERM)
         process.wait(LIMIT_S)
         output._thread.join(LIMIT_S)
