@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import signal
 
 import hypothesis
 import pytest
+from opentelemetry.instrumentation import dependencies
 from starlette.background import BackgroundTask
 
 pytest_plugins = ["tests.support.parallel"]
+
+# Contrib reads the version of a library each time that it instruments it; while tests run no version changes.
+dependencies.version = functools.cache(dependencies.version)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores SIGINT, and so would the processes that a test starts.

@@ -22,6 +22,13 @@ def _own_context() -> Iterator[None]:
     attach(Context())
 
 
+@pytest.fixture(autouse=True, scope="package")
+def _confluent_is_not_left() -> Iterator[None]:
+    """Later tests of this process do not instrument confluent-kafka, which searches thousands of modules each time."""
+    yield
+    sys.modules.pop("confluent_kafka", None)
+
+
 @pytest.fixture(scope="session")
 def kafka_port() -> Iterator[int]:
     """The port of a running Kafka."""

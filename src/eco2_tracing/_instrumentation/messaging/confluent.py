@@ -52,7 +52,9 @@ def _replace(classes: Mapping[type, type]) -> None:
         if not issubclass(type(module), ModuleType) or module_name.startswith(f"{_PACKAGE}."):
             continue
         names = object.__getattribute__(module, "__dict__")
-        # A copy in one step: other threads may be importing.
+        # Copies in one step: other threads may be importing. Most modules have none of the classes.
+        if by_id.keys().isdisjoint(map(id, list(names.values()))):
+            continue
         for name, value in list(names.items()):
             if id(value) in by_id:
                 names[name] = by_id[id(value)]
