@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,6 +135,12 @@ def environment(endpoint: str, **more: str) -> dict[str, str]:
         k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "ECO2_", "WEB_CONCURRENCY"))
     }
     return inherited | {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "60000"} | more
+
+
+def stop_together(running: Sequence[Served]) -> list[tuple[int, float]]:
+    """Stop servers by SIGTERM at the same time, because each may wait; return status and seconds of each end."""
+    with ThreadPoolExecutor(len(running)) as pool:
+        return list(pool.map(lambda served: served.stop(signal.SIGTERM), running))
 
 
 @contextmanager

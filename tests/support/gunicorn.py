@@ -15,9 +15,10 @@ from pathlib import Path
 from tests.support.programs import Process
 
 LIMIT_S = 30.0
-_WORKERS = re.compile(r"\bgunicorn .*?(?:-w|--workers)[ =]?(\d+)")
-# The master has a handler for SIGHUP, its workers have none.
-_SIGHUP = 1 << (signal.SIGHUP - 1)
+# The last option counts.
+_WORKERS = re.compile(r"\bgunicorn .*(?: -w| --workers)[ =]?(\d+)")
+# The master has a handler for SIGUSR2, its workers have none.
+_USR2 = 1 << (signal.SIGUSR2 - 1)
 
 
 def wait_for_workers(process: Process) -> None:
@@ -30,15 +31,16 @@ def wait_for_workers(process: Process) -> None:
     if workers is None or not Path("/proc/self/status").exists():
         return
     end = time.monotonic() + LIMIT_S
-    while _listening(process.pid) < int(workers[1]) and process.poll() is None and time.monotonic() < end:
+    while _listening(process.pid) < int(workers[1]) and process.poll() is None:
+        assert time.monotonic() < end, f"not all workers listen: {process.args}"
         time.sleep(0.02)
 
 
 def _listening(master: int) -> int:
-    """How many children of a process have no handler for SIGHUP."""
+    """How many children of a process have no handler for SIGUSR2."""
     found = 0
     for path in Path("/proc").glob("[0-9]*/status"):
         with suppress(OSError):
             fields = dict(line.split(":\t", 1) for line in path.read_text().splitlines() if ":\t" in line)
-            found += int(fields["PPid"]) == master and not int(fields["SigCgt"], 16) & _SIGHUP
+            found += int(fields["PPid"]) == master and not int(fields["SigCgt"], 16) & _USR2
     return found
