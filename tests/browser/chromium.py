@@ -14,7 +14,7 @@ from coverage import Coverage
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, LocatorAssertions, Page
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 LAPTOP = {"width": 1366, "height": 768}
 # Chromium reports it for each response of 4xx, such as that of a trace that is not held.
 FOUND_NOTHING = "the server responded with a status of 404"
@@ -25,7 +25,7 @@ def missing() -> str | None:
     if find_spec("playwright") is None:
         return "playwright is not here: pip install playwright"
     if not any(map(shutil.which, NAMES)):
-        return "no command chromium on PATH; Debian has it in chromium"
+        return "no command chromium on PATH; Debian has it in chromium-headless-shell"
     return None
 
 
