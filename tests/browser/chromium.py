@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
-from coverage import Coverage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, LocatorAssertions, Page
@@ -31,29 +30,15 @@ def missing() -> str | None:
 
 @contextmanager
 def running_browser() -> Iterator[Browser]:
-    """Run a browser until the block ends. Lines that this process runs meanwhile are not measured."""
+    """Run a browser until the block ends."""
     from playwright.sync_api import sync_playwright
 
     path = next(filter(None, map(shutil.which, NAMES)))
     with (
-        _unmeasured(),
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=path) as browser,
     ):
         yield browser
-
-
-@contextmanager
-def _unmeasured() -> Iterator[None]:
-    """Pause the coverage of this process: Playwright switches greenlets, after which coverage would lose lines."""
-    measuring = Coverage.current()
-    if measuring is not None:
-        measuring.stop()
-    try:
-        yield
-    finally:
-        if measuring is not None:
-            measuring.start()
 
 
 @contextmanager

@@ -21,12 +21,14 @@ def open_batcher(endpoint: str) -> SpanBatcher:
 
 
 def child(batcher: SpanBatcher, name: str, depth: int) -> None:
-    """End spans, maybe fork again, and end the process."""
+    """End spans, maybe fork again, and end the process after its child."""
     batcher.on_end(make_span(f"{name}-first"))
-    if depth:
-        fork(batcher, f"{name}.0", depth - 1)
+    pid = fork(batcher, f"{name}.0", depth - 1) if depth else 0
     batcher.on_end(make_span(f"{name}-second"))
-    os._exit(0 if batcher.shutdown(5000) else 3)
+    delivered = batcher.shutdown(5000)
+    if pid:
+        delivered = os.waitpid(pid, 0)[1] == 0 and delivered
+    os._exit(0 if delivered else 3)
 
 
 def fork(batcher: SpanBatcher, name: str, depth: int) -> int:

@@ -1,6 +1,6 @@
 """Runs the suite by pytest-xdist, and the tests marked `quiet` alone when its workers have ended.
 
-``pytest -n 0`` runs everything in one process, ``pytest -n 4`` in four. Without ``-n`` there are two workers a core,
+``pytest -n 0`` runs everything in one process, ``pytest -n 4`` in four. Without ``-n`` there are three workers a core,
 as many tests wait, and none where the command line names paths: each worker imports and collects anew. Tests that share
 what is expensive to start are run by one worker, which begins early with it.
 """
@@ -11,12 +11,14 @@ import gc
 import os
 import sys
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.measuring import Measuring
+
 if TYPE_CHECKING:
-    from coverage import Coverage
     from xdist.remote import Producer
     from xdist.scheduler.protocol import Scheduling
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-WORKERS_PER_CORE = 2
+WORKERS_PER_CORE = 3
 # The folders whose tests start programs, the slowest first: what begins late is waited for at the end.
 SLOW = (
     "mesh",
@@ -63,6 +65,8 @@ ALONE = (
     *("tests/repository/test_docs.py", "tests/repository/test_how_to.py"),
 )
 _found = pytest.StashKey[set[str]]()
+_file = pytest.StashKey[Path]()
+_measuring = pytest.StashKey[Measuring]()
 
 
 def scope(nodeid: str) -> str:
@@ -101,6 +105,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the mark."""
     config.addinivalue_line("markers", "quiet: runs while no other test does, because it depends on timing.")
     config.stash[_found] = set()
+    config.stash[_measuring] = Measuring()
     gc.disable()
 
 
@@ -142,22 +147,16 @@ def pytest_runtest_protocol(
 ) -> Generator[None, object, object]:
     """Do so after each file: a garbage collection visits what its tests have imported, up to half a million objects.
 
-    Measure coverage from there on, should a test have ended it: greenlets and exhausted stacks can.
+    Each file is measured or not.
     """
+    if item.path != item.config.stash.get(_file, None):
+        item.config.stash[_file] = item.path
+        item.config.stash[_measuring].switch(item.nodeid)
     done = yield
     if nextitem is not None and nextitem.path != item.path:
         gc.collect()
         gc.freeze()
-        if (measuring := _coverage()) is not None:
-            measuring.stop()
-            measuring.start()
     return done
-
-
-def _coverage() -> Coverage | None:
-    """Return what measures this process, if anything does."""
-    coverage = sys.modules.get("coverage")
-    return None if coverage is None else coverage.Coverage.current()
 
 
 @pytest.hookimpl(optionalhook=True)

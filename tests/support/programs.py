@@ -25,6 +25,8 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any
 
+from tests.support.measuring import VARIABLE
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -78,7 +80,6 @@ _PLAIN = [
 if sys.version_info < (3, 14):
     _PLAIN.append("pydantic.v1")  # FastAPI imports it with the first route
 _SHEBANG = f"#!{sys.executable}\n".encode()
-_plain = _Zygote(*_PLAIN)
 # What this library imports of the SDK, whose modules read no variable when they are imported.
 _SDK = [
     "concurrent.futures.thread",
@@ -90,8 +91,12 @@ _SDK = [
     "opentelemetry.sdk.trace.export",
     "opentelemetry.semconv.attributes.error_attributes",
 ]
-_fastapi = _Zygote(*_PLAIN, "fastapi", *_SDK)
-
+# By whether it has FastAPI and the SDK, and whether coverage measures what it runs.
+_zygotes = {
+    (has_fastapi, is_measured): _Zygote(*_PLAIN, *(("fastapi", *_SDK) if has_fastapi else ()))
+    for has_fastapi in (False, True)
+    for is_measured in (False, True)
+}
 
 # Variables that a forked program reads itself: `tests.support.zygote.enter`.
 _OF_ZYGOTE = {"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONWARNINGS"}
@@ -120,7 +125,7 @@ def _zygote(environ: Mapping[str, str]) -> _Zygote | None:
     ):
         return None
     early = any(name.startswith(("OTEL_PROPAGATORS", "OTEL_PYTHON_")) for name in environ)
-    return _plain if early else _fastapi
+    return _zygotes[not early, VARIABLE in os.environ]
 
 
 class Forked:
