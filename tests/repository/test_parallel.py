@@ -1,16 +1,20 @@
-"""How the suite is distributed to workers."""
+"""How the suite is distributed to workers, and which files coverage measures."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.repository.sources import ROOT
-from tests.support import parallel
+from tests.support import measuring, parallel
 
 
 def test_the_lists_name_what_exists():
     """A folder or file that is renamed is renamed there, too."""
-    names = [f"tests/{folder}" for folder in parallel.SLOW] + [*parallel.SHARED, *parallel.ALONE]
+    names = [f"tests/{folder}" for folder in parallel.SLOW] + [
+        *parallel.SHARED,
+        *parallel.ALONE,
+        *measuring.UNMEASURED,
+    ]
     assert [name for name in names if not (ROOT / name).exists()] == []
 
 
