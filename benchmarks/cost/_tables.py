@@ -10,63 +10,35 @@ from benchmarks.variants import UNTRACED
 
 DEFAULT = Path(__file__).parents[1] / "results" / "latest.json"
 NO_VALUE = "not measured"
-# What the README shows: the words, the part, the row, the figure's unit, and the variants without their tracer.
+MEASURED_BY = "`python -m benchmarks.cost {}`"
+# What the README shows of CPU: the words, the part, its row (the first if empty), and the variants' sampling.
 COSTS = (
-    (
-        "request behind the mesh (21 headers, 100 routes), not sampled, errors kept",
-        "request",
-        MESH,
-        "unsampled",
-    ),
+    ("request behind the mesh, not sampled, errors kept (the default)", "request", MESH, "unsampled"),
     ("… sampled and exported", "request", MESH, "sampled"),
-    ("… with two calls, three queries and two log lines, not sampled, errors kept", "full", "", "unsampled"),
-    ("… the same, sampled and exported", "full", "", "sampled"),
-    ("httpx call, not sampled", "call", "", "unsampled"),
-    ("httpx call, sampled and exported", "call", "", "sampled"),
-    ("manual span, sampled and exported", "span", "", "sampled"),
-    ("response of 100 chunks, sampled and exported", "stream", "", "sampled"),
+    ("httpx call, not sampled, errors kept", "call", "", "unsampled"),
+    ("… sampled and exported", "call", "", "sampled"),
 )
-LINES = ("message", "extra= of two fields", "access line")
-
-
-def between(spread: Spread | None, digits: int = 0, unit: str = "") -> str:
-    """Write a median with its range."""
-    if spread is None:
-        return NO_VALUE
-    values = (spread.median, spread.low, spread.high)
-    middle, low, high = (f"{value:.{digits}%}" if unit == "%" else f"{value:.{digits}f}" for value in values)
-    words = "" if unit == "%" else f" {unit}".rstrip()
-    return f"{middle}{words} ({low} to {high})"
 
 
 def readme(results: Results) -> list[list[str]]:
-    """Give the cells of the README's table."""
-    cells = [["", "eco2-tracing", "stock", "share"]]
-    for words, sampling in (("not sampled, errors kept", "unsampled"), ("sampled and exported", "sampled")):
-        shares = [
-            between(results.ratio("server", "mesh", f"{one}, {sampling}", UNTRACED, "rps"), 0, "%")
+    """Give the cells of the README's table: medians, and the command of each part."""
+    cells = [["", "eco2-tracing", "stock", "share", ""]]
+    of_untraced = "requests a second of one core, in percent of the untraced application, not sampled"
+    for words, sampling in ((of_untraced, "unsampled"), ("… sampled and exported", "sampled")):
+        ratios = [
+            results.ratio("server", "mesh", f"{one}, {sampling}", UNTRACED, "rps")
             for one in ("ours", "stock")
         ]
-        cells.append(
-            [f"requests/s of one core, in percent of the untraced application, {words}", *shares, ""]
-        )
+        shown = [NO_VALUE if one is None else f"{one.median * 100:.0f} %" for one in ratios]
+        cells.append([words, *shown, "", "" if words.startswith("…") else MEASURED_BY.format("server")])
     for words, part, row, sampling in COSTS:
         row = row or next(iter(results.rows(part)), "")
-        added = [
+        ours, stock = (
             results.added(part, row, f"{one}, {sampling}", UNTRACED, "cpu_us") for one in ("ours", "stock")
-        ]
-        share = f"{added[0].median / added[1].median:.1%}" if added[0] and added[1] else ""
-        digits = 1 if part in {"call", "span"} else 0
-        cells.append([words, *(between(one, digits, "µs") for one in added), share])
-    for row in LINES:
-        ratio = results.ratio("line", row, "configure_logging()", "text", "cpu_us")
-        cells.append([f"ECS log line against a text line: {row}", between(ratio, 2), "", ""])
-    starts = [
-        results.added("startup", "imports and configuration", f"{one}, sampled", UNTRACED, "cpu_ms")
-        for one in ("ours", "stock")
-    ]
-    share = f"{starts[0].median / starts[1].median:.0%}" if starts[0] and starts[1] else ""
-    cells.append(["start-up over `import fastapi`", *(between(one, 0, "ms") for one in starts), share])
+        )
+        shown = [NO_VALUE if one is None else f"{one.median:.0f} µs" for one in (ours, stock)]
+        share = f"{ours.median / stock.median * 100:.2g} %" if ours and stock else ""
+        cells.append([words, *shown, share, "" if words.startswith("…") else MEASURED_BY.format(part)])
     return cells
 
 

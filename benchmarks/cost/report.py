@@ -141,12 +141,22 @@ def heading(results: Results) -> list[str]:
     return [f"{meta['date']}, {meta['machine']}, `{meta['versions']}`. Command: `{meta['command']}`."]
 
 
+def short_heading(results: Results) -> list[str]:
+    """Say when and with which Python and FastAPI was measured, and what the application does."""
+    meta = results.meta
+    versions = dict(one.split(" ", 1) for one in meta["versions"].split(", "))
+    measured = (
+        f"{meta['date']}, {meta['machine']}, Python {versions['python']}, FastAPI {versions['fastapi']}."
+    )
+    return [f"{measured} The application does next to nothing, which is the worst case."]
+
+
 def sections(results: Results) -> dict[str, list[str]]:
     """Give the lines between the marks ``<!-- bench: NAME -->`` and ``<!-- /bench -->`` of the documentation."""
     server = results.rows("server")
     return {
         "heading": heading(results),
-        "readme": [*in_markdown(readme(results)), "", *heading(results)],
+        "readme": [*in_markdown(readme(results)), "", *short_heading(results)],
         "server": in_markdown(table(results, "server", server[0])) if server else [],
         "overview": in_markdown(overview(results)),
         "lines": in_markdown(log_lines(results)) if results.rows("line") else [],
