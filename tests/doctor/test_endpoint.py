@@ -384,4 +384,7 @@ def test_several_addresses(doctor, grpc_receiver):
     """One address of a gRPC target that works is enough."""
     target = f"ipv4:127.0.0.1:{closed_port()},127.0.0.1:{grpc_receiver.port}"
     report = doctor(**{ENDPOINT: target})
-    assert "partial-success" not in report["ids"]
+    assert report["ok"], report["ids"]
+    assert "connection-refused" not in report["ids"]
+    closed = f"ipv4:127.0.0.1:{closed_port()},127.0.0.1:{closed_port()}"
+    assert "connection-refused" in doctor(**{ENDPOINT: closed})["ids"]

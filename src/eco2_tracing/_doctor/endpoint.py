@@ -42,18 +42,22 @@ class EndpointCheck:
         self.problems: list[Finding] = []
 
     def run(self) -> Iterator[Finding]:
-        """Yield what hinders a connection, and what does not hinder it and is wrong."""
+        """Yield what hinders a connection, and what does not hinder it and is wrong.
+
+        Of several addresses in a target, one that works is enough.
+        """
+        all_found: list[Finding] = []
         for address in self._addresses():
             if not address.port:
                 continue  # a Unix socket
-            before = len(self.problems)
-            for finding in self._of_address(address):
-                if finding.severity == "error":
-                    self.problems.append(finding)
-                yield finding
-            if len(self.problems) == before:
-                self.problems.clear()  # one address that works is enough
-                return
+            found = list(self._of_address(address))
+            problems = [finding for finding in found if finding.severity == "error"]
+            if not problems:
+                self.problems, all_found = [], found
+                break
+            self.problems += problems
+            all_found += found
+        yield from all_found
 
     def speaks_tls(self) -> bool:
         """Return whether a server at the first address begins a TLS handshake; its certificate is not checked."""
