@@ -15,8 +15,7 @@ MEASURED_BY = "`python -m benchmarks.cost {}`"
 COSTS = (
     ("request behind the mesh, not sampled, errors kept (the default)", "request", MESH, "unsampled"),
     ("… sampled and exported", "request", MESH, "sampled"),
-    ("httpx call, not sampled, errors kept", "call", "", "unsampled"),
-    ("… sampled and exported", "call", "", "sampled"),
+    ("httpx call, sampled and exported", "call", "", "sampled"),
 )
 
 
