@@ -31,7 +31,12 @@ PEERS = sorted(path.stem for path in (ROOT / "benchmarks" / "peers").glob("[!_]*
 def results(figures: dict[str, dict[str, list[float]]]) -> Results:
     """Records of one part: by row and variant, a CPU figure for each round."""
     found = Results(
-        {"date": "2026-11-30", "machine": "2 x CPU", "versions": "python 3.11, fastapi 0.165", "command": "bench"}
+        {
+            "date": "2026-11-30",
+            "machine": "2 x CPU",
+            "versions": "python 3.11, fastapi 0.165",
+            "command": "bench",
+        }
     )
     for row, variants in figures.items():
         for variant, values in variants.items():
