@@ -51,12 +51,11 @@ class EndpointCheck:
             if not address.port:
                 continue  # a Unix socket
             found = list(self._of_address(address))
-            problems = [finding for finding in found if finding.severity == "error"]
-            if not problems:
-                self.problems, all_found = [], found
-                break
-            self.problems += problems
+            if all(finding.severity != "error" for finding in found):
+                yield from found
+                return
             all_found += found
+        self.problems = [finding for finding in all_found if finding.severity == "error"]
         yield from all_found
 
     def speaks_tls(self) -> bool:
