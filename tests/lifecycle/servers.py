@@ -139,7 +139,7 @@ def environment(endpoint: str, **more: str) -> dict[str, str]:
 
 def stop_together(running: Sequence[Served]) -> list[tuple[int, float]]:
     """Stop servers by SIGTERM at the same time, because each may wait; return status and seconds of each end."""
-    with ThreadPoolExecutor(len(running)) as pool:
+    with ThreadPoolExecutor(len(running) or 1) as pool:
         return list(pool.map(lambda served: served.stop(signal.SIGTERM), running))
 
 
@@ -155,6 +155,4 @@ def serving(command: list[str], log: Path, environ: dict[str, str]) -> Iterator[
             yield served
         finally:
             if process.poll() is None:
-                wait_for_workers(process)
-                process.terminate()
-                process.wait(LIMIT_S)
+                served.stop(signal.SIGTERM)
