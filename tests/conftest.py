@@ -15,6 +15,8 @@ import pytest
 from opentelemetry.instrumentation import dependencies
 from starlette.background import BackgroundTask
 
+from eco2_tracing.logs._servers import SERVER_LOGGERS
+
 pytest_plugins = ["tests.support.parallel"]
 
 # Contrib reads the version of a library each time that it instruments it; while tests run no version changes.
@@ -23,15 +25,6 @@ dependencies.version = functools.cache(dependencies.version)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores SIGINT, and so would the processes that a test starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-LOGGERS_OF_SERVERS = (
-    "uvicorn",
-    "uvicorn.error",
-    "uvicorn.access",
-    "uvicorn.asgi",
-    "gunicorn.error",
-    "gunicorn.access",
-)
 
 campaign = os.environ.get("HYPOTHESIS_EXAMPLES")
 hypothesis.settings.register_profile(
@@ -52,8 +45,8 @@ def _clean_state(clean_tracing):
 
 @pytest.fixture(autouse=True)
 def _loggers_of_servers():
-    """Restore the loggers that uvicorn and gunicorn configure for the whole process."""
-    loggers = [logging.getLogger(name) for name in LOGGERS_OF_SERVERS]
+    """Restore the loggers that servers configure for the whole process."""
+    loggers = [logging.getLogger(name) for name in SERVER_LOGGERS]
     states = [
         (logger.level, logger.propagate, logger.disabled, logger.handlers[:], logger.filters[:])
         for logger in loggers
