@@ -34,10 +34,7 @@ def running_browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     path = next(filter(None, map(shutil.which, NAMES)))
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=path) as browser,
-    ):
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path) as browser:
         yield browser
 
 

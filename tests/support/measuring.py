@@ -54,17 +54,20 @@ class Measuring:
         found = sys.modules.get("coverage")
         self._coverage: Coverage | None = None if found is None else found.Coverage.current()
         self._variable = os.environ.get(VARIABLE)
+        self._file = ""
 
-    def switch(self, nodeid: str) -> None:
-        """Measure this process, and those that it starts from here on, unless the test is of ``UNMEASURED``.
+    def begin(self, nodeid: str) -> None:
+        """Before the first test of a file: measure this process and those that it starts, or do not.
 
-        Measuring begins anew with each call, should a test have ended it: greenlets and exhausted stacks can.
+        Measuring begins anew with each file, should a test have ended it: greenlets and exhausted stacks can.
         """
-        if self._coverage is None:
+        file = nodeid.partition("::")[0]
+        if self._coverage is None or file == self._file:
             return
+        self._file = file
         self._coverage.stop()
         os.environ.pop(VARIABLE, None)
-        if not nodeid.startswith(UNMEASURED):
+        if not file.startswith(UNMEASURED):
             self._coverage.start()
             if self._variable is not None:
                 os.environ[VARIABLE] = self._variable

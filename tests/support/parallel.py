@@ -11,7 +11,6 @@ import gc
 import os
 import sys
 from collections.abc import Generator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,7 +64,6 @@ ALONE = (
     *("tests/repository/test_docs.py", "tests/repository/test_how_to.py"),
 )
 _found = pytest.StashKey[set[str]]()
-_file = pytest.StashKey[Path]()
 _measuring = pytest.StashKey[Measuring]()
 
 
@@ -145,13 +143,8 @@ def pytest_collection_finish() -> None:
 def pytest_runtest_protocol(
     item: pytest.Item, nextitem: pytest.Item | None
 ) -> Generator[None, object, object]:
-    """Do so after each file: a garbage collection visits what its tests have imported, up to half a million objects.
-
-    Each file is measured or not.
-    """
-    if item.path != item.config.stash.get(_file, None):
-        item.config.stash[_file] = item.path
-        item.config.stash[_measuring].switch(item.nodeid)
+    """Do so after each file: a garbage collection visits what its tests have imported, up to half a million objects."""
+    item.config.stash[_measuring].begin(item.nodeid)
     done = yield
     if nextitem is not None and nextitem.path != item.path:
         gc.collect()
