@@ -10,9 +10,15 @@ from benchmarks.variants import UNTRACED
 
 DEFAULT = Path(__file__).parents[1] / "results" / "latest.json"
 NO_VALUE = "not measured"
-MEASURED_BY = "`python -m benchmarks.cost {}`"
-# What the README shows of CPU: the words, the part, its row (the first if empty), and the variants' sampling.
-COSTS = (
+# What the README shows: the words, the part, its row (the first if empty), and the variants' sampling.
+README = (
+    (
+        "requests a second of one core, in percent of the untraced application, not sampled",
+        "server",
+        "mesh",
+        "unsampled",
+    ),
+    ("… sampled and exported", "server", "mesh", "sampled"),
     ("request behind the mesh, not sampled, errors kept (the default)", "request", MESH, "unsampled"),
     ("… sampled and exported", "request", MESH, "sampled"),
     ("httpx call, sampled and exported", "call", "", "sampled"),
@@ -22,22 +28,20 @@ COSTS = (
 def readme(results: Results) -> list[list[str]]:
     """Give the cells of the README's table: medians, and the command of each part."""
     cells = [["", "eco2-tracing", "stock", "share", ""]]
-    of_untraced = "requests a second of one core, in percent of the untraced application, not sampled"
-    for words, sampling in ((of_untraced, "unsampled"), ("… sampled and exported", "sampled")):
-        ratios = [
-            results.ratio("server", "mesh", f"{one}, {sampling}", UNTRACED, "rps")
-            for one in ("ours", "stock")
-        ]
-        shown = [NO_VALUE if one is None else f"{one.median * 100:.0f} %" for one in ratios]
-        cells.append([words, *shown, "", "" if words.startswith("…") else MEASURED_BY.format("server")])
-    for words, part, row, sampling in COSTS:
+    for words, part, row, sampling in README:
         row = row or next(iter(results.rows(part)), "")
-        ours, stock = (
-            results.added(part, row, f"{one}, {sampling}", UNTRACED, "cpu_us") for one in ("ours", "stock")
-        )
-        shown = [NO_VALUE if one is None else f"{one.median:.0f} µs" for one in (ours, stock)]
-        share = f"{ours.median / stock.median * 100:.2g} %" if ours and stock else ""
-        cells.append([words, *shown, share, "" if words.startswith("…") else MEASURED_BY.format(part)])
+        names = [f"{one}, {sampling}" for one in ("ours", "stock")]
+        share = ""
+        if part == "server":
+            ratios = [results.ratio(part, row, name, UNTRACED, "rps") for name in names]
+            shown = [NO_VALUE if one is None else f"{one.median * 100:.0f} %" for one in ratios]
+        else:
+            ours, stock = (results.added(part, row, name, UNTRACED, "cpu_us") for name in names)
+            shown = [NO_VALUE if one is None else f"{one.median:.0f} µs" for one in (ours, stock)]
+            if ours and stock:
+                share = f"{ours.median / stock.median * 100:.2g} %"
+        command = "" if words.startswith("…") else f"`python -m benchmarks.cost {part}`"
+        cells.append([words, *shown, share, command])
     return cells
 
 
