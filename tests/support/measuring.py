@@ -57,17 +57,19 @@ class Measuring:
         self._file = ""
 
     def begin(self, nodeid: str) -> None:
-        """Before the first test of a file: measure this process and those that it starts, or do not.
+        """Before a test: measure this process and those that it starts, unless the test is of ``UNMEASURED``.
 
-        Measuring begins anew with each file, should a test have ended it: greenlets and exhausted stacks can.
+        Measuring begins anew if the test before has ended it: greenlets and exhausted stacks can.
         """
         file = nodeid.partition("::")[0]
-        if self._coverage is None or file == self._file:
+        is_measured = not file.startswith(UNMEASURED)
+        has_ended = is_measured and sys.gettrace() is None
+        if self._coverage is None or (file == self._file and not has_ended):
             return
         self._file = file
         self._coverage.stop()
         os.environ.pop(VARIABLE, None)
-        if not file.startswith(UNMEASURED):
+        if is_measured:
             self._coverage.start()
             if self._variable is not None:
                 os.environ[VARIABLE] = self._variable
