@@ -66,16 +66,19 @@ def test_fifty_children() -> None:
 
 
 IMPORTING = """
-import ctypes, os, sys, threading
+import os, sys, threading
 from tests.export.forking import open_batcher
 from tests.export.spans import make_span
+from tests.support.c_fork import c_fork
 
+in_c = sys.argv[3] == "in C"
+fork = c_fork() if in_c else os.fork
 begun, forked = threading.Event(), threading.Event()
 
 def wait():
     if not begun.is_set():
         begun.set()
-        forked.wait(0.5)
+        forked.wait(20 if in_c else 0.5)  # a fork in Python waits for the end of the import
 
 class Slow:
     def find_spec(self, name, path=None, target=None):
@@ -92,9 +95,9 @@ else:
     sys.addaudithook(executed)
 batcher = open_batcher(sys.argv[1])
 batcher.on_end(make_span("parent"))
-threading.Thread(target=batcher.force_flush).start()
+batcher.force_flush(1)
 assert begun.wait(20)
-pid = ctypes.PyDLL(None).fork() if sys.argv[3] == "in C" else os.fork()
+pid = fork()
 if pid:  # in the child, another thread may have held the event's lock at the fork
     forked.set()
 batcher.on_end(make_span("parent again" if pid else "child"))

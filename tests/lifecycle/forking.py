@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import multiprocessing
 import os
@@ -13,6 +12,7 @@ from contextlib import ExitStack
 
 from eco2_tracing import _lazy_imports, configure_logging, configure_tracing, flush_tracing, span
 from eco2_tracing._lifecycle import configure
+from tests.support.c_fork import c_fork
 
 
 def say(name: str) -> None:
@@ -21,7 +21,7 @@ def say(name: str) -> None:
         logging.getLogger("forking").info(name)
 
 
-fork_process = ctypes.PyDLL(None).fork if sys.argv[3:] == ["in C"] else os.fork
+fork_process = c_fork() if sys.argv[3:] == ["in C"] else os.fork
 """A fork in C does not run Python's fork hooks."""
 
 

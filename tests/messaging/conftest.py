@@ -22,9 +22,9 @@ def _own_context() -> Iterator[None]:
     attach(Context())
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def _confluent_is_not_left() -> Iterator[None]:
-    """Later tests of this process do not instrument confluent-kafka, which searches thousands of modules each time."""
+    """Tests of other files do not instrument confluent-kafka, which searches thousands of modules each time."""
     yield
     sys.modules.pop("confluent_kafka", None)
 

@@ -44,16 +44,14 @@ FORKING = """
 import logging, os, sys
 from opentelemetry import metrics
 from eco2_tracing import configure_tracing, flush_tracing, record_metric, shutdown_tracing
+from tests.support.c_fork import c_fork
+fork = c_fork() if sys.argv[1] == "in C" else os.fork
 configure_tracing("forking")
 counter = metrics.get_meter("own").create_counter("own")
 record_metric("worked", 5)
 counter.add(5)
 logging.getLogger("work").warning("parent")
-if sys.argv[1] == "in C":
-    import ctypes
-    pid = ctypes.PyDLL(None).fork()
-else:
-    pid = os.fork()
+pid = fork()
 record_metric("worked", 1)
 counter.add(1)
 logging.getLogger("work").warning("parent again" if pid else "child")
