@@ -118,6 +118,7 @@ def test_atoms(out, name):
         ("10.0.3.11:4711", "GET", "/items?q=bearer&a=abcd", "1.1", 200),
         ("10.0.3.11:4711", "GET", "/ghp_0123456789abcdefghijABCDEFGHIJ012345", "1.1", 200),
         ("10.0.3.11:4711", 7, "/items", None, "200"),
+        ("10.0.3.11:4711", "GET", None, "1.1", 200),
     ],
     ids=str,
 )

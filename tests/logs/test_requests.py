@@ -7,7 +7,11 @@ import contextvars
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
-from eco2_tracing import logs
+import pytest
+from fastapi import FastAPI
+from opentelemetry.context import attach, detach, set_value
+
+from eco2_tracing import instrument_app, logs
 from tests.support.requests import begin_request, end_request
 
 log = logging.getLogger("requests")
@@ -119,3 +123,40 @@ def test_a_request_that_ends_elsewhere(out):
     with ThreadPoolExecutor(1) as pool:
         pool.submit(contextvars.Context().run, end).result()
     assert labels(out()) == [None]
+
+
+@pytest.mark.parametrize("is_copied", [False, True], ids=["server", "outer instrumentation"])
+def test_what_a_server_begins_while_it_sends_the_last_byte(out, captured_spans, is_copied):
+    """It may write the access line then, with the ids of the request; what it begins for later requests has none."""
+    logs.configure_logging()
+    app, following = FastAPI(), []
+
+    @app.get("/")
+    async def read() -> None:
+        logs.bind_log_fields(tenant="acme")
+
+    async def next_request() -> None:
+        log.info("next")
+
+    async def send(message) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            log.info("access")
+            token = attach(set_value("own", 1)) if is_copied else None
+            following.append(asyncio.create_task(next_request()))
+            if token is not None:
+                detach(token)
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request"}
+
+    async def serve() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+        await app(scope, receive, send)
+        await asyncio.gather(*following)
+
+    instrument_app(app)
+    asyncio.run(serve())
+    access, later = out()
+    (server,) = captured_spans.spans
+    assert (access["span.id"], access["labels"]) == (server.span_id, {"tenant": "acme"})
+    assert not {"span.id", "trace.id", "labels"} & set(later)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -120,6 +122,26 @@ def test_durations_of_calls(configure, received, client, headers):
         ("stock.svc", 8080, 503, "503"): (1, 1),
         ("127.0.0.1", 1, None, "ConnectError"): (1, 1),
     }
+
+
+@pytest.mark.parametrize("sampler", ["always_on", "always_off"])
+def test_each_attempt_of_a_retrying_transport(configure, received, sampler):
+    """It is measured once, whether it has a span or not."""
+    configure(OTEL_TRACES_SAMPLER=sampler, ECO2_TRACING_ERROR_SAMPLING_RATE="0")
+    inner = httpx.HTTPTransport()
+
+    class Retrying(httpx.BaseTransport):
+        pass_on = staticmethod(inner.handle_request)  # not among the attributes, where it would be found
+
+        def handle_request(self, request):
+            with contextlib.closing(self.pass_on(request)):
+                return self.pass_on(request)
+
+    with inner, httpx.Client(transport=Retrying()) as client:
+        assert client.get(received.http_endpoint).status_code == 501
+    assert flush_tracing()
+    ((found, point),) = received.points(CLIENT)
+    assert (found["http.response.status_code"], point.count) == (501, 2)
 
 
 def test_a_call_that_nothing_keeps(configure, received, client):

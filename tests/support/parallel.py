@@ -56,6 +56,7 @@ SHARED = (
     "tests/libraries/",
     "tests/messaging/test_brokers.py",
     "tests/messaging/test_celery.py",
+    "tests/messaging/test_sizes.py",
 )
 # Tests that start all that they need, each for itself.
 ALONE = (
