@@ -13,6 +13,7 @@ import signal
 import hypothesis
 import pytest
 from opentelemetry.instrumentation import dependencies
+from opentelemetry.metrics import _internal as metrics_api
 from starlette.background import BackgroundTask
 
 from eco2_tracing.logs._servers import SERVER_LOGGERS
@@ -57,6 +58,13 @@ def _loggers_of_servers():
     ):
         logger.setLevel(level)
         logger.handlers[:], logger.filters[:] = handlers, filters
+
+
+@pytest.fixture(autouse=True)
+def _no_former_meters():
+    """Forget the meters that the API has given out; in each later provider it creates all of them anew."""
+    yield
+    metrics_api._PROXY_METER_PROVIDER._meters.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
@@ -12,6 +13,7 @@ from eco2_tracing._doctor.finding import Facts, Finding
 
 _PAGE = "docs/troubleshooting/index.md"
 _PREFIX = "opentelemetry-"
+_NAME = re.compile(r"^Name: *(\S+)", re.MULTILINE)
 # Programs that start a server with another tracer, and the folder that each puts on PYTHONPATH.
 _LAUNCHERS = {
     "ddtrace-run": ("ddtrace", "ddtrace/bootstrap"),
@@ -23,7 +25,7 @@ _LAUNCHERS = {
 
 def check_versions(_facts: Facts) -> Iterator[Finding]:
     """Yield a finding for each OpenTelemetry package that requires another version than the installed one."""
-    installed = {each.name.lower(): each for each in _installed()}
+    installed = dict(_installed())
     for name, package in sorted(installed.items()):
         if not name.startswith((_PREFIX, "eco2-tracing")):
             continue
@@ -41,14 +43,20 @@ def check_versions(_facts: Facts) -> Iterator[Finding]:
                 )  # fmt: skip
 
 
-def _installed() -> Iterator[Distribution]:
-    """Yield the installed packages; the first of a name on the path is the one that is imported."""
+def _installed() -> Iterator[tuple[str, Distribution]]:
+    """Yield the installed packages by name; the first of a name on the path is the one that is imported."""
     seen: set[str] = set()
     for each in distributions():
-        name = (each.metadata["Name"] or "").lower()
+        name = _name_of(each)
         if name and name not in seen:
             seen.add(name)
-            yield each
+            yield name, each
+
+
+def _name_of(package: Distribution) -> str:
+    """Return a package's name in lower case. `Distribution.name` takes ten times as long: it parses all metadata."""
+    found = _NAME.search(package.read_text("METADATA") or package.read_text("PKG-INFO") or "")
+    return "" if found is None else found[1].lower()
 
 
 def _requirement(line: str) -> Requirement | None:
