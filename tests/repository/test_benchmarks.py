@@ -212,6 +212,7 @@ def test_without_wrk_the_server_is_skipped(monkeypatch, tmp_path, capsys):
     assert "`wrk` is not installed" in capsys.readouterr().out
 
 
+@pytest.mark.quiet
 def test_the_guard_notices_a_slowdown_of_30_percent():
     """It is planted in each figure, and compared with the same work without it in the same turns."""
     command = [sys.executable, "-m", "benchmarks.cost.guard", "--self-test"]
