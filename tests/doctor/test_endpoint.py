@@ -299,10 +299,21 @@ def test_answers(doctor, answer, kind, severity):
     assert only(report, kind)["severity"] == severity
 
 
-def test_a_server_that_closes(doctor):
-    """A server closes each connection without an answer."""
-    with Scripted(lambda connection: connection.recv(1 << 16)) as server:
-        only(doctor(**{ENDPOINT: f"http://127.0.0.1:{server.port}"}, **HTTP), "closed-without-answer")
+@pytest.mark.parametrize("how", ["closes", "resets"])
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_a_server_that_closes(doctor, protocol, how):
+    """A server closes each connection without an answer, in order or with a reset."""
+
+    def close(connection):
+        connection.recv(1)
+        if how == "closes":  # what is not read makes it a reset
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(1 << 16):
+                pass
+
+    with Scripted(close) as server:
+        report = doctor(**{ENDPOINT: f"http://127.0.0.1:{server.port}", PROTOCOL: protocol})
+    only(report, "closed-without-answer")
 
 
 def test_a_clock_an_hour_off(doctor, monkeypatch):

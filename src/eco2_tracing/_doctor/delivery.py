@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -125,6 +127,9 @@ _MISMATCHES = {
     "HTTP/2 is spoken there": "http-to-grpc-port",
     "TLS is expected there": _TLS_PORT,
     "closed the connection without an answer": _CLOSED,
+    # A server that closes without reading the whole request resets the connection.
+    os.strerror(errno.ECONNRESET): _CLOSED,
+    os.strerror(errno.EPIPE): _CLOSED,
 }
 _CURES = {
     "grpc-to-http-port": (
