@@ -59,17 +59,21 @@ class Measuring:
     def begin(self, nodeid: str) -> None:
         """Before a test: measure this process and those that it starts, unless the test is of ``UNMEASURED``.
 
-        Measuring begins anew if the test before has ended it: greenlets and exhausted stacks can.
+        Measuring begins anew with each file, should a test have ended it: greenlets and exhausted stacks can.
         """
         file = nodeid.partition("::")[0]
-        is_measured = not file.startswith(UNMEASURED)
-        has_ended = is_measured and sys.gettrace() is None
-        if self._coverage is None or (file == self._file and not has_ended):
+        if self._coverage is None or file == self._file:
             return
         self._file = file
         self._coverage.stop()
         os.environ.pop(VARIABLE, None)
-        if is_measured:
+        if not file.startswith(UNMEASURED):
             self._coverage.start()
             if self._variable is not None:
                 os.environ[VARIABLE] = self._variable
+
+    def end(self) -> None:
+        """After the last test: write what was measured. A worker that takes longer than 10 s to exit is killed."""
+        if self._coverage is not None:
+            self._coverage.stop()
+            self._coverage.save()

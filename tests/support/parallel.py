@@ -153,6 +153,12 @@ def pytest_runtest_protocol(
     return done
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write a worker's coverage before the controller knows that the worker has ended."""
+    if _is_worker(session.config):
+        session.config.stash[_measuring].end()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: object, error: object) -> None:
     """Read which tests a worker left to the controller."""
