@@ -316,6 +316,16 @@ def test_a_server_that_closes(doctor, protocol, how):
     only(report, "closed-without-answer")
 
 
+def test_a_proxy_that_closes(doctor):
+    """It resets the connection in place of a tunnel: the finding is the proxy's, not the collector's."""
+    with Scripted(lambda connection: connection.recv(1)) as proxy:
+        environ = {
+            ENDPOINT: "https://collector.example:4318",
+            "https_proxy": f"http://127.0.0.1:{proxy.port}",
+        }
+        only(doctor(**environ, **HTTP), "proxy-unreachable")
+
+
 def test_a_clock_an_hour_off(doctor, monkeypatch):
     """The collector's Date is an hour ahead or behind."""
 

@@ -96,6 +96,8 @@ def _of_result(facts: Facts, result: ExportResult) -> Finding | None:
             return _mismatch(kind, error)
     if "the proxy" in result.error:
         return proxy_unreachable(otlp, error)
+    if any(text in result.error for text in _RESETS):
+        return _mismatch(_CLOSED, error)
     if "timed out" in result.error.lower() or "DEADLINE_EXCEEDED" in result.error:
         return connection_error(
             "no-answer",
@@ -127,10 +129,9 @@ _MISMATCHES = {
     "HTTP/2 is spoken there": "http-to-grpc-port",
     "TLS is expected there": _TLS_PORT,
     "closed the connection without an answer": _CLOSED,
-    # A server that closes without reading the whole request resets the connection.
-    os.strerror(errno.ECONNRESET): _CLOSED,
-    os.strerror(errno.EPIPE): _CLOSED,
 }
+# A server that closes without reading the whole request resets the connection.
+_RESETS = (os.strerror(errno.ECONNRESET), os.strerror(errno.EPIPE))
 _CURES = {
     "grpc-to-http-port": (
         "OTLP over gRPC is sent to a port that does not speak HTTP/2.",
